@@ -1,0 +1,74 @@
+# Everything a developer runs. Needs Python 3.11, 3.12 or 3.13, make and git; `make help` lists the targets.
+
+PYTHON ?=
+ENVIRONMENT := .venv
+BIN := $(ENVIRONMENT)/bin
+MADE := $(ENVIRONMENT)/.made
+UV_VERSION := >=0.13,<0.14
+
+# A candidate must really start: pyenv leaves shims on the path for versions that are not selected.
+# ensurepip is looked for because Debian's python3 comes without what an environment is made of.
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+COMPILE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 \
+	--no-emit-index-url --no-annotate --no-header --quiet
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help environment demo test check format lock schema
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: environment ## Start the server with sample data, and print where GraphiQL is
+	@$(BIN)/provenance-graph demo
+
+test: environment ## Run the tests; ARGS="-k paging" is handed to pytest
+	@$(BIN)/pytest $(ARGS)
+
+check: environment ## Check format, lint, types and the direction of imports
+	@echo "Checking the format"
+	@$(BIN)/ruff format --check .
+	@echo "Checking with ruff"
+	@$(BIN)/ruff check .
+	@echo "Checking the types"
+	@$(BIN)/mypy
+	@echo "Checking the direction of imports"
+	@$(BIN)/lint-imports
+
+format: environment ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+schema: environment ## Write schema.graphql anew
+	@$(BIN)/provenance-graph schema > schema.graphql.new
+	@mv schema.graphql.new schema.graphql
+	@echo "Wrote schema.graphql"
+
+lock: environment ## Pin the newest allowed versions of all dependencies
+	@$(BIN)/python -m pip install --quiet "uv$(UV_VERSION)"
+	@echo "Writing requirements.lock: everything, for laptops and tests"
+	@$(COMPILE) --upgrade --extra embedded --group dev --output-file requirements.lock
+	@echo "Writing requirements-production.lock: what the container image holds, in the same versions"
+	@$(COMPILE) --constraint requirements.lock --output-file requirements-production.lock
+
+environment: $(MADE) ## Make or refresh the Python environment in .venv
+
+$(MADE): requirements.lock pyproject.toml
+	@if ! $(BIN)/python -c '$(FITS); import pip' 2>/dev/null; then \
+		for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+			if "$$python" -c '$(FITS)' 2>/dev/null; then found=$$python; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo "No Python fits: Python 3.11, 3.12 or 3.13 with its venv module is needed." >&2; \
+			echo "Install one (on Debian and Ubuntu: apt-get install python3 python3-venv)," >&2; \
+			echo "or name one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
+			exit 1; \
+		fi; \
+		echo "Making an environment in $(ENVIRONMENT) with $$($$found --version)"; \
+		"$$found" -m venv --clear $(ENVIRONMENT); \
+	fi
+	@echo "Installing what requirements.lock pins (a minute or two the first time)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@echo "Installing provenance-graph from this folder"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,35 @@
+"""What a test needs from the machine: without it the test skips on a laptop, and fails where CI promised it."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+PROVIDED_IN_CI = frozenset({"chromium", "git", "make", "node", "npm"})
+"""What `.ci/run` installs or finds before it runs the tests."""
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+"""Real input files, kept beside the repository and never in it."""
+
+
+def need(program: str) -> str:
+    """The path of a program; without it the test is skipped, or fails in CI when CI should have installed it."""
+    found = shutil.which(program)
+    if found is None:
+        _do_without(f"{program} is not installed.", promised=program in PROVIDED_IN_CI)
+    return found
+
+
+def need_shared_data() -> Path:
+    """The folder of real input files beside the repository; without it the test is skipped, or fails in CI."""
+    if not SHARED_DATA.is_dir():
+        _do_without("There is no shared/data folder beside the repository.", promised=True)
+    return SHARED_DATA
+
+
+def _do_without(what: str, *, promised: bool) -> NoReturn:
+    if promised and os.environ.get("CI"):
+        pytest.fail(f"{what} In CI it has to be there.", pytrace=False)
+    pytest.skip(what)
