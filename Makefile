@@ -1,6 +1,7 @@
 # Everything a developer runs. Needs Python 3.11, 3.12 or 3.13, make and git; `make help` lists the targets.
 
-PYTHON ?=
+# The first of these that fits makes the environment; `make PYTHON=/path/to/python3.12 test` names one.
+PYTHON := python3.13 python3.12 python3.11 python3 python
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
 MADE := $(ENVIRONMENT)/.made
@@ -17,7 +18,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --universal --
 .PHONY: help environment demo test check format lock schema
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-13s%s\n", $$1, $$2}' Makefile
 
 demo: environment ## Start the server with sample data, and print where GraphiQL is
 	@$(BIN)/provenance-graph demo
@@ -55,11 +56,12 @@ environment: $(MADE) ## Make or refresh the Python environment in .venv
 
 $(MADE): requirements.lock pyproject.toml
 	@if ! $(BIN)/python -c '$(FITS); import pip' 2>/dev/null; then \
-		for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+		found=; \
+		for python in $(PYTHON); do \
 			if "$$python" -c '$(FITS)' 2>/dev/null; then found=$$python; break; fi; \
 		done; \
 		if [ -z "$$found" ]; then \
-			echo "No Python fits: Python 3.11, 3.12 or 3.13 with its venv module is needed." >&2; \
+			echo "No Python fits: 3.11, 3.12 or 3.13 with its venv module is needed. Tried: $(PYTHON)." >&2; \
 			echo "Install one (on Debian and Ubuntu: apt-get install python3 python3-venv)," >&2; \
 			echo "or name one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; \
 			exit 1; \
