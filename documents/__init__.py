@@ -1,0 +1,60 @@
+"""What we keep: one document a collection, and how to reach it. Knows nothing of GraphQL or HTTP."""
+
+from documents.base import Document
+from documents.component import Component
+from documents.component_version import ComponentVersion
+from documents.dataset import Dataset
+from documents.dataset_version import DatasetVersion
+from documents.digital_twin import DigitalTwin
+from documents.distribution import Distribution
+from documents.execution import Execution
+from documents.log_entry import LogEntry
+from documents.organisation import Organisation
+from documents.output import Output
+from documents.reservation import Reservation
+from documents.resource import Resource
+from documents.result import Result
+from documents.step import Step
+from documents.transform import Transform
+from documents.user import User
+
+ALL: list[type[Document]] = [
+    Component,
+    ComponentVersion,
+    Dataset,
+    DatasetVersion,
+    DigitalTwin,
+    Distribution,
+    Execution,
+    LogEntry,
+    Organisation,
+    Output,
+    Reservation,
+    Resource,
+    Result,
+    Step,
+    Transform,
+    User,
+]
+"""Every document. A collection exists when its document is listed here."""
+
+__all__ = [
+    "ALL",
+    "Component",
+    "ComponentVersion",
+    "Dataset",
+    "DatasetVersion",
+    "DigitalTwin",
+    "Distribution",
+    "Document",
+    "Execution",
+    "LogEntry",
+    "Organisation",
+    "Output",
+    "Reservation",
+    "Resource",
+    "Result",
+    "Step",
+    "Transform",
+    "User",
+]

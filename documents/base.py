@@ -48,7 +48,7 @@ class Document(beanie.Document):
     kind: ClassVar[str]
     model_config = ConfigDict(populate_by_name=True)
 
-    id: str = Field(default="", alias="_id")
+    id: str = Field(default="", alias="_id")  # type: ignore[assignment]
 
     def model_post_init(self, context: Any, /) -> None:
         if not self.id:

@@ -1,0 +1,82 @@
+"""A landing page together with the code that turns what is published there into datasets."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
+from pymongo import IndexModel
+
+from documents.base import Document, Embedded, JsonText, Timestamp, now
+
+
+class CodeProvider(StrEnum):
+    """Who hosts a repository."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    BITBUCKET = "bitbucket"
+    OTHER = "other"
+
+
+class SourceFile(Embedded):
+    """A file of a pipeline at the commit of its latest run."""
+
+    path: str
+    commit: str
+
+
+class MonitorDir(Embedded):
+    """A directory whose new or changed files make a transform due."""
+
+    url: str
+    last_seen_at: Timestamp | None = Field(None, alias="lastSeenAt")
+    pending_files: int = Field(0, alias="pendingFiles")
+
+
+class CodeRepo(Embedded):
+    """Where a resource's code lives, and what it watches."""
+
+    provider: CodeProvider = CodeProvider.GITHUB
+    url: str | None = None
+    source: list[SourceFile] = Field(default_factory=list)
+    monitor_dirs: list[MonitorDir] = Field(default_factory=list)
+
+    def directory(self) -> str:
+        """The folder of the pipeline's first source file, empty when no file is named."""
+        return self.source[0].path.rpartition("/")[0] if self.source else ""
+
+
+class Resource(Document):
+    """A landing page together with the code that turns what is published there into datasets.
+
+    Several pipelines may read one landing page, so `natural_key` adds the repository and the folder of the code.
+    """
+
+    kind: ClassVar[str] = "resource"
+
+    organisation_ref: str = Field(alias="organisationRef")
+    natural_key: str | None = Field(None, alias="naturalKey")
+    title: str | None = None
+    landing_page: str | None = None
+    code_repo: CodeRepo | None = None
+    info: JsonText | None = None
+    created_at: Timestamp = Field(default_factory=now)
+    updated_at: Timestamp = Field(default_factory=now)
+    revision: int = 1
+
+    class Settings:
+        name = "resources"
+        indexes = [
+            IndexModel(
+                [("organisationRef", 1), ("naturalKey", 1)],
+                unique=True,
+                partialFilterExpression={"naturalKey": {"$type": "string"}},
+            ),
+            IndexModel([("organisationRef", 1), ("_id", 1)]),
+            IndexModel([("organisationRef", 1), ("title", 1), ("_id", 1)]),
+            IndexModel([("landing_page", 1), ("_id", 1)]),
+            IndexModel([("title", 1), ("_id", 1)]),
+            IndexModel([("created_at", 1), ("_id", 1)]),
+            IndexModel([("updated_at", 1), ("_id", 1)]),
+            IndexModel([("code_repo.monitor_dirs.url", 1)]),
+        ]

@@ -1,0 +1,39 @@
+"""One component version at work within an execution."""
+
+from typing import ClassVar
+
+from pydantic import Field
+from pymongo import IndexModel
+
+from documents.activity import Activity
+from documents.base import JsonText
+from documents.component import ComponentType
+
+
+class Step(Activity):
+    """One component version at work within an execution. `owner_ref` and `public` are the twin's."""
+
+    kind: ClassVar[str] = "step"
+
+    execution_ref: str = Field(alias="executionRef")
+    component_version_ref: str = Field(alias="component_version")
+    owner_ref: str = Field(alias="ownerRef")
+    public: bool = False
+    key: str
+    ordinal: int
+    type: ComponentType = ComponentType.EPHEMERAL
+    parameters: JsonText = "{}"
+    ports: list[str] = Field(default_factory=list)
+    inputs: JsonText | None = None
+    depends_on: list[str] = Field(default_factory=list, alias="dependsOn")
+    reused_from_ref: str | None = Field(None, alias="reusedFrom")
+
+    class Settings:
+        name = "steps"
+        indexes = [
+            IndexModel([("executionRef", 1), ("key", 1)], unique=True),
+            IndexModel([("executionRef", 1), ("ordinal", 1), ("_id", 1)]),
+            IndexModel([("component_version", 1), ("ordinal", 1), ("_id", 1)]),
+            IndexModel([("dependsOn", 1), ("ordinal", 1)]),
+            IndexModel([("status", 1), ("created_at", 1), ("_id", 1)]),
+        ]

@@ -1,0 +1,58 @@
+"""One run of a resource's code."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
+from pymongo import IndexModel
+
+from documents.activity import Activity
+from documents.base import Embedded
+
+
+class TransformCauseKind(StrEnum):
+    """What made a transform due."""
+
+    REQUESTED = "REQUESTED"
+    CODE_CHANGED = "CODE_CHANGED"
+    FILES_CHANGED = "FILES_CHANGED"
+    INGESTED = "INGESTED"
+
+
+class TransformCause(Embedded):
+    """Why a transform was due: which files changed, or who asked."""
+
+    cause: TransformCauseKind = Field(alias="kind")
+    files: list[str] = Field(default_factory=list)
+    message: str | None = None
+
+
+class TransformDetails(Embedded):
+    """What a finished run left behind. Logs and notebook are URLs."""
+
+    validated: bool | None = None
+    logs: str | None = None
+    notebook: str | None = None
+
+
+class Transform(Activity):
+    """One run of a resource's code."""
+
+    kind: ClassVar[str] = "transform"
+
+    resource_ref: str = Field(alias="resourceRef")
+    details: TransformDetails = Field(default_factory=TransformDetails)
+    cause: TransformCause | None = None
+
+    class Settings:
+        name = "transforms"
+        indexes = [
+            IndexModel([("resourceRef", 1), ("_id", 1)]),
+            IndexModel([("resourceRef", 1), ("created_at", 1), ("_id", 1)]),
+            IndexModel([("status", 1), ("created_at", 1), ("_id", 1)]),
+            IndexModel([("created_at", 1), ("_id", 1)]),
+            IndexModel([("start_timestamp", 1), ("_id", 1)]),
+            IndexModel([("end_timestamp", 1), ("_id", 1)]),
+            IndexModel([("code.commit", 1), ("_id", 1)]),
+            IndexModel([("details.validated", 1), ("_id", 1)]),
+        ]
