@@ -1,0 +1,36 @@
+"""Who is asking: what every policy and every write is given."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Role(Enum):
+    """What a viewer may do at most; which things they may do it to is for the policies."""
+
+    ANONYMOUS = "ANONYMOUS"
+    USER = "USER"
+    WORKER = "WORKER"
+    ADMIN = "ADMIN"
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Somebody asking, with the id of their user when they are one."""
+
+    role: Role
+    user_id: str | None = None
+
+
+ANONYMOUS = Viewer(Role.ANONYMOUS)
+
+
+class Unauthenticated(Exception):
+    """Credentials were sent and cannot be accepted; the message may be shown to whoever sent them.
+
+    `temporary` is true when the same credentials may be accepted in a minute: their issuer did not answer.
+    """
+
+    def __init__(self, message: str, *, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.temporary = temporary
