@@ -1,6 +1,6 @@
 """What we keep: one document a collection, and how to reach it. Knows nothing of GraphQL or HTTP."""
 
-from documents.base import Document
+from documents.base import Document, kind_of
 from documents.component import Component
 from documents.component_version import ComponentVersion
 from documents.dataset import Dataset
@@ -38,6 +38,14 @@ ALL: list[type[Document]] = [
 ]
 """Every document. A collection exists when its document is listed here."""
 
+_BY_KIND = {document.kind: document for document in ALL}
+
+
+def by_kind(id: str) -> type[Document] | None:
+    """The document that ids like this one belong to, None when there is no such kind."""
+    return _BY_KIND.get(kind_of(id))
+
+
 __all__ = [
     "ALL",
     "Component",
@@ -57,4 +65,5 @@ __all__ = [
     "Step",
     "Transform",
     "User",
+    "by_kind",
 ]

@@ -14,12 +14,13 @@ class Reservation(Document):
     """An idempotency key, taken before the work begins and holding its answer afterwards.
 
     The id is made from viewer, mutation and key, so that the unique insert is the reservation.
-    `outcome` names what was written; it is null while the first call runs.
+    `holder` is the call at work; `outcome` names what was written, and is null while the first call runs.
     """
 
     kind: ClassVar[str] = "reservation"
 
     fingerprint: str
+    holder: str
     outcome: dict[str, Any] | None = None
     lease_expires_at: Timestamp = Field(alias="leaseExpiresAt")
     created_at: Timestamp = Field(default_factory=now)

@@ -86,3 +86,11 @@ class LimitExceeded(Refusal):
     """More than the server takes in one go."""
 
     code = "LIMIT_EXCEEDED"
+
+
+class Refusals(Exception):
+    """Everything that is wrong with one request."""
+
+    def __init__(self, refusals: list[Refusal]) -> None:
+        super().__init__("; ".join(one.message for one in refusals))
+        self.refusals = refusals

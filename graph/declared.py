@@ -1,0 +1,180 @@
+"""What a view's field declares: how it is found, and which stored fields that takes.
+
+A declaration is all there is: the standard executor answers from it, and a plan is compiled from it. None of them looks
+at one object at a time when the level could be read at once.
+"""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from strawberry.types import Info
+
+from graph.projection import fields_below
+from resolvers.fetch import Row
+from resolvers.links import Gathered, Link, Listed, One, Paged
+from resolvers.order import Order, value_at
+from resolvers.page import Page, Window, window
+from resolvers.reader import Reader
+
+Compute = Callable[..., list[Any] | Awaitable[list[Any]]]
+"""`(parents, viewer, **arguments)` → a list of the same length as `parents`."""
+
+
+def reader_of(info: Info) -> Reader:
+    """The reader of the request being answered."""
+    reader: Reader = info.context.reader
+    return reader
+
+
+class Declared(ABC):
+    """How one field is found. `needs` are the stored paths that must be read for it."""
+
+    needs: frozenset[str] = frozenset()
+    below: bool = False
+    """Whether the fields selected below belong to the same document."""
+
+    @abstractmethod
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        """The field's value for one parent, possibly awaitable. Used by the standard executor."""
+
+
+@dataclass(frozen=True)
+class Stored(Declared):
+    """What stands at a path of the document."""
+
+    path: str
+    default: Any = None
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({self.path})
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        value = value_at(parent, self.path)
+        return self.default if value is None else value
+
+
+@dataclass(frozen=True)
+class Facet(Declared):
+    """The same document, seen through another type."""
+
+    below = True
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        return parent
+
+
+@dataclass(frozen=True)
+class Linked(Declared):
+    """One other document, or a short list of them."""
+
+    link: Link
+    argument: str | None = None
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({self.link.via}) if isinstance(self.link, One | Listed) else frozenset()
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        value = arguments[self.argument] if self.argument else ""
+        return reader_of(info).linked(self.link, parent, fields_below(info), value)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A page, as a connection shows it."""
+
+    page: Page
+    link: Paged
+    parent: Row
+    reader: Reader
+
+    @property
+    def nodes(self) -> list[Row]:
+        return self.page.rows
+
+    @property
+    def edges(self) -> "list[EdgeOf]":
+        return [EdgeOf(row, self.page) for row in self.page.rows]
+
+    @property
+    def page_info(self) -> Page:
+        return self.page
+
+    @property
+    def total_count(self) -> Awaitable[int | None]:
+        return self.reader.count(self.link, self.page.window, self.parent)
+
+
+@dataclass(frozen=True)
+class EdgeOf:
+    """A row at its place in a page."""
+
+    node: Row
+    page: Page
+
+    @property
+    def cursor(self) -> str:
+        return self.page.cursor(self.node)
+
+
+@dataclass(frozen=True)
+class Connected(Declared):
+    """Pages of other documents, filtered and ordered as the client asks."""
+
+    link: Paged
+    to_filter: Callable[[Any], dict[str, Any]] | None = None
+    to_order: Callable[[Any], Order] | None = None
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({self.link.via}) if isinstance(self.link, Gathered) else frozenset()
+
+    def window(self, arguments: dict[str, Any]) -> Window:
+        """What the arguments ask for."""
+        where, order_by = arguments.get("where"), arguments.get("order_by")
+        return window(
+            first=arguments.get("first"),
+            after=arguments.get("after"),
+            last=arguments.get("last"),
+            before=arguments.get("before"),
+            collection=self.link.document.get_collection_name(),
+            order=self.to_order(order_by) if self.to_order and order_by else self.link.order,
+            filter=self.to_filter(where) if self.to_filter and where else {},
+            most=self.link.most,
+        )
+
+    async def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        reader = reader_of(info)
+        # The arguments of one place in the document are the same under every parent.
+        asked = reader.once((id(info._raw_info.field_nodes[0]), self.link), lambda: self.window(arguments))
+        whole: Row = parent if parent is not None else {"_id": ""}
+        page = await reader.page(self.link, asked, whole, fields_below(info))
+        return Listing(page, self.link, whole, reader)
+
+
+@dataclass(frozen=True)
+class Computed(Declared):
+    """What a function makes of all parents of a level."""
+
+    compute: Compute
+    stored: frozenset[str] = frozenset()
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return self.stored
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        reader = reader_of(info)
+        if not inspect.iscoroutinefunction(self.compute):
+            values: Any = self.compute([parent], reader.viewer, **arguments)
+            return values[0]
+
+        async def level(parents: list[Row]) -> list[Any]:
+            values: Any = await self.compute(parents, reader.viewer, **arguments)  # type: ignore[misc]
+            return list(values)
+
+        return reader.batch((self.compute, tuple(sorted(arguments.items()))), level, parent)

@@ -1,0 +1,68 @@
+"""Which stored fields a selection takes, so that nothing else is read."""
+
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    InlineFragmentNode,
+    SelectionSetNode,
+    get_named_type,
+)
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types import Info
+
+from resolvers.fetch import Fields
+
+DECLARED = GraphQLCoreConverter.DEFINITION_BACKREF
+ALWAYS = frozenset({"_id"})
+
+
+def fields_below(info: Info, type_name: str | None = None) -> Fields:
+    """The stored paths that the fields selected below this one take, of the type named or the field's own."""
+    raw: GraphQLResolveInfo = info._raw_info
+    key = (id(raw.field_nodes[0]), type_name, "fields")
+    fields: Fields = info.context.reader.once(key, lambda: _collect_all(raw, type_name))
+    return fields
+
+
+def _collect_all(raw: GraphQLResolveInfo, type_name: str | None) -> Fields:
+    type_ = raw.schema.type_map[type_name] if type_name else get_named_type(raw.return_type)
+    found = set(ALWAYS)
+    for node in raw.field_nodes:
+        if node.selection_set:
+            _collect(type_, node.selection_set, raw, found, set())
+    return frozenset(found)
+
+
+def _collect(type_: Any, selections: SelectionSetNode, raw: GraphQLResolveInfo, found: set[str], seen: set[str]) -> None:
+    for selection in selections.selections:
+        match selection:
+            case FieldNode():
+                _collect_field(type_, selection, raw, found, seen)
+            case InlineFragmentNode():
+                _collect(type_, selection.selection_set, raw, found, seen)
+            case FragmentSpreadNode():
+                name = selection.name.value
+                if (key := f"{type_}:{name}") not in seen:
+                    seen.add(key)
+                    _collect(type_, raw.fragments[name].selection_set, raw, found, seen)
+
+
+def _collect_field(type_: Any, node: FieldNode, raw: GraphQLResolveInfo, found: set[str], seen: set[str]) -> None:
+    # A fragment may be on another of an interface's types; what this one lacks, another has.
+    field = getattr(type_, "fields", {}).get(node.name.value)
+    if field is None:
+        return
+    declared = getattr(field.extensions.get(DECLARED), "declared", None)
+    if declared is not None:
+        found.update(declared.needs)
+    if node.selection_set and (declared is None or declared.below):
+        _collect(get_named_type(field.type), node.selection_set, raw, found, seen)
+
+
+def view_name(schema: GraphQLSchema, name: str) -> bool:
+    """Whether the schema has a type of this name."""
+    return name in schema.type_map

@@ -1,0 +1,248 @@
+"""Declaring views: classes whose fields say where their values are found.
+
+    @view(documents.Step)
+    class Step(Activity):
+        key: str = stored(description="Unique within the execution.")
+        execution: Execution = one(documents.Execution, "execution_ref", description="What it is part of.")
+        outputs: Connection[Output] = many(documents.Output, "step_ref", description="Files it produced.")
+
+Names in declarations are the documents' Python names; a name that the document lacks stops the process at start. Other
+views are named freely in annotations: they are resolved when all are known, by `finish_views`.
+"""
+
+import copy
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types import Info
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.field import StrawberryField
+
+import documents
+from documents.base import kind_of
+from documents.paths import Model, stored_path
+from graph.declared import Compute, Computed, Connected, Declared, Facet, Linked, Stored
+from graph.where import OrderInput, WhereInput
+from resolvers.links import Document, Every, Gathered, Listed, Many, One, Picked, Referring
+from resolvers.order import BY_ID, Order, SortKey
+from resolvers.page import LARGEST_SIZE
+
+Bind = Callable[[Model | None, str], Declared]
+C = TypeVar("C", bound=type)
+
+VIEWS: dict[str, type] = {}
+"""Every view by name, for annotations."""
+
+NODE_VIEWS: dict[str, str] = {}
+"""The view that shows each kind of document, for `node(id)`."""
+
+
+class ViewField(StrawberryField):
+    """A field that is found as it declares."""
+
+    declared: Declared
+    bind: Bind
+
+    def __init__(self, *args: Any, bind: Bind | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if bind:
+            self.bind = bind
+
+    def __copy__(self) -> "ViewField":
+        copied = super().__copy__()
+        copied.__dict__.update({name: self.__dict__[name] for name in ("bind", "declared") if name in self.__dict__})
+        return copied
+
+    @property
+    def is_basic_field(self) -> bool:
+        """Whether a value is found without looking at the request."""
+        # An interface's field is declared anew by each view that implements it, and never answered itself.
+        return isinstance(self.__dict__.get("declared"), Stored | Facet | None)
+
+    def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> Any:
+        return self.declared.answer(source, info, kwargs)  # type: ignore[arg-type]
+
+
+def view(document: Model | None = None, *, name: str | None = None) -> Callable[[C], C]:
+    """A Strawberry type that shows `document`, with the class's docstring as its description."""
+
+    def decorate(cls: C) -> C:
+        for base in (cls, *cls.__mro__[1:]):
+            _bind_fields(base, document)
+        shown: C = strawberry.type(cls, name=name, description=_description(cls))
+        _give_own_fields(shown, document)
+        VIEWS[cls.__name__] = shown
+        kind = getattr(document, "kind", None)
+        if kind and any(base.__name__ == "Node" for base in cls.__mro__):
+            NODE_VIEWS[kind] = name or cls.__name__
+            shown.is_type_of = staticmethod(lambda row, info: True)  # type: ignore[attr-defined]
+            shown.__strawberry_definition__.is_type_of = shown.is_type_of  # type: ignore[attr-defined]
+        return shown
+
+    return decorate
+
+
+def interface(cls: C) -> C:
+    """A Strawberry interface of views; which one a document is shown by follows from its id."""
+    shown: C = strawberry.interface(cls, description=_description(cls))
+    shown.__strawberry_definition__.resolve_type = _resolve_type  # type: ignore[attr-defined]
+    VIEWS[cls.__name__] = shown
+    return shown
+
+
+def finish_views() -> None:
+    """Let annotations of views name any other view, wherever it is declared."""
+    for shown in VIEWS.values():
+        for field in shown.__strawberry_definition__.fields:  # type: ignore[attr-defined]
+            module = sys.modules[(field.origin or shown).__module__]
+            if isinstance(field, ViewField) and field.type_annotation:
+                field.type_annotation.namespace = {**vars(module), **VIEWS}
+
+
+def stored(path: str | None = None, *, description: str, name: str | None = None) -> Any:
+    """What the document keeps at `path`, the field's own name when absent."""
+
+    def bind(model: Model | None, own_name: str) -> Declared:
+        found, info = stored_path(model, path or own_name)
+        default = info.get_default(call_default_factory=True, validated_data={}) if not info.is_required() else None
+        return Stored(found, default)
+
+    return _field(bind, description, name=name)
+
+
+def facet(*, description: str) -> Any:
+    """A part of the document under a name of its own."""
+    return _field(lambda model, name: Facet(), description)
+
+
+def one(document: Document, via: str, *, description: str) -> Any:
+    """The document whose id this one keeps at `via`."""
+    return _field(lambda model, name: Linked(One(document, stored_path(model, via)[0])), description)
+
+
+def listed(document: Document, via: str, *, description: str) -> Any:
+    """The documents whose ids this one lists at `via`."""
+    return _field(lambda model, name: Linked(Listed(document, stored_path(model, via)[0])), description)
+
+
+def referring(document: Document, via: str, order: SortKey = BY_ID, *, description: str) -> Any:
+    """The documents that list this one's id at `via`."""
+    link = Referring(document, stored_path(document, via)[0], Order.by(order))
+    return _field(lambda model, name: Linked(link), description)
+
+
+def picked(document: Document, via: str, by: str, *, argument: StrawberryArgument, description: str) -> Any:
+    """The one child, naming this document at `via`, that has the argument's value at `by`."""
+    link = Picked(document, stored_path(document, via)[0], stored_path(document, by)[0])
+    return _field(lambda model, name: Linked(link, argument.python_name), description, [argument])
+
+
+def many(
+    document: Document,
+    via: str,
+    order: SortKey = BY_ID,
+    *,
+    where: WhereInput | None = None,
+    order_by: OrderInput | None = None,
+    most: int = LARGEST_SIZE,
+    description: str,
+) -> Any:
+    """Pages of the documents that name this one's id at `via`, in `order` unless the client asks for another."""
+    link = Many(document, stored_path(document, via)[0], Order.by(order), most)
+    return _connection(lambda model: link, where, order_by, description)
+
+
+def gathered(
+    document: Document,
+    via: str,
+    *,
+    where: WhereInput | None = None,
+    order_by: OrderInput | None = None,
+    description: str,
+) -> Any:
+    """Pages of the documents whose ids this one lists at `via`."""
+    return _connection(
+        lambda model: Gathered(document, stored_path(model, via)[0]), where, order_by, description
+    )
+
+
+def every(
+    document: Document, *, where: WhereInput | None = None, order_by: OrderInput | None = None, description: str
+) -> Any:
+    """Pages of all documents of a kind."""
+    return _connection(lambda model: Every(document), where, order_by, description)
+
+
+def computed(
+    compute: Compute, *needs: str, arguments: Sequence[StrawberryArgument] = (), description: str
+) -> Any:
+    """What `compute` makes of all parents of a level, reading what they keep at `needs`."""
+
+    def bind(model: Model | None, name: str) -> Declared:
+        return Computed(compute, frozenset(stored_path(model, need)[0] for need in needs))
+
+    return _field(bind, description, arguments)
+
+
+def argument(name: str, type_: Any, *, description: str, default: Any = strawberry.UNSET) -> StrawberryArgument:
+    """An argument of a field."""
+    return StrawberryArgument(name, None, StrawberryAnnotation(type_), description=description, default=default)
+
+
+def _field(
+    bind: Bind, description: str, arguments: Sequence[StrawberryArgument] = (), name: str | None = None
+) -> Any:
+    field = ViewField(bind=bind, description=description, graphql_name=name)
+    field.arguments = list(arguments)
+    return field
+
+
+def _connection(
+    link: Callable[[Model | None], Any], where: WhereInput | None, order_by: OrderInput | None, description: str
+) -> Any:
+    def bind(model: Model | None, name: str) -> Declared:
+        return Connected(
+            link(model), where.to_filter if where else None, order_by.to_order if order_by else None
+        )
+
+    inputs = [
+        *([argument("where", where.type | None, description="Only what matches.")] if where else []),
+        *([argument("order_by", list[order_by.type] | None, description="In which order.")] if order_by else []),  # type: ignore[name-defined]
+    ]
+    return _field(bind, description, [*_paging(), *inputs])
+
+
+def _paging() -> list[StrawberryArgument]:
+    return [
+        argument("first", int | None, description="How many, from the beginning. 20 when neither first nor last is given."),
+        argument("after", str | None, description="Only what follows this cursor."),
+        argument("last", int | None, description="How many, from the end. Not together with first."),
+        argument("before", str | None, description="Only what stands before this cursor."),
+    ]
+
+
+def _bind_fields(cls: type, document: Model | None) -> None:
+    for name, field in vars(cls).items():
+        if isinstance(field, ViewField) and "declared" not in field.__dict__:
+            field.declared = field.bind(document, name)
+
+
+def _give_own_fields(shown: type, document: Model | None) -> None:
+    """Bind inherited fields to this view's document: an interface's field is found where the document keeps it."""
+    definition = shown.__strawberry_definition__  # type: ignore[attr-defined]
+    for number, field in enumerate(definition.fields):
+        if isinstance(field, ViewField) and field.origin is not shown:
+            own = copy.copy(field)
+            own.declared = own.bind(document, own.python_name)
+            definition.fields[number] = own
+
+
+def _description(cls: type) -> str:
+    return " ".join((cls.__doc__ or "").split())
+
+
+def _resolve_type(row: Any, info: Any, type_: Any) -> str:
+    return NODE_VIEWS[kind_of(row["_id"])]

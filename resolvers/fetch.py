@@ -1,0 +1,205 @@
+"""Reads, one round trip for a whole level: projected finds with the viewer's policy inside.
+
+Raw documents come back, as dictionaries. Beanie's models are for writing.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from pymongo.asynchronous.collection import AsyncCollection
+
+import documents
+from resolvers.filters import NEVER, all_of, equals
+from resolvers.links import Document, Gathered, Listed, Many, One, Picked, Referring
+from resolvers.order import Order, value_at
+from resolvers.page import COUNT_CAP, Page, Window
+from resolvers.policies import readable
+from resolvers.viewer import Viewer
+
+Row = dict[str, Any]
+Fields = frozenset[str]
+K = TypeVar("K")
+
+WHOLE: Fields = frozenset()
+"""Asks for whole documents instead of some fields."""
+
+SMALL = 10_000
+"""Children of many parents are read in one find up to this many rows; beyond it each parent gets a page of its own."""
+
+BATCH = 100_000
+"""Rows in a reply, so that one level is one round trip; the server ends a reply at 16 MB all the same."""
+
+
+def collection_of(document: Document) -> AsyncCollection[Row]:
+    """Where a document's rows are."""
+    return document.get_pymongo_collection()
+
+
+async def by_ids(document: Document, ids: Iterable[str], fields: Fields, viewer: Viewer) -> dict[str, Row]:
+    """The rows with these ids that the viewer may see, by id."""
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    match = all_of([{"_id": {"$in": wanted}}, readable(document, viewer)])
+    return {row["_id"]: row for row in await _find(document, match, fields)}
+
+
+async def ones(link: One, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Row | None]:
+    """The linked row of each parent, None where there is none to see."""
+    ids = [value_at(parent, link.via) for parent in parents]
+    found = await by_ids(link.document, (id for id in ids if id is not None), fields, viewer)
+    return [found.get(id) if id is not None else None for id in ids]
+
+
+async def listed(link: Listed, parents: list[Row], fields: Fields, viewer: Viewer) -> list[list[Row]]:
+    """The listed rows of each parent, in the parent's order, without those that the viewer may not see."""
+    lists: list[list[str]] = [value_at(parent, link.via) or [] for parent in parents]
+    found = await by_ids(link.document, (id for ids in lists for id in ids), fields, viewer)
+    return [[found[id] for id in ids if id in found] for ids in lists]
+
+
+async def referring(link: Referring, parents: list[Row], fields: Fields, viewer: Viewer) -> list[list[Row]]:
+    """The rows that list each parent."""
+    ids = [parent["_id"] for parent in parents]
+    match = all_of([{link.via: {"$in": ids}}, readable(link.document, viewer)])
+    rows = await _find(link.document, match, fields | {link.via, *link.order.paths} if fields else fields, link.order)
+    groups = _grouped(rows, lambda row: value_at(row, link.via) or [])
+    return [groups.get(id, []) for id in ids]
+
+
+async def picked(link: Picked, value: str, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Row | None]:
+    """The child of each parent that has `value` at `link.by`."""
+    ids = [parent["_id"] for parent in parents]
+    match = all_of([{link.via: {"$in": ids}}, equals(link.by, value), readable(link.document, viewer)])
+    rows = await _find(link.document, match, fields | {link.via} if fields else fields)
+    groups = {value_at(row, link.via): row for row in rows}
+    return [groups.get(id) for id in ids]
+
+
+async def every(document: Document, asked: Window, fields: Fields, viewer: Viewer) -> Page:
+    """A page of all rows of a kind."""
+    match = all_of([readable(document, viewer), asked.filter, *asked.bounds()])
+    return asked.page(await _first(document, match, asked, fields))
+
+
+async def pages(link: Many, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Page]:
+    """A page of children for each parent."""
+    ids = list(dict.fromkeys(parent["_id"] for parent in parents))
+    conditions = all_of([readable(link.document, viewer), asked.filter, *asked.bounds()])
+    if len(ids) == 1:
+        rows = await _first(link.document, all_of([equals(link.via, ids[0]), conditions]), asked, fields)
+        groups: Mapping[str, list[Row]] = {ids[0]: rows}
+    else:
+        groups = await _children(link, ids, conditions, asked, fields)
+    return [asked.page(groups.get(parent["_id"], [])) for parent in parents]
+
+
+async def gathered(link: Gathered, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Page]:
+    """A page of the listed rows for each parent."""
+    lists: list[set[str]] = [set(value_at(parent, link.via) or []) for parent in parents]
+    match = all_of(
+        [{"_id": {"$in": sorted(set().union(*lists))}}, readable(link.document, viewer), asked.filter, *asked.bounds()]
+    )
+    order = asked.reading_order
+    rows = order.arrange(await _find(link.document, match, fields | set(order.paths) if fields else fields))
+    return [asked.page([row for row in rows if row["_id"] in ids][: asked.limit]) for ids in lists]
+
+
+async def count_every(document: Document, filter: dict[str, Any], viewer: Viewer) -> int | None:
+    """How many rows of a kind match, None beyond the cap."""
+    match = all_of([readable(document, viewer), filter])
+    found = await collection_of(document).count_documents(match, limit=COUNT_CAP + 1)
+    return _capped(found)
+
+
+async def counts(link: Many, filter: dict[str, Any], parents: list[Row], viewer: Viewer) -> list[int | None]:
+    """How many children of each parent match, None beyond the cap."""
+    ids = list(dict.fromkeys(parent["_id"] for parent in parents))
+    match = all_of([readable(link.document, viewer), filter])
+    pipeline: list[dict[str, Any]] = [{"$match": match}, {"$limit": COUNT_CAP + 1}, {"$count": "found"}]
+    found = {id: sum(row["found"] for row in rows) for id, rows in (await _for_each(link, ids, pipeline)).items()}
+    return [_capped(found.get(parent["_id"], 0)) for parent in parents]
+
+
+async def counts_gathered(
+    link: Gathered, filter: dict[str, Any], parents: list[Row], viewer: Viewer
+) -> list[int | None]:
+    """How many of each parent's listed rows match, None beyond the cap."""
+    lists: list[set[str]] = [set(value_at(parent, link.via) or []) for parent in parents]
+    match = all_of([{"_id": {"$in": sorted(set().union(*lists))}}, readable(link.document, viewer), filter])
+    found = {row["_id"] for row in await _find(link.document, match, frozenset({"_id"}))}
+    return [_capped(len(ids & found)) for ids in lists]
+
+
+def _capped(found: int) -> int | None:
+    return found if found <= COUNT_CAP else None
+
+
+async def _find(document: Document, match: dict[str, Any], fields: Fields, order: Order | None = None) -> list[Row]:
+    cursor = collection_of(document).find(
+        match, dict.fromkeys(fields, 1) or None, sort=order.sort() if order else None, batch_size=BATCH
+    )
+    return await cursor.to_list()
+
+
+async def _first(document: Document, match: dict[str, Any], asked: Window, fields: Fields) -> list[Row]:
+    """The first rows of one list, in reading order."""
+    order = asked.reading_order
+    wanted = fields | set(order.paths) if fields else fields
+    collection = collection_of(document)
+    if match == NEVER:
+        return []
+    if order.is_natural:
+        projection = dict.fromkeys(wanted, 1) or None
+        rows = collection.find(match, projection, sort=order.sort(), limit=asked.limit, batch_size=BATCH)
+        return await rows.to_list()
+    stages = order.stages(match, asked.limit, collection.name) + _project(wanted)
+    return await (await collection.aggregate(stages, batchSize=BATCH)).to_list()
+
+
+async def _children(
+    link: Many, ids: list[str], conditions: dict[str, Any], asked: Window, fields: Fields
+) -> Mapping[str, list[Row]]:
+    """The first rows of each parent: one find for all when they are few, else a page for each in one aggregation."""
+    order = asked.reading_order
+    wanted = fields | {link.via, *order.paths} if fields else fields
+    most = max(SMALL, 4 * len(ids) * asked.limit)
+    rows = (
+        await collection_of(link.document)
+        .find(
+            all_of([{link.via: {"$in": ids}}, conditions]),
+            dict.fromkeys(wanted, 1) or None,
+            sort=[(link.via, 1), *order.sort()] if order.is_natural else None,
+            limit=most + 1,
+            batch_size=BATCH,
+        )
+        .to_list()
+    )
+    if len(rows) > most:
+        return await _for_each(link, ids, [*order.joined_stages(conditions, asked.limit), *_project(wanted)])
+    return _grouped(rows if order.is_natural else order.arrange(rows), lambda row: [value_at(row, link.via)])
+
+
+async def _for_each(link: Many, ids: list[str], pipeline: list[dict[str, Any]]) -> dict[str, list[Row]]:
+    """What `pipeline` gives over the children of each parent, by the parent's id, in one round trip."""
+    parent = documents.by_kind(ids[0])
+    if parent is None:
+        return {}
+    child = collection_of(link.document).name
+    lookup = {"from": child, "localField": "_id", "foreignField": link.via, "as": "rows", "pipeline": pipeline}
+    stages: list[dict[str, Any]] = [{"$match": {"_id": {"$in": ids}}}, {"$project": {"_id": 1}}, {"$lookup": lookup}]
+    found = await collection_of(parent).aggregate(stages, batchSize=BATCH)
+    return {row["_id"]: row["rows"] async for row in found}
+
+
+def _project(fields: Fields) -> list[dict[str, Any]]:
+    return [{"$project": dict.fromkeys(fields, 1)}] if fields else []
+
+
+def _grouped(rows: Iterable[Row], keys: Callable[[Row], Iterable[K]]) -> Mapping[K, list[Row]]:
+    groups: defaultdict[K, list[Row]] = defaultdict(list)
+    for row in rows:
+        for key in keys(row):
+            groups[key].append(row)
+    return groups

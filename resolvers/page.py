@@ -1,0 +1,115 @@
+"""What a client asks of a list, and what it gets."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from resolvers.cursor import decode_cursor, encode_cursor, fingerprint
+from resolvers.order import Order
+from resolvers.refusals import InvalidInput
+
+DEFAULT_SIZE = 20
+LARGEST_SIZE = 100
+COUNT_CAP = 10_000
+"""Beyond this many, `totalCount` is null."""
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which rows of a list: how many, in which order, after which row, matching what."""
+
+    size: int
+    order: Order
+    filter: dict[str, Any]
+    mark: str
+    backwards: bool = False
+    after: str | None = None
+    before: str | None = None
+
+    @property
+    def limit(self) -> int:
+        """One more than the page, which tells whether another follows."""
+        return self.size + 1
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for windows that ask for the same rows of the same list."""
+        return (self.mark, self.size, self.backwards, self.after, self.before)
+
+    @property
+    def reading_order(self) -> Order:
+        """The order in which rows are read: from the end when the last ones are wanted."""
+        return self.order.reversed() if self.backwards else self.order
+
+    def bounds(self) -> list[dict[str, Any]]:
+        """Filters for what lies after `after` and before `before`."""
+        found = []
+        if self.after is not None:
+            found.append(self.order.after(decode_cursor(self.after, self.order, self.mark)))
+        if self.before is not None:
+            found.append(self.order.reversed().after(decode_cursor(self.before, self.order, self.mark)))
+        return found
+
+    def page(self, read: list[Document]) -> "Page":
+        """The page made of what was read, in reading order, up to `limit` rows."""
+        more = len(read) > self.size
+        rows = read[: self.size]
+        if self.backwards:
+            return Page(rows[::-1], self, has_next_page=self.before is not None, has_previous_page=more)
+        return Page(rows, self, has_next_page=more, has_previous_page=self.after is not None)
+
+
+@dataclass(frozen=True)
+class Page:
+    """The rows of one page, in order."""
+
+    rows: list[Document]
+    window: Window
+    has_next_page: bool
+    has_previous_page: bool
+
+    def cursor(self, row: Document) -> str:
+        """The place of one of the rows."""
+        return encode_cursor(row, self.window.order, self.window.mark)
+
+    @property
+    def start_cursor(self) -> str | None:
+        """The place of the first row, None on an empty page."""
+        return self.cursor(self.rows[0]) if self.rows else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The place of the last row, None on an empty page."""
+        return self.cursor(self.rows[-1]) if self.rows else None
+
+
+def window(
+    *,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+    collection: str,
+    order: Order,
+    filter: dict[str, Any],
+    most: int = LARGEST_SIZE,
+) -> Window:
+    """The window that a connection's arguments ask for. Raises InvalidInput, and BadCursor for cursors of other lists."""
+    if first is not None and last is not None:
+        raise InvalidInput("Give first or last, not both.", code="BAD_USER_INPUT")
+    name, size = ("last", last) if last is not None else ("first", first)
+    if size is not None and not 0 <= size <= most:
+        raise InvalidInput(f"{name} must be between 0 and {most}, not {size}.", code="BAD_USER_INPUT")
+    asked = Window(
+        size=DEFAULT_SIZE if size is None else size,
+        order=order,
+        filter=filter,
+        mark=fingerprint(collection, order, filter),
+        backwards=last is not None,
+        after=after,
+        before=before,
+    )
+    asked.bounds()
+    return asked

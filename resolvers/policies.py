@@ -1,0 +1,81 @@
+"""Who may see what: for each document, the filter that every find carries on behalf of a viewer.
+
+What a filter needs stands on the document itself, so no read has to climb a chain. What a filter hides does not exist
+for that viewer: it is missing from lists, counts, links and look-ups by id alike.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import documents
+from resolvers.viewer import Role, Viewer
+
+Filter = dict[str, Any]
+Policy = Callable[[Viewer], Filter]
+
+EVERYTHING: Filter = {}
+NOTHING: Filter = {"_id": {"$in": []}}
+
+
+def everybody(viewer: Viewer) -> Filter:
+    """What is published: the catalogue, the component registry, the names of users."""
+    return EVERYTHING
+
+
+def nobody(viewer: Viewer) -> Filter:
+    """What only the server itself reads."""
+    return NOTHING
+
+
+def public_or_owned(owner_path: str) -> Policy:
+    """Twins and what follows them: public, the viewer's own, or anything for an administrator."""
+
+    def readable(viewer: Viewer) -> Filter:
+        if viewer.role is Role.ADMIN:
+            return EVERYTHING
+        if viewer.user_id is None:
+            return {"public": True}
+        return {"$or": [{"public": True}, {owner_path: viewer.user_id}]}
+
+    return readable
+
+
+def readable_outputs(viewer: Viewer) -> Filter:
+    """Outputs by their own access control or their twin's owner: a public twin does not publish them."""
+    if viewer.role is Role.ADMIN:
+        return EVERYTHING
+    public: Filter = {"access_control.public": True}
+    if viewer.user_id is None:
+        return public
+    return {"$or": [public, {"ownerRef": viewer.user_id}, {"access_control.authorized_users": viewer.user_id}]}
+
+
+POLICIES: dict[type[documents.Document], Policy] = {
+    documents.Organisation: everybody,
+    documents.Resource: everybody,
+    documents.Dataset: everybody,
+    documents.DatasetVersion: everybody,
+    documents.Distribution: everybody,
+    documents.Transform: everybody,
+    documents.User: everybody,
+    documents.Component: everybody,
+    documents.ComponentVersion: everybody,
+    documents.DigitalTwin: public_or_owned("userRef"),
+    documents.Execution: public_or_owned("ownerRef"),
+    documents.Step: public_or_owned("ownerRef"),
+    documents.Result: public_or_owned("ownerRef"),
+    documents.Output: readable_outputs,
+    # Log lines carry no rights: they are reached through their activity alone, which has been checked by then.
+    documents.LogEntry: everybody,
+    documents.Reservation: nobody,
+}
+
+
+def readable(document: type[documents.Document], viewer: Viewer) -> Filter:
+    """The filter that keeps `viewer` to what they may see of `document`."""
+    return POLICIES[document](viewer)
+
+
+def owns(viewer: Viewer, owner_id: str) -> bool:
+    """Whether `viewer` may change what belongs to `owner_id`, and see what only its owner sees."""
+    return viewer.role is Role.ADMIN or (viewer.user_id is not None and viewer.user_id == owner_id)

@@ -1,0 +1,95 @@
+"""What one request reads with: a viewer, and loaders that turn the look-ups of a level into one round trip."""
+
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, TypeVar
+
+from strawberry.dataloader import DataLoader
+
+from resolvers import fetch
+from resolvers.fetch import Fields, Row
+from resolvers.links import Document, Every, Gathered, Link, Listed, Many, One, Paged, Picked, Referring
+from resolvers.page import Page, Window
+from resolvers.viewer import Viewer
+
+T = TypeVar("T")
+
+
+def _key_of(parent: Row) -> Hashable:
+    return parent["_id"]
+
+
+class Reader:
+    """The reads of one request on behalf of one viewer."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.viewer = viewer
+        self._loaders: dict[Hashable, DataLoader[Row, Any]] = {}
+        self._made: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once for this request."""
+        if key not in self._made:
+            self._made[key] = make()
+        found: T = self._made[key]
+        return found
+
+    def batch(self, key: Hashable, read: Callable[[list[Row]], Awaitable[list[T]]], parent: Row) -> Awaitable[T]:
+        """`read` of `parent`, together with all others of the same key that are asked for in this tick."""
+        loader = self._loaders.get(key)
+        if loader is None:
+            loader = self._loaders[key] = DataLoader(load_fn=read, cache_key_fn=_key_of)
+        return loader.load(parent)
+
+    def node(self, document: Document, id: str, fields: Fields) -> Awaitable[Row | None]:
+        """The row with this id, None when there is none that the viewer may see."""
+
+        async def read(parents: list[Row]) -> list[Row | None]:
+            found = await fetch.by_ids(document, [parent["_id"] for parent in parents], fields, self.viewer)
+            return [found.get(parent["_id"]) for parent in parents]
+
+        return self.batch(("node", document, fields), read, {"_id": id})
+
+    def linked(self, link: Link, parent: Row, fields: Fields, value: str = "") -> Awaitable[Any]:
+        """The row or rows that an unpaged link leads to."""
+
+        async def read(parents: list[Row]) -> list[Any]:
+            match link:
+                case One():
+                    return list(await fetch.ones(link, parents, fields, self.viewer))
+                case Listed():
+                    return list(await fetch.listed(link, parents, fields, self.viewer))
+                case Referring():
+                    return list(await fetch.referring(link, parents, fields, self.viewer))
+                case Picked():
+                    return list(await fetch.picked(link, value, parents, fields, self.viewer))
+            raise TypeError(f"{link} is paged")
+
+        return self.batch((link, fields, value), read, parent)
+
+    def page(self, link: Paged, asked: Window, parent: Row, fields: Fields) -> Awaitable[Page]:
+        """A page of the rows that a paged link leads to."""
+
+        async def read(parents: list[Row]) -> list[Page]:
+            match link:
+                case Every():
+                    return [await fetch.every(link.document, asked, fields, self.viewer)]
+                case Many():
+                    return await fetch.pages(link, asked, parents, fields, self.viewer)
+                case Gathered():
+                    return await fetch.gathered(link, asked, parents, fields, self.viewer)
+
+        return self.batch((link, asked.key, fields), read, parent)
+
+    def count(self, link: Paged, asked: Window, parent: Row) -> Awaitable[int | None]:
+        """How many rows the link leads to in all, None beyond the cap."""
+
+        async def read(parents: list[Row]) -> list[int | None]:
+            match link:
+                case Every():
+                    return [await fetch.count_every(link.document, asked.filter, self.viewer)]
+                case Many():
+                    return await fetch.counts(link, asked.filter, parents, self.viewer)
+                case Gathered():
+                    return await fetch.counts_gathered(link, asked.filter, parents, self.viewer)
+
+        return self.batch(("count", link, asked.mark), read, parent)
