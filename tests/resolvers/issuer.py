@@ -1,0 +1,97 @@
+"""A real OpenID Connect issuer on this machine, whose keys and manners a test decides."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jwt
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+AUDIENCE = "provenance-graph"
+SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+
+class LocalIssuer:
+    """An issuer over HTTP: it signs tokens, publishes its keys, counts who asks for them, and can misbehave."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.keys: dict[str, SigningKey] = {
+            "rsa-1": rsa.generate_private_key(public_exponent=65537, key_size=2048),
+            "ec-1": ec.generate_private_key(ec.SECP256R1()),
+        }
+        self.manner = "good"
+        self.seconds = 0.0
+        self.key_requests = 0
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        """Claims that are accepted, with changes; a claim changed to None is left out."""
+        at = int(time.time())
+        claims = {"iss": self.url, "aud": AUDIENCE, "sub": "subject-1", "iat": at, "exp": at + 600, **changes}
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def token(self, key_id: str = "rsa-1", key: SigningKey | None = None, **changes: Any) -> str:
+        """A signed token."""
+        key = key or self.keys[key_id]
+        algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
+        return jwt.encode(self.claims(**changes), key, algorithm, headers={"kid": key_id})
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys, as RFC 7517 writes them."""
+        return {"keys": [{**public_jwk(key), "kid": key_id, "use": "sig"} for key_id, key in self.keys.items()]}
+
+    async def configuration(self, request: Request) -> Response:
+        await asyncio.sleep(self.seconds)
+        good = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+        answers: dict[str, Response] = {
+            "failing": Response("no", status_code=500),
+            "html": Response("<html>"),
+            "list": JSONResponse([]),
+            "another": JSONResponse({**good, "issuer": "https://issuer.example"}),
+            "keyless": JSONResponse({"issuer": self.url}),
+            "file": JSONResponse({**good, "jwks_uri": "file:///etc/hostname"}),
+            "moved": RedirectResponse(f"{self.url}/elsewhere"),
+            "huge": Response(b'{"padding": "' + b" " * 1_100_000 + b'"}'),
+        }
+        return answers.get(self.manner, JSONResponse(good))
+
+    async def published_keys(self, request: Request) -> Response:
+        self.key_requests += 1
+        return JSONResponse({"keys": []} if self.manner == "empty" else self.jwks())
+
+
+def public_jwk(key: SigningKey) -> dict[str, Any]:
+    """The public half of a key."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+
+
+@contextmanager
+def running_issuer() -> Iterator[LocalIssuer]:
+    """An issuer that answers on a free port of this machine until the block ends."""
+    issuer = LocalIssuer()
+    routes = [Route("/.well-known/openid-configuration", issuer.configuration), Route("/keys", issuer.published_keys)]
+    config = uvicorn.Config(Starlette(routes=routes), port=0, log_level="warning", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    # A signal to the tests is not for the issuer, which runs outside the main thread and so installs no handlers.
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        host, port = server.servers[0].sockets[0].getsockname()
+        issuer.url = f"http://{host}:{port}"
+        yield issuer
+    finally:
+        server.should_exit = True
+        thread.join()
