@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from strawberry.types import Info
+from strawberry.utils.str_converters import to_camel_case
 
 from graph.projection import fields_below
 from resolvers.fetch import Row
-from resolvers.links import Gathered, Link, Listed, One, Paged
+from resolvers.links import Document, Gathered, Link, Listed, One, Paged
 from resolvers.order import Order, value_at
 from resolvers.page import Page, Window, window
 from resolvers.reader import Reader
+from resolvers.refusals import InvalidInput
 
 Compute = Callable[..., list[Any] | Awaitable[list[Any]]]
 """`(parents, viewer, **arguments)` → a list of the same length as `parents`."""
@@ -154,6 +156,26 @@ class Connected(Declared):
         whole: Row = parent if parent is not None else {"_id": ""}
         page = await reader.page(self.link, asked, whole, fields_below(info))
         return Listing(page, self.link, whole, reader)
+
+
+@dataclass(frozen=True)
+class Found(Declared):
+    """The one document that has these values at its unique keys; `paths` is by argument."""
+
+    document: Document
+    paths: dict[str, str]
+
+    def key(self, arguments: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        """The stored paths and values asked for, at least one."""
+        asked = tuple((self.paths[name], value) for name, value in arguments.items() if value is not None)
+        if not asked:
+            raise InvalidInput(
+                f"Give {' or '.join(to_camel_case(name) for name in self.paths)}.", code="BAD_USER_INPUT"
+            )
+        return asked
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        return reader_of(info).found(self.document, self.key(arguments), fields_below(info))
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,18 @@ from resolvers.viewer import Viewer
 from resolvers.writing import Outcome, Session, write
 
 P = TypeVar("P")
+F = TypeVar("F", bound=Callable[..., Any])
 Write = Callable[..., Awaitable[Outcome]]
 """`(session, viewer, **input)` → what was written, by the payload's fields."""
 
 IDEMPOTENCY_KEY = "The same key with the same input answers with the first result; with another input it is refused."
 EXPECTED_REVISION = "Refused with REVISION_CONFLICT, and nothing written, when the object has moved on."
+
+
+def mutation(description: str) -> Callable[[F], F]:
+    """A field of the root Mutation type, answered by the method below it."""
+    declare: Callable[[F], F] = strawberry.mutation(description=description)  # type: ignore[assignment]
+    return declare
 
 
 def idempotency_key() -> Any:
@@ -72,4 +79,14 @@ def plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-__all__ = ["UserError", "expected_revision", "idempotency_key", "optional", "perform", "plain", "refused", "wanted"]
+__all__ = [
+    "UserError",
+    "expected_revision",
+    "idempotency_key",
+    "mutation",
+    "optional",
+    "perform",
+    "plain",
+    "refused",
+    "wanted",
+]

@@ -21,10 +21,9 @@ from strawberry.types import Info
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
-import documents
 from documents.base import kind_of
 from documents.paths import Model, stored_path
-from graph.declared import Compute, Computed, Connected, Declared, Facet, Linked, Stored
+from graph.declared import Compute, Computed, Connected, Declared, Facet, Found, Linked, Stored
 from graph.where import OrderInput, WhereInput
 from resolvers.links import Document, Every, Gathered, Listed, Many, One, Picked, Referring
 from resolvers.order import BY_ID, Order, SortKey
@@ -164,9 +163,7 @@ def gathered(
     description: str,
 ) -> Any:
     """Pages of the documents whose ids this one lists at `via`."""
-    return _connection(
-        lambda model: Gathered(document, stored_path(model, via)[0]), where, order_by, description
-    )
+    return _connection(lambda model: Gathered(document, stored_path(model, via)[0]), where, order_by, description)
 
 
 def every(
@@ -176,9 +173,13 @@ def every(
     return _connection(lambda model: Every(document), where, order_by, description)
 
 
-def computed(
-    compute: Compute, *needs: str, arguments: Sequence[StrawberryArgument] = (), description: str
-) -> Any:
+def found(document: Document, *keys: StrawberryArgument, description: str) -> Any:
+    """The one document that has the argument's value, one argument a unique key."""
+    paths = {key.python_name: stored_path(document, key.python_name)[0] for key in keys}
+    return _field(lambda model, name: Found(document, paths), description, keys)
+
+
+def computed(compute: Compute, *needs: str, arguments: Sequence[StrawberryArgument] = (), description: str) -> Any:
     """What `compute` makes of all parents of a level, reading what they keep at `needs`."""
 
     def bind(model: Model | None, name: str) -> Declared:
@@ -192,9 +193,7 @@ def argument(name: str, type_: Any, *, description: str, default: Any = strawber
     return StrawberryArgument(name, None, StrawberryAnnotation(type_), description=description, default=default)
 
 
-def _field(
-    bind: Bind, description: str, arguments: Sequence[StrawberryArgument] = (), name: str | None = None
-) -> Any:
+def _field(bind: Bind, description: str, arguments: Sequence[StrawberryArgument] = (), name: str | None = None) -> Any:
     field = ViewField(bind=bind, description=description, graphql_name=name)
     field.arguments = list(arguments)
     return field
@@ -204,9 +203,7 @@ def _connection(
     link: Callable[[Model | None], Any], where: WhereInput | None, order_by: OrderInput | None, description: str
 ) -> Any:
     def bind(model: Model | None, name: str) -> Declared:
-        return Connected(
-            link(model), where.to_filter if where else None, order_by.to_order if order_by else None
-        )
+        return Connected(link(model), where.to_filter if where else None, order_by.to_order if order_by else None)
 
     inputs = [
         *([argument("where", where.type | None, description="Only what matches.")] if where else []),
@@ -217,7 +214,9 @@ def _connection(
 
 def _paging() -> list[StrawberryArgument]:
     return [
-        argument("first", int | None, description="How many, from the beginning. 20 when neither first nor last is given."),
+        argument(
+            "first", int | None, description="How many, from the beginning. 20 when neither first nor last is given."
+        ),
         argument("after", str | None, description="Only what follows this cursor."),
         argument("last", int | None, description="How many, from the end. Not together with first."),
         argument("before", str | None, description="Only what stands before this cursor."),

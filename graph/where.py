@@ -73,11 +73,15 @@ OPERATORS: dict[str, Callable[[str, Any], Filter]] = {
 
 @dataclass(frozen=True)
 class By:
-    """One condition of a where input: which filter, on what the document keeps at `path`."""
+    """One condition of a where input: which filter, on what the document keeps at `path`.
+
+    `read` turns the given value into a filter where the type of `filter` does not say how.
+    """
 
     filter: Any
     path: str
     description: str
+    read: Callable[[str, Any], Filter] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,14 @@ class WhereInput:
     """A where input and its translation into a filter."""
 
     type: Any
-    paths: dict[str, str]
+    conditions: dict[str, tuple[str, Callable[[str, Any], Filter]]]
 
     def to_filter(self, where: Any, depth: int = 1) -> Filter:
         """The filter that `where`, an instance of the input, stands for."""
         if depth > DEEPEST:
             raise LimitExceeded(f"A where may be nested {DEEPEST} deep, not deeper.")
-        asked = [_condition(path, getattr(where, name)) for name, path in self.paths.items()]
+        given = ((path, read, getattr(where, name)) for name, (path, read) in self.conditions.items())
+        asked = [read(path, value) for path, read, value in given if value is not UNSET and value is not None]
         if (both := getattr(where, "and_", None)) is not None and both is not UNSET:
             asked.append(filters.all_of(self.to_filter(one, depth + 1) for one in both))
         if (either := getattr(where, "or_", None)) is not None and either is not UNSET:
@@ -115,7 +120,9 @@ def where_input(name: str, document: Document, /, combined: bool = True, **condi
     shown = strawberry.input(made, description=f"Which of the {name} objects to list. All conditions must hold.")
     if combined:
         _refer_to_itself(shown)
-    return WhereInput(shown, {key: stored_path(document, condition.path)[0] for key, condition in conditions.items()})
+    return WhereInput(
+        shown, {key: (stored_path(document, by.path)[0], by.read or _condition) for key, by in conditions.items()}
+    )
 
 
 def _refer_to_itself(shown: Any) -> None:
@@ -128,8 +135,6 @@ def _refer_to_itself(shown: Any) -> None:
 
 
 def _condition(path: str, asked: Any) -> Filter:
-    if asked is UNSET or asked is None:
-        return {}
     if isinstance(asked, list):
         return filters.is_one_of(path, [one.value if isinstance(one, Enum) else one for one in asked])
     values = {name: getattr(asked, name, UNSET) for name in OPERATORS}
@@ -162,9 +167,7 @@ def order_input(
     name: str, document: Document, /, default: OrderDirection = OrderDirection.ASC, **fields: str
 ) -> OrderInput:
     """A `<name>Order` input over these fields, given as `FIELD="python path"`."""
-    values = {
-        key: strawberry.enum_value(key, description=f"By {key.lower().replace('_', ' ')}.") for key in fields
-    }
+    values = {key: strawberry.enum_value(key, description=f"By {key.lower().replace('_', ' ')}.") for key in fields}
     members = strawberry.enum(
         Enum(f"{name}OrderField", values, module=__name__),  # type: ignore[arg-type]
         description=f"What lists of {name} objects can be ordered by.",

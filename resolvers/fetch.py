@@ -45,6 +45,13 @@ async def by_ids(document: Document, ids: Iterable[str], fields: Fields, viewer:
     return {row["_id"]: row for row in await _find(document, match, fields)}
 
 
+async def by_key(document: Document, key: dict[str, str], fields: Fields, viewer: Viewer) -> Row | None:
+    """The row with these values at its unique paths, None when there is none that the viewer may see."""
+    match = all_of([*(equals(path, value) for path, value in key.items()), readable(document, viewer)])
+    rows = await _find(document, match, fields)
+    return rows[0] if rows else None
+
+
 async def ones(link: One, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Row | None]:
     """The linked row of each parent, None where there is none to see."""
     ids = [value_at(parent, link.via) for parent in parents]

@@ -5,7 +5,6 @@ be null is read in two segments, those with a value and then those without, join
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 Filter = dict[str, Any]

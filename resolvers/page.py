@@ -96,7 +96,7 @@ def window(
     filter: dict[str, Any],
     most: int = LARGEST_SIZE,
 ) -> Window:
-    """The window that a connection's arguments ask for. Raises InvalidInput, and BadCursor for cursors of other lists."""
+    """The window that a connection's arguments ask for. Raises InvalidInput and BadCursor."""
     if first is not None and last is not None:
         raise InvalidInput("Give first or last, not both.", code="BAD_USER_INPUT")
     name, size = ("last", last) if last is not None else ("first", first)

@@ -49,6 +49,14 @@ class Reader:
 
         return self.batch(("node", document, fields), read, {"_id": id})
 
+    def found(self, document: Document, key: tuple[tuple[str, str], ...], fields: Fields) -> Awaitable[Row | None]:
+        """The row with these values at its unique paths."""
+
+        async def read(parents: list[Row]) -> list[Row | None]:
+            return [await fetch.by_key(document, dict(key), fields, self.viewer)]
+
+        return self.batch(("found", document, key, fields), read, {"_id": ""})
+
     def linked(self, link: Link, parent: Row, fields: Fields, value: str = "") -> Awaitable[Any]:
         """The row or rows that an unpaged link leads to."""
 

@@ -1,0 +1,67 @@
+"""Lines that activities wrote, as clients see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import strawberry
+
+import documents
+from documents.log_entry import LogLevel as StoredLogLevel
+from graph.connection import PageInfo
+from graph.enums import described
+from graph.view import VIEWS, stored, view
+from graph.where import By, where_input
+from resolvers import filters
+
+MOST_ENTRIES = 1000
+
+LogLevel = described(
+    StoredLogLevel,
+    "How serious a line is, mildest first.",
+    DEBUG="For whoever looks for a fault.",
+    INFO="What goes on.",
+    WARNING="Something odd that did no harm.",
+    ERROR="Something that failed.",
+    CRITICAL="Nothing can go on after this.",
+)
+
+
+def _at_least(path: str, level: StoredLogLevel) -> filters.Filter:
+    levels = list(StoredLogLevel)
+    return filters.is_one_of(path, [one.value for one in levels[levels.index(level) :]])
+
+
+LogWhere = where_input(
+    "Log",
+    documents.LogEntry,
+    combined=False,
+    min_level=By(LogLevel, "level", "This level and more serious ones.", _at_least),
+    contains=By(str, "message", "Lines with this part in them.", filters.contains),
+)
+
+
+@view(documents.LogEntry)
+class LogEntry:
+    """A line that an activity wrote."""
+
+    sequence: int = stored(description="Its place among the activity's lines, from 1.")
+    timestamp: datetime = stored(description="When it was written.")
+    level: LogLevel = stored(description="How serious it is.")  # type: ignore[valid-type]
+    message: str = stored(description="The line itself.")
+
+
+@strawberry.type(description="A line at its place in the log.")
+class LogEdge:
+    node: LogEntry = strawberry.field(description="The line.")
+    cursor: str = strawberry.field(description="The line's place in this filter.")
+
+
+@strawberry.type(description="A page of a log, in order of sequence.")
+class LogConnection:
+    nodes: list[LogEntry] = strawberry.field(description="The lines of the page.")
+    edges: list[LogEdge] = strawberry.field(description="The lines with their places.")
+    page_info: PageInfo = strawberry.field(description="Where the page lies in the log.")
+
+
+VIEWS["LogConnection"] = LogConnection
