@@ -1,0 +1,201 @@
+"""GraphiQL in a real browser: it renders, introspects, asks with the token, and asks no other host for anything."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.browser.catalogue import application, serving
+from tests.browser.chromium import Page, chromium
+from tests.needs import need
+
+TOKEN = "pg_0123456789abcdef"
+RUN = "document.querySelector('.graphiql-execute-button').click()"
+ANSWER = "document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue()"
+QUERY = "document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror"
+HEADERS = "document.querySelector('[aria-label=Headers] .graphiql-editor:not(.hidden) .CodeMirror')"
+
+
+@dataclass
+class Site:
+    """A running server with GraphiQL at its root, and a token it does not mind."""
+
+    address: str
+    token: str = TOKEN
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """The server under test. Any other that serves the catalogue and GraphiQL can stand in by its address alone."""
+    with serving(application()) as address:
+        yield Site(address)
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[str]:
+    async with chromium(need("chromium")) as devtools:
+        yield devtools
+
+
+@pytest.fixture
+async def page(browser: str) -> AsyncIterator[Page]:
+    async with Page(browser) as opened:
+        yield opened
+
+
+async def ready(page: Page, address: str) -> None:
+    """Opens the address and waits until GraphiQL has rendered and read the schema."""
+    await page.open(address)
+    await page.until("!!document.querySelector('.graphiql-query-editor .CodeMirror')?.CodeMirror.options.lint.schema")
+
+
+async def asked(page: Page, operation: str) -> dict[str, str]:
+    """The headers, by small letters, of the newest request that carried the operation."""
+    newest = next(sent for sent in reversed(page.requests) if operation in sent.get("postData", ""))
+    return {name.lower(): value for name, value in newest["headers"].items()}
+
+
+async def test_the_page_renders_introspects_and_runs_the_first_chain_asking_no_other_host(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    await ready(page, site.address + "/")
+
+    await page.evaluate(RUN)
+    answer = json.loads(await page.until(ANSWER))
+    await page.evaluate("document.querySelector('[aria-label=\"Show Documentation Explorer\"]').click()")
+    await page.until("document.querySelector('.graphiql-doc-explorer-content')?.innerText.includes('Query')")
+    await page.screenshot(tmp_path / "graphiql.png")
+
+    assert list(answer) == ["data"]
+    assert answer["data"]["organisations"]["nodes"]
+    assert await page.evaluate("document.title") == "provenance-graph"
+    assert page.complaints == []
+    hosts = {re.sub(r"^\w+://([^/]*).*", r"\1", sent["url"]) for sent in page.requests if "data:" not in sent["url"]}
+    assert hosts == {site.address.removeprefix("http://")}
+
+
+async def test_a_first_visit_opens_the_worked_queries_and_a_later_one_the_tabs_that_were_left(
+    page: Page, site: Site
+) -> None:
+    tabs = "[...document.querySelectorAll('.graphiql-tab-button')].map(tab => tab.innerText)"
+    await ready(page, site.address + "/graphql")
+    first = await page.evaluate(tabs)
+
+    await page.evaluate(f"{QUERY}.setValue('query Mine {{ __typename }}')")
+    await page.until(f"{tabs}.includes('Mine') && localStorage['graphiql:tabState']?.includes('Mine')")
+    await ready(page, site.address + "/graphql?again")
+
+    assert first == ["Catalogue", "Twins", "DatasetsPage", "CreateOrganisation"]
+    assert await page.evaluate(tabs) == ["Mine", *first[1:]]
+    assert page.complaints == []
+
+
+async def test_a_token_in_the_address_goes_with_requests_and_out_of_the_address(page: Page, site: Site) -> None:
+    await ready(page, f"{site.address}/#token={site.token}")
+
+    await page.evaluate(RUN)
+    await page.until(ANSWER)
+
+    assert await page.evaluate("location.href") == f"{site.address}/"
+    assert await page.evaluate("document.querySelector('.graph-token').innerText") == "Token in use"
+    assert (await asked(page, "Catalogue"))["authorization"] == f"Bearer {site.token}"
+    assert not any(site.token in sent["url"] for sent in page.requests if "#" not in sent["url"])
+    assert site.token not in await page.evaluate("JSON.stringify(localStorage)")
+
+
+async def test_the_headers_editor_takes_the_place_of_the_token(page: Page, site: Site) -> None:
+    await ready(page, f"{site.address}/#token={site.token}")
+    await page.evaluate("[...document.querySelectorAll('button')].find(b => b.innerText === 'Headers').click()")
+    await page.until(f"!!{HEADERS}")
+    await page.evaluate(f"{HEADERS}.CodeMirror.focus()")
+    await page.command("Input.insertText", text='{"Authorization": "Bearer other"}')
+
+    await page.evaluate(RUN)
+    await page.until(ANSWER)
+
+    assert (await asked(page, "Catalogue"))["authorization"] == "Bearer other"
+
+
+async def test_without_a_token_requests_are_anonymous_until_one_is_pasted_and_again_once_it_is_forgotten(
+    page: Page, site: Site
+) -> None:
+    press = "[...document.querySelectorAll('.graph-token button')].find(b => b.innerText === '%s').click()"
+    state = "document.querySelector('.graph-token > button').innerText"
+    await ready(page, site.address)
+    await page.evaluate(RUN)
+    await page.until(ANSWER)
+    anonymous = await asked(page, "Catalogue")
+
+    await page.evaluate(press % "No token")
+    await page.until("document.activeElement?.type === 'password'")
+    await page.command("Input.insertText", text=site.token)
+    await page.evaluate(press % "Use this token")
+    await page.until(f"{state} === 'Token in use'")
+    kept = await page.evaluate("({...sessionStorage})")
+    await page.evaluate(press % "Token in use")
+    await page.until("!!document.querySelector('.graph-token form')")
+    await page.evaluate(press % "Forget it")
+    await page.until(f"{state} === 'No token'")
+
+    assert "authorization" not in anonymous
+    assert kept == {"provenance-graph:token": site.token}
+    assert await page.evaluate("({...sessionStorage})") == {}
+    assert page.complaints == []
+
+
+async def test_a_subscription_reaches_the_same_host_with_the_token(page: Page, site: Site) -> None:
+    await ready(page, f"{site.address}/#token={site.token}")
+    await page.evaluate(f"{QUERY}.setValue('subscription Told {{ countdown }}')")
+    await page.until("document.querySelector('.graphiql-tab-button').innerText === 'Told'")
+
+    await page.evaluate(RUN)
+    answer = json.loads(await page.until(ANSWER))
+
+    assert answer == {"data": {"countdown": f"Bearer {site.token}"}}
+    assert [sent["url"] for sent in page.requests if sent["url"].startswith("ws")] == [
+        site.address.replace("http", "ws") + "/graphql"
+    ]
+    assert page.complaints == []
+
+
+async def test_menus_and_dialogs_break_no_rule_of_the_policy(page: Page, site: Site) -> None:
+    await ready(page, site.address)
+
+    for label in ("Show GraphiQL Explorer", "Show History", "Open short keys dialog"):
+        await page.evaluate(f"document.querySelector('[aria-label=\"{label}\"]').click()")
+        await page.evaluate("new Promise(done => setTimeout(done, 300))")
+
+    assert await page.evaluate("document.querySelector('[role=dialog]').innerText.includes('Short Keys')")
+    assert page.complaints == []
+
+
+async def test_an_answer_that_is_not_json_is_told_in_words(page: Page, site: Site) -> None:
+    await ready(page, site.address)
+    await page.evaluate(
+        "void (window.fetch = async () => new Response('<h1>Bad gateway</h1>',"
+        " {status: 502, statusText: 'Bad Gateway', headers: {'content-type': 'text/html'}}))"
+    )
+
+    await page.evaluate(RUN)
+    answer = json.loads(await page.until(ANSWER))
+
+    message = "The server answered 502 Bad Gateway with text/html where JSON was expected."
+    assert answer == {"errors": [{"message": message, "extensions": {"body": "<h1>Bad gateway</h1>"}}]}
+
+
+async def test_a_server_that_is_gone_is_told_in_words(page: Page, site: Site) -> None:
+    await ready(page, site.address)
+    await page.command(
+        "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0
+    )
+
+    await page.evaluate(RUN)
+    answer = json.loads(await page.until(ANSWER))
+
+    assert re.fullmatch(
+        r"The request did not reach 127\.0\.0\.1:\d+: .+\. Is the server still running\?",
+        answer["errors"][0]["message"],
+    )
