@@ -1,10 +1,12 @@
 """A real OpenID Connect issuer on this machine, whose keys and manners a test decides."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -23,7 +25,7 @@ SigningKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 class LocalIssuer:
     """An issuer over HTTP: it signs tokens, publishes its keys, counts who asks for them, and can misbehave."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.url = ""
         self.keys: dict[str, SigningKey] = {
             "rsa-1": rsa.generate_private_key(public_exponent=65537, key_size=2048),
@@ -32,6 +34,8 @@ class LocalIssuer:
         self.manner = "good"
         self.seconds = 0.0
         self.key_requests = 0
+        self.keys_in_a_file = folder / "keys.json"
+        self.keys_in_a_file.write_text(json.dumps(self.jwks()))
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         """Claims that are accepted, with changes; a claim changed to None is left out."""
@@ -49,6 +53,9 @@ class LocalIssuer:
         """The public keys, as RFC 7517 writes them."""
         return {"keys": [{**public_jwk(key), "kid": key_id, "use": "sig"} for key_id, key in self.keys.items()]}
 
+    async def moved(self, request: Request) -> Response:
+        return JSONResponse({"issuer": self.url, "jwks_uri": f"{self.url}/keys"})
+
     async def configuration(self, request: Request) -> Response:
         await asyncio.sleep(self.seconds)
         good = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
@@ -58,9 +65,9 @@ class LocalIssuer:
             "list": JSONResponse([]),
             "another": JSONResponse({**good, "issuer": "https://issuer.example"}),
             "keyless": JSONResponse({"issuer": self.url}),
-            "file": JSONResponse({**good, "jwks_uri": "file:///etc/hostname"}),
-            "moved": RedirectResponse(f"{self.url}/elsewhere"),
-            "huge": Response(b'{"padding": "' + b" " * 1_100_000 + b'"}'),
+            "file": JSONResponse({**good, "jwks_uri": self.keys_in_a_file.as_uri()}),
+            "moved": RedirectResponse(f"{self.url}/moved"),
+            "huge": JSONResponse({**good, "padding": " " * 1_100_000}),
         }
         return answers.get(self.manner, JSONResponse(good))
 
@@ -77,10 +84,14 @@ def public_jwk(key: SigningKey) -> dict[str, Any]:
 
 
 @contextmanager
-def running_issuer() -> Iterator[LocalIssuer]:
-    """An issuer that answers on a free port of this machine until the block ends."""
-    issuer = LocalIssuer()
-    routes = [Route("/.well-known/openid-configuration", issuer.configuration), Route("/keys", issuer.published_keys)]
+def running_issuer(folder: Path) -> Iterator[LocalIssuer]:
+    """An issuer that answers on a free port of this machine until the block ends; `folder` is its to write in."""
+    issuer = LocalIssuer(folder)
+    routes = [
+        Route("/.well-known/openid-configuration", issuer.configuration),
+        Route("/keys", issuer.published_keys),
+        Route("/moved", issuer.moved),
+    ]
     config = uvicorn.Config(Starlette(routes=routes), port=0, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     # A signal to the tests is not for the issuer, which runs outside the main thread and so installs no handlers.

@@ -28,8 +28,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="module")
-def one_issuer() -> Iterator[LocalIssuer]:
-    with running_issuer() as issuer:
+def one_issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalIssuer]:
+    with running_issuer(tmp_path_factory.mktemp("issuer")) as issuer:
         yield issuer
 
 
