@@ -1,0 +1,137 @@
+"""GraphQL over HTTP: read the request, prepare its document, execute it, write the answer.
+
+By the GraphQL-over-HTTP specification: https://graphql.github.io/graphql-over-http/draft/. A request that is not run
+answers without `data`: 400 as application/graphql-response+json, 200 as application/json once it held a document.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any, TypeGuard, cast
+
+import orjson
+import structlog
+from graphql import ExecutionResult, OperationType, execute
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.responses import Response
+from strawberry.execution import optimized_is_awaitable
+
+from graph.envelope import request_id
+from graph.errors import (
+    BAD_USER_INPUT,
+    MAX_REQUEST_ERRORS,
+    Formatted,
+    HTTPRefusal,
+    RequestRefused,
+    field_errors,
+    internal_errors,
+    refusal_errors,
+    request_errors,
+)
+from graph.limits import check_variables
+from graph.metrics import Metrics
+from graph.prepare import Prepared, Preparer, Unacceptable
+from graph.request import GRAPHQL_JSON, JSON, GraphQLRequest, answer_type, read_get, read_post, wants_page
+
+# Scalars write dates as GraphQL wants them; a value that reaches the writer unwritten is a mistake of ours.
+ORJSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+log = structlog.stdlib.get_logger("graph.http")
+
+MakeContext = Callable[[HTTPConnection], Awaitable[object]]
+Page = Callable[[Request], Response]
+Answer = dict[str, Any]
+IsAwaitable = Callable[[Any], TypeGuard[Awaitable[Any]]]
+
+
+@dataclass
+class GraphQLHandler:
+    """Answers GET and POST of /graphql."""
+
+    preparer: Preparer
+    make_context: MakeContext
+    metrics: Metrics
+    draining: Callable[[], bool]
+    page: Page | None = None
+
+    async def __call__(self, request: Request) -> Response:
+        """The response to a GraphQL request; every failure is a well-formed GraphQL answer."""
+        accept = request.headers.get("accept")
+        if request.method == "GET" and self.page and wants_page(accept) and "query" not in request.query_params:
+            return self.page(request)
+        media = answer_type(accept)
+        try:
+            if media is None:
+                raise HTTPRefusal(406, f"Answers are written as {GRAPHQL_JSON} or {JSON}.")
+            return await self._answer(request, media)
+        except HTTPRefusal as refusal:
+            self.metrics.refused(refusal.code)
+            return write({"errors": refusal_errors(refusal)}, media or JSON, refusal.status, refusal.headers)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception:
+            log.exception("the request failed")
+            self.metrics.operations.labels("failed").inc()
+            return write({"errors": internal_errors(request_id())}, media or JSON, 500)
+
+    async def _answer(self, request: Request, media: str) -> Response:
+        if self.draining():
+            raise HTTPRefusal(503, "The server is stopping.", "UNAVAILABLE", {"Retry-After": "1"})
+        asked = read_get(request) if request.method == "GET" else await read_post(request)
+        try:
+            prepared = self._prepare(asked, request.method)
+            context = await self.make_context(request)
+            result = await self._execute(prepared, asked, context)
+        except Unacceptable as refusal:
+            return self._refused(refusal.errors, media)
+        except RequestRefused as refusal:
+            return self._refused(refusal_errors(refusal), media)
+        self.metrics.operations.labels("errors" if "errors" in result else "ok").inc()
+        return write(result, media)
+
+    def _prepare(self, asked: GraphQLRequest, method: str) -> Prepared:
+        prepared = self.preparer.prepare(asked.query)
+        kind = prepared.operation(asked.operation_name).operation
+        if kind is OperationType.SUBSCRIPTION:
+            raise RequestRefused("Subscriptions are answered over WebSocket, by graphql-transport-ws.")
+        if kind is OperationType.MUTATION and method == "GET":
+            raise HTTPRefusal(405, "Send mutations with POST.", headers={"Allow": "POST"})
+        check_variables(asked.variables, self.preparer.limits)
+        return prepared
+
+    async def _execute(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> Answer:
+        schema = self.preparer.schema
+        running = execute(
+            schema._schema,
+            prepared.document,
+            variable_values=asked.variables,
+            operation_name=asked.operation_name,
+            context_value=context,
+            is_awaitable=cast(IsAwaitable, optimized_is_awaitable),
+            executor_class=schema.execution_context_class,
+            max_coercion_errors=MAX_REQUEST_ERRORS,
+            operation_extensions=asked.extensions,
+        )
+        result: ExecutionResult = await running if isawaitable(running) else running
+        return answer(result, context)
+
+    def _refused(self, errors: list[Formatted], media: str) -> Response:
+        self.metrics.refused(errors[0]["extensions"]["code"])
+        return write({"errors": errors}, media, 400 if media == GRAPHQL_JSON else 200)
+
+
+def answer(result: ExecutionResult, context: object) -> Answer:
+    """The result as a client reads it. Raises Unacceptable when the variables did not fit and nothing ran."""
+    errors = result.errors or []
+    if result.data is None and errors and all(error.path is None for error in errors):
+        raise Unacceptable(request_errors(errors, BAD_USER_INPUT))
+    written: Answer = {"errors": field_errors(errors, request_id())} if errors else {}
+    written["data"] = result.data
+    if (cost := getattr(context, "cost", None)) is not None:
+        written["extensions"] = {"cost": cost}
+    return written
+
+
+def write(answer: Answer, media: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """The response that carries an answer. Raises TypeError for a value that no scalar has written."""
+    body = orjson.dumps(answer, option=ORJSON)
+    return Response(body, status, {"Cache-Control": "no-store", **(headers or {})}, f"{media}; charset=utf-8")

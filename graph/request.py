@@ -1,0 +1,137 @@
+"""From HTTP to one GraphQL request: media types, the body within its limit, the four parameters."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from graph.errors import LIMIT_EXCEEDED, HTTPRefusal
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+MAX_BODY = 1_000_000
+"""Bytes; what is larger goes through an upload."""
+BODY_TIMEOUT = 30.0
+"""Seconds a client has for sending the body."""
+
+
+@dataclass(frozen=True)
+class GraphQLRequest:
+    """What a client asks, as the GraphQL-over-HTTP specification names it."""
+
+    query: str
+    operation_name: str | None
+    variables: dict[str, Any]
+    extensions: dict[str, Any]
+
+
+async def read_post(request: Request) -> GraphQLRequest:
+    """The request in a POST body. Raises HTTPRefusal: 400, 408, 413 or 415."""
+    _check_content_type(request)
+    return _parameters(_json(await _body(request), "The body"))
+
+
+def read_get(request: Request) -> GraphQLRequest:
+    """The request in the address. Raises HTTPRefusal 400."""
+    parameters: dict[str, Any] = dict(request.query_params)
+    for name in ("variables", "extensions"):
+        if name in parameters:
+            parameters[name] = _json(parameters[name].encode(errors="surrogatepass"), f"The {name} parameter")
+    return _parameters(parameters)
+
+
+def answer_type(accept: str | None) -> str | None:
+    """The media type to answer with, None when the client takes neither. On equal terms the newer one is chosen."""
+    ranges = dict(_range(part) for part in (accept or "*/*").split(","))
+    anything = ranges.get("application/*", ranges.get("*/*", 0.0))
+    plain, newer = ranges.get(JSON, anything), ranges.get(GRAPHQL_JSON, 0.0)
+    if newer and newer >= plain:
+        return GRAPHQL_JSON
+    return JSON if plain else None
+
+
+def wants_page(accept: str | None) -> bool:
+    """Whether this is a browser that opens an address: it names HTML, which no client of the API does."""
+    return any(name == "text/html" and quality for name, quality in map(_range, (accept or "").split(",")))
+
+
+def _range(part: str) -> tuple[str, float]:
+    name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return name, float(parameter[2:])
+            except ValueError:
+                return name, 0.0
+    return name, 1.0
+
+
+def _check_content_type(request: Request) -> None:
+    media, *parameters = (piece.strip().lower() for piece in request.headers.get("content-type", "").split(";"))
+    charsets = [parameter[8:].strip('"') for parameter in parameters if parameter.startswith("charset=")]
+    if media != JSON or any(charset not in ("utf-8", "utf8") for charset in charsets):
+        raise HTTPRefusal(415, f"Send the request as {JSON} in UTF-8.", headers={"Accept-Post": JSON})
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPRefusal(415, "Send the body as it is, without a Content-Encoding.")
+
+
+async def _body(request: Request) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced[:20]) > MAX_BODY:
+        _too_large()
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    _too_large()
+    except TimeoutError:
+        raise HTTPRefusal(408, f"The body did not arrive within {BODY_TIMEOUT:.0f} s.") from None
+    return bytes(body)
+
+
+def _too_large() -> NoReturn:
+    raise HTTPRefusal(413, f"The body is larger than {MAX_BODY:,} bytes.", LIMIT_EXCEEDED)
+
+
+def _json(text: bytes, what: str) -> Any:
+    try:
+        return json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise HTTPRefusal(400, f"{what} is not UTF-8.") from None
+    except RecursionError:
+        raise HTTPRefusal(400, f"{what} is nested too deeply.", LIMIT_EXCEEDED) from None
+    except ValueError as error:
+        reason = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else str(error)
+        raise HTTPRefusal(400, f"{what} is not JSON: {reason}.") from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _parameters(found: Any) -> GraphQLRequest:
+    if isinstance(found, list):
+        raise HTTPRefusal(400, "Send one operation at a time; batches are not taken.")
+    if not isinstance(found, dict):
+        raise HTTPRefusal(400, "The body must be a JSON object with a query.")
+    query = found.get("query")
+    if not isinstance(query, str) or not query.strip():
+        raise HTTPRefusal(400, "query must be a string that holds a GraphQL document.")
+    name = found.get("operationName")
+    if not isinstance(name, str | None):
+        raise HTTPRefusal(400, "operationName must be a string.")
+    return GraphQLRequest(query, name or None, _object(found, "variables"), _object(found, "extensions"))
+
+
+def _object(found: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = found.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise HTTPRefusal(400, f"{name} must be an object.")
+    return value

@@ -1,0 +1,95 @@
+"""Serving until told to stop, and stopping in time: Cloud Run ends an instance 10 s after SIGTERM, whatever it does."""
+
+import gc
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from types import FrameType
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from graph.logs import configure_logs
+from graph.settings import Settings, SettingsError
+from graph.sockets import MAX_MESSAGE
+
+FINISH_WITHIN = 6
+"""Seconds that running requests are given after a signal; what is left is for closing the database."""
+EXIT_WITHIN = 8.3
+"""Seconds after which the process ends even if something does not let go."""
+
+log = structlog.stdlib.get_logger("graph.server")
+
+
+def run(app: Starlette, settings: Settings, *, started: Callable[[str], None] | None = None) -> None:
+    """Serve `app` until SIGTERM or SIGINT, then finish what runs, refuse what is new, and return.
+
+    `started` is called with the server's address once it answers. Raises SettingsError when the address is taken.
+    """
+    configure_logs(settings)
+    listener = _listen(settings.listen_on, settings.port)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=FINISH_WITHIN,
+        timeout_keep_alive=65,
+        ws_max_size=MAX_MESSAGE,
+        lifespan="on",
+    )
+    with listener:
+        _Server(config, app, started).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, app: Starlette, started: Callable[[str], None] | None) -> None:
+        super().__init__(config)
+        self._app = app
+        self._tell = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What was made while starting stays, so the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        if self.started and self._tell and sockets:
+            self._tell(_url(sockets[0]))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not uvicorn's own: it raises the signal again at the end, which kills the process before its caller cleans up.
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        if not self.should_exit:
+            self._app.state.draining = True
+            _end_in_time()
+        self.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SettingsError(f"Cannot listen on {host} port {port}: {reason}. Set HOST or PORT to another.") from None
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _end_in_time() -> None:
+    timer = threading.Timer(EXIT_WITHIN, _end)
+    timer.daemon = True
+    timer.start()
+
+
+def _end() -> None:
+    log.critical("the server did not stop in time and is ended")
+    os._exit(70)

@@ -1,0 +1,197 @@
+"""What the server is told from outside: environment variables, checked before anything starts."""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self, cast
+from urllib.parse import urlsplit
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "PROVENANCE_"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Environment(StrEnum):
+    """Where the server runs."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class LogLevel(StrEnum):
+    """The least important line that is still written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class SettingsError(Exception):
+    """A variable holds a value that the server cannot start with; the message names both."""
+
+
+class Settings(BaseSettings):
+    """The settings of one server. Every one is optional on a laptop; `load_settings` makes them."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    env: Environment = Field(Environment.DEVELOPMENT, description="development or production")
+    host: str = Field("", validation_alias="HOST", description="an address to listen on")
+    port: int = Field(8000, validation_alias="PORT", ge=0, le=65535, description="a number from 0 to 65535")
+    log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error")
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="origins such as https://lab.example, separated by commas, or *"
+    )
+    database_url: SecretStr | None = Field(None, description="a mongodb:// or mongodb+srv:// address")
+    database_name: str = Field(
+        "provenance", pattern=r"^[A-Za-z0-9_-]{1,63}$", description="1 to 63 letters, digits, - and _"
+    )
+    bucket: str | None = Field(None, pattern=r"^gs://[a-z0-9][a-z0-9._-]{1,220}$", description="gs://name")
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("provenance-graph"), description="a folder of the server's own"
+    )
+    oidc_issuer: str | None = Field(None, description="an https:// address (http:// on this machine)")
+    oidc_audience: str | None = Field(None, description="the audience that tokens are issued for")
+    admin_token: SecretStr | None = Field(None, description="at least 32 characters without spaces")
+    workers_wanted: int | None = Field(
+        None, validation_alias="PROVENANCE_WORKERS", ge=0, le=64, description="a number from 0 to 64"
+    )
+
+    @property
+    def production(self) -> bool:
+        """Whether real users depend on this server."""
+        return self.env is Environment.PRODUCTION
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the server brings its own database."""
+        return self.database_url is None
+
+    @property
+    def workers(self) -> int:
+        """How many ingest workers run beside the server."""
+        return self.workers_wanted if self.workers_wanted is not None else int(self.embedded)
+
+    @property
+    def listen_on(self) -> str:
+        """The address to bind: this machine only, unless told otherwise or in production."""
+        return self.host or ("0.0.0.0" if self.production else "127.0.0.1")
+
+    @field_validator("env", "log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        for origin in origins:
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s?#@*]+", origin):
+                raise _refused()
+        return origins
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_mongodb(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"mongodb(\+srv)?://[^\s]+$", value.get_secret_value()):
+            raise _refused()
+        return value
+
+    @field_validator("admin_token")
+    @classmethod
+    def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[\x21-\x7e]{32,}", value.get_secret_value()):
+            raise _refused()
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _is_safe_issuer(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and parts.hostname in LOOPBACK):
+            return value
+        raise _refused()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.production and self.database_url is None:
+            raise PydanticCustomError("together", "PROVENANCE_DATABASE_URL must be set when PROVENANCE_ENV=production.")
+        if self.oidc_issuer and not self.oidc_audience:
+            raise PydanticCustomError("together", "PROVENANCE_OIDC_AUDIENCE must be set with PROVENANCE_OIDC_ISSUER.")
+        return self
+
+
+def _refused() -> PydanticCustomError:
+    return PydanticCustomError("refused", "refused")
+
+
+def load_settings(warn: Callable[[str], None] | None = None) -> Settings:
+    """The settings in the environment. Raises SettingsError naming the variable, its value and what is allowed.
+
+    `warn` gets a sentence for each variable that looks like ours and is not; without it they go to stderr.
+    """
+    for warning in unknown_variables(os.environ):
+        (warn or _to_stderr)(warning)
+    try:
+        return Settings()
+    except ValidationError as error:
+        # The original holds the values, secrets among them, and would be printed with the traceback.
+        message = "\n".join(_sentence(detail) for detail in error.errors(include_url=False))
+    raise SettingsError(message)
+
+
+def variable_of(field: str) -> str:
+    """The environment variable behind a field of Settings."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """A sentence for each PROVENANCE_ variable that no setting reads, with the nearest name that one does."""
+    known = [variable_of(field) for field in Settings.model_fields]
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    return [f"{name} is not a setting and is ignored.{_nearest(name, known)}" for name in unknown]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    if not detail["loc"]:
+        return detail["msg"]
+    field = _field_of(str(detail["loc"][0]))
+    variable, allowed = variable_of(field), Settings.model_fields[field].description
+    if "SecretStr" in str(Settings.model_fields[field].annotation):
+        return f"{variable} has a value that cannot be used; allowed: {allowed}."
+    return f"{variable} is {_shown(detail['input'])}; allowed: {allowed}."
+
+
+def _field_of(name: str) -> str:
+    """The field a validation error is about: pydantic names it by its alias where it has one."""
+    by_variable = {variable_of(field): field for field in Settings.model_fields}
+    return by_variable.get(name, name)
+
+
+def _shown(value: Any) -> str:
+    text = repr(cast(object, value))
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
