@@ -41,7 +41,7 @@ format: environment ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 
 schema: environment ## Write schema.graphql anew
-	@$(BIN)/provenance-graph schema > schema.graphql.new
+	@$(BIN)/provenance-graph schema > schema.graphql.new || { rm -f schema.graphql.new; exit 1; }
 	@mv schema.graphql.new schema.graphql
 	@echo "Wrote schema.graphql"
 
