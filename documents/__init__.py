@@ -15,6 +15,7 @@ from documents.reservation import Reservation
 from documents.resource import Resource
 from documents.result import Result
 from documents.step import Step
+from documents.token import Token
 from documents.transform import Transform
 from documents.user import User
 
@@ -33,6 +34,7 @@ ALL: list[type[Document]] = [
     Resource,
     Result,
     Step,
+    Token,
     Transform,
     User,
 ]
@@ -63,6 +65,7 @@ __all__ = [
     "Resource",
     "Result",
     "Step",
+    "Token",
     "Transform",
     "User",
     "by_kind",

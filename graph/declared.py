@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from graphql import is_non_null_type
 from strawberry.types import Info
 from strawberry.utils.str_converters import to_camel_case
 
@@ -82,7 +83,8 @@ class Linked(Declared):
 
     def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         value = arguments[self.argument] if self.argument else ""
-        return reader_of(info).linked(self.link, parent, fields_below(info), value)
+        required = is_non_null_type(info._raw_info.return_type)
+        return reader_of(info).linked(self.link, parent, fields_below(info), value, required=required)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,9 @@ async def find_node(info: Info, id: str) -> Row | None:
 
 @strawberry.type
 class NodeQuery:
-    @strawberry.field(description="The object with this id, null when it is unknown or not visible.", graphql_type=Node | None)
+    @strawberry.field(
+        description="The object with this id, null when it is unknown or not visible.", graphql_type=Node | None
+    )
     async def node(self, info: Info, id: strawberry.ID) -> Any:
         return await find_node(info, id)
 

@@ -37,7 +37,9 @@ def _collect_all(raw: GraphQLResolveInfo, type_name: str | None) -> Fields:
     return frozenset(found)
 
 
-def _collect(type_: Any, selections: SelectionSetNode, raw: GraphQLResolveInfo, found: set[str], seen: set[str]) -> None:
+def _collect(
+    type_: Any, selections: SelectionSetNode, raw: GraphQLResolveInfo, found: set[str], seen: set[str]
+) -> None:
     for selection in selections.selections:
         match selection:
             case FieldNode():

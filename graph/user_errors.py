@@ -18,13 +18,25 @@ class ErrorCode(Enum):
     VALIDATION = strawberry.enum_value("VALIDATION", description="A value cannot be taken.")
     NOT_FOUND = strawberry.enum_value("NOT_FOUND", description="No such thing exists that you may see.")
     FORBIDDEN = strawberry.enum_value("FORBIDDEN", description="You may not do this.")
-    REVISION_CONFLICT = strawberry.enum_value("REVISION_CONFLICT", description="The object has moved on; nothing was written.")
-    ALREADY_EXISTS = strawberry.enum_value("ALREADY_EXISTS", description="Another object holds a key that must be unique.")
+    REVISION_CONFLICT = strawberry.enum_value(
+        "REVISION_CONFLICT", description="The object has moved on; nothing was written."
+    )
+    ALREADY_EXISTS = strawberry.enum_value(
+        "ALREADY_EXISTS", description="Another object holds a key that must be unique."
+    )
     INVALID_STATE = strawberry.enum_value("INVALID_STATE", description="The object's state does not allow this.")
-    IDEMPOTENCY_MISMATCH = strawberry.enum_value("IDEMPOTENCY_MISMATCH", description="The key was used with another input.")
-    IN_PROGRESS = strawberry.enum_value("IN_PROGRESS", description="The first call with this key has not ended; ask again.")
-    CHECKSUM_MISMATCH = strawberry.enum_value("CHECKSUM_MISMATCH", description="The bytes are not those that were announced.")
-    UNSUPPORTED_VERSION = strawberry.enum_value("UNSUPPORTED_VERSION", description="This release does not know the version.")
+    IDEMPOTENCY_MISMATCH = strawberry.enum_value(
+        "IDEMPOTENCY_MISMATCH", description="The key was used with another input."
+    )
+    IN_PROGRESS = strawberry.enum_value(
+        "IN_PROGRESS", description="The first call with this key has not ended; ask again."
+    )
+    CHECKSUM_MISMATCH = strawberry.enum_value(
+        "CHECKSUM_MISMATCH", description="The bytes are not those that were announced."
+    )
+    UNSUPPORTED_VERSION = strawberry.enum_value(
+        "UNSUPPORTED_VERSION", description="This release does not know the version."
+    )
     LIMIT_EXCEEDED = strawberry.enum_value("LIMIT_EXCEEDED", description="More than the server takes in one go.")
 
 

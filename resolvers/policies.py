@@ -68,6 +68,7 @@ POLICIES: dict[type[documents.Document], Policy] = {
     # Log lines carry no rights: they are reached through their activity alone, which has been checked by then.
     documents.LogEntry: everybody,
     documents.Reservation: nobody,
+    documents.Token: nobody,
 }
 
 

@@ -9,9 +9,19 @@ from resolvers import fetch
 from resolvers.fetch import Fields, Row
 from resolvers.links import Document, Every, Gathered, Link, Listed, Many, One, Paged, Picked, Referring
 from resolvers.page import Page, Window
+from resolvers.refusals import Refusal
 from resolvers.viewer import Viewer
 
 T = TypeVar("T")
+
+
+class Hidden(Refusal):
+    """What a field must lead to does not exist for this viewer."""
+
+    code = "NOT_FOUND"
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(f"There is no {document.__name__} here that you may see.")
 
 
 def _key_of(parent: Row) -> Hashable:
@@ -57,13 +67,16 @@ class Reader:
 
         return self.batch(("found", document, key, fields), read, {"_id": ""})
 
-    def linked(self, link: Link, parent: Row, fields: Fields, value: str = "") -> Awaitable[Any]:
-        """The row or rows that an unpaged link leads to."""
+    def linked(
+        self, link: Link, parent: Row, fields: Fields, value: str = "", *, required: bool = False
+    ) -> Awaitable[Any]:
+        """The row or rows that an unpaged link leads to. Raises Hidden where one is `required` and there is none."""
 
         async def read(parents: list[Row]) -> list[Any]:
             match link:
                 case One():
-                    return list(await fetch.ones(link, parents, fields, self.viewer))
+                    rows = await fetch.ones(link, parents, fields, self.viewer)
+                    return [Hidden(link.document) if row is None and required else row for row in rows]
                 case Listed():
                     return list(await fetch.listed(link, parents, fields, self.viewer))
                 case Referring():
@@ -72,7 +85,7 @@ class Reader:
                     return list(await fetch.picked(link, value, parents, fields, self.viewer))
             raise TypeError(f"{link} is paged")
 
-        return self.batch((link, fields, value), read, parent)
+        return self.batch((link, fields, value, required), read, parent)
 
     def page(self, link: Paged, asked: Window, parent: Row, fields: Fields) -> Awaitable[Page]:
         """A page of the rows that a paged link leads to."""

@@ -10,8 +10,9 @@ import pytest
 PROVIDED_IN_CI = frozenset({"chromium", "git", "make", "node", "npm"})
 """What `.ci/run` installs or finds before it runs the tests."""
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-"""Real input files, kept beside the repository and never in it."""
+PROJECT = Path(__file__).resolve().parents[1]
+SHARED = PROJECT.parent / "shared"
+"""Real input, the design and peers: kept beside the repository and never in it."""
 
 
 def need(program: str) -> str:
@@ -24,9 +25,14 @@ def need(program: str) -> str:
 
 def need_shared_data() -> Path:
     """The folder of real input files beside the repository; without it the test is skipped, or fails in CI."""
-    if not SHARED_DATA.is_dir():
-        _do_without("There is no shared/data folder beside the repository.", promised=True)
-    return SHARED_DATA
+    return need_shared("data")
+
+
+def need_shared(folder: str) -> Path:
+    """A folder of what is kept beside the repository; without it the test is skipped, or fails in CI."""
+    if not (SHARED / folder).is_dir():
+        _do_without(f"There is no shared/{folder} folder beside the repository.", promised=True)
+    return SHARED / folder
 
 
 def _do_without(what: str, *, promised: bool) -> NoReturn:

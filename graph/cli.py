@@ -1,0 +1,121 @@
+"""The command line."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from graphql import build_schema
+from graphql.utilities import find_breaking_changes, find_dangerous_changes
+from pymongo.errors import PyMongoError
+
+from documents.embedded import EmbeddedError
+from graph.importing import import_app
+from graph.settings import Settings, SettingsError, load_settings
+from graph.starting import database_opened
+from graph.tokens import token_app
+
+app = typer.Typer(
+    name="provenance-graph",
+    help="A GraphQL server that answers where data came from and what ran to make it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(import_app, name="import")
+app.add_typer(token_app, name="token")
+
+
+def main() -> None:
+    """Run a command; what can be expected to go wrong ends in a sentence, not in a traceback."""
+    try:
+        app()
+    except (SettingsError, EmbeddedError) as error:
+        fail(str(error))
+    except PyMongoError as error:
+        fail(f"The database did not answer: {str(error).split(',')[0]}.")
+
+
+def fail(message: str) -> NoReturn:
+    """End with a message on standard error."""
+    typer.echo(message, err=True)
+    sys.exit(1)
+
+
+@app.command()
+def serve() -> None:
+    """Serve GraphQL. Without PROVENANCE_DATABASE_URL on an embedded database, printing a fresh admin token."""
+    from graph.serving import serve as run
+
+    run(load_settings())
+
+
+@app.command()
+def demo() -> None:
+    """Serve sample data on the embedded database, and open the way to GraphiQL."""
+    from graph.serving import serve_demo as run
+
+    run(load_settings())
+
+
+@app.command()
+def migrate() -> None:
+    """Make the database's missing indexes. Run it when a release is deployed, before it serves."""
+
+    async def work(settings: Settings) -> None:
+        async with database_opened(settings, say):
+            say(f"Database {settings.database_name} has all its indexes.")
+
+    run(work(load_settings()))
+
+
+@app.command()
+def schema(
+    output: Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")] = None,
+) -> None:
+    """Print the schema that the server serves, as SDL."""
+    text = served_schema()
+    if output:
+        output.write_text(text, encoding="utf-8")
+        say(f"Wrote {output}.")
+    else:
+        typer.echo(text, nl=False)
+
+
+@app.command("check-schema")
+def check_schema(
+    file: Annotated[Path, typer.Argument(help="The schema that clients rely on.")] = Path("schema.graphql"),
+) -> None:
+    """Compare a schema file with what the server serves; end with 1 when clients of the file would break."""
+    try:
+        relied_on = build_schema(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror}.")
+    served = build_schema(served_schema())
+    for change in find_dangerous_changes(relied_on, served):
+        say(f"dangerous: {change.description}")
+    breaking = find_breaking_changes(relied_on, served)
+    for change in breaking:
+        say(f"breaking: {change.description}")
+    if breaking:
+        fail(f"{len(breaking)} breaking changes since {file}.")
+    say(f"Nothing breaks for clients of {file}.")
+
+
+def served_schema() -> str:
+    """The schema as SDL, ending in a newline."""
+    from graph.schema import schema as built
+
+    return f"{built.as_str().rstrip()}\n"
+
+
+def say(line: str) -> None:
+    """A line for whoever started the command, apart from what it prints for programs."""
+    typer.echo(line, err=True)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Do asynchronous work to its end."""
+    asyncio.run(work)

@@ -1,0 +1,80 @@
+"""The schema: a table of contents of what clients may ask and do."""
+
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from graph.component import ComponentMutation, ComponentQuery
+from graph.dataset import DatasetMutation, DatasetQuery
+from graph.digital_twin import DigitalTwinMutation, DigitalTwinQuery
+from graph.execution import ExecutionQuery
+from graph.node import NodeQuery
+from graph.organisation import OrganisationMutation, OrganisationQuery
+from graph.resource import ResourceMutation, ResourceQuery
+from graph.scalars import SCALARS
+from graph.transform import TransformMutation, TransformQuery
+from graph.user import UserMutation, UserQuery
+from graph.user_errors import SHOWN_AS, Refusal
+from graph.view import VIEWS, finish_views
+from graph.viewer import ViewerQuery
+
+
+@strawberry.type(description="What can be asked.")
+class Query(
+    NodeQuery,
+    ViewerQuery,
+    OrganisationQuery,
+    ResourceQuery,
+    DatasetQuery,
+    TransformQuery,
+    UserQuery,
+    DigitalTwinQuery,
+    ExecutionQuery,
+    ComponentQuery,
+):
+    pass
+
+
+@strawberry.type(
+    description="What can be written. Each mutation takes one input and answers a payload with userErrors."
+)
+class Mutation(
+    OrganisationMutation,
+    ResourceMutation,
+    DatasetMutation,
+    TransformMutation,
+    ComponentMutation,
+    UserMutation,
+    DigitalTwinMutation,
+):
+    pass
+
+
+class Schema(strawberry.Schema):
+    """Strawberry's schema; what went wrong in a field is logged where the answer is made, with the request's id."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        pass
+
+
+def make_schema(**options: Any) -> Schema:
+    """The schema over all views."""
+    finish_views()
+    return Schema(
+        query=Query,
+        mutation=Mutation,
+        types=[*SHOWN_AS.values(), Refusal, *(shown for shown in VIEWS.values() if _is_concrete(shown))],
+        config=StrawberryConfig(scalar_map=SCALARS),
+        **options,
+    )
+
+
+def _is_concrete(shown: Any) -> bool:
+    definition = shown.__strawberry_definition__
+    return not definition.is_interface and not definition.is_graphql_generic and not shown.__name__.endswith("Query")
+
+
+schema = make_schema()

@@ -1,0 +1,78 @@
+"""The commands that make, list and revoke API tokens."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import documents
+from graph.settings import load_settings
+from graph.starting import database_opened
+from resolvers.refusals import Refusal
+from resolvers.tokens import create_token, list_tokens, revoke_token
+from resolvers.viewer import Role
+
+token_app = typer.Typer(help="Make, list and revoke API tokens.", no_args_is_help=True)
+
+
+@token_app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What the token is for, to know it by when it is to be revoked.")],
+    role: Annotated[Role, typer.Option(help="What its bearer may do at most.", case_sensitive=False)] = Role.USER,
+    user: Annotated[str | None, typer.Option(help="Id of the user it stands for; a USER token needs one.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never, when left out.")] = None,
+) -> None:
+    """Make a token and print its secret, this once."""
+
+    async def work() -> str:
+        async with database_opened(load_settings(), _say):
+            lifetime = timedelta(days=days) if days else None
+            token, secret = await create_token(role=role, name=name, user_id=user, lifetime=lifetime)
+            _say(f"{token.id}: {token.role} token “{token.name}”. Its secret is shown only now:")
+            return secret
+
+    try:
+        typer.echo(asyncio.run(work()))
+    except Refusal as refusal:
+        raise typer.BadParameter(refusal.message) from refusal
+
+
+@token_app.command("list")
+def list_() -> None:
+    """List the tokens, without their secrets."""
+
+    async def work() -> list[documents.Token]:
+        async with database_opened(load_settings(), _say):
+            return await list_tokens()
+
+    table = Table("id", "name", "role", "user", "made", "expires", "last used", "revoked")
+    for token in asyncio.run(work()):
+        times = (token.created_at, token.expires_at, token.last_used_at, token.revoked_at)
+        table.add_row(token.id, token.name, token.role, token.user_ref or "", *(_shown(at) for at in times))
+    Console().print(table)
+
+
+@token_app.command("revoke")
+def revoke(id: Annotated[str, typer.Argument(help="The token's id, as `token list` shows it.")]) -> None:
+    """Refuse a token from now on."""
+
+    async def work() -> None:
+        async with database_opened(load_settings(), _say):
+            await revoke_token(id)
+
+    try:
+        asyncio.run(work())
+    except Refusal as refusal:
+        raise typer.BadParameter(refusal.message) from refusal
+    _say(f"{id} is revoked.")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _shown(at: datetime | None) -> str:
+    return at.strftime("%Y-%m-%d %H:%M") if at else ""
