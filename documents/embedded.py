@@ -1,0 +1,233 @@
+"""The embedded database: a real `mongod` of our own, as a replica set of one, that lives as long as its owner.
+
+Layout of its directory: `db/` (MongoDB's files), `keyfile` and `password` (readable by the owner alone), `lock` (held
+while a process owns the directory), `version` (of the server that used it last), `mongod.log` and `mongod.log.1`.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from documents import embedded_errors as errors
+from documents.embedded_errors import EmbeddedError
+from documents.embedded_process import Process, find_binary, launch
+from documents.embedded_replica_set import REPLICA_SET, USER, make_ready
+
+__all__ = ["Embedded", "EmbeddedError"]
+
+LEAST_FREE_BYTES = 600 * 1024 * 1024
+"""MongoDB takes 300 MB for its journal before the first document, and as much as 256 MB for its log of changes."""
+
+START_SECONDS = 60.0
+SHUTDOWN_SECONDS = 8.0
+PREDECESSOR_SECONDS = 20.0
+PORT_ATTEMPTS = 5
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+class Embedded:
+    """A running embedded database. Use it as a context manager, or call `stop`."""
+
+    def __init__(self, process: Process, lock: int, port: int, password: str) -> None:
+        self._process = process
+        self._lock: int | None = lock
+        self.port = port
+        self.uri = f"mongodb://{USER}:{password}@127.0.0.1:{port}/?replicaSet={REPLICA_SET}&authSource=admin"
+
+    @classmethod
+    def start(
+        cls,
+        data_dir: Path,
+        *,
+        port: int | None = None,
+        test_commands: bool = False,
+        progress: Callable[[str], None] = _silent,
+    ) -> Self:
+        """Start on `data_dir`, made when absent, and return when it takes writes; `port` None finds a free one.
+
+        Raises EmbeddedError. `test_commands` allows failpoints. The server ends when the calling process does.
+        """
+        if os.name != "posix":
+            raise EmbeddedError(errors.no_binary())
+        binary = find_binary()
+        data_dir = data_dir.absolute()
+        lock = _prepare(data_dir)
+        try:
+            progress(f"Starting the embedded database in {data_dir}")
+            process, port = _launch_patiently(binary, data_dir, port, test_commands, progress)
+            try:
+                version = make_ready(port, _secret(data_dir / "keyfile"), _secret(data_dir / "password"))
+                (data_dir / "version").write_text(version + "\n")
+            except BaseException:
+                process.stop(SHUTDOWN_SECONDS)
+                raise
+        except BaseException:
+            os.close(lock)
+            raise
+        progress(f"MongoDB {version} listens on 127.0.0.1:{port}")
+        return cls(process, lock, port, _secret(data_dir / "password"))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the server still runs; it may have been killed by somebody else."""
+        return self._process.exit_code is None
+
+    def stop(self) -> None:
+        """Shut down cleanly, by force after 8 seconds, and let go of the directory. A second call does nothing."""
+        if self._lock is None:
+            return
+        self._process.stop(SHUTDOWN_SECONDS)
+        os.close(self._lock)
+        self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+
+def _prepare(data_dir: Path) -> int:
+    """Make the directory and its secrets, and answer the descriptor of its lock."""
+    try:
+        (data_dir / "db").mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _take_lock(data_dir)
+        try:
+            _make_secret(data_dir / "keyfile", bytes_of_chance=64)
+            _make_secret(data_dir / "password", bytes_of_chance=24)
+            _keep_last_log(data_dir / "mongod.log")
+            _require_space(data_dir)
+        except BaseException:
+            os.close(lock)
+            raise
+    except OSError as error:
+        raise EmbeddedError(
+            f"The data directory {data_dir} cannot be written: {error.strerror}. "
+            f"Make it writable, choose another PROVENANCE_DATA_DIR, {errors.ELSEWHERE}."
+        ) from error
+    return lock
+
+
+def _take_lock(data_dir: Path) -> int:
+    """Own the directory until the descriptor closes, if only because this process was killed."""
+    import fcntl  # Not on every platform that may import this module.
+
+    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(lock, 20).decode().strip() or "unknown"
+        os.close(lock)
+        raise EmbeddedError(
+            f"The database in {data_dir} is in use by process {owner}. "
+            "Stop that server first, or choose another PROVENANCE_DATA_DIR for this one."
+        ) from None
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
+    return lock
+
+
+def _make_secret(path: Path, *, bytes_of_chance: int) -> None:
+    """Write a fresh secret in one step, unless there is one from an earlier start."""
+    if path.exists():
+        return
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(bytes_of_chance))
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+
+
+def _secret(path: Path) -> str:
+    return path.read_text().strip()
+
+
+def _keep_last_log(log: Path) -> None:
+    """Two runs' logs are kept, so that they cannot fill the disk."""
+    if log.exists():
+        log.replace(log.with_name(log.name + ".1"))
+
+
+def _require_space(data_dir: Path) -> None:
+    free = shutil.disk_usage(data_dir).free
+    if free < LEAST_FREE_BYTES:
+        raise EmbeddedError(
+            f"Only {free >> 20} MB are free where {data_dir} lies, and the database needs {LEAST_FREE_BYTES >> 20} MB. "
+            f"Make room, choose another PROVENANCE_DATA_DIR, {errors.ELSEWHERE}."
+        )
+
+
+def _launch_patiently(
+    binary: Path, data_dir: Path, asked: int | None, test_commands: bool, progress: Callable[[str], None]
+) -> tuple[Process, int]:
+    """A listening server and its port; a free port lost to somebody else is replaced by another."""
+    ports_lost = 0
+    deadline = time.monotonic() + PREDECESSOR_SECONDS
+    while True:
+        port = _free_port() if asked is None else asked
+        process = launch(_command(binary, data_dir, port, test_commands), data_dir)
+        ended = _wait_until_listening(process, binary, data_dir, port)
+        if ended is None:
+            return process, port
+        if ended.code == errors.PORT_TAKEN and asked is None and ports_lost < PORT_ATTEMPTS:
+            ports_lost += 1
+        # The lock is ours, so what still uses the directory is the server of a killed owner, on its way out.
+        elif ended.code == errors.DIRECTORY_IN_USE and time.monotonic() < deadline:
+            progress("Waiting for the previous server to finish")
+            time.sleep(0.5)
+        else:
+            raise errors.explain(ended)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _command(binary: Path, data_dir: Path, port: int, test_commands: bool) -> list[str]:
+    parameters = {
+        # Set-up signs in with the key file, so there is never a moment when anybody may make the first user.
+        "enableLocalhostAuthBypass": "false",
+        "diagnosticDataCollectionEnabled": "false",
+        # A set of one has nobody to hand over to.
+        "shutdownTimeoutMillisForSignaledShutdown": "0",
+    } | ({"enableTestCommands": "1"} if test_commands else {})
+    return [
+        *(str(binary), "--dbpath", str(data_dir / "db"), "--logpath", str(data_dir / "mongod.log"), "--logappend"),
+        *("--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket", "--quiet", "--noscripting"),
+        *("--replSet", REPLICA_SET, "--keyFile", str(data_dir / "keyfile"), "--oplogSize", "256"),
+        *("--networkMessageCompressors", "disabled", "--wiredTigerCacheSizeGB", "0.25"),
+        *(argument for item in parameters.items() for argument in ("--setParameter", "=".join(item))),
+    ]
+
+
+def _wait_until_listening(process: Process, binary: Path, data_dir: Path, port: int) -> errors.Ended | None:
+    """None once the server listens, or how it ended. Its own log says so: another server may answer at the port."""
+    log = data_dir / "mongod.log"
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        code = process.exit_code
+        said = log.read_text(errors="replace") if log.exists() else ""
+        if code is not None:
+            return errors.Ended(binary, data_dir, port, code, process.output(), said)
+        if '"Waiting for connections"' in said:
+            return None
+        time.sleep(0.02)
+    process.stop(SHUTDOWN_SECONDS)
+    raise EmbeddedError(f"{binary} was not ready after {START_SECONDS:.0f} s. See {log}, {errors.ELSEWHERE}.")
