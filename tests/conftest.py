@@ -1,0 +1,92 @@
+"""What every test may ask for: one real database server for the run, and a database of its own for each test."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
+from documents.database import Client, Database, make_client, open_database
+from documents.embedded import Embedded
+
+HOUSEKEEPING = frozenset({"hello", "isMaster", "ismaster", "saslStart", "saslContinue", "endSessions", "killCursors"})
+
+Seen = list[tuple[str, str]]
+
+
+class RoundTrips(CommandListener):
+    """Counts the commands that the driver sends: `with round_trips.counting() as seen: ...`."""
+
+    def __init__(self) -> None:
+        self._watching: list[Seen] = []
+
+    @contextmanager
+    def counting(self) -> Iterator[Seen]:
+        """A list that grows by (command, collection) with each command; the collection is empty where there is none."""
+        seen: Seen = []
+        self._watching.append(seen)
+        try:
+            yield seen
+        finally:
+            # By identity: two lists that are still empty are equal.
+            self._watching = [other for other in self._watching if other is not seen]
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name in HOUSEKEEPING:
+            return
+        key = "collection" if event.command_name == "getMore" else event.command_name
+        target = event.command.get(key)
+        for seen in self._watching:
+            seen.append((event.command_name, target if isinstance(target, str) else ""))
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def fast_directory() -> Iterator[Path]:
+    """A directory in memory where the machine has one, removed after the run."""
+    memory = Path("/dev/shm")
+    parent = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
+    made = Path(tempfile.mkdtemp(prefix="provenance-tests-", dir=parent))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def mongod(fast_directory: Path) -> Iterator[Embedded]:
+    """The one server of the run."""
+    with Embedded.start(fast_directory / "mongod") as embedded:
+        yield embedded
+
+
+@pytest.fixture(scope="session")
+def round_trips() -> RoundTrips:
+    """Hears every command of `client`."""
+    return RoundTrips()
+
+
+@pytest.fixture(scope="session")
+async def client(mongod: Embedded, round_trips: RoundTrips) -> AsyncIterator[Client]:
+    """The client of the run, made as the server makes its own."""
+    client = make_client(mongod.uri, event_listeners=[round_trips])
+    await client.aconnect()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def database(client: Client) -> AsyncIterator[Database]:
+    """An empty database with its indexes, to which the documents are bound, dropped after the test."""
+    database = client[f"test_{uuid4().hex}"]
+    await open_database(database)
+    yield database
+    await client.drop_database(database)
