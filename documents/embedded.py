@@ -1,12 +1,10 @@
 """The embedded database: a real `mongod` of our own, as a replica set of one, that lives as long as its owner.
 
 Layout of its directory: `db/` (MongoDB's files), `keyfile` and `password` (readable by the owner alone), `lock` (held
-while a process owns the directory), `version` (of the server that used it last), `mongod.log` and `mongod.log.1`.
+while a process owns the directory), `version` (of the server that used it last), `mongod.log`, `mongod.log.1`, `mongod.out`.
 """
 
 import os
-import secrets
-import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -15,14 +13,12 @@ from types import TracebackType
 from typing import Self
 
 from documents import embedded_errors as errors
+from documents.embedded_directory import prepare, secret
 from documents.embedded_errors import EmbeddedError
 from documents.embedded_process import Process, find_binary, launch
 from documents.embedded_replica_set import REPLICA_SET, USER, make_ready
 
 __all__ = ["Embedded", "EmbeddedError"]
-
-LEAST_FREE_BYTES = 600 * 1024 * 1024
-"""MongoDB takes 300 MB for its journal before the first document, and as much as 256 MB for its log of changes."""
 
 START_SECONDS = 60.0
 SHUTDOWN_SECONDS = 8.0
@@ -60,12 +56,12 @@ class Embedded:
             raise EmbeddedError(errors.no_binary())
         binary = find_binary()
         data_dir = data_dir.absolute()
-        lock = _prepare(data_dir)
+        lock = prepare(data_dir)
         try:
             progress(f"Starting the embedded database in {data_dir}")
             process, port = _launch_patiently(binary, data_dir, port, test_commands, progress)
             try:
-                version = make_ready(port, _secret(data_dir / "keyfile"), _secret(data_dir / "password"))
+                version = make_ready(port, secret(data_dir / "keyfile"), secret(data_dir / "password"))
                 (data_dir / "version").write_text(version + "\n")
             except BaseException:
                 process.stop(SHUTDOWN_SECONDS)
@@ -74,7 +70,7 @@ class Embedded:
             os.close(lock)
             raise
         progress(f"MongoDB {version} listens on 127.0.0.1:{port}")
-        return cls(process, lock, port, _secret(data_dir / "password"))
+        return cls(process, lock, port, secret(data_dir / "password"))
 
     @property
     def pid(self) -> int:
@@ -98,78 +94,6 @@ class Embedded:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
-
-
-def _prepare(data_dir: Path) -> int:
-    """Make the directory and its secrets, and answer the descriptor of its lock."""
-    try:
-        (data_dir / "db").mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = _take_lock(data_dir)
-        try:
-            _make_secret(data_dir / "keyfile", bytes_of_chance=64)
-            _make_secret(data_dir / "password", bytes_of_chance=24)
-            _keep_last_log(data_dir / "mongod.log")
-            _require_space(data_dir)
-        except BaseException:
-            os.close(lock)
-            raise
-    except OSError as error:
-        raise EmbeddedError(
-            f"The data directory {data_dir} cannot be written: {error.strerror}. "
-            f"Make it writable, choose another PROVENANCE_DATA_DIR, {errors.ELSEWHERE}."
-        ) from error
-    return lock
-
-
-def _take_lock(data_dir: Path) -> int:
-    """Own the directory until the descriptor closes, if only because this process was killed."""
-    import fcntl  # Not on every platform that may import this module.
-
-    lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.read(lock, 20).decode().strip() or "unknown"
-        os.close(lock)
-        raise EmbeddedError(
-            f"The database in {data_dir} is in use by process {owner}. "
-            "Stop that server first, or choose another PROVENANCE_DATA_DIR for this one."
-        ) from None
-    os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()}\n".encode())
-    return lock
-
-
-def _make_secret(path: Path, *, bytes_of_chance: int) -> None:
-    """Write a fresh secret in one step, unless there is one from an earlier start."""
-    if path.exists():
-        return
-    unfinished = path.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(bytes_of_chance))
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
-
-
-def _secret(path: Path) -> str:
-    return path.read_text().strip()
-
-
-def _keep_last_log(log: Path) -> None:
-    """Two runs' logs are kept, so that they cannot fill the disk."""
-    if log.exists():
-        log.replace(log.with_name(log.name + ".1"))
-
-
-def _require_space(data_dir: Path) -> None:
-    free = shutil.disk_usage(data_dir).free
-    if free < LEAST_FREE_BYTES:
-        raise EmbeddedError(
-            f"Only {free >> 20} MB are free where {data_dir} lies, and the database needs {LEAST_FREE_BYTES >> 20} MB. "
-            f"Make room, choose another PROVENANCE_DATA_DIR, {errors.ELSEWHERE}."
-        )
 
 
 def _launch_patiently(

@@ -13,7 +13,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
-from documents import embedded, embedded_child, embedded_process
+from documents import embedded, embedded_child, embedded_directory, embedded_process
 from documents.database import Client, Database
 from documents.embedded import Embedded, EmbeddedError
 from tests.conftest import RoundTrips
@@ -346,7 +346,7 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_noticed_before_the_start(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "LEAST_FREE_BYTES", 1 << 60)
+    monkeypatch.setattr(embedded_directory, "LEAST_FREE_BYTES", 1 << 60)
 
     assert f"MB are free where {data_dir} lies" in refusal(data_dir)
     assert not (data_dir / "mongod.log").exists()
