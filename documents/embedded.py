@@ -1,7 +1,8 @@
 """The embedded database: a real `mongod` of our own, as a replica set of one, that lives as long as its owner.
 
 Layout of its directory: `db/` (MongoDB's files), `keyfile` and `password` (readable by the owner alone), `lock` (held
-while a process owns the directory), `version` (of the server that used it last), `mongod.log`, `mongod.log.1`, `mongod.out`.
+while a process owns the directory), `version` (of the server that used it last), the logs `mongod.log`, `mongod.log.1`
+and what the server printed, `mongod.out`.
 """
 
 import os
