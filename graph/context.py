@@ -6,8 +6,8 @@ from starlette.requests import HTTPConnection
 
 from graph.errors import HTTPRefusal, unauthenticated
 from resolvers.authentication import Authenticator
-from resolvers.reader import Reader
-from resolvers.viewer import Unauthenticated
+from resolvers.reader import Budget, Reader
+from resolvers.viewer import ANONYMOUS, Unauthenticated
 
 
 @dataclass
@@ -16,12 +16,19 @@ class Context:
 
     reader: Reader
 
+    @property
+    def cost(self) -> dict[str, int]:
+        """What the answer used so far, and what it may use."""
+        return {"objects": self.reader.budget.spent, "allowed": self.reader.budget.objects}
+
 
 class MakeContext:
     """Makes the context of a request from its credentials."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, objects: int, anonymous_objects: int) -> None:
         self._authenticator = authenticator
+        self._objects = objects
+        self._anonymous_objects = anonymous_objects
 
     async def __call__(self, connection: HTTPConnection) -> Context:
         """The context of a request. Raises HTTPRefusal 401 when its credentials cannot be accepted."""
@@ -31,4 +38,5 @@ class MakeContext:
             if error.temporary:
                 raise HTTPRefusal(503, error.message, "UNAUTHENTICATED", {"Retry-After": "5"}) from error
             raise unauthenticated(error.message) from error
-        return Context(Reader(viewer))
+        objects = self._anonymous_objects if viewer == ANONYMOUS else self._objects
+        return Context(Reader(viewer, Budget(objects)))

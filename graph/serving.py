@@ -50,9 +50,8 @@ def make_app(settings: Settings, url: str, admin_token: str | None, prepare: Pre
     async def ready() -> bool:
         return bool(clients) and await is_reachable(clients[-1], seconds=0.8)
 
-    return create_app(
-        schema=schema, settings=settings, make_context=MakeContext(authenticator), ready=ready, lifespan=lifespan
-    )
+    make_context = MakeContext(authenticator, settings.objects, settings.anonymous_objects)
+    return create_app(schema=schema, settings=settings, make_context=make_context, ready=ready, lifespan=lifespan)
 
 
 def serve_demo(settings: Settings) -> None:

@@ -62,6 +62,8 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = Field(None, description="an https:// address (http:// on this machine)")
     oidc_audience: str | None = Field(None, description="the audience that tokens are issued for")
     admin_token: SecretStr | None = Field(None, description="at least 32 characters without spaces")
+    objects: int = Field(1_000_000, ge=1, le=100_000_000, description="how many objects one answer may hold")
+    anonymous_objects: int = Field(50_000, ge=1, le=100_000_000, description="the same for anonymous callers")
     workers_wanted: int | None = Field(
         None, validation_alias="PROVENANCE_WORKERS", ge=0, le=64, description="a number from 0 to 64"
     )

@@ -9,10 +9,13 @@ from resolvers import fetch
 from resolvers.fetch import Fields, Row
 from resolvers.links import Document, Every, Gathered, Link, Listed, Many, One, Paged, Picked, Referring
 from resolvers.page import Page, Window
-from resolvers.refusals import Refusal
+from resolvers.refusals import LimitExceeded, Refusal
 from resolvers.viewer import Viewer
 
 T = TypeVar("T")
+
+OBJECTS = 1_000_000
+"""Objects in one answer, unless the settings say otherwise."""
 
 
 class Hidden(Refusal):
@@ -25,14 +28,32 @@ class Hidden(Refusal):
 
 
 def _key_of(parent: Row) -> Hashable:
-    return parent["_id"]
+    key: Hashable = parent["_id"]
+    return key
+
+
+class Budget:
+    """How many objects one answer may hold, counted as they are read, level by level."""
+
+    def __init__(self, objects: int) -> None:
+        self.objects = objects
+        self.spent = 0
+
+    def spend(self, objects: int) -> None:
+        """Count objects of a level. Raises LimitExceeded, so that no further level is read, once there are too many."""
+        self.spent += objects
+        if self.spent > self.objects:
+            raise LimitExceeded(
+                f"The answer would hold more than {self.objects:,} objects. Ask for smaller pages or fewer levels."
+            )
 
 
 class Reader:
-    """The reads of one request on behalf of one viewer."""
+    """The reads of one request on behalf of one viewer, within a budget of objects."""
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: Viewer, budget: Budget | None = None) -> None:
         self.viewer = viewer
+        self.budget = budget or Budget(OBJECTS)
         self._loaders: dict[Hashable, DataLoader[Row, Any]] = {}
         self._made: dict[Hashable, Any] = {}
 
@@ -55,6 +76,7 @@ class Reader:
 
         async def read(parents: list[Row]) -> list[Row | None]:
             found = await fetch.by_ids(document, [parent["_id"] for parent in parents], fields, self.viewer)
+            self.budget.spend(len(found))
             return [found.get(parent["_id"]) for parent in parents]
 
         return self.batch(("node", document, fields), read, {"_id": id})
@@ -63,6 +85,7 @@ class Reader:
         """The row with these values at its unique paths."""
 
         async def read(parents: list[Row]) -> list[Row | None]:
+            self.budget.spend(1)
             return [await fetch.by_key(document, dict(key), fields, self.viewer)]
 
         return self.batch(("found", document, key, fields), read, {"_id": ""})
@@ -73,17 +96,21 @@ class Reader:
         """The row or rows that an unpaged link leads to. Raises Hidden where one is `required` and there is none."""
 
         async def read(parents: list[Row]) -> list[Any]:
+            found: list[Any]
             match link:
                 case One():
                     rows = await fetch.ones(link, parents, fields, self.viewer)
-                    return [Hidden(link.document) if row is None and required else row for row in rows]
+                    found = [Hidden(link.document) if row is None and required else row for row in rows]
                 case Listed():
-                    return list(await fetch.listed(link, parents, fields, self.viewer))
+                    found = await fetch.listed(link, parents, fields, self.viewer)
                 case Referring():
-                    return list(await fetch.referring(link, parents, fields, self.viewer))
+                    found = await fetch.referring(link, parents, fields, self.viewer)
                 case Picked():
-                    return list(await fetch.picked(link, value, parents, fields, self.viewer))
-            raise TypeError(f"{link} is paged")
+                    found = list(await fetch.picked(link, value, parents, fields, self.viewer))
+                case _:
+                    raise TypeError(f"{link} is paged")
+            self.budget.spend(sum(len(one) if isinstance(one, list) else 1 for one in found))
+            return found
 
         return self.batch((link, fields, value, required), read, parent)
 
@@ -93,11 +120,13 @@ class Reader:
         async def read(parents: list[Row]) -> list[Page]:
             match link:
                 case Every():
-                    return [await fetch.every(link.document, asked, fields, self.viewer)]
+                    pages = [await fetch.every(link.document, asked, fields, self.viewer)]
                 case Many():
-                    return await fetch.pages(link, asked, parents, fields, self.viewer)
+                    pages = await fetch.pages(link, asked, parents, fields, self.viewer)
                 case Gathered():
-                    return await fetch.gathered(link, asked, parents, fields, self.viewer)
+                    pages = await fetch.gathered(link, asked, parents, fields, self.viewer)
+            self.budget.spend(sum(len(page.rows) for page in pages))
+            return pages
 
         return self.batch((link, asked.key, fields), read, parent)
 
