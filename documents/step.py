@@ -33,7 +33,7 @@ class Step(Activity):
         indexes = [
             IndexModel([("executionRef", 1), ("key", 1)], unique=True),
             IndexModel([("executionRef", 1), ("ordinal", 1), ("_id", 1)]),
-            IndexModel([("component_version", 1), ("ordinal", 1), ("_id", 1)]),
+            IndexModel([("component_version", 1), ("_id", 1)]),
             IndexModel([("dependsOn", 1), ("ordinal", 1)]),
             IndexModel([("status", 1), ("created_at", 1), ("_id", 1)]),
         ]

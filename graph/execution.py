@@ -1,0 +1,99 @@
+"""Executions of workflows, as clients see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import documents
+from graph.activity import ActivityStatus
+from graph.connection import Connection
+from graph.node import Node
+from graph.scalars import JSON
+from graph.step import BY_ORDINAL, StepWhere
+from graph.view import every, facet, listed, many, one, stored, view
+from graph.where import By, DateTimeFilter, IDFilter, OrderDirection, StringFilter, order_input, where_input
+
+if TYPE_CHECKING:
+    from graph.component_version import ComponentVersion
+    from graph.digital_twin import DigitalTwin
+    from graph.result import Result
+    from graph.step import Step
+
+ExecutionWhere = where_input(
+    "Execution",
+    documents.Execution,
+    title=By(StringFilter, "title", "Its title."),
+    tag=By(StringFilter, "tags", "One of its tags."),
+    status=By(list[ActivityStatus], "status", "In one of these states."),  # type: ignore[valid-type]
+    digital_twin_id=By(IDFilter, "digital_twin_ref", "The digital twin it ran for."),
+    component_version_id=By(IDFilter, "workflow_schema.component_versions", "A component version that it runs."),
+    start_timestamp=By(DateTimeFilter, "start_timestamp", "When its first step began."),
+    created_at=By(DateTimeFilter, "created_at", "When it was asked for."),
+)
+ExecutionOrder = order_input(
+    "Execution",
+    documents.Execution,
+    OrderDirection.DESC,
+    CREATED_AT="created_at",
+    START_TIMESTAMP="start_timestamp",
+    END_TIMESTAMP="end_timestamp",
+    TITLE="title",
+)
+
+
+@view(documents.Execution)
+class WorkflowSchema:
+    """The workflow as it was when the execution was made."""
+
+    workflow_executor: str = stored("workflow_schema.workflow_executor", description="What runs the steps.")
+    workflow_executor_version: str = stored(
+        "workflow_schema.workflow_executor_version", description="The version of what runs the steps."
+    )
+    component_versions: list[ComponentVersion] = listed(
+        documents.ComponentVersion,
+        "workflow_schema.component_versions",
+        description="What runs, in order of the steps.",
+    )
+    workflow_executor_schema: JSON | None = stored(
+        "workflow_schema.workflow_executor_schema", description="The workflow in the executor's own terms."
+    )
+
+
+@view(documents.Execution)
+class Execution(Node):
+    """A run of a workflow of component versions for a digital twin."""
+
+    digital_twin: DigitalTwin = one(documents.DigitalTwin, "digital_twin_ref", description="What it ran for.")
+    title: str = stored(description="Its title, unique among the executions of its twin.")
+    description: str | None = stored(description="What it is about.")
+    tags: list[str] = stored(description="Words to find it by.")
+    status: ActivityStatus = stored(description="Derived from its steps.")  # type: ignore[valid-type]
+    workflow_schema: WorkflowSchema = facet(description="Copied at creation: later edits never rewrite history.")
+    steps: Connection[Step] = many(
+        documents.Step, "execution_ref", BY_ORDINAL, where=StepWhere, description="Its steps, in order of ordinal."
+    )
+    results: Connection[Result] = many(
+        documents.Result, "execution_ref", description="Its outputs gathered under titles, oldest first."
+    )
+    parent: Execution | None = one(
+        documents.Execution, "parent_ref", description="The execution that this one re-runs."
+    )
+    reruns: Connection[Execution] = many(
+        documents.Execution, "parent_ref", description="Executions that re-run this one, oldest first."
+    )
+    start_timestamp: datetime | None = stored(description="When its first step began.")
+    end_timestamp: datetime | None = stored(description="When its last step ended.")
+    created_at: datetime = stored(description="When it was asked for.")
+    updated_at: datetime = stored(description="When it last changed.")
+    revision: int = stored(description="Rises by one with each change; for expectedRevision.")
+
+
+@view()
+class ExecutionQuery:
+    executions: Connection[Execution] = every(
+        documents.Execution,
+        where=ExecutionWhere,
+        order_by=ExecutionOrder,
+        description="All executions that you may see, oldest first unless told otherwise.",
+    )
