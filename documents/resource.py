@@ -1,5 +1,6 @@
 """A landing page together with the code that turns what is published there into datasets."""
 
+import json
 from enum import StrEnum
 from typing import ClassVar
 
@@ -41,15 +42,16 @@ class CodeRepo(Embedded):
     source: list[SourceFile] = Field(default_factory=list)
     monitor_dirs: list[MonitorDir] = Field(default_factory=list)
 
-    def directory(self) -> str:
-        """The folder of the pipeline's first source file, empty when no file is named."""
-        return self.source[0].path.rpartition("/")[0] if self.source else ""
+    def directory(self) -> str | None:
+        """The folder of the pipeline's first source file, None when no file is named."""
+        return self.source[0].path.rpartition("/")[0] if self.source else None
 
 
 class Resource(Document):
     """A landing page together with the code that turns what is published there into datasets.
 
-    Several pipelines may read one landing page, so `natural_key` adds the repository and the folder of the code.
+    Several pipelines may read one landing page, so `natural_key` adds the repository and the folder of the code, or the
+    title when no file of the code is named. A resource without a landing page has no such key.
     """
 
     kind: ClassVar[str] = "resource"
@@ -63,6 +65,14 @@ class Resource(Document):
     created_at: Timestamp = Field(default_factory=now)
     updated_at: Timestamp = Field(default_factory=now)
     revision: int = 1
+
+    def with_natural_key(self) -> "Resource":
+        """This resource, under the key that its landing page, code and title make."""
+        code = self.code_repo or CodeRepo()
+        directory = code.directory()
+        part = ["title", self.title] if directory is None else ["directory", directory]
+        self.natural_key = self.landing_page and json.dumps([self.landing_page, code.url, *part], ensure_ascii=False)
+        return self
 
     class Settings:
         name = "resources"

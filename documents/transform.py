@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 from pymongo import IndexModel
 
-from documents.activity import Activity
+from documents.activity import Activity, ActivityStatus
 from documents.base import Embedded
 
 
@@ -22,7 +22,7 @@ class TransformCauseKind(StrEnum):
 class TransformCause(Embedded):
     """Why a transform was due: which files changed, or who asked."""
 
-    cause: TransformCauseKind = Field(alias="kind")
+    kind: TransformCauseKind
     files: list[str] = Field(default_factory=list)
     message: str | None = None
 
@@ -36,7 +36,7 @@ class TransformDetails(Embedded):
 
 
 class Transform(Activity):
-    """One run of a resource's code."""
+    """One run of a resource's code. A resource has at most one that waits to be claimed."""
 
     kind: ClassVar[str] = "transform"
 
@@ -47,6 +47,12 @@ class Transform(Activity):
     class Settings:
         name = "transforms"
         indexes = [
+            IndexModel(
+                [("resourceRef", 1)],
+                name="one_waiting",
+                unique=True,
+                partialFilterExpression={"status": ActivityStatus.READY.value},
+            ),
             IndexModel([("resourceRef", 1), ("_id", 1)]),
             IndexModel([("resourceRef", 1), ("created_at", 1), ("_id", 1)]),
             IndexModel([("status", 1), ("created_at", 1), ("_id", 1)]),

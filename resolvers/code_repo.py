@@ -1,0 +1,69 @@
+"""Where code lives: reading what a client says of it, and freezing it on an activity."""
+
+import re
+from typing import Any
+
+from documents.activity import CodeReference
+from documents.resource import CodeProvider, CodeRepo, MonitorDir, SourceFile
+from resolvers.checks import LONGEST_URL, a_line, a_url
+from resolvers.refusals import InvalidInput, LimitExceeded
+
+Given = dict[str, Any]
+
+MOST_FILES = 500
+MOST_DIRECTORIES = 100
+COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
+
+
+def read_code_repo(given: Given, *path: str) -> CodeRepo:
+    """What a client says of a repository. Raises InvalidInput and LimitExceeded."""
+    source, directories = given.get("source") or [], given.get("monitor_dirs") or []
+    _bounded(source, MOST_FILES, *path, "source")
+    _bounded(directories, MOST_DIRECTORIES, *path, "monitorDirs")
+    files = [_source_file(file, *path, "source", str(number)) for number, file in enumerate(source)]
+    urls = [a_url(url, *path, "monitorDirs", str(number)) for number, url in enumerate(directories)]
+    if len({file.path for file in files}) < len(files):
+        raise InvalidInput("source names a file twice.", *path, "source")
+    return CodeRepo(
+        provider=CodeProvider(given.get("provider") or CodeProvider.GITHUB),
+        url=a_url(given.get("url"), *path, "url"),
+        source=files,
+        monitor_dirs=[MonitorDir(url=url) for url in dict.fromkeys(urls)],
+    )
+
+
+def watched(urls: list[MonitorDir], before: CodeRepo | None) -> list[MonitorDir]:
+    """The directories with what was seen in those that were watched before."""
+    known = {directory.url: directory for directory in before.monitor_dirs} if before else {}
+    return [known.get(directory.url, directory) for directory in urls]
+
+
+def frozen(code: CodeRepo | None) -> list[CodeReference]:
+    """The exact code that an activity runs. The repository is empty where the resource names none."""
+    if code is None:
+        return []
+    return [CodeReference(repository=code.url or "", path=file.path, commit=file.commit) for file in code.source]
+
+
+def a_commit(value: str, *path: str) -> str:
+    """The hash of a commit, whole or abbreviated, in lower case."""
+    if not COMMIT.fullmatch(value):
+        raise InvalidInput(f"{path[-1]} must be a commit's hash, not {value[:100]!r}: branches move.", *path)
+    return value.lower()
+
+
+def a_page(value: str, *path: str) -> str:
+    """The address of a page, which people also write without its scheme. It is kept and compared as it is."""
+    if re.match(r"[\w-]+(\.[\w-]+)+(/|$)", value) and len(value) <= LONGEST_URL:
+        a_url(f"https://{value}", *path)
+        return value
+    return a_url(value, *path)
+
+
+def _source_file(given: Given, *path: str) -> SourceFile:
+    return SourceFile(path=a_line(given["path"], *path, "path"), commit=a_commit(given["commit"], *path, "commit"))
+
+
+def _bounded(values: list[Any], most: int, *path: str) -> None:
+    if len(values) > most:
+        raise LimitExceeded(f"{path[-1]} lists {len(values)}; at most {most} are kept.", *path)

@@ -1,0 +1,14 @@
+"""What is worked out about versions of datasets."""
+
+import documents
+from resolvers.fetch import Row, by_ids
+from resolvers.viewer import Viewer
+
+LATEST = "latestVersionRef"
+
+
+async def is_latest(versions: list[Row], viewer: Viewer) -> list[bool]:
+    """Whether each version is the newest of its dataset."""
+    datasets = (version["datasetRef"] for version in versions)
+    found = await by_ids(documents.Dataset, datasets, frozenset({"_id", LATEST}), viewer)
+    return [found.get(version["datasetRef"], {}).get(LATEST) == version["_id"] for version in versions]

@@ -1,0 +1,114 @@
+"""Publishing: a new version of each dataset whose document changed, and none where it did not."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from beanie.odm.utils.dump import get_dict
+from pymongo import InsertOne, UpdateOne
+from pymongo.errors import BulkWriteError
+
+import documents
+from documents.base import new_id, now
+from documents.distribution import CsvwColumn
+from resolvers.fetch import Row, collection_of
+from resolvers.ingest.distributions import Reported
+from resolvers.writing import Again, Session
+
+DUPLICATE_KEY = 11000
+
+Write = InsertOne[Row] | UpdateOne
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A version with what it serves."""
+
+    version: documents.DatasetVersion
+    distribution: documents.Distribution
+
+
+async def publish(
+    resource_id: str, transform_id: str, reported: list[Reported], at: datetime, session: Session
+) -> list[Row]:
+    """The versions that were published, in the order of the report."""
+    known = await _known(resource_id, [one.dataset for one in reported], session)
+    writes: list[Write] = []
+    publications: list[Publication] = []
+    for one in reported:
+        row = known.get(one.dataset) or _row(documents.Dataset(resource_ref=resource_id, identifier=one.dataset))
+        publication = None if row["latestSha256"] == one.csvw.sha256 else _publication(row, transform_id, one, at)
+        if publication:
+            publications.append(publication)
+        if changes := _changes(row, one, publication):
+            writes.append(_write(row, changes, is_new=one.dataset not in known))
+    await _write_all(writes, publications, session)
+    return [_row(publication.version) for publication in publications]
+
+
+async def _known(resource_id: str, identifiers: list[str], session: Session) -> dict[str, Row]:
+    match = {"resourceRef": resource_id, "identifier": {"$in": identifiers}}
+    rows = await collection_of(documents.Dataset).find(match, session=session).to_list()
+    return {row["identifier"]: row for row in rows}
+
+
+def _publication(dataset: Row, transform_id: str, one: Reported, at: datetime) -> Publication:
+    ordinal = dataset["latestOrdinal"] + 1
+    distribution_id = new_id(documents.Distribution.kind)
+    version = documents.DatasetVersion(
+        dataset_ref=dataset["_id"],
+        label=f"v{ordinal}",
+        ordinal=ordinal,
+        distribution_ref=distribution_id,
+        created_at=at,
+    )
+    distribution = documents.Distribution(
+        id=distribution_id,
+        dataset_ref=dataset["_id"],
+        version_ref=version.id,
+        csvw=one.text,
+        sha256=one.csvw.sha256,
+        size_bytes=one.csvw.size_bytes,
+        columns=[CsvwColumn(**asdict(column)) for column in one.csvw.columns],
+        transform_ref=transform_id,
+        created_at=at,
+    )
+    return Publication(version, distribution)
+
+
+def _changes(dataset: Row, one: Reported, publication: Publication | None) -> dict[str, Any]:
+    """What a dataset becomes, by stored name: a document speaks for it, and where it is silent the old stays."""
+    said: dict[str, Any] = {"title": one.title}
+    if publication:
+        said |= {"title": one.title or one.csvw.title, "description": one.csvw.description}
+        said |= {"publisher": one.csvw.publisher, "issued": one.csvw.issued, "modified": one.csvw.modified}
+        said |= {"keywords": one.csvw.keywords, "latestOrdinal": publication.version.ordinal}
+        said |= {"latestVersionRef": publication.version.id, "latestSha256": one.csvw.sha256}
+    return {name: value for name, value in said.items() if value and value != dataset[name]}
+
+
+def _write(dataset: Row, changes: dict[str, Any], *, is_new: bool) -> Write:
+    if is_new:
+        return InsertOne(dataset | changes)
+    return UpdateOne({"_id": dataset["_id"]}, {"$set": changes | {"updated_at": now()}, "$inc": {"revision": 1}})
+
+
+async def _write_all(writes: list[Write], publications: list[Publication], session: Session) -> None:
+    """Datasets first: two calls that publish the same one meet there, before either has written anything large."""
+    if writes:
+        try:
+            await collection_of(documents.Dataset).bulk_write(writes, session=session)
+        except BulkWriteError as error:
+            if any(one["code"] == DUPLICATE_KEY for one in error.details["writeErrors"]):
+                raise Again from error
+            raise
+    if publications:
+        distributions = [_row(publication.distribution) for publication in publications]
+        await collection_of(documents.Distribution).insert_many(distributions, session=session)
+        versions = [_row(publication.version) for publication in publications]
+        await collection_of(documents.DatasetVersion).insert_many(versions, session=session)
+
+
+def _row(document: documents.Document) -> Row:
+    row: Row = get_dict(document, to_db=True)
+    return row
