@@ -4,6 +4,7 @@ By the GraphQL-over-HTTP specification: https://graphql.github.io/graphql-over-h
 answers without `data`: 400 as application/graphql-response+json, 200 as application/json once it held a document.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -20,8 +21,10 @@ from graph.envelope import request_id
 from graph.errors import (
     BAD_USER_INPUT,
     MAX_REQUEST_ERRORS,
+    UNAVAILABLE,
     Formatted,
     HTTPRefusal,
+    PublicError,
     RequestRefused,
     field_errors,
     internal_errors,
@@ -66,6 +69,10 @@ class GraphQLHandler:
         except HTTPRefusal as refusal:
             self.metrics.refused(refusal.code)
             return write({"errors": refusal_errors(refusal)}, media or JSON, refusal.status, refusal.headers)
+        except asyncio.CancelledError:
+            if not self.draining():
+                raise
+            return self._stopped(media or JSON)
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception:
@@ -75,7 +82,7 @@ class GraphQLHandler:
 
     async def _answer(self, request: Request, media: str) -> Response:
         if self.draining():
-            raise HTTPRefusal(503, "The server is stopping.", "UNAVAILABLE", {"Retry-After": "1"})
+            raise HTTPRefusal(503, "The server is stopping.", UNAVAILABLE, {"Retry-After": "1"})
         asked = read_get(request) if request.method == "GET" else await read_post(request)
         try:
             prepared = self._prepare(asked, request.method)
@@ -112,21 +119,27 @@ class GraphQLHandler:
             operation_extensions=asked.extensions,
         )
         result: ExecutionResult = await running if isawaitable(running) else running
-        return answer(result, context)
+        return answer(result, context if asked.extensions.get("cost") is True else None)
+
+    def _stopped(self, media: str) -> Response:
+        """What a request is told that was still running when the time to stop ran out."""
+        self.metrics.refused(UNAVAILABLE)
+        refusal = PublicError("The server stopped before the request was finished.", UNAVAILABLE)
+        return write({"errors": refusal_errors(refusal)}, media, 503)
 
     def _refused(self, errors: list[Formatted], media: str) -> Response:
         self.metrics.refused(errors[0]["extensions"]["code"])
         return write({"errors": errors}, media, 400 if media == GRAPHQL_JSON else 200)
 
 
-def answer(result: ExecutionResult, context: object) -> Answer:
-    """The result as a client reads it. Raises Unacceptable when the variables did not fit and nothing ran."""
+def answer(result: ExecutionResult, costing: object = None) -> Answer:
+    """The result as a client reads it, with what it cost when `costing` is a context. Raises Unacceptable when the variables did not fit and nothing ran."""
     errors = result.errors or []
     if result.data is None and errors and all(error.path is None for error in errors):
         raise Unacceptable(request_errors(errors, BAD_USER_INPUT))
     written: Answer = {"errors": field_errors(errors, request_id())} if errors else {}
     written["data"] = result.data
-    if (cost := getattr(context, "cost", None)) is not None:
+    if (cost := getattr(costing, "cost", None)) is not None:
         written["extensions"] = {"cost": cost}
     return written
 

@@ -78,7 +78,8 @@ def check_variables(variables: dict[str, object], limits: Limits) -> None:
 
 
 def _compare(size: Size, fields: int, limits: Limits, *, root: bool) -> None:
-    if size.depth > limits.depth:
+    # A fragment may be spread in an introspection, whose depth is not counted.
+    if root and size.depth > limits.depth:
         raise _exceeded("levels of fields", size.depth, limits.depth)
     if size.aliases > limits.aliases:
         raise _exceeded("aliases", size.aliases, limits.aliases)

@@ -1,0 +1,219 @@
+"""Hostile documents and variables are refused before they cost anything, by a server that goes on answering."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from graphql import get_introspection_query, parse
+
+from graph.errors import RequestRefused
+from graph.limits import Limits, check_document, check_variables
+from graph.prepare import Preparer, Recent, Unacceptable
+from tests.graph.serving import Served, serving
+from tests.graph.toy import schema
+
+CPU_SECONDS = 0.05
+ANSWER_BYTES = 10_000
+
+
+def doubling(fragments: int, *, in_fields: bool = False) -> str:
+    """Fragments that each spread the next one twice, in places of their own when `in_fields`."""
+    inner = "{name}{{...F{n}}}" if in_fields else "...F{n}"
+    chain = [
+        f"fragment F{n} on Thing{{{inner.format(name='child', n=n + 1)} {inner.format(name='other', n=n + 1)}}}"
+        for n in range(fragments)
+    ]
+    return "{thing{...F0}} " + " ".join(chain) + f" fragment F{fragments} on Thing{{name}}"
+
+
+HOSTILE: dict[str, str] = {
+    "20 doubling fragments": doubling(20),
+    "60 doubling fragments": doubling(60),
+    "60 doubling fields": doubling(60, in_fields=True),
+    "13 doubling fields": doubling(13, in_fields=True),
+    "fragments in a circle": "{thing{...A}} fragment A on Thing{child{...B}} fragment B on Thing{child{...A}}",
+    "a fragment in itself": "{thing{...A}} fragment A on Thing{child{...A} ...A}",
+    "10,000 aliases": "{" + " ".join(f"a{n}:hello" for n in range(10_000)) + "}",
+    "1,000 aliases": "{" + " ".join(f"a{n}:hello" for n in range(1_000)) + "}",
+    "31 aliases by fragments": "{thing{...F ...G}} fragment F on Thing{"
+    + " ".join(f"f{n}:name" for n in range(16))
+    + "} fragment G on Thing{"
+    + " ".join(f"g{n}:name" for n in range(15))
+    + "}",
+    "21 root fields": "{" + "hello " * 21 + "}",
+    "5,000 directives": "{hello" + " @include(if:true)" * 5_000 + "}",
+    "60 directives": "{hello" + " @include(if:true)" * 60 + "}",
+    "depth 1,500": "{thing{" + "child{" * 1_500 + "name" + "}" * 1_502,
+    "depth 16": "{thing{" + "child{" * 14 + "name" + "}" * 16,
+    "depth by fragments": "{thing{...A}} fragment A on Thing{" + "child{" * 8 + "...B" + "}" * 8
+    + "} fragment B on Thing{" + "child{" * 8 + "name" + "}" * 9,
+    "500 kB list literal": "{thing(ids:[" + "1," * 250_000 + "]){name}}",
+    "lists in lists": "{thing(ids:" + "[" * 1_900 + "]" * 1_900 + "){name}}",
+    "one field 900 times": "{thing{" + "child{name} " * 900 + "}}",
+    "a name of 40,000 letters": "{thing{" + "x" * 40_000 + "}}",
+    "NUL in a literal": '{thing(where:{eq:"\\u0000"}){name}}',
+    "a number of 5,000 digits": "{number(value:" + "9" * 5_000 + ")}",
+    "a filter with an operator": "{thing(where:{_ne:null}){name}}",
+    "a long operation chosen by name": "query Small{hello} query Large{" + "hello " * 21 + "}",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with serving("-m", "tests.graph.toy") as served:
+        for _ in range(3):
+            served.post("{hello}")
+            served.post("{nope}")
+        yield served
+
+
+def cost_of(server: Served, ask: Any) -> tuple[httpx2.Response, float]:
+    """The answer, and the seconds of the server's CPU that it took; of three tries the cheapest, as machines stutter.
+
+    Each try is another document, so that none is answered from memory.
+    """
+    tries = []
+    for n in range(3):
+        before = server.cpu()
+        response = ask(n)
+        tries.append((server.cpu() - before, response))
+    return min(tries, key=lambda one: one[0])[1], min(tries, key=lambda one: one[0])[0]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_document_is_refused_cheaply_and_briefly(server: Served, name: str) -> None:
+    response, cpu = cost_of(server, lambda n: server.post(HOSTILE[name] + " " * n))
+
+    assert response.status_code == 400
+    assert "data" not in response.json()
+    assert len(response.json()["errors"]) <= 5
+    assert len(response.content) < ANSWER_BYTES
+    assert cpu < CPU_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"[" * 100_000, 400), (b" " * 30_000_000, 413)], ids=["100,000 brackets", "30 MB"]
+)
+def test_a_hostile_body_is_refused_cheaply_and_briefly(server: Served, body: bytes, status: int) -> None:
+    response, cpu = cost_of(server, lambda n: server.send(body))
+
+    assert response.status_code == status
+    assert len(response.content) < ANSWER_BYTES
+    assert cpu < CPU_SECONDS
+
+
+@pytest.mark.parametrize("value", [[1] * 200_000, [[[1] * 100] * 100] * 20, "deep"], ids=["long", "wide", "deep"])
+def test_hostile_variables_are_refused_cheaply_and_briefly(server: Served, value: Any) -> None:
+    if value == "deep":
+        for _ in range(300):
+            value = [value]
+
+    response, cpu = cost_of(server, lambda n: server.post("query($v:JSON!){echo(value:$v)}", {"v": value}))
+
+    assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (400, "LIMIT_EXCEEDED")
+    assert cpu < CPU_SECONDS
+
+
+def test_others_are_answered_while_hostile_documents_arrive(server: Served) -> None:
+    stop = threading.Event()
+    refused: list[int] = []
+
+    def attack() -> None:
+        with httpx2.Client(timeout=30, trust_env=False) as client:
+            while not stop.is_set():
+                for document in HOSTILE.values():
+                    answer = client.post(f"{server.url}/graphql", json={"query": document})
+                    refused.append(answer.status_code)
+
+    attacker = threading.Thread(target=attack)
+    attacker.start()
+    answers = []
+    while len(refused) < len(HOSTILE):
+        answers.append(server.post("{hello}").json())
+    stop.set()
+    attacker.join()
+
+    assert len(answers) > 5
+    assert [answer for answer in answers if answer != {"data": {"hello": "world"}}] == []
+    assert set(refused) == {200}
+
+
+def refusal_of(document: str) -> str:
+    with pytest.raises(RequestRefused) as caught:
+        check_document(parse(document), Limits())
+    return caught.value.message
+
+
+def test_a_refusal_names_the_limit_and_the_value() -> None:
+    assert refusal_of("{" + "hello " * 21 + "}") == "The request has 21 root fields; at most 20 are allowed."
+    assert refusal_of(HOSTILE["depth 16"]) == "The request has 16 levels of fields; at most 15 are allowed."
+    assert refusal_of(HOSTILE["31 aliases by fragments"]) == "The request has 31 aliases; at most 30 are allowed."
+    assert refusal_of(HOSTILE["60 directives"]) == "The request has 60 directives; at most 50 are allowed."
+    assert refusal_of(doubling(60)) == "The request has more than 1,000,000,000 fields; at most 4,000 are allowed."
+
+
+def test_documents_at_the_limits_pass() -> None:
+    allowed = [
+        "{" + "hello " * 20 + "}",
+        "{" + " ".join(f"a{n}:hello" for n in range(20)) + "}",
+        "{thing{" + " ".join(f"a{n}:name" for n in range(30)) + "}}",
+        "{thing{" + "child{" * 13 + "name" + "}" * 15,
+        "{hello" + " @include(if:true)" * 50 + "}",
+    ]
+
+    for document in allowed:
+        check_document(parse(document), Limits())
+
+
+def test_the_standard_introspection_query_passes_whatever_its_depth() -> None:
+    query = get_introspection_query(input_value_deprecation=True, directive_is_repeatable=True)
+
+    Preparer(schema, Limits(depth=2)).prepare(query)
+
+
+@pytest.mark.parametrize("inline", ["{thing{child{name a:name}}}", "{thing{child{name @include(if:true)}}}"])
+def test_fragments_count_as_what_they_spread(inline: str) -> None:
+    inner = inline.removeprefix("{thing{child{").removesuffix("}}}")
+    spread = f"{{thing{{...A}}}} fragment A on Thing{{child{{...B}}}} fragment B on Thing{{{inner}}}"
+    tight = Limits(depth=3, aliases=inner.count(":name"), directives=inner.count("@"), root_fields=1)
+
+    for document in (inline, spread):
+        check_document(parse(document), tight)
+        with pytest.raises(RequestRefused):
+            check_document(parse(document), Limits(depth=2))
+
+
+def test_variables_at_the_limits_pass_and_beyond_are_refused() -> None:
+    deep: Any = 1
+    for _ in range(62):
+        deep = [deep]
+
+    check_variables({"v": deep, "w": [0] * 1_000}, Limits())
+
+    beyond: list[dict[str, object]] = [{"v": [[deep, [deep]]]}, {"v": [0] * 50_000}]
+    for refused in beyond:
+        with pytest.raises(RequestRefused):
+            check_variables(refused, Limits())
+
+
+def test_bad_documents_push_no_good_one_out_of_memory() -> None:
+    preparer = Preparer(schema, bad=Recent(2_000))
+    good = preparer.prepare("{hello}")
+    for n in range(50):
+        with pytest.raises(Unacceptable):
+            preparer.prepare(f"{{nope{n}}}")
+
+    assert preparer.prepare("{hello}") is good
+    assert len(preparer.bad) == 3
+
+
+def test_what_was_used_last_is_remembered_longest() -> None:
+    recent: Recent[int] = Recent(1_800)
+    for n, text in enumerate("abc"):
+        recent.put(text, n)
+    recent.get("a")
+    recent.put("d", 3)
+
+    assert [recent.get(text) for text in "abcd"] == [0, None, 2, 3]
