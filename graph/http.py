@@ -133,7 +133,10 @@ class GraphQLHandler:
 
 
 def answer(result: ExecutionResult, costing: object = None) -> Answer:
-    """The result as a client reads it, with what it cost when `costing` is a context. Raises Unacceptable when the variables did not fit and nothing ran."""
+    """The result as a client reads it, with what it cost when `costing` is a context.
+
+    Raises Unacceptable when the variables did not fit and nothing ran.
+    """
     errors = result.errors or []
     if result.data is None and errors and all(error.path is None for error in errors):
         raise Unacceptable(request_errors(errors, BAD_USER_INPUT))
