@@ -1,0 +1,156 @@
+"""Real documents for tests, ready to be kept: `twin = a_twin(owner, public=True)`, then `await keep(owner, twin)`.
+
+What follows a twin takes its owner and whether it is public from what it is built on. Any field can be given by its
+Python name.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import documents
+from documents.activity import CodeReference
+from documents.execution import WorkflowSchema
+from documents.output import AccessControl
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+REPOSITORY = "https://code.example/component"
+
+_numbers = count(1)
+
+
+def a_user(**fields: Any) -> documents.User:
+    """A user with a name that no other has."""
+    name = f"user-{next(_numbers)}"
+    return documents.User(**{"display_name": name, "email": f"{name}@people.example", **fields})
+
+
+def a_twin(owner: documents.User, **fields: Any) -> documents.DigitalTwin:
+    """A private twin, unless told otherwise."""
+    return documents.DigitalTwin(**{"owner_ref": owner.id, "name": f"twin-{next(_numbers)}", **fields})
+
+
+def an_execution(twin: documents.DigitalTwin, **fields: Any) -> documents.Execution:
+    """An execution of no component version, unless told otherwise in `workflow_schema`."""
+    return documents.Execution(
+        **{
+            "digital_twin_ref": twin.id,
+            "owner_ref": twin.owner_ref,
+            "public": twin.public,
+            "title": f"execution-{next(_numbers)}",
+            "workflow_schema": a_workflow(),
+            **fields,
+        }
+    )
+
+
+def a_workflow(*versions: documents.ComponentVersion) -> WorkflowSchema:
+    """The workflow that runs these versions one after the other."""
+    ids = [version.id for version in versions]
+    return WorkflowSchema(workflow_executor="provenance-graph", workflow_executor_version="1", component_versions=ids)
+
+
+def a_step(execution: documents.Execution, **fields: Any) -> documents.Step:
+    """The first step of an execution, unless `ordinal` and `key` say otherwise."""
+    ordinal = fields.get("ordinal", 0)
+    return documents.Step(
+        **{
+            "execution_ref": execution.id,
+            "component_version_ref": "release_0123456789abcdef01234567",
+            "owner_ref": execution.owner_ref,
+            "public": execution.public,
+            "key": str(ordinal),
+            "ordinal": ordinal,
+            "code": [CodeReference(repository=REPOSITORY, commit=COMMIT)],
+            **fields,
+        }
+    )
+
+
+def an_output(
+    step: documents.Step, *authorized: documents.User, public: bool = False, **fields: Any
+) -> documents.Output:
+    """An output of a step, which its owner and the users given may read."""
+    number = next(_numbers)
+    return documents.Output(
+        **{
+            "step_ref": step.id,
+            "owner_ref": step.owner_ref,
+            "file_name": f"output-{number}.csv",
+            "bucket": "a-bucket",
+            "key": f"outputs/{number}",
+            "access_control": AccessControl(public=public, authorized_users=[user.id for user in authorized]),
+            **fields,
+        }
+    )
+
+
+def a_log_entry(activity: documents.Step | documents.Transform, sequence: int = 1, **fields: Any) -> documents.LogEntry:
+    """A line that an activity wrote."""
+    return documents.LogEntry(
+        **{"activity_ref": activity.id, "sequence": sequence, "message": f"line {sequence}", **fields}
+    )
+
+
+def a_result(execution: documents.Execution, outputs: list[documents.Output], **fields: Any) -> documents.Result:
+    """A result that gathers outputs of an execution."""
+    return documents.Result(
+        **{
+            "digital_twin_ref": execution.digital_twin_ref,
+            "execution_ref": execution.id,
+            "owner_ref": execution.owner_ref,
+            "public": execution.public,
+            "title": f"result-{next(_numbers)}",
+            "output_refs": [output.id for output in outputs],
+            **fields,
+        }
+    )
+
+
+def a_component(**fields: Any) -> documents.Component:
+    """A component at a repository that no other has."""
+    name = f"component-{next(_numbers)}"
+    return documents.Component(**{"component_name": name, "repo_link": f"https://code.example/{name}", **fields})
+
+
+def a_component_version(component: documents.Component, **fields: Any) -> documents.ComponentVersion:
+    """A version of a component. It does not become the component's latest by itself."""
+    version = f"v{next(_numbers)}"
+    return documents.ComponentVersion(
+        **{"component_ref": component.id, "version": version, "commit_hash": COMMIT, **fields}
+    )
+
+
+@dataclass
+class Tree:
+    """What a_tree kept, level by level."""
+
+    users: list[documents.User] = field(default_factory=list)
+    twins: list[documents.DigitalTwin] = field(default_factory=list)
+    executions: list[documents.Execution] = field(default_factory=list)
+    steps: list[documents.Step] = field(default_factory=list)
+    outputs: list[documents.Output] = field(default_factory=list)
+
+
+async def a_tree(
+    users: int, twins: int = 1, executions: int = 1, steps: int = 1, outputs: int = 1, public: bool = True
+) -> Tree:
+    """So many users, each with so many twins, each with so many executions …: everything is kept, outputs as well."""
+    tree = Tree()
+    tree.users = [a_user() for _ in range(users)]
+    tree.twins = [a_twin(user, public=public) for user in tree.users for _ in range(twins)]
+    tree.executions = [an_execution(twin) for twin in tree.twins for _ in range(executions)]
+    tree.steps = [a_step(one, ordinal=ordinal) for one in tree.executions for ordinal in range(steps)]
+    tree.outputs = [an_output(step, public=public) for step in tree.steps for _ in range(outputs)]
+    await keep(*tree.users, *tree.twins, *tree.executions, *tree.steps, *tree.outputs)
+    return tree
+
+
+async def keep(*kept: documents.Document) -> None:
+    """Insert documents, one round trip for each kind."""
+    by_kind: defaultdict[type[documents.Document], list[documents.Document]] = defaultdict(list)
+    for document in kept:
+        by_kind[type(document)].append(document)
+    for kind, documents_of_kind in by_kind.items():
+        await kind.insert_many(documents_of_kind)
