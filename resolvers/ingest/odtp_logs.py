@@ -1,0 +1,127 @@
+"""Logs, out of an ODTP database: pages of lines in a collection, and the entries that a step may hold itself."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+import documents
+from documents.log_entry import LogLevel
+from resolvers.ingest.odtp_rows import SourceRow
+from resolvers.ingest.odtp_stage import BATCH, Import, insert_missing, stored
+from resolvers.ingest.odtp_values import hex_of, time_of
+
+LOGS = "logs"
+LEVELS = {level.value: level for level in LogLevel} | {"WARN": LogLevel.WARNING, "FATAL": LogLevel.CRITICAL}
+STEPS_AT_ONCE = 50
+PAGES_AT_ONCE = 100
+
+
+async def import_logs(at: Import) -> None:
+    """Take the lines of all steps, numbered from 1 within their step: first its own entries, then its pages.
+
+    An id is made of the page's and the line's place in it, so that a page is taken once, and what a stop in the middle
+    left out is added by the next import.
+    """
+    lines = Lines(at)
+    await at.expect(LOGS)
+    async for steps in at.batches("steps", {"logs.0": {"$exists": True}}, ["logs"], STEPS_AT_ONCE):
+        here = await stored(documents.Step, [f"step_{row.hex}" for row in steps if row.hex], "_id")
+        for row in steps:
+            # A step that was refused has been reported already, and its entries are a part of it.
+            if f"step_{row.hex}" in here:
+                await lines.add(f"step_{row.hex}", row, _entries(row))
+    async for pages in at.batches(LOGS, size=PAGES_AT_ONCE):
+        ids = [id for page in pages if (id := page.reference("step", "stepRef"))]
+        here = await stored(documents.Step, ids, "_id")
+        for page in pages:
+            step = page.reference("step", "stepRef")
+            if step in here and step and page.hex:
+                await lines.add(step, page, _page(page))
+            else:
+                lines.refuse(page, step)
+        at.advance(LOGS, len(pages))
+    await lines.finish()
+
+
+Line = tuple[datetime, LogLevel, str]
+
+
+def _page(page: SourceRow) -> Iterator[Line]:
+    """The lines of a page, which share its time."""
+    at = page.time("timestamp") or page.made_at()
+    level = _level(page.values.get("type"))
+    yield from ((at, level, line) for line in _split(page.values.get("logstring")))
+
+
+def _entries(step: SourceRow) -> Iterator[Line]:
+    """The lines of the entries that a step holds itself."""
+    for entry in step.items("logs"):
+        if isinstance(entry, str):
+            entry = {"logstring": entry}
+        if isinstance(entry, dict):
+            at = time_of(entry.get("timestamp")) or step.made_at()
+            level = _level(entry.get("type"))
+            yield from ((at, level, line) for line in _split(entry.get("logstring")))
+
+
+def _level(value: object) -> LogLevel:
+    return LEVELS.get(str(value).strip().upper(), LogLevel.INFO)
+
+
+def _split(text: object) -> list[str]:
+    """The lines of a page: a line break at its end begins no further line."""
+    if not isinstance(text, str) or not text:
+        return []
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+
+
+class Lines:
+    """Numbers lines, and writes them a thousand at a time."""
+
+    def __init__(self, at: Import) -> None:
+        self._at = at
+        self._last: Counter[str] = Counter()
+        """The number of the last line of each step."""
+        self._waiting: list[documents.LogEntry] = []
+        self._refused: Counter[str | None] = Counter()
+
+    async def add(self, step: str, row: SourceRow, lines: Iterator[Line]) -> None:
+        """Take the lines that a row holds."""
+        for place, (timestamp, level, message) in enumerate(lines):
+            self._last[step] += 1
+            entry = documents.LogEntry(
+                id=f"log_{row.hex}_{place}",
+                activity_ref=step,
+                attempt=1,
+                sequence=self._last[step],
+                timestamp=timestamp,
+                level=level,
+                message=message,
+            )
+            self._waiting.append(entry)
+            if len(self._waiting) == BATCH:
+                await self._write()
+
+    def refuse(self, page: SourceRow, step: str | None) -> None:
+        """Count a page of a step that is not here; there may be many, so they are reported by step."""
+        self._refused[(hex_of(page.values.get("stepRef")) or "") if step and page.hex else None] += 1
+
+    async def finish(self) -> None:
+        """Write what waits, and report what was refused."""
+        await self._write()
+        for hex, pages in self._refused.items():
+            reason = f"refer to the step {hex}, which is not here" if hex else "have no id, or refer to no step"
+            self._at.summary.refuse(LOGS, hex or "", f"{pages:,} pages {reason}.", pages)
+
+    async def _write(self) -> None:
+        here = await stored(documents.LogEntry, [one.id for one in self._waiting], "_id")
+        fresh = [one for one in self._waiting if one.id not in here]
+        failed = await insert_missing(documents.LogEntry, fresh)
+        summary = self._at.summary
+        summary.already[LOGS] += len(here) + sum(taken is None for taken in failed.values())
+        summary.taken[LOGS] += len(fresh) - len(failed)
+        for place, taken in failed.items():
+            if taken is not None:
+                reason = f"Another line has the number {fresh[place].sequence} of {fresh[place].activity_ref}."
+                summary.refuse(LOGS, fresh[place].id.removeprefix("log_"), reason)
+        self._waiting.clear()
