@@ -4,6 +4,7 @@ A declaration is all there is: the standard executor answers from it, and a plan
 at one object at a time when the level could be read at once.
 """
 
+import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -14,13 +15,17 @@ from graphql import is_non_null_type
 from strawberry.types import Info
 from strawberry.utils.str_converters import to_camel_case
 
+import documents
 from graph.projection import fields_below
 from resolvers.fetch import Row
 from resolvers.links import Document, Gathered, Link, Listed, One, Paged
 from resolvers.order import Order, value_at
 from resolvers.page import Page, Window, window
 from resolvers.reader import Reader
-from resolvers.refusals import InvalidInput
+from resolvers.refusals import InvalidInput, LimitExceeded
+
+NODE_VIEWS: dict[str, str] = {}
+"""The view that shows each kind of document with an identity."""
 
 Compute = Callable[..., list[Any] | Awaitable[list[Any]]]
 """`(parents, viewer, **arguments)` → a list of the same length as `parents`."""
@@ -178,6 +183,47 @@ class Found(Declared):
 
     def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         return reader_of(info).found(self.document, self.key(arguments), fields_below(info))
+
+
+@dataclass(frozen=True)
+class ById(Declared):
+    """The document of any kind that has the argument's id."""
+
+    argument: str
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        return _node(info, arguments[self.argument])
+
+
+@dataclass(frozen=True)
+class ByIds(Declared):
+    """The documents of any kind that have the argument's ids, None where there is none."""
+
+    argument: str
+    most: int
+
+    def ids(self, arguments: dict[str, Any]) -> list[str]:
+        """The ids asked for. Raises LimitExceeded."""
+        ids: list[str] = arguments[self.argument]
+        if len(ids) > self.most:
+            raise LimitExceeded(f"{self.argument} takes at most {self.most} ids, not {len(ids)}.")
+        return ids
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        return asyncio.gather(*(_node(info, id) for id in self.ids(arguments)))
+
+
+def node_document(id: str) -> Document | None:
+    """The document that an id belongs to, None when it is malformed or of a kind that is not shown."""
+    document = documents.by_kind(id)
+    return document if document is not None and document.kind in NODE_VIEWS and "\0" not in id else None
+
+
+async def _node(info: Info, id: str) -> Row | None:
+    document = node_document(id)
+    if document is None:
+        return None
+    return await reader_of(info).node(document, id, fields_below(info, NODE_VIEWS[document.kind]))
 
 
 @dataclass(frozen=True)

@@ -24,18 +24,25 @@ EXPECTED_REVISION = "Refused with REVISION_CONFLICT, and nothing written, when t
 
 def mutation(description: str) -> Callable[[F], F]:
     """A field of the root Mutation type, answered by the method below it."""
-    declare: Callable[[F], F] = strawberry.mutation(description=description)  # type: ignore[assignment]
+
+    def declare(method: F) -> F:
+        field: Any = strawberry.mutation(method, description=description)
+        for argument in field.arguments:
+            argument.description = "What to write."
+        declared: F = field
+        return declared
+
     return declare
 
 
 def idempotency_key() -> Any:
     """The input field that makes a call safe to repeat."""
-    return strawberry.field(default=None, description=IDEMPOTENCY_KEY)
+    return strawberry.field(default=strawberry.UNSET, description=IDEMPOTENCY_KEY)
 
 
 def expected_revision() -> Any:
     """The input field that refuses to overwrite what others changed."""
-    return strawberry.field(default=None, description=EXPECTED_REVISION)
+    return strawberry.field(default=strawberry.UNSET, description=EXPECTED_REVISION)
 
 
 def wanted(description: str, **options: Any) -> Any:

@@ -6,7 +6,6 @@ from graphql import (
     FieldNode,
     FragmentSpreadNode,
     GraphQLResolveInfo,
-    GraphQLSchema,
     InlineFragmentNode,
     SelectionSetNode,
     get_named_type,
@@ -22,13 +21,13 @@ ALWAYS = frozenset({"_id"})
 
 def fields_below(info: Info, type_name: str | None = None) -> Fields:
     """The stored paths that the fields selected below this one take, of the type named or the field's own."""
-    raw: GraphQLResolveInfo = info._raw_info
+    raw: GraphQLResolveInfo[Any] = info._raw_info
     key = (id(raw.field_nodes[0]), type_name, "fields")
     fields: Fields = info.context.reader.once(key, lambda: _collect_all(raw, type_name))
     return fields
 
 
-def _collect_all(raw: GraphQLResolveInfo, type_name: str | None) -> Fields:
+def _collect_all(raw: GraphQLResolveInfo[Any], type_name: str | None) -> Fields:
     type_ = raw.schema.type_map[type_name] if type_name else get_named_type(raw.return_type)
     found = set(ALWAYS)
     for node in raw.field_nodes:
@@ -38,7 +37,7 @@ def _collect_all(raw: GraphQLResolveInfo, type_name: str | None) -> Fields:
 
 
 def _collect(
-    type_: Any, selections: SelectionSetNode, raw: GraphQLResolveInfo, found: set[str], seen: set[str]
+    type_: Any, selections: SelectionSetNode, raw: GraphQLResolveInfo[Any], found: set[str], seen: set[str]
 ) -> None:
     for selection in selections.selections:
         match selection:
@@ -53,7 +52,7 @@ def _collect(
                     _collect(type_, raw.fragments[name].selection_set, raw, found, seen)
 
 
-def _collect_field(type_: Any, node: FieldNode, raw: GraphQLResolveInfo, found: set[str], seen: set[str]) -> None:
+def _collect_field(type_: Any, node: FieldNode, raw: GraphQLResolveInfo[Any], found: set[str], seen: set[str]) -> None:
     # A fragment may be on another of an interface's types; what this one lacks, another has.
     field = getattr(type_, "fields", {}).get(node.name.value)
     if field is None:
@@ -63,8 +62,3 @@ def _collect_field(type_: Any, node: FieldNode, raw: GraphQLResolveInfo, found: 
         found.update(declared.needs)
     if node.selection_set and (declared is None or declared.below):
         _collect(get_named_type(field.type), node.selection_set, raw, found, seen)
-
-
-def view_name(schema: GraphQLSchema, name: str) -> bool:
-    """Whether the schema has a type of this name."""
-    return name in schema.type_map

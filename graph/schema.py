@@ -14,6 +14,7 @@ from graph.execution import ExecutionQuery
 from graph.node import NodeQuery
 from graph.organisation import OrganisationMutation, OrganisationQuery
 from graph.resource import ResourceMutation, ResourceQuery
+from graph.result import Result
 from graph.scalars import SCALARS
 from graph.transform import TransformMutation, TransformQuery
 from graph.user import UserMutation, UserQuery
@@ -66,7 +67,7 @@ def make_schema(**options: Any) -> Schema:
     return Schema(
         query=Query,
         mutation=Mutation,
-        types=[*SHOWN_AS.values(), Refusal, *(shown for shown in VIEWS.values() if _is_concrete(shown))],
+        types=[Result, Refusal, *SHOWN_AS.values(), *(shown for shown in VIEWS.values() if _is_concrete(shown))],
         config=StrawberryConfig(scalar_map=SCALARS),
         **options,
     )
@@ -78,3 +79,8 @@ def _is_concrete(shown: Any) -> bool:
 
 
 schema = make_schema()
+
+
+def as_text() -> str:
+    """The schema as SDL, ending in a newline: what schema.graphql holds."""
+    return f"{schema.as_str().rstrip()}\n"

@@ -16,7 +16,7 @@ def database_url(settings: Settings, say: Say) -> Iterator[str]:
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    with Embedded.start(settings.data_dir, progress=say) as embedded:
+    with Embedded.start(settings.data_dir / "database", progress=say) as embedded:
         yield embedded.uri
 
 

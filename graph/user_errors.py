@@ -9,8 +9,8 @@ import strawberry
 
 from graph.node import Node
 from resolvers import refusals
-from resolvers.refusals import Refusals
 from resolvers.refusals import Refusal as Refused
+from resolvers.refusals import Refusals
 
 
 @strawberry.enum(description="Why a mutation was refused.")

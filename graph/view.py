@@ -23,7 +23,7 @@ from strawberry.types.field import StrawberryField
 
 from documents.base import kind_of
 from documents.paths import Model, stored_path
-from graph.declared import Compute, Computed, Connected, Declared, Facet, Found, Linked, Stored
+from graph.declared import NODE_VIEWS, ById, ByIds, Compute, Computed, Connected, Declared, Facet, Found, Linked, Stored
 from graph.where import OrderInput, WhereInput
 from resolvers.links import Document, Every, Gathered, Listed, Many, One, Picked, Referring
 from resolvers.order import BY_ID, Order, SortKey
@@ -34,9 +34,6 @@ C = TypeVar("C", bound=type)
 
 VIEWS: dict[str, type] = {}
 """Every view by name, for annotations."""
-
-NODE_VIEWS: dict[str, str] = {}
-"""The view that shows each kind of document, for `node(id)`."""
 
 
 class ViewField(StrawberryField):
@@ -69,7 +66,7 @@ def view(document: Model | None = None, *, name: str | None = None) -> Callable[
     """A Strawberry type that shows `document`, with the class's docstring as its description."""
 
     def decorate(cls: C) -> C:
-        for base in (cls, *cls.__mro__[1:]):
+        for base in cls.__mro__:
             _bind_fields(base, document)
         shown: C = strawberry.type(cls, name=name, description=_description(cls))
         _give_own_fields(shown, document)
@@ -179,6 +176,16 @@ def found(document: Document, *keys: StrawberryArgument, description: str) -> An
     return _field(lambda model, name: Found(document, paths), description, keys)
 
 
+def by_id(key: StrawberryArgument, *, description: str) -> Any:
+    """The document of any kind that has the argument's id."""
+    return _field(lambda model, name: ById(key.python_name), description, [key])
+
+
+def by_ids(keys: StrawberryArgument, *, most: int, description: str) -> Any:
+    """The documents of any kind that have the argument's ids, in that order."""
+    return _field(lambda model, name: ByIds(keys.python_name, most), description, [keys])
+
+
 def computed(compute: Compute, *needs: str, arguments: Sequence[StrawberryArgument] = (), description: str) -> Any:
     """What `compute` makes of all parents of a level, reading what they keep at `needs`."""
 
@@ -223,7 +230,7 @@ def _paging() -> list[StrawberryArgument]:
     ]
 
 
-def _bind_fields(cls: type, document: Model | None) -> None:
+def _bind_fields(cls: Any, document: Model | None) -> None:
     for name, field in vars(cls).items():
         if isinstance(field, ViewField) and "declared" not in field.__dict__:
             field.declared = field.bind(document, name)

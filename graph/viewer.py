@@ -1,16 +1,18 @@
 """Who is asking, as they see themselves."""
 
-from typing import Any
+from __future__ import annotations
 
-import strawberry
-from strawberry.types import Info
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 import documents
-from graph.declared import reader_of
 from graph.enums import described
-from graph.projection import fields_below
-from graph.user import User
+from graph.view import computed, one, stored, view
 from resolvers import viewer
+
+if TYPE_CHECKING:
+    from graph.user import User
 
 Role = described(
     viewer.Role,
@@ -22,19 +24,27 @@ Role = described(
 )
 
 
-@strawberry.type(description="Who is asking. user is null for an anonymous viewer.")
+class Asking(BaseModel):
+    """A viewer as a row, so that it is shown like everything else."""
+
+    role: str
+    user_ref: str | None
+
+
+@view(Asking)
 class Viewer:
-    role: Role = strawberry.field(description="What they may do.")  # type: ignore[valid-type]
+    """Who is asking. user is null for an anonymous viewer."""
 
-    @strawberry.field(description="The user they are; null for a token that stands for none.", graphql_type=User | None)
-    async def user(self: strawberry.Parent[viewer.Viewer], info: Info) -> Any:
-        if self.user_id is None:
-            return None
-        return await reader_of(info).node(documents.User, self.user_id, fields_below(info))
+    role: Role = stored(description="What they may do.")  # type: ignore[valid-type]
+    user: User | None = one(
+        documents.User, "user_ref", description="The user they are; null for a token that stands for none."
+    )
 
 
-@strawberry.type
+def _as_rows(parents: list[Any], asking: viewer.Viewer) -> list[dict[str, Any]]:
+    return [{"_id": "viewer", "role": asking.role.value, "user_ref": asking.user_id} for _ in parents]
+
+
+@view()
 class ViewerQuery:
-    @strawberry.field(description="Who is asking, by the credentials of this request.", graphql_type=Viewer)
-    def viewer(self, info: Info) -> viewer.Viewer:
-        return reader_of(info).viewer
+    viewer: Viewer = computed(_as_rows, description="Who is asking, by the credentials of this request.")

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
+from enum import Enum, EnumMeta
 from typing import Any
 
 import strawberry
+from strawberry.annotation import StrawberryAnnotation
 
 from documents.paths import stored_path
 from graph.scalars import BigInt
@@ -111,8 +112,7 @@ def where_input(name: str, document: Document, /, combined: bool = True, **condi
     annotations: dict[str, Any] = {key: condition.filter | None for key, condition in conditions.items()}
     members: dict[str, Any] = {key: given(condition.description) for key, condition in conditions.items()}
     if combined:
-        annotations |= {"and_": list[f"{name}Where"] | None, "or_": list[f"{name}Where"] | None}  # type: ignore[valid-type]
-        annotations |= {"not_": "None"}
+        annotations |= dict.fromkeys(("and_", "or_", "not_"), Any)
         members["and_"] = given("All of these as well. An empty list changes nothing.", name="and")
         members["or_"] = given("At least one of these. An empty list matches nothing.", name="or")
         members["not_"] = given("Not this.", name="not")
@@ -126,8 +126,6 @@ def where_input(name: str, document: Document, /, combined: bool = True, **condi
 
 
 def _refer_to_itself(shown: Any) -> None:
-    from strawberry.annotation import StrawberryAnnotation
-
     kinds = {"and_": list[shown] | None, "or_": list[shown] | None, "not_": shown | None}
     for field in shown.__strawberry_definition__.fields:
         if field.python_name in kinds:
@@ -168,10 +166,8 @@ def order_input(
 ) -> OrderInput:
     """A `<name>Order` input over these fields, given as `FIELD="python path"`."""
     values = {key: strawberry.enum_value(key, description=f"By {key.lower().replace('_', ' ')}.") for key in fields}
-    members = strawberry.enum(
-        Enum(f"{name}OrderField", values, module=__name__),  # type: ignore[arg-type]
-        description=f"What lists of {name} objects can be ordered by.",
-    )
+    kind: Any = EnumMeta.__call__(Enum, f"{name}OrderField", values, module=__name__)
+    members = strawberry.enum(kind, description=f"What lists of {name} objects can be ordered by.")
     body = {
         "__annotations__": {"field": members, "direction": OrderDirection},
         "__module__": __name__,

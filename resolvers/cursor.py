@@ -62,9 +62,9 @@ def _restored(value: Any, key: SortKey, text: str) -> Any:
     if value is None and key.nullable:
         return None
     wanted = int if key.holds is datetime else key.holds
-    if type(value) is not wanted or (wanted is int and not -(2**63) <= value < 2**63):
+    if type(value) is not wanted or (isinstance(value, int) and not -(2**63) <= value < 2**63):
         raise BadCursor(f"Not a cursor: {text[:100]!r}.")
-    return _moment(value, text) if key.holds is datetime else value
+    return _moment(value, text) if key.holds is datetime and isinstance(value, int) else value
 
 
 def _moment(milliseconds: int, text: str) -> datetime:

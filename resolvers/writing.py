@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
-from pymongo.asynchronous.client_session import AsyncClientSession as Session
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
 import documents
@@ -24,6 +24,7 @@ from resolvers.policies import readable
 from resolvers.refusals import Forbidden, IdempotencyMismatch, InProgress, InvalidInput, NotFound, RevisionConflict
 from resolvers.viewer import Role, Viewer
 
+Session = AsyncClientSession
 Outcome = dict[str, Any]
 """What a mutation wrote, by the payload's field: a row, a list of rows, or a plain value."""
 
@@ -51,7 +52,8 @@ async def write(viewer: Viewer, mutation: str, inputs: dict[str, Any], key: str 
     reservation = _reservation(viewer, mutation, inputs, key)
     earlier = await _reserve(reservation)
     if earlier is not None:
-        return await _restored(earlier)
+        outcome: Outcome = await _restored(earlier)
+        return outcome
     return await _kept(reservation, work)
 
 
@@ -124,7 +126,8 @@ async def _taken_over(held: Row, reservation: documents.Reservation) -> bool:
     """Whether a call that went silent was replaced by this one."""
     lapsed = {"_id": held["_id"], "holder": held["holder"], "outcome": None, "leaseExpiresAt": {"$lt": now()}}
     ours = {"holder": reservation.holder, "leaseExpiresAt": reservation.lease_expires_at}
-    return (await _reservations().update_one(lapsed, {"$set": ours})).modified_count == 1
+    taken = await _reservations().update_one(lapsed, {"$set": ours})
+    return bool(taken.modified_count)
 
 
 def _reservations() -> Any:

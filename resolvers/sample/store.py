@@ -100,7 +100,8 @@ async def _register(name: str, commit: str) -> documents.ComponentVersion:
         return await ingest_component(session, PUBLISHER, **inputs)
 
     outcome = await write(PUBLISHER, "ingestComponent", inputs, f"sample-{name}", work)
-    return documents.ComponentVersion.model_validate(outcome["component_version"])
+    release: documents.ComponentVersion = documents.ComponentVersion.model_validate(outcome["component_version"])
+    return release
 
 
 def _info(title: str, page: str) -> str:

@@ -161,7 +161,7 @@ def forged(mark: str, value: object) -> str:
         ({"first": 1, "last": 1}, "Give first or last, not both."),
     ],
 )
-async def test_sizes_out_of_bounds_are_refused(arguments: dict[str, int], message: str) -> None:
+async def test_sizes_out_of_bounds_are_refused(arguments: dict[str, Any], message: str) -> None:
     assert await refusal(NAMES, **arguments) == ("BAD_USER_INPUT", message)
 
 

@@ -1,18 +1,16 @@
 """The schema as clients rely on it: as committed, as the contract names it, and described throughout."""
 
 from graphql import (
-    DocumentNode,
     GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
-    build_ast_schema,
-    parse,
+    build_schema,
+    print_ast,
 )
 
-from graph.cli import served_schema
-from graph.schema import schema
+from graph.schema import as_text
 from tests.needs import PROJECT, need_shared
 
 NOT_SERVED_YET = {
@@ -34,18 +32,17 @@ FIELDS_NOT_SERVED_YET = {
     },
 }  # fmt: skip
 
-core = schema._schema
+core = build_schema(as_text())
 
 
 def the_contract() -> dict[str, GraphQLNamedType]:
-    document: DocumentNode = parse((need_shared("design") / "target.graphql").read_text(encoding="utf-8"))
-    return build_ast_schema(document).type_map
+    return build_schema((need_shared("design") / "target.graphql").read_text(encoding="utf-8")).type_map
 
 
 def test_the_committed_schema_is_the_one_that_is_served() -> None:
     committed = (PROJECT / "schema.graphql").read_text(encoding="utf-8")
 
-    assert committed == served_schema(), "run `make schema` and commit schema.graphql"
+    assert committed == as_text(), "run `make schema` and commit schema.graphql"
 
 
 def test_every_type_field_argument_and_value_is_described() -> None:
@@ -85,8 +82,8 @@ def _is_asked_of(name: str) -> bool:
 
 SERVED_NAMES = {
     "Organisation", "Resource", "Dataset", "DatasetVersion", "Distribution", "Transform", "User", "DigitalTwin",
-    "Component", "ComponentVersion", "Execution", "Step", "Output", "Result", "Viewer", "Role", "SignedUrl", "UserError",
-    "IngestTransformInput", "IngestComponentInput", "CreateDigitalTwinInput", "StepWhere", "OutputWhere",
+    "Component", "ComponentVersion", "Execution", "Step", "Output", "Result", "Viewer", "Role", "SignedUrl",
+    "UserError", "IngestTransformInput", "IngestComponentInput", "CreateDigitalTwinInput", "StepWhere", "OutputWhere",
     "ExecutionWhere", "DatasetVersionOrder", "RevisionConflict", "InvalidState", "Node", "Activity", "LogConnection",
 }  # fmt: skip
 
@@ -117,11 +114,16 @@ def _field_differences(name: str, promised: object, served: object) -> list[str]
     found = []
     if str(promised.type) != str(served.type):  # type: ignore[attr-defined]
         found.append(f"{name} is {served.type}, not {promised.type}")  # type: ignore[attr-defined]
-    if getattr(promised, "default_value", None) != getattr(served, "default_value", None):
-        found.append(f"{name} has another default")
+    if _default(promised) != _default(served):
+        found.append(f"{name} is {_default(served)} by default, not {_default(promised)}")
     for argument, declared in getattr(promised, "args", {}).items():
         found += _field_differences(f"{name}({argument})", declared, served.args.get(argument))  # type: ignore[attr-defined]
     return found
+
+
+def _default(declared: object) -> str:
+    literal = getattr(declared.ast_node, "default_value", None)  # type: ignore[attr-defined]
+    return print_ast(literal) if literal else "nothing"
 
 
 def _undescribed(type_: GraphQLNamedType) -> list[str]:
