@@ -154,3 +154,9 @@ async def keep(*kept: documents.Document) -> None:
         by_kind[type(document)].append(document)
     for kind, documents_of_kind in by_kind.items():
         await kind.insert_many(documents_of_kind)
+
+
+async def everything_kept() -> dict[str, list[dict[str, Any]]]:
+    """Every row there is, by collection: equal before and after a write that was refused."""
+    collections = [document.get_pymongo_collection() for document in documents.ALL]
+    return {one.name: await one.find({}, sort=[("_id", 1)]).to_list() for one in collections}
