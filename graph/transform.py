@@ -27,6 +27,7 @@ from graph.where import (
     where_input,
 )
 from resolvers.ingest.transform import ingest_transform
+from resolvers.ingest.turns import turn
 from resolvers.transform import completed, logs_url, notebook_url, request_transform
 
 if TYPE_CHECKING:
@@ -133,7 +134,8 @@ class TransformMutation:
         "publishes a new version of each dataset whose csvw changed, and none where it did not."
     )
     async def ingest_transform(self, info: Info, input: IngestTransformInput) -> IngestTransformPayload:
-        return await perform(info, IngestTransformPayload, ingest_transform, input)
+        async with turn(input.organisation_url, input.landing_page):
+            return await perform(info, IngestTransformPayload, ingest_transform, input)
 
     @mutation("Make a transform wait for a worker. While one waits already, that one is the answer.")
     async def request_transform(self, info: Info, input: RequestTransformInput) -> RequestTransformPayload:

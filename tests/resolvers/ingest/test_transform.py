@@ -1,0 +1,431 @@
+"""A pipeline reports a run: what is recorded, what is published, what is refused."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import documents
+from documents.activity import ActivityStatus
+from documents.database import Database
+from resolvers.ingest.transform import ingest_transform
+from resolvers.viewer import ANONYMOUS, Role, Viewer
+from resolvers.writing import Session, write
+from tests.catalogue import ADMIN, STRANGER, WORKER, Answer, ask, code_repo, counts, csvw, do, ingest
+
+pytestmark = pytest.mark.usefixtures("database")
+
+NOTHING = dict.fromkeys(
+    ("organisations", "resources", "datasets", "dataset_versions", "distributions", "transforms"), 0
+)
+REQUEST = """mutation ($input: RequestTransformInput!) { requestTransform(input: $input) {
+  transform { id status } userErrors { __typename code message path } } }"""
+
+
+async def versions(identifier: str = "births") -> list[Answer]:
+    found = await ask(
+        """query ($id: String!) { datasets(where: {identifier: {eq: $id}}) { nodes {
+          versions(first: 100) { nodes { label ordinal isLatest } } } } }""",
+        id=identifier,
+    )
+    nodes: list[Answer] = found["datasets"]["nodes"][0]["versions"]["nodes"]
+    return nodes
+
+
+async def test_a_report_makes_the_whole_chain(database: Database) -> None:
+    payload = await ingest(
+        resourceTitle="Births",
+        info={"title": "Births", "families": ["Health"]},
+        startedAt="2026-03-01T11:00:00Z",
+        endedAt="2026-03-01T12:00:00.5Z",
+        validated=True,
+        logs="https://logs.example/1",
+        notebook="gs://notebooks/1.html",
+    )
+
+    assert payload["userErrors"] == []
+    assert [one["label"] for one in payload["published"]] == ["v1"]
+    found = await ask(
+        """query ($id: ID!) { transform(id: $id) {
+          status attempt worker startedAt endedAt code { repository path commit } error { code }
+          cause { kind files message } details { completed validated logs notebook }
+          resource { title landingPage info organisation { url name }
+            codeRepo { provider url source { path commit } monitorDirs { url } } }
+          distributions { nodes { sizeBytes columns { name title datatype propertyUrl required virtual }
+            dataset { identifier latestVersion { label } } version { label } } } } }""",
+        WORKER,
+        id=payload["transform"]["id"],
+    )
+    commit, other = "a1" * 20, "b2" * 20
+    assert found["transform"] == {
+        "status": "SUCCEEDED",
+        "attempt": 1,
+        "worker": None,
+        "startedAt": "2026-03-01T11:00:00.000Z",
+        "endedAt": "2026-03-01T12:00:00.500Z",
+        "code": [
+            {"repository": "https://code.example/family", "path": "datasets/births/main.py", "commit": commit},
+            {"repository": "https://code.example/family", "path": "datasets/births/info.json", "commit": other},
+        ],
+        "error": None,
+        "cause": {"kind": "INGESTED", "files": [], "message": None},
+        "details": {
+            "completed": True,
+            "validated": True,
+            "logs": "https://logs.example/1",
+            "notebook": "gs://notebooks/1.html",
+        },
+        "resource": {
+            "title": "Births",
+            "landingPage": "https://statistics.example/births",
+            "info": {"title": "Births", "families": ["Health"]},
+            "organisation": {"url": "https://statistics.example/office", "name": "Office of Examples"},
+            "codeRepo": {
+                "provider": "GITHUB",
+                "url": "https://code.example/family",
+                "source": [
+                    {"path": "datasets/births/main.py", "commit": commit},
+                    {"path": "datasets/births/info.json", "commit": other},
+                ],
+                "monitorDirs": [],
+            },
+        },
+        "distributions": {
+            "nodes": [
+                {
+                    "sizeBytes": str(len(csvw("births"))),
+                    "columns": [
+                        {
+                            "name": "period",
+                            "title": "Period",
+                            "datatype": "gYear",
+                            "propertyUrl": None,
+                            "required": True,
+                            "virtual": False,
+                        },
+                        {
+                            "name": "value",
+                            "title": None,
+                            "datatype": None,
+                            "propertyUrl": None,
+                            "required": False,
+                            "virtual": False,
+                        },
+                    ],
+                    "dataset": {"identifier": "births", "latestVersion": {"label": "v1"}},
+                    "version": {"label": "v1"},
+                }
+            ]
+        },
+    }
+    assert await counts(database) == dict.fromkeys(NOTHING, 1)
+
+
+async def test_fifty_calls_with_one_key_make_one_transform_and_get_one_answer(database: Database) -> None:
+    answers = await asyncio.gather(*(ingest(idempotencyKey="fifty") for _ in range(50)))
+
+    assert answers[0]["userErrors"] == []
+    assert answers == [answers[0]] * 50
+    assert await counts(database) == dict.fromkeys(NOTHING, 1)
+
+
+async def test_fifty_different_reports_on_one_dataset_make_versions_1_to_50(database: Database) -> None:
+    answers = await asyncio.gather(*(ingest(distributions=[{"csvwText": csvw("births", n=n)}]) for n in range(50)))
+
+    assert [answer["userErrors"] for answer in answers] == [[]] * 50
+    published = [version for answer in answers for version in answer["published"]]
+    assert sorted(version["ordinal"] for version in published) == list(range(1, 51))
+    assert await versions() == [
+        {"label": f"v{ordinal}", "ordinal": ordinal, "isLatest": ordinal == 50} for ordinal in range(1, 51)
+    ]
+    assert (await counts(database))["transforms"] == 50
+
+
+async def test_reports_of_several_processes_are_kept_apart_by_the_database(database: Database) -> None:
+    async def from_a_process_of_its_own(n: int) -> Any:
+        # Calls of one process take turns; going past those is what other processes do.
+        async def work(session: Session) -> Any:
+            return await ingest_transform(
+                session,
+                WORKER,
+                organisation_url="https://statistics.example/office",
+                landing_page="https://statistics.example/births",
+                code_repo={"url": "https://code.example/family"},
+                distributions=[{"csvw_text": csvw("births", n=n)}],
+            )
+
+        return await write(WORKER, "ingestTransform", {"n": n}, None, work)
+
+    outcomes = await asyncio.gather(*(from_a_process_of_its_own(n) for n in range(10)))
+
+    assert sorted(outcome["published"][0]["ordinal"] for outcome in outcomes) == list(range(1, 11))
+    assert [one["label"] for one in await versions()] == [f"v{n}" for n in range(1, 11)]
+    assert await counts(database) == {
+        "organisations": 1,
+        "resources": 1,
+        "datasets": 1,
+        "dataset_versions": 10,
+        "distributions": 10,
+        "transforms": 10,
+    }
+
+
+async def test_the_same_key_with_another_report_is_refused(database: Database) -> None:
+    await ingest(idempotencyKey="once")
+
+    payload = await ingest(idempotencyKey="once", resourceTitle="Another")
+
+    assert [one["code"] for one in payload["userErrors"]] == ["IDEMPOTENCY_MISMATCH"]
+    assert payload["transform"] is None
+    assert await counts(database) == dict.fromkeys(NOTHING, 1)
+
+
+async def test_an_unchanged_document_publishes_nothing_and_the_run_is_recorded(database: Database) -> None:
+    await ingest(distributions=[{"csvwText": csvw("births")}, {"csvwText": csvw("deaths")}])
+
+    payload = await ingest(distributions=[{"csvwText": csvw("births")}, {"csvwText": csvw("deaths", n=2)}])
+
+    assert [one["label"] for one in payload["published"]] == ["v2"]
+    assert [one["label"] for one in await versions("births")] == ["v1"]
+    assert [one["label"] for one in await versions("deaths")] == ["v1", "v2"]
+    assert (await counts(database))["transforms"] == 2
+    unchanged = await database.datasets.find_one({"identifier": "births"})
+    assert unchanged is not None
+    assert unchanged["revision"] == 1
+
+
+async def test_a_document_with_other_bytes_is_a_change_even_where_its_json_is_equal() -> None:
+    await ingest(distributions=[{"csvwText": csvw("births")}])
+
+    payload = await ingest(distributions=[{"csvwText": csvw("births") + "\n"}])
+
+    assert [one["label"] for one in payload["published"]] == ["v2"]
+
+
+async def test_a_document_that_goes_back_to_an_earlier_state_is_published_again() -> None:
+    for n in (1, 2, 1):
+        await ingest(distributions=[{"csvwText": csvw("births", n=n)}])
+
+    assert [one["label"] for one in await versions()] == ["v1", "v2", "v3"]
+
+
+async def test_v10_follows_v9() -> None:
+    for n in range(11):
+        await ingest(distributions=[{"csvwText": csvw("births", n=n)}])
+
+    found = await versions()
+
+    assert [one["label"] for one in found[8:]] == ["v9", "v10", "v11"]
+    assert [one["isLatest"] for one in found] == [False] * 10 + [True]
+
+
+async def test_a_dataset_is_what_its_latest_document_says_and_what_the_report_calls_it() -> None:
+    asked = """{ datasets { nodes { title description publisher issued modified keywords revision } } }"""
+    told = {
+        "dc:title": "Births in 2025",
+        "dc:description": "By month.",
+        "dc:publisher": "The Office",
+        "dc:issued": "2026-01-31",
+        "dc:modified": "2026-02-01T10:00:00Z",
+        "dcat:keyword": ["births", "life"],
+    }
+    await ingest(distributions=[{"csvwText": csvw("births", **told)}])
+    first = (await ask(asked))["datasets"]["nodes"]
+    await ingest(distributions=[{"csvwText": csvw("births", **{"dc:title": "Births in 2026"}), "title": "Ours"}])
+    second = (await ask(asked))["datasets"]["nodes"]
+
+    assert first == [
+        {
+            "title": "Births in 2025",
+            "description": "By month.",
+            "publisher": "The Office",
+            "issued": "2026-01-31T00:00:00.000Z",
+            "modified": "2026-02-01T10:00:00.000Z",
+            "keywords": ["births", "life"],
+            "revision": 1,
+        }
+    ]
+    assert second == [first[0] | {"title": "Ours", "revision": 2}]
+
+
+async def test_a_report_names_a_dataset_otherwise_than_its_document() -> None:
+    await ingest(distributions=[{"dataset": "a.dotted $name", "csvwText": csvw("births")}])
+
+    found = await ask("""{ datasets { nodes { identifier version(label: "v1") { ordinal } missing: version(label: "v2")
+      { ordinal } } } }""")
+
+    assert found["datasets"]["nodes"] == [{"identifier": "a.dotted $name", "version": {"ordinal": 1}, "missing": None}]
+
+
+@pytest.mark.parametrize("viewer", [ANONYMOUS, STRANGER], ids=["anonymous", "user"])
+async def test_only_workers_and_administrators_report(database: Database, viewer: Viewer) -> None:
+    refused = await ingest(viewer)
+    asked = await do(REQUEST, viewer, resourceId="resource_1")
+
+    assert [(one["code"], one["path"]) for one in refused["userErrors"]] == [("FORBIDDEN", ["input"])]
+    assert [(one["code"], one["path"]) for one in asked["userErrors"]] == [("FORBIDDEN", ["input"])]
+    assert await counts(database) == NOTHING
+    assert (await ingest(ADMIN))["userErrors"] == []
+
+
+async def test_all_that_is_wrong_with_the_documents_is_said_at_once_and_nothing_is_written(database: Database) -> None:
+    payload = await ingest(
+        distributions=[
+            {"csvwText": csvw("births")},
+            {"csvwText": "{"},
+            {"csvw": [1]},
+            {},
+            {"csvw": {"url": "x"}, "csvwText": csvw("x")},
+            {"csvwText": '{"tableSchema": {"columns": []}}'},
+            {"csvwText": csvw("deaths"), "title": " "},
+        ]
+    )
+
+    assert [(one["__typename"], one["path"]) for one in payload["userErrors"]] == [
+        ("InvalidInput", ["input", "distributions", "1", "csvwText"]),
+        ("InvalidInput", ["input", "distributions", "2", "csvw"]),
+        ("InvalidInput", ["input", "distributions", "3", "csvw"]),
+        ("InvalidInput", ["input", "distributions", "4", "csvwText"]),
+        ("InvalidInput", ["input", "distributions", "5", "dataset"]),
+        ("InvalidInput", ["input", "distributions", "6", "title"]),
+    ]
+    assert payload["resource"] is payload["transform"] is None
+    assert payload["published"] == []
+    assert await counts(database) == NOTHING
+
+
+async def test_two_documents_for_one_dataset_are_refused(database: Database) -> None:
+    payload = await ingest(
+        distributions=[{"csvwText": csvw("births")}, {"dataset": "births", "csvwText": csvw("deaths")}]
+    )
+
+    assert [(one["message"], one["path"]) for one in payload["userErrors"]] == [
+        ("Distributions 0 and 1 are both for the dataset births.", ["input", "distributions", "1", "dataset"])
+    ]
+    assert await counts(database) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"organisationUrl": "the office"}, ["organisationUrl"]),
+        ({"organisationName": "\n"}, ["organisationName"]),
+        ({"landingPage": "javascript:alert(1)"}, ["landingPage"]),
+        ({"logs": "here"}, ["logs"]),
+        ({"startedAt": "2026-03-02T00:00:00Z", "endedAt": "2026-03-01T00:00:00Z"}, ["startedAt"]),
+        ({"codeRepo": code_repo(commit="main")}, ["codeRepo", "source", "0", "commit"]),
+        ({"codeRepo": code_repo(monitorDirs=["gs://a/b", "c"])}, ["codeRepo", "monitorDirs", "1"]),
+        ({"codeRepo": code_repo(url="code")}, ["codeRepo", "url"]),
+        ({"info": {"title": "\ud800"}}, ["info"]),
+        ({"transformId": "transform_unknown"}, ["transformId"]),
+        ({"distributions": [{"csvwText": csvw(f"t{n}")} for n in range(201)]}, ["distributions"]),
+        ({"distributions": [{"csvwText": csvw("t", notes="é" * 500_001)}]}, ["distributions", "0", "csvwText"]),
+    ],
+)
+async def test_what_cannot_be_taken_is_refused_with_its_path(
+    database: Database, changes: Answer, path: list[str]
+) -> None:
+    payload = await ingest(**changes)
+
+    assert [one["path"] for one in payload["userErrors"]] == [["input", *path]]
+    assert await counts(database) == NOTHING
+
+
+async def test_a_run_that_made_nothing_is_recorded(database: Database) -> None:
+    payload = await ingest(distributions=[])
+
+    assert payload["userErrors"] == []
+    assert await counts(database) == NOTHING | {"organisations": 1, "resources": 1, "transforms": 1}
+
+
+async def test_a_claimed_transform_is_completed_once() -> None:
+    resource = (await ingest())["resource"]["id"]
+    waiting = (await do(REQUEST, resourceId=resource))["transform"]["id"]
+    too_early = await ingest(transformId=waiting)
+    await _claim(waiting)
+
+    first = await ingest(transformId=waiting, distributions=[{"csvwText": csvw("births", n=2)}], validated=False)
+    second = await ingest(transformId=waiting, distributions=[{"csvwText": csvw("births", n=3)}])
+
+    assert [(one["currentState"], one["allowedStates"], one["path"]) for one in too_early["userErrors"]] == [
+        ("READY", ["RUNNING"], ["input", "transformId"])
+    ]
+    assert first["userErrors"] == []
+    assert first["transform"]["id"] == waiting
+    assert [(one["currentState"], one["allowedStates"]) for one in second["userErrors"]] == [("SUCCEEDED", ["RUNNING"])]
+    assert [one["label"] for one in await versions()] == ["v1", "v2"]
+    found = await ask(
+        """query ($id: ID!) { transform(id: $id) { status worker leaseExpiresAt cause { kind } code { commit }
+          details { completed validated } distributions { nodes { version { label } } } } }""",
+        id=waiting,
+    )
+    assert found["transform"] == {
+        "status": "SUCCEEDED",
+        "worker": "runner-1",
+        "leaseExpiresAt": None,
+        "cause": {"kind": "REQUESTED"},
+        "code": [{"commit": "a1" * 20}, {"commit": "b2" * 20}],
+        "details": {"completed": True, "validated": False},
+        "distributions": {"nodes": [{"version": {"label": "v2"}}]},
+    }
+
+
+async def test_a_transform_of_another_resource_is_not_completed(database: Database) -> None:
+    births = (await ingest())["resource"]["id"]
+    claimed = (await do(REQUEST, resourceId=births))["transform"]["id"]
+    await _claim(claimed)
+
+    payload = await ingest(transformId=claimed, landingPage="https://statistics.example/deaths")
+
+    assert [(one["__typename"], one["path"]) for one in payload["userErrors"]] == [
+        ("InvalidInput", ["input", "transformId"])
+    ]
+    assert await counts(database) == NOTHING | {
+        "organisations": 1,
+        "resources": 1,
+        "datasets": 1,
+        "dataset_versions": 1,
+        "distributions": 1,
+        "transforms": 2,
+    }
+
+
+async def _claim(id: str) -> None:
+    await documents.Transform.get_pymongo_collection().update_one(
+        {"_id": id}, {"$set": {"status": ActivityStatus.RUNNING.value, "worker": "runner-1", "attempt": 1}}
+    )
+
+
+async def test_a_name_fills_in_a_missing_one_and_overwrites_none() -> None:
+    await ingest(organisationName=None)
+    await ingest(organisationName="First")
+    await ingest(organisationName="Second")
+
+    assert (await ask("{ organisations { nodes { name revision } } }"))["organisations"]["nodes"] == [
+        {"name": "First", "revision": 2}
+    ]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://logs.example/x", "https://logs.example/x", "HTTPS://logs.example/x"], ids=["http", "https", "HTTPS"]
+)
+async def test_web_addresses_of_logs_are_for_everybody(url: str) -> None:
+    await ingest(logs=url)
+
+    found = await ask("{ transforms { nodes { details { logs notebook } } } }", ANONYMOUS)
+
+    assert found["transforms"]["nodes"] == [{"details": {"logs": url, "notebook": None}}]
+
+
+@pytest.mark.parametrize("url", ["gs://logs/x", "s3://logs/x"])
+async def test_objects_in_buckets_are_shown_to_workers_and_administrators_alone(url: str) -> None:
+    await ingest(logs=url, notebook=url)
+
+    asked = "{ transforms { nodes { details { logs notebook } } } }"
+    shown = {
+        viewer.role: (await ask(asked, viewer))["transforms"]["nodes"][0]["details"]
+        for viewer in (ANONYMOUS, STRANGER, WORKER, ADMIN)
+    }
+
+    hidden, open_ = {"logs": None, "notebook": None}, {"logs": url, "notebook": url}
+    assert shown == {Role.ANONYMOUS: hidden, Role.USER: hidden, Role.WORKER: open_, Role.ADMIN: open_}
