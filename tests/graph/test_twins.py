@@ -57,7 +57,7 @@ async def test_five_levels_make_five_finds_whatever_the_number_of_users(
 
     assert seen == [("find", level) for level in LEVELS]
     levels = [tree.users, tree.twins, tree.executions, tree.steps, tree.outputs]
-    assert nodes(found) == [[document.id for document in level] for level in levels]  # type: ignore[attr-defined]
+    assert nodes(found) == [[document.id for document in level] for level in levels]
 
 
 @pytest.mark.parametrize("users", [1, 20])

@@ -15,7 +15,7 @@ CREATE = """mutation($input: CreateUserInput!) { createUser(input: $input) {
 ADA = {"displayName": "ada", "email": "ada@people.example"}
 
 
-async def create(viewer: Viewer = ADMIN, **given: Any) -> dict[str, Any]:
+async def create(viewer: Viewer = ADMIN, /, **given: Any) -> dict[str, Any]:
     found: dict[str, Any] = (await ask(CREATE, viewer, input=given))["createUser"]
     return found
 
