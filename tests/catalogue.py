@@ -4,19 +4,10 @@ import json
 from typing import Any
 
 import orjson
-import strawberry
-from strawberry.schema.config import StrawberryConfig
 
 from documents.database import Database
 from graph.context import Context
-from graph.dataset import DatasetMutation, DatasetQuery
-from graph.node import NodeQuery
-from graph.organisation import OrganisationMutation, OrganisationQuery
-from graph.resource import ResourceMutation, ResourceQuery
-from graph.scalars import SCALARS
-from graph.transform import TransformMutation, TransformQuery
-from graph.user_errors import SHOWN_AS, Refusal
-from graph.view import finish_views
+from graph.schema import schema
 from resolvers.reader import Reader
 from resolvers.viewer import ANONYMOUS, Role, Viewer
 
@@ -36,25 +27,9 @@ INGEST = f"""mutation ($input: IngestTransformInput!) {{ ingestTransform(input: 
   resource {{ id }} transform {{ id }} published {{ id label ordinal }} {USER_ERRORS} }} }}"""
 
 
-@strawberry.type
-class Query(NodeQuery, OrganisationQuery, ResourceQuery, DatasetQuery, TransformQuery):
-    pass
-
-
-@strawberry.type
-class Mutation(OrganisationMutation, ResourceMutation, DatasetMutation, TransformMutation):
-    pass
-
-
-finish_views()
-SCHEMA = strawberry.Schema(
-    Query, Mutation, types=[*SHOWN_AS.values(), Refusal], config=StrawberryConfig(scalar_map=SCALARS)
-)
-
-
 async def ask_text(query: str, viewer: Viewer = ANONYMOUS, **variables: Any) -> str:
     """The answer's data as it goes over the wire."""
-    result = await SCHEMA.execute(query, variable_values=variables, context_value=Context(Reader(viewer)))
+    result = await schema.execute(query, variable_values=variables, context_value=Context(Reader(viewer)))
     assert result.errors is None, result.errors
     return orjson.dumps(result.data).decode()
 

@@ -248,6 +248,27 @@ async def test_a_dataset_is_what_its_latest_document_says_and_what_the_report_ca
     assert second == [first[0] | {"title": "Ours", "revision": 2}]
 
 
+async def test_a_new_title_for_an_unchanged_document_is_taken_without_a_new_version() -> None:
+    await ingest(distributions=[{"csvwText": csvw("births"), "title": "Birth"}])
+
+    payload = await ingest(distributions=[{"csvwText": csvw("births"), "title": "Births"}])
+
+    assert payload["published"] == []
+    found = await ask("{ datasets { nodes { title revision versions { totalCount } } } }")
+    assert found["datasets"]["nodes"] == [{"title": "Births", "revision": 2, "versions": {"totalCount": 1}}]
+
+
+async def test_one_call_publishes_two_hundred_datasets_in_their_order(database: Database) -> None:
+    payload = await ingest(distributions=[{"csvwText": csvw(f"d{n}")} for n in range(200)])
+
+    assert payload["userErrors"] == []
+    found = await ask("{ datasets(first: 100) { totalCount nodes { identifier } } }")
+    assert found["datasets"]["totalCount"] == 200
+    assert [node["identifier"] for node in found["datasets"]["nodes"]] == [f"d{n}" for n in range(100)]
+    assert [one["ordinal"] for one in payload["published"]] == [1] * 200
+    assert (await counts(database))["distributions"] == 200
+
+
 async def test_a_report_names_a_dataset_otherwise_than_its_document() -> None:
     await ingest(distributions=[{"dataset": "a.dotted $name", "csvwText": csvw("births")}])
 
