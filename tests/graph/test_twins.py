@@ -336,3 +336,76 @@ async def test_documents_without_optional_fields_are_shown_with_their_defaults()
     )
 
     assert found["node"] == {"tags": [], "parameters": [], "isDeprecated": False, "metadata": None}
+
+
+async def test_steps_and_outputs_are_filtered_within_what_they_belong_to() -> None:
+    component = a_component()
+    version = a_component_version(component)
+    twin = a_twin(owner := a_user(), public=True)
+    execution = an_execution(twin)
+    first = a_step(execution, key="a", type="interactive", component_version_ref=version.id, status="RUNNING")
+    second = a_step(execution, key="b", ordinal=1)
+    table = an_output(second, public=True, file_type="text/csv", file_name="table.csv")
+    picture = an_output(second, public=True, output_type="snapshot", file_name="all.zip")
+    await keep(component, version, owner, twin, execution, first, second, table, picture)
+    query = """query($steps: StepWhere, $outputs: OutputWhere) { executions { nodes { steps(where: $steps) {
+      totalCount nodes { key outputs(where: $outputs) { totalCount nodes { fileName outputType } } } } } } }"""
+
+    async def steps(**where: Any) -> list[str]:
+        found = (await ask(query, steps=where))["executions"]["nodes"][0]["steps"]
+        assert found["totalCount"] == len(found["nodes"])
+        return [step["key"] for step in found["nodes"]]
+
+    async def outputs(**where: Any) -> list[str]:
+        found = (await ask(query, outputs=where))["executions"]["nodes"][0]["steps"]["nodes"][1]["outputs"]
+        assert found["totalCount"] == len(found["nodes"])
+        return [output["fileName"] for output in found["nodes"]]
+
+    assert await steps() == ["a", "b"]
+    assert await steps(type=["INTERACTIVE"]) == ["a"]
+    assert await steps(status=["PENDING", "FAILED"]) == ["b"]
+    assert await steps(componentVersionId={"eq": version.id}) == ["a"]
+    assert await steps(type=["EPHEMERAL"], status=["RUNNING"]) == []
+    assert await outputs() == ["table.csv", "all.zip"]
+    assert await outputs(outputType=["SNAPSHOT"]) == ["all.zip"]
+    assert await outputs(fileType={"eq": "text/csv"}) == ["table.csv"]
+    assert await outputs(fileName={"startsWith": "all"}) == ["all.zip"]
+
+
+async def test_components_lead_to_their_versions_and_those_to_the_steps_that_run_them(round_trips: RoundTrips) -> None:
+    mender = a_component(component_name="mender", tags=["nets"], type="interactive")
+    weaver = a_component(component_name="weaver")
+    versions = [a_component_version(one, version=version) for one in (mender, weaver) for version in ("v1", "v2")]
+    mender.latest_version_ref = versions[0].id
+    shown, hidden = (an_execution(a_twin(a_user(), public=public)) for public in (True, False))
+    steps = [a_step(one, component_version_ref=versions[1].id) for one in (hidden, shown)]
+    await keep(mender, weaver, *versions, *steps)
+    query = """query($where: ComponentWhere, $order: [ComponentOrder!]) { components(where: $where, orderBy: $order) {
+      nodes { componentName latestVersion { version component { componentName } }
+        versions(where: {version: {in: ["v1", "v2"]}}, orderBy: [{field: CREATED_AT}]) {
+          nodes { version steps { totalCount nodes { id } } } } } } }"""
+
+    with round_trips.counting() as seen:
+        found = await ask(query, order=[{"field": "COMPONENT_NAME", "direction": "DESC"}])
+    tagged = await ask(query, where={"tag": {"eq": "nets"}, "type": ["INTERACTIVE", "PERSISTENT"]})
+
+    none = {"totalCount": 0, "nodes": []}
+    of_mender = [
+        {"version": "v2", "steps": {"totalCount": 1, "nodes": [{"id": steps[1].id}]}},
+        {"version": "v1", "steps": none},
+    ]
+    assert found["components"]["nodes"] == [
+        {
+            "componentName": "weaver",
+            "latestVersion": None,
+            "versions": {"nodes": [{"version": "v2", "steps": none}, {"version": "v1", "steps": none}]},
+        },
+        {
+            "componentName": "mender",
+            "latestVersion": {"version": "v1", "component": {"componentName": "mender"}},
+            "versions": {"nodes": of_mender},
+        },
+    ]
+    assert tagged["components"]["nodes"] == found["components"]["nodes"][1:]
+    # The components, their latest versions with their component, their versions, the steps of these and how many.
+    assert len(seen) == 6
