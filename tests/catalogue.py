@@ -19,12 +19,20 @@ STRANGER = Viewer(Role.USER, "user_000000000000000000000001")
 
 COLLECTIONS = ("organisations", "resources", "datasets", "dataset_versions", "distributions", "transforms")
 
+NOTHING = dict.fromkeys(COLLECTIONS, 0)
+"""The counts of an empty catalogue."""
+
 USER_ERRORS = """userErrors { __typename code message path
   ... on InvalidState { currentState allowedStates }
   ... on RevisionConflict { expectedRevision currentRevision current { id ... on Resource { title revision } } } }"""
 
 INGEST = f"""mutation ($input: IngestTransformInput!) {{ ingestTransform(input: $input) {{
   resource {{ id }} transform {{ id }} published {{ id label ordinal }} {USER_ERRORS} }} }}"""
+
+
+REQUEST = f"""mutation ($input: RequestTransformInput!) {{ requestTransform(input: $input) {{
+  transform {{ id status attempt startedAt cause {{ kind files message }} code {{ repository path commit }} }}
+  {USER_ERRORS} }} }}"""
 
 
 async def ask_text(query: str, viewer: Viewer = ANONYMOUS, **variables: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.catalogue import WORKER, ask, ask_text, code_repo, csvw, do, ingest
+from tests.catalogue import REQUEST, WORKER, ask, ask_text, code_repo, csvw, do, ingest
 from tests.conftest import RoundTrips
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -17,8 +17,6 @@ CHAIN = """{ organisations(first: 100) { nodes { name
       versions(first: 100) { nodes { label
         distribution { sha256 columns { name }
           transform { status code { commit } details { completed } } } } } } } } } } } }"""
-
-REQUEST = "mutation ($input: RequestTransformInput!) { requestTransform(input: $input) { transform { id } } }"
 
 LEVELS = [
     ("find", name)

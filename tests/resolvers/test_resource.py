@@ -6,7 +6,7 @@ import pytest
 
 from documents.database import Database
 from resolvers.viewer import ANONYMOUS, Viewer
-from tests.catalogue import STRANGER, USER_ERRORS, WORKER, Answer, ask, code_repo, counts, do, ingest
+from tests.catalogue import REQUEST, STRANGER, USER_ERRORS, WORKER, Answer, ask, code_repo, counts, do, ingest
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -21,10 +21,6 @@ UPDATE = f"""mutation ($input: UpdateResourceInput!) {{ updateResource(input: $i
 CREATE_DATASET = f"""mutation ($input: CreateDatasetInput!) {{ createDataset(input: $input) {{
   dataset {{ id identifier title description keywords revision latestVersion {{ label }} resource {{ id }} }}
   {USER_ERRORS} }} }}"""
-REQUEST = f"""mutation ($input: RequestTransformInput!) {{ requestTransform(input: $input) {{
-  transform {{ id status attempt startedAt cause {{ kind files message }} code {{ repository path commit }} }}
-  {USER_ERRORS} }} }}"""
-
 PAGE = "https://statistics.example/births"
 
 

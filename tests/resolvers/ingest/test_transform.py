@@ -5,21 +5,13 @@ from typing import Any
 
 import pytest
 
-import documents
-from documents.activity import ActivityStatus
 from documents.database import Database
 from resolvers.ingest.transform import ingest_transform
-from resolvers.viewer import ANONYMOUS, Role, Viewer
+from resolvers.viewer import ANONYMOUS, Role
 from resolvers.writing import Session, write
-from tests.catalogue import ADMIN, STRANGER, WORKER, Answer, ask, code_repo, counts, csvw, do, ingest
+from tests.catalogue import ADMIN, NOTHING, STRANGER, WORKER, Answer, ask, counts, csvw, ingest
 
 pytestmark = pytest.mark.usefixtures("database")
-
-NOTHING = dict.fromkeys(
-    ("organisations", "resources", "datasets", "dataset_versions", "distributions", "transforms"), 0
-)
-REQUEST = """mutation ($input: RequestTransformInput!) { requestTransform(input: $input) {
-  transform { id status } userErrors { __typename code message path } } }"""
 
 
 async def versions(identifier: str = "births") -> list[Answer]:
@@ -170,16 +162,6 @@ async def test_reports_of_several_processes_are_kept_apart_by_the_database(datab
     }
 
 
-async def test_the_same_key_with_another_report_is_refused(database: Database) -> None:
-    await ingest(idempotencyKey="once")
-
-    payload = await ingest(idempotencyKey="once", resourceTitle="Another")
-
-    assert [one["code"] for one in payload["userErrors"]] == ["IDEMPOTENCY_MISMATCH"]
-    assert payload["transform"] is None
-    assert await counts(database) == dict.fromkeys(NOTHING, 1)
-
-
 async def test_an_unchanged_document_publishes_nothing_and_the_run_is_recorded(database: Database) -> None:
     await ingest(distributions=[{"csvwText": csvw("births")}, {"csvwText": csvw("deaths")}])
 
@@ -278,143 +260,11 @@ async def test_a_report_names_a_dataset_otherwise_than_its_document() -> None:
     assert found["datasets"]["nodes"] == [{"identifier": "a.dotted $name", "version": {"ordinal": 1}, "missing": None}]
 
 
-@pytest.mark.parametrize("viewer", [ANONYMOUS, STRANGER], ids=["anonymous", "user"])
-async def test_only_workers_and_administrators_report(database: Database, viewer: Viewer) -> None:
-    refused = await ingest(viewer)
-    asked = await do(REQUEST, viewer, resourceId="resource_1")
-
-    assert [(one["code"], one["path"]) for one in refused["userErrors"]] == [("FORBIDDEN", ["input"])]
-    assert [(one["code"], one["path"]) for one in asked["userErrors"]] == [("FORBIDDEN", ["input"])]
-    assert await counts(database) == NOTHING
-    assert (await ingest(ADMIN))["userErrors"] == []
-
-
-async def test_all_that_is_wrong_with_the_documents_is_said_at_once_and_nothing_is_written(database: Database) -> None:
-    payload = await ingest(
-        distributions=[
-            {"csvwText": csvw("births")},
-            {"csvwText": "{"},
-            {"csvw": [1]},
-            {},
-            {"csvw": {"url": "x"}, "csvwText": csvw("x")},
-            {"csvwText": '{"tableSchema": {"columns": []}}'},
-            {"csvwText": csvw("deaths"), "title": " "},
-        ]
-    )
-
-    assert [(one["__typename"], one["path"]) for one in payload["userErrors"]] == [
-        ("InvalidInput", ["input", "distributions", "1", "csvwText"]),
-        ("InvalidInput", ["input", "distributions", "2", "csvw"]),
-        ("InvalidInput", ["input", "distributions", "3", "csvw"]),
-        ("InvalidInput", ["input", "distributions", "4", "csvwText"]),
-        ("InvalidInput", ["input", "distributions", "5", "dataset"]),
-        ("InvalidInput", ["input", "distributions", "6", "title"]),
-    ]
-    assert payload["resource"] is payload["transform"] is None
-    assert payload["published"] == []
-    assert await counts(database) == NOTHING
-
-
-async def test_two_documents_for_one_dataset_are_refused(database: Database) -> None:
-    payload = await ingest(
-        distributions=[{"csvwText": csvw("births")}, {"dataset": "births", "csvwText": csvw("deaths")}]
-    )
-
-    assert [(one["message"], one["path"]) for one in payload["userErrors"]] == [
-        ("Distributions 0 and 1 are both for the dataset births.", ["input", "distributions", "1", "dataset"])
-    ]
-    assert await counts(database) == NOTHING
-
-
-@pytest.mark.parametrize(
-    ("changes", "path"),
-    [
-        ({"organisationUrl": "the office"}, ["organisationUrl"]),
-        ({"organisationName": "\n"}, ["organisationName"]),
-        ({"landingPage": "javascript:alert(1)"}, ["landingPage"]),
-        ({"logs": "here"}, ["logs"]),
-        ({"startedAt": "2026-03-02T00:00:00Z", "endedAt": "2026-03-01T00:00:00Z"}, ["startedAt"]),
-        ({"codeRepo": code_repo(commit="main")}, ["codeRepo", "source", "0", "commit"]),
-        ({"codeRepo": code_repo(monitorDirs=["gs://a/b", "c"])}, ["codeRepo", "monitorDirs", "1"]),
-        ({"codeRepo": code_repo(url="code")}, ["codeRepo", "url"]),
-        ({"info": {"title": "\ud800"}}, ["info"]),
-        ({"transformId": "transform_unknown"}, ["transformId"]),
-        ({"distributions": [{"csvwText": csvw(f"t{n}")} for n in range(201)]}, ["distributions"]),
-        ({"distributions": [{"csvwText": csvw("t", notes="é" * 500_001)}]}, ["distributions", "0", "csvwText"]),
-    ],
-)
-async def test_what_cannot_be_taken_is_refused_with_its_path(
-    database: Database, changes: Answer, path: list[str]
-) -> None:
-    payload = await ingest(**changes)
-
-    assert [one["path"] for one in payload["userErrors"]] == [["input", *path]]
-    assert await counts(database) == NOTHING
-
-
 async def test_a_run_that_made_nothing_is_recorded(database: Database) -> None:
     payload = await ingest(distributions=[])
 
     assert payload["userErrors"] == []
     assert await counts(database) == NOTHING | {"organisations": 1, "resources": 1, "transforms": 1}
-
-
-async def test_a_claimed_transform_is_completed_once() -> None:
-    resource = (await ingest())["resource"]["id"]
-    waiting = (await do(REQUEST, resourceId=resource))["transform"]["id"]
-    too_early = await ingest(transformId=waiting)
-    await _claim(waiting)
-
-    first = await ingest(transformId=waiting, distributions=[{"csvwText": csvw("births", n=2)}], validated=False)
-    second = await ingest(transformId=waiting, distributions=[{"csvwText": csvw("births", n=3)}])
-
-    assert [(one["currentState"], one["allowedStates"], one["path"]) for one in too_early["userErrors"]] == [
-        ("READY", ["RUNNING"], ["input", "transformId"])
-    ]
-    assert first["userErrors"] == []
-    assert first["transform"]["id"] == waiting
-    assert [(one["currentState"], one["allowedStates"]) for one in second["userErrors"]] == [("SUCCEEDED", ["RUNNING"])]
-    assert [one["label"] for one in await versions()] == ["v1", "v2"]
-    found = await ask(
-        """query ($id: ID!) { transform(id: $id) { status worker leaseExpiresAt cause { kind } code { commit }
-          details { completed validated } distributions { nodes { version { label } } } } }""",
-        id=waiting,
-    )
-    assert found["transform"] == {
-        "status": "SUCCEEDED",
-        "worker": "runner-1",
-        "leaseExpiresAt": None,
-        "cause": {"kind": "REQUESTED"},
-        "code": [{"commit": "a1" * 20}, {"commit": "b2" * 20}],
-        "details": {"completed": True, "validated": False},
-        "distributions": {"nodes": [{"version": {"label": "v2"}}]},
-    }
-
-
-async def test_a_transform_of_another_resource_is_not_completed(database: Database) -> None:
-    births = (await ingest())["resource"]["id"]
-    claimed = (await do(REQUEST, resourceId=births))["transform"]["id"]
-    await _claim(claimed)
-
-    payload = await ingest(transformId=claimed, landingPage="https://statistics.example/deaths")
-
-    assert [(one["__typename"], one["path"]) for one in payload["userErrors"]] == [
-        ("InvalidInput", ["input", "transformId"])
-    ]
-    assert await counts(database) == NOTHING | {
-        "organisations": 1,
-        "resources": 1,
-        "datasets": 1,
-        "dataset_versions": 1,
-        "distributions": 1,
-        "transforms": 2,
-    }
-
-
-async def _claim(id: str) -> None:
-    await documents.Transform.get_pymongo_collection().update_one(
-        {"_id": id}, {"$set": {"status": ActivityStatus.RUNNING.value, "worker": "runner-1", "attempt": 1}}
-    )
 
 
 async def test_a_name_fills_in_a_missing_one_and_overwrites_none() -> None:
