@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 import documents
 from documents.log_entry import LogLevel
 from resolvers.ingest.odtp_rows import SourceRow
 from resolvers.ingest.odtp_stage import BATCH, Import, insert_missing, stored
-from resolvers.ingest.odtp_values import hex_of, time_of
+from resolvers.ingest.odtp_values import time_of
 
 LOGS = "logs"
 LEVELS = {level.value: level for level in LogLevel} | {"WARN": LogLevel.WARNING, "FATAL": LogLevel.CRITICAL}
+ENTRY_FIELDS = ["logs", "created_at", "createdAt", "timestamp"]
 STEPS_AT_ONCE = 50
 PAGES_AT_ONCE = 100
 
@@ -24,7 +26,7 @@ async def import_logs(at: Import) -> None:
     """
     lines = Lines(at)
     await at.expect(LOGS)
-    async for steps in at.batches("steps", {"logs.0": {"$exists": True}}, ["logs"], STEPS_AT_ONCE):
+    async for steps in at.batches("steps", {"logs.0": {"$exists": True}}, ENTRY_FIELDS, STEPS_AT_ONCE):
         here = await stored(documents.Step, [f"step_{row.hex}" for row in steps if row.hex], "_id")
         for row in steps:
             # A step that was refused has been reported already, and its entries are a part of it.
@@ -59,7 +61,7 @@ def _entries(step: SourceRow) -> Iterator[Line]:
         if isinstance(entry, str):
             entry = {"logstring": entry}
         if isinstance(entry, dict):
-            at = time_of(entry.get("timestamp")) or step.made_at()
+            at = time_of(entry.get("timestamp")) or step.made_at("timestamp")
             level = _level(entry.get("type"))
             yield from ((at, level, line) for line in _split(entry.get("logstring")))
 
@@ -75,6 +77,29 @@ def _split(text: object) -> list[str]:
     return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
 
 
+class Numbered(NamedTuple):
+    """A line with its id, its step and its number there."""
+
+    id: str
+    step: str
+    sequence: int
+    line: Line
+
+    def row(self) -> dict[str, object]:
+        """The line as a LogEntry is stored."""
+        # Written out, since there may be millions: a document for each takes four times as long.
+        timestamp, level, message = self.line
+        return {
+            "_id": self.id,
+            "activityRef": self.step,
+            "attempt": 1,
+            "sequence": self.sequence,
+            "timestamp": timestamp,
+            "type": level.value,
+            "logstring": message,
+        }
+
+
 class Lines:
     """Numbers lines, and writes them a thousand at a time."""
 
@@ -82,46 +107,37 @@ class Lines:
         self._at = at
         self._last: Counter[str] = Counter()
         """The number of the last line of each step."""
-        self._waiting: list[documents.LogEntry] = []
-        self._refused: Counter[str | None] = Counter()
+        self._waiting: list[Numbered] = []
+        self._refused: Counter[str] = Counter()
 
     async def add(self, step: str, row: SourceRow, lines: Iterator[Line]) -> None:
         """Take the lines that a row holds."""
-        for place, (timestamp, level, message) in enumerate(lines):
+        for place, line in enumerate(lines):
             self._last[step] += 1
-            entry = documents.LogEntry(
-                id=f"log_{row.hex}_{place}",
-                activity_ref=step,
-                attempt=1,
-                sequence=self._last[step],
-                timestamp=timestamp,
-                level=level,
-                message=message,
-            )
-            self._waiting.append(entry)
+            self._waiting.append(Numbered(f"log_{row.hex}_{place}", step, self._last[step], line))
             if len(self._waiting) == BATCH:
                 await self._write()
 
     def refuse(self, page: SourceRow, step: str | None) -> None:
         """Count a page of a step that is not here; there may be many, so they are reported by step."""
-        self._refused[(hex_of(page.values.get("stepRef")) or "") if step and page.hex else None] += 1
+        self._refused[step.partition("_")[2] if step and page.hex else ""] += 1
 
     async def finish(self) -> None:
         """Write what waits, and report what was refused."""
         await self._write()
         for hex, pages in self._refused.items():
-            reason = f"refer to the step {hex}, which is not here" if hex else "have no id, or refer to no step"
-            self._at.summary.refuse(LOGS, hex or "", f"{pages:,} pages {reason}.", pages)
+            reason = f"of the step {hex}, which is not here" if hex else "without an id, or of no step"
+            self._at.summary.refuse(LOGS, hex, f"{pages:,} pages {reason}.", pages)
 
     async def _write(self) -> None:
         here = await stored(documents.LogEntry, [one.id for one in self._waiting], "_id")
         fresh = [one for one in self._waiting if one.id not in here]
-        failed = await insert_missing(documents.LogEntry, fresh)
+        failed = await insert_missing(documents.LogEntry, [one.row() for one in fresh])
         summary = self._at.summary
         summary.already[LOGS] += len(here) + sum(taken is None for taken in failed.values())
         summary.taken[LOGS] += len(fresh) - len(failed)
         for place, taken in failed.items():
             if taken is not None:
-                reason = f"Another line has the number {fresh[place].sequence} of {fresh[place].activity_ref}."
+                reason = f"Another line has the number {fresh[place].sequence} of {fresh[place].step}."
                 summary.refuse(LOGS, fresh[place].id.removeprefix("log_"), reason)
         self._waiting.clear()

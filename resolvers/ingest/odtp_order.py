@@ -24,11 +24,13 @@ async def steps_in_order(at: Import, executions: list[SourceRow]) -> Ordered:
     found = await _steps(at, list(listed), [hex for hexes in listed.values() for hex in hexes])
     owner = {hex: execution for execution, hexes in listed.items() for hex in hexes}
     owner |= {hex: named for hex, step in found.items() if (named := hex_of(step.values.get("executionRef")))}
-    ordered: Ordered = {}
-    for execution, hexes in listed.items():
-        places = {hex: place for place, hex in enumerate(hexes)}
-        own = [hex for hex in found if owner[hex] == execution]
-        ordered[execution] = [found[hex] for hex in sorted(own, key=lambda hex: (places.get(hex, len(places)), hex))]
+    ordered: Ordered = {execution: [] for execution in listed}
+    for hex, step in found.items():
+        if owner[hex] in ordered:
+            ordered[owner[hex]].append(step)
+    for execution, steps in ordered.items():
+        places = {hex: place for place, hex in enumerate(listed[execution])}
+        steps.sort(key=lambda step: (places.get(step.hex or "", len(places)), step.hex))
     return ordered
 
 

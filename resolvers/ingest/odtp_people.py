@@ -1,8 +1,10 @@
 """Users and their digital twins, out of an ODTP database."""
 
 import documents
+from resolvers.ingest.odtp_fields import shown
 from resolvers.ingest.odtp_rows import Refused, SourceRow
 from resolvers.ingest.odtp_stage import Build, Import, stored
+from resolvers.ingest.odtp_values import plain
 
 DEPRECATED = "deprecated"
 """The status of twins and components that ODTP has hidden."""
@@ -66,7 +68,10 @@ def _status(row: SourceRow) -> str:
 
 def _public(row: SourceRow) -> bool:
     """Whether a twin is public: only when it says so, and is not hidden."""
-    public = row.values.get("public") is True
+    written = row.values.get("public")
+    public = written is True
+    if not isinstance(written, bool):
+        row.note(f"public is {shown(plain(written))}; taken as private.")
     if row.deprecated:
         row.note(f"It is deprecated in ODTP; taken with the status {DEPRECATED}{', and private' if public else ''}.")
     return public and not row.deprecated

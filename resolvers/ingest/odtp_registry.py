@@ -148,8 +148,13 @@ def _parameters(row: SourceRow, notes: Adjustments) -> list[ParameterDefinition]
     written = plain(row.values.get("parameters")) or None
     if isinstance(written, dict):
         # The older form gives each name its default value.
-        written = {name: one if isinstance(one, dict) else {"default-value": one} for name, one in written.items()}
+        written = {name: one if isinstance(one, dict) else _definition(one) for name, one in written.items()}
     return [_parameter(one) for one in parameters(written, notes)]
+
+
+def _definition(value: object) -> dict[str, object]:
+    datatype = {bool: "boolean", int: "integer", float: "float"}.get(type(value), "string")
+    return {"datatype": datatype, "default-value": value}
 
 
 def _parameter(parameter: Parameter) -> ParameterDefinition:

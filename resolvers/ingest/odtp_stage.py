@@ -127,7 +127,9 @@ class Import:
     async def _insert(
         self, document: type[documents.Document], made: list[tuple[SourceRow, documents.Document]]
     ) -> None:
-        failed = await insert_missing(document, [one for _, one in made])
+        keep_nulls = document.get_settings().keep_nulls
+        dumped = [get_dict(one, to_db=True, keep_nulls=keep_nulls) for _, one in made]
+        failed = await insert_missing(document, dumped)
         for place, (row, _) in enumerate(made):
             if place not in failed:
                 self.summary.take(row.collection, row.shown_id, row.notes)
@@ -147,16 +149,14 @@ async def stored(document: type[documents.Document], ids: Iterable[str], *fields
     return {row["_id"]: row async for row in cursor}
 
 
-async def insert_missing(document: type[documents.Document], made: list[documents.Document]) -> dict[int, str | None]:
-    """Insert what is not here yet; the places of what was not inserted.
+async def insert_missing(document: type[documents.Document], rows: list[dict[str, Any]]) -> dict[int, str | None]:
+    """Insert the rows that are not here yet; the places of those that were not inserted.
 
     With each place comes None when the id was here already, else the names of the fields that are taken. What a stop
-    in the middle leaves is found by the next import.
+    in the middle leaves out is inserted by the next import.
     """
-    if not made:
+    if not rows:
         return {}
-    keep_nulls = document.get_settings().keep_nulls
-    rows = [get_dict(one, to_db=True, keep_nulls=keep_nulls) for one in made]
     try:
         await collection_of(document).insert_many(rows, ordered=False)
     except BulkWriteError as error:
