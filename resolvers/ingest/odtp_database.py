@@ -11,7 +11,7 @@ from resolvers.ingest.odtp_people import import_twins, import_users
 from resolvers.ingest.odtp_registry import import_components, import_versions
 from resolvers.ingest.odtp_stage import Import, Progress, Source
 from resolvers.ingest.odtp_steps import import_steps
-from resolvers.ingest.odtp_summary import Summary
+from resolvers.ingest.odtp_summary import Summary, counted
 
 OUTPUTS = ("outputs", "output")
 """What the collection is called, and what its documentation calls it."""
@@ -63,4 +63,4 @@ async def _refuse_workflows(at: Import) -> None:
 async def _refuse_unknown(at: Import, names: set[str]) -> None:
     for name in sorted(name for name in names - COLLECTIONS if not name.startswith("system.")):
         rows = await at.source[name].estimated_document_count()
-        at.summary.refuse(name, "", f"This is no collection of ODTP; {rows:,} rows were left out.", rows)
+        at.summary.refuse(name, "", f"This is no collection of ODTP; left out: {counted(rows, 'row')}.", rows)

@@ -9,6 +9,7 @@ import documents
 from documents.log_entry import LogLevel
 from resolvers.ingest.odtp_rows import SourceRow
 from resolvers.ingest.odtp_stage import BATCH, Import, insert_missing, stored
+from resolvers.ingest.odtp_summary import counted
 from resolvers.ingest.odtp_values import time_of
 
 LOGS = "logs"
@@ -127,7 +128,7 @@ class Lines:
         await self._write()
         for hex, pages in self._refused.items():
             reason = f"of the step {hex}, which is not here" if hex else "without an id, or of no step"
-            self._at.summary.refuse(LOGS, hex, f"{pages:,} pages {reason}.", pages)
+            self._at.summary.refuse(LOGS, hex, f"{counted(pages, 'page')} {reason}.", pages)
 
     async def _write(self) -> None:
         here = await stored(documents.LogEntry, [one.id for one in self._waiting], "_id")

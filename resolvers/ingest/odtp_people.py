@@ -58,7 +58,8 @@ def known(row: SourceRow, kind: str, here: dict[str, dict[str, object]], *names:
     if id is None:
         raise Refused(f"Its {names[0]} refers to nothing.")
     if id not in here:
-        raise Refused(f"Its {names[0]} refers to the {kind} {id.partition('_')[2]}, which is not here.")
+        noun = "version" if kind == documents.ComponentVersion.kind else kind
+        raise Refused(f"Its {names[0]} refers to the {noun} {id.partition('_')[2]}, which is not here.")
     return id
 
 

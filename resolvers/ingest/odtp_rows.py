@@ -79,7 +79,9 @@ class SourceRow:
     def left_out(self) -> list[str]:
         """The names of fields that hold something and have no place here."""
         known = KNOWN["outputs" if self.collection == "output" else self.collection] | SHARED
-        return [name for name, value in self.values.items() if name not in known and value not in (None, "", [], {})]
+        return [
+            name for name, value in self.values.items() if name not in known and value not in (None, False, "", [], {})
+        ]
 
     def text(self, *names: str) -> str | None:
         """The first of these fields that holds a text which is not blank."""

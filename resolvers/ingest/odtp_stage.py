@@ -13,7 +13,7 @@ from pymongo.errors import BulkWriteError
 import documents
 from resolvers.fetch import collection_of
 from resolvers.ingest.odtp_rows import Refused, SourceRow
-from resolvers.ingest.odtp_summary import Note, Summary
+from resolvers.ingest.odtp_summary import Note, Summary, counted
 from resolvers.ingest.odtp_unique import Names
 from resolvers.refusals import Refusal
 
@@ -95,7 +95,7 @@ class Import:
     def report_left_out(self) -> None:
         """Note the fields that have no place here, each once with the number of its rows."""
         for (collection, name), rows in sorted(self._left_out.items()):
-            reason = f"The field {name} has no place here and was left out of {rows:,} rows."
+            reason = f"The field {name} has no place here and was left out of {counted(rows, 'row')}."
             self.summary.adjustments.append(Note(collection, "", reason))
 
     async def _not_here(self, document: type[documents.Document], rows: list[SourceRow]) -> list[SourceRow]:

@@ -10,7 +10,7 @@ from documents.component import ComponentType
 from resolvers.ingest.odtp_fields import shown
 from resolvers.ingest.odtp_order import Ordered, statuses, steps_in_order
 from resolvers.ingest.odtp_people import known
-from resolvers.ingest.odtp_rows import SourceRow
+from resolvers.ingest.odtp_rows import Refused, SourceRow
 from resolvers.ingest.odtp_stage import Build, Import, stored
 from resolvers.ingest.odtp_values import plain
 
@@ -133,12 +133,14 @@ async def _refuse_others(at: Import) -> None:
         here = await stored(documents.Step, [f"step_{row.hex}" for row in rows if row.hex], "_id")
         others = [row for row in rows if row.shown_id not in refused and f"step_{row.hex}" not in here]
         for row in others:
-            named = row.reference("execution", "executionRef")
-            hex = named.partition("_")[2] if named else None
-            at.refuse(
-                row,
-                f"Its executionRef refers to the execution {hex}, which is not here."
-                if hex
-                else "Its executionRef refers to nothing, and no execution lists it.",
-            )
+            at.refuse(row, _why_not(row))
         at.advance("steps", len(others))
+
+
+def _why_not(row: SourceRow) -> str:
+    try:
+        row.id("step")
+        execution = known(row, "execution", {}, "executionRef")
+    except Refused as refused:
+        return str(refused)
+    return f"It was added to {execution} during the import; import again."
