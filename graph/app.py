@@ -21,7 +21,7 @@ from graph.limits import Limits
 from graph.metrics import Metrics
 from graph.prepare import Preparer
 from graph.request import JSON, wants_page
-from graph.settings import Settings
+from graph.settings import Executor, Settings
 from graph.sockets import Sockets
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -61,8 +61,10 @@ def _routes(
     preparer: Preparer, settings: Settings, make_context: MakeContext, ready: Ready, metrics: Metrics
 ) -> list[BaseRoute]:
     # Routes are made before the application whose state they ask for, so they ask by way of the request.
+    reference = settings.executor is Executor.REFERENCE
+
     async def graphql(request: Request) -> Response:
-        handler = GraphQLHandler(preparer, make_context, metrics, lambda: _draining(request), page)
+        handler = GraphQLHandler(preparer, make_context, metrics, lambda: _draining(request), page, reference)
         return await handler(request)
 
     async def readyz(request: Request) -> Response:

@@ -55,6 +55,8 @@ class GraphQLHandler:
     metrics: Metrics
     draining: Callable[[], bool]
     page: Page | None = None
+    reference: bool = False
+    """Answer by the standard executor alone."""
 
     async def __call__(self, request: Request) -> Response:
         """The response to a GraphQL request; every failure is a well-formed GraphQL answer."""
@@ -87,7 +89,7 @@ class GraphQLHandler:
         try:
             prepared = self._prepare(asked, request.method)
             context = await self.make_context(request)
-            result = await self._execute(prepared, asked, context)
+            result = await self._planned(prepared, asked, context) or await self._execute(prepared, asked, context)
         except Unacceptable as refusal:
             return self._refused(refusal.errors, media)
         except RequestRefused as refusal:
@@ -105,6 +107,17 @@ class GraphQLHandler:
         check_variables(asked.variables, self.preparer.limits)
         return prepared
 
+    async def _planned(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> Answer | None:
+        """The answer by plan, None when the standard executor has to give it."""
+        operation = prepared.operation(asked.operation_name)
+        reader = getattr(context, "reader", None)
+        if self.reference or reader is None or operation.operation is not OperationType.QUERY:
+            self.metrics.executions.labels("reference").inc()
+            return None
+        data = await prepared.plans.data(operation, asked.variables, reader)
+        self.metrics.executions.labels("stepped_aside" if data is None else "planned").inc()
+        return None if data is None else _costed({"data": data}, asked, context)
+
     async def _execute(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> Answer:
         schema = self.preparer.schema
         running = execute(
@@ -119,7 +132,7 @@ class GraphQLHandler:
             operation_extensions=asked.extensions,
         )
         result: ExecutionResult = await running if isawaitable(running) else running
-        return answer(result, context if asked.extensions.get("cost") is True else None)
+        return _costed(answer(result), asked, context)
 
     def _stopped(self, media: str) -> Response:
         """What a request is told that was still running when the time to stop ran out."""
@@ -132,19 +145,21 @@ class GraphQLHandler:
         return write({"errors": errors}, media, 400 if media == GRAPHQL_JSON else 200)
 
 
-def answer(result: ExecutionResult, costing: object = None) -> Answer:
-    """The result as a client reads it, with what it cost when `costing` is a context.
-
-    Raises Unacceptable when the variables did not fit and nothing ran.
-    """
+def answer(result: ExecutionResult) -> Answer:
+    """The result as a client reads it. Raises Unacceptable when the variables did not fit and nothing ran."""
     errors = result.errors or []
     if result.data is None and errors and all(error.path is None for error in errors):
         raise Unacceptable(request_errors(errors, BAD_USER_INPUT))
     written: Answer = {"errors": field_errors(errors, request_id())} if errors else {}
     written["data"] = result.data
-    if (cost := getattr(costing, "cost", None)) is not None:
-        written["extensions"] = {"cost": cost}
     return written
+
+
+def _costed(answer: Answer, asked: GraphQLRequest, context: object) -> Answer:
+    """The answer, with what it cost when the client asked for that."""
+    if asked.extensions.get("cost") is True and (cost := getattr(context, "cost", None)) is not None:
+        answer["extensions"] = {"cost": cost}
+    return answer
 
 
 def write(answer: Answer, media: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

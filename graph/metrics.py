@@ -31,6 +31,12 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.executions = Counter(
+            "provenance_graphql_executions",
+            "GraphQL operations run, by how: planned, stepped_aside (a plan left it to the reference), reference.",
+            ["by"],
+            registry=self.registry,
+        )
         self.refusals = Counter(
             "provenance_graphql_refusals", "GraphQL requests refused, by code.", ["code"], registry=self.registry
         )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import strawberry
-
 import documents
+import resolvers.output
 from documents.output import OutputType as StoredOutputType
 from graph.enums import described
 from graph.node import Node
@@ -51,12 +50,14 @@ class AccessControl:
     )
 
 
-@strawberry.type(description="A way to the bytes of one object, for a short time.")
+@view(resolvers.output.SignedUrl)
 class SignedUrl:
-    url: str = strawberry.field(description="Where to send the request. Whoever has it may use it.")
-    method: str = strawberry.field(description="GET or PUT.")
-    headers: JSON = strawberry.field(description="Headers that the request must carry.")
-    expires_at: datetime = strawberry.field(description="Until when it works.")
+    """A way to the bytes of one object, for a short time."""
+
+    url: str = stored(description="Where to send the request. Whoever has it may use it.")
+    method: str = stored(description="GET or PUT.")
+    headers: JSON = stored(description="Headers that the request must carry.")
+    expires_at: datetime = stored(description="Until when it works.")
 
 
 @view(documents.Output)

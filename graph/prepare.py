@@ -21,6 +21,7 @@ from graph.errors import (
     request_errors,
 )
 from graph.limits import Limits, check_document, check_text
+from graph.plan import Planner, Plans
 
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 """What `strawberry.Schema.execute` checks."""
@@ -35,6 +36,7 @@ class Prepared:
     text: str
     document: DocumentNode
     operations: dict[str | None, OperationDefinitionNode]
+    plans: Plans
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation of this name, or the only one. Raises RequestRefused when there is none or a choice."""
@@ -97,8 +99,12 @@ class Preparer:
 
     schema: strawberry.Schema
     limits: Limits = field(default_factory=Limits)
+    planner: Planner = field(init=False)
     good: Recent[Prepared] = field(default_factory=lambda: Recent(250_000))
     bad: Recent[list[Formatted]] = field(default_factory=lambda: Recent(250_000))
+
+    def __post_init__(self) -> None:
+        self.planner = Planner(self.schema)
 
     def prepare(self, text: str) -> Prepared:
         """The document of a text. Raises Unacceptable with what to tell the client."""
@@ -124,7 +130,7 @@ class Preparer:
         errors = validate(self.schema._schema, document, RULES, max_errors=MAX_REQUEST_ERRORS)
         if errors:
             raise Unacceptable(request_errors(errors, VALIDATION_FAILED))
-        return Prepared(text, document, _operations(document))
+        return Prepared(text, document, _operations(document), Plans(self.planner, document))
 
     def _parse(self, text: str) -> DocumentNode:
         try:

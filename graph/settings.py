@@ -35,6 +35,13 @@ class LogLevel(StrEnum):
     ERROR = "error"
 
 
+class Executor(StrEnum):
+    """What answers queries."""
+
+    PLAN = "plan"
+    REFERENCE = "reference"
+
+
 class SettingsError(Exception):
     """A variable holds a value that the server cannot start with; the message names both."""
 
@@ -62,6 +69,7 @@ class Settings(BaseSettings):
     oidc_issuer: str | None = Field(None, description="an https:// address (http:// on this machine)")
     oidc_audience: str | None = Field(None, description="the audience that tokens are issued for")
     admin_token: SecretStr | None = Field(None, description="at least 32 characters without spaces")
+    executor: Executor = Field(Executor.PLAN, description="plan or reference")
     objects: int = Field(1_000_000, ge=1, le=100_000_000, description="how many objects one answer may hold")
     anonymous_objects: int = Field(50_000, ge=1, le=100_000_000, description="the same for anonymous callers")
     workers_wanted: int | None = Field(
@@ -88,7 +96,7 @@ class Settings(BaseSettings):
         """The address to bind: this machine only, unless told otherwise or in production."""
         return self.host or ("0.0.0.0" if self.production else "127.0.0.1")
 
-    @field_validator("env", "log_level", mode="before")
+    @field_validator("env", "log_level", "executor", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value

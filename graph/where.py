@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, EnumMeta
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 import strawberry
 from strawberry.annotation import StrawberryAnnotation
@@ -181,6 +182,6 @@ def order_input(
 def sort_key(document: Document, path: str) -> SortKey:
     """The key for sorting by what a document keeps at `path`."""
     found, info = stored_path(document, path)
-    annotation = str(info.annotation)
-    kind: Any = datetime if "datetime" in annotation else int if "int" in annotation else str
-    return SortKey(found, kind, nullable="None" in annotation)
+    held = str(info.annotation)
+    kind: Any = datetime if "datetime" in held else int if "int" in held else str
+    return SortKey(found, kind, nullable=NoneType in get_args(info.annotation))

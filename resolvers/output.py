@@ -1,6 +1,11 @@
 """Outputs: what depends on who asks."""
 
+from datetime import datetime
+
+from pydantic import BaseModel
+
 import documents
+from documents.base import JsonText
 from resolvers import fetch
 from resolvers.fetch import WHOLE, Row
 from resolvers.order import value_at
@@ -10,6 +15,15 @@ from resolvers.viewer import Viewer
 
 DEFAULT_SECONDS = 900
 MOST_SECONDS = 3600
+
+
+class SignedUrl(BaseModel):
+    """A way to the bytes of one object, until it expires."""
+
+    url: str
+    method: str
+    headers: JsonText
+    expires_at: datetime
 
 
 async def authorized_users(outputs: list[Row], viewer: Viewer) -> list[list[Row]]:

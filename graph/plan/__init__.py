@@ -1,0 +1,26 @@
+"""Plans: answering a query in one pass a level, without per-object work.
+
+A query over declared views is compiled once into a tree of levels. Each level is one projected find (or one
+aggregation, where every parent gets a page of its own) for all its rows, with the viewer's policy inside; independent
+levels are read side by side; one generated function turns a level's rows into the answer's dictionaries.
+
+    { users(first: 2) { nodes { displayName digitalTwins { nodes { name } } } } }
+
+becomes
+
+    Query     one row that stands for the root
+      c0      pages of users, needing _id and displayName
+        User  [{"displayName": r.get("displayName") or must(…), "digitalTwins": v0} for r, v0 in zip(rows, c0)]
+          c0  pages of digitalTwins by userRef, needing _id, userRef and name
+            DigitalTwin  [{"name": r.get("name") or must(r.get("name"))} for r in rows]
+
+that is two finds, whatever the number of users. `collect` spreads fragments, `compile` walks the operation and makes
+`shape`s (what a row becomes) with `columns` (what is read beside the rows), `planner` keeps and runs the plans.
+
+The standard executor is the reference. For any query both give the same bytes; on anything unexpected, such as an error
+in a field or a null where none may be, the plan steps aside and the reference answers.
+"""
+
+from graph.plan.planner import Planner, Plans
+
+__all__ = ["Planner", "Plans"]

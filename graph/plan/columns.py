@@ -1,0 +1,271 @@
+"""What stands beside rows: values read from further collections, one round trip for all rows of a level."""
+
+import asyncio
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from graph.declared import Compute, Connected, Found, node_document
+from graph.plan.shape import Row, Shape, StepAside
+from resolvers import fetch
+from resolvers.links import Every, Gathered, Link, Listed, Many, One, Paged, Picked, Referring
+from resolvers.page import Page, Window
+from resolvers.reader import Reader
+
+CHUNK = 4_000
+"""Rows that are shown before other requests have their turn."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One request: what it reads with, and the values of its variables."""
+
+    reader: Reader
+    variables: Any
+
+
+Arguments = Callable[[Run], dict[str, Any]]
+"""A field's arguments, by Python name."""
+
+
+class Column(ABC):
+    """Values beside rows."""
+
+    @abstractmethod
+    async def read(self, run: Run, rows: list[Row]) -> list[Any]:
+        """One value for each row, shown as the answer has it."""
+
+    @abstractmethod
+    def explain(self) -> "list[tuple[str, list[Shape]]]":
+        """What is read, in words, with the shapes of what is found."""
+
+
+async def show(run: Run, shape: Shape, rows: list[Row]) -> list[Any]:
+    """The rows as the answer shows them, their columns read side by side."""
+    if not rows:
+        return []
+    match shape.columns:
+        case []:
+            columns: list[list[Any]] = []
+        case [only]:
+            columns = [await only.read(run, rows)]
+        case several:
+            columns = list(await asyncio.gather(*(column.read(run, rows) for column in several)))
+    if len(rows) <= CHUNK:
+        return shape.build(rows, *columns)
+    shown: list[Any] = []
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        shown += shape.build(rows[part], *(column[part] for column in columns))
+        await asyncio.sleep(0)
+    return shown
+
+
+@dataclass
+class Single(Column):
+    """The one row that each row links to."""
+
+    link: One | Picked
+    shape: Shape
+    required: bool
+    arguments: Arguments
+    argument: str | None = None
+
+    async def read(self, run: Run, rows: list[Row]) -> list[Any]:
+        fields = frozenset(self.shape.needs)
+        found: list[Row | None]
+        if isinstance(self.link, One):
+            found = await fetch.ones(self.link, rows, fields, run.reader.viewer)
+        else:
+            value = self.arguments(run)[self.argument or ""]
+            found = await fetch.picked(self.link, value, rows, fields, run.reader.viewer)
+        distinct = {row["_id"]: row for row in found if row is not None}
+        run.reader.budget.spend(len(distinct))
+        shown = dict(zip(distinct, await show(run, self.shape, list(distinct.values())), strict=True))
+        if self.required and None in found:
+            raise StepAside("a link that may not be null leads nowhere")
+        return [None if row is None else shown[row["_id"]] for row in found]
+
+    def explain(self) -> list[tuple[str, list[Shape]]]:
+        by = "_id" if isinstance(self.link, One) else f"{self.link.via}, {self.link.by}"
+        return [(f"one find in {_collection(self.link)} by {by}", [self.shape])]
+
+
+@dataclass
+class Several(Column):
+    """The short list of rows that each row links to."""
+
+    link: Listed | Referring
+    shape: Shape
+
+    async def read(self, run: Run, rows: list[Row]) -> list[Any]:
+        fields = frozenset(self.shape.needs)
+        if isinstance(self.link, Listed):
+            found = await fetch.listed(self.link, rows, fields, run.reader.viewer)
+        else:
+            found = await fetch.referring(self.link, rows, fields, run.reader.viewer)
+        distinct = {row["_id"]: row for some in found for row in some}
+        run.reader.budget.spend(len(distinct))
+        shown = dict(zip(distinct, await show(run, self.shape, list(distinct.values())), strict=True))
+        return [[shown[row["_id"]] for row in some] for some in found]
+
+    def explain(self) -> list[tuple[str, list[Shape]]]:
+        by = "_id" if isinstance(self.link, Listed) else self.link.via
+        return [(f"one find in {_collection(self.link)} by {by}", [self.shape])]
+
+
+@dataclass
+class Pages(Column):
+    """A page of rows for each row."""
+
+    declared: Connected
+    arguments: Arguments
+    shapes: list[Shape]
+    build: Callable[..., Any]
+    """`(page, count, *rows shown, one list a shape)` → the connection."""
+    paged: bool
+    counted: bool
+    constant: Window | None = field(default=None)
+
+    async def read(self, run: Run, rows: list[Row]) -> list[Any]:
+        asked = self.constant or self.declared.window(self.arguments(run))
+        link, viewer = self.declared.link, run.reader.viewer
+        counts = asyncio.ensure_future(_counts(link, asked, rows, viewer)) if self.counted else None
+        try:
+            pages: list[Page | None] = [None] * len(rows)
+            if self.paged:
+                pages = await self._pages(link, asked, rows, run)
+            shown = await self._shown(run, pages)
+            found = await counts if counts else [None] * len(rows)
+        finally:
+            if counts and not counts.done():
+                counts.cancel()
+        return [self.build(page, count, *lists) for page, count, lists in zip(pages, found, shown, strict=True)]
+
+    async def _pages(self, link: Paged, asked: Window, rows: list[Row], run: Run) -> list[Page | None]:
+        fields = frozenset({"_id"}.union(*(shape.needs for shape in self.shapes)))
+        match link:
+            case Every():
+                pages = [await fetch.every(link.document, asked, fields, run.reader.viewer)]
+            case Many():
+                pages = await fetch.pages(link, asked, rows, fields, run.reader.viewer)
+            case Gathered():
+                pages = await fetch.gathered(link, asked, rows, fields, run.reader.viewer)
+        run.reader.budget.spend(sum(len(page.rows) for page in pages))
+        return list(pages)
+
+    async def _shown(self, run: Run, pages: list[Page | None]) -> list[list[list[Any]]]:
+        """For each page, its rows in each of the shapes."""
+        flat = [row for page in pages if page is not None for row in page.rows]
+        all_shown = [await show(run, shape, flat) for shape in self.shapes]
+        start, divided = 0, []
+        for page in pages:
+            end = start + (len(page.rows) if page is not None else 0)
+            divided.append([shown[start:end] for shown in all_shown])
+            start = end
+        return divided
+
+    def explain(self) -> list[tuple[str, list[Shape]]]:
+        link = self.declared.link
+        found = []
+        if self.paged:
+            by = "" if isinstance(link, Every) else f" by {'_id' if isinstance(link, Gathered) else link.via}"
+            found.append((f"pages of {_collection(link)}{by}", self.shapes))
+        if self.counted:
+            found.append((f"counts of {_collection(link)}", []))
+        return found
+
+
+async def _counts(link: Paged, asked: Window, rows: list[Row], viewer: Any) -> list[int | None]:
+    match link:
+        case Every():
+            return [await fetch.count_every(link.document, asked.filter, viewer)]
+        case Many():
+            return await fetch.counts(link, asked.filter, rows, viewer)
+        case Gathered():
+            return await fetch.counts_gathered(link, asked.filter, rows, viewer)
+
+
+@dataclass
+class Keyed(Column):
+    """The one row with given values at its unique keys: a root field."""
+
+    declared: Found
+    shape: Shape
+    arguments: Arguments
+
+    async def read(self, run: Run, rows: list[Row]) -> list[Any]:
+        key = dict(self.declared.key(self.arguments(run)))
+        row = await fetch.by_key(self.declared.document, key, frozenset(self.shape.needs), run.reader.viewer)
+        run.reader.budget.spend(1)
+        return await show(run, self.shape, [row]) if row else [None]
+
+    def explain(self) -> list[tuple[str, list[Shape]]]:
+        paths = " or ".join(self.declared.paths.values())
+        return [(f"one find in {self.declared.document.get_collection_name()} by {paths}", [self.shape])]
+
+
+@dataclass
+class Nodes(Column):
+    """Rows of any kind by their ids: a root field."""
+
+    ids: Callable[[Run], list[str]]
+    shape_of: Callable[[str], Shape]
+    several: bool
+
+    async def read(self, run: Run, rows: list[Row]) -> list[Any]:
+        ids = self.ids(run)
+        by_document: dict[Any, list[str]] = {}
+        for id in dict.fromkeys(ids):
+            document = node_document(id)
+            if document is not None:
+                by_document.setdefault(document, []).append(id)
+        parts = await asyncio.gather(*(self._of(document, some, run) for document, some in by_document.items()))
+        found = {id: shown for part in parts for id, shown in part.items()}
+        return [[found.get(id) for id in ids]] if self.several else [found.get(ids[0])]
+
+    async def _of(self, document: Any, ids: list[str], run: Run) -> dict[str, Any]:
+        shape = self.shape_of(document.kind)
+        found = await fetch.by_ids(document, ids, frozenset(shape.needs), run.reader.viewer)
+        run.reader.budget.spend(len(found))
+        return dict(zip(found, await show(run, shape, list(found.values())), strict=True))
+
+    def explain(self) -> list[tuple[str, list[Shape]]]:
+        return [("one find a kind of id, by _id", [])]
+
+
+@dataclass
+class Values(Column):
+    """What a function makes of all rows."""
+
+    compute: Compute
+    arguments: Arguments
+    shown: Callable[[list[Any]], list[Any]] | None
+    shape: Shape | None = None
+
+    async def read(self, run: Run, rows: list[Row]) -> list[Any]:
+        values: Any = self.compute(rows, run.reader.viewer, **self.arguments(run))
+        if inspect.isawaitable(values):
+            values = await values
+        if self.shape is not None:
+            return await self._rows(run, list(values))
+        return self.shown(list(values)) if self.shown else list(values)
+
+    async def _rows(self, run: Run, values: list[Any]) -> list[Any]:
+        """Values that are rows, or lists of rows, themselves."""
+        assert self.shape is not None
+        flat = [row for value in values for row in (value if isinstance(value, list) else [value]) if row is not None]
+        shown = iter(await show(run, self.shape, flat))
+        return [
+            [next(shown) for _ in value] if isinstance(value, list) else None if value is None else next(shown)
+            for value in values
+        ]
+
+    def explain(self) -> list[tuple[str, list[Shape]]]:
+        return [(f"computed by {self.compute.__name__}", [self.shape] if self.shape else [])]
+
+
+def _collection(link: Link) -> str:
+    return str(link.document.get_collection_name())

@@ -1,0 +1,166 @@
+"""From the text of an operation to a plan: a shape for the answer, with a column for each further level."""
+
+from collections.abc import Callable
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLObjectType,
+    OperationDefinitionNode,
+    OperationType,
+    get_argument_values,
+    get_named_type,
+    is_leaf_type,
+    is_non_null_type,
+)
+from strawberry import Schema
+from strawberry.types.arguments import convert_arguments
+
+from graph.declared import (
+    NODE_VIEWS,
+    ById,
+    ByIds,
+    Computed,
+    Connected,
+    Declared,
+    Facet,
+    Found,
+    Linked,
+    Stored,
+)
+from graph.plan.collect import Collected, Collector, uses_variables
+from graph.plan.columns import Arguments, Column, Keyed, Nodes, Pages, Run, Several, Single, Values
+from graph.plan.connections import compile_connection
+from graph.plan.shape import NotPlanned, Shape, stored_value, written
+from graph.projection import DECLARED
+from resolvers.links import Listed, One, Picked, Referring
+
+
+class Compiler:
+    """Compiles one operation. Raises NotPlanned for what only the standard executor can answer."""
+
+    def __init__(self, schema: Schema, collector: Collector) -> None:
+        self.schema = schema
+        self.collector = collector
+        self._nodes: dict[tuple[str, int], Shape] = {}
+
+    def operation(self, operation: OperationDefinitionNode) -> Shape:
+        """The shape of the whole answer, whose one row stands for the root."""
+        if operation.operation is not OperationType.QUERY:
+            raise NotPlanned("only queries are planned")
+        root = self.schema._schema.query_type
+        assert root is not None
+        return self.shape(root, self.collector.fields(root, [operation.selection_set]))
+
+    def shape(self, type_: GraphQLObjectType, fields: Collected) -> Shape:
+        """How rows are shown by a type."""
+        shape = Shape(type_.name)
+        return shape.finish(self._literal(type_, fields, shape))
+
+    def shape_below(self, nodes: list[FieldNode], type_: Any) -> Shape:
+        """How the rows that a field leads to are shown."""
+        if not isinstance(type_, GraphQLObjectType):
+            raise NotPlanned(f"{type_} is abstract")
+        return self.shape(type_, self.collector.below(type_, nodes))
+
+    def arguments(self, field: GraphQLField, node: FieldNode) -> Arguments:
+        """A field's arguments, worked out once where no variable is among them."""
+        converted = self._converter(field, node)
+        if uses_variables(node):
+            return lambda run: converted(run.variables)
+        constant = converted(None)
+        return lambda run: constant
+
+    def _converter(self, field: GraphQLField, node: FieldNode) -> Callable[[Any], dict[str, Any]]:
+        shown = field.extensions[DECLARED]
+        registry, config = self.schema.schema_converter.scalar_registry, self.schema.config
+
+        def converted(variables: Any) -> dict[str, Any]:
+            given = get_argument_values(field, node, variables)
+            return convert_arguments(given, shown.arguments, registry, config)
+
+        return converted
+
+    def _literal(self, type_: GraphQLObjectType, fields: Collected, shape: Shape) -> str:
+        """Code for the dictionary that shows one row."""
+        members = (f"{key!r}: {self._member(type_, nodes, shape)}" for key, nodes in fields.items())
+        return f"{{{', '.join(members)}}}"
+
+    def _member(self, type_: GraphQLObjectType, nodes: list[FieldNode], shape: Shape) -> str:
+        name = nodes[0].name.value
+        if name == "__typename":
+            return repr(type_.name)
+        field = type_.fields.get(name)
+        declared = getattr(field.extensions.get(DECLARED), "declared", None) if field else None
+        if field is None or declared is None:
+            raise NotPlanned(f"{type_.name}.{name} is not declared")
+        shape.needs |= declared.needs
+        match declared:
+            case Stored():
+                show = self._embedded(nodes, field, shape)
+                return stored_value(shape, declared.path, field.type, declared.default, show)
+            case Facet():
+                part = get_named_type(field.type)
+                assert isinstance(part, GraphQLObjectType)
+                return self._literal(part, self.collector.below(part, nodes), shape)
+        return shape.column(self._column(declared, field, nodes))
+
+    def _embedded(self, nodes: list[FieldNode], field: GraphQLField, shape: Shape) -> Callable[[str], str]:
+        def show(value: str) -> str:
+            type_ = get_named_type(field.type)
+            assert isinstance(type_, GraphQLObjectType)
+            inner = Shape(type_.name)
+            one = inner.finish_one(self._literal(type_, self.collector.below(type_, nodes), inner))
+            return f"{shape.name(one)}({value})"
+
+        return show
+
+    def _column(self, declared: Declared, field: GraphQLField, nodes: list[FieldNode]) -> Column:
+        arguments = self.arguments(field, nodes[0])
+        match declared:
+            case Linked(link=One() | Picked() as link):
+                below = self.shape_below(nodes, get_named_type(field.type))
+                return Single(link, below, is_non_null_type(field.type), arguments, declared.argument)
+            case Linked(link=Listed() | Referring() as link):
+                return Several(link, self.shape_below(nodes, get_named_type(field.type)))
+            case Connected():
+                return self._pages(declared, field, nodes, arguments)
+            case Found():
+                return Keyed(declared, self.shape_below(nodes, get_named_type(field.type)), arguments)
+            case ById():
+                return Nodes(lambda run: [arguments(run)[declared.argument]], self._node_shapes(nodes), several=False)
+            case ByIds():
+                return Nodes(lambda run: declared.ids(arguments(run)), self._node_shapes(nodes), several=True)
+            case Computed():
+                return self._values(declared, field, nodes, arguments)
+        raise NotPlanned(f"{type(declared).__name__} fields")
+
+    def _pages(self, declared: Connected, field: GraphQLField, nodes: list[FieldNode], arguments: Arguments) -> Pages:
+        type_ = get_named_type(field.type)
+        assert isinstance(type_, GraphQLObjectType)
+        made = compile_connection(self, type_, self.collector.below(type_, nodes))
+        constant = None if uses_variables(nodes[0]) else declared.window(arguments(Run(None, None)))  # type: ignore[arg-type]
+        return Pages(declared, arguments, made.shapes, made.build, made.paged, made.counted, constant)
+
+    def _values(self, declared: Computed, field: GraphQLField, nodes: list[FieldNode], arguments: Arguments) -> Values:
+        named = get_named_type(field.type)
+        if not is_leaf_type(named):
+            return Values(declared.compute, arguments, None, self.shape_below(nodes, named))
+        if isinstance(named, GraphQLEnumType):
+            raise NotPlanned("computed enums")
+        shape = Shape(named.name)
+        code = written(shape, "r", field.type, lambda value: value)
+        return Values(declared.compute, arguments, shape.finish(code).build)
+
+    def _node_shapes(self, nodes: list[FieldNode]) -> Callable[[str], Shape]:
+        """The shape for a kind of document, compiled when the first id of that kind is asked for."""
+
+        def shape_of(kind: str) -> Shape:
+            key = (kind, id(nodes))
+            if key not in self._nodes:
+                self._nodes[key] = self.shape_below(nodes, self.schema._schema.type_map[NODE_VIEWS[kind]])
+            return self._nodes[key]
+
+        return shape_of

@@ -1,0 +1,94 @@
+"""Answering by plan where there is one."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, get_variable_values
+from graphql.execution.values import VariableValues
+from strawberry import Schema
+
+from graph.plan.collect import Collector, flags_of, fragments_of
+from graph.plan.columns import Run, show
+from graph.plan.compile import Compiler
+from graph.plan.shape import NotPlanned, Shape
+from resolvers.reader import Reader
+
+log = structlog.stdlib.get_logger("graph.plan")
+
+MOST_VARIANTS = 16
+"""Plans kept for one document: conditions on variables make others of it."""
+
+ROOT = {"_id": ""}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A compiled operation."""
+
+    shape: Shape
+
+    async def run(self, reader: Reader, variables: Any) -> Any:
+        """The answer's data."""
+        (data,) = await show(Run(reader, variables), self.shape, [ROOT])
+        return data
+
+
+class Planner:
+    """Compiles operations once, and answers by their plans."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+
+    def plan(self, document: DocumentNode, operation: OperationDefinitionNode, flags: dict[str, bool]) -> Plan:
+        """The plan of an operation. Raises NotPlanned."""
+        collector = Collector(self._schema._schema, fragments_of(document), flags)
+        return Plan(Compiler(self._schema, collector).operation(operation))
+
+    def variables(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> VariableValues | None:
+        """The values of an operation's variables, None when they do not fit."""
+        found = get_variable_values(self._schema._schema, operation.variable_definitions or (), given)
+        return found if isinstance(found, VariableValues) else None
+
+
+class Plans:
+    """The plans of one document, by operation and by the values of the variables that its conditions name."""
+
+    def __init__(self, planner: Planner, document: DocumentNode) -> None:
+        self._planner = planner
+        self._document = document
+        self._flags = flags_of(document)
+        self._made: dict[Hashable, Plan | None] = {}
+
+    async def data(self, operation: OperationDefinitionNode, given: dict[str, Any], reader: Reader) -> Any:
+        """The answer's data; None when the standard executor has to answer."""
+        variables = self._planner.variables(operation, given)
+        if variables is None:
+            return None
+        plan = self._plan(operation, {name: bool(variables.coerced.get(name)) for name in self._flags})
+        if plan is None:
+            return None
+        spent = reader.budget.spent
+        try:
+            return await plan.run(reader, variables)
+        except Exception as error:
+            # Whatever it is, the standard executor meets it again and knows how to tell the client.
+            log.debug("a plan stepped aside", reason=str(error)[:200])
+            reader.budget.spent = spent
+            return None
+
+    def _plan(self, operation: OperationDefinitionNode, flags: dict[str, bool]) -> Plan | None:
+        key = (operation.name.value if operation.name else None, *flags.values())
+        if key not in self._made:
+            if len(self._made) >= MOST_VARIANTS:
+                self._made.clear()
+            self._made[key] = self._compiled(operation, flags)
+        return self._made[key]
+
+    def _compiled(self, operation: OperationDefinitionNode, flags: dict[str, bool]) -> Plan | None:
+        try:
+            return self._planner.plan(self._document, operation, flags)
+        except (NotPlanned, GraphQLError) as error:
+            log.debug("an operation has no plan", reason=str(error)[:200])
+            return None

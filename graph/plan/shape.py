@@ -1,0 +1,165 @@
+"""What a row becomes in the answer: a dictionary literal, generated once and compiled to bytecode.
+
+A shape over steps with outputs below may read
+
+    def build(rows, c0):
+        return [{"key": r.get("key") or must(r.get("key")), "startedAt": when(r.get("start_timestamp")), "outputs": v0}
+                for r, v0 in zip(rows, c0, strict=True)]
+
+so that an object costs one literal, and nothing is looked up by name that could be written into the code. What is read
+from further collections stands beside the rows in columns, one value a row.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from graphql import GraphQLEnumType, GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType, is_leaf_type
+
+from graph.scalars import show_big_int, show_datetime
+
+if TYPE_CHECKING:
+    from graph.plan.columns import Column
+
+Row = dict[str, Any]
+Build = Callable[..., list[Any]]
+Show = Callable[[str], str]
+"""From code for a stored value to code for what is shown of it."""
+
+EMPTY: Row = {}
+
+
+class StepAside(Exception):
+    """Something that the standard executor must answer: a missing value, an error in a field."""
+
+
+class NotPlanned(Exception):
+    """A selection for which there is no plan."""
+
+
+def must(value: Any) -> Any:
+    """A value that may not be null."""
+    if value is None:
+        raise StepAside("a value is missing")
+    return value
+
+
+def either(value: Any, default: Any) -> Any:
+    """A value, or what stands for it where the document has none."""
+    return default if value is None else value
+
+
+def when(value: Any) -> str | None:
+    """A time as the DateTime scalar writes it."""
+    return None if value is None else show_datetime(value)
+
+
+def text(value: Any) -> Any:
+    """Text kept as JSON, to be written as it is."""
+    return None if value is None else orjson.Fragment(value)
+
+
+def digits(value: Any) -> str | None:
+    """An integer as the BigInt scalar writes it."""
+    return None if value is None else show_big_int(value)
+
+
+WRITERS = {"DateTime": "when", "JSON": "text", "BigInt": "digits"}
+GLOBALS: dict[str, Any] = {
+    "must": must,
+    "either": either,
+    "when": when,
+    "text": text,
+    "digits": digits,
+    "zip": zip,
+    "EMPTY": EMPTY,
+}
+
+
+@dataclass
+class Shape:
+    """How rows of one collection are shown: which stored fields they need, which columns stand beside them."""
+
+    type_name: str
+    needs: set[str] = field(default_factory=lambda: {"_id"})
+    columns: "list[Column]" = field(default_factory=list)
+    names: dict[str, Any] = field(default_factory=dict)
+    build: Build = field(default=lambda rows: rows, repr=False)
+    source: str = ""
+
+    def column(self, column: "Column") -> str:
+        """Place a column beside the rows; the variable that holds its value for a row."""
+        self.columns.append(column)
+        return f"v{len(self.columns) - 1}"
+
+    def name(self, value: Any) -> str:
+        """A name by which the generated code finds `value`."""
+        name = f"g{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    def finish(self, literal: str) -> "Shape":
+        """Compile the function that makes the answer's objects from rows and columns."""
+        numbers = range(len(self.columns))
+        parameters = ", ".join(["rows", *(f"c{n}" for n in numbers)])
+        if self.columns:
+            loop = f"r, {', '.join(f'v{n}' for n in numbers)} in zip({parameters}, strict=True)"
+        else:
+            loop = "r in rows"
+        self.source = f"def build({parameters}):\n    return [{literal} for {loop}]"
+        self.build = self._compiled("build")
+        return self
+
+    def finish_one(self, literal: str) -> Callable[[Row], Any]:
+        """Compile the function that shows one embedded object."""
+        if self.columns:
+            raise NotPlanned(f"{self.type_name} is embedded and links to others")
+        self.source = f"def one(r):\n    return {literal}"
+        return self._compiled("one")
+
+    def _compiled(self, name: str) -> Callable[..., Any]:
+        scope = GLOBALS | self.names
+        exec(compile(self.source, f"<plan of {self.type_name}>", "exec"), scope)
+        found: Callable[..., Any] = scope[name]
+        return found
+
+
+def stored_value(shape: Shape, path: str, type_: GraphQLOutputType, default: Any, show: Show) -> str:
+    """Code for what stands at a stored path of the row. `show` gives code that shows one embedded object."""
+    shape.needs.add(path)
+    *outer, last = path.split(".")
+    holder = "r"
+    for part in outer:
+        holder = f"({holder}.get({part!r}) or EMPTY)"
+    found = f"{holder}.get({last!r})"
+    if default is not None:
+        found = f"either({found}, {shape.name(default)})"
+    return written(shape, found, type_, show)
+
+
+def written(shape: Shape, value: str, type_: GraphQLOutputType, show: Show) -> str:
+    """Code for a value as the answer shows it: null where it may be, aside where it may not."""
+    required = isinstance(type_, GraphQLNonNull)
+    of: Any = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    if isinstance(of, GraphQLList):
+        items = written(shape, "y", of.of_type, show)
+        return _of(value, lambda it: f"[{items} for y in {it}]", required)
+    if isinstance(of, GraphQLObjectType):
+        return _of(value, show, required)
+    if isinstance(of, GraphQLEnumType):
+        # A value outside the enum, null among them, is a KeyError, upon which the plan steps aside.
+        names = shape.name({one.value: name for name, one in of.values.items()} | ({} if required else {None: None}))
+        return f"{names}[{value}]"
+    if not is_leaf_type(of):
+        raise NotPlanned(f"{of} is abstract")
+    if (writer := WRITERS.get(of.name)) is not None:
+        return f"{writer}(must({value}))" if required else f"{writer}({value})"
+    # Looked up again only when it is falsy, which spares a call for nearly every value.
+    return f"({value} or must({value}))" if required else value
+
+
+def _of(value: str, code: Show, required: bool) -> str:
+    if required:
+        return code(f"must({value})")
+    return f"(None if (z := {value}) is None else {code('z')})"
