@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import documents
 from resolvers.code_repo import read_code_repo
-from resolvers.ingest.catalogue_files import DOCUMENTS, INFOS, Progress, find_files
+from resolvers.ingest.catalogue_files import DOCUMENTS, INFOS, Progress, Reason, find_files
 from resolvers.ingest.catalogue_identity import Identity, identify
 from resolvers.ingest.catalogue_known import Known, read_known
 from resolvers.ingest.catalogue_pipelines import Series, pair
@@ -26,9 +27,12 @@ TOO_LATE = "It is older than a version that is published already."
 
 @dataclass
 class CatalogueSummary(Summary):
-    """What became of the files of a folder. `others` counts JSON files that have nothing to do with CSV-W."""
+    """What became of the files of a folder."""
 
     others: int = 0
+    """JSON files that have nothing to do with CSV-W."""
+    files: set[str] = field(default_factory=set)
+    """Those that were taken."""
 
 
 async def import_catalogue(folder: Path, viewer: Viewer, progress: Progress) -> CatalogueSummary:
@@ -44,13 +48,22 @@ async def import_catalogue(folder: Path, viewer: Viewer, progress: Progress) -> 
     summary = CatalogueSummary(others=found.others)
     for refusal in (*found.refused, *paired.refused):
         summary.refuse(*refusal)
-    for adjustment in (*paired.adjusted, *decided):
-        summary.adjust(adjustment.kind, adjustment.file, [adjustment.reason])
     known = await read_known(identities)
     for done, identity in enumerate(identities, 1):
         await _Import(identity, known, viewer, summary).run()
         progress(PIPELINES, done, len(identities))
+    _adjust(summary, [*paired.adjusted, *decided])
     return summary
+
+
+def _adjust(summary: CatalogueSummary, decided: list[Reason]) -> None:
+    """Say what was decided for the files that were taken, and for folders and lists that some of them depend on."""
+    reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in decided:
+        if one.file in summary.files or (one.kind not in (DOCUMENTS, INFOS) and summary.files):
+            reasons[one.kind, one.file].append(one.reason)
+    for (kind, file), some in reasons.items():
+        summary.adjust(kind, file, some)
 
 
 class _Import:
@@ -69,8 +82,8 @@ class _Import:
         for _, one in dues:
             self._count(one)
         told = False
-        for number, run in enumerate(runs([(series, one.publish) for series, one in dues])):
-            told = await self._publish(run, number) or told
+        for run in runs([(series, one.publish) for series, one in dues]):
+            told = await self._publish(run) or told
         if self._pipeline.info:
             await self._describe(self._pipeline.info.file, self._pipeline.info.text, told=told)
 
@@ -82,7 +95,7 @@ class _Import:
         for document in one.too_late:
             self._summary.refuse(DOCUMENTS, document.file, TOO_LATE)
 
-    async def _publish(self, run: Run, number: int) -> bool:
+    async def _publish(self, run: Run) -> bool:
         """Record a transform that made the documents of a run. Whether it was taken."""
         report = self._report(run)
         held = [{"dataset": series.dataset, "sha256": state.document.csvw.sha256} for series, state in run.states]
@@ -92,14 +105,14 @@ class _Import:
 
         try:
             # The key stops a second import that runs at the same time; later ones see what is published.
-            key = self._key(held, number)
-            outcome = await write(self._viewer, "ingestTransform", {"documents": held}, key, work)
+            outcome = await write(self._viewer, "ingestTransform", {"documents": held}, self._key(run), work)
         except (Refusal, Refusals) as refused:
             self._refuse(run, refused)
             return False
         taken = len(outcome["published"])
         self._summary.taken[DOCUMENTS] += taken
         self._summary.already[DOCUMENTS] += len(run.states) - taken
+        self._summary.files.update(state.document.file for _, state in run.states)
         return True
 
     def _report(self, run: Run) -> dict[str, Any]:
@@ -137,11 +150,14 @@ class _Import:
             return f"{self._pipeline.directory}/{name}".lstrip("/")
         return run.states[0][0].path
 
-    def _key(self, held: list[dict[str, str]], number: int) -> str:
-        """A key that only the same run of the same pipeline has."""
+    def _key(self, run: Run) -> str:
+        """A key that only the same documents at the same point of their histories have."""
         where = [self._pipeline.repository.key, self._pipeline.directory, *self._facts().values()]
-        before = [self._known.digests(self._identity, one["dataset"]) for one in held]
-        return f"import-{hashlib.sha256(json.dumps([where, before, number, held]).encode()).hexdigest()}"
+        points = [
+            [series.dataset, *(one.document.csvw.sha256 for one in series.states[: series.states.index(state) + 1])]
+            for series, state in run.states
+        ]
+        return f"import-{hashlib.sha256(json.dumps([where, points]).encode()).hexdigest()}"
 
     def _refuse(self, run: Run, refused: Refusal | Refusals) -> None:
         """Give every document of a run its own reason, or that of the others that it came with."""
@@ -163,6 +179,7 @@ class _Import:
             self._summary.refuse(INFOS, file, str(refused))
         else:
             self._summary.taken[INFOS] += 1
+            self._summary.files.add(file)
 
     async def _make_resource(self, session: Session) -> Outcome:
         one, info = self._identity, self._pipeline.info

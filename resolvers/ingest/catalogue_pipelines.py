@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from resolvers.code_repo import COMMIT
-from resolvers.ingest.catalogue_files import DOCUMENTS, INFOS, LISTS, Document, Entry, Found, InfoFile, Reason
+from resolvers.ingest.catalogue_files import DOCUMENTS, FOLDERS, INFOS, LISTS, Document, Entry, Found, InfoFile, Reason
 from resolvers.ingest.catalogue_repositories import Repositories, Repository, on_github
 from resolvers.ingest.dates import instant
 from resolvers.ingest.slugs import file_slug, slug
@@ -91,29 +91,39 @@ class _Pairing:
         """A pipeline for each directory that a list of commits or an info.json names."""
         for entry in self._found.sources:
             repository, directory = on_github(str(entry["repo"])), str(entry["dir"]).strip("/")
+            directory = "" if directory == "." else directory
             if repository and (source := _source(directory, entry["source"])):
-                self._pipeline(repository, "" if directory == "." else directory).source = source
+                self._pipeline(repository, directory).source = source
         for file in sorted(self._found.infos, key=_plain_names_first):
             repository, path = self._repositories.locate(file)
             pipeline = self._pipeline(repository, path.rpartition("/")[0])
             if pipeline.info is None:
                 pipeline.info = self._found.infos[file]
             else:
-                reason = f"Its pipeline is described by {pipeline.info.file}."
+                reason = f"Its pipeline is described by {pipeline.info.file.rpartition('/')[2]} already."
                 self.refused.append(Reason(INFOS, file, reason))
 
     def add_series(self) -> None:
         """Histories first, then what lies there without a time: that is the present state."""
-        self._named = frozenset(self.pipelines)
+        named = frozenset(self.pipelines)
         listed: set[str] = set()
         for index, entries in self._found.histories.items():
             listed |= self._add_history(index, entries)
-        for document in sorted(self._found.documents.values(), key=lambda one: _natural(one.file)):
-            if document.file not in listed:
-                repository, path = self._repositories.locate(document.file)
-                self._add_state(repository, _series_path(path), State(document))
+        self._add_present(document for file, document in self._found.documents.items() if file not in listed)
         for repository, series in self._series.values():
-            self._pipeline_of(repository, series.path).series.append(series)
+            directory = _nearest(named, repository, series.path)
+            self._pipeline(repository, directory).series.append(series)
+
+    def _add_present(self, present: Iterable[Document]) -> None:
+        assumed: dict[str, Repository] = {}
+        for document in sorted(present, key=lambda one: _natural(one.file)):
+            repository, path = self._repositories.locate(document.file)
+            self._add_state(repository, _series_path(path), State(document))
+            if repository.assumed:
+                assumed[document.file.removesuffix(path).rstrip("/")] = repository
+        for folder, repository in assumed.items():
+            reason = f"It is taken to be {repository.url}, because the repositories beside it have that owner."
+            self.adjusted.append(Reason(FOLDERS, folder, reason))
 
     def _add_history(self, index: str, entries: list[Entry]) -> set[str]:
         """The files of a history that are here."""
@@ -133,20 +143,19 @@ class _Pairing:
         if place not in self._series:
             self._series[place] = (repository, Series(path, []))
         self._series[place][1].states.append(state)
-        if repository.assumed:
-            reason = f"Its repository is taken to be {repository.url}, because those beside it have that owner."
-            self.adjusted.append(Reason(DOCUMENTS, state.document.file, reason))
-
-    def _pipeline_of(self, repository: Repository, path: str) -> Pipeline:
-        own = directory = path.rpartition("/")[0]
-        while (repository.key, directory) not in self._named:
-            if not directory:
-                return self._pipeline(repository, own)
-            directory = directory.rpartition("/")[0]
-        return self.pipelines[repository.key, directory]
 
     def _pipeline(self, repository: Repository, directory: str) -> Pipeline:
         return self.pipelines.setdefault((repository.key, directory), Pipeline(repository, directory))
+
+
+def _nearest(named: frozenset[Place], repository: Repository, path: str) -> str:
+    """The nearest directory upwards from a path that is known to be a pipeline's, else the one that it lies in."""
+    own = directory = path.rpartition("/")[0]
+    while (repository.key, directory) not in named:
+        if not directory:
+            return own
+        directory = directory.rpartition("/")[0]
+    return directory
 
 
 def _source(directory: str, commits: Any) -> list[dict[str, str]]:

@@ -1,0 +1,62 @@
+"""`provenance-graph import catalogue`: what pipelines left in a folder, published in order."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from graph.importing import import_app, print_summary, progress_bars
+from graph.settings import load_settings
+from graph.summary import UNREADABLE, USAGE, end, write_report
+from resolvers.ingest.catalogue import CatalogueSummary, import_catalogue
+from resolvers.viewer import Role, Viewer
+
+
+@import_app.command()
+def catalogue(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with checkouts or copies; it is only read.")],
+    report: Annotated[
+        Path | None, typer.Option(help="Write every adjustment and refusal to this file, one JSON object a line.")
+    ] = None,
+) -> None:
+    """Import CSV-W documents and the info.json files of the pipelines that made them.
+
+    Documents find their info.json in the nearest directory upwards, also in trees that lie side by side: those of the
+    same directory of a repository belong together. An index.json that lists {file, repo, path, commit, created} makes
+    its files versions of one document, in the order of their numbers. A code_repo_sources.json that lists
+    {repo, dir, source: {file: commit}} says where pipelines live and which code ran. The repository of a folder is
+    also known from its .git.
+
+    Ends with 0 when it ran through, whatever was refused; with 1 when the folder cannot be read; with 2 for wrong use.
+    """
+    if not folder.is_dir():
+        end(f"{folder} is no folder.", USAGE)
+    if report is not None:
+        write_report(CatalogueSummary(), report)
+    summary = asyncio.run(_import(folder, Console(stderr=True)))
+    _print(summary, folder)
+    if report is not None:
+        write_report(summary, report)
+
+
+async def _import(folder: Path, console: Console) -> CatalogueSummary:
+    from graph.starting import database_opened
+
+    async with database_opened(load_settings(), lambda line: console.print(line, markup=False)):
+        try:
+            with progress_bars(console) as progress:
+                return await import_catalogue(folder, Viewer(Role.ADMIN), progress)
+        except OSError as error:
+            end(f"{folder} cannot be read: {error.strerror}.", UNREADABLE)
+
+
+def _print(summary: CatalogueSummary, folder: Path) -> None:
+    console = Console()
+    if summary.collections():
+        print_summary(summary, console)
+    else:
+        console.print(f"{folder} holds neither CSV-W documents nor info.json files.", markup=False)
+    if summary.others:
+        console.print(f"\n{summary.others:,} other JSON files are no CSV-W.", markup=False, highlight=False)
