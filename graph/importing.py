@@ -151,9 +151,11 @@ def _print_notes(heading: str, notes: list[Note], console: Console) -> None:
         return
     console.print(f"\n{heading}:", markup=False)
     for note in notes[:SHOWN]:
-        console.print(f"  {' '.join(filter(None, note[:2]))}: {note.reason}", markup=False, highlight=False)
+        console.print(
+            f"  {' '.join(filter(None, note[:2]))}: {note.reason}", markup=False, highlight=False, soft_wrap=True
+        )
     if len(notes) > SHOWN:
-        console.print(f"  and {len(notes) - SHOWN:,} more", markup=False, highlight=False)
+        console.print(f"  and {len(notes) - SHOWN:,} more", markup=False, highlight=False, soft_wrap=True)
 
 
 def _write_report(summary: Summary, file: Path) -> None:
