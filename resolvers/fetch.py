@@ -4,8 +4,8 @@ Raw documents come back, as dictionaries. Beanie's models are for writing.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
 
@@ -19,7 +19,6 @@ from resolvers.viewer import Viewer
 
 Row = dict[str, Any]
 Fields = frozenset[str]
-K = TypeVar("K")
 
 WHOLE: Fields = frozenset()
 """Asks for whole documents instead of some fields."""
@@ -71,7 +70,10 @@ async def referring(link: Referring, parents: list[Row], fields: Fields, viewer:
     ids = [parent["_id"] for parent in parents]
     match = all_of([{link.via: {"$in": ids}}, readable(link.document, viewer)])
     rows = await _find(link.document, match, fields | {link.via, *link.order.paths} if fields else fields, link.order)
-    groups = _grouped(rows, lambda row: value_at(row, link.via) or [])
+    groups: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        for id in row[link.via]:
+            groups[id].append(row)
     return [groups.get(id, []) for id in ids]
 
 
@@ -80,7 +82,7 @@ async def picked(link: Picked, value: str, parents: list[Row], fields: Fields, v
     ids = [parent["_id"] for parent in parents]
     match = all_of([{link.via: {"$in": ids}}, equals(link.by, value), readable(link.document, viewer)])
     rows = await _find(link.document, match, fields | {link.via} if fields else fields)
-    groups = {value_at(row, link.via): row for row in rows}
+    groups = {row[link.via]: row for row in rows}
     return [groups.get(id) for id in ids]
 
 
@@ -177,7 +179,8 @@ async def _children(
         .find(
             all_of([{link.via: {"$in": ids}}, conditions]),
             dict.fromkeys(wanted, 1) or None,
-            sort=[(link.via, 1), *order.sort()] if order.is_natural else None,
+            # In the direction of the first key, so that one index gives the parents together and their rows in order.
+            sort=[(link.via, order.keys[0].direction), *order.sort()] if order.is_natural else None,
             limit=most + 1,
             batch_size=BATCH,
         )
@@ -185,7 +188,10 @@ async def _children(
     )
     if len(rows) > most:
         return await _for_each(link, ids, [*order.joined_stages(conditions, asked.limit), *_project(wanted)])
-    return _grouped(rows if order.is_natural else order.arrange(rows), lambda row: [value_at(row, link.via)])
+    groups: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows if order.is_natural else order.arrange(rows):
+        groups[row[link.via]].append(row)
+    return groups
 
 
 async def _for_each(link: Many, ids: list[str], pipeline: list[dict[str, Any]]) -> dict[str, list[Row]]:
@@ -202,11 +208,3 @@ async def _for_each(link: Many, ids: list[str], pipeline: list[dict[str, Any]]) 
 
 def _project(fields: Fields) -> list[dict[str, Any]]:
     return [{"$project": dict.fromkeys(fields, 1)}] if fields else []
-
-
-def _grouped(rows: Iterable[Row], keys: Callable[[Row], Iterable[K]]) -> Mapping[K, list[Row]]:
-    groups: defaultdict[K, list[Row]] = defaultdict(list)
-    for row in rows:
-        for key in keys(row):
-            groups[key].append(row)
-    return groups
