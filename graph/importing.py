@@ -1,12 +1,10 @@
 """`provenance-graph import odtp`: what another system holds, taken over."""
 
 import asyncio
-import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from pymongo import AsyncMongoClient
@@ -17,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from graph.settings import load_settings
+from graph.summary import UNREADABLE, USAGE, end, write_report
 from resolvers.ingest.odtp_database import NotOdtp, import_odtp
 from resolvers.ingest.odtp_stage import Progress as Report
 from resolvers.ingest.odtp_summary import Note, Summary
@@ -29,9 +28,6 @@ import_app = typer.Typer(
 
 SHOWN = 20
 """How many notes of each kind are printed."""
-
-UNREACHABLE = 1
-USAGE = 2
 
 
 @import_app.callback()
@@ -54,21 +50,21 @@ def odtp(
     Ends with 0 when it ran through, whatever was refused; with 1 when the source cannot be read; with 2 for wrong use.
     """
     if report is not None:
-        _write_report(Summary(), report)
+        write_report(Summary(), report)
     source = _source(uri)
     name = database or _database_in(source) or "odtp"
     console = Console(stderr=True)
     summary = asyncio.run(_odtp(source, name, console))
     print_summary(summary, Console())
     if report is not None:
-        _write_report(summary, report)
+        write_report(summary, report)
 
 
 def _source(uri: str) -> AsyncMongoClient[dict[str, Any]]:
     try:
         return AsyncMongoClient(uri, appname="provenance-graph", serverSelectionTimeoutMS=5000, connect=False)
     except (InvalidURI, ConfigurationError, ValueError) as error:
-        _fail(f"MONGODB_URI is no address of a MongoDB: {_without_credentials(str(error), uri)}", USAGE)
+        end(f"MONGODB_URI is no address of a MongoDB: {_without_credentials(str(error), uri)}", USAGE)
 
 
 def _database_in(source: AsyncMongoClient[dict[str, Any]]) -> str | None:
@@ -87,7 +83,7 @@ async def _odtp(client: AsyncMongoClient[dict[str, Any]], name: str, console: Co
             with progress_bars(console) as progress:
                 return await import_odtp(client[name], progress)
     except NotOdtp as error:
-        _fail(f"{error} Name another one with --database.", UNREACHABLE)
+        end(f"{error} Name another one with --database.", UNREADABLE)
     finally:
         await client.close()
 
@@ -99,7 +95,7 @@ async def _reach(client: AsyncMongoClient[dict[str, Any]], name: str) -> None:
     except PyMongoError as error:
         reason = getattr(error, "details", None) or {}
         said = reason.get("errmsg") if isinstance(reason, dict) else None
-        _fail(f"The ODTP database at {_hosts(client)} cannot be read: {said or type(error).__name__}.", UNREACHABLE)
+        end(f"The ODTP database at {_hosts(client)} cannot be read: {said or type(error).__name__}.", UNREADABLE)
 
 
 def _hosts(client: AsyncMongoClient[dict[str, Any]]) -> str:
@@ -156,20 +152,3 @@ def _print_notes(heading: str, notes: list[Note], console: Console) -> None:
         )
     if len(notes) > SHOWN:
         console.print(f"  and {len(notes) - SHOWN:,} more", markup=False, highlight=False, soft_wrap=True)
-
-
-def _write_report(summary: Summary, file: Path) -> None:
-    """Write all notes as JSON lines: outcome, collection, id (null when the note is about all rows) and reason."""
-    try:
-        with file.open("w", encoding="utf-8") as lines:
-            for outcome, notes in (("adjusted", summary.adjustments), ("refused", summary.refusals)):
-                for note in notes:
-                    line = {"outcome": outcome, **note._asdict(), "id": note.id or None}
-                    lines.write(json.dumps(line, ensure_ascii=False) + "\n")
-    except OSError as error:
-        _fail(f"{file} cannot be written: {error.strerror}.", USAGE)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
-    sys.exit(code)
