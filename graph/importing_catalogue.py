@@ -13,6 +13,8 @@ from graph.summary import UNREADABLE, USAGE, end, write_report
 from resolvers.ingest.catalogue import CatalogueSummary, import_catalogue
 from resolvers.viewer import Role, Viewer
 
+__all__ = ["catalogue", "import_app"]
+
 
 @import_app.command()
 def catalogue(

@@ -11,7 +11,7 @@ import documents
 from resolvers.code_repo import read_code_repo
 from resolvers.ingest.catalogue_files import DOCUMENTS, INFOS, Progress, Reason, find_files
 from resolvers.ingest.catalogue_identity import Identity, identify
-from resolvers.ingest.catalogue_known import Known, read_known
+from resolvers.ingest.catalogue_known import Known, keep_identities, read_known
 from resolvers.ingest.catalogue_pipelines import Series, pair
 from resolvers.ingest.catalogue_plan import Due, Run, due, runs
 from resolvers.ingest.odtp_summary import Summary
@@ -48,6 +48,7 @@ async def import_catalogue(folder: Path, viewer: Viewer, progress: Progress) -> 
     summary = CatalogueSummary(others=found.others)
     for refusal in (*found.refused, *paired.refused):
         summary.refuse(*refusal)
+    await keep_identities(identities)
     known = await read_known(identities)
     for done, identity in enumerate(identities, 1):
         await _Import(identity, known, viewer, summary).run()

@@ -35,6 +35,22 @@ class Known:
         return self._digests.get((resource["_id"], dataset), []) if resource else []
 
 
+async def keep_identities(identities: list[Identity]) -> None:
+    """Let pipelines without an info.json keep the organisation and the page that they were imported under.
+
+    Both are taken from whatever documents lie there, and a new document must not make another resource of them all.
+    """
+    bare = {one.title: one for one in identities if one.pipeline.info is None}
+    rows = await _all(documents.Resource, "title", bare)
+    organisations = await _all(documents.Organisation, "_id", {row["organisationRef"] for row in rows})
+    urls = {row["_id"]: row["url"] for row in organisations}
+    for row in sorted(rows, key=lambda row: row["_id"], reverse=True):
+        one = bare[row["title"]]
+        if (row.get("code_repo") or {}).get("url") == one.pipeline.repository.url and row.get("landing_page"):
+            one.organisation_url, one.landing_page = urls[row["organisationRef"]], row["landing_page"]
+            one.organisation_name = None
+
+
 async def read_known(identities: list[Identity]) -> Known:
     """Everything the database has of some pipelines."""
     urls = {one.organisation_url for one in identities}

@@ -382,6 +382,19 @@ async def test_exact_bytes_are_kept(database: Database, tmp_path: Path) -> None:
     assert f'"csvw":{text},"sha256":"{digest(text)}","sizeBytes":"{len(text.encode())}"' in found
 
 
+async def test_a_new_document_that_names_a_publisher_takes_nothing_with_it(database: Database, tmp_path: Path) -> None:
+    put(tmp_path, {"x/sex.csv-metadata.json": csvw("sex")})
+    await run(tmp_path)
+    named = csvw("age", **{"dc:publisher": "Examples Bureau", "dcat:landingPage": PAGE})
+    put(tmp_path, {"x/age.csv-metadata.json": named})
+
+    summary = await run(tmp_path)
+
+    assert published((await datasets())["age"]) == [("v1", digest(named))]
+    assert summary.taken == {"CSV-W documents": 1}
+    assert (await counts(database))["resources"] == 1
+
+
 async def test_two_imports_at_once_publish_everything_once(database: Database, tmp_path: Path) -> None:
     texts = [csvw("age", note=note) for note in (1, 2, 1)]
     put(tmp_path, history("codelists/age.csv-metadata.json", *texts))
