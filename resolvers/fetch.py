@@ -10,6 +10,7 @@ from typing import Any
 from pymongo.asynchronous.collection import AsyncCollection
 
 import documents
+from resolvers.coalesce import coalesced
 from resolvers.filters import NEVER, all_of, equals
 from resolvers.links import Document, Gathered, Listed, Many, One, Picked, Referring
 from resolvers.order import Order, value_at
@@ -26,6 +27,9 @@ WHOLE: Fields = frozenset()
 SMALL = 10_000
 """Children of many parents are read in one find up to this many rows; beyond it each parent gets a page of its own."""
 
+POINTS = 20
+"""Look-ups of up to this many values are made together with those of other requests."""
+
 BATCH = 100_000
 """Rows in a reply, so that one level is one round trip; the server ends a reply at 16 MB all the same."""
 
@@ -37,18 +41,34 @@ def collection_of(document: Document) -> AsyncCollection[Row]:
 
 async def by_ids(document: Document, ids: Iterable[str], fields: Fields, viewer: Viewer) -> dict[str, Row]:
     """The rows with these ids that the viewer may see, by id."""
-    wanted = sorted(set(ids))
-    if not wanted:
-        return {}
-    match = all_of([{"_id": {"$in": wanted}}, readable(document, viewer)])
-    return {row["_id"]: row for row in await _find(document, match, fields)}
+    return await _by_values(document, "_id", sorted(set(ids)), fields, viewer)
 
 
 async def by_key(document: Document, key: dict[str, str], fields: Fields, viewer: Viewer) -> Row | None:
     """The row with these values at its unique paths, None when there is none that the viewer may see."""
+    if len(key) == 1:
+        ((path, value),) = key.items()
+        return (await _by_values(document, path, [value], fields, viewer)).get(value)
     match = all_of([*(equals(path, value) for path, value in key.items()), readable(document, viewer)])
     rows = await _find(document, match, fields)
     return rows[0] if rows else None
+
+
+async def _by_values(
+    document: Document, path: str, values: list[str], fields: Fields, viewer: Viewer
+) -> dict[str, Row]:
+    """Rows by the values of a unique path; a few are looked up together with what other requests look up."""
+    if not values:
+        return {}
+    policy = readable(document, viewer)
+    wanted = fields | {path} if fields else fields
+
+    async def find(some: list[str]) -> list[Row]:
+        return await _find(document, all_of([{path: {"$in": some}}, policy]), wanted)
+
+    if len(values) > POINTS:
+        return {row[path]: row for row in await find(values)}
+    return await coalesced((document, path, wanted, repr(policy)), path, values, find)
 
 
 async def ones(link: One, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Row | None]:

@@ -1,0 +1,113 @@
+"""Point reads of concurrent requests, made as one find.
+
+The driver spends more on a find than the database does, so look-ups of the same kind, projection and policy that are
+asked for in one tick of the event loop go out together. Nothing is kept: a find begins after its last caller asked.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+Row = dict[str, Any]
+Find = Callable[[list[str]], Awaitable[list[Row]]]
+"""Values of the key to the rows that have them."""
+
+MOST_RUNNING = 2
+"""Finds of one queue on their way. While they are, callers gather for the next, which makes it worth more."""
+
+MOST_VALUES = 1_000
+"""Values in one find; callers beyond it wait for the next."""
+
+
+@dataclass
+class Caller:
+    """Somebody who waits for the rows of some values."""
+
+    values: list[str]
+    find: Find
+    rows: "asyncio.Future[dict[str, Row]]"
+
+
+@dataclass
+class Queue:
+    """Callers whose reads can be made as one."""
+
+    path: str
+    waiting: list[Caller] = field(default_factory=list)
+    running: set["asyncio.Task[None]"] = field(default_factory=set)
+    scheduled: bool = False
+
+    def add(self, caller: Caller) -> None:
+        """Let a caller wait for the next find."""
+        self.waiting.append(caller)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self.waiting and not self.scheduled and len(self.running) < MOST_RUNNING:
+            self.scheduled = True
+            asyncio.get_running_loop().call_soon(self._start)
+
+    def _start(self) -> None:
+        self.scheduled = False
+        callers = self._next()
+        task = asyncio.ensure_future(self._read(callers))
+        self.running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _next(self) -> list[Caller]:
+        taken = count = 0
+        for caller in self.waiting:
+            if taken and count + len(caller.values) > MOST_VALUES:
+                break
+            taken, count = taken + 1, count + len(caller.values)
+        callers, self.waiting = self.waiting[:taken], self.waiting[taken:]
+        return callers
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self.running.discard(task)
+        self._schedule()
+
+    async def _read(self, callers: list[Caller]) -> None:
+        values = list(dict.fromkeys(value for caller in callers for value in caller.values))
+        try:
+            found = {row[self.path]: row for row in await callers[0].find(values)}
+        except Exception:
+            # Which caller's values were at fault is not known, so each finds out alone.
+            await asyncio.gather(*(_alone(caller, self.path) for caller in callers))
+            return
+        for caller in callers:
+            if not caller.rows.done():
+                caller.rows.set_result({value: found[value] for value in caller.values if value in found})
+
+
+async def _alone(caller: Caller, path: str) -> None:
+    try:
+        found = {row[path]: row for row in await caller.find(caller.values)}
+    except Exception as error:
+        if not caller.rows.done():
+            caller.rows.set_exception(error)
+    else:
+        if not caller.rows.done():
+            caller.rows.set_result(found)
+
+
+_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Queue]] = WeakKeyDictionary()
+
+
+async def coalesced(key: Hashable, path: str, values: list[str], find: Find) -> dict[str, Row]:
+    """The rows by their value at `path`, which is unique and among what `find` reads.
+
+    `key` is equal for callers whose `find` differs in nothing but the values. An error fails only its own callers.
+    """
+    loop = asyncio.get_running_loop()
+    queues = _queues.setdefault(loop, {})
+    queue = queues.setdefault(key, Queue(path))
+    caller = Caller(values, find, loop.create_future())
+    queue.add(caller)
+    try:
+        return await caller.rows
+    finally:
+        if not queue.waiting and not queue.running:
+            queues.pop(key, None)
