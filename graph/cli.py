@@ -1,6 +1,7 @@
 """The command line."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -12,7 +13,7 @@ from graphql.utilities import find_breaking_changes, find_dangerous_changes
 from pymongo.errors import PyMongoError
 
 from documents.embedded import EmbeddedError
-from graph.importing import import_app
+from graph.importing_catalogue import import_app
 from graph.settings import Settings, SettingsError, load_settings
 from graph.starting import database_opened
 from graph.tokens import token_app
@@ -45,11 +46,14 @@ def fail(message: str) -> NoReturn:
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that answer; 0 is one a core.")] = 1,
+) -> None:
     """Serve GraphQL. Without PROVENANCE_DATABASE_URL on an embedded database, printing a fresh admin token."""
     from graph.serving import serve as run
 
-    run(load_settings())
+    if not run(load_settings(), processes=workers or os.cpu_count() or 1):
+        fail("The server stopped because its processes did not stay up; see the log.")
 
 
 @app.command()

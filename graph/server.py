@@ -15,22 +15,39 @@ from starlette.applications import Starlette
 from graph.logs import configure_logs
 from graph.settings import Settings, SettingsError
 from graph.sockets import MAX_MESSAGE
+from graph.workers import Supervisor
 
 FINISH_WITHIN = 6
 """Seconds that running requests are given after a signal; what is left is for closing the database."""
+COLLECT_AFTER = (50_000, 50, 100)
+"""Allocations between collections: a big answer makes many objects, all of them needed and none in a cycle."""
 EXIT_WITHIN = 8.3
 """Seconds after which the process ends even if something does not let go."""
 
 log = structlog.stdlib.get_logger("graph.server")
 
 
-def run(app: Starlette, settings: Settings, *, started: Callable[[str], None] | None = None) -> None:
-    """Serve `app` until SIGTERM or SIGINT, then finish what runs, refuse what is new, and return.
+def run(
+    make_app: Callable[[], Starlette],
+    settings: Settings,
+    *,
+    processes: int = 1,
+    started: Callable[[str], None] | None = None,
+) -> bool:
+    """Serve until SIGTERM or SIGINT, then finish what runs, refuse what is new, and return whether all went well.
 
     `started` is called with the server's address once it answers. Raises SettingsError when the address is taken.
     """
     configure_logs(settings)
-    listener = _listen(settings.listen_on, settings.port)
+    with _listen(settings.listen_on, settings.port) as listener:
+        if processes == 1:
+            _serve(make_app(), listener, started)
+            return True
+        return Supervisor(lambda number: _serve(make_app(), listener, None if number else started), processes).run()
+
+
+def _serve(app: Starlette, listener: socket.socket, started: Callable[[str], None] | None) -> None:
+    """Serve in this process."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -41,8 +58,7 @@ def run(app: Starlette, settings: Settings, *, started: Callable[[str], None] | 
         ws_max_size=MAX_MESSAGE,
         lifespan="on",
     )
-    with listener:
-        _Server(config, app, started).run(sockets=[listener])
+    _Server(config, app, started).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
@@ -56,6 +72,7 @@ class _Server(uvicorn.Server):
         # What was made while starting stays, so the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
         if self.started and self._tell and sockets:
             self._tell(_url(sockets[0]))
 

@@ -21,14 +21,20 @@ Prepare = Callable[[], Awaitable[None]]
 """What is to be done once the database is open, before the first request."""
 
 
-def serve(settings: Settings, prepare: Prepare | None = None) -> None:
-    """Serve until told to stop. Without a database URL: on an embedded database, with a fresh admin token."""
+def serve(settings: Settings, prepare: Prepare | None = None, processes: int = 1) -> bool:
+    """Serve until told to stop. Without a database URL: on an embedded database, with a fresh admin token.
+
+    Answers whether the server ended because it was told to.
+    """
     configure_logs(settings)
     given = settings.admin_token.get_secret_value() if settings.admin_token else None
     fresh = new_secret() if settings.embedded and given is None else None
     with database_url(settings, _say) as url:
-        app = make_app(settings, url, given or fresh, prepare)
-        run(app, settings, started=lambda address: _announce(address, fresh))
+
+        def app() -> Starlette:
+            return make_app(settings, url, given or fresh, prepare)
+
+        return run(app, settings, processes=processes, started=lambda address: _announce(address, fresh))
 
 
 def make_app(settings: Settings, url: str, admin_token: str | None, prepare: Prepare | None = None) -> Starlette:

@@ -145,7 +145,7 @@ def main() -> None:
     """Serve on the port that the settings name."""
     settings = load_settings()
     app = create_app(schema=schema, settings=settings, make_context=make_context, ready=ready, lifespan=lifespan)
-    run(app, settings, started=lambda url: print(url, flush=True))
+    run(lambda: app, settings, started=lambda url: print(url, flush=True))
     print("returned", flush=True)
 
 
