@@ -3,14 +3,14 @@
 import asyncio
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from graph.declared import Compute, Connected, Found, node_document
 from graph.plan.shape import Row, Shape, StepAside
 from resolvers import fetch
-from resolvers.links import Every, Gathered, Link, Listed, Many, One, Paged, Picked, Referring
+from resolvers.links import Every, Gathered, Link, Listed, Many, One, Picked, Referring
 from resolvers.page import Page, Window
 from resolvers.reader import Reader
 
@@ -52,7 +52,7 @@ async def show(run: Run, shape: Shape, rows: list[Row]) -> list[Any]:
         case [only]:
             columns = [await only.read(run, rows)]
         case several:
-            columns = list(await asyncio.gather(*(column.read(run, rows) for column in several)))
+            columns = await together(*(column.read(run, rows) for column in several))
     if len(rows) <= CHUNK:
         return shape.build(rows, *columns)
     shown: list[Any] = []
@@ -61,6 +61,15 @@ async def show(run: Run, shape: Shape, rows: list[Row]) -> list[Any]:
         shown += shape.build(rows[part], *(column[part] for column in columns))
         await asyncio.sleep(0)
     return shown
+
+
+async def together(*reads: Awaitable[Any]) -> list[Any]:
+    """What all reads give. When one fails the others are waited for, so that none outlives the plan it belongs to."""
+    found = await asyncio.gather(*reads, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return found
 
 
 @dataclass
@@ -131,38 +140,45 @@ class Pages(Column):
 
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
         asked = self.constant or self.declared.window(self.arguments(run))
-        link, viewer = self.declared.link, run.reader.viewer
-        counts = asyncio.ensure_future(_counts(link, asked, rows, viewer)) if self.counted else None
-        try:
-            pages: list[Page | None] = [None] * len(rows)
-            if self.paged:
-                pages = await self._pages(link, asked, rows, run)
-            shown = await self._shown(run, pages)
-            found = await counts if counts else [None] * len(rows)
-        finally:
-            if counts and not counts.done():
-                counts.cancel()
-        return [self.build(page, count, *lists) for page, count, lists in zip(pages, found, shown, strict=True)]
+        (pages, shown), counts = await together(self._pages(asked, rows, run), self._counts(asked, rows, run))
+        return [self.build(page, count, *lists) for page, count, lists in zip(pages, counts, shown, strict=True)]
 
-    async def _pages(self, link: Paged, asked: Window, rows: list[Row], run: Run) -> list[Page | None]:
+    async def _pages(self, asked: Window, rows: list[Row], run: Run) -> tuple[list[Any], list[list[list[Any]]]]:
+        """A page for each row, and what its rows are shown as."""
+        if not self.paged:
+            return [None] * len(rows), [[]] * len(rows)
+        link, viewer = self.declared.link, run.reader.viewer
         fields = frozenset({"_id"}.union(*(shape.needs for shape in self.shapes)))
         match link:
             case Every():
-                pages = [await fetch.every(link.document, asked, fields, run.reader.viewer)]
+                pages = [await fetch.every(link.document, asked, fields, viewer)]
             case Many():
-                pages = await fetch.pages(link, asked, rows, fields, run.reader.viewer)
+                pages = await fetch.pages(link, asked, rows, fields, viewer)
             case Gathered():
-                pages = await fetch.gathered(link, asked, rows, fields, run.reader.viewer)
+                pages = await fetch.gathered(link, asked, rows, fields, viewer)
         run.reader.budget.spend(sum(len(page.rows) for page in pages))
-        return list(pages)
+        return pages, await self._shown(run, pages)
 
-    async def _shown(self, run: Run, pages: list[Page | None]) -> list[list[list[Any]]]:
+    async def _counts(self, asked: Window, rows: list[Row], run: Run) -> list[int | None]:
+        """How many rows there are for each row, where that is asked for."""
+        link, viewer = self.declared.link, run.reader.viewer
+        if not self.counted:
+            return [None] * len(rows)
+        match link:
+            case Every():
+                return [await fetch.count_every(link.document, asked.filter, viewer)]
+            case Many():
+                return await fetch.counts(link, asked.filter, rows, viewer)
+            case Gathered():
+                return await fetch.counts_gathered(link, asked.filter, rows, viewer)
+
+    async def _shown(self, run: Run, pages: list[Page]) -> list[list[list[Any]]]:
         """For each page, its rows in each of the shapes."""
-        flat = [row for page in pages if page is not None for row in page.rows]
+        flat = [row for page in pages for row in page.rows]
         all_shown = [await show(run, shape, flat) for shape in self.shapes]
         start, divided = 0, []
         for page in pages:
-            end = start + (len(page.rows) if page is not None else 0)
+            end = start + len(page.rows)
             divided.append([shown[start:end] for shown in all_shown])
             start = end
         return divided
@@ -176,16 +192,6 @@ class Pages(Column):
         if self.counted:
             found.append((f"counts of {_collection(link)}", []))
         return found
-
-
-async def _counts(link: Paged, asked: Window, rows: list[Row], viewer: Any) -> list[int | None]:
-    match link:
-        case Every():
-            return [await fetch.count_every(link.document, asked.filter, viewer)]
-        case Many():
-            return await fetch.counts(link, asked.filter, rows, viewer)
-        case Gathered():
-            return await fetch.counts_gathered(link, asked.filter, rows, viewer)
 
 
 @dataclass
@@ -222,7 +228,7 @@ class Nodes(Column):
             document = node_document(id)
             if document is not None:
                 by_document.setdefault(document, []).append(id)
-        parts = await asyncio.gather(*(self._of(document, some, run) for document, some in by_document.items()))
+        parts = await together(*(self._of(document, some, run) for document, some in by_document.items()))
         found = {id: shown for part in parts for id, shown in part.items()}
         return [[found.get(id) for id in ids]] if self.several else [found.get(ids[0])]
 

@@ -3,8 +3,8 @@
 A shape over steps with outputs below may read
 
     def build(rows, c0):
-        return [{"key": r.get("key") or must(r.get("key")), "startedAt": when(r.get("start_timestamp")), "outputs": v0}
-                for r, v0 in zip(rows, c0, strict=True)]
+        return [{"key": z if (z := r["key"]).__class__ is str else g0(z), "startedAt": when(r.get("start_timestamp")),
+                 "outputs": v0} for r, v0 in zip(rows, c0, strict=True)]
 
 so that an object costs one literal, and nothing is looked up by name that could be written into the code. What is read
 from further collections stands beside the rows in columns, one value a row.
@@ -15,7 +15,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from graphql import GraphQLEnumType, GraphQLList, GraphQLNonNull, GraphQLObjectType, GraphQLOutputType, is_leaf_type
+from graphql import (
+    GRAPHQL_MAX_INT,
+    GRAPHQL_MIN_INT,
+    GraphQLEnumType,
+    GraphQLLeafType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    is_leaf_type,
+)
 
 from graph.scalars import show_big_int, show_datetime
 
@@ -65,9 +75,25 @@ def digits(value: Any) -> str | None:
     return None if value is None else show_big_int(value)
 
 
+def items(value: Any) -> list[Any]:
+    """The members of a list that may not be null."""
+    if type(value) is not list:
+        raise StepAside("a list is missing or is none")
+    return value
+
+
+PLAIN = {
+    "String": "(z := {}).__class__ is str",
+    "ID": "(z := {}).__class__ is str",
+    "Boolean": "(z := {}).__class__ is bool",
+    "Int": f"(z := {{}}).__class__ is int and {GRAPHQL_MIN_INT} <= z <= {GRAPHQL_MAX_INT}",
+    "Float": "(z := {}) is ...",
+}
+"""When a value goes into the answer as it is. All others are written as GraphQL writes them, or are errors."""
 WRITERS = {"DateTime": "when", "JSON": "text", "BigInt": "digits"}
 GLOBALS: dict[str, Any] = {
     "must": must,
+    "items": items,
     "either": either,
     "when": when,
     "text": text,
@@ -133,6 +159,9 @@ def stored_value(shape: Shape, path: str, type_: GraphQLOutputType, default: Any
     for part in outer:
         holder = f"({holder}.get({part!r}) or EMPTY)"
     found = f"{holder}.get({last!r})"
+    if isinstance(type_, GraphQLNonNull) and default is None and not outer:
+        # What is missing is a KeyError, upon which the plan steps aside.
+        found = f"r[{last!r}]"
     if default is not None:
         found = f"either({found}, {shape.name(default)})"
     return written(shape, found, type_, show)
@@ -143,8 +172,9 @@ def written(shape: Shape, value: str, type_: GraphQLOutputType, show: Show) -> s
     required = isinstance(type_, GraphQLNonNull)
     of: Any = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
     if isinstance(of, GraphQLList):
-        items = written(shape, "y", of.of_type, show)
-        return _of(value, lambda it: f"[{items} for y in {it}]", required)
+        inner = written(shape, "y", of.of_type, show)
+        listed = f"[{inner} for y in items({'z' if not required else value})]"
+        return listed if required else f"(None if (z := {value}) is None else {listed})"
     if isinstance(of, GraphQLObjectType):
         return _of(value, show, required)
     if isinstance(of, GraphQLEnumType):
@@ -155,8 +185,17 @@ def written(shape: Shape, value: str, type_: GraphQLOutputType, show: Show) -> s
         raise NotPlanned(f"{of} is abstract")
     if (writer := WRITERS.get(of.name)) is not None:
         return f"{writer}(must({value}))" if required else f"{writer}({value})"
-    # Looked up again only when it is falsy, which spares a call for nearly every value.
-    return f"({value} or must({value}))" if required else value
+    plain = PLAIN[of.name].format(value)
+    return f"(z if {plain} {'' if required else 'or z is None '}else {shape.name(_serialized(of, required))}(z))"
+
+
+def _serialized(type_: GraphQLLeafType, required: bool) -> Callable[[Any], Any]:
+    """Values of other types than a scalar's own as GraphQL writes them. Raises where it would."""
+
+    def serialized(value: Any) -> Any:
+        return type_.coerce_output_value(must(value) if required else value)
+
+    return serialized
 
 
 def _of(value: str, code: Show, required: bool) -> str:
