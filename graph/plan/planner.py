@@ -14,6 +14,7 @@ from graph.plan.columns import Run, show
 from graph.plan.compile import Compiler
 from graph.plan.shape import NotPlanned, Shape
 from resolvers.reader import Reader
+from resolvers.refusals import Refusal
 
 log = structlog.stdlib.get_logger("graph.plan")
 
@@ -48,7 +49,8 @@ class Planner:
 
     def variables(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> VariableValues | None:
         """The values of an operation's variables, None when they do not fit."""
-        found = get_variable_values(self._schema._schema, operation.variable_definitions or (), given)
+        # The client is told of several errors, but by the standard executor.
+        found = get_variable_values(self._schema._schema, operation.variable_definitions or (), given, max_errors=1)
         return found if isinstance(found, VariableValues) else None
 
 
@@ -66,7 +68,9 @@ class Plans:
         variables = self._planner.variables(operation, given)
         if variables is None:
             return None
-        plan = self._plan(operation, {name: bool(variables.coerced.get(name)) for name in self._flags})
+        flags = {name: variables.coerced.get(name, False) for name in self._flags}
+        # A variable with a default may be null in a condition all the same, which is an error.
+        plan = None if None in flags.values() else self._plan(operation, flags)
         if plan is None:
             return None
         spent = reader.budget.spent
@@ -89,6 +93,6 @@ class Plans:
     def _compiled(self, operation: OperationDefinitionNode, flags: dict[str, bool]) -> Plan | None:
         try:
             return self._planner.plan(self._document, operation, flags)
-        except (NotPlanned, GraphQLError) as error:
+        except (NotPlanned, GraphQLError, Refusal) as error:
             log.debug("an operation has no plan", reason=str(error)[:200])
             return None
