@@ -61,10 +61,10 @@ def _routes(
     preparer: Preparer, settings: Settings, make_context: MakeContext, ready: Ready, metrics: Metrics
 ) -> list[BaseRoute]:
     # Routes are made before the application whose state they ask for, so they ask by way of the request.
-    reference = settings.executor is Executor.REFERENCE
+    reference, telling = settings.executor is Executor.REFERENCE, not settings.production
 
     async def graphql(request: Request) -> Response:
-        handler = GraphQLHandler(preparer, make_context, metrics, lambda: _draining(request), page, reference)
+        handler = GraphQLHandler(preparer, make_context, metrics, lambda: _draining(request), page, reference, telling)
         return await handler(request)
 
     async def readyz(request: Request) -> Response:

@@ -38,6 +38,7 @@ from graph.request import GRAPHQL_JSON, JSON, GraphQLRequest, answer_type, read_
 
 # Scalars write dates as GraphQL wants them; a value that reaches the writer unwritten is a mistake of ours.
 ORJSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+ANSWERED_BY = "X-Provenance-Answer"
 log = structlog.stdlib.get_logger("graph.http")
 
 MakeContext = Callable[[HTTPConnection], Awaitable[object]]
@@ -57,6 +58,8 @@ class GraphQLHandler:
     page: Page | None = None
     reference: bool = False
     """Answer by the standard executor alone."""
+    telling: bool = False
+    """Say in a header of each answer what gave it."""
 
     async def __call__(self, request: Request) -> Response:
         """The response to a GraphQL request; every failure is a well-formed GraphQL answer."""
@@ -89,13 +92,13 @@ class GraphQLHandler:
         try:
             prepared = self._prepare(asked, request.method)
             context = await self.make_context(request)
-            result = await self._planned(prepared, asked, context) or await self._execute(prepared, asked, context)
+            result, by = await self._answered(prepared, asked, context)
         except Unacceptable as refusal:
             return self._refused(refusal.errors, media)
         except RequestRefused as refusal:
             return self._refused(refusal_errors(refusal), media)
         self.metrics.operations.labels("errors" if "errors" in result else "ok").inc()
-        return write(result, media)
+        return write(result, media, headers={ANSWERED_BY: by.replace("_", "-")} if self.telling else None)
 
     def _prepare(self, asked: GraphQLRequest, method: str) -> Prepared:
         prepared = self.preparer.prepare(asked.query)
@@ -107,16 +110,18 @@ class GraphQLHandler:
         check_variables(asked.variables, self.preparer.limits)
         return prepared
 
-    async def _planned(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> Answer | None:
-        """The answer by plan, None when the standard executor has to give it."""
+    async def _answered(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> tuple[Answer, str]:
+        """The answer, by plan where there is one, and what gave it: planned, stepped_aside or reference."""
         operation = prepared.operation(asked.operation_name)
         reader = getattr(context, "reader", None)
-        if self.reference or reader is None or operation.operation is not OperationType.QUERY:
-            self.metrics.executions.labels("reference").inc()
-            return None
-        data = await prepared.plans.data(operation, asked.variables, reader)
-        self.metrics.executions.labels("stepped_aside" if data is None else "planned").inc()
-        return None if data is None else _costed({"data": data}, asked, context)
+        by, data = "reference", None
+        if not self.reference and reader is not None and operation.operation is OperationType.QUERY:
+            data = await prepared.plans.data(operation, asked.variables, reader)
+            by = "stepped_aside" if data is None else "planned"
+        self.metrics.executions.labels(by).inc()
+        if data is None:
+            return await self._execute(prepared, asked, context), by
+        return _costed({"data": data}, asked, context), by
 
     async def _execute(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> Answer:
         schema = self.preparer.schema
