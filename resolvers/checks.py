@@ -1,5 +1,6 @@
 """Checks of single values. Each answers the value as it will be kept, or raises InvalidInput with its path."""
 
+import re
 from typing import overload
 from urllib.parse import urlsplit
 
@@ -9,6 +10,8 @@ LONGEST_LINE = 1_000
 LONGEST_TEXT = 100_000
 LONGEST_URL = 2_000
 MOST_TAGS = 100
+# Git abbreviates to no fewer than four digits; SHA-256 repositories have 64.
+COMMIT = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
 
 
 @overload
@@ -49,6 +52,14 @@ def a_url(value: str | None, *path: str) -> str | None:
     if not absolute or parts.scheme == "javascript" or len(value) > LONGEST_URL or any(c.isspace() for c in value):
         raise InvalidInput(f"{path[-1]} must be an absolute URL, not {value[:100]!r}.", *path)
     return value
+
+
+def a_commit(value: str, *path: str) -> str:
+    """The hash of a commit, whole or abbreviated, in lower case. A branch is none: branches move."""
+    commit = value.strip().lower()
+    if not COMMIT.fullmatch(commit):
+        raise InvalidInput(f"{path[-1]} must be a commit's hash, not {value[:100]!r}: branches move.", *path)
+    return commit
 
 
 def tags(value: list[str], *path: str) -> list[str]:

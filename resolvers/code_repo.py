@@ -5,14 +5,13 @@ from typing import Any
 
 from documents.activity import CodeReference
 from documents.resource import CodeProvider, CodeRepo, MonitorDir, SourceFile
-from resolvers.checks import LONGEST_URL, a_line, a_url
+from resolvers.checks import LONGEST_URL, a_commit, a_line, a_url
 from resolvers.refusals import InvalidInput, LimitExceeded
 
 Given = dict[str, Any]
 
 MOST_FILES = 500
 MOST_DIRECTORIES = 100
-COMMIT = re.compile(r"[0-9a-fA-F]{4,64}")
 
 
 def read_code_repo(given: Given, *path: str) -> CodeRepo:
@@ -43,13 +42,6 @@ def frozen(code: CodeRepo | None) -> list[CodeReference]:
     if code is None:
         return []
     return [CodeReference(repository=code.url or "", path=file.path, commit=file.commit) for file in code.source]
-
-
-def a_commit(value: str, *path: str) -> str:
-    """The hash of a commit, whole or abbreviated, in lower case."""
-    if not COMMIT.fullmatch(value):
-        raise InvalidInput(f"{path[-1]} must be a commit's hash, not {value[:100]!r}: branches move.", *path)
-    return value.lower()
 
 
 def a_page(value: str, *path: str) -> str:

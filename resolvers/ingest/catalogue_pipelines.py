@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from resolvers.code_repo import COMMIT
+from resolvers.checks import COMMIT
 from resolvers.ingest.catalogue_files import DOCUMENTS, FOLDERS, INFOS, LISTS, Document, Entry, Found, InfoFile, Reason
 from resolvers.ingest.catalogue_repositories import Repositories, Repository, on_github
 from resolvers.ingest.dates import instant
@@ -133,7 +133,7 @@ class _Pairing:
         for file, entry in sorted(placed, key=lambda one: _natural(one[0])):
             repository = on_github(str(entry["repo"])) or Repository(str(entry["repo"]))
             commit = str(entry.get("commit"))
-            known = commit if COMMIT.fullmatch(commit) else None
+            known = commit if COMMIT.fullmatch(commit.lower()) else None
             state = State(self._found.documents[file], True, instant(str(entry.get("created"))), known)
             self._add_state(repository, str(entry["path"]), state)
         return {file for file, _ in placed}
@@ -161,7 +161,7 @@ def _nearest(named: frozenset[Place], repository: Repository, path: str) -> str:
 def _source(directory: str, commits: Any) -> list[dict[str, str]]:
     """The files of a pipeline with their commits: code before descriptions."""
     known = commits.items() if isinstance(commits, dict) else ()
-    files = [(str(name), str(commit)) for name, commit in known if COMMIT.fullmatch(str(commit))]
+    files = [(str(name), str(commit)) for name, commit in known if COMMIT.fullmatch(str(commit).lower())]
     files.sort(key=lambda file: (not file[0].endswith(".py"), file[0] != "info.json", file[0]))
     return [{"path": f"{directory}/{name}".lstrip("/"), "commit": commit} for name, commit in files]
 

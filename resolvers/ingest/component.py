@@ -3,23 +3,20 @@
 import asyncio
 import dataclasses
 import json
-import re
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
 import documents
 from documents.component_version import ParameterDefinition, PortDefinition
-from resolvers.checks import a_line
+from resolvers.checks import a_commit, a_line
 from resolvers.component import a_repository, described_by
 from resolvers.fetch import Row, collection_of
 from resolvers.ingest.odtp_parameters import Parameter
 from resolvers.ingest.odtp_yml import ComponentDescription, read_odtp_yml
-from resolvers.refusals import AlreadyExists, InvalidInput, Refusal
+from resolvers.refusals import AlreadyExists, Refusal
 from resolvers.viewer import Role, Viewer
 from resolvers.writing import Again, Outcome, Session, insert, require, update
-
-COMMIT = re.compile(r"[0-9a-f]{7,64}", re.ASCII)
 
 
 async def ingest_component(
@@ -41,14 +38,6 @@ async def ingest_component(
         raise Again from error
     adjustments = [dataclasses.asdict(adjustment) for adjustment in description.adjustments]
     return {"component": component, "component_version": release, "adjustments": adjustments}
-
-
-def a_commit(value: str, *path: str) -> str:
-    """A commit's hash in small letters, 7 to 64 hexadecimal digits. A branch is none."""
-    commit = value.strip().lower()
-    if not COMMIT.fullmatch(commit):
-        raise InvalidInput(f"{path[-1]} must be 7 to 64 hexadecimal digits, not {value[:100]!r}.", *path)
-    return commit
 
 
 async def _read(text: str) -> ComponentDescription:
@@ -107,14 +96,14 @@ def _version(
         title=description.title,
         description=description.description,
         tags=description.tags,
-        parameters=[_parameter(one) for one in description.parameters],
+        parameters=[kept_parameter(one) for one in description.parameters],
         ports=[PortDefinition.model_validate(dataclasses.asdict(port)) for port in description.ports],
         secrets=description.secrets,
         metadata=description.metadata,
     )
 
 
-def _parameter(parameter: Parameter) -> ParameterDefinition:
+def kept_parameter(parameter: Parameter) -> ParameterDefinition:
     """A parameter with its values as JSON texts."""
     kept: dict[str, Any] = dataclasses.asdict(parameter)
     default, options = kept.pop("default_value"), kept.pop("options")

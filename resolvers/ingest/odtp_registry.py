@@ -10,8 +10,9 @@ from documents.component import ComponentType
 from documents.component_version import ParameterDefinition, PortDefinition
 from resolvers.component import a_repository
 from resolvers.fetch import collection_of
+from resolvers.ingest.component import kept_parameter
 from resolvers.ingest.odtp_fields import Adjustments
-from resolvers.ingest.odtp_parameters import Parameter, parameters
+from resolvers.ingest.odtp_parameters import parameters
 from resolvers.ingest.odtp_people import DEPRECATED
 from resolvers.ingest.odtp_ports import ports
 from resolvers.ingest.odtp_rows import Refused, SourceRow
@@ -149,23 +150,12 @@ def _parameters(row: SourceRow, notes: Adjustments) -> list[ParameterDefinition]
     if isinstance(written, dict):
         # The older form gives each name its default value.
         written = {name: one if isinstance(one, dict) else _definition(one) for name, one in written.items()}
-    return [_parameter(one) for one in parameters(written, notes)]
+    return [kept_parameter(one) for one in parameters(written, notes)]
 
 
 def _definition(value: object) -> dict[str, object]:
     datatype = {bool: "boolean", int: "integer", float: "float"}.get(type(value), "string")
     return {"datatype": datatype, "default-value": value}
-
-
-def _parameter(parameter: Parameter) -> ParameterDefinition:
-    """A parameter with its values as JSON texts."""
-    kept = dataclasses.asdict(parameter)
-    default, options = kept.pop("default_value"), kept.pop("options")
-    return ParameterDefinition(
-        default_value=None if default is None else json_text(default),
-        options=None if options is None else [json_text(option) for option in options],
-        **kept,
-    )
 
 
 def _ports(row: SourceRow, notes: Adjustments) -> list[PortDefinition]:

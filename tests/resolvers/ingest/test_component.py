@@ -203,7 +203,7 @@ async def test_users_write_nothing_into_the_registry(viewer: Viewer) -> None:
     ("wrong", "path"),
     [
         ({"commitHash": "main"}, ["commitHash"]),
-        ({"commitHash": "abcdef"}, ["commitHash"]),
+        ({"commitHash": "abc"}, ["commitHash"]),
         ({"commitHash": "0" * 65}, ["commitHash"]),
         ({"commitHash": "\u0661" * 7}, ["commitHash"]),
         ({"repoLink": "code.example/nets"}, ["repoLink"]),
