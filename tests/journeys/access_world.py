@@ -1,0 +1,164 @@
+"""A world of public and private things, and who should see which of them, said once more and in other words."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import documents
+from documents.resource import CodeRepo
+from documents.transform import TransformDetails
+from resolvers.viewer import ANONYMOUS, Role, Viewer
+from tests import builders as new
+from tests.builders import keep
+
+ADMIN = Viewer(Role.ADMIN)
+
+
+@dataclass
+class World:
+    """Everything that is kept, and the people in it."""
+
+    kept: list[documents.Document]
+    viewers: dict[str, Viewer]
+
+    def __post_init__(self) -> None:
+        self.by_id: dict[str, Any] = {one.id: one for one in self.kept}
+
+    def sees(self, viewer: Viewer, one: Any) -> bool:
+        """The reference policy, which climbs the chain instead of trusting what was copied."""
+        if viewer.role is Role.ADMIN:
+            return True
+        match one:
+            case documents.DigitalTwin():
+                return one.public or self.owns(viewer, one)
+            case documents.Execution() | documents.Result():
+                return self.sees(viewer, self.by_id[one.digital_twin_ref])
+            case documents.Step():
+                return self.sees(viewer, self.by_id[one.execution_ref])
+            case documents.LogEntry():
+                return self.sees(viewer, self.by_id[one.activity_ref])
+            case documents.Output():
+                rights = one.access_control
+                return rights.public or viewer.user_id in rights.authorized_users or self.owns(viewer, one)
+            case documents.Token() | documents.Reservation():
+                return False
+        return True
+
+    def owns(self, viewer: Viewer, one: Any) -> bool:
+        """Whether a twin, or the twin that an output came from, is the viewer's."""
+        match one:
+            case documents.DigitalTwin():
+                return viewer.user_id is not None and one.owner_ref == viewer.user_id
+            case documents.Output():
+                return self.owns(viewer, self.by_id[one.step_ref])
+            case documents.Step():
+                return self.owns(viewer, self.by_id[one.execution_ref])
+        return self.owns(viewer, self.by_id[one.digital_twin_ref])
+
+    def hidden(self, viewer: Viewer) -> list[documents.Document]:
+        """What does not exist for a viewer."""
+        return [one for one in self.kept if not self.sees(viewer, one)]
+
+    def ids(self, *kinds: type[documents.Document]) -> list[str]:
+        """The ids of everything of these kinds, or of everything."""
+        return [one.id for one in self.kept if not kinds or isinstance(one, kinds)]
+
+    async def begin(self) -> None:
+        """Keep this world and nothing else."""
+        for document in documents.ALL:
+            await document.get_pymongo_collection().delete_many({})
+        await keep(*self.kept)
+
+    async def forget(self, viewer: Viewer) -> None:
+        """Make it a world in which what the viewer may not see never was."""
+        for one in self.hidden(viewer):
+            await type(one).get_pymongo_collection().delete_one({"_id": one.id})
+
+
+def a_world() -> World:
+    """An owner's private twin, a public one and a stranger's, with links across that lead out of what is public."""
+    owner, stranger, friend = (new.a_user(github=name) for name in ("owner", "stranger", "friend"))
+    component = new.a_component()
+    version = new.a_component_version(component)
+    component.latest_version_ref = version.id
+    private = _a_chain(owner, version, friend, public=False)
+    public = _a_chain(owner, version, friend, public=True)
+    strangers = _a_chain(stranger, version, friend, public=False)
+    _link(private, public)
+    _link(public, private)
+    _link(strangers, private)
+    outputs = [one for one in (*private, *public, *strangers) if isinstance(one, documents.Output)]
+    gathering = _a_gathering(friend, outputs)
+    people = [owner, stranger, friend, component, version, *_a_catalogue()]
+    return World([*people, *private, *public, *strangers, *gathering], _viewers(owner, stranger, friend))
+
+
+def _viewers(owner: documents.User, stranger: documents.User, friend: documents.User) -> dict[str, Viewer]:
+    return {
+        "anonymous": ANONYMOUS,
+        "stranger": Viewer(Role.USER, stranger.id),
+        "owner": Viewer(Role.USER, owner.id),
+        "authorised": Viewer(Role.USER, friend.id),
+        "worker": Viewer(Role.WORKER),
+        "worker_of_the_owner": Viewer(Role.WORKER, owner.id),
+        "admin": ADMIN,
+    }
+
+
+def _a_chain(
+    owner: documents.User, version: documents.ComponentVersion, friend: documents.User, *, public: bool
+) -> list[Any]:
+    """A twin with two executions, two steps each, their log lines and outputs, and a result of each execution."""
+    twin = new.a_twin(owner, public=public, status="waiting" if public else "secret")
+    chain: list[Any] = [twin]
+    for tag in ("red", "blue"):
+        execution = new.an_execution(twin, workflow_schema=new.a_workflow(version), tags=[tag])
+        steps = [new.a_step(execution, ordinal=number, component_version_ref=version.id) for number in range(2)]
+        steps[1].depends_on = [steps[0].id]
+        logs = [new.a_log_entry(step, number) for step in steps for number in (1, 2)]
+        outputs = [
+            new.an_output(steps[0]),
+            new.an_output(steps[0], friend),
+            new.an_output(steps[1], public=True, file_type="text/csv"),
+        ]
+        chain += [execution, *steps, *logs, *outputs, new.a_result(execution, outputs, tags=[tag])]
+    return chain
+
+
+def _link(from_: list[Any], to: list[Any]) -> None:
+    """Let one chain's first execution re-run another's, wait for its steps and take their outputs."""
+    execution, other = (next(one for one in chain if isinstance(one, documents.Execution)) for chain in (from_, to))
+    step, target = (next(one for one in chain if isinstance(one, documents.Step)) for chain in (from_, to))
+    execution.parent_ref = other.id
+    step.depends_on = [*step.depends_on, target.id]
+    step.reused_from_ref = target.id
+
+
+def _a_gathering(owner: documents.User, outputs: list[documents.Output]) -> list[documents.Document]:
+    """A public twin whose result lists outputs of every other twin."""
+    twin = new.a_twin(owner, public=True)
+    execution = new.an_execution(twin)
+    return [twin, execution, new.a_result(execution, outputs)]
+
+
+def _a_catalogue() -> list[documents.Document]:
+    """One of each; its transform keeps logs where only workers can open them."""
+    organisation = documents.Organisation(url="https://office.example")
+    resource = documents.Resource(organisation_ref=organisation.id, title="births", code_repo=CodeRepo())
+    dataset = documents.Dataset(resource_ref=resource.id, identifier="births")
+    details = TransformDetails(logs="gs://a-bucket/logs", notebook="https://office.example/notebook")
+    transform = documents.Transform(resource_ref=resource.id, details=details)
+    version_id, distribution_id = "version_00000000000000000000000a", "distribution_00000000000000000000000a"
+    version = documents.DatasetVersion(
+        id=version_id, dataset_ref=dataset.id, label="v1", ordinal=1, distribution_ref=distribution_id
+    )
+    distribution = documents.Distribution(
+        id=distribution_id,
+        dataset_ref=dataset.id,
+        version_ref=version_id,
+        csvw="{}",
+        sha256="0" * 64,
+        size_bytes=2,
+        transform_ref=transform.id,
+    )
+    dataset.latest_version_ref = version.id
+    return [organisation, resource, dataset, version, distribution, transform, new.a_log_entry(transform)]

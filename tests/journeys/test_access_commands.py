@@ -1,0 +1,210 @@
+"""What reaches the database: the viewer's policy in every read, and no operator of a client's making."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type, get_nullable_type, is_list_type
+
+import documents
+from documents.database import make_client, open_database
+from documents.embedded import Embedded
+from graph.declared import NODE_VIEWS
+from resolvers import fetch
+from resolvers.policies import EVERYTHING, readable
+from resolvers.viewer import Role, Viewer
+from tests import builders as new
+from tests.asking import answer, ask
+from tests.journeys.access_commands import Commands, demands, filters, keys, matches
+from tests.journeys.access_inputs import MARK, hostile_inputs, mutations
+from tests.journeys.access_queries import QUERY, TYPES, every_question, is_paged, narrowed_lists
+from tests.journeys.access_world import World, a_world
+
+OPERATORS = {"$and", "$or", "$nor", "$eq", "$in", "$ne", "$gt", "$gte", "$lt", "$lte", "$regex"}
+STAGES = {"$match", "$project", "$lookup", "$sort", "$limit", "$unionWith", "$count", "$set", "$inc", "$setOnInsert"}
+EXPRESSIONS = {"$ifNull", "$sum", "$cond", "$toLower", "$group"}
+BY_COLLECTION = {document.Settings.name: document for document in documents.ALL}
+TEXTS = [
+    f'{{"$ne": "{MARK}"}}',
+    f"{MARK}$where",
+    f"$where.{MARK}",
+    f"$ne.{MARK}",
+    f"$expr: {MARK}",
+    f"a.{MARK}.$eq",
+    f"function () {{ return '{MARK}' }}",
+    f".*{MARK}",
+    f"(({MARK}",
+    f"\\Q{MARK}\\E[",
+    f"{MARK}\n$",
+]
+OBJECTS: list[Any] = [{"$ne": None}, {"$in": [MARK]}, {"$where": MARK}, {"$regex": MARK}, [{"$ne": MARK}], {MARK: 1}]
+
+
+@pytest.fixture
+async def commands(mongod: Embedded) -> AsyncIterator[Commands]:
+    """Hears a client of its own, to whose database the documents are bound."""
+    heard = Commands()
+    client = make_client(mongod.uri, event_listeners=[heard])
+    database = client[f"test_{uuid4().hex}"]
+    await open_database(database)
+    yield heard
+    await client.drop_database(database)
+    await client.close()
+
+
+@pytest.fixture
+async def world(commands: Commands) -> World:
+    world = a_world()
+    await world.begin()
+    commands.heard.clear()
+    return world
+
+
+@pytest.mark.parametrize("name", ["anonymous", "stranger", "authorised", "worker"])
+async def test_every_read_for_somebody_who_may_not_see_everything_carries_their_policy(
+    world: World, commands: Commands, name: str
+) -> None:
+    viewer = world.viewers[name]
+
+    for query in [*every_question(world), *list(narrowed_lists(world))[::4]]:
+        await answer(query, viewer)
+
+    read = {collection for command in commands.reads() for collection, _ in matches(command)}
+    assert_each_carries_its_policy(commands, viewer)
+    assert read >= {"digitalTwins", "executions", "steps", "results", "outputs", "logs"}
+
+
+async def test_a_page_of_its_own_for_each_of_many_parents_carries_the_policy_too(
+    world: World, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "SMALL", 0)
+    users = [one for one in world.kept if isinstance(one, documents.User)]
+    viewer = Viewer(Role.USER, users[0].id)
+    extra = [new.a_twin(user, public=number % 2 == 0) for user in users for number in range(40)]
+    await new.keep(*extra)
+    for twin in extra:
+        world.by_id[twin.id] = twin
+    commands.heard.clear()
+
+    shown = await ask("{ users { nodes { id digitalTwins(first: 1) { totalCount nodes { id public } } } } }", viewer)
+
+    counts = {one["id"]: one["digitalTwins"]["totalCount"] for one in shown["users"]["nodes"]}
+    twins = [one for one in world.by_id.values() if isinstance(one, documents.DigitalTwin)]
+    for user in users:
+        assert counts[user.id] == sum(one.owner_ref == user.id and world.sees(viewer, one) for one in twins)
+    lookups = [one for one in commands.reads() if one["command"] == "aggregate" and "$lookup" in str(one["pipeline"])]
+    assert any("$sort" in str(one["pipeline"]) for one in lookups)
+    assert_each_carries_its_policy(commands, viewer)
+
+
+def assert_each_carries_its_policy(commands: Commands, viewer: Viewer) -> None:
+    """Whatever is read is read under its policy."""
+    for command in commands.reads():
+        for collection, match in matches(command):
+            policy = readable(BY_COLLECTION[collection], viewer)
+            assert policy == EVERYTHING or demands(match, policy) or _is_a_list_of_parents(command), command
+
+
+def _is_a_list_of_parents(command: dict[str, Any]) -> bool:
+    """Whether a pipeline takes nothing but the ids of objects that were read already, to find their children."""
+    pipeline = command.get("pipeline", [])
+    return [next(iter(stage)) for stage in pipeline] == ["$match", "$project", "$lookup"] and (
+        list(pipeline[0]["$match"]) == ["_id"] and pipeline[1]["$project"] == {"_id": 1}
+    )
+
+
+def assert_no_operator_is_a_clients(commands: Commands) -> None:
+    """Operators are ours, and what a client sent stands only where values stand."""
+    for command in commands.heard:
+        for found in filters(command):
+            names = set(keys(found))
+            assert not [name for name in names if MARK in name], command
+            assert {name for name in names if name.startswith("$")} <= OPERATORS | STAGES | EXPRESSIONS, command
+        stored = set(keys(command.get("documents", [])))
+        assert not [name for name in stored if MARK in name or name.startswith("$")], command
+
+
+async def test_hostile_texts_in_every_argument_stay_values(world: World, commands: Commands) -> None:
+    for text in TEXTS:
+        for name, field in QUERY.fields.items():
+            for argument, given in field.args.items():
+                for value in _places(given.type, text):
+                    below = "{ pageInfo { endCursor } }" if is_paged(field) else "{ __typename }"
+                    query = f"query ($value: {given.type}) {{ {name}({argument}: $value) {below} }}"
+                    found = await answer(query, value=value)
+                    assert [one["extensions"]["code"] for one in found.get("errors", ())] in ([], ["BAD_CURSOR"])
+
+    assert_no_operator_is_a_clients(commands)
+    assert MARK in str(commands.heard)
+
+
+def _places(type_: Any, text: str, depth: int = 2) -> list[Any]:
+    """Values of a type with the text wherever a text can stand, one place at a time."""
+    named: Any = get_named_type(type_)
+    if is_list_type(get_nullable_type(type_)):
+        return [[value] for value in _places(get_nullable_type(type_).of_type, text, depth)]
+    if isinstance(named, GraphQLInputObjectType):
+        inside = ((name, field.type) for name, field in named.fields.items() if depth)
+        return [{name: value} for name, inner in inside for value in _places(inner, text, depth - 1)]
+    if isinstance(named, GraphQLEnumType):
+        return []
+    return [text] if named.name in ("ID", "String") else []
+
+
+@pytest.mark.parametrize("value", OBJECTS, ids=str)
+async def test_objects_in_the_place_of_ids_and_texts_are_refused_before_the_database_hears_of_them(
+    world: World, commands: Commands, value: Any
+) -> None:
+    queries = [
+        "query ($value: ID!) { node(id: $value) { id } }",
+        "query ($value: ID!) { nodes(ids: [$value]) { id } }",
+        "query ($value: ID) { user(id: $value) { id } }",
+        "query ($value: String) { user(displayName: $value) { id } }",
+        "query ($value: String) { digitalTwins(after: $value) { nodes { id } } }",
+        "query ($value: String) { digitalTwins(where: { name: { eq: $value } }) { nodes { id } } }",
+        "query ($value: [String!]) { digitalTwins(where: { name: { in: $value } }) { nodes { id } } }",
+        "query ($value: ID) { executions(where: { digitalTwinId: { eq: $value } }) { nodes { id } } }",
+    ]
+
+    for query in queries:
+        found = await answer(query, value=value)
+        assert found["data"] is None, query
+        assert found["errors"]
+
+    assert commands.heard == []
+
+
+async def test_a_number_in_the_place_of_an_id_is_a_text(world: World, commands: Commands) -> None:
+    shown = await ask("{ node(id: 5) { id } user(id: 7) { id } }")
+
+    assert shown == {"node": None, "user": None}
+    assert "'7'" in str(commands.heard)
+    assert_no_operator_is_a_clients(commands)
+
+
+async def test_hostile_values_in_every_mutation_stay_values(world: World, commands: Commands) -> None:
+    for name, field in mutations():
+        for given in hostile_inputs(field, world):
+            query = f"mutation ($input: {field.args['input'].type}) {{ {name}(input: $input) {{ __typename }} }}"
+            for role in (Role.WORKER, Role.ADMIN):
+                found = await answer(query, Viewer(role, world.viewers["owner"].user_id), input=given)
+                assert not [
+                    one for one in found.get("errors", ()) if one["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
+                ], (name, given, found)
+
+    assert_no_operator_is_a_clients(commands)
+    assert MARK in str([one for one in commands.heard if one["command"] == "insert"])
+
+
+async def test_only_what_has_a_view_is_found_by_its_id(world: World, commands: Commands) -> None:
+    kinds = [document.kind for document in documents.ALL if document.kind not in NODE_VIEWS]
+    ids = [f"{kind}_000000000000000000000001" for kind in kinds] + world.ids(documents.LogEntry)
+
+    for viewer in world.viewers.values():
+        shown = await ask("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", viewer, ids=ids)
+        assert shown["nodes"] == [None] * len(ids)
+
+    assert sorted(kinds) == ["log", "reservation", "token"]
+    assert commands.heard == []
+    assert not {"Token", "Reservation"} & set(TYPES)

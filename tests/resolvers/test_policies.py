@@ -1,0 +1,86 @@
+"""The filters that keep viewers to what they may see."""
+
+from typing import Any
+
+import pytest
+
+import documents
+from resolvers.policies import EVERYTHING, NOTHING, POLICIES, owns, readable
+from resolvers.viewer import ANONYMOUS, Role, Viewer
+
+ME = "user_000000000000000000000001"
+PEOPLE = [ANONYMOUS, Viewer(Role.WORKER), Viewer(Role.USER, ME), Viewer(Role.WORKER, ME)]
+OWNER = {
+    documents.DigitalTwin: "userRef",
+    documents.Execution: "ownerRef",
+    documents.Step: "ownerRef",
+    documents.Result: "ownerRef",
+}
+CATALOGUE = [
+    documents.Organisation,
+    documents.Resource,
+    documents.Dataset,
+    documents.DatasetVersion,
+    documents.Distribution,
+    documents.Transform,
+    documents.Component,
+    documents.ComponentVersion,
+    documents.User,
+]
+
+
+def test_every_document_has_a_policy() -> None:
+    assert set(POLICIES) == set(documents.ALL)
+
+
+@pytest.mark.parametrize("document", CATALOGUE)
+@pytest.mark.parametrize("viewer", PEOPLE)
+def test_the_catalogue_and_the_registry_are_for_everybody(document: Any, viewer: Viewer) -> None:
+    assert readable(document, viewer) == EVERYTHING
+
+
+@pytest.mark.parametrize("document", OWNER)
+@pytest.mark.parametrize("viewer", PEOPLE)
+def test_a_twin_and_what_follows_it_are_for_everybody_or_for_their_owner(document: Any, viewer: Viewer) -> None:
+    own = {"$or": [{"public": True}, {OWNER[document]: ME}]}
+
+    assert readable(document, viewer) == (own if viewer.user_id else {"public": True})
+
+
+@pytest.mark.parametrize("viewer", PEOPLE)
+def test_an_output_is_for_everybody_for_its_owner_or_for_those_it_names(viewer: Viewer) -> None:
+    public = {"access_control.public": True}
+    own = {"$or": [public, {"ownerRef": ME}, {"access_control.authorized_users": ME}]}
+
+    assert readable(documents.Output, viewer) == (own if viewer.user_id else public)
+
+
+@pytest.mark.parametrize("document", [documents.Token, documents.Reservation])
+@pytest.mark.parametrize("viewer", [*PEOPLE, Viewer(Role.ADMIN)])
+def test_secrets_of_the_server_are_for_nobody(document: Any, viewer: Viewer) -> None:
+    assert readable(document, viewer) == NOTHING
+
+
+def test_an_administrator_is_kept_from_nothing_else() -> None:
+    kept = [document for document in documents.ALL if readable(document, Viewer(Role.ADMIN)) != EVERYTHING]
+
+    assert kept == [documents.Reservation, documents.Token]
+
+
+@pytest.mark.parametrize(
+    ("viewer", "expected"),
+    [
+        (ANONYMOUS, False),
+        (Viewer(Role.WORKER), False),
+        (Viewer(Role.USER, "user_2"), False),
+        (Viewer(Role.USER, ME), True),
+        (Viewer(Role.WORKER, ME), True),
+        (Viewer(Role.ADMIN), True),
+    ],
+)
+def test_a_thing_belongs_to_its_owner_and_to_administrators(viewer: Viewer, expected: bool) -> None:
+    assert owns(viewer, ME) is expected
+
+
+def test_nothing_belongs_to_somebody_without_an_id() -> None:
+    assert not owns(ANONYMOUS, "")
