@@ -1,5 +1,6 @@
 """What one request reads with: a viewer, and loaders that turn the look-ups of a level into one round trip."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar
 
@@ -69,7 +70,8 @@ class Reader:
         loader = self._loaders.get(key)
         if loader is None:
             loader = self._loaders[key] = DataLoader(load_fn=read, cache_key_fn=_key_of)
-        return loader.load(parent)
+        # The executor cancels what stands beside a field that failed. Others may wait for the same row.
+        return asyncio.shield(loader.load(parent))
 
     def node(self, document: Document, id: str, fields: Fields) -> Awaitable[Row | None]:
         """The row with this id, None when there is none that the viewer may see."""

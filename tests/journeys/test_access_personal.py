@@ -100,6 +100,26 @@ def an_output_of_something_hidden(world: World, viewer: Viewer) -> Any:
     )
 
 
+@pytest.mark.parametrize("who", ["anonymous", "stranger", "owner", "authorised"])
+async def test_what_stands_beside_a_hidden_step_is_answered_all_the_same(world: World, who: str) -> None:
+    viewer = world.viewers[who]
+    results = [one for one in world.kept if isinstance(one, documents.Result)]
+    query = """query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Result { id outputs { nodes {
+      step { execution { title digitalTwin { name owner { digitalTwins { totalCount } } } } } } } } } }"""
+
+    shown = await answer(query, viewer, ids=[one.id for one in results])
+
+    def is_whole(result: documents.Result) -> bool:
+        outputs = [world.by_id[id] for id in result.output_refs]
+        steps = [world.by_id[one.step_ref] for one in outputs if world.sees(viewer, one)]
+        return world.sees(viewer, result) and all(world.sees(viewer, step) for step in steps)
+
+    whole = [one.id if is_whole(one) else None for one in results]
+    assert [one and one["id"] for one in shown["data"]["nodes"]] == whole
+    assert any(whole)
+    assert {error["extensions"]["code"] for error in shown["errors"]} == {"NOT_FOUND"}
+
+
 @pytest.mark.parametrize("who", ["anonymous", "stranger", "authorised"])
 @pytest.mark.parametrize("below", ["step { id }", "step { key execution { digitalTwin { owner { id } } } }"])
 async def test_the_hidden_step_of_a_visible_output_is_a_step_that_never_was(world: World, who: str, below: str) -> None:
