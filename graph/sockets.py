@@ -5,18 +5,22 @@ Protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 
 import json
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, cast
 
 import orjson
 import structlog
 from graphql import GraphQLError
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 from strawberry.asgi import GraphQL
 from strawberry.schema.base import BaseSchema
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.execution import ExecutionResult, PreExecutionError
+from strawberry.types.unset import UNSET, UnsetType
 
 from graph.envelope import request_id
 from graph.errors import (
@@ -25,6 +29,7 @@ from graph.errors import (
     HTTPRefusal,
     RequestRefused,
     field_errors,
+    internal_errors,
     refusal_errors,
     request_errors,
 )
@@ -36,17 +41,38 @@ INIT_TIMEOUT = timedelta(seconds=10)
 MAX_OPERATIONS = 20
 MAX_MESSAGE = 131_072
 """Bytes of one message from a client."""
+FORBIDDEN, INTERNAL, TRY_AGAIN_LATER = 4403, 1011, 1013
+"""Codes to close with: the protocol's own, RFC 6455's, and one of the registry that RFC opened."""
 
 log = structlog.stdlib.get_logger("graph.sockets")
 Stream = AsyncGenerator[PreExecutionError | ExecutionResult, None]
 
 
-class Sockets(GraphQL[object, None]):
+@dataclass
+class Conversation:
+    """One WebSocket, and what its client said about itself in `connection_init`."""
+
+    connection: HTTPConnection
+    connection_params: dict[str, object] = field(default_factory=dict)
+
+    def introduced(self) -> HTTPConnection:
+        """The connection as if the credentials had come in its header, which browsers cannot set on a WebSocket."""
+        given = [value for name, value in self.connection_params.items() if name.lower() == "authorization"]
+        if not given or given[0] is None:
+            return self.connection
+        # What is no text is no header, and is refused as one that cannot be read.
+        header = given[0] if isinstance(given[0], str) and given[0].isascii() else "?"
+        others = {name: value for name, value in self.connection.headers.items() if name != "authorization"}
+        headers = Headers({**others, "authorization": header}).raw
+        return HTTPConnection({**self.connection.scope, "headers": headers})
+
+
+class Sockets(GraphQL[Conversation, None]):
     """Answers WebSockets at /graphql. Pages of other origins than ours and the allowed ones are refused with 403."""
 
     def __init__(self, preparer: Preparer, make_context: MakeContext, allowed_origins: Sequence[str]) -> None:
         super().__init__(
-            cast(BaseSchema, PreparedStreams(preparer)),
+            cast(BaseSchema, PreparedStreams(preparer, make_context)),
             graphql_ide=None,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             connection_init_wait_timeout=INIT_TIMEOUT,
@@ -60,10 +86,19 @@ class Sockets(GraphQL[object, None]):
         try:
             await self.run(socket)
         except HTTPRefusal as refusal:
-            await socket.close(4403, refusal.message[:100])
+            await socket.close(TRY_AGAIN_LATER if refusal.status == 503 else FORBIDDEN, refusal.message[:100])
+        except Exception:
+            log.exception("the WebSocket failed")
+            if socket.application_state is not WebSocketState.DISCONNECTED:
+                await socket.close(INTERNAL)
 
-    async def get_context(self, request: Any, response: Any) -> object:
-        return await self._make_context(request)
+    async def get_context(self, request: Any, response: Any) -> Conversation:
+        return Conversation(request)
+
+    async def on_ws_connect(self, context: Conversation) -> UnsetType:
+        """Let the client in. Raises HTTPRefusal for credentials that cannot be accepted."""
+        await self._make_context(context.introduced())
+        return cast(UnsetType, UNSET)
 
     def decode_json(self, data: str | bytes) -> object:
         try:
@@ -83,27 +118,41 @@ class Sockets(GraphQL[object, None]):
 class PreparedStreams:
     """Stands where Strawberry's handler expects a schema: documents are prepared, and errors masked, as over HTTP."""
 
-    def __init__(self, preparer: Preparer) -> None:
+    def __init__(self, preparer: Preparer, make_context: MakeContext) -> None:
         self._preparer = preparer
+        self._make_context = make_context
 
     async def stream(
-        self, query: str, variable_values: dict[str, Any] | None = None, operation_name: str | None = None, **rest: Any
+        self,
+        query: str,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        operation_name: str | None = None,
+        **rest: Any,
     ) -> Stream:
         """The results of an operation, one after another."""
-        return self._stream(query, variable_values or {}, operation_name, rest)
+        return self._stream(query, variable_values or {}, operation_name, context_value)
 
-    async def _stream(self, query: str, variables: dict[str, Any], name: str | None, rest: dict[str, Any]) -> Stream:
+    async def _stream(self, query: str, variables: dict[str, Any], name: str | None, of: Conversation) -> Stream:
         try:
             prepared = self._preparer.prepare(query)
             prepared.operation(name)
             check_variables(variables, self._preparer.limits)
+            # Each operation reads anew and has a budget of its own, and a token may have been revoked meanwhile.
+            context = await self._make_context(of.introduced())
         except Unacceptable as refusal:
             yield PreExecutionError(data=None, errors=_as_errors(refusal.errors))
             return
-        except RequestRefused as refusal:
+        except (RequestRefused, HTTPRefusal) as refusal:
             yield PreExecutionError(data=None, errors=_as_errors(refusal_errors(refusal)))
             return
-        results = await self._preparer.schema.stream(query, variable_values=variables, operation_name=name, **rest)
+        except Exception:
+            log.exception("the operation failed")
+            yield PreExecutionError(data=None, errors=_as_errors(internal_errors(request_id())))
+            return
+        results = await self._preparer.schema.stream(
+            query, variable_values=variables, operation_name=name, context_value=context
+        )
         async for result in results:
             yield _masked(cast(PreExecutionError | ExecutionResult, result))
 
