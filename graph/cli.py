@@ -15,8 +15,10 @@ from pymongo.errors import PyMongoError
 from documents.embedded import EmbeddedError
 from graph.importing_catalogue import import_app
 from graph.settings import Settings, SettingsError, load_settings
-from graph.starting import database_opened
+from graph.starting import database_opened, database_problem
 from graph.tokens import token_app
+
+DID_NOT_STAY_UP = "The server did not stay up; the log says why."
 
 app = typer.Typer(
     name="provenance-graph",
@@ -36,7 +38,7 @@ def main() -> None:
     except (SettingsError, EmbeddedError) as error:
         fail(str(error))
     except PyMongoError as error:
-        fail(f"The database did not answer: {str(error).split(',')[0]}.")
+        fail(database_problem(error))
 
 
 def fail(message: str) -> NoReturn:
@@ -53,7 +55,7 @@ def serve(
     from graph.serving import serve as run
 
     if not run(load_settings(), processes=workers or os.cpu_count() or 1):
-        fail("The server stopped because its processes did not stay up; see the log.")
+        fail(DID_NOT_STAY_UP)
 
 
 @app.command()
@@ -61,7 +63,8 @@ def demo() -> None:
     """Serve sample data on the embedded database, and open the way to GraphiQL."""
     from graph.serving import serve_demo as run
 
-    run(load_settings())
+    if not run(load_settings()):
+        fail(DID_NOT_STAY_UP)
 
 
 @app.command()

@@ -46,8 +46,11 @@ class RedactedFormatter(structlog.stdlib.ProcessorFormatter):
 
 
 def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
-    """Send everything that is logged in this process, uvicorn's lines too, to `stream` (stderr) in one form."""
-    stream = stream or sys.stderr
+    """Send everything that is logged in this process, uvicorn's lines too, to `stream` in one form.
+
+    Without one: to stdout in production, where logs are all that is printed, and to stderr for people.
+    """
+    stream = stream or (sys.stdout if settings.production else sys.stderr)
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -93,8 +96,8 @@ def _install(handler: logging.Handler, level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # They tell each query, with its values, and each connection.
-    for name in ("pymongo", "google", "urllib3"):
+    # They tell each query, with its values, and each connection; uvicorn tells what this server says itself.
+    for name in ("pymongo", "google", "urllib3", "uvicorn"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 

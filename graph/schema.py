@@ -61,12 +61,12 @@ class Schema(strawberry.Schema):
         pass
 
 
-def make_schema(**options: Any) -> Schema:
-    """The schema over all views."""
+def make_schema(query: type = Query, mutation: type = Mutation, **options: Any) -> Schema:
+    """The schema over all views; tests add fields of their own to its roots."""
     finish_views()
     return Schema(
-        query=Query,
-        mutation=Mutation,
+        query=query,
+        mutation=mutation,
         types=[Result, Refusal, *SHOWN_AS.values(), *(shown for shown in VIEWS.values() if _is_concrete(shown))],
         config=StrawberryConfig(scalar_map=SCALARS),
         **options,

@@ -41,13 +41,12 @@ def run(
     configure_logs(settings)
     with _listen(settings.listen_on, settings.port) as listener:
         if processes == 1:
-            _serve(make_app(), listener, started)
-            return True
+            return _serve(make_app(), listener, started)
         return Supervisor(lambda number: _serve(make_app(), listener, None if number else started), processes).run()
 
 
-def _serve(app: Starlette, listener: socket.socket, started: Callable[[str], None] | None) -> None:
-    """Serve in this process."""
+def _serve(app: Starlette, listener: socket.socket, started: Callable[[str], None] | None) -> bool:
+    """Serve in this process; whether it came to that."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -58,7 +57,9 @@ def _serve(app: Starlette, listener: socket.socket, started: Callable[[str], Non
         ws_max_size=MAX_MESSAGE,
         lifespan="on",
     )
-    _Server(config, app, started).run(sockets=[listener])
+    server = _Server(config, app, started)
+    server.run(sockets=[listener])
+    return server.started
 
 
 class _Server(uvicorn.Server):
@@ -75,6 +76,10 @@ class _Server(uvicorn.Server):
         gc.set_threshold(*COLLECT_AFTER)
         if self.started and self._tell and sockets:
             self._tell(_url(sockets[0]))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log.info("stopping; what runs is finished first")
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not uvicorn's own: it raises the signal again at the end, which kills the process before its caller cleans up.

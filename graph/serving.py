@@ -1,8 +1,11 @@
 """Putting the server together: settings, database, viewers, application."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import strawberry
+import structlog
 import typer
 from starlette.applications import Starlette
 
@@ -12,32 +15,51 @@ from graph.context import MakeContext
 from graph.logs import configure_logs
 from graph.schema import schema
 from graph.server import run
-from graph.settings import Settings
-from graph.starting import connected, database_url
+from graph.settings import Settings, SettingsError
+from graph.starting import check_database, connected, database_url
 from resolvers.authentication import Authenticator
 from resolvers.tokens import new_secret
 
+ANSWER_WITHIN = 10.0
+"""Seconds that one operation on the database may take while serving, so that no client waits for a silent one."""
+
+log = structlog.stdlib.get_logger("graph.serving")
 Prepare = Callable[[], Awaitable[None]]
 """What is to be done once the database is open, before the first request."""
 
 
-def serve(settings: Settings, prepare: Prepare | None = None, processes: int = 1) -> bool:
-    """Serve until told to stop. Without a database URL: on an embedded database, with a fresh admin token.
+def serve(
+    settings: Settings,
+    prepare: Prepare | None = None,
+    processes: int = 1,
+    *,
+    schema: strawberry.Schema = schema,
+    demo: bool = False,
+) -> bool:
+    """Serve until told to stop. A demo and an embedded database come with a fresh admin token, unless one is set.
 
-    Answers whether the server ended because it was told to.
+    Answers whether the server ended because it was told to. Raises SettingsError, EmbeddedError, and PyMongoError when
+    the database cannot be used.
     """
     configure_logs(settings)
     given = settings.admin_token.get_secret_value() if settings.admin_token else None
-    fresh = new_secret() if settings.embedded and given is None else None
+    fresh = new_secret() if given is None and (demo or settings.embedded) else None
     with database_url(settings, _say) as url:
+        asyncio.run(check_database(url))
 
         def app() -> Starlette:
-            return make_app(settings, url, given or fresh, prepare)
+            return make_app(settings, url, given or fresh, prepare, schema)
 
-        return run(app, settings, processes=processes, started=lambda address: _announce(address, fresh))
+        return run(app, settings, processes=processes, started=lambda address: _announce(settings, address, fresh))
 
 
-def make_app(settings: Settings, url: str, admin_token: str | None, prepare: Prepare | None = None) -> Starlette:
+def make_app(
+    settings: Settings,
+    url: str,
+    admin_token: str | None,
+    prepare: Prepare | None = None,
+    schema: strawberry.Schema = schema,
+) -> Starlette:
     """The application on the database at `url`, which it opens when it starts and closes when it stops."""
     clients: list[Client] = []
     authenticator = Authenticator(
@@ -47,7 +69,9 @@ def make_app(settings: Settings, url: str, admin_token: str | None, prepare: Pre
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         # In production indexes are made by `provenance-graph migrate`, not at every start of an instance.
-        async with connected(url, settings.database_name, indexes=not settings.production) as client:
+        async with connected(
+            url, settings.database_name, indexes=not settings.production, seconds=ANSWER_WITHIN
+        ) as client:
             clients.append(client)
             if prepare:
                 await prepare()
@@ -60,25 +84,32 @@ def make_app(settings: Settings, url: str, admin_token: str | None, prepare: Pre
     return create_app(schema=schema, settings=settings, make_context=make_context, ready=ready, lifespan=lifespan)
 
 
-def serve_demo(settings: Settings) -> None:
-    """Serve with sample data, which is stored once."""
+def serve_demo(settings: Settings) -> bool:
+    """Serve with sample data, which is stored once. Raises SettingsError in production, as `serve` does otherwise."""
     from resolvers.sample import store_sample
+
+    if settings.production:
+        raise SettingsError("demo stores sample data, so it does not run with PROVENANCE_ENV=production.")
 
     async def prepare() -> None:
         await store_sample(_say)
 
-    serve(settings, prepare)
+    return serve(settings, prepare, demo=True)
 
 
-def _announce(address: str, token: str | None) -> None:
+def _announce(settings: Settings, address: str, token: str | None) -> None:
     """Tell whoever started the server where it is. The token stands behind a #, so that it reaches no log."""
-    if token is None:
+    if settings.production:
+        log.info("serving", address=address)
         return
-    _say("")
-    _say(f"  GraphiQL:     {address}/#token={token}")
-    _say(f"  GraphQL:      {address}/graphql")
-    _say(f"  Admin token:  {token}   (good until the server stops)")
-    _say("")
+    page = f"{address}/#token={token}" if token else address
+    lines = [f"GraphiQL     {page}", f"GraphQL      {address}/graphql"]
+    if token:
+        lines.append(f"Admin token  {token} (good until the server stops)")
+    if settings.embedded:
+        lines.append(f"Data         {settings.data_dir} (delete it to begin anew)")
+    _say("\n".join(["", "provenance-graph is serving.", "", *(f"  {line}" for line in lines), ""]))
+    _say("Open GraphiQL in a browser; its tabs hold queries to begin with. Press Ctrl-C here to stop.\n")
 
 
 def _say(line: str) -> None:

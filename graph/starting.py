@@ -3,9 +3,16 @@
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+import pymongo
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
+
 from documents.database import Client, make_client, open_database
 from documents.embedded import Embedded
+from graph.logs import Redactor
 from graph.settings import Settings
+
+AUTHENTICATION_FAILED = (18, 8000)
+"""MongoDB's code, and Atlas's."""
 
 Say = Callable[[str], None]
 
@@ -21,15 +28,43 @@ def database_url(settings: Settings, say: Say) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def connected(url: str, name: str, *, indexes: bool) -> AsyncIterator[Client]:
-    """A client with every document bound to database `name`; missing indexes are made when `indexes`."""
-    client = make_client(url)
+async def connected(url: str, name: str, *, indexes: bool, seconds: float | None = None) -> AsyncIterator[Client]:
+    """A client with every document bound to database `name`; missing indexes are made when `indexes`.
+
+    With `seconds` no operation takes longer than that, the making of indexes aside.
+    """
+    client = make_client(url, timeoutMS=int(seconds * 1000) if seconds else None)
     try:
         await client.aconnect()
-        await open_database(client[name], indexes=indexes)
+        with pymongo.timeout(None):
+            await open_database(client[name], indexes=indexes)
         yield client
     finally:
         await client.close()
+
+
+async def check_database(url: str) -> None:
+    """Raise PyMongoError, within seconds, unless the database answers and takes the credentials."""
+    client = make_client(url)
+    try:
+        await client.admin.command("ping")
+    finally:
+        await client.close()
+
+
+def database_problem(error: PyMongoError) -> str:
+    """What a person is told whose database cannot be used, without the credentials."""
+    reason = Redactor()(str(error)).partition(" (configured timeouts")[0].partition(", full error")[0]
+    match error:
+        case OperationFailure() if error.code in AUTHENTICATION_FAILED:
+            return "The database refused the user name or password in PROVENANCE_DATABASE_URL."
+        case OperationFailure():
+            return f"The database refused: {reason}."
+        case ServerSelectionTimeoutError():
+            return f"The database does not answer: {reason}. Is it running, and is PROVENANCE_DATABASE_URL right?"
+        case ConfigurationError():
+            return f"PROVENANCE_DATABASE_URL cannot be used: {reason}."
+    return f"The database failed: {reason}."
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ SHORTEST_LIFE = 1.0
 class Supervisor:
     """Runs `work(number)` in some processes until it is told to stop."""
 
-    def __init__(self, work: Callable[[int], None], processes: int) -> None:
+    def __init__(self, work: Callable[[int], object], processes: int) -> None:
         self._work = work
         self._processes = processes
         self._started: dict[int, tuple[int, float]] = {}
