@@ -14,6 +14,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from documents.database import Client, Database, make_client, open_database
 from documents.embedded import Embedded
 from tests.asking import without_comparison
+from tests.running import ALTERED, COMMAND, Running, on_database, running
 
 HOUSEKEEPING = frozenset({"hello", "isMaster", "ismaster", "saslStart", "saslContinue", "endSessions", "killCursors"})
 
@@ -92,3 +93,18 @@ async def database(client: Client) -> AsyncIterator[Database]:
     await open_database(database)
     yield database
     await client.drop_database(database)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Running]:
+    """The demo: the real server on a database of its own, with the sample data."""
+    with running(*COMMAND, "demo") as running_server:
+        yield running_server
+
+
+@pytest.fixture(scope="session")
+def altered(mongod: Embedded) -> Iterator[Running]:
+    """The real server with the fields of tests/altered.py, on an empty database; pages of lab.example may ask it."""
+    env = on_database(mongod.uri, "test_altered") | {"PROVENANCE_ALLOWED_ORIGINS": "https://lab.example"}
+    with running(*ALTERED, env=env) as running_server:
+        yield running_server

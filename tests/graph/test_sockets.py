@@ -2,38 +2,45 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.graph.serving import Served, serving
+from tests.running import Running
 
 PROTOCOL = "graphql-transport-ws"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with serving("-m", "tests.graph.toy", env={"PROVENANCE_ALLOWED_ORIGINS": "https://lab.example"}) as served:
-        yield served
-
-
-def opened(server: Served, *, protocol: str = PROTOCOL, **options: Any) -> ClientConnection:
-    address = server.url.replace("http", "ws") + "/graphql"
+def opened(altered: Running, *, protocol: str = PROTOCOL, **options: Any) -> ClientConnection:
+    address = altered.url.replace("http", "ws") + "/graphql"
     return connect(address, subprotocols=[protocol], proxy=None, open_timeout=10, **options)  # type: ignore[list-item]
 
 
-def asked(server: Served, query: str) -> list[dict[str, Any]]:
-    """Every message about one operation."""
+@contextmanager
+def introduced(altered: Running, payload: Any = None, **options: Any) -> Iterator[ClientConnection]:
+    """A socket whose client has said who it is."""
+    with opened(altered, **options) as socket:
+        socket.send(json.dumps({"type": "connection_init"} | ({} if payload is None else {"payload": payload})))
+        yield socket
+
+
+def answers(socket: ClientConnection, query: str, id: str = "1") -> list[dict[str, Any]]:
+    """Every message about one operation of a client that was let in."""
     messages: list[dict[str, Any]] = []
-    with opened(server) as socket:
-        socket.send(json.dumps({"type": "connection_init"}))
-        assert json.loads(socket.recv(5)) == {"type": "connection_ack"}
-        socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": query}}))
-        while not messages or messages[-1]["type"] not in ("complete", "error"):
-            messages.append(json.loads(socket.recv(5)))
+    socket.send(json.dumps({"id": id, "type": "subscribe", "payload": {"query": query}}))
+    while not messages or messages[-1]["type"] not in ("complete", "error"):
+        messages.append(json.loads(socket.recv(5)))
     return messages
+
+
+def asked(altered: Running, query: str, payload: Any = None, **options: Any) -> list[dict[str, Any]]:
+    """Every message about one operation, asked on a socket of its own."""
+    with introduced(altered, payload, **options) as socket:
+        assert json.loads(socket.recv(5)) == {"type": "connection_ack"}
+        return answers(socket, query)
 
 
 def closed_with(socket: ClientConnection) -> int:
@@ -43,58 +50,112 @@ def closed_with(socket: ClientConnection) -> int:
     return socket.close_code
 
 
-def test_a_subscription_delivers_its_values_and_ends(server: Served) -> None:
-    messages = asked(server, "subscription{count(to:2)}")
+def test_a_subscription_delivers_its_values_and_ends(altered: Running) -> None:
+    messages = asked(altered, "subscription{count(to:2)}")
 
     assert [message.get("payload") for message in messages] == [{"data": {"count": 0}}, {"data": {"count": 1}}, None]
 
 
-def test_the_older_protocol_is_not_spoken(server: Served) -> None:
-    with opened(server, protocol="graphql-ws") as socket:
+def test_the_older_protocol_is_not_spoken(altered: Running) -> None:
+    with opened(altered, protocol="graphql-ws") as socket:
         assert closed_with(socket) == 4406
 
 
-def test_nothing_is_answered_before_the_client_has_introduced_itself(server: Served) -> None:
-    with opened(server) as socket:
+def test_nothing_is_answered_before_the_client_has_introduced_itself(altered: Running) -> None:
+    with opened(altered) as socket:
         socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": "{hello}"}}))
         assert closed_with(socket) == 4401
 
 
 @pytest.mark.parametrize("frame", ["[]", "{", "[" * 50_000, '{"type":"subscribe","id":{},"payload":"x"}'])
-def test_a_frame_that_is_no_message_closes_the_socket(server: Served, frame: str) -> None:
-    with opened(server) as socket:
+def test_a_frame_that_is_no_message_closes_the_socket(altered: Running, frame: str) -> None:
+    with opened(altered) as socket:
         socket.send(frame)
         assert closed_with(socket) == 4400
 
 
-def test_pages_of_other_origins_are_refused(server: Served) -> None:
-    with opened(server, origin="https://lab.example"):
+def test_pages_of_other_origins_are_refused(altered: Running) -> None:
+    with opened(altered, origin="https://lab.example"):
         pass
-    with pytest.raises(InvalidStatus) as refused, opened(server, origin="https://evil.example"):
+    with pytest.raises(InvalidStatus) as refused, opened(altered, origin="https://evil.example"):
         pass
 
     assert refused.value.response.status_code == 403
 
 
-def test_a_bad_token_closes_the_socket(server: Served) -> None:
-    with opened(server, additional_headers={"Authorization": "Bearer bad"}) as socket:
+@pytest.mark.parametrize("name", ["Authorization", "authorization"])
+def test_the_token_of_a_client_is_taken_from_its_introduction(altered: Running, name: str) -> None:
+    (role, _) = asked(altered, "subscription{role}", {name: f"Bearer {altered.token}"})
+
+    assert role["payload"] == {"data": {"role": "ADMIN"}}
+
+
+def test_the_token_of_a_client_is_taken_from_its_header_and_the_introduction_goes_before(altered: Running) -> None:
+    header = {"additional_headers": {"Authorization": f"Bearer {altered.token}"}}
+
+    (by_header, _) = asked(altered, "{viewer{role}}", {"Authorization": None}, **header)
+    with introduced(altered, {"Authorization": "Bearer bad"}, **header) as socket:
+        code = closed_with(socket)
+
+    assert by_header["payload"] == {"data": {"viewer": {"role": "ADMIN"}}}
+    assert code == 4403
+
+
+def test_a_client_without_a_token_is_anonymous(altered: Running) -> None:
+    (role, _) = asked(altered, "{viewer{role}}", {"Other": 5})
+
+    assert role["payload"] == {"data": {"viewer": {"role": "ANONYMOUS"}}}
+
+
+@pytest.mark.parametrize("given", ["Bearer pg_bad", "Basic dTpw", "", "Bearer ünsicher", 5, ["Bearer x"]], ids=repr)
+def test_a_bad_token_closes_the_socket(altered: Running, given: Any) -> None:
+    with introduced(altered, {"Authorization": given}) as socket:
         assert closed_with(socket) == 4403
+
+
+def test_a_bad_token_in_the_header_closes_the_socket_with_the_reason(altered: Running) -> None:
+    with introduced(altered, additional_headers={"Authorization": "Bearer bad"}) as socket:
+        assert closed_with(socket) == 4403
+        assert socket.close_reason == "The token is not valid here, or not any more."
+
+
+def test_values_are_written_as_over_http(altered: Running) -> None:
+    query = '{echo(value:{b:1.50,a:[null,"\u00e9"]})}'
+
+    (over_socket, _) = asked(altered, query)
+
+    assert over_socket["payload"] == altered.post(query).json() == {"data": {"echo": {"b": 1.5, "a": [None, "é"]}}}
+
+
+def test_operations_of_one_socket_read_anew(altered: Running) -> None:
+    token = {"Authorization": f"Bearer {altered.token}"}
+    url = "https://sockets.example"
+    create = f'mutation{{createOrganisation(input:{{url:"{url}",name:"Sockets"}}){{userErrors{{code}}}}}}'
+    read = f'{{organisation(url:"{url}"){{name}}}}'
+
+    with introduced(altered, token) as socket:
+        socket.recv(5)
+        before, written, after = (answers(socket, query)[0]["payload"]["data"] for query in (read, create, read))
+
+    assert before == {"organisation": None}
+    assert written == {"createOrganisation": {"userErrors": []}}
+    assert after == {"organisation": {"name": "Sockets"}}
 
 
 @pytest.mark.parametrize(
     ("query", "code"),
     [("{" + "hello " * 21 + "}", "LIMIT_EXCEEDED"), ("{nope}", "GRAPHQL_VALIDATION_FAILED")],
 )
-def test_documents_meet_the_same_limits(server: Served, query: str, code: str) -> None:
-    (message,) = asked(server, query)
+def test_documents_meet_the_same_limits(altered: Running, query: str, code: str) -> None:
+    (message,) = asked(altered, query)
 
     assert message["type"] == "error"
     assert message["payload"][0]["extensions"]["code"] == code
 
 
 @pytest.mark.parametrize("query", ["{thing{broken}}", "subscription{count(to:7)}"])
-def test_exceptions_are_masked(server: Served, query: str) -> None:
-    messages = asked(server, query)
+def test_exceptions_are_masked(altered: Running, query: str) -> None:
+    messages = asked(altered, query)
 
     assert "INTERNAL_SERVER_ERROR" in json.dumps(messages)
     assert "hunter2" not in json.dumps(messages)

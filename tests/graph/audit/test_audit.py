@@ -4,21 +4,14 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from platformdirs import user_cache_path
 
-from tests.graph.serving import Served, serving
+from tests.running import Running
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Served]:
-    with serving("-m", "tests.graph.toy") as served:
-        yield served
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +38,7 @@ def _install(folder: Path) -> None:
         pytest.skip(f"the audits could not be installed: {done.stderr[-300:]}")
 
 
-def test_the_server_passes_all_61_audits_of_graphql_http(server: Served, modules: Path) -> None:
+def test_the_server_passes_all_61_audits_of_graphql_http(server: Running, modules: Path) -> None:
     command = ["node", str(HERE / "audit.mjs"), str(modules), f"{server.url}/graphql"]
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

@@ -1,0 +1,160 @@
+"""The real server as a process of its own, spoken to over real HTTP."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMAND = (str(Path(sys.executable).parent / "provenance-graph"),)
+"""The command as it is installed."""
+ALTERED = (sys.executable, "-m", "tests.altered")
+"""The same with some more fields, see tests/altered.py."""
+
+GRAPHQL_JSON = "application/graphql-response+json"
+ADMIN_TOKEN = "an-administrators-token-for-tests-0123456789"
+
+
+class Running:
+    """A server, and what it wrote."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", directory: Path) -> None:
+        self.process = process
+        self.directory = directory
+        self.url = ""
+        self.token = ADMIN_TOKEN
+        self.client = httpx2.Client(timeout=30, trust_env=False)
+
+    @property
+    def log(self) -> str:
+        """Everything it wrote so far."""
+        return (self.directory / "log").read_text()
+
+    def wait_until_serving(self, seconds: float = 60) -> None:
+        """Learn address and token from what it says once it serves."""
+        address = re.compile(r"GraphQL:? +(http\S+)/graphql|\"address\": \"(http[^\"]+)\"")
+        until(lambda: address.search(self.log) or self.process.poll() is not None, seconds, lambda: self.log)
+        found = address.search(self.log)
+        assert found is not None, self.log
+        assert self.process.poll() is None, self.log
+        self.url = found[1] or found[2]
+        if token := re.search(r"Admin token:? +(\S+)", self.log):
+            self.token = token[1]
+
+    def post(self, query: Any, variables: Any = None, *, accept: str = GRAPHQL_JSON, **headers: str) -> httpx2.Response:
+        body = {"query": query} if variables is None else {"query": query, "variables": variables}
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.post(f"{self.url}/graphql", json=body, headers={"accept": accept, **headers})
+
+    def ask(self, query: str, variables: Any = None) -> Any:
+        """The data of an administrator's request that has no errors."""
+        answer = self.post(query, variables, authorization=f"Bearer {self.token}").json()
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def send(self, body: Any, content_type: str | None = "application/json", **headers: str) -> httpx2.Response:
+        sent = {"accept": GRAPHQL_JSON, **headers} | ({"content-type": content_type} if content_type else {})
+        return self.client.post(f"{self.url}/graphql", content=body, headers=sent)
+
+    def get(self, path: str, **options: Any) -> httpx2.Response:
+        return self.client.get(f"{self.url}{path}", **options)
+
+    def cpu(self) -> float:
+        """Seconds of CPU that the server has used so far, by its own account (of an altered server)."""
+        return float(self.post("{cpu}").json()["data"]["cpu"])
+
+    def database_pid(self) -> int:
+        """The process id of its embedded database."""
+        path = self.directory / "data" / "database" / "db" / "mongod.lock"
+        return int(path.read_text())
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+
+@contextmanager
+def running(
+    *command: str, env: dict[str, str] | None = None, directory: Path | None = None, wait: bool = True
+) -> Iterator[Running]:
+    """A server started by `command`, on a free port and a data directory of its own; stopped at the end of the block.
+
+    With a `directory` what it keeps outlives the block.
+    """
+    with tempfile.TemporaryDirectory(prefix="provenance-running-", dir=memory(), ignore_cleanup_errors=True) as made:
+        place = directory or Path(made)
+        with (place / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment(place, env), stdout=log, stderr=subprocess.STDOUT
+            )
+        server = Running(process, place)
+        try:
+            if wait:
+                server.wait_until_serving()
+            yield server
+        finally:
+            server.client.close()
+            end(process)
+
+
+def environment(place: Path, env: dict[str, str] | None = None) -> dict[str, str]:
+    """Variables for a command that keeps its data under `place`, whatever is set for this process."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PROVENANCE_")}
+    defaults = {"HOST": "127.0.0.1", "PORT": "0", "PROVENANCE_DATA_DIR": str(place / "data"), "COLUMNS": "120"}
+    return clean | defaults | (env or {})
+
+
+def on_database(uri: str, name: str) -> dict[str, str]:
+    """Variables of a server on a database of its own on a server that runs already."""
+    return {
+        "PROVENANCE_DATABASE_URL": uri,
+        "PROVENANCE_DATABASE_NAME": name,
+        "PROVENANCE_ADMIN_TOKEN": ADMIN_TOKEN,
+    }
+
+
+def command(*arguments: str, env: dict[str, str], seconds: float = 60) -> "subprocess.CompletedProcess[str]":
+    """A command that ends by itself: its exit code and what it printed."""
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=seconds, check=False
+    )
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """Stop a process, by force when it has to be."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and is not yet collected by its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def until(true: Callable[[], Any], seconds: float, shown: Callable[[], str] = str) -> None:
+    """Return as soon as something is true, and fail when it is not in time."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, shown()
+        time.sleep(0.02)
+
+
+def memory() -> Path | None:
+    """A file system in memory, where the machine has one."""
+    shared = Path("/dev/shm")
+    return shared if shared.is_dir() and os.access(shared, os.W_OK) else None
