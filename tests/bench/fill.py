@@ -1,0 +1,58 @@
+"""Filling a database with many documents in little time."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+from pymongo import MongoClient
+
+from documents.database import make_client, open_database
+from tests.bench import catalogues, trees
+from tests.bench.level import Level, Row
+from tests.bench.scale import Catalogue, Tree
+
+Kept = Callable[[int], None]
+"""Told how many more documents are stored."""
+
+BATCH = 2_000
+WRITERS = 2
+
+
+async def fill(url: str, name: str, tree: Tree, catalogue: Catalogue | None, kept: Kept) -> None:
+    """Make database `name` anew, with its indexes, holding a tree and perhaps a catalogue."""
+    client = make_client(url)
+    try:
+        await client.drop_database(name)
+        await open_database(client[name], indexes=False)
+        levels = [*trees.levels_of(tree), *(catalogues.levels_of(catalogue) if catalogue else [])]
+        _store(url, name, levels, kept)
+        # Only now: an index over documents that are there is made faster than it grows.
+        await open_database(client[name])
+    finally:
+        await client.close()
+
+
+async def drop(url: str, *names: str) -> None:
+    """Remove databases."""
+    client = make_client(url)
+    try:
+        for name in names:
+            await client.drop_database(name)
+    finally:
+        await client.close()
+
+
+def _store(url: str, name: str, levels: list[Level], kept: Kept) -> None:
+    """Store the levels, making one batch while the database takes others."""
+    with MongoClient[Row](url, w=1) as client, ThreadPoolExecutor(WRITERS) as writers:
+        running: list[Future[Any]] = []
+        for level in levels:
+            rows, collection = level.rows(), client[name][level.collection]
+            while batch := list(islice(rows, BATCH)):
+                running.append(writers.submit(collection.insert_many, batch, ordered=False))
+                kept(len(batch))
+                if len(running) > WRITERS:
+                    running.pop(0).result()
+        for last in running:
+            last.result()

@@ -1,0 +1,53 @@
+"""Many documents of one kind, each exactly as the server would have stored it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from beanie.odm.utils.dump import get_dict
+
+from documents import Document
+
+Row = dict[str, Any]
+
+BEGAN = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Level:
+    """So many documents like one, which its model has encoded; each differs from it in what `own` gives.
+
+    Documents are known by their number, so the parent of `n` is `n // each` where every parent has `each` children.
+    """
+
+    like: Document
+    count: int
+    own: Callable[[int], Row]
+
+    @property
+    def collection(self) -> str:
+        """Where they are stored."""
+        return str(self.like.get_collection_name())
+
+    def rows(self) -> Iterator[Row]:
+        """The documents as they are stored."""
+        stored: Row = get_dict(self.like, to_db=True)
+        kind = type(self.like)
+        for number in range(self.count):
+            yield stored | {"_id": id_of(kind, number)} | self.own(number)
+
+
+def id_of(kind: type[Document], number: int) -> str:
+    """An id as the server makes them: the kind, and the 24 digits of an ObjectId. Later documents have larger ones."""
+    return f"{kind.kind}_66f0a1b2c3d4e5f6{number:08x}"
+
+
+def at(number: int) -> datetime:
+    """A time of its own for each number."""
+    return BEGAN + timedelta(milliseconds=977 * number)
+
+
+def made(number: int) -> Row:
+    """When a document was made, and not changed since."""
+    return {"created_at": at(number), "updated_at": at(number)}

@@ -1,0 +1,178 @@
+"""Asking over HTTP with as little CPU as possible, since it is shared with the servers and the database.
+
+A connection writes a ready-made request, counts the bytes of the answer, and writes the next one: no futures, no tasks
+and no parser in between. Answers are told apart from failures by how they begin.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+GOOD = (b'{"data":{',)
+"""How an answer begins that is not an error."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is asked."""
+
+    port: int
+    path: str = "/graphql"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def request(self, query: str, variables: Mapping[str, object] | None = None) -> bytes:
+        """The bytes of a request."""
+        body = orjson.dumps({"query": query, "variables": dict(variables or {})})
+        headers = {
+            "Host": f"127.0.0.1:{self.port}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Content-Length": str(len(body)),
+            **self.headers,
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"POST {self.path} HTTP/1.1\r\n{lines}\r\n".encode() + body
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one turn of one server gave."""
+
+    seconds: list[float]
+    """Each answer took so long."""
+    elapsed: float
+    """From the first request to the last answer."""
+
+    @property
+    def per_second(self) -> float:
+        """Answers a second."""
+        return len(self.seconds) / self.elapsed
+
+
+class Failed(Exception):
+    """A server answered with something else than data."""
+
+
+class Asker(asyncio.Protocol):
+    """One connection, which asks one request after the other until a moment has come, at least once."""
+
+    def __init__(self, requests: Iterator[bytes], until: float) -> None:
+        self.seconds: list[float] = []
+        self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._requests, self._until = requests, until
+        self._parts: list[bytes] = []
+        self._missing = -1
+        """Bytes of the body that are still to come; -1 before its headers are complete, -2 while it comes in chunks."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(Failed(f"The server closed the connection: {exc or 'without an error'}."))
+
+    def start(self) -> None:
+        """Ask the first request."""
+        self._asked = time.perf_counter()
+        self._transport.write(next(self._requests))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._missing == -1:
+            data = self._begin(data)
+        self._parts.append(data)
+        if self._missing >= 0:
+            self._missing -= len(data)
+        if self._missing == 0 or (self._missing == -2 and self._ends()):
+            self._answered()
+
+    def _begin(self, data: bytes) -> bytes:
+        """Read the headers, and give what is there of the body. Until they are complete nothing is."""
+        data = b"".join((*self._parts, data))
+        self._parts.clear()
+        head, found, body = data.partition(b"\r\n\r\n")
+        if not found:
+            return data
+        lower = head.lower()
+        if not lower.startswith(b"http/1.1 200"):
+            self._fail(data)
+        _, announced, length = lower.partition(b"\r\ncontent-length:")
+        self._missing = int(length.split(b"\r\n", 1)[0]) if announced else -2
+        return body
+
+    def _ends(self) -> bool:
+        return b"".join(self._parts[-2:]).endswith(b"0\r\n\r\n")
+
+    def _answered(self) -> None:
+        now = time.perf_counter()
+        self.seconds.append(now - self._asked)
+        # A chunk's length stands before it.
+        start = self._parts[0] or b"".join(self._parts[:2])
+        if GOOD[0] not in start[:40]:
+            self._fail(start)
+        body, self._missing = self._parts, -1
+        self._parts = []
+        if now < self._until:
+            self._asked = now
+            self._transport.write(next(self._requests))
+        elif not self.done.done():
+            self.done.set_result(b"".join(body))
+
+    def _fail(self, data: bytes) -> None:
+        if not self.done.done():
+            self.done.set_exception(Failed(f"The server answered {data[:500].decode(errors='replace')}"))
+        self._transport.close()
+
+
+async def ask(address: Address, request: bytes) -> bytes:
+    """The body of one answer."""
+    asker = await _connect(address, iter([request]), 0.0)
+    asker.start()
+    try:
+        body = await asker.done
+    finally:
+        asker.close()
+    return body if body.startswith(GOOD) else _joined(body)
+
+
+async def take_turn(
+    addresses: Sequence[Address], requests: Sequence[Iterator[bytes]], connections: int, seconds: float
+) -> Turn:
+    """Ask for so long over so many connections, dealt out to the addresses in turn; wait for what is under way."""
+    count = len(addresses)
+    until = time.perf_counter() + seconds
+    askers = [await _connect(addresses[n % count], requests[n % count], until) for n in range(connections)]
+    began = time.perf_counter()
+    for asker in askers:
+        asker.start()
+    try:
+        await asyncio.gather(*(asker.done for asker in askers))
+        elapsed = time.perf_counter() - began
+    finally:
+        for asker in askers:
+            asker.close()
+    return Turn([one for asker in askers for one in asker.seconds], elapsed)
+
+
+async def _connect(address: Address, requests: Iterator[bytes], until: float) -> Asker:
+    loop = asyncio.get_running_loop()
+    _, asker = await loop.create_connection(lambda: Asker(requests, until), "127.0.0.1", address.port)
+    return asker
+
+
+def _joined(body: bytes) -> bytes:
+    """A body that came in chunks, put together."""
+    found = []
+    while body:
+        length, _, body = body.partition(b"\r\n")
+        size = int(length, 16)
+        found.append(body[:size])
+        body = body[size + 2 :]
+    return b"".join(found)
