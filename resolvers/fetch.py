@@ -4,14 +4,15 @@ Raw documents come back, as dictionaries. Beanie's models are for writing.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.cursor import AsyncCursor
 
 import documents
 from resolvers.coalesce import coalesced
-from resolvers.filters import NEVER, all_of, equals
+from resolvers.filters import NEVER, Filter, all_of, equals
 from resolvers.links import Document, Gathered, Listed, Many, One, Picked, Referring
 from resolvers.order import Order, value_at
 from resolvers.page import COUNT_CAP, Page, Window
@@ -30,8 +31,15 @@ SMALL = 10_000
 POINTS = 20
 """Look-ups of up to this many values are made together with those of other requests."""
 
-BATCH = 100_000
-"""Rows in a reply, so that one level is one round trip; the server ends a reply at 16 MB all the same."""
+BATCH = 10_000
+"""Rows in a reply: so many that a level is one round trip, so few that reading them delays nobody for long."""
+
+MOST_IDS = 50_000
+"""Parents in one find; a command of more than 16 MB is refused."""
+
+
+class Crowded(Exception):
+    """Parents have so many children that each needs a page of its own."""
 
 
 def collection_of(document: Document) -> AsyncCollection[Row]:
@@ -188,30 +196,76 @@ async def _first(document: Document, match: dict[str, Any], asked: Window, field
 
 
 async def _children(
-    link: Many, ids: list[str], conditions: dict[str, Any], asked: Window, fields: Fields
+    link: Many, ids: list[str], conditions: Filter, asked: Window, fields: Fields
 ) -> Mapping[str, list[Row]]:
     """The first rows of each parent: one find for all when they are few, else a page for each in one aggregation."""
+    found: dict[str, list[Row]] = {}
+    try:
+        async for families in _families(link, ids, conditions, asked, fields):
+            for family in families:
+                found[family[0][link.via]] = family
+    except Crowded:
+        wanted = fields | {link.via, *asked.order.paths} if fields else fields
+        stages = asked.reading_order.joined_stages(conditions, asked.limit)
+        return await _for_each(link, ids, [*stages, *_project(wanted)])
+    return found
+
+
+async def families(
+    link: Many, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer
+) -> AsyncIterator[list[list[Row]]]:
+    """The children of the parents that have any, as they come from the database: the rows of each parent, in order.
+
+    Raises Crowded when they are too many to be read without a limit for each parent.
+    """
+    ids = list(dict.fromkeys(parent["_id"] for parent in parents))
+    conditions = all_of([readable(link.document, viewer), asked.filter, *asked.bounds()])
+    async for some in _families(link, ids, conditions, asked, fields):
+        yield some
+
+
+async def _families(
+    link: Many, ids: list[str], conditions: Filter, asked: Window, fields: Fields
+) -> AsyncIterator[list[list[Row]]]:
     order = asked.reading_order
     wanted = fields | {link.via, *order.paths} if fields else fields
     most = max(SMALL, 4 * len(ids) * asked.limit)
-    rows = (
-        await collection_of(link.document)
-        .find(
-            all_of([{link.via: {"$in": ids}}, conditions]),
-            dict.fromkeys(wanted, 1) or None,
-            # In the direction of the first key, so that one index gives the parents together and their rows in order.
-            sort=[(link.via, order.keys[0].direction), *order.sort()] if order.is_natural else None,
-            limit=most + 1,
-            batch_size=BATCH,
+    # In the direction of the first key, so that one index gives the parents together and their rows in order.
+    sort = [(link.via, order.keys[0].direction), *(order.sort() if order.is_natural else [])]
+    for start in range(0, len(ids), MOST_IDS):
+        match = all_of([{link.via: {"$in": ids[start : start + MOST_IDS]}}, conditions])
+        rows = collection_of(link.document).find(
+            match, dict.fromkeys(wanted, 1) or None, sort=sort, limit=most + 1, batch_size=BATCH
         )
-        .to_list()
-    )
-    if len(rows) > most:
-        return await _for_each(link, ids, [*order.joined_stages(conditions, asked.limit), *_project(wanted)])
-    groups: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in rows if order.is_natural else order.arrange(rows):
-        groups[row[link.via]].append(row)
-    return groups
+        async for some in _complete(rows, link.via, most):
+            yield some if order.is_natural else [order.arrange(family) for family in some]
+
+
+async def _complete(rows: AsyncCursor[Row], via: str, most: int) -> AsyncIterator[list[list[Row]]]:
+    """Rows grouped by their parent, no parent's rows before all of them are there."""
+    read, open_family = 0, list[Row]()
+    async with rows:
+        while batch := await rows.to_list(BATCH):
+            read += len(batch)
+            if read > most:
+                raise Crowded
+            *complete, open_family = _by_parent([*open_family, *batch], via)
+            yield complete
+    if open_family:
+        yield [open_family]
+
+
+def _by_parent(rows: list[Row], via: str) -> list[list[Row]]:
+    """Neighbouring rows of one parent together."""
+    found: list[list[Row]] = []
+    parent = None
+    for row in rows:
+        if row[via] == parent:
+            found[-1].append(row)
+        else:
+            parent = row[via]
+            found.append([row])
+    return found
 
 
 async def _for_each(link: Many, ids: list[str], pipeline: list[dict[str, Any]]) -> dict[str, list[Row]]:

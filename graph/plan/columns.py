@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from graph.declared import Compute, Connected, Found, node_document
 from graph.plan.shape import Row, Shape, StepAside
 from resolvers import fetch
@@ -16,6 +18,10 @@ from resolvers.reader import Reader
 
 CHUNK = 4_000
 """Rows that are shown before other requests have their turn."""
+
+
+BIG = 20_000
+"""Rows of a level beyond which its pages are written as text at once."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +146,39 @@ class Pages(Column):
 
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
         asked = self.constant or self.declared.window(self.arguments(run))
+        if len(rows) > 1 and self._can_stream(asked):
+            try:
+                return await self._streamed(asked, rows, run)
+            except fetch.Crowded:
+                pass
         (pages, shown), counts = await together(self._pages(asked, rows, run), self._counts(asked, rows, run))
         return [self.build(page, count, *lists) for page, count, lists in zip(pages, counts, shown, strict=True)]
+
+    def _can_stream(self, asked: Window) -> bool:
+        """Whether pages can be shown while later ones are still being read: nothing is beside or below their rows."""
+        plain = len(self.shapes) == 1 and not self.shapes[0].columns
+        return plain and not self.counted and not asked.backwards and isinstance(self.declared.link, Many)
+
+    async def _streamed(self, asked: Window, rows: list[Row], run: Run) -> list[Any]:
+        """Pages shown batch by batch. Of a big answer only the text is kept, which takes less room than its objects."""
+        (shape,), link = self.shapes, self.declared.link
+        assert isinstance(link, Many)
+        found: dict[str, Any] = {}
+        total = 0
+        async for families in fetch.families(link, asked, rows, frozenset(shape.needs), run.reader.viewer):
+            shown = await show(run, shape, [row for family in families for row in family])
+            start = read = 0
+            for family in families:
+                page = asked.page(family)
+                found[family[0][link.via]] = self.build(page, None, shown[start : start + len(page.rows)])
+                start += len(family)
+                read += len(page.rows)
+            run.reader.budget.spend(read)
+            total += read
+            if total > BIG:
+                _as_text(found, families, link.via)
+        empty = self.build(asked.page([]), None, [])
+        return [found.get(row["_id"], empty) for row in rows]
 
     async def _pages(self, asked: Window, rows: list[Row], run: Run) -> tuple[list[Any], list[list[list[Any]]]]:
         """A page for each row, and what its rows are shown as."""
@@ -192,6 +229,13 @@ class Pages(Column):
         if self.counted:
             found.append((f"counts of {_collection(link)}", []))
         return found
+
+
+def _as_text(found: dict[str, Any], families: list[list[Row]], via: str) -> None:
+    """Write pages as they will stand in the answer."""
+    for family in families:
+        parent = family[0][via]
+        found[parent] = orjson.Fragment(orjson.dumps(found[parent]))
 
 
 @dataclass
