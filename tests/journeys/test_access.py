@@ -18,7 +18,7 @@ import documents
 from documents.database import Database
 from graph.declared import NODE_VIEWS
 from resolvers.viewer import ANONYMOUS, Role, Viewer
-from tests.asking import answer, ask, without_comparison
+from tests.asking import answer, as_written, ask, by_reference, without_comparison
 from tests.journeys.access_queries import (
     GUARDED,
     UNKNOWN,
@@ -54,13 +54,17 @@ async def written(query: str, viewer: Viewer) -> bytes:
 
 
 async def assert_the_hidden_is_missing(world: World, viewer: Viewer, queries: list[str]) -> None:
-    """Ask, remove what the viewer may not see, ask again as one who sees everything, and compare."""
+    """Ask, remove what the viewer may not see, ask again as one who sees everything, and compare.
+
+    The first is asked as the server asks, by plan, the second by the reference executor: both are seen to agree.
+    """
     await world.begin()
-    shown = [await written(query, viewer) for query in queries]
-    await world.forget(viewer)
     with without_comparison():
-        for query, bytes_shown in zip(queries, shown, strict=True):
-            assert bytes_shown == await written(query, seeing_everything(viewer)), query
+        shown = [await written(query, viewer) for query in queries]
+    await world.forget(viewer)
+    for query, bytes_shown in zip(queries, shown, strict=True):
+        everything = await by_reference(query, seeing_everything(viewer))
+        assert bytes_shown == orjson.dumps(as_written(everything)), query
 
 
 @pytest.mark.parametrize("name", ["anonymous", "stranger", "owner", "authorised", "worker"])
@@ -70,13 +74,14 @@ async def test_what_a_viewer_may_not_see_does_not_exist(world: World, name: str)
     await assert_the_hidden_is_missing(world, world.viewers[name], queries)
 
 
-@pytest.mark.parametrize("name", ["anonymous", "stranger", "authorised"])
+@pytest.mark.parametrize("name", ["stranger", "authorised"])
 async def test_a_cursor_of_somebody_who_sees_more_shows_nothing_more(world: World, name: str) -> None:
     await world.begin()
     cursors: defaultdict[str, set[str]] = defaultdict(set)
-    for type_name, selected, key in lists_with_cursors():
-        given = (await written(under(world, type_name, selected), ADMIN)).decode()
-        cursors[key] |= set(re.findall(r'"cursor":"([^"]+)"', given))
+    with without_comparison():
+        for type_name, selected, key in lists_with_cursors():
+            given = (await written(under(world, type_name, selected), ADMIN)).decode()
+            cursors[key] |= set(re.findall(r'"cursor":"([^"]+)"', given))
     queries = [under(world, type_name, selected) for type_name, selected in continued_lists(cursors)]
 
     await assert_the_hidden_is_missing(world, world.viewers[name], queries)
@@ -100,8 +105,9 @@ async def test_every_link_of_the_schema_leads_to_something_hidden_in_the_world_o
     }
     reached: set[tuple[str, str]] = set()
 
-    for query in every_question(world):
-        _walk(orjson.loads(await written(query, ADMIN))["data"], "Query", hidden, reached)
+    with without_comparison():
+        for query in every_question(world):
+            _walk(orjson.loads(await written(query, ADMIN))["data"], "Query", hidden, reached)
 
     assert guarded
     assert guarded - reached == set()
@@ -122,33 +128,33 @@ def _objects(value: Any) -> Iterable[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-@pytest.mark.parametrize("name", VIEWERS)
-async def test_lists_and_look_ups_give_exactly_what_the_reference_policy_shows(world: World, name: str) -> None:
-    await world.begin()
-    viewer = world.viewers[name]
-    ids = world.ids(*(one for one in documents.ALL if one.kind in NODE_VIEWS))
+async def test_lists_and_look_ups_give_exactly_what_the_reference_policy_shows(world: World) -> None:
+    for name in VIEWERS:
+        await world.begin()
+        viewer = world.viewers[name]
+        ids = world.ids(*(one for one in documents.ALL if one.kind in NODE_VIEWS))
 
-    lists = await ask(
-        "{ digitalTwins(first: 100) { totalCount nodes { id } } executions(first: 100) { totalCount nodes { id } } }",
-        viewer,
-    )
-    nodes = await ask("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", viewer, ids=ids)
+        lists = await ask(
+            "{ digitalTwins(first: 99) { totalCount nodes { id } } executions(first: 99) { totalCount nodes { id } } }",
+            viewer,
+        )
+        nodes = await ask("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", viewer, ids=ids)
 
-    for field, kind in (("digitalTwins", documents.DigitalTwin), ("executions", documents.Execution)):
-        expected = sorted(id for id in world.ids(kind) if world.sees(viewer, world.by_id[id]))
-        assert [one["id"] for one in lists[field]["nodes"]] == expected
-        assert lists[field]["totalCount"] == len(expected)
-    assert nodes["nodes"] == [{"id": id} if world.sees(viewer, world.by_id[id]) else None for id in ids]
+        for field, kind in (("digitalTwins", documents.DigitalTwin), ("executions", documents.Execution)):
+            expected = sorted(id for id in world.ids(kind) if world.sees(viewer, world.by_id[id]))
+            assert [one["id"] for one in lists[field]["nodes"]] == expected
+            assert lists[field]["totalCount"] == len(expected)
+        assert nodes["nodes"] == [{"id": id} if world.sees(viewer, world.by_id[id]) else None for id in ids]
 
 
-@pytest.mark.parametrize("name", VIEWERS[:-1])
-async def test_a_hidden_id_is_answered_with_the_bytes_of_an_unknown_one(world: World, name: str) -> None:
-    await world.begin()
-    viewer = world.viewers[name]
-    hidden = [one for one in world.hidden(viewer) if one.kind in NODE_VIEWS]
+async def test_a_hidden_id_is_answered_with_the_bytes_of_an_unknown_one(world: World) -> None:
+    for name in VIEWERS[:-1]:
+        await world.begin()
+        viewer = world.viewers[name]
+        hidden = [one for one in world.hidden(viewer) if one.kind in NODE_VIEWS]
 
-    for one in hidden:
-        for query in ('{ node(id: "%s") { __typename id } }', '{ nodes(ids: ["%s"]) { __typename id } }'):
-            assert await written(query % one.id, viewer) == await written(query % UNKNOWN[one.kind], viewer)
+        for one in hidden:
+            for query in ('{ node(id: "%s") { __typename id } }', '{ nodes(ids: ["%s"]) { __typename id } }'):
+                assert await written(query % one.id, viewer) == await written(query % UNKNOWN[one.kind], viewer)
 
-    assert {type(one) for one in hidden} >= {documents.Output}
+        assert {type(one) for one in hidden} >= {documents.Output}

@@ -15,7 +15,7 @@ from resolvers import fetch
 from resolvers.policies import EVERYTHING, readable
 from resolvers.viewer import Role, Viewer
 from tests import builders as new
-from tests.asking import answer, ask
+from tests.asking import answer, ask, without_comparison
 from tests.journeys.access_commands import Commands, demands, filters, keys, matches
 from tests.journeys.access_inputs import MARK, hostile_inputs, mutations
 from tests.journeys.access_queries import QUERY, TYPES, every_question, is_paged, narrowed_lists
@@ -61,14 +61,15 @@ async def world(commands: Commands) -> World:
     return world
 
 
-@pytest.mark.parametrize("name", ["anonymous", "stranger", "authorised", "worker"])
+@pytest.mark.parametrize("name", ["anonymous", "authorised", "worker"])
 async def test_every_read_for_somebody_who_may_not_see_everything_carries_their_policy(
     world: World, commands: Commands, name: str
 ) -> None:
     viewer = world.viewers[name]
 
-    for query in [*every_question(world), *list(narrowed_lists(world))[::4]]:
-        await answer(query, viewer)
+    with without_comparison():
+        for query in [*every_question(world), *list(narrowed_lists(world))[::4]]:
+            await answer(query, viewer)
 
     read = {collection for command in commands.reads() for collection, _ in matches(command)}
     assert_each_carries_its_policy(commands, viewer)
@@ -126,13 +127,15 @@ def assert_no_operator_is_a_clients(commands: Commands) -> None:
 
 
 async def test_hostile_texts_in_every_argument_stay_values(world: World, commands: Commands) -> None:
-    for text in TEXTS:
-        for name, field in QUERY.fields.items():
-            for argument, given in field.args.items():
-                for value in _places(given.type, text):
-                    below = "{ pageInfo { endCursor } }" if is_paged(field) else "{ __typename }"
-                    query = f"query ($value: {given.type}) {{ {name}({argument}: $value) {below} }}"
-                    found = await answer(query, value=value)
+    for name, field in QUERY.fields.items():
+        below = "{ pageInfo { endCursor } }" if is_paged(field) else "{ __typename }"
+        for argument, given in field.args.items():
+            query = f"query ($value: {given.type}) {{ {name}({argument}: $value) {below} }}"
+            for number, values in enumerate(zip(*(_places(given.type, text) for text in TEXTS), strict=True)):
+                # Every text in the first places of an argument, some of them in each of the rest.
+                for value in values if number < 3 else values[number % 3 :: 3]:
+                    with without_comparison():
+                        found = await answer(query, value=value)
                     assert [one["extensions"]["code"] for one in found.get("errors", ())] in ([], ["BAD_CURSOR"])
 
     assert_no_operator_is_a_clients(commands)
@@ -152,9 +155,8 @@ def _places(type_: Any, text: str, depth: int = 2) -> list[Any]:
     return [text] if named.name in ("ID", "String") else []
 
 
-@pytest.mark.parametrize("value", OBJECTS, ids=str)
 async def test_objects_in_the_place_of_ids_and_texts_are_refused_before_the_database_hears_of_them(
-    world: World, commands: Commands, value: Any
+    world: World, commands: Commands
 ) -> None:
     queries = [
         "query ($value: ID!) { node(id: $value) { id } }",
@@ -167,10 +169,11 @@ async def test_objects_in_the_place_of_ids_and_texts_are_refused_before_the_data
         "query ($value: ID) { executions(where: { digitalTwinId: { eq: $value } }) { nodes { id } } }",
     ]
 
-    for query in queries:
-        found = await answer(query, value=value)
-        assert found["data"] is None, query
-        assert found["errors"]
+    for value in OBJECTS:
+        for query in queries:
+            found = await answer(query, value=value)
+            assert found["data"] is None, query
+            assert found["errors"]
 
     assert commands.heard == []
 
