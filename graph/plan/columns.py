@@ -12,7 +12,7 @@ import orjson
 from graph.declared import Compute, Connected, Found, node_document
 from graph.plan.shape import Row, Shape, StepAside
 from resolvers import fetch
-from resolvers.links import Every, Gathered, Link, Listed, Many, One, Picked, Referring
+from resolvers.links import Every, Gathered, Listed, Many, One, Picked, Referring
 from resolvers.page import Page, Window
 from resolvers.reader import Reader
 
@@ -42,10 +42,6 @@ class Column(ABC):
     @abstractmethod
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
         """One value for each row, shown as the answer has it."""
-
-    @abstractmethod
-    def explain(self) -> "list[tuple[str, list[Shape]]]":
-        """What is read, in words, with the shapes of what is found."""
 
 
 async def show(run: Run, shape: Shape, rows: list[Row]) -> list[Any]:
@@ -103,10 +99,6 @@ class Single(Column):
             raise StepAside("a link that may not be null leads nowhere")
         return [None if row is None else shown[row["_id"]] for row in found]
 
-    def explain(self) -> list[tuple[str, list[Shape]]]:
-        by = "_id" if isinstance(self.link, One) else f"{self.link.via}, {self.link.by}"
-        return [(f"one find in {_collection(self.link)} by {by}", [self.shape])]
-
 
 @dataclass
 class Several(Column):
@@ -125,10 +117,6 @@ class Several(Column):
         run.reader.budget.spend(len(distinct))
         shown = dict(zip(distinct, await show(run, self.shape, list(distinct.values())), strict=True))
         return [[shown[row["_id"]] for row in some] for some in found]
-
-    def explain(self) -> list[tuple[str, list[Shape]]]:
-        by = "_id" if isinstance(self.link, Listed) else self.link.via
-        return [(f"one find in {_collection(self.link)} by {by}", [self.shape])]
 
 
 @dataclass
@@ -220,16 +208,6 @@ class Pages(Column):
             start = end
         return divided
 
-    def explain(self) -> list[tuple[str, list[Shape]]]:
-        link = self.declared.link
-        found = []
-        if self.paged:
-            by = "" if isinstance(link, Every) else f" by {'_id' if isinstance(link, Gathered) else link.via}"
-            found.append((f"pages of {_collection(link)}{by}", self.shapes))
-        if self.counted:
-            found.append((f"counts of {_collection(link)}", []))
-        return found
-
 
 def _as_text(found: dict[str, Any], families: list[list[Row]], via: str) -> None:
     """Write pages as they will stand in the answer."""
@@ -252,10 +230,6 @@ class Keyed(Column):
         run.reader.budget.spend(1)
         return await show(run, self.shape, [row]) if row else [None]
 
-    def explain(self) -> list[tuple[str, list[Shape]]]:
-        paths = " or ".join(self.declared.paths.values())
-        return [(f"one find in {self.declared.document.get_collection_name()} by {paths}", [self.shape])]
-
 
 @dataclass
 class Nodes(Column):
@@ -267,23 +241,23 @@ class Nodes(Column):
 
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
         ids = self.ids(run)
-        by_document: dict[Any, list[str]] = {}
-        for id in dict.fromkeys(ids):
-            document = node_document(id)
-            if document is not None:
-                by_document.setdefault(document, []).append(id)
-        parts = await together(*(self._of(document, some, run) for document, some in by_document.items()))
+        parts = await together(*(self._of(document, some, run) for document, some in self.wanted(run).items()))
         found = {id: shown for part in parts for id, shown in part.items()}
         return [[found.get(id) for id in ids]] if self.several else [found.get(ids[0])]
+
+    def wanted(self, run: Run) -> dict[Any, list[str]]:
+        """The ids asked for, by document."""
+        found: dict[Any, list[str]] = {}
+        for id in dict.fromkeys(self.ids(run)):
+            if (document := node_document(id)) is not None:
+                found.setdefault(document, []).append(id)
+        return found
 
     async def _of(self, document: Any, ids: list[str], run: Run) -> dict[str, Any]:
         shape = self.shape_of(document.kind)
         found = await fetch.by_ids(document, ids, frozenset(shape.needs), run.reader.viewer)
         run.reader.budget.spend(len(found))
         return dict(zip(found, await show(run, shape, list(found.values())), strict=True))
-
-    def explain(self) -> list[tuple[str, list[Shape]]]:
-        return [("one find a kind of id, by _id", [])]
 
 
 @dataclass
@@ -312,10 +286,3 @@ class Values(Column):
             [next(shown) for _ in value] if isinstance(value, list) else None if value is None else next(shown)
             for value in values
         ]
-
-    def explain(self) -> list[tuple[str, list[Shape]]]:
-        return [(f"computed by {self.compute.__name__}", [self.shape] if self.shape else [])]
-
-
-def _collection(link: Link) -> str:
-    return str(link.document.get_collection_name())

@@ -36,6 +36,8 @@ from graph.plan.connections import compile_connection
 from graph.plan.shape import NotPlanned, Shape, stored_value, written
 from graph.projection import DECLARED
 from resolvers.links import Listed, One, Picked, Referring
+from resolvers.page import Window
+from resolvers.refusals import Refusal
 
 
 class Compiler:
@@ -105,7 +107,8 @@ class Compiler:
                 part = get_named_type(field.type)
                 assert isinstance(part, GraphQLObjectType)
                 return self._literal(part, self.collector.below(part, nodes), shape)
-        return shape.column(self._column(declared, field, nodes))
+        label = (nodes[0].alias or nodes[0].name).value
+        return shape.column(label, self._column(declared, field, nodes))
 
     def _embedded(self, nodes: list[FieldNode], field: GraphQLField, shape: Shape) -> Callable[[str], str]:
         def show(value: str) -> str:
@@ -141,8 +144,15 @@ class Compiler:
         type_ = get_named_type(field.type)
         assert isinstance(type_, GraphQLObjectType)
         made = compile_connection(self, type_, self.collector.below(type_, nodes))
-        constant = None if uses_variables(nodes[0]) else declared.window(arguments(Run(None, None)))  # type: ignore[arg-type]
+        constant = None if uses_variables(nodes[0]) else self._window(declared, arguments)
         return Pages(declared, arguments, made.shapes, made.build, made.paged, made.counted, constant)
+
+    def _window(self, declared: Connected, arguments: Arguments) -> Window | None:
+        """The window of constant arguments; None when they are refused, which matters where there are rows above."""
+        try:
+            return declared.window(arguments(Run(None, None)))  # type: ignore[arg-type]
+        except Refusal:
+            return None
 
     def _values(self, declared: Computed, field: GraphQLField, nodes: list[FieldNode], arguments: Arguments) -> Values:
         named = get_named_type(field.type)

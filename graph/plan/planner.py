@@ -14,7 +14,6 @@ from graph.plan.columns import Run, show
 from graph.plan.compile import Compiler
 from graph.plan.shape import NotPlanned, Shape
 from resolvers.reader import Reader
-from resolvers.refusals import Refusal
 
 log = structlog.stdlib.get_logger("graph.plan")
 
@@ -93,6 +92,6 @@ class Plans:
     def _compiled(self, operation: OperationDefinitionNode, flags: dict[str, bool]) -> Plan | None:
         try:
             return self._planner.plan(self._document, operation, flags)
-        except (NotPlanned, GraphQLError, Refusal) as error:
+        except (NotPlanned, GraphQLError) as error:
             log.debug("an operation has no plan", reason=str(error)[:200])
             return None

@@ -110,13 +110,16 @@ class Shape:
     type_name: str
     needs: set[str] = field(default_factory=lambda: {"_id"})
     columns: "list[Column]" = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    """The names that the columns have in the answer."""
     names: dict[str, Any] = field(default_factory=dict)
     build: Build = field(default=lambda rows: rows, repr=False)
     source: str = ""
 
-    def column(self, column: "Column") -> str:
+    def column(self, label: str, column: "Column") -> str:
         """Place a column beside the rows; the variable that holds its value for a row."""
         self.columns.append(column)
+        self.labels.append(label)
         return f"v{len(self.columns) - 1}"
 
     def name(self, value: Any) -> str:

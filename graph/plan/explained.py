@@ -1,0 +1,147 @@
+"""A plan in words: for each level what is read, from where, by which filter, and how its rows become pages.
+
+Nothing is read, so no database is needed. Filters are those that a find would carry for the viewer given.
+"""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from graph.plan.columns import Column, Keyed, Nodes, Pages, Run, Several, Single, Values
+from graph.plan.shape import Shape
+from resolvers.fetch import SMALL
+from resolvers.filters import all_of, equals
+from resolvers.links import Document, Every, Gathered, Listed, Many, One, Picked, Referring
+from resolvers.order import ASCENDING, Order
+from resolvers.page import COUNT_CAP, Window
+from resolvers.policies import readable
+
+PARENTS = "ids of the rows above"
+
+
+@dataclass
+class Read:
+    """One reading of a plan: a round trip, or a function. `below` are the shapes of the rows it gives."""
+
+    what: str
+    facts: dict[str, str] = field(default_factory=dict)
+    below: list[Shape] = field(default_factory=list)
+
+
+def explained(shape: Shape, run: Run) -> Iterator[str]:
+    """The lines of a plan, as a tree. Raises what the plan would raise for the same arguments."""
+    yield shape.type_name
+    yield from _levels([shape], run, "")
+
+
+def _levels(shapes: list[Shape], run: Run, indent: str) -> Iterator[str]:
+    columns = [pair for shape in shapes for pair in zip(shape.labels, shape.columns, strict=True)]
+    reads = [(label, read) for label, column in columns for read in _reads(column, run)]
+    for number, (label, read) in enumerate(reads, 1):
+        last = number == len(reads)
+        yield f"{indent}{'└─' if last else '├─'} {label}: {read.what}"
+        below = f"{indent}{'   ' if last else '│  '}"
+        stem = "│ " if any(shape.columns for shape in read.below) else "  "
+        for name, value in read.facts.items():
+            yield f"{below}{stem} {name:<8}{value}"
+        yield from _levels(read.below, run, below)
+
+
+def _reads(column: Column, run: Run) -> list[Read]:
+    viewer = run.reader.viewer
+    match column:
+        case Pages():
+            return _of_pages(column, run)
+        case Single(link=One() as link):
+            return [_find(link.document, "_id", f"what {link.via} names", [column.shape], run)]
+        case Single(link=Picked() as link):
+            asked = equals(link.by, column.arguments(run)[column.argument or ""])
+            return [_find(link.document, link.via, PARENTS, [column.shape], run, asked)]
+        case Several(link=Listed() as link):
+            return [_find(link.document, "_id", f"what {link.via} lists", [column.shape], run)]
+        case Several(link=Referring() as link):
+            return [_find(link.document, link.via, PARENTS, [column.shape], run, order=link.order)]
+        case Keyed(declared=declared):
+            ((path, value), *others) = declared.key(column.arguments(run))
+            asked = all_of(equals(*other) for other in others)
+            return [_find(declared.document, path, orjson.dumps(value).decode(), [column.shape], run, asked)]
+        case Nodes():
+            found = ((document, column.shape_of(document.kind), ids) for document, ids in column.wanted(run).items())
+            return [_find(document, "_id", _json(ids), [shape], run) for document, shape, ids in found]
+        case Values():
+            way = "reading for all rows at once" if inspect.iscoroutinefunction(column.compute) else "without reading"
+            needs = f"{column.compute.__module__}.{column.compute.__name__}, {way}"
+            return [Read(f"computed by {needs}", {}, [column.shape] if column.shape else [])]
+    raise TypeError(f"{type(column).__name__} for {viewer} cannot be explained")
+
+
+def _find(
+    document: Document,
+    path: str,
+    values: str,
+    shapes: list[Shape],
+    run: Run,
+    asked: dict[str, Any] | None = None,
+    order: Order | None = None,
+) -> Read:
+    facts = {
+        "by": f"{path} in {values}",
+        "filter": _json(all_of([asked or {}, readable(document, run.reader.viewer)])),
+        "fields": _fields(shapes, path, *(order.paths if order else ())),
+    }
+    if order:
+        facts["order"] = _order(order)
+    return Read(f"one find in {document.collection_name()}", facts, shapes)
+
+
+def _of_pages(column: Pages, run: Run) -> list[Read]:
+    link = column.declared.link
+    window = column.constant or column.declared.window(column.arguments(run))
+    counted = all_of([readable(link.document, run.reader.viewer), window.filter])
+    name = link.document.collection_name()
+    by = {"by": _place(link)} if not isinstance(link, Every) else {}
+    reads = []
+    if column.paged:
+        order = window.reading_order
+        facts = by | {
+            "filter": _json(all_of([counted, *window.bounds()])),
+            "fields": _fields(column.shapes, *order.paths, *([link.via] if isinstance(link, Many) else [])),
+            "order": _order(order),
+            "page": _method(link, window),
+        }
+        reads.append(Read(f"pages of {name}", facts, column.shapes))
+    if column.counted:
+        method = {Every: "one count", Many: "one aggregation for all", Gathered: "one find for all"}[type(link)]
+        facts = by | {"filter": _json(counted), "count": f"{method}, null beyond {COUNT_CAP:,}"}
+        reads.append(Read(f"counts of {name}", facts))
+    return reads
+
+
+def _place(link: Many | Gathered) -> str:
+    return f"{link.via} in {PARENTS}" if isinstance(link, Many) else f"_id in what {link.via} lists"
+
+
+def _method(link: Many | Gathered | Every, window: Window) -> str:
+    size = f"{'last' if window.backwards else 'first'} {window.size} and one more"
+    match link:
+        case Every():
+            return f"{size}: {'one find' if window.reading_order.is_natural else 'one aggregation'}"
+        case Gathered():
+            return f"{size} for each: one find for all, sorted and cut here"
+    # Of several parents all children are read up to a bound, which `fetch.pages` explains.
+    return f"{size} for each: one find for all, one aggregation beyond {SMALL:,} rows"
+
+
+def _fields(shapes: list[Shape], *more: str) -> str:
+    return ", ".join(sorted({"_id"}.union(more, *(shape.needs for shape in shapes))))
+
+
+def _order(order: Order) -> str:
+    return ", ".join(f"{key.path} {'up' if key.direction == ASCENDING else 'down'}" for key in order.keys)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, default=str).decode()
