@@ -50,6 +50,11 @@ class Document(beanie.Document):
 
     id: str = Field(default="", alias="_id")  # type: ignore[assignment]
 
+    @classmethod
+    def collection_name(cls) -> str:
+        """The collection's name, which is known before there is a database."""
+        return str(cls.Settings.name)
+
     def model_post_init(self, context: Any, /) -> None:
         if not self.id:
             self.id = new_id(self.kind)

@@ -150,7 +150,7 @@ class Connected(Declared):
             after=arguments.get("after"),
             last=arguments.get("last"),
             before=arguments.get("before"),
-            collection=self.link.document.get_collection_name(),
+            collection=self.link.document.collection_name(),
             order=self.to_order(order_by) if self.to_order and order_by else self.link.order,
             filter=self.to_filter(where) if self.to_filter and where else {},
             most=self.link.most,

@@ -1,0 +1,99 @@
+"""The command `explain`: how a query would be answered, level by level, without a database."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from resolvers.viewer import ANONYMOUS, Role, Viewer
+
+
+class Asking(StrEnum):
+    """Whose policy stands in the filters."""
+
+    ANONYMOUS = "anonymous"
+    USER = "user"
+    WORKER = "worker"
+    ADMIN = "admin"
+
+
+VIEWERS = {
+    Asking.ANONYMOUS: ANONYMOUS,
+    Asking.USER: Viewer(Role.USER, "user_of_the_token"),
+    Asking.WORKER: Viewer(Role.WORKER),
+    Asking.ADMIN: Viewer(Role.ADMIN),
+}
+
+
+class Unexplained(Exception):
+    """A query for which there is no plan; the message says why."""
+
+
+def explain(
+    query: Annotated[str, typer.Argument(help="A file, - for standard input, or the query itself.")],
+    variables: Annotated[str, typer.Option(help="The query's variables, as JSON.")] = "{}",
+    viewer: Annotated[Asking, typer.Option(help="Who asks.")] = Asking.ANONYMOUS,
+) -> None:
+    """Print the plan of a query: what is read, by which filter and page method. No database is needed."""
+    try:
+        for line in explanation(_text(query), _variables(variables), VIEWERS[viewer]):
+            typer.echo(line)
+    except Unexplained as reason:
+        typer.echo(str(reason), err=True)
+        sys.exit(1)
+
+
+def explanation(text: str, variables: dict[str, Any], viewer: Viewer) -> list[str]:
+    """The lines of a query's plan. Raises Unexplained."""
+    # The schema takes a while to be made, which no other command should wait for.
+    from graphql import GraphQLError
+
+    from graph.errors import RequestRefused
+    from graph.plan.collect import flags_of
+    from graph.plan.columns import Run
+    from graph.plan.explained import explained
+    from graph.plan.shape import NotPlanned
+    from graph.prepare import Preparer, Unacceptable
+    from graph.schema import schema
+    from resolvers.reader import Reader
+    from resolvers.refusals import Refusal
+
+    try:
+        prepared = (preparer := Preparer(schema)).prepare(text)
+        operation, planner = prepared.operation(None), preparer.planner
+        values = planner.variables(operation, variables)
+        if values is None:
+            raise Unexplained("The query's variables are missing or do not fit: give them with --variables.")
+        flags = {name: bool(values.coerced.get(name)) for name in flags_of(prepared.document)}
+        plan = planner.plan(prepared.document, operation, flags)
+        return list(explained(plan.shape, Run(Reader(viewer), values)))
+    except Unacceptable as refusal:
+        raise Unexplained("\n".join(error["message"] for error in refusal.errors)) from refusal
+    except NotPlanned as reason:
+        raise Unexplained(f"There is no plan, the standard executor answers: {reason}.") from reason
+    except (GraphQLError, Refusal, RequestRefused) as error:
+        raise Unexplained(error.message) from error
+
+
+def _text(query: str) -> str:
+    if query == "-":
+        return sys.stdin.read()
+    if "{" in query:
+        return query
+    try:
+        return Path(query).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unexplained(f"{query} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+
+
+def _variables(text: str) -> dict[str, Any]:
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        raise Unexplained(f"The variables are not JSON: {error}.") from error
+    if not isinstance(given, dict):
+        raise Unexplained("The variables must be a JSON object.")
+    return given
