@@ -13,6 +13,7 @@ from graphql.utilities import find_breaking_changes, find_dangerous_changes
 from pymongo.errors import PyMongoError
 
 from documents.embedded import EmbeddedError
+from graph.explain import explain
 from graph.importing_catalogue import import_app
 from graph.settings import Settings, SettingsError, load_settings
 from graph.starting import database_opened, database_problem
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(import_app, name="import")
 app.add_typer(token_app, name="token")
+app.command()(explain)
 
 
 def main() -> None:
