@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import strawberry
 from strawberry.types import Info
 
+from graph.declared import reader_of
 from graph.user_errors import UserError, user_errors
 from resolvers.refusals import Refusal, Refusals
-from resolvers.viewer import Viewer
 from resolvers.writing import Outcome, Session, write
 
 P = TypeVar("P")
@@ -64,11 +64,12 @@ async def perform(info: Info, payload: Callable[..., P], work: Write, input: obj
     """The payload of `work` done with `input`: what it wrote, or why it wrote nothing."""
     given = plain(input)
     key = given.pop("idempotency_key", None)
-    viewer: Viewer = info.context.reader.viewer
+    viewer = reader_of(info).viewer
 
     def work_in(session: Session) -> Awaitable[Outcome]:
         return work(session, viewer, **given)
 
+    reader_of(info).forget()
     try:
         outcome = await write(viewer, info.field_name, given, key, work_in)
     except (Refusal, Refusals) as error:

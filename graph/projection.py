@@ -22,7 +22,8 @@ ALWAYS = frozenset({"_id"})
 def fields_below(info: Info, type_name: str | None = None) -> Fields:
     """The stored paths that the fields selected below this one take, of the type named or the field's own."""
     raw: GraphQLResolveInfo[Any] = info._raw_info
-    key = (id(raw.field_nodes[0]), type_name, "fields")
+    # All of them: a fragment's field may be merged with another here, and stand alone elsewhere.
+    key = (tuple(id(node) for node in raw.field_nodes), type_name, "fields")
     fields: Fields = info.context.reader.once(key, lambda: _collect_all(raw, type_name))
     return fields
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import strawberry
@@ -11,6 +12,7 @@ import documents
 from documents import transform
 from graph.activity import Activity, ActivityStatus
 from graph.connection import Connection
+from graph.declared import reader_of
 from graph.enums import described
 from graph.ingest_transform import IngestTransformInput, IngestTransformPayload
 from graph.mutation import idempotency_key, mutation, optional, perform, refused, wanted
@@ -29,6 +31,7 @@ from graph.where import (
 from resolvers.ingest.transform import ingest_transform
 from resolvers.ingest.turns import turn
 from resolvers.transform import completed, logs_url, notebook_url, request_transform
+from resolvers.viewer import Role
 
 if TYPE_CHECKING:
     from graph.distribution import Distribution
@@ -134,7 +137,9 @@ class TransformMutation:
         "publishes a new version of each dataset whose csvw changed, and none where it did not."
     )
     async def ingest_transform(self, info: Info, input: IngestTransformInput) -> IngestTransformPayload:
-        async with turn(input.organisation_url, input.landing_page):
+        # Who may not publish is refused without waiting for those who do.
+        may_publish = reader_of(info).viewer.role in (Role.WORKER, Role.ADMIN)
+        async with turn(input.organisation_url, input.landing_page) if may_publish else nullcontext():
             return await perform(info, IngestTransformPayload, ingest_transform, input)
 
     @mutation("Make a transform wait for a worker. While one waits already, that one is the answer.")

@@ -62,7 +62,7 @@ class Authenticator:
         token = await find_token(secret, self._clock())
         if token is None:
             raise refused()
-        return Viewer(Role(token.role), token.user_ref)
+        return Viewer(Role(token.role), token.user_ref, token.id)
 
 
 async def viewer_of_claims(claims: dict[str, Any]) -> Viewer:

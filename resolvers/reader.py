@@ -58,6 +58,10 @@ class Reader:
         self._loaders: dict[Hashable, DataLoader[Row, Any]] = {}
         self._made: dict[Hashable, Any] = {}
 
+    def forget(self) -> None:
+        """Read everything anew from here on: something was written."""
+        self._loaders.clear()
+
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives, made once for this request."""
         if key not in self._made:

@@ -1,6 +1,6 @@
 """Who is asking: what every policy and every write is given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -15,10 +15,11 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Somebody asking, with the id of their user when they are one."""
+    """Somebody asking, with the id of their user when they are one, and of the API token they came with."""
 
     role: Role
     user_id: str | None = None
+    token_id: str | None = field(default=None, compare=False)
 
 
 ANONYMOUS = Viewer(Role.ANONYMOUS)

@@ -45,6 +45,7 @@ class Again(Exception):
 
 async def write(viewer: Viewer, mutation: str, inputs: dict[str, Any], key: str | None, work: Work) -> Outcome:
     """What `work` wrote, once it is committed; with a `key`, what it wrote the first time."""
+    refuse_anonymous(viewer)
     if key is None:
         return await _committed(work)
     if not 1 <= len(key) <= LONGEST_KEY:
@@ -85,7 +86,7 @@ async def _kept(reservation: documents.Reservation, work: Work) -> Outcome:
 
 
 def _reservation(viewer: Viewer, mutation: str, inputs: dict[str, Any], key: str) -> documents.Reservation:
-    scope = json.dumps([viewer.role.value, viewer.user_id, mutation, key])
+    scope = json.dumps([viewer.role.value, viewer.user_id, viewer.token_id, mutation, key])
     canonical = json.dumps(inputs, sort_keys=True, default=str)
     return documents.Reservation(
         id=f"reservation_{hashlib.sha256(scope.encode()).hexdigest()}",
@@ -157,12 +158,17 @@ async def _restored(kept: Any) -> Any:
     return kept
 
 
-def require(viewer: Viewer, *roles: Role) -> None:
-    """Refuse viewers of other roles. Administrators may do everything."""
-    if viewer.role is Role.ADMIN or viewer.role in roles:
-        return
+def refuse_anonymous(viewer: Viewer) -> None:
+    """Refuse a caller of whom nothing is known, before anything else is done."""
     if viewer.role is Role.ANONYMOUS:
         raise Forbidden("Anonymous callers write nothing: send an API token or sign in.")
+
+
+def require(viewer: Viewer, *roles: Role) -> None:
+    """Refuse viewers of other roles. Administrators may do everything."""
+    refuse_anonymous(viewer)
+    if viewer.role is Role.ADMIN or viewer.role in roles:
+        return
     allowed = " or ".join(role.value for role in (*roles, Role.ADMIN))
     raise Forbidden(f"This takes the role {allowed}; yours is {viewer.role.value}.")
 
