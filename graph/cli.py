@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 from documents.embedded import EmbeddedError
 from graph.explain import explain
 from graph.importing_catalogue import import_app
-from graph.settings import Settings, SettingsError, load_settings
+from graph.settings import Settings, SettingsError, load_settings, variable_of
 from graph.starting import database_opened, database_problem
 from graph.tokens import token_app
 
@@ -49,11 +49,20 @@ def fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
-@app.command()
+def _settings_in_words() -> str:
+    """Every environment variable and what it may hold, a paragraph that keeps its lines."""
+    named = sorted((variable_of(name), field.description) for name, field in Settings.model_fields.items())
+    return "\b\nSettings, from the environment:\n" + "\n".join(f"  {name:<28}  {about}" for name, about in named)
+
+
+@app.command(epilog=_settings_in_words())
 def serve(
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that answer; 0 is one a core.")] = 1,
 ) -> None:
-    """Serve GraphQL. Without PROVENANCE_DATABASE_URL on an embedded database, printing a fresh admin token."""
+    """Serve GraphQL.
+
+    Without PROVENANCE_DATABASE_URL on an embedded database, printing a fresh admin token.
+    """
     from graph.serving import serve as run
 
     if not run(load_settings(), processes=workers or os.cpu_count() or 1):
@@ -62,7 +71,10 @@ def serve(
 
 @app.command()
 def demo() -> None:
-    """Serve sample data on the embedded database, and open the way to GraphiQL."""
+    """Serve sample data, with GraphiQL to look at it.
+
+    It is kept in PROVENANCE_DATA_DIR, so that what is written lasts until the next demo.
+    """
     from graph.serving import serve_demo as run
 
     if not run(load_settings()):
@@ -99,7 +111,10 @@ def schema(
 def check_schema(
     file: Annotated[Path, typer.Argument(help="The schema that clients rely on.")] = Path("schema.graphql"),
 ) -> None:
-    """Compare a schema file with what the server serves; end with 1 when clients of the file would break."""
+    """Find what breaks clients of a schema file.
+
+    Compares it with what the server serves, and ends with 1 when a client that relies on it would break.
+    """
     from graph.schema import as_text
 
     try:

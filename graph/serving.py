@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from documents.database import Client, is_reachable
 from graph.app import create_app
 from graph.context import MakeContext
+from graph.deadline import Deadline
 from graph.logs import configure_logs
 from graph.schema import schema
 from graph.server import run
@@ -20,8 +21,10 @@ from graph.starting import check_database, connected, database_url
 from resolvers.authentication import Authenticator
 from resolvers.tokens import new_secret
 
-ANSWER_WITHIN = 10.0
+OPERATION_WITHIN = 10.0
 """Seconds that one operation on the database may take while serving, so that no client waits for a silent one."""
+REQUEST_WITHIN = 10.0
+"""Seconds for all the operations of a request, and whatever is tried again."""
 
 log = structlog.stdlib.get_logger("graph.serving")
 Prepare = Callable[[], Awaitable[None]]
@@ -70,7 +73,7 @@ def make_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         # In production indexes are made by `provenance-graph migrate`, not at every start of an instance.
         async with connected(
-            url, settings.database_name, indexes=not settings.production, seconds=ANSWER_WITHIN
+            url, settings.database_name, indexes=not settings.production, seconds=OPERATION_WITHIN
         ) as client:
             clients.append(client)
             if prepare:
@@ -81,7 +84,9 @@ def make_app(
         return bool(clients) and await is_reachable(clients[-1], seconds=0.8)
 
     make_context = MakeContext(authenticator, settings.objects, settings.anonymous_objects)
-    return create_app(schema=schema, settings=settings, make_context=make_context, ready=ready, lifespan=lifespan)
+    app = create_app(schema=schema, settings=settings, make_context=make_context, ready=ready, lifespan=lifespan)
+    app.add_middleware(Deadline, seconds=REQUEST_WITHIN)
+    return app
 
 
 def serve_demo(settings: Settings) -> bool:

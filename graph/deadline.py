@@ -1,0 +1,24 @@
+"""How long a request may wait for the database."""
+
+from dataclasses import dataclass
+
+import pymongo
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+@dataclass
+class Deadline:
+    """Middleware: `seconds` after its beginning an HTTP request gets no more from the database, only an error.
+
+    The driver by itself would repeat a transaction for two minutes while the database is away. WebSockets stay open,
+    each of their operations within the client's own bounds.
+    """
+
+    app: ASGIApp
+    seconds: float
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        with pymongo.timeout(self.seconds):
+            await self.app(scope, receive, send)
