@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from graphql import build_schema
+from graphql import GraphQLError, build_schema
 from graphql.utilities import find_breaking_changes, find_dangerous_changes
 from pymongo.errors import PyMongoError
 
@@ -121,6 +121,8 @@ def check_schema(
         relied_on = build_schema(file.read_text(encoding="utf-8"))
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror}.")
+    except (GraphQLError, TypeError, UnicodeDecodeError) as error:
+        fail(f"{file} is no GraphQL schema: {str(error).splitlines()[0]}")
     served = build_schema(as_text())
     for danger in find_dangerous_changes(relied_on, served):
         say(f"dangerous: {danger.description}")
@@ -128,7 +130,7 @@ def check_schema(
     for change in breaking:
         say(f"breaking: {change.description}")
     if breaking:
-        fail(f"{len(breaking)} breaking changes since {file}.")
+        fail(f"Clients of {file} would break.")
     say(f"Nothing breaks for clients of {file}.")
 
 

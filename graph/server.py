@@ -96,7 +96,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        reason = error.strerror or str(error)
+        # Python adds the address to the system's own words, which name it already.
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise SettingsError(f"Cannot listen on {host} port {port}: {reason}. Set HOST or PORT to another.") from None
 
 
