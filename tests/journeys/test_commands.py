@@ -1,0 +1,132 @@
+"""The commands that are no servers, as somebody types them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from documents.embedded import Embedded
+from graph.cli import app
+from graph.settings import Settings, variable_of
+from tests.running import COMMAND, ROOT, command, environment, on_database, running
+
+PUBLISHED = ROOT / "schema.graphql"
+CREATE_USER = 'mutation{createUser(input:{displayName:"ada",email:"ada@people.example"}){user{id} userErrors{message}}}'
+VIEWER = "{viewer{role user{displayName}}}"
+
+
+def typed(*words: str) -> Result:
+    """What a command answers, run within this process because starting one takes seconds."""
+    return CliRunner().invoke(app, list(words), prog_name="provenance-graph")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "serve", "demo", "migrate", "schema", "check-schema", "token create", "import odtp", "import catalogue"],
+)
+def test_help_is_given_without_a_database(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVENANCE_DATABASE_URL", "mongodb://127.0.0.1:1")
+
+    done = typed(*words.split(), "--help")
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith(f"Usage: provenance-graph {words}".rstrip())
+
+
+def test_the_help_of_serve_lists_every_setting_with_what_it_may_hold() -> None:
+    shown = typed("serve", "--help").stdout
+
+    listed = dict(re.findall(r"^    ([A-Z_]+) +(\S.*)$", shown, re.MULTILINE))
+    assert set(listed) == {variable_of(name) for name in Settings.model_fields}
+    assert listed["PORT"] == "a number from 0 to 65535"
+
+
+def test_the_published_schema_is_what_is_printed(tmp_path: Path) -> None:
+    env = environment(tmp_path)
+
+    printed = command("schema", env=env)
+    written = command("schema", "--output", str(tmp_path / "schema.graphql"), env=env)
+
+    assert printed.stdout == PUBLISHED.read_text()
+    assert (written.stdout, (tmp_path / "schema.graphql").read_text()) == ("", printed.stdout)
+
+
+def test_a_change_that_breaks_clients_is_named(tmp_path: Path) -> None:
+    relied_on = tmp_path / "old.graphql"
+    relied_on.write_text(PUBLISHED.read_text().replace("type Viewer {", "type Viewer {\n  nickname: String\n"))
+
+    done = command("check-schema", str(relied_on), env=environment(tmp_path))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "breaking: Field Viewer.nickname was removed.",
+        f"Clients of {relied_on} would break.",
+    ]
+
+
+def test_a_schema_whose_clients_are_safe_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:
+    no_schema = tmp_path / "no.graphql"
+    no_schema.write_text("type Query { a: Nowhere }")
+
+    whole = typed("check-schema", str(PUBLISHED))
+    missing = typed("check-schema", str(tmp_path / "nowhere"))
+    senseless = typed("check-schema", str(no_schema))
+
+    assert (whole.exit_code, whole.stderr) == (0, f"Nothing breaks for clients of {PUBLISHED}.\n")
+    assert (missing.exit_code, missing.stderr) == (
+        1,
+        f"{tmp_path / 'nowhere'} cannot be read: No such file or directory.\n",
+    )
+    assert senseless.exit_code == 1
+    assert senseless.stderr.startswith(f"{no_schema} is no GraphQL schema: ")
+
+
+def test_a_token_is_good_from_its_making_until_it_is_revoked(mongod: Embedded, tmp_path: Path) -> None:
+    env = environment(tmp_path, on_database(mongod.uri, "test_commands"))
+    migrated = command("migrate", env=env)
+    with running(*COMMAND, "serve", env=env) as server:
+        user = server.ask(CREATE_USER)["createUser"]["user"]["id"]
+        made = command("token", "create", "ada's laptop", "--user", user, env=env)
+        worker = command("token", "create", "a pipeline", "--role", "worker", "--days", "1", env=env)
+        secrets = [done.stdout.strip() for done in (made, worker)]
+        known = [seen(server.post(VIEWER, authorization=f"Bearer {secret}")) for secret in secrets]
+        listed = command("token", "list", env=env | {"COLUMNS": "200"})
+        id = re.findall(r"token_\w+", made.stderr)[0]
+        revoked = command("token", "revoke", id, env=env)
+        refused = server.post(VIEWER, authorization=f"Bearer {secrets[0]}")
+        log = server.log
+
+    assert (migrated.returncode, migrated.stderr) == (0, "Database test_commands has all its indexes.\n")
+    assert known == [
+        {"role": "USER", "user": {"displayName": "ada"}},
+        {"role": "WORKER", "user": None},
+    ]
+    assert "ada's laptop" in listed.stdout
+    assert [secret for secret in secrets if secret in listed.stdout + listed.stderr + log] == []
+    assert (revoked.returncode, revoked.stderr) == (0, f"{id} is revoked.\n")
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert refused.json()["errors"][0]["extensions"] == {"code": "UNAUTHENTICATED"}
+
+
+def seen(response: Any) -> Any:
+    return response.json()["data"]["viewer"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("create", "nobody's"), "A USER token belongs to a user."),
+        (("create", "x", "--user", "user_000000000000000000000000"), "No User with id user_000000000000000000000000."),
+        (("create", "x", "--role", "anonymous"), "A token stands for USER, WORKER or ADMIN."),
+        (("revoke", "token_000000000000000000000000"), "No Token with id token_000000000000000000000000."),
+    ],
+)
+def test_what_a_token_cannot_be_is_told(
+    mongod: Embedded, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = command("token", *arguments, env=environment(tmp_path, on_database(mongod.uri, "test_commands")))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr

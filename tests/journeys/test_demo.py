@@ -1,0 +1,64 @@
+"""The demo, as a stranger meets it."""
+
+import re
+from pathlib import Path
+
+from graph.graphiql.page import worked_queries
+from tests.running import COMMAND, Running, running
+
+CATALOGUE, TWINS = (tab["query"] for tab in worked_queries()[:2])
+EVERYTHING = """{ organisations { totalCount } resources { totalCount } datasets { totalCount }
+  transforms { totalCount } users { totalCount } digitalTwins { totalCount } executions { totalCount }
+  components { totalCount } }"""
+
+
+def test_its_first_lines_say_where_to_look_where_the_data_is_and_how_to_stop(server: Running) -> None:
+    said = server.log
+
+    assert f"GraphiQL     {server.url}/#token={server.token}\n" in said
+    assert f"Data         {server.directory / 'data'} " in said
+    assert "Ctrl-C" in said
+    assert re.search(r"^\d{4}-", said.partition("Ctrl-C")[0], re.MULTILINE) is None
+
+
+def test_each_chain_is_answered_in_a_single_query(server: Running) -> None:
+    catalogue = server.post(CATALOGUE, authorization=f"Bearer {server.token}")
+    twins = server.post(TWINS, authorization=f"Bearer {server.token}")
+
+    assert list(catalogue.json()) == list(twins.json()) == ["data"]
+    (office,) = (one for one in catalogue.json()["data"]["organisations"]["nodes"] if one["resources"]["nodes"])
+    versions = {
+        dataset["identifier"]: [version["label"] for version in dataset["versions"]["nodes"]]
+        for resource in office["resources"]["nodes"]
+        for dataset in resource["datasets"]["nodes"]
+    }
+    assert sorted(versions.values()) == [["v1"], ["v1", "v2"], ["v1", "v2", "v3"]]
+    assert len(set(re.findall(r'"commit":"([0-9a-f]{40})"', catalogue.text))) == 3
+    assert len(re.findall(r'"fileName":"[^"]+"', twins.text)) > 0
+
+
+def test_anonymous_visitors_see_what_is_public_and_write_nothing(server: Running) -> None:
+    create = 'mutation{createOrganisation(input:{url:"https://no.example",name:"No"}){userErrors{code}}}'
+
+    before = server.ask(EVERYTHING)
+    refused = server.post(create).json()
+    twins = server.post("{digitalTwins{nodes{public}}}").json()["data"]["digitalTwins"]["nodes"]
+
+    assert refused["data"] == {"createOrganisation": {"userErrors": [{"code": "FORBIDDEN"}]}}
+    assert server.ask(EVERYTHING) == before
+    assert twins == [{"public": True}] * len(twins)
+    assert 0 < len(twins) < before["digitalTwins"]["totalCount"]
+
+
+def test_a_second_run_keeps_what_was_written_and_stores_the_sample_once(fast_directory: Path) -> None:
+    directory = fast_directory / "demo"
+    directory.mkdir()
+    with running(*COMMAND, "demo", directory=directory) as first:
+        first.ask('mutation{createOrganisation(input:{url:"https://mine.example",name:"Mine"}){userErrors{code}}}')
+        before = first.ask(EVERYTHING)
+    with running(*COMMAND, "demo", directory=directory) as second:
+        after = second.ask(EVERYTHING)
+
+    assert after == before
+    assert before["organisations"] == {"totalCount": 2}
+    assert first.token != second.token

@@ -1,0 +1,131 @@
+"""What stands in the way of a start is told in a sentence that says what to do, and nothing is left running."""
+
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from documents.embedded import Embedded
+from tests.running import COMMAND, Running, alive, command, end, environment, on_database, running, until
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and not yet collected."""
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for thread in threads for child in thread.read_text().split()]
+
+
+def refusal(*arguments: str, env: dict[str, str]) -> str:
+    """What a command says that ends with 1 and without a traceback."""
+    done = command(*arguments, env=env)
+    assert (done.returncode, done.stdout) == (1, ""), done
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PORT", "eighty"),
+        ("PORT", "70000"),
+        ("PROVENANCE_DATABASE_URL", "postgres://admin:hunter2-canary@db.example/x"),
+        ("PROVENANCE_ADMIN_TOKEN", "hunter2-canary"),
+        ("PROVENANCE_ENV", "staging"),
+        ("PROVENANCE_LOG_LEVEL", "loud"),
+        ("PROVENANCE_ALLOWED_ORIGINS", "lab.example"),
+        ("PROVENANCE_WORKERS", "-1"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, variable: str, value: str) -> None:
+    said = refusal("serve", env=environment(tmp_path, {variable: value}))
+
+    assert said.startswith(f"{variable} ")
+    assert "allowed: " in said
+    assert "hunter2" not in said
+
+
+def test_production_does_not_start_on_an_embedded_database_nor_with_sample_data(tmp_path: Path) -> None:
+    env = environment(tmp_path, {"PROVENANCE_ENV": "production"})
+    elsewhere = env | {"PROVENANCE_DATABASE_URL": "mongodb://127.0.0.1:1"}
+
+    assert refusal("serve", env=env) == "PROVENANCE_DATABASE_URL must be set when PROVENANCE_ENV=production.\n"
+    assert refusal("demo", env=elsewhere) == (
+        "demo stores sample data, so it does not run with PROVENANCE_ENV=production.\n"
+    )
+
+
+def test_a_second_server_on_the_same_data_directory_is_refused(server: Running) -> None:
+    said = refusal("serve", env=environment(server.directory))
+
+    assert f"is in use by process {server.process.pid}." in said
+    assert "PROVENANCE_DATA_DIR" in said
+    assert server.ask("{viewer{role}}") == {"viewer": {"role": "ADMIN"}}
+
+
+def test_a_taken_port_is_named_and_no_database_is_left(fast_directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        directory = fast_directory / "taken"
+
+        said = refusal("serve", env=environment(directory, {"PORT": str(port)}))
+
+    assert f"Cannot listen on 127.0.0.1 port {port}: Address already in use. Set HOST or PORT to another.\n" in said
+    # An empty lock file is what MongoDB leaves when it has stopped in order.
+    assert (directory / "data" / "database" / "db" / "mongod.lock").read_text() == ""
+
+
+@pytest.mark.parametrize("arguments", [("serve",), ("migrate",), ("token", "list")])
+def test_a_database_that_does_not_answer_is_told_within_seconds(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    url = "mongodb://admin:hunter2-canary@127.0.0.1:1/?authSource=admin"
+    began = time.monotonic()
+
+    said = refusal(*arguments, env=environment(tmp_path, {"PROVENANCE_DATABASE_URL": url}))
+
+    assert said.startswith("The database does not answer: 127.0.0.1:1: ")
+    assert said.endswith(" Is it running, and is PROVENANCE_DATABASE_URL right?\n")
+    assert "hunter2" not in said
+    # 5 s for the database; the rest is for Python to start on a busy machine.
+    assert time.monotonic() - began < 12
+
+
+def test_wrong_credentials_are_told_without_them(mongod: Embedded, tmp_path: Path) -> None:
+    password = mongod.uri.split(":")[2].split("@")[0]
+    url = mongod.uri.replace(password, "hunter2-canary")
+
+    said = refusal("serve", env=environment(tmp_path, {"PROVENANCE_DATABASE_URL": url}))
+
+    assert said == "The database refused the user name or password in PROVENANCE_DATABASE_URL.\n"
+
+
+def test_ctrl_c_while_the_database_starts_leaves_nothing_running(fast_directory: Path) -> None:
+    directory = fast_directory / "interrupted"
+    directory.mkdir()
+    with running(*COMMAND, "serve", directory=directory, wait=False) as starting:
+        until(lambda: children(starting.process.pid), 30)
+        database = children(starting.process.pid)[0]
+
+        starting.process.send_signal(signal.SIGINT)
+
+        assert starting.process.wait(20) != 0
+        assert "Traceback" not in starting.log
+        until(lambda: not alive(database), 5)
+
+
+def test_with_a_database_of_its_own_the_address_is_told_and_no_token_is_made(mongod: Embedded, tmp_path: Path) -> None:
+    env = environment(tmp_path, on_database(mongod.uri, "test_announced"))
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([*COMMAND, "serve"], env=env, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        served = Running(process, tmp_path)
+        served.wait_until_serving()
+
+        assert served.get("/readyz").json() == {"status": "ready"}
+        assert "token" not in served.log
+        assert not (tmp_path / "data").exists()
+    finally:
+        served.client.close()
+        end(process)
+    assert process.returncode == 0
