@@ -1,0 +1,83 @@
+"""Asking one server's two executors: what answers clients by plan, and the reference."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from graph.context import Context
+from graph.http import ANSWERED_BY, GraphQLHandler
+from graph.limits import Limits
+from graph.metrics import Metrics
+from graph.prepare import Preparer
+from graph.schema import schema
+from resolvers.reader import Reader
+from resolvers.viewer import ANONYMOUS, Viewer
+
+LARGE = Limits(characters=500_000, tokens=50_000, depth=40, aliases=1_000, directives=1_000, fields=50_000)
+"""Whether a document is too large is asked before any executor is."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What both gave for one request."""
+
+    planned: bytes
+    reference: bytes
+    by: str
+    """planned, stepped-aside, reference, or empty where the request was refused."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the answer holds errors."""
+        return b'"errors":[' in self.reference and "errors" in orjson.loads(self.reference)
+
+    @property
+    def data(self) -> Any:
+        """What was asked for, as a client reads it."""
+        return orjson.loads(self.planned)["data"]
+
+
+@dataclass
+class Both:
+    """A server with plans and one without, which remember the same documents."""
+
+    preparer: Preparer = field(default_factory=lambda: Preparer(schema, LARGE))
+
+    def __post_init__(self) -> None:
+        self._plans, self._reference = (
+            GraphQLHandler(self.preparer, _context, Metrics(), lambda: False, reference=reference, telling=True)
+            for reference in (False, True)
+        )
+
+    async def ask(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> Answers:
+        """Both answers to a query."""
+        body = orjson.dumps({"query": query, "variables": variables})
+        planned = await self._plans(_request(body, viewer))
+        reference = await self._reference(_request(body, viewer))
+        return Answers(_body(planned), _body(reference), planned.headers.get(ANSWERED_BY, ""))
+
+    async def same(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> Answers:
+        """Both answers, which must be the same bytes."""
+        answers = await self.ask(query, viewer, **variables)
+        assert answers.planned == answers.reference
+        return answers
+
+
+def _request(body: bytes, viewer: Viewer) -> Request:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    scope = {"type": "http", "method": "POST", "path": "/graphql", "headers": headers, "viewer": viewer}
+    return Request(scope, receive)
+
+
+async def _context(connection: HTTPConnection) -> Context:
+    return Context(Reader(connection.scope["viewer"]))
+
+
+def _body(response: Response) -> bytes:
+    return bytes(response.body)

@@ -1,0 +1,44 @@
+"""In development a response says what answered, and the metrics count it everywhere."""
+
+import pytest
+
+from documents.embedded import Embedded
+from tests.running import COMMAND, Running, on_database, running
+
+HEADER = "X-Provenance-Answer"
+PLANNED = "{ users { totalCount } }"
+ASIDE = "{ users(first: 101) { totalCount } }"
+MUTATION = 'mutation { createOrganisation(input: { url: "https://a.example" }) { organisation { id } } }'
+
+
+def answered_by(server: Running, *queries: str) -> list[str | None]:
+    return [server.post(query).headers.get(HEADER) for query in queries]
+
+
+def counted(server: Running) -> dict[str, float]:
+    name = "provenance_graphql_executions_total"
+    lines = [line for line in server.get("/metrics").text.splitlines() if line.startswith(name)]
+    return {line.split('"')[1]: float(line.rsplit(" ", 1)[1]) for line in lines}
+
+
+def test_plans_answer_queries_and_leave_errors_and_mutations_to_the_reference(mongod: Embedded) -> None:
+    with running(*COMMAND, "serve", env=on_database(mongod.uri, "answered_by")) as server:
+        found = answered_by(server, PLANNED, PLANNED, ASIDE, "{ __schema { description } }", MUTATION, "{ nothing }")
+
+        assert found == ["planned", "planned", "stepped-aside", "stepped-aside", "reference", None]
+        assert counted(server) == {"planned": 2, "stepped_aside": 2, "reference": 1}
+
+
+def test_the_reference_answers_alone_when_it_is_told_to(mongod: Embedded) -> None:
+    env = on_database(mongod.uri, "answered_by") | {"PROVENANCE_EXECUTOR": "reference"}
+    with running(*COMMAND, "serve", env=env) as server:
+        assert answered_by(server, PLANNED, ASIDE) == ["reference", "reference"]
+        assert counted(server) == {"reference": 2}
+
+
+@pytest.mark.parametrize("query", [PLANNED, ASIDE])
+def test_in_production_clients_are_not_told(mongod: Embedded, query: str) -> None:
+    env = on_database(mongod.uri, "answered_by") | {"PROVENANCE_ENV": "production"}
+    with running(*COMMAND, "serve", env=env) as server:
+        assert answered_by(server, query) == [None]
+        assert sum(counted(server).values()) == 1

@@ -1,0 +1,250 @@
+"""Real data for comparing answers: of every kind something full, something with nulls, and something with gaps.
+
+`World.begin` keeps it in a database. What is private, shared and public belongs to three users, so that each of the
+`viewers` sees another part of it.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import documents
+from documents.activity import ActivityError, ActivityStatus, CodeReference
+from documents.component_version import ParameterDefinition, PortDefinition
+from documents.distribution import CsvwColumn
+from documents.execution import WorkflowSchema
+from documents.log_entry import LogLevel
+from documents.output import OutputType
+from documents.resource import CodeProvider, CodeRepo, MonitorDir, SourceFile
+from documents.transform import TransformCause, TransformCauseKind, TransformDetails
+from resolvers.viewer import ANONYMOUS, Role, Viewer
+from tests import builders as new
+from tests.builders import keep
+
+START = datetime(2024, 2, 29, 23, 59, 59, 999000, tzinfo=UTC)
+JSON_TEXT = '{"b": 1.0, "a.b": [1e2, null, "é\\u00e9"],\n "$where": 12345678901234567890}'
+HASH = "0a" * 32
+ERROR = ActivityError(code="EXIT_CODE", message='it "failed"\nbadly', retryable=True)
+
+
+@dataclass
+class World:
+    """What is kept, and who asks."""
+
+    kept: list[documents.Document] = field(default_factory=list)
+    viewers: dict[str, Viewer] = field(default_factory=dict)
+
+    def ids(self, kind: str | None = None) -> list[str]:
+        """The ids of everything, or of everything of a kind."""
+        return [one.id for one in self.kept if kind in (None, one.kind)]
+
+    async def begin(self) -> None:
+        """Keep everything. Every second document lacks the fields that are null in it."""
+        await keep(*self.kept)
+        for document in {type(one) for one in self.kept}:
+            rows = document.get_pymongo_collection()
+            for row in (await rows.find({}, sort=[("_id", 1)]).to_list())[::2]:
+                gaps = {name: "" for name, value in row.items() if value is None}
+                if gaps:
+                    await rows.update_one({"_id": row["_id"]}, {"$unset": gaps})
+
+
+def a_world() -> World:
+    """Three users with private and public twins, a registry of components, and a catalogue."""
+    people = [new.a_user(github="owner", oidc_subject="owner"), new.a_user(email=None), new.a_user(github="ünïcode 🜁")]
+    owner, stranger, friend = people
+    registry = _a_registry()
+    versions = [one for one in registry if isinstance(one, documents.ComponentVersion)]
+    twins = [_a_twin(owner, versions, friend, public=True), _a_twin(owner, versions, friend, public=False)]
+    twins.append(_a_twin(stranger, versions, friend, public=False))
+    _link(*twins)
+    viewers = {
+        "anonymous": ANONYMOUS,
+        "owner": Viewer(Role.USER, owner.id),
+        "stranger": Viewer(Role.USER, stranger.id),
+        "authorised": Viewer(Role.USER, friend.id),
+        "worker": Viewer(Role.WORKER),
+        "admin": Viewer(Role.ADMIN),
+    }
+    return World([*people, *registry, *(one for twin in twins for one in twin), *_a_catalogue()], viewers)
+
+
+def _a_registry() -> list[Any]:
+    full = new.a_component(title="Title", author="A", description="", tags=["a", "b"], status="odd", type="interactive")
+    bare = new.a_component()
+    parameters = [
+        ParameterDefinition(name="n", datatype="float", default_value="1.50", minimum=-0.5, maximum=3, options=["1"]),
+        ParameterDefinition(name="bare", datatype="str"),
+    ]
+    versions = [
+        new.a_component_version(
+            full,
+            component_version="1.0",
+            docker_hub_link="https://hub.example",
+            title="t",
+            description="d",
+            tags=["x"],
+            parameters=parameters,
+            ports=[PortDefinition(name="p", description="d", container_port=8080)],
+            secrets=["s"],
+            metadata=JSON_TEXT,
+            created_at=START,
+        ),
+        new.a_component_version(full, is_deprecated=True),
+        new.a_component_version(bare),
+    ]
+    full.latest_version_ref = versions[0].id
+    return [full, bare, *versions]
+
+
+def _a_twin(
+    owner: documents.User, versions: list[documents.ComponentVersion], friend: documents.User, *, public: bool
+) -> list[Any]:
+    twin = new.a_twin(owner, public=public, status="waiting")
+    workflow = WorkflowSchema(
+        workflow_executor="e",
+        workflow_executor_version="1",
+        component_versions=[versions[1].id, versions[0].id, "release_none", versions[1].id],
+        workflow_executor_schema=JSON_TEXT,
+    )
+    full = new.an_execution(
+        twin,
+        description="d",
+        tags=["red", "blue"],
+        status=ActivityStatus.FAILED,
+        workflow_schema=workflow,
+        start_timestamp=START,
+        end_timestamp=START + timedelta(days=1),
+    )
+    executions = [full, *(new.an_execution(twin, start_timestamp=at) for at in (None, START, None))]
+    steps = _steps(full, versions)
+    logs = [
+        new.a_log_entry(steps[0], n, level=level, message=f"line\t{n}") for n, level in enumerate([*LogLevel] * 5, 1)
+    ]
+    outputs = _outputs(steps, friend)
+    results = [
+        new.a_result(full, [*reversed(outputs), outputs[0]], description="d", tags=["t"]),
+        new.a_result(executions[1], []),
+    ]
+    return [twin, *executions, *steps, *logs, *outputs, *results]
+
+
+def _steps(execution: documents.Execution, versions: list[documents.ComponentVersion]) -> list[documents.Step]:
+    ran = {
+        "code": [CodeReference(repository="r", path="p", commit="c"), CodeReference(repository="r", commit="c")],
+        "status": ActivityStatus.FAILED,
+        "attempt": 2,
+        "worker": "w",
+        "lease_expires_at": START,
+        "started_at": START,
+        "ended_at": START + timedelta(microseconds=1000),
+        "error": ERROR,
+        "type": "persistent",
+        "parameters": JSON_TEXT,
+        "ports": ["80:80"],
+        "inputs": "[]",
+    }
+    fields: list[dict[str, Any]] = [ran, {"code": []}, {}, {"inputs": "null"}]
+    steps = [
+        new.a_step(execution, ordinal=n, component_version_ref=versions[n % 2].id, **more)
+        for n, more in enumerate(fields)
+    ]
+    steps[1].depends_on = [steps[0].id]
+    steps[2].depends_on = [steps[1].id, steps[0].id, "step_none"]
+    return steps
+
+
+def _outputs(steps: list[documents.Step], friend: documents.User) -> list[documents.Output]:
+    return [
+        new.an_output(
+            steps[0],
+            friend,
+            public=True,
+            output_type=OutputType.SNAPSHOT,
+            file_size=2**62,
+            file_type="text/csv",
+            sha256=HASH,
+            metadata="1.00",
+        ),
+        new.an_output(steps[0], friend),
+        new.an_output(steps[0], file_size=0),
+        new.an_output(steps[1], public=True),
+    ]
+
+
+def _link(*twins: list[Any]) -> None:
+    """Let executions re-run those of other twins, and steps wait for and reuse what others made."""
+    for one, other in zip(twins, [*twins[1:], twins[0]], strict=True):
+        execution, target = (next(d for d in chain if isinstance(d, documents.Execution)) for chain in (one, other))
+        steps, targets = ([d for d in chain if isinstance(d, documents.Step)] for chain in (one, other))
+        execution.parent_ref = target.id
+        steps[3].depends_on = [targets[0].id]
+        steps[3].reused_from_ref = targets[1].id
+        steps[2].reused_from_ref = "step_none"
+
+
+def _a_catalogue() -> list[Any]:
+    office = documents.Organisation(url="https://office.example", name="Office")
+    other = documents.Organisation(url="https://other.example")
+    code = CodeRepo(
+        provider=CodeProvider.GITLAB,
+        url="https://code.example",
+        source=[SourceFile(path="a.b/c.py", commit=HASH)],
+        monitor_dirs=[MonitorDir(url="gs://in", last_seen_at=START, pending_files=3), MonitorDir(url="gs://out")],
+    )
+    births = documents.Resource(
+        organisation_ref=office.id, title="Births", landing_page="l", code_repo=code, info=JSON_TEXT
+    )
+    bare = documents.Resource(organisation_ref=office.id, code_repo=CodeRepo())
+    without_code = documents.Resource(organisation_ref=other.id)
+    kept: list[Any] = [office, other, births, bare, without_code]
+    transforms = [
+        documents.Transform(
+            resource_ref=births.id,
+            status=ActivityStatus.SUCCEEDED,
+            code=[CodeReference(repository="r", commit="c")],
+            details=TransformDetails(validated=True, logs="https://logs.example", notebook="gs://bucket/notebook"),
+            cause=TransformCause(kind=TransformCauseKind.FILES_CHANGED, files=["f"], message="m"),
+            created_at=START,
+            started_at=START,
+            error=ERROR,
+        ),
+        documents.Transform(resource_ref=births.id, cause=TransformCause(kind=TransformCauseKind.REQUESTED)),
+        documents.Transform(resource_ref=bare.id),
+    ]
+    kept += [*transforms, *(new.a_log_entry(transforms[0], n) for n in (1, 2))]
+    for number, modified in enumerate([START, None, START + timedelta(days=1), None]):
+        kept += _a_dataset(births, number, modified, transforms[0] if number else None)
+    return [*kept, documents.Dataset(resource_ref=bare.id, identifier="empty")]
+
+
+def _a_dataset(
+    resource: documents.Resource, number: int, modified: datetime | None, transform: documents.Transform | None
+) -> list[Any]:
+    full = {"title": "T", "description": "d", "publisher": "p", "issued": START, "keywords": ["k", "é"]}
+    fields = full if modified else {}
+    dataset = documents.Dataset(resource_ref=resource.id, identifier=f"d{number}", modified=modified, **fields)
+    column = CsvwColumn(name="n", title="t", datatype="string", property_url="u", required=True, virtual=True)
+    kept: list[Any] = [dataset]
+    for ordinal in range(1, 4):
+        version_id, distribution_id = (documents.base.new_id(kind) for kind in ("version", "distribution"))
+        version = documents.DatasetVersion(
+            id=version_id,
+            dataset_ref=dataset.id,
+            label=f"v{ordinal}",
+            ordinal=ordinal,
+            distribution_ref=distribution_id,
+        )
+        distribution = documents.Distribution(
+            id=distribution_id,
+            dataset_ref=dataset.id,
+            version_ref=version_id,
+            csvw=JSON_TEXT,
+            sha256=HASH,
+            size_bytes=len(JSON_TEXT),
+            columns=[column, CsvwColumn()] if modified else [],
+            transform_ref=transform.id if transform else None,
+        )
+        dataset.latest_version_ref = version_id
+        kept += [version, distribution]
+    return kept
