@@ -14,6 +14,9 @@ from pymongo.server_api import ServerApi
 import documents
 
 T = TypeVar("T")
+
+TRANSACTION_SECONDS = 30
+"""How long a transaction is repeated; MongoDB ends one that is open for 60."""
 Client = AsyncMongoClient[dict[str, Any]]
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -51,7 +54,9 @@ async def is_reachable(client: Client, seconds: float = 1.0) -> bool:
 async def in_transaction(work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
     """What `work` answers, once all it wrote is committed by a majority. Transient failures run `work` again."""
     client = documents.ALL[0].get_pymongo_collection().database.client
-    async with client.start_session() as session:
-        return await session.with_transaction(
-            work, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority", wtimeout=10_000)
-        )
+    # The driver alone would repeat a transaction for two minutes while the database is away.
+    with pymongo.timeout(TRANSACTION_SECONDS):
+        async with client.start_session() as session:
+            return await session.with_transaction(
+                work, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority")
+            )
