@@ -135,10 +135,12 @@ class Pages(Column):
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
         asked = self.constant or self.declared.window(self.arguments(run))
         if len(rows) > 1 and self._can_stream(asked):
+            streamed: list[int] = []
             try:
-                return await self._streamed(asked, rows, run)
+                return await self._streamed(asked, rows, run, streamed)
             except fetch.Crowded:
-                pass
+                # They will be read, and counted, once more.
+                run.reader.budget.spent -= sum(streamed)
         (pages, shown), counts = await together(self._pages(asked, rows, run), self._counts(asked, rows, run))
         return [self.build(page, count, *lists) for page, count, lists in zip(pages, counts, shown, strict=True)]
 
@@ -147,23 +149,24 @@ class Pages(Column):
         plain = len(self.shapes) == 1 and not self.shapes[0].columns
         return plain and not self.counted and not asked.backwards and isinstance(self.declared.link, Many)
 
-    async def _streamed(self, asked: Window, rows: list[Row], run: Run) -> list[Any]:
-        """Pages shown batch by batch. Of a big answer only the text is kept, which takes less room than its objects."""
+    async def _streamed(self, asked: Window, rows: list[Row], run: Run, streamed: list[int]) -> list[Any]:
+        """Pages shown batch by batch, whose rows are counted in `streamed`.
+
+        Of a big answer only the text is kept, which takes less room than its objects.
+        """
         (shape,), link = self.shapes, self.declared.link
         assert isinstance(link, Many)
         found: dict[str, Any] = {}
-        total = 0
         async for families in fetch.families(link, asked, rows, frozenset(shape.needs), run.reader.viewer):
-            shown = await show(run, shape, [row for family in families for row in family])
-            start = read = 0
+            shown = await show(run, shape, [row for family in families for row in family[: asked.size]])
+            start = 0
             for family in families:
                 page = asked.page(family)
                 found[family[0][link.via]] = self.build(page, None, shown[start : start + len(page.rows)])
-                start += len(family)
-                read += len(page.rows)
-            run.reader.budget.spend(read)
-            total += read
-            if total > BIG:
+                start += len(page.rows)
+            streamed.append(start)
+            run.reader.budget.spend(start)
+            if sum(streamed) > BIG:
                 _as_text(found, families, link.via)
         empty = self.build(asked.page([]), None, [])
         return [found.get(row["_id"], empty) for row in rows]
