@@ -27,15 +27,13 @@ pytestmark = [
 ]
 
 MISSING = object()
+ALWAYS = [MISSING, None, 2**40]
 ODD = [
-    MISSING,
-    None,
     "",
     "odd",
     0,
     7,
     Int64(7),
-    2**40,
     2.5,
     7.0,
     float("nan"),
@@ -50,8 +48,8 @@ ODD = [
     {},
     {"odd": {"x": 1}},
 ]
-VALUES = int(os.environ.get("PLAN_VALUES", "3"))
-"""How many odd values are tried at each place beside none at all and null; `PLAN_VALUES=19` tries them all."""
+VALUES = int(os.environ.get("PLAN_VALUES", "2"))
+"""How many odd values are tried at each place beside those that always are; `PLAN_VALUES=18` tries all."""
 SMALL = "first: 5"
 
 
@@ -72,7 +70,7 @@ async def test_odd_values_are_answered_alike(kind: str) -> None:
     planned, random = 0, Random(kind)
 
     for path in paths(rows):
-        for value in [*ODD[:2], *random.sample(ODD[2:], VALUES)]:
+        for value in [*ALWAYS, *random.sample(ODD, VALUES)]:
             try:
                 await collection.replace_one({"_id": rows["_id"]}, altered(rows, path, value))
             except WriteError:
@@ -84,7 +82,7 @@ async def test_odd_values_are_answered_alike(kind: str) -> None:
     assert planned > 0
 
 
-def selection(type_name: str, depth: int = 2) -> str:
+def selection(type_name: str, depth: int = 1) -> str:
     """All that a type shows, with what is one link away."""
     type_ = schema._schema.type_map[type_name]
     assert isinstance(type_, GraphQLObjectType)
