@@ -63,6 +63,19 @@ class Sizes:
     lists: Tree
     catalogue: Catalogue
 
+    @property
+    def databases(self) -> dict[str, tuple[Tree, Catalogue | None]]:
+        """What is kept in which database; equal trees share one."""
+        found: dict[str, tuple[Tree, Catalogue | None]] = {name_of(self.lists): (self.lists, self.catalogue)}
+        for tree in (self.small, self.large):
+            found.setdefault(name_of(tree), (tree, None))
+        return found
+
+
+def name_of(tree: Tree) -> str:
+    """The database of a tree."""
+    return f"bench_{tree.objects}"
+
 
 ONE = Tree(20, 5, 4, 5, 1)
 TEN = Tree(43, 6, 6, 7, 3)
@@ -73,4 +86,4 @@ GROWTH = {"1×": ONE, "10×": TEN, "100×": HUNDRED}
 
 # 100 users are the flat page, and 100 × 20 twins are the 2,000 parents that `first: 3` is asked under.
 FULL = Sizes(small=ONE, large=TEN, lists=Tree(100, 20, 10), catalogue=Catalogue(20, 5, 4, 5))
-SMALLEST = Sizes(small=TINY, large=TINY, lists=Tree(5, 2, 4), catalogue=Catalogue(2, 2, 2, 2))
+SMALLEST = Sizes(small=TINY, large=TINY, lists=TINY, catalogue=Catalogue(2, 2, 2, 2))

@@ -1,0 +1,124 @@
+"""`make bench`: how fast this server answers, beside what a user could pick instead."""
+
+import gc
+import os
+import tempfile
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from documents.embedded import Embedded
+from tests.bench import growth as growing
+from tests.bench import report
+from tests.bench.compare import Comparison, Pace
+from tests.bench.contest import as_json
+from tests.bench.scale import FULL, SMALLEST
+from tests.bench.servers import ROOT, install_peers
+
+T = TypeVar("T")
+
+PEERS = ROOT.parent / "shared" / "peers"
+
+DEFAULT = Pace(warm_up=0.5, seconds=0.7, rounds=3)
+QUICK = Pace(warm_up=0.2, seconds=0.2, rounds=1)
+TINY = Pace(warm_up=0.0, seconds=0.05, rounds=1)
+
+# Wider than a file is by default, so that a table written into one is not cut.
+console = Console() if os.isatty(1) else Console(width=200)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def bench(
+    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
+    peers: Annotated[Path, typer.Option(help="The folder of the servers to compare with.")] = PEERS,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer and shorter turns: a rough picture in a minute.")
+    ] = False,
+    tiny: Annotated[bool, typer.Option("--tiny", help="A handful of documents: whether the benchmark works.")] = False,
+    growth: Annotated[bool, typer.Option("--growth", help="Only how deep grows from 1× to 100×.")] = False,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Turns of each server.")] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="A MongoDB to use instead of one of its own; databases bench_* are made there.")
+    ] = None,
+) -> None:
+    """Measure this server, its peers, the standard executor and a hand-written floor on one MongoDB, by turns.
+
+    Their answers are compared first. Ratios of medians in one run are the point; times depend on the machine. The
+    peers need node and npm, and are installed once into the user's cache folder. Takes about four minutes.
+    """
+    with _database(database_url) as url:
+        if growth:
+            data = _grow(url)
+        else:
+            pace = TINY if tiny else QUICK if quick else DEFAULT
+            data = _compare(url, pace if rounds is None else Pace(pace.warm_up, pace.seconds, rounds), peers, tiny)
+    if json:
+        json.write_bytes(as_json(data))
+        console.print(f"Wrote {json}.")
+
+
+def _compare(url: str, pace: Pace, folder: Path, tiny: bool) -> dict[str, Any]:
+    sizes = SMALLEST if tiny else FULL
+    with _progress() as advance:
+        advance("installing the peers")
+        installed = install_peers(folder)
+        if isinstance(installed, str):
+            console.print(f"Without peers: {installed}.")
+        peers = installed if isinstance(installed, Path) else None
+        comparison = Comparison(url, sizes, pace, peers, folder, console.print, advance)
+        measured = _run(comparison.run())
+    console.print(report.table(measured))
+    console.print(f"The asker itself manages {report.ceiling(measured):,.0f} short answers a second.")
+    for name, ratio in report.ratios(measured).items():
+        console.print(f"  {name:<28} {'not measured' if ratio is None else f'{ratio:.2f}'}")
+    return report.as_data(measured, sizes)
+
+
+def _grow(url: str) -> dict[str, Any]:
+    with _progress() as advance:
+        grown = _run(growing.growth(url, advance))
+    console.print(growing.table(grown))
+    return {"growth": [asdict(one) for one in grown]}
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    # As the server does: what was imported need not be looked at by the collector while the floor is measured.
+    gc.collect()
+    gc.freeze()
+    return uvloop.run(work)
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar that tells what is under way."""
+    columns = (TextColumn("{task.description:<60}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda what: progress.update(task, description=what)
+
+
+@contextmanager
+def _database(given: str | None) -> Iterator[str]:
+    """The given MongoDB, or one for this run, in memory where the machine has that."""
+    if given is not None:
+        yield given
+        return
+    memory = Path("/dev/shm")
+    parent = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
+    with (
+        tempfile.TemporaryDirectory(prefix="provenance-bench-", dir=parent) as directory,
+        Embedded.start(Path(directory) / "mongod") as embedded,
+    ):
+        yield embedded.uri
+
+
+if __name__ == "__main__":
+    app()

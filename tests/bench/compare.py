@@ -1,0 +1,199 @@
+"""The comparison: which servers are asked what, stage by stage."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from documents.database import make_client
+from tests.bench import agree, floor
+from tests.bench.cases import Case, cases
+from tests.bench.contest import Contest, Figures, InProcess, Served, Subject
+from tests.bench.fill import drop, fill
+from tests.bench.load import ask
+from tests.bench.scale import Sizes, name_of
+from tests.bench.servers import PEERS, CannotStart, Server, Servers
+
+OURS, REFERENCE, FLOOR, CEILING = "plan", "reference", "floor", "still"
+WITHOUT_PEERS = ("catalogue chain", "page of 20, counted", "first 3 of many", "mutation")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long each subject is asked, and how often by turns."""
+
+    warm_up: float
+    seconds: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One line of the table."""
+
+    case: str
+    scale: str
+    connections: int
+    processes: int
+    figures: dict[str, Figures]
+
+    @property
+    def fastest_peer(self) -> str | None:
+        """The peer with the best figure."""
+        peers = {name: one for name, one in self.figures.items() if name in PEERS}
+        return max(peers, key=lambda name: self.speed(name)) if peers else None
+
+    def speed(self, name: str) -> float:
+        """Larger is faster: answers a second, of one connection by the median time of an answer."""
+        found = self.figures[name]
+        return 1000 / found.ms if self.connections == 1 else found.per_second
+
+    def times(self, other: str | None) -> float | None:
+        """How many times faster this server is than another; None where that was not measured."""
+        return self.speed(OURS) / self.speed(other) if other in self.figures else None
+
+
+@dataclass(frozen=True)
+class Started:
+    """The servers on one database."""
+
+    ours: Server
+    reference: Server
+    peers: list[Server]
+
+    @property
+    def others(self) -> list[Server]:
+        """All but this server."""
+        return [*self.peers, self.reference]
+
+    @property
+    def all(self) -> list[Subject]:
+        """Every server, this one first."""
+        return [Served(one) for one in (self.ours, *self.others)]
+
+
+@dataclass
+class Comparison:
+    """Runs the stages on one MongoDB. `say` gets what a reader should know, `advance` what is under way."""
+
+    url: str
+    sizes: Sizes
+    pace: Pace
+    peers: Path | None
+    texts: Path | None
+    say: Say
+    advance: Say
+    measured: list[Measured] = field(default_factory=list)
+    _known: dict[str, Started] = field(default_factory=dict)
+
+    async def run(self) -> list[Measured]:
+        """Everything that was measured."""
+        self._cases = cases(self.texts, self.sizes.lists.users)
+        databases = self.sizes.databases
+        try:
+            for name, (tree, catalogue) in databases.items():
+                self.advance(f"storing {tree.objects + (catalogue.objects if catalogue else 0):,} documents")
+                await fill(self.url, name, tree, catalogue, lambda _: None)
+            with Servers(self.url, self.peers) as servers:
+                self._servers = servers
+                await self._stages()
+        finally:
+            await drop(self.url, *databases)
+        return self.measured
+
+    async def _stages(self) -> None:
+        await self._ceiling()
+        await self._large(await self._started(name_of(self.sizes.large)))
+        await self._lists(await self._started(name_of(self.sizes.lists)))
+        await self._small(await self._started(name_of(self.sizes.small)))
+
+    async def _ceiling(self) -> None:
+        """What the asker can do at most."""
+        still = self._servers.still()
+        await still.until_it_answers()
+        await self._measure(self._cases["point"], "", 16, [Served(still)])
+
+    async def _large(self, servers: Started) -> None:
+        """The deep query on the large tree, by one connection."""
+        await self._deep_alone("large", name_of(self.sizes.large), servers)
+
+    async def _deep_alone(self, scale: str, database: str, servers: Started) -> None:
+        deep = self._cases["deep"]
+        await agree.check(deep, servers.ours, servers.others)
+        async with self._floor(database, servers.ours, deep) as bottom:
+            subjects = [Served(servers.ours), bottom, *map(Served, servers.others)]
+            await self._measure(deep, scale, 1, subjects)
+
+    async def _lists(self, servers: Started) -> None:
+        """Everything that is asked of lists and points."""
+        for name in ("flat", "point"):
+            case = self._cases[name]
+            await agree.check(case, servers.ours, servers.others)
+            for connections in (1, 16, 64):
+                await self._measure(case, "lists", connections, servers.all)
+        for name in WITHOUT_PEERS:
+            case = self._cases[name]
+            if name != "mutation":
+                await agree.check(case, servers.ours, [servers.reference])
+            await self._measure(case, "lists", 1, [Served(servers.ours), Served(servers.reference)])
+            await self._measure(case, "lists", 16, [Served(servers.ours)])
+
+    async def _small(self, servers: Started) -> None:
+        """The deep query on the small tree: one connection, several, and two processes."""
+        deep, name = self._cases["deep"], name_of(self.sizes.small)
+        await self._deep_alone("small", name, servers)
+        ours = Served(servers.ours)
+        many = await self._measure(deep, "small", 16, [ours, *map(Served, servers.peers)])
+        fastest = many.fastest_peer
+        # The slower ones take many seconds for one round.
+        await self._measure(deep, "small", 64, [ours, *(Served(one) for one in servers.peers if one.name == fastest)])
+        both = [self._servers.ours(OURS, name, workers=2)]
+        if fastest:
+            both.append(self._servers.peer(fastest, name, 2))
+        await asyncio.gather(*(one.until_it_answers() for one in both))
+        await self._measure(deep, "small", 16, [Served(one) for one in both], processes=2)
+
+    async def _measure(
+        self, case: Case, scale: str, connections: int, subjects: Sequence[Subject], processes: int = 1
+    ) -> Measured:
+        pace = self.pace
+        contest = Contest(case, connections, subjects, pace.warm_up, pace.seconds, pace.rounds)
+        where = f"{case.name}, {connections} connection{'s' if connections > 1 else ''}"
+        figures = await contest.run(lambda name: self.advance(f"{where}: {name}"))
+        found = Measured(case.name, scale, connections, processes, figures)
+        self.measured.append(found)
+        return found
+
+    async def _started(self, database: str) -> Started:
+        """This server, the same with the standard executor, and those peers that start."""
+        if database not in self._known:
+            self.advance("starting servers")
+            ours = self._servers.ours(OURS, database)
+            reference = self._servers.ours(REFERENCE, database, executor="reference")
+            peers = [self._servers.peer(name, database) for name in (PEERS if self.peers else ())]
+            await asyncio.gather(ours.until_it_answers(), reference.until_it_answers())
+            self._known[database] = Started(ours, reference, [one for one in peers if await self._is_up(one)])
+        return self._known[database]
+
+    async def _is_up(self, peer: Server) -> bool:
+        try:
+            await peer.until_it_answers()
+        except CannotStart as error:
+            self.say(f"Without {peer.name}: {error}")
+            return False
+        return True
+
+    @asynccontextmanager
+    async def _floor(self, database: str, ours: Server, deep: Case) -> AsyncIterator[Subject]:
+        """The floor on a database, once it has given the very bytes that the server gives."""
+        client = make_client(self.url)
+        try:
+            address = ours.addresses[0]
+            if await floor.deep(client[database]) != await ask(address, deep.sample(address)):
+                raise agree.Disagreement("The floor and the server differ in their bytes.")
+            yield InProcess(FLOOR, lambda: floor.deep(client[database]))
+        finally:
+            await client.close()
