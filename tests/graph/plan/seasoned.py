@@ -43,6 +43,7 @@ from graphql import (
     get_nullable_type,
     is_composite_type,
     is_input_object_type,
+    is_leaf_type,
     is_list_type,
     is_non_null_type,
     parse_type,
@@ -118,11 +119,15 @@ class Cook:
 
     def _selections(self, type_: Any, nodes: Sequence[SelectionNode], depth: int) -> SelectionSetNode:
         found: list[SelectionNode] = [self._selection(type_, node, depth) for node in nodes]
-        if isinstance(type_, GraphQLObjectType) and depth:
+        if not depth and self._chance(0.2):
+            found += [self._selection(type_, node, depth) for node in self._again(nodes)]
+        if isinstance(type_, GraphQLInterfaceType):
+            found += self._on_interfaces()
+        elif depth:
             found += self._grown(type_, depth)
         if self._chance(0.15):
             found.insert(self._random.randrange(len(found) + 1), _field("__typename", self._alias(0.3)))
-        if found and self._chance(0.25):
+        while found and self._chance(0.25):
             found = self._fragmented(type_, found)
         return SelectionSetNode(selections=tuple(found))
 
@@ -152,6 +157,38 @@ class Cook:
             self._fields += 1
             below = SelectionSetNode(selections=()) if composite else None
             made.append(self._field(type_, _field(name, NameNode(value=f"g{self._fields}"), below), depth))
+        return made
+
+    def _again(self, nodes: Sequence[SelectionNode]) -> list[FieldNode]:
+        """The same fields under other names, which will be seasoned otherwise."""
+        return [
+            FieldNode(
+                name=node.name,
+                alias=self._alias(1),
+                arguments=node.arguments,
+                directives=(),
+                selection_set=node.selection_set,
+            )
+            for node in nodes
+            if isinstance(node, FieldNode)
+        ]
+
+    def _on_interfaces(self) -> list[SelectionNode]:
+        """Fragments on interfaces, where a row may be of a type that does not implement them."""
+        made: list[SelectionNode] = []
+        while self._chance(0.5):
+            on = self._random.choice([one for one in SCHEMA.type_map.values() if isinstance(one, GraphQLInterfaceType)])
+            if on.name not in ("Node", "Activity"):
+                continue
+            leaves = [name for name, field in on.fields.items() if is_leaf_type(get_named_type(field.type))]
+            chosen = self._random.sample(leaves, min(len(leaves), 2))
+            made.append(
+                InlineFragmentNode(
+                    type_condition=NamedTypeNode(name=NameNode(value=on.name)),
+                    directives=(),
+                    selection_set=SelectionSetNode(selections=tuple(_field(name, self._alias(0.5)) for name in chosen)),
+                )
+            )
         return made
 
     def _field(self, type_: Any, node: FieldNode, depth: int) -> FieldNode:
