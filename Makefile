@@ -15,7 +15,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --universal --
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment demo test check format lock schema
+.PHONY: help environment demo test bench check format lock schema
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-13s%s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ demo: environment ## Start the server with sample data, and print where GraphiQL
 
 test: environment ## Run the tests; ARGS="-k paging" is handed to pytest
 	@$(BIN)/pytest $(ARGS)
+
+bench: environment ## Measure beside the peers; ARGS="--quick", "--growth" or "--json FILE --peers DIR"
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 check: environment ## Check format, lint, types and the direction of imports
 	@echo "Checking the format"

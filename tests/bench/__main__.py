@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from documents.embedded import Embedded
 from tests.bench import growth as growing
 from tests.bench import report
-from tests.bench.compare import Comparison, Pace
+from tests.bench.compare import Advance, Comparison, Pace
 from tests.bench.contest import as_json
 from tests.bench.scale import FULL, SMALLEST
 from tests.bench.servers import ROOT, install_peers
@@ -27,8 +27,8 @@ T = TypeVar("T")
 PEERS = ROOT.parent / "shared" / "peers"
 
 DEFAULT = Pace(warm_up=0.5, seconds=0.7, rounds=3)
-QUICK = Pace(warm_up=0.2, seconds=0.2, rounds=1)
-TINY = Pace(warm_up=0.0, seconds=0.05, rounds=1)
+QUICK = Pace(warm_up=0.2, seconds=0.2, rounds=1, thorough=False)
+TINY = Pace(warm_up=0.0, seconds=0.05, rounds=1, thorough=False)
 
 # Wider than a file is by default, so that a table written into one is not cut.
 console = Console() if os.isatty(1) else Console(width=200)
@@ -59,7 +59,7 @@ def bench(
             data = _grow(url)
         else:
             pace = TINY if tiny else QUICK if quick else DEFAULT
-            data = _compare(url, pace if rounds is None else Pace(pace.warm_up, pace.seconds, rounds), peers, tiny)
+            data = _compare(url, pace if rounds is None else replace(pace, rounds=rounds), peers, tiny)
     if json:
         json.write_bytes(as_json(data))
         console.print(f"Wrote {json}.")
@@ -68,7 +68,7 @@ def bench(
 def _compare(url: str, pace: Pace, folder: Path, tiny: bool) -> dict[str, Any]:
     sizes = SMALLEST if tiny else FULL
     with _progress() as advance:
-        advance("installing the peers")
+        advance("installing the peers", 0)
         installed = install_peers(folder)
         if isinstance(installed, str):
             console.print(f"Without peers: {installed}.")
@@ -97,12 +97,12 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def _progress() -> Iterator[Advance]:
     """A bar that tells what is under way."""
     columns = (TextColumn("{task.description:<60}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda what: progress.update(task, description=what)
+        task = progress.add_task("", total=1.0)
+        yield lambda what, share: progress.update(task, description=what, completed=share)
 
 
 @contextmanager

@@ -19,15 +19,22 @@ OURS, REFERENCE, FLOOR, CEILING = "plan", "reference", "floor", "still"
 WITHOUT_PEERS = ("catalogue chain", "page of 20, counted", "first 3 of many", "mutation")
 
 Say = Callable[[str], None]
+Advance = Callable[[str, float], None]
+"""What is under way, and how much of all is done."""
+
+CONTESTS = 19
+"""As many as there are when nothing is left out."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How long each subject is asked, and how often by turns."""
+    """How long each subject is asked, and how often by turns. A slow one is asked once at least."""
 
     warm_up: float
     seconds: float
     rounds: int
+    thorough: bool = True
+    """Whether deep is asked by 64 connections too, and warmed up by more than the comparison of its answers."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class Comparison:
     peers: Path | None
     texts: Path | None
     say: Say
-    advance: Say
+    advance: Advance
     measured: list[Measured] = field(default_factory=list)
     _known: dict[str, Started] = field(default_factory=dict)
 
@@ -95,8 +102,7 @@ class Comparison:
         databases = self.sizes.databases
         try:
             for name, (tree, catalogue) in databases.items():
-                self.advance(f"storing {tree.objects + (catalogue.objects if catalogue else 0):,} documents")
-                await fill(self.url, name, tree, catalogue, lambda _: None)
+                await fill(self.url, name, tree, catalogue, lambda stored: self._tell(f"{stored:,} documents stored"))
             with Servers(self.url, self.peers) as servers:
                 self._servers = servers
                 await self._stages()
@@ -109,6 +115,9 @@ class Comparison:
         await self._large(await self._started(name_of(self.sizes.large)))
         await self._lists(await self._started(name_of(self.sizes.lists)))
         await self._small(await self._started(name_of(self.sizes.small)))
+
+    def _tell(self, what: str) -> None:
+        self.advance(what, len(self.measured) / CONTESTS)
 
     async def _ceiling(self) -> None:
         """What the asker can do at most."""
@@ -149,7 +158,9 @@ class Comparison:
         many = await self._measure(deep, "small", 16, [ours, *map(Served, servers.peers)])
         fastest = many.fastest_peer
         # The slower ones take many seconds for one round.
-        await self._measure(deep, "small", 64, [ours, *(Served(one) for one in servers.peers if one.name == fastest)])
+        if self.pace.thorough:
+            some = [ours, *(Served(one) for one in servers.peers if one.name == fastest)]
+            await self._measure(deep, "small", 64, some)
         both = [self._servers.ours(OURS, name, workers=2)]
         if fastest:
             both.append(self._servers.peer(fastest, name, 2))
@@ -160,9 +171,10 @@ class Comparison:
         self, case: Case, scale: str, connections: int, subjects: Sequence[Subject], processes: int = 1
     ) -> Measured:
         pace = self.pace
-        contest = Contest(case, connections, subjects, pace.warm_up, pace.seconds, pace.rounds)
+        warm = pace.warm_up if pace.thorough or case.name != "deep" or processes > 1 else 0
+        contest = Contest(case, connections, subjects, warm, pace.seconds, pace.rounds)
         where = f"{case.name}, {connections} connection{'s' if connections > 1 else ''}"
-        figures = await contest.run(lambda name: self.advance(f"{where}: {name}"))
+        figures = await contest.run(lambda name: self._tell(f"{where}: {name}"))
         found = Measured(case.name, scale, connections, processes, figures)
         self.measured.append(found)
         return found
@@ -170,7 +182,7 @@ class Comparison:
     async def _started(self, database: str) -> Started:
         """This server, the same with the standard executor, and those peers that start."""
         if database not in self._known:
-            self.advance("starting servers")
+            self._tell("starting servers")
             ours = self._servers.ours(OURS, database)
             reference = self._servers.ours(REFERENCE, database, executor="reference")
             peers = [self._servers.peer(name, database) for name in (PEERS if self.peers else ())]

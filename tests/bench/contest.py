@@ -86,19 +86,14 @@ class Contest:
     connections: int
     subjects: Sequence[Subject]
     warm_up: float
+    """Seconds; 0 for none."""
     seconds: float
     rounds: int
-    scale: str = ""
-
-    @property
-    def turns(self) -> int:
-        """How many there will be, warm-up included."""
-        return len(self.subjects) * (self.rounds + 1)
 
     async def run(self, advance: Callable[[str], None]) -> dict[str, Figures]:
         """The figures of each subject. `advance` is told whose turn begins."""
         tallies = {subject.name: Tally() for subject in self.subjects}
-        for subject in self.subjects:
+        for subject in self.subjects if self.warm_up else ():
             advance(subject.name)
             await subject.turn(self.case, self.connections, self.warm_up)
         for _ in range(self.rounds):

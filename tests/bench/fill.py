@@ -13,7 +13,7 @@ from tests.bench.level import Level, Row
 from tests.bench.scale import Catalogue, Tree
 
 Kept = Callable[[int], None]
-"""Told how many more documents are stored."""
+"""Told how many documents are stored so far."""
 
 BATCH = 2_000
 WRITERS = 2
@@ -47,11 +47,13 @@ def _store(url: str, name: str, levels: list[Level], kept: Kept) -> None:
     """Store the levels, making one batch while the database takes others."""
     with MongoClient[Row](url, w=1) as client, ThreadPoolExecutor(WRITERS) as writers:
         running: list[Future[Any]] = []
+        stored = 0
         for level in levels:
             rows, collection = level.rows(), client[name][level.collection]
             while batch := list(islice(rows, BATCH)):
                 running.append(writers.submit(collection.insert_many, batch, ordered=False))
-                kept(len(batch))
+                stored += len(batch)
+                kept(stored)
                 if len(running) > WRITERS:
                     running.pop(0).result()
         for last in running:

@@ -8,7 +8,7 @@ from statistics import median
 from rich.table import Table
 
 from tests.bench.cases import Case, cases
-from tests.bench.compare import Say
+from tests.bench.compare import Advance
 from tests.bench.fill import drop, fill
 from tests.bench.load import Address, ask, take_turn
 from tests.bench.scale import GROWTH, Tree
@@ -36,18 +36,18 @@ class Grown:
     beside_longest_ms: float
 
 
-async def growth(url: str, say: Say) -> list[Grown]:
+async def growth(url: str, advance: Advance) -> list[Grown]:
     """Measure each scale on a server of its own."""
     try:
-        return [await _at(url, scale, tree, say) for scale, tree in GROWTH.items()]
+        return [await _at(url, scale, tree, advance) for scale, tree in GROWTH.items()]
     finally:
         await drop(url, DATABASE)
 
 
-async def _at(url: str, scale: str, tree: Tree, say: Say) -> Grown:
-    say(f"{scale}: storing {tree.objects:,} documents")
-    await fill(url, DATABASE, tree, None, lambda _: None)
-    say(f"{scale}: asking")
+async def _at(url: str, scale: str, tree: Tree, advance: Advance) -> Grown:
+    share = list(GROWTH).index(scale) / len(GROWTH)
+    await fill(url, DATABASE, tree, None, lambda stored: advance(f"{scale}: {stored:,} documents stored", share))
+    advance(f"{scale}: asking", share + 0.5 / len(GROWTH))
     found = cases(None, tree.users)
     with Servers(url, None) as servers:
         server = servers.ours("plan", DATABASE)

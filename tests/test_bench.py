@@ -1,0 +1,129 @@
+"""The benchmark itself: it takes minutes with real sizes, and seconds with a handful of documents."""
+
+import os
+import subprocess
+import sys
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+import orjson
+import pytest
+
+import documents
+from documents.database import Database
+from tests.bench.agree import first_difference, normalised
+from tests.bench.catalogues import levels_of as catalogue_levels
+from tests.bench.compare import Measured
+from tests.bench.contest import Figures
+from tests.bench.report import ratios
+from tests.bench.scale import GROWTH, SMALLEST
+from tests.bench.trees import levels_of as tree_levels
+
+ROOT = Path(__file__).resolve().parents[1]
+RATIOS = {
+    "deep_latency_vs_peer",
+    "deep_throughput_vs_peer",
+    "flat_throughput_vs_peer",
+    "point_throughput_vs_peer",
+    "point_latency_vs_peer",
+    "deep_latency_vs_reference",
+    "deep_latency_vs_floor",
+}
+TEN_MS = 10.0
+
+
+def test_without_peers_it_says_so_measures_everything_else_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    file, temporary = tmp_path / "figures.json", tmp_path / "temporary"
+    temporary.mkdir()
+
+    command = [sys.executable, "-m", "tests.bench", "--tiny", "--json", str(file), "--peers", str(tmp_path / "nobody")]
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "Without peers: there is no package.json in" in done.stdout
+    figures = orjson.loads(file.read_bytes())
+    assert figures["ratios"].keys() == RATIOS
+    measured = {name for name, ratio in figures["ratios"].items() if ratio is not None}
+    assert measured == {"deep_latency_vs_reference", "deep_latency_vs_floor"}
+    by_one = {one["case"] for one in figures["medians"] if one["connections"] == 1}
+    assert by_one == {"deep", "flat", "point", "catalogue chain", "page of 20, counted", "first 3 of many", "mutation"}
+    assert all(one["figures"][name]["ms"] > 0 for one in figures["medians"] for name in one["figures"])
+    assert not list(temporary.iterdir())
+
+
+async def test_documents_are_stored_as_the_server_stores_them(database: Database) -> None:
+    levels = [*tree_levels(SMALLEST.small), *catalogue_levels(SMALLEST.catalogue)]
+
+    for level in levels:
+        await database[level.collection].insert_many(level.rows())
+
+    for level in levels:
+        kept = await type(level.like).find_all().to_list()
+        stored = {row["_id"]: row async for row in database[level.collection].find()}
+        assert len(kept) == level.count
+        for document in kept:
+            await document.replace()
+        assert {row["_id"]: row async for row in database[level.collection].find()} == stored
+
+
+async def test_every_parent_has_as_many_children_as_its_scale_says(database: Database) -> None:
+    tree = SMALLEST.small
+
+    for level in tree_levels(tree):
+        await database[level.collection].insert_many(level.rows())
+
+    for child, path, parents, each in (
+        (documents.DigitalTwin, "userRef", tree.levels[0], tree.twins),
+        (documents.Execution, "digitalTwinRef", tree.levels[1], tree.executions),
+        (documents.Step, "executionRef", tree.levels[2], tree.steps),
+        (documents.Output, "stepRef", tree.levels[3], tree.outputs),
+    ):
+        groups = await child.aggregate([{"$group": {"_id": f"${path}", "children": {"$sum": 1}}}]).to_list()
+        assert [group["children"] for group in groups] == [each] * parents
+
+
+def test_no_scale_grows_past_a_page_of_a_hundred_and_each_is_ten_times_the_last() -> None:
+    sizes = [(tree.users, tree.twins, tree.executions, tree.steps, tree.outputs) for tree in GROWTH.values()]
+
+    assert [tree.objects for tree in GROWTH.values()] == [4_520, 45_193, 452_030]
+    for smaller, larger in pairwise(sizes):
+        assert all(few < many <= 100 for few, many in zip(smaller, larger, strict=True))
+
+
+def test_answers_agree_when_only_the_spelling_of_times_and_the_order_of_fields_differ() -> None:
+    one = normalised(b'{"data":{"a":1,"at":"2026-01-05T08:00:00.000Z"}}')
+    other = normalised(b'{"data":{"at":"2026-01-05T09:00:00+01:00","a":1}}')
+
+    assert one["data"]["at"] == datetime.fromisoformat("2026-01-05T08:00:00Z")
+    assert first_difference(one, other) is None
+    assert first_difference(one, normalised(b'{"data":{"at":"2026-01-05T08:00:01Z","a":1}}')) is not None
+    assert first_difference({"a": [1, 2]}, {"a": [1, 3]}) == "answer.a[1]: 2 against 3"
+
+
+def test_ratios_are_against_the_fastest_peer_and_say_how_many_times_faster() -> None:
+    def line(case: str, scale: str, connections: int, processes: int = 1, **ms: float) -> Measured:
+        # A peer that is slow to answer but answers many at a time is the fastest where that counts.
+        figures = {name: Figures(one, one, 1000 / one * connections, one, 1) for name, one in ms.items()}
+        return Measured(case, scale, connections, processes, figures)
+
+    found = ratios(
+        [
+            line("deep", "large", 1, plan=TEN_MS, mercurius=30, yoga=40, reference=200, floor=8),
+            line("deep", "small", 16, 2, plan=TEN_MS, yoga=35),
+            line("flat", "lists", 16, plan=TEN_MS, mercurius=20, apollo=25),
+            line("point", "lists", 16, plan=TEN_MS, mercurius=50, apollo=25),
+            line("point", "lists", 1, plan=TEN_MS, mercurius=5),
+        ]
+    )
+
+    assert found == {
+        "deep_latency_vs_peer": pytest.approx(3),
+        "deep_throughput_vs_peer": pytest.approx(3.5),
+        "flat_throughput_vs_peer": pytest.approx(2),
+        "point_throughput_vs_peer": pytest.approx(2.5),
+        "point_latency_vs_peer": pytest.approx(0.5),
+        "deep_latency_vs_reference": pytest.approx(20),
+        "deep_latency_vs_floor": pytest.approx(1.25),
+    }
