@@ -67,3 +67,23 @@ async def test_a_condition_that_is_null_is_an_error(variables: dict[str, Any], b
     assert answers.by == by
     assert answers.failed is (shown is None)
     assert shown is None or ("github" in answers.data["user"]) is shown
+
+
+PAGE = """query ($first: Int, $after: String) { users(first: $first, after: $after, orderBy: [{ field: CREATED_AT }]) {
+  edges { cursor a: node { id } b: node { displayName __typename } } nodes { github } __typename
+  pageInfo { hasNextPage hasPreviousPage startCursor endCursor __typename } totalCount } }"""
+
+
+async def test_a_page_in_the_middle_knows_its_rows_and_what_lies_on_both_sides() -> None:
+    tree = await a_tree(3)
+    both = Both()
+    start = (await both.same(PAGE, ADMIN, first=1)).data["users"]
+    answers = await both.same(PAGE, ADMIN, first=5, after=start["pageInfo"]["endCursor"])
+
+    page = answers.data["users"]
+
+    assert answers.by == "planned"
+    assert [edge["a"]["id"] for edge in page["edges"]] == [user.id for user in tree.users[1:]]
+    assert [edge["b"]["displayName"] for edge in page["edges"]] == [user.display_name for user in tree.users[1:]]
+    assert (page["pageInfo"]["hasPreviousPage"], page["pageInfo"]["hasNextPage"]) == (True, False)
+    assert (start["pageInfo"]["hasPreviousPage"], start["pageInfo"]["hasNextPage"]) == (False, True)

@@ -39,12 +39,12 @@ class World:
         return [one.id for one in self.kept if kind in (None, one.kind)]
 
     async def begin(self) -> None:
-        """Keep everything. Every second document lacks the fields that are null in it."""
+        """Keep everything. Every second document lacks the fields that are null or empty lists in it."""
         await keep(*self.kept)
         for document in {type(one) for one in self.kept}:
             rows = document.get_pymongo_collection()
             for row in (await rows.find({}, sort=[("_id", 1)]).to_list())[::2]:
-                gaps = {name: "" for name, value in row.items() if value is None}
+                gaps = {name: "" for name, value in row.items() if value in (None, [])}
                 if gaps:
                     await rows.update_one({"_id": row["_id"]}, {"$unset": gaps})
 
