@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 import documents
 from graph.settings import load_settings
@@ -48,7 +48,9 @@ def list_() -> None:
         async with database_opened(load_settings(), _say):
             return await list_tokens()
 
-    table = Table("id", "name", "role", "user", "made", "expires", "last used", "revoked")
+    # The id is for copying into `token revoke`, so it is never cut.
+    id = Column("id", no_wrap=True, min_width=len("token_") + 24)
+    table = Table(id, "name", "role", "user", "made", "expires", "last used", "revoked")
     for token in asyncio.run(work()):
         times = (token.created_at, token.expires_at, token.last_used_at, token.revoked_at)
         table.add_row(token.id, token.name, token.role, token.user_ref or "", *(_shown(at) for at in times))

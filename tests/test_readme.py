@@ -29,6 +29,7 @@ from graph.log_entry import MOST_ENTRIES
 from graph.node import MOST_IDS
 from graph.request import BODY_TIMEOUT, MAX_BODY
 from graph.schema import schema
+from graph.serving import REQUEST_WITHIN
 from graph.settings import Settings, variable_of
 from graph.user_errors import ErrorCode
 from graph.where import DEEPEST
@@ -46,6 +47,7 @@ SETTINGS = Settings.model_construct()
 LIMITS = {
     "bytes of a request's body": MAX_BODY,
     "seconds for sending it": BODY_TIMEOUT,
+    "seconds that a request waits for the database": REQUEST_WITHIN,
     "characters of a document": Limits.characters,
     "tokens of a document": Limits.tokens,
     "levels of fields, introspection aside": Limits.depth,
