@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     admin_token: SecretStr | None = Field(None, description="at least 32 characters without spaces")
     executor: Executor = Field(Executor.PLAN, description="plan or reference")
     objects: int = Field(1_000_000, ge=1, le=100_000_000, description="how many objects one answer may hold")
-    anonymous_objects: int = Field(50_000, ge=1, le=100_000_000, description="how many objects one answer to an anonymous caller may hold")
+    anonymous_objects: int = Field(
+        50_000, ge=1, le=100_000_000, description="how many objects one answer to an anonymous caller may hold"
+    )
     workers_wanted: int | None = Field(
         None, validation_alias="PROVENANCE_WORKERS", ge=0, le=64, description="a number from 0 to 64"
     )
