@@ -21,7 +21,7 @@ from strawberry.types import Info
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
-from documents.base import kind_of
+from documents.base import kind_of, now
 from documents.paths import Model, stored_path
 from graph.declared import NODE_VIEWS, ById, ByIds, Compute, Computed, Connected, Declared, Facet, Found, Linked, Stored
 from graph.where import OrderInput, WhereInput
@@ -103,7 +103,9 @@ def stored(path: str | None = None, *, description: str, name: str | None = None
 
     def bind(model: Model | None, own_name: str) -> Declared:
         found, info = stored_path(model, path or own_name)
-        default = info.get_default(call_default_factory=True, validated_data={}) if not info.is_required() else None
+        # A time that was never stored is not the time at which this process started.
+        known = not info.is_required() and info.default_factory is not now
+        default = info.get_default(call_default_factory=True, validated_data={}) if known else None
         return Stored(found, default)
 
     return _field(bind, description, name=name)
