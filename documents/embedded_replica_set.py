@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from documents import embedded_errors
 from documents.embedded_errors import EmbeddedError
@@ -34,15 +34,29 @@ def make_ready(port: int, key: str, password: str) -> str:
     )
     try:
         with admin:
-            _join_at(admin, f"127.0.0.1:{port}")
-            _wait_until_primary(admin)
-            _make_user(admin, password)
-            return str(admin.admin.command("buildInfo")["version"])
+            return _patiently(admin, port, password)
     except PyMongoError as error:
         raise EmbeddedError(
             f"The embedded database started on port {port} but could not be set up: {error}. "
             f"Start again, choose another PROVENANCE_DATA_DIR, {embedded_errors.ELSEWHERE}."
         ) from error
+
+
+def _patiently(admin: Admin, port: int, password: str) -> str:
+    """The version of a server that is set up. It closes its connections when its state changes, as after a crash."""
+    deadline = time.monotonic() + PRIMARY_SECONDS
+    while True:
+        try:
+            _join_at(admin, f"127.0.0.1:{port}")
+            _wait_until_primary(admin)
+            _make_user(admin, password)
+            return str(admin.admin.command("buildInfo")["version"])
+        except ServerSelectionTimeoutError:
+            raise
+        except AutoReconnect:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _join_at(admin: Admin, address: str) -> None:
