@@ -21,7 +21,11 @@ async def check(case: Case, ours: Server, others: list[Server]) -> int:
     """Compare what all answer to a case; the length of our answer in bytes. Raises Disagreement."""
     expected = await _answer(case, ours)
     for other in others:
-        difference = first_difference(normalised(expected), normalised(await _answer(case, other)))
+        found = await _answer(case, other)
+        # Nearly always they are the same bytes, which spares reading millions of values.
+        if found.strip() == expected:
+            continue
+        difference = first_difference(normalised(expected), normalised(found))
         if difference:
             raise Disagreement(f"{ours.name} and {other.name} differ in {case.name} at {difference}")
     return len(expected)
