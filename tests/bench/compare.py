@@ -34,7 +34,7 @@ class Pace:
     seconds: float
     rounds: int
     thorough: bool = True
-    """Whether deep is asked by 64 connections too, and warmed up by more than the comparison of its answers."""
+    """Whether deep is asked of single processes on the small tree, and warmed up beyond the check of its answers."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,10 @@ class Comparison:
 
     async def _stages(self) -> None:
         await self._ceiling()
-        await self._large(await self._started(name_of(self.sizes.large)))
+        large = await self._deep_alone("large", name_of(self.sizes.large))
         await self._lists(await self._started(name_of(self.sizes.lists)))
-        await self._small(await self._started(name_of(self.sizes.small)))
+        fastest = await self._small() if self.pace.thorough else large.fastest_peer
+        await self._two_processes(fastest)
 
     def _tell(self, what: str) -> None:
         self.advance(what, len(self.measured) / CONTESTS)
@@ -125,16 +126,12 @@ class Comparison:
         await still.until_it_answers()
         await self._measure(self._cases["point"], "", 16, [Served(still)])
 
-    async def _large(self, servers: Started) -> None:
-        """The deep query on the large tree, by one connection."""
-        await self._deep_alone("large", name_of(self.sizes.large), servers)
-
-    async def _deep_alone(self, scale: str, database: str, servers: Started) -> None:
-        deep = self._cases["deep"]
+    async def _deep_alone(self, scale: str, database: str) -> Measured:
+        """The deep query by one connection, all subjects against each other."""
+        deep, servers = self._cases["deep"], await self._started(database)
         await agree.check(deep, servers.ours, servers.others)
         async with self._floor(database, servers.ours, deep) as bottom:
-            subjects = [Served(servers.ours), bottom, *map(Served, servers.others)]
-            await self._measure(deep, scale, 1, subjects)
+            return await self._measure(deep, scale, 1, [Served(servers.ours), bottom, *map(Served, servers.others)])
 
     async def _lists(self, servers: Started) -> None:
         """Everything that is asked of lists and points."""
@@ -150,22 +147,26 @@ class Comparison:
             await self._measure(case, "lists", 1, [Served(servers.ours), Served(servers.reference)])
             await self._measure(case, "lists", 16, [Served(servers.ours)])
 
-    async def _small(self, servers: Started) -> None:
-        """The deep query on the small tree: one connection, several, and two processes."""
+    async def _small(self) -> str | None:
+        """The deep query on the small tree, by one connection and by several; which peer answers most of them."""
         deep, name = self._cases["deep"], name_of(self.sizes.small)
-        await self._deep_alone("small", name, servers)
+        await self._deep_alone("small", name)
+        servers = await self._started(name)
         ours = Served(servers.ours)
-        many = await self._measure(deep, "small", 16, [ours, *map(Served, servers.peers)])
-        fastest = many.fastest_peer
+        fastest = (await self._measure(deep, "small", 16, [ours, *map(Served, servers.peers)])).fastest_peer
         # The slower ones take many seconds for one round.
-        if self.pace.thorough:
-            some = [ours, *(Served(one) for one in servers.peers if one.name == fastest)]
-            await self._measure(deep, "small", 64, some)
-        both = [self._servers.ours(OURS, name, workers=2)]
-        if fastest:
-            both.append(self._servers.peer(fastest, name, 2))
-        await asyncio.gather(*(one.until_it_answers() for one in both))
-        await self._measure(deep, "small", 16, [Served(one) for one in both], processes=2)
+        rival = [Served(one) for one in servers.peers if one.name == fastest]
+        await self._measure(deep, "small", 64, [ours, *rival])
+        return fastest
+
+    async def _two_processes(self, fastest: str | None) -> None:
+        """The deep query on the small tree, answered by two processes on each side."""
+        deep, name = self._cases["deep"], name_of(self.sizes.small)
+        ours = self._servers.ours(OURS, name, workers=2)
+        rival = [self._servers.peer(fastest, name, 2)] if fastest else []
+        await asyncio.gather(*(one.until_it_answers() for one in (ours, *rival)))
+        await agree.check(deep, ours, rival)
+        await self._measure(deep, "small", 16, [Served(one) for one in (ours, *rival)], processes=2)
 
     async def _measure(
         self, case: Case, scale: str, connections: int, subjects: Sequence[Subject], processes: int = 1
