@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import strawberry
-from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, OperationType, parse, validate
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, parse, validate
 from graphql.validation import specified_rules
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
@@ -47,10 +47,6 @@ class Prepared:
         if name not in self.operations:
             raise RequestRefused(f"The document has no operation named {name[:80]!r}.")
         return self.operations[name]
-
-    def mutates(self, name: str | None) -> bool:
-        """Whether the operation writes."""
-        return self.operation(name).operation is OperationType.MUTATION
 
 
 class Unacceptable(Exception):

@@ -7,7 +7,8 @@ be null is read in two segments, those with a value and then those without, join
 from dataclasses import dataclass, replace
 from typing import Any
 
-Filter = dict[str, Any]
+from resolvers.filters import Filter
+
 ASCENDING, DESCENDING = 1, -1
 
 

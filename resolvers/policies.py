@@ -5,16 +5,14 @@ for that viewer: it is missing from lists, counts, links and look-ups by id alik
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import documents
+from resolvers.filters import NEVER, Filter
 from resolvers.viewer import Role, Viewer
 
-Filter = dict[str, Any]
 Policy = Callable[[Viewer], Filter]
 
 EVERYTHING: Filter = {}
-NOTHING: Filter = {"_id": {"$in": []}}
 
 
 def everybody(viewer: Viewer) -> Filter:
@@ -24,7 +22,7 @@ def everybody(viewer: Viewer) -> Filter:
 
 def nobody(viewer: Viewer) -> Filter:
     """What only the server itself reads."""
-    return NOTHING
+    return NEVER
 
 
 def public_or_owned(owner_path: str) -> Policy:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 import documents
-from resolvers.policies import EVERYTHING, NOTHING, POLICIES, owns, readable
+from resolvers.filters import NEVER
+from resolvers.policies import EVERYTHING, POLICIES, owns, readable
 from resolvers.viewer import ANONYMOUS, Role, Viewer
 
 ME = "user_000000000000000000000001"
@@ -58,7 +59,7 @@ def test_an_output_is_for_everybody_for_its_owner_or_for_those_it_names(viewer: 
 @pytest.mark.parametrize("document", [documents.Token, documents.Reservation])
 @pytest.mark.parametrize("viewer", [*PEOPLE, Viewer(Role.ADMIN)])
 def test_secrets_of_the_server_are_for_nobody(document: Any, viewer: Viewer) -> None:
-    assert readable(document, viewer) == NOTHING
+    assert readable(document, viewer) == NEVER
 
 
 def test_an_administrator_is_kept_from_nothing_else() -> None:
