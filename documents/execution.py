@@ -19,13 +19,17 @@ class WorkflowSchema(Embedded):
 
 
 class Execution(Document):
-    """A run of a workflow. `owner_ref` and `public` are its twin's, `status` follows from its steps."""
+    """A run of a workflow. `owner_ref` and `public` are its twin's, `status` follows from its steps.
+
+    `runners` are the keys of those who have claimed steps of it, and may read it until it ends.
+    """
 
     kind: ClassVar[str] = "execution"
 
     digital_twin_ref: str = Field(alias="digitalTwinRef")
     owner_ref: str = Field(alias="ownerRef")
     public: bool = False
+    runners: list[str] = Field(default_factory=list)
     title: str
     description: str | None = None
     tags: list[str] = Field(default_factory=list)
@@ -46,6 +50,7 @@ class Execution(Document):
             IndexModel([("digitalTwinRef", 1), ("created_at", 1), ("_id", 1)]),
             IndexModel([("ownerRef", 1), ("_id", 1)]),
             IndexModel([("public", 1), ("_id", 1)]),
+            IndexModel([("runners", 1), ("_id", 1)]),
             IndexModel([("parentRef", 1), ("_id", 1)]),
             IndexModel([("workflowSchema.component_versions", 1), ("_id", 1)]),
             IndexModel([("status", 1), ("_id", 1)]),

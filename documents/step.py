@@ -5,13 +5,13 @@ from typing import ClassVar
 from pydantic import Field
 from pymongo import IndexModel
 
-from documents.activity import Activity
+from documents.activity import Activity, activity_indexes
 from documents.base import JsonText
 from documents.component import ComponentType
 
 
 class Step(Activity):
-    """One component version at work within an execution. `owner_ref` and `public` are the twin's."""
+    """One component version at work within an execution, whose `owner_ref`, `public` and `runners` it repeats."""
 
     kind: ClassVar[str] = "step"
 
@@ -19,6 +19,7 @@ class Step(Activity):
     component_version_ref: str = Field(alias="component_version")
     owner_ref: str = Field(alias="ownerRef")
     public: bool = False
+    runners: list[str] = Field(default_factory=list)
     key: str
     ordinal: int
     type: ComponentType = ComponentType.EPHEMERAL
@@ -35,5 +36,6 @@ class Step(Activity):
             IndexModel([("executionRef", 1), ("ordinal", 1), ("_id", 1)]),
             IndexModel([("component_version", 1), ("_id", 1)]),
             IndexModel([("dependsOn", 1), ("ordinal", 1)]),
-            IndexModel([("status", 1), ("created_at", 1), ("_id", 1)]),
+            IndexModel([("executionRef", 1), ("status", 1)]),
+            *activity_indexes(),
         ]

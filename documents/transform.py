@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 from pymongo import IndexModel
 
-from documents.activity import Activity, ActivityStatus
+from documents.activity import Activity, ActivityStatus, activity_indexes
 from documents.base import Embedded
 
 
@@ -20,10 +20,11 @@ class TransformCauseKind(StrEnum):
 
 
 class TransformCause(Embedded):
-    """Why a transform was due: which files changed, or who asked."""
+    """Why a transform was due: which files changed, or who asked. Of `file_count` files the first are listed."""
 
     kind: TransformCauseKind
     files: list[str] = Field(default_factory=list)
+    file_count: int = Field(0, alias="fileCount")
     message: str | None = None
 
 
@@ -36,7 +37,7 @@ class TransformDetails(Embedded):
 
 
 class Transform(Activity):
-    """One run of a resource's code. A resource has at most one that waits to be claimed."""
+    """One run of a resource's code. A resource has at most one that waits to be claimed, and one that runs."""
 
     kind: ClassVar[str] = "transform"
 
@@ -53,9 +54,15 @@ class Transform(Activity):
                 unique=True,
                 partialFilterExpression={"status": ActivityStatus.READY.value},
             ),
+            IndexModel(
+                [("resourceRef", 1), ("status", 1)],
+                name="one_running",
+                unique=True,
+                partialFilterExpression={"status": ActivityStatus.RUNNING.value},
+            ),
             IndexModel([("resourceRef", 1), ("_id", 1)]),
             IndexModel([("resourceRef", 1), ("created_at", 1), ("_id", 1)]),
-            IndexModel([("status", 1), ("created_at", 1), ("_id", 1)]),
+            *activity_indexes(),
             IndexModel([("created_at", 1), ("_id", 1)]),
             IndexModel([("start_timestamp", 1), ("_id", 1)]),
             IndexModel([("end_timestamp", 1), ("_id", 1)]),
