@@ -9,7 +9,10 @@ from documents.base import Document, Timestamp, now
 
 
 class DigitalTwin(Document):
-    """A project that executions run for. `owner_ref` and `public` decide who may read what lies below it."""
+    """A project that executions run for. `owner_ref` and `public` decide who may read what lies below it.
+
+    `additions` rises with each execution and result, so that none is added behind the back of who publishes the twin.
+    """
 
     kind: ClassVar[str] = "twin"
 
@@ -17,6 +20,7 @@ class DigitalTwin(Document):
     name: str
     status: str = "active"
     public: bool = False
+    additions: int = 0
     created_at: Timestamp = Field(default_factory=now)
     updated_at: Timestamp = Field(default_factory=now)
     revision: int = 1

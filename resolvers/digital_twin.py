@@ -8,7 +8,7 @@ import documents
 from resolvers.checks import a_line
 from resolvers.fetch import Row, collection_of
 from resolvers.policies import owns
-from resolvers.refusals import AlreadyExists, Forbidden, InvalidInput
+from resolvers.refusals import AlreadyExists, Forbidden, InvalidInput, NotFound
 from resolvers.viewer import Role, Viewer
 from resolvers.writing import Outcome, Session, insert, require, update, visible
 
@@ -34,9 +34,7 @@ async def update_digital_twin(
     Raises NotFound for a twin that the viewer may not see, and Forbidden for one that is not theirs.
     """
     require(viewer, Role.USER, Role.WORKER)
-    twin = await visible(documents.DigitalTwin, id, viewer, session, "id")
-    if not owns(viewer, twin["userRef"]):
-        raise Forbidden(f"DigitalTwin {id} belongs to somebody else.", "id")
+    twin = await own_twin(id, viewer, session, "id")
     wanted = {name: _checked(name, value) for name, value in changes.items()}
     try:
         changed = await update(documents.DigitalTwin, twin, wanted, expected_revision, session)
@@ -45,6 +43,27 @@ async def update_digital_twin(
     if changed["public"] != twin["public"]:
         await _show(id, changed["public"], session)
     return {"digital_twin": changed}
+
+
+async def own_twin(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
+    """The twin with this id. Raises NotFound when the viewer may not see it, and Forbidden when it is not theirs."""
+    twin = await visible(documents.DigitalTwin, id, viewer, session, *path)
+    if not owns(viewer, twin["userRef"]):
+        raise Forbidden(f"DigitalTwin {id} belongs to somebody else.", *path)
+    return twin
+
+
+async def added_to(id: str, session: Session) -> Row:
+    """The twin, held until what is added to it is committed: who publishes it meanwhile finds what was added.
+
+    Raises NotFound.
+    """
+    twin: Row | None = await collection_of(documents.DigitalTwin).find_one_and_update(
+        {"_id": id}, {"$inc": {"additions": 1}}, return_document=True, session=session
+    )
+    if twin is None:
+        raise NotFound(documents.DigitalTwin.__name__, id)
+    return twin
 
 
 async def _owner(session: Session, viewer: Viewer, owner_id: str | None) -> Row:

@@ -1,5 +1,7 @@
 """What a write may refuse, as data: raised where it is found, turned into `userErrors` in one place."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 
@@ -82,6 +84,12 @@ class InProgress(Refusal):
     code = "IN_PROGRESS"
 
 
+class ChecksumMismatch(Refusal):
+    """Bytes are not those that were announced."""
+
+    code = "CHECKSUM_MISMATCH"
+
+
 class LimitExceeded(Refusal):
     """More than the server takes in one go."""
 
@@ -94,3 +102,14 @@ class Refusals(Exception):
     def __init__(self, refusals: list[Refusal]) -> None:
         super().__init__("; ".join(one.message for one in refusals))
         self.refusals = refusals
+
+
+@contextmanager
+def noting(refusals: list[Refusal]) -> Iterator[None]:
+    """Add what the block refuses to `refusals` and go on, to tell everything that is wrong at once."""
+    try:
+        yield
+    except Refusal as refusal:
+        refusals.append(refusal)
+    except Refusals as several:
+        refusals += several.refusals
