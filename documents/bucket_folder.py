@@ -1,0 +1,218 @@
+"""A folder as a bucket, for one machine: with signed URLs of our own, which the server itself answers.
+
+An object is a directory that holds one file, named by its generation. It appears by a rename, which is all or nothing,
+and fails when there is such an object already, however many processes write at once.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import os
+import secrets
+import shutil
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote, urlencode
+
+from documents.base import now
+from documents.bucket import (
+    CHUNK,
+    OCTETS,
+    Bucket,
+    Download,
+    NoObject,
+    ObjectExists,
+    Signed,
+    Stored,
+    as_attachment,
+    checked_key,
+    reached_at,
+)
+
+ROUTE = "/objects"
+"""Where the server answers signed URLs."""
+ABANDONED = 3600
+"""Seconds after which a file that nobody wrote to belongs to a writer that was killed."""
+
+Parameters = Sequence[tuple[str, str]]
+
+
+class NotSigned(Exception):
+    """A URL that this bucket did not make, or not for this method, or whose time is over."""
+
+
+@dataclass(frozen=True)
+class Granted:
+    """What a signed URL allows."""
+
+    key: str
+    size: int = 0
+    generation: int = 0
+    file_name: str = ""
+    media_type: str = OCTETS
+
+
+class FolderBucket(Bucket):
+    """Objects below a folder, which is made with a key for signing when it is not there."""
+
+    def __init__(self, folder: Path, *, name: str = "folder", clock: Callable[[], datetime] = now) -> None:
+        self.name = name
+        self.folder = folder
+        self._clock = clock
+        self._partial = folder / "partial"
+        for made in (folder, self._partial):
+            made.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._secret = _kept_secret(folder / "signing.key")
+
+    def path(self, key: str, generation: int) -> Path:
+        """The file that holds one generation of an object."""
+        return self._directory(key) / str(generation)
+
+    async def stat(self, key: str) -> Stored | None:
+        return await asyncio.to_thread(self._stat, key)
+
+    async def read(self, key: str, generation: int) -> AsyncIterator[bytes]:
+        try:
+            file = await asyncio.to_thread(self.path(key, generation).open, "rb")
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoObject(key) from None
+        with file:
+            while chunk := await asyncio.to_thread(file.read, CHUNK):
+                yield chunk
+
+    async def write(self, key: str, chunks: AsyncIterable[bytes], media_type: str = OCTETS) -> Stored:
+        checked_key(key)
+        written = self._partial / secrets.token_hex(16)
+        try:
+            size = await self._fill(written, chunks)
+            return Stored(size, await asyncio.to_thread(self._publish, written, key))
+        finally:
+            shutil.rmtree(written, ignore_errors=True)
+
+    async def delete(self, key: str) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._directory(key), ignore_errors=True)
+
+    async def sign_upload(self, key: str, *, size: int, media_type: str, seconds: int) -> Signed:
+        headers = {"Content-Type": media_type, "If-None-Match": "*"}
+        return self._signed("PUT", key, {"size": str(size)}, headers, seconds)
+
+    async def sign_downloads(self, wanted: Sequence[Download], *, seconds: int) -> list[Signed]:
+        return [self._signed("GET", one.key, _about(one), {}, seconds) for one in wanted]
+
+    def granted(self, method: str, key: str, parameters: Parameters) -> Granted:
+        """What a request may do that came with these parameters. Raises NotSigned."""
+        given = dict(parameters)
+        signature = given.pop("signature", "")
+        if len(parameters) != len(given) + 1 or not _same(signature, self._signature(method, key, given)):
+            raise NotSigned("The signature is not one of this server's for this request.")
+        if self._clock().timestamp() >= int(given["expires"]):
+            raise NotSigned("The URL has expired; ask for a fresh one.")
+        return Granted(
+            checked_key(key),
+            int(given.get("size", 0)),
+            int(given.get("generation", 0)),
+            given.get("name", ""),
+            given.get("type", OCTETS),
+        )
+
+    async def tidy(self) -> None:
+        await asyncio.to_thread(self._tidy)
+
+    def _directory(self, key: str) -> Path:
+        return self.folder / "objects" / checked_key(key)
+
+    def _stat(self, key: str) -> Stored | None:
+        try:
+            (file,) = self._directory(key).iterdir()
+            return Stored(file.stat().st_size, int(file.name))
+        except (OSError, ValueError):
+            return None
+
+    async def _fill(self, written: Path, chunks: AsyncIterable[bytes]) -> int:
+        """Write to a file of its own below a directory of its own; how many bytes."""
+        # By the clock and by chance, so that no two objects of one name have the same.
+        generation = time.time_ns() // 1000 * 1000 + secrets.randbelow(1000)
+        await asyncio.to_thread(written.mkdir, mode=0o700)
+        size, waiting = 0, bytearray()
+        with await asyncio.to_thread((written / str(generation)).open, "wb") as file:
+            async for chunk in chunks:
+                size += len(chunk)
+                waiting += chunk
+                if len(waiting) >= CHUNK:
+                    await asyncio.to_thread(file.write, waiting)
+                    waiting = bytearray()
+            await asyncio.to_thread(_finish, file, waiting)
+        return size
+
+    def _publish(self, written: Path, key: str) -> int:
+        directory = self._directory(key)
+        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (file,) = written.iterdir()
+        try:
+            written.rename(directory)
+        except OSError as error:
+            if directory.exists():
+                raise ObjectExists(key) from error
+            raise
+        _synchronise(directory.parent)
+        return int(file.name)
+
+    def _tidy(self) -> None:
+        for written in self._partial.iterdir():
+            newest = max((one.stat().st_mtime for one in (written, *written.glob("*"))), default=0.0)
+            if newest < time.time() - ABANDONED:
+                shutil.rmtree(written, ignore_errors=True)
+
+    def _signed(self, method: str, key: str, about: dict[str, str], headers: dict[str, str], seconds: int) -> Signed:
+        expires = int(self._clock().timestamp()) + seconds
+        parameters = {**about, "expires": str(expires)}
+        parameters["signature"] = self._signature(method, key, parameters)
+        url = f"{reached_at.get()}{ROUTE}/{quote(key)}?{urlencode(parameters)}"
+        return Signed(url, method, headers, datetime.fromtimestamp(expires, UTC))
+
+    def _signature(self, method: str, key: str, parameters: dict[str, str]) -> str:
+        # A HEAD asks for less than a GET.
+        method = "GET" if method == "HEAD" else method
+        text = "\n".join([method, quote(key, safe=""), urlencode(sorted(parameters.items()), errors="replace")])
+        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _about(wanted: Download) -> dict[str, str]:
+    name = as_attachment(wanted.file_name)
+    return {"generation": str(wanted.generation), "name": name, "type": wanted.media_type}
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(errors="replace"), other.encode())
+
+
+def _finish(file: IO[bytes], rest: bytes | bytearray) -> None:
+    file.write(rest)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _synchronise(directory: Path) -> None:
+    """Let a rename outlive a power cut."""
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _kept_secret(path: Path) -> bytes:
+    """The key in a file that only its owner reads, made by whichever process comes first."""
+    if not path.exists():
+        fresh = path.with_name(secrets.token_hex(16))
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            _finish(file, secrets.token_hex(32).encode())
+        with suppress(FileExistsError):
+            path.hardlink_to(fresh)
+        fresh.unlink()
+    return bytes.fromhex(path.read_text())
