@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import Enum
+
+import strawberry
+from strawberry.types import Info
 
 import documents
 from documents import activity
 from graph.enums import described
 from graph.log_entry import MOST_ENTRIES, LogConnection, LogWhere
+from graph.mutation import mutation, optional, perform, perform_by_itself, refused, wanted
 from graph.node import Node
+from graph.user_errors import UserError
 from graph.view import interface, many, stored, view
 from graph.where import sort_key
+from resolvers.claiming import LONGEST_LEASE, LONGEST_NAME, SHORTEST_LEASE, claim_activity
+from resolvers.reporting import complete_activity, extend_lease
 
 ActivityStatus = described(
     activity.ActivityStatus,
@@ -67,3 +75,87 @@ class Activity(Node):
         most=MOST_ENTRIES,
         description="What it wrote, in order of sequence, at most 1,000 lines a page.",
     )
+
+
+@strawberry.enum(description="What can be claimed.")
+class ActivityKind(Enum):
+    STEP = strawberry.enum_value("STEP", description="A step of an execution.")
+    TRANSFORM = strawberry.enum_value("TRANSFORM", description="A run of a resource's code.")
+
+
+@strawberry.enum(description="How an activity ended, as its worker says.")
+class ActivityOutcome(Enum):
+    SUCCEEDED = strawberry.enum_value("SUCCEEDED", description="Well.")
+    FAILED = strawberry.enum_value("FAILED", description="Not well; error says why, and whether trying again may help.")
+
+
+def _worker() -> str:
+    return wanted(f"Who you are: one line of at most {LONGEST_NAME} characters, another for each worker.")  # type: ignore[no-any-return]
+
+
+def _lease_seconds() -> int:
+    bounds = f"{SHORTEST_LEASE} to {LONGEST_LEASE:,}"
+    return wanted(f"How long you may be silent from now on, {bounds} seconds.", default=60)  # type: ignore[no-any-return]
+
+
+@strawberry.input(description="Asks for something to run.")
+class ClaimActivityInput:
+    worker: str = _worker()
+    kinds: list[ActivityKind] | None = optional("What you can run; everything, when absent.")
+    lease_seconds: int = _lease_seconds()
+
+
+@strawberry.input(description="Says that a worker is alive.")
+class ExtendLeaseInput:
+    id: strawberry.ID = wanted("What you hold.")
+    worker: str = _worker()
+    lease_seconds: int = _lease_seconds()
+
+
+@strawberry.input(description="Why an activity failed.")
+class ActivityErrorInput:
+    code: str = wanted("For programs: one line of at most 100 characters.")
+    message: str = wanted("For people: at most 10,000 characters.")
+    retryable: bool = wanted("Whether trying again may help. An activity is begun at most three times.", default=False)
+
+
+@strawberry.input(description="Ends an activity.")
+class CompleteActivityInput:
+    id: strawberry.ID = wanted("What you hold.")
+    worker: str = _worker()
+    attempt: int = wanted("The attempt that you claimed. An earlier one is refused.")
+    outcome: ActivityOutcome = wanted("How it ended.")
+    error: ActivityErrorInput | None = optional("Why it failed; only with FAILED.")
+    validated: bool | None = optional("Of a transform: whether what it made was found to be good.")
+    logs: str | None = optional("Of a transform: URL of its logs.")
+    notebook: str | None = optional("Of a transform: URL of its notebook.")
+
+
+@strawberry.type(description="An activity that was claimed or reported on, or why it was not.")
+class ActivityPayload:
+    activity: Activity | None = strawberry.field(
+        description="As it is now. Null without userErrors when nothing waits to be claimed.", default=None
+    )
+    user_errors: list[UserError] = refused()
+
+
+@strawberry.type
+class ActivityMutation:
+    @mutation(
+        "Leases the oldest READY activity, or answers null when none waits. Never the same one to two workers while "
+        "the lease lasts. You may read an execution, its steps and their outputs while you run steps of it."
+    )
+    async def claim_activity(self, info: Info, input: ClaimActivityInput) -> ActivityPayload:
+        return await perform_by_itself(info, ActivityPayload, claim_activity, input)
+
+    @mutation("Keep what you hold. Refused with INVALID_STATE once the lease has lapsed, or the activity has ended.")
+    async def extend_lease(self, info: Info, input: ExtendLeaseInput) -> ActivityPayload:
+        return await perform_by_itself(info, ActivityPayload, extend_lease, input)
+
+    @mutation(
+        "End what you hold. A retryable failure makes it READY again, until it was begun three times. What waited for "
+        "it becomes READY or, when it failed, CANCELLED. The same report again answers the same again; one of an "
+        "attempt that is over is refused with INVALID_STATE and changes nothing."
+    )
+    async def complete_activity(self, info: Info, input: CompleteActivityInput) -> ActivityPayload:
+        return await perform(info, ActivityPayload, complete_activity, input)

@@ -17,6 +17,8 @@ P = TypeVar("P")
 F = TypeVar("F", bound=Callable[..., Any])
 Write = Callable[..., Awaitable[Outcome]]
 """`(session, viewer, **input)` → what was written, by the payload's fields."""
+Before = Callable[..., Awaitable[None]]
+"""`(viewer, **input)`: what takes too long for a transaction, done before it begins."""
 
 IDEMPOTENCY_KEY = "The same key with the same input answers with the first result; with another input it is refused."
 EXPECTED_REVISION = "Refused with REVISION_CONFLICT, and nothing written, when the object has moved on."
@@ -60,7 +62,9 @@ def refused() -> Any:
     return strawberry.field(description="Why nothing was written; empty when it was.", default_factory=list)
 
 
-async def perform(info: Info, payload: Callable[..., P], work: Write, input: object) -> P:
+async def perform(
+    info: Info, payload: Callable[..., P], work: Write, input: object, *, before: Before | None = None
+) -> P:
     """The payload of `work` done with `input`: what it wrote, or why it wrote nothing."""
     given = plain(input)
     key = given.pop("idempotency_key", None)
@@ -71,7 +75,22 @@ async def perform(info: Info, payload: Callable[..., P], work: Write, input: obj
 
     reader_of(info).forget()
     try:
+        if before:
+            await before(viewer, **given)
         outcome = await write(viewer, info.field_name, given, key, work_in)
+    except (Refusal, Refusals) as error:
+        return payload(user_errors=user_errors(error))
+    return payload(**outcome, user_errors=[])
+
+
+async def perform_by_itself(
+    info: Info, payload: Callable[..., P], work: Callable[..., Awaitable[Outcome]], input: object
+) -> P:
+    """The payload of `work(viewer, **input)`, which is one write, or sees to its transactions itself."""
+    viewer = reader_of(info).viewer
+    reader_of(info).forget()
+    try:
+        outcome = await work(viewer, **plain(input))
     except (Refusal, Refusals) as error:
         return payload(user_errors=user_errors(error))
     return payload(**outcome, user_errors=[])
@@ -94,6 +113,7 @@ __all__ = [
     "mutation",
     "optional",
     "perform",
+    "perform_by_itself",
     "plain",
     "refused",
     "wanted",

@@ -21,6 +21,11 @@ class Viewer:
     user_id: str | None = None
     token_id: str | None = field(default=None, compare=False)
 
+    @property
+    def key(self) -> str:
+        """What tells this viewer from others who run things: their token, else their user, else only their role."""
+        return self.token_id or self.user_id or self.role.value
+
 
 ANONYMOUS = Viewer(Role.ANONYMOUS)
 

@@ -1,0 +1,51 @@
+"""Sweeping while the server runs: what would wait for somebody to look is seen to every few seconds.
+
+Nothing depends on it but time: whoever claims next sees a lapsed lease as well. Every process sweeps, and they do not
+disturb each other, since whatever a sweep changes it changes by conditional updates.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from resolvers.lapsing import return_lapsed
+
+EVERY = 5.0
+"""Seconds between two sweeps, more or less a fifth, so that processes started together do not sweep together."""
+SWEEPS: list[Callable[[], Awaitable[int]]] = [return_lapsed]
+"""Each answers how many things it has seen to."""
+
+log = structlog.stdlib.get_logger("resolvers.sweeping")
+
+
+@asynccontextmanager
+async def sweeping(every: float = EVERY) -> AsyncIterator[None]:
+    """Sweep now and then within the block."""
+    task = asyncio.create_task(_sweep_for_ever(every), name="sweeping")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def sweep() -> int:
+    """How many things were seen to. What fails is logged, tried again by the next sweep, and keeps no other from it."""
+    done = 0
+    for one in SWEEPS:
+        try:
+            done += await one()
+        except Exception:
+            log.warning("a sweep failed", sweep=one.__name__, exc_info=True)
+    return done
+
+
+async def _sweep_for_ever(every: float) -> None:
+    while True:
+        await asyncio.sleep(every * random.uniform(0.8, 1.2))
+        done = await sweep()
+        if done:
+            log.info("swept", done=done)
