@@ -73,7 +73,7 @@ def _routes(
     return [
         Route("/", _front, methods=["GET"]),
         Route("/graphql", graphql, methods=["GET", "POST"]),
-        WebSocketRoute("/graphql", Sockets(preparer, make_context, settings.allowed_origins)),
+        WebSocketRoute("/graphql", Sockets(preparer, make_context, settings.allowed_origins, metrics)),
         Route("/livez", livez, methods=["GET"]),
         Route("/readyz", readyz, methods=["GET"]),
         Route("/metrics", metrics.page, methods=["GET"]),

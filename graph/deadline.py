@@ -5,13 +5,16 @@ from dataclasses import dataclass
 import pymongo
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+REQUEST_WITHIN = 10.0
+"""Seconds for all that a request asks of the database, and whatever is tried again."""
+
 
 @dataclass
 class Deadline:
     """Middleware: `seconds` after its beginning an HTTP request gets no more from the database, only an error.
 
-    The driver by itself would repeat a transaction for two minutes while the database is away. WebSockets stay open,
-    each of their operations within the client's own bounds.
+    The driver by itself would repeat a transaction for two minutes while the database is away. WebSockets stay open;
+    `Streams` gives each of their results as long.
     """
 
     app: ASGIApp

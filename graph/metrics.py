@@ -50,6 +50,10 @@ class Metrics:
         self.in_flight = Gauge(
             "provenance_http_requests_in_flight", "HTTP requests being answered.", registry=self.registry
         )
+        self.sockets = Gauge("provenance_websockets_open", "WebSockets that are open.", registry=self.registry)
+        self.subscriptions = Gauge(
+            "provenance_subscriptions_open", "Subscriptions that are followed.", registry=self.registry
+        )
 
     def refused(self, code: str) -> None:
         """Count a request that was refused."""

@@ -3,76 +3,77 @@
 Protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 """
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
 import orjson
 import structlog
-from graphql import GraphQLError
-from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketState
-from strawberry.asgi import GraphQL
+from strawberry.asgi import ASGIWebSocketAdapter, GraphQL
+from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.schema.base import BaseSchema
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.unset import UNSET, UnsetType
 
-from graph.envelope import request_id
-from graph.errors import (
-    BAD_USER_INPUT,
-    Formatted,
-    HTTPRefusal,
-    RequestRefused,
-    field_errors,
-    internal_errors,
-    refusal_errors,
-    request_errors,
-)
+from graph.errors import HTTPRefusal
+from graph.following import Conversation
 from graph.http import ORJSON, MakeContext
-from graph.limits import check_variables
-from graph.prepare import Preparer, Unacceptable
+from graph.metrics import Metrics
+from graph.prepare import Preparer
+from graph.streams import Streams, close_code
 
 INIT_TIMEOUT = timedelta(seconds=10)
 MAX_OPERATIONS = 20
+MAX_SOCKETS = 4_000
 MAX_MESSAGE = 131_072
 """Bytes of one message from a client."""
-FORBIDDEN, INTERNAL, TRY_AGAIN_LATER = 4403, 1011, 1013
-"""Codes to close with: the protocol's own, RFC 6455's, and one of the registry that RFC opened."""
+READ_WITHIN = 30.0
+"""Seconds after which a client that does not read what it is sent is given up."""
+INTERNAL = 1011
+UNREAD = "unread"
 
 log = structlog.stdlib.get_logger("graph.sockets")
-Stream = AsyncGenerator[PreExecutionError | ExecutionResult, None]
 
 
-@dataclass
-class Conversation:
-    """One WebSocket, and what its client said about itself in `connection_init`."""
+class PatientAdapter(ASGIWebSocketAdapter):
+    """Sends no message before the client has room for it, and nothing to a client that is gone or never reads.
 
-    connection: HTTPConnection
-    connection_params: dict[str, object] = field(default_factory=dict)
+    Whoever has something newer to say says that instead, so nothing is queued for a slow client.
+    """
 
-    def introduced(self) -> HTTPConnection:
-        """The connection as if the credentials had come in its header, which browsers cannot set on a WebSocket."""
-        given = [value for name, value in self.connection_params.items() if name.lower() == "authorization"]
-        if not given or given[0] is None:
-            return self.connection
-        # What is no text is no header, and is refused as one that cannot be read.
-        header = given[0] if isinstance(given[0], str) and given[0].isascii() else "?"
-        others = {name: value for name, value in self.connection.headers.items() if name != "authorization"}
-        headers = Headers({**others, "authorization": header}).raw
-        return HTTPConnection({**self.connection.scope, "headers": headers})
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._handler = asyncio.current_task()
+
+    async def send_json(self, message: Mapping[str, object]) -> None:
+        try:
+            if self.ws.application_state is WebSocketState.DISCONNECTED:
+                raise WebSocketDisconnected
+            async with asyncio.timeout(READ_WITHIN):
+                await super().send_json(message)
+        except (WebSocketDisconnected, TimeoutError) as error:
+            if asyncio.current_task() is self._handler:
+                raise WebSocketDisconnected from error
+            if isinstance(error, TimeoutError) and self._handler:
+                self._handler.cancel(UNREAD)
+            # The operation ends as one that the client has given up.
+            raise asyncio.CancelledError from error
 
 
 class Sockets(GraphQL[Conversation, None]):
     """Answers WebSockets at /graphql. Pages of other origins than ours and the allowed ones are refused with 403."""
 
-    def __init__(self, preparer: Preparer, make_context: MakeContext, allowed_origins: Sequence[str]) -> None:
+    websocket_adapter_class = PatientAdapter  # type: ignore[assignment]
+
+    def __init__(
+        self, preparer: Preparer, make_context: MakeContext, allowed_origins: Sequence[str], metrics: Metrics
+    ) -> None:
         super().__init__(
-            cast(BaseSchema, PreparedStreams(preparer, make_context)),
+            cast(BaseSchema, Streams(preparer, metrics)),
             graphql_ide=None,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             connection_init_wait_timeout=INIT_TIMEOUT,
@@ -80,24 +81,40 @@ class Sockets(GraphQL[Conversation, None]):
             allowed_origins=allowed_origins,
         )
         self._make_context = make_context
+        self._metrics = metrics
+        self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
+        self._open += 1
+        self._metrics.sockets.set(self._open)
         try:
+            await self._answer(socket)
+        except asyncio.CancelledError as error:
+            if error.args != (UNREAD,):
+                raise
+        finally:
+            self._open -= 1
+            self._metrics.sockets.set(self._open)
+
+    async def _answer(self, socket: WebSocket) -> None:
+        try:
+            if self._open > MAX_SOCKETS:
+                raise HTTPRefusal(503, "As many sockets are open as are allowed.")
             await self.run(socket)
         except HTTPRefusal as refusal:
-            await socket.close(TRY_AGAIN_LATER if refusal.status == 503 else FORBIDDEN, refusal.message[:100])
+            await socket.close(close_code(refusal), refusal.message[:100])
         except Exception:
             log.exception("the WebSocket failed")
             if socket.application_state is not WebSocketState.DISCONNECTED:
                 await socket.close(INTERNAL)
 
     async def get_context(self, request: Any, response: Any) -> Conversation:
-        return Conversation(request)
+        return Conversation(request, self._make_context)
 
     async def on_ws_connect(self, context: Conversation) -> UnsetType:
         """Let the client in. Raises HTTPRefusal for credentials that cannot be accepted."""
-        await self._make_context(context.introduced())
+        await context.context()
         return cast(UnsetType, UNSET)
 
     def decode_json(self, data: str | bytes) -> object:
@@ -115,48 +132,6 @@ class Sockets(GraphQL[Conversation, None]):
         return orjson.dumps(data, option=ORJSON).decode()
 
 
-class PreparedStreams:
-    """Stands where Strawberry's handler expects a schema: documents are prepared, and errors masked, as over HTTP."""
-
-    def __init__(self, preparer: Preparer, make_context: MakeContext) -> None:
-        self._preparer = preparer
-        self._make_context = make_context
-
-    async def stream(
-        self,
-        query: str,
-        variable_values: dict[str, Any] | None = None,
-        context_value: Any = None,
-        operation_name: str | None = None,
-        **rest: Any,
-    ) -> Stream:
-        """The results of an operation, one after another."""
-        return self._stream(query, variable_values or {}, operation_name, context_value)
-
-    async def _stream(self, query: str, variables: dict[str, Any], name: str | None, of: Conversation) -> Stream:
-        try:
-            prepared = self._preparer.prepare(query)
-            prepared.operation(name)
-            check_variables(variables, self._preparer.limits)
-            # Each operation reads anew and has a budget of its own, and a token may have been revoked meanwhile.
-            context = await self._make_context(of.introduced())
-        except Unacceptable as refusal:
-            yield PreExecutionError(data=None, errors=_as_errors(refusal.errors))
-            return
-        except (RequestRefused, HTTPRefusal) as refusal:
-            yield PreExecutionError(data=None, errors=_as_errors(refusal_errors(refusal)))
-            return
-        except Exception:
-            log.exception("the operation failed")
-            yield PreExecutionError(data=None, errors=_as_errors(internal_errors(request_id())))
-            return
-        results = await self._preparer.schema.stream(
-            query, variable_values=variables, operation_name=name, context_value=context
-        )
-        async for result in results:
-            yield _masked(cast(PreExecutionError | ExecutionResult, result))
-
-
 def _is_request(payload: object) -> bool:
     return (
         isinstance(payload, dict)
@@ -164,16 +139,3 @@ def _is_request(payload: object) -> bool:
         and isinstance(payload.get("variables"), dict | None)
         and isinstance(payload.get("operationName"), str | None)
     )
-
-
-def _masked(result: PreExecutionError | ExecutionResult) -> PreExecutionError | ExecutionResult:
-    errors = result.errors or []
-    if isinstance(result, PreExecutionError):
-        result.errors = _as_errors(request_errors(errors, BAD_USER_INPUT))
-    elif errors:
-        result.errors = _as_errors(field_errors(errors, request_id()))
-    return result
-
-
-def _as_errors(formatted: list[Formatted]) -> list[GraphQLError]:
-    return [GraphQLError(one["message"], path=one.get("path"), extensions=one["extensions"]) for one in formatted]

@@ -14,6 +14,7 @@ import typer
 
 from documents.embedded import EmbeddedError
 from graph import schema as real
+from graph import subscription
 from graph.errors import PublicError
 from graph.scalars import JSON
 from graph.serving import serve
@@ -92,8 +93,8 @@ class Mutation(real.Mutation):
         return True
 
 
-@strawberry.type
-class Subscription:
+@strawberry.type(name="Subscription")
+class Subscription(subscription.Subscription):
     @strawberry.subscription
     async def count(self, to: int) -> AsyncGenerator[int, None]:
         for n in range(to):

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from documents.reservation import KEPT_SECONDS
 from graph.cli import app
+from graph.deadline import REQUEST_WITHIN
 from graph.errors import (
     BAD_REQUEST,
     BAD_USER_INPUT,
@@ -29,7 +30,6 @@ from graph.log_entry import MOST_ENTRIES
 from graph.node import MOST_IDS
 from graph.request import BODY_TIMEOUT, MAX_BODY
 from graph.schema import schema
-from graph.serving import REQUEST_WITHIN
 from graph.settings import Settings, variable_of
 from graph.user_errors import ErrorCode
 from graph.where import DEEPEST
