@@ -2,12 +2,13 @@
 
 import json
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 from pymongo import IndexModel
 
 from documents.base import Document, Embedded, JsonText, Timestamp, now
+from documents.file_url import directory_url
 
 
 class CodeProvider(StrEnum):
@@ -27,11 +28,19 @@ class SourceFile(Embedded):
 
 
 class MonitorDir(Embedded):
-    """A directory whose new or changed files make a transform due."""
+    """A directory whose new or changed files make a transform due.
+
+    `url` is as it was given, `prefix` the same as `directory_url` writes it, which files are compared with.
+    """
 
     url: str
+    prefix: str = ""
+    watched_since: Timestamp = Field(default_factory=now, alias="watchedSince")
     last_seen_at: Timestamp | None = Field(None, alias="lastSeenAt")
     pending_files: int = Field(0, alias="pendingFiles")
+
+    def model_post_init(self, context: Any, /) -> None:
+        self.prefix = self.prefix or directory_url(self.url)
 
 
 class CodeRepo(Embedded):
@@ -62,6 +71,8 @@ class Resource(Document):
     landing_page: str | None = None
     code_repo: CodeRepo | None = None
     info: JsonText | None = None
+    files_taken_at: Timestamp | None = Field(None, alias="filesTakenAt")
+    """When a transform last set to work on the files that were pending."""
     created_at: Timestamp = Field(default_factory=now)
     updated_at: Timestamp = Field(default_factory=now)
     revision: int = 1
@@ -88,5 +99,5 @@ class Resource(Document):
             IndexModel([("title", 1), ("_id", 1)]),
             IndexModel([("created_at", 1), ("_id", 1)]),
             IndexModel([("updated_at", 1), ("_id", 1)]),
-            IndexModel([("code_repo.monitor_dirs.url", 1)]),
+            IndexModel([("code_repo.monitor_dirs.prefix", 1)]),
         ]

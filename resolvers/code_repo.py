@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from documents.activity import CodeReference
+from documents.file_url import MOST_LEVELS
 from documents.resource import CodeProvider, CodeRepo, MonitorDir, SourceFile
 from resolvers.checks import LONGEST_URL, a_commit, a_line, a_url
 from resolvers.refusals import InvalidInput, LimitExceeded
@@ -20,21 +21,21 @@ def read_code_repo(given: Given, *path: str) -> CodeRepo:
     _bounded(source, MOST_FILES, *path, "source")
     _bounded(directories, MOST_DIRECTORIES, *path, "monitorDirs")
     files = [_source_file(file, *path, "source", str(number)) for number, file in enumerate(source)]
-    urls = [a_url(url, *path, "monitorDirs", str(number)) for number, url in enumerate(directories)]
+    watched = [_monitor_dir(url, *path, "monitorDirs", str(number)) for number, url in enumerate(directories)]
     if len({file.path for file in files}) < len(files):
         raise InvalidInput("source names a file twice.", *path, "source")
     return CodeRepo(
         provider=CodeProvider(given.get("provider") or CodeProvider.GITHUB),
         url=a_url(given.get("url"), *path, "url"),
         source=files,
-        monitor_dirs=[MonitorDir(url=url) for url in dict.fromkeys(urls)],
+        monitor_dirs=list({directory.prefix: directory for directory in reversed(watched)}.values())[::-1],
     )
 
 
-def watched(urls: list[MonitorDir], before: CodeRepo | None) -> list[MonitorDir]:
-    """The directories with what was seen in those that were watched before."""
-    known = {directory.url: directory for directory in before.monitor_dirs} if before else {}
-    return [known.get(directory.url, directory) for directory in urls]
+def watched(given: list[MonitorDir], before: CodeRepo | None) -> list[MonitorDir]:
+    """The directories with what was seen in those that were watched before, however their URLs are spelled now."""
+    known = {directory.prefix: directory for directory in before.monitor_dirs} if before else {}
+    return [known.get(one.prefix, one).model_copy(update={"url": one.url}) for one in given]
 
 
 def frozen(code: CodeRepo | None) -> list[CodeReference]:
@@ -50,6 +51,13 @@ def a_page(value: str, *path: str) -> str:
         a_url(f"https://{value}", *path)
         return value
     return a_url(value, *path)
+
+
+def _monitor_dir(url: str, *path: str) -> MonitorDir:
+    directory = MonitorDir(url=a_url(url, *path))
+    if directory.prefix.count("/") > MOST_LEVELS:
+        raise InvalidInput(f"{path[-2]} {url[:100]!r} has more than {MOST_LEVELS} levels.", *path)
+    return directory
 
 
 def _source_file(given: Given, *path: str) -> SourceFile:
