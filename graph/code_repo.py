@@ -34,8 +34,13 @@ class MonitorDir:
     """A directory whose new or changed files make a transform due."""
 
     url: str = stored(description="Its address, such as gs://bucket/folder/.")
-    last_seen_at: datetime | None = stored(description="When a file in it was last reported.")
-    pending_files: int = stored(description="Files that were reported since the latest transform was begun.")
+    watched_since: datetime | None = stored(
+        description="Since when it is watched: files that were there before make nothing due. Null when not known."
+    )
+    last_seen_at: datetime | None = stored(
+        description="When a file in it was last reported that was not known, or was known in another generation."
+    )
+    pending_files: int = stored(description="Files that appeared or changed since the latest transform was begun.")
 
 
 @view(resource.CodeRepo)

@@ -69,8 +69,8 @@ class TransformCause:
     """Why a transform was due."""
 
     kind: TransformCauseKind = stored(description="What made it due.")  # type: ignore[valid-type]
-    files: list[str] = stored(description="The files that appeared or changed.")
-    message: str | None = stored(description="What was said when it was asked for.")
+    files: list[str] = stored(description="The files that appeared or changed, the first 1,000 of them.")
+    message: str | None = stored(description="What was said when it was asked for, or how many files there are.")
 
 
 @view(documents.Transform)

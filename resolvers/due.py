@@ -1,0 +1,83 @@
+"""Transforms that are due because of files: one that waits for each resource, with the files that it waits for."""
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+import documents
+from documents.activity import ActivityStatus
+from documents.transform import TransformCause, TransformCauseKind
+from resolvers.code_repo import frozen
+from resolvers.fetch import Row, collection_of
+from resolvers.monitor_dirs import Watcher
+from resolvers.writing import Again, Session
+
+MOST_LISTED = 1_000
+"""Files that a cause names; the others it counts."""
+DUPLICATE_KEY = 11000
+
+
+async def make_due(watchers: list[Watcher], session: Session) -> list[Row]:
+    """The transforms that wait for these watchers' news: those that waited already, else new ones, oldest first.
+
+    One that runs at the moment is left alone, as it may have looked at the directory before.
+    """
+    concerned = {watcher.id: watcher for watcher in watchers if watcher.news}
+    if not concerned:
+        return []
+    transforms = collection_of(documents.Transform)
+    waits = {"resourceRef": {"$in": sorted(concerned)}, "status": ActivityStatus.READY.value}
+    waiting = {row["resourceRef"]: row for row in await transforms.find(waits, session=session).to_list()}
+    joined = [_joined(row, concerned[id]) for id, row in waiting.items()]
+    if joined:
+        await transforms.bulk_write(joined, session=session)
+    await _insert([_new(one) for id, one in concerned.items() if id not in waiting], session)
+    return await transforms.find(waits, sort=[("created_at", 1), ("_id", 1)], session=session).to_list()
+
+
+def _joined(row: Row, watcher: Watcher) -> UpdateOne:
+    cause = TransformCause.model_validate(row["cause"]) if row.get("cause") else _cause()
+    _add(cause, watcher)
+    still_waits = {"_id": row["_id"], "status": ActivityStatus.READY.value}
+    return UpdateOne(still_waits, {"$set": {"cause": cause.model_dump(by_alias=True)}})
+
+
+def _new(watcher: Watcher) -> documents.Transform:
+    cause = _cause()
+    _add(cause, watcher)
+    return documents.Transform(
+        resource_ref=watcher.id, status=ActivityStatus.READY, code=frozen(watcher.code), cause=cause
+    )
+
+
+def _cause() -> TransformCause:
+    return TransformCause(kind=TransformCauseKind.FILES_CHANGED)
+
+
+def _add(cause: TransformCause, watcher: Watcher) -> None:
+    """Name the files in the cause, as many as it names, and count the others."""
+    for url, was_pending in watcher.news.items():
+        unnamed = cause.file_count > len(cause.files) and was_pending
+        if url in cause.files or unnamed:
+            continue
+        cause.file_count += 1
+        if len(cause.files) < MOST_LISTED:
+            cause.files.append(url)
+    if cause.kind is TransformCauseKind.FILES_CHANGED:
+        cause.message = "1 file is new or changed." if cause.file_count == 1 else _many(cause.file_count)
+
+
+def _many(files: int) -> str:
+    named = f" The first {MOST_LISTED:,} are named." if files > MOST_LISTED else ""
+    return f"{files:,} files are new or changed.{named}"
+
+
+async def _insert(transforms: list[documents.Transform], session: Session) -> None:
+    if not transforms:
+        return
+    try:
+        await documents.Transform.insert_many(transforms, session=session)
+    except BulkWriteError as error:
+        # Somebody asked for the same transform at the same moment.
+        if any(one["code"] == DUPLICATE_KEY for one in error.details["writeErrors"]):
+            raise Again from error
+        raise
