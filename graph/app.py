@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 
 import strawberry
 from starlette.applications import Starlette
@@ -11,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.envelope import Envelope
 from graph.errors import HTTPRefusal, refusal_errors
@@ -45,11 +47,26 @@ def create_app(
     `app.state.draining` is set by the server when it begins to stop.
     """
     metrics, preparer = Metrics(), Preparer(schema, limits or Limits())
-    routes_ = [*_routes(preparer, settings, make_context, ready, metrics), *routes(), *extra_routes]
+
+    def draining() -> bool:
+        return bool(app.state.draining)
+
+    reference, telling = settings.executor is Executor.REFERENCE, not settings.production
+    graphql = GraphQLHandler(preparer, make_context, metrics, draining, page, reference, telling)
+    routes_ = [
+        Route("/", _front, methods=["GET"]),
+        Route("/graphql", graphql.__call__, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", Sockets(preparer, make_context, settings.allowed_origins, metrics)),
+        Route("/livez", livez, methods=["GET"]),
+        Route("/readyz", Readiness(ready, draining).__call__, methods=["GET"]),
+        Route("/metrics", metrics.page, methods=["GET"]),
+        *routes(),
+        *extra_routes,
+    ]
     app = Starlette(
         routes=routes_,
         lifespan=lifespan or _nothing_to_start,
-        middleware=_middleware(settings, metrics, routes_),
+        middleware=[*_middleware(settings, metrics, routes_), Middleware(Shortcut, graphql=graphql)],
         exception_handlers={HTTPException: _http_exception},
     )
     app.state.draining = False
@@ -57,27 +74,18 @@ def create_app(
     return app
 
 
-def _routes(
-    preparer: Preparer, settings: Settings, make_context: MakeContext, ready: Ready, metrics: Metrics
-) -> list[BaseRoute]:
-    # Routes are made before the application whose state they ask for, so they ask by way of the request.
-    reference, telling = settings.executor is Executor.REFERENCE, not settings.production
+@dataclass
+class Shortcut:
+    """Takes what nearly everybody asks, POST /graphql, past the routes to its handler."""
 
-    async def graphql(request: Request) -> Response:
-        handler = GraphQLHandler(preparer, make_context, metrics, lambda: _draining(request), page, reference, telling)
-        return await handler(request)
+    app: ASGIApp
+    graphql: GraphQLHandler
 
-    async def readyz(request: Request) -> Response:
-        return await Readiness(ready, lambda: _draining(request))(request)
-
-    return [
-        Route("/", _front, methods=["GET"]),
-        Route("/graphql", graphql, methods=["GET", "POST"]),
-        WebSocketRoute("/graphql", Sockets(preparer, make_context, settings.allowed_origins, metrics)),
-        Route("/livez", livez, methods=["GET"]),
-        Route("/readyz", readyz, methods=["GET"]),
-        Route("/metrics", metrics.page, methods=["GET"]),
-    ]
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != "/graphql":
+            return await self.app(scope, receive, send)
+        response = await self.graphql(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 def _middleware(settings: Settings, metrics: Metrics, routes: Sequence[BaseRoute]) -> list[Middleware]:
@@ -94,10 +102,6 @@ def _middleware(settings: Settings, metrics: Metrics, routes: Sequence[BaseRoute
         )
         around.append(cors)
     return around
-
-
-def _draining(request: Request) -> bool:
-    return bool(request.app.state.draining)
 
 
 async def _front(request: Request) -> Response:

@@ -1,21 +1,20 @@
 """What goes around every HTTP answer: a request id, security headers, one log line, a measure, a last resort."""
 
 import logging
+import os
 import re
 import time
-import uuid
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 import orjson
 import structlog
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from graph import logs
 from graph.errors import internal_errors
 from graph.metrics import Metrics
 
-SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,100}")
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -26,14 +25,12 @@ SECURITY_HEADERS = (
 """For answers that say nothing else: the page of GraphiQL brings its own policy."""
 QUIET = ("/livez", "/readyz", "/metrics")
 
-_request_id: ContextVar[str] = ContextVar("request_id", default="")
-access = structlog.stdlib.get_logger("graph.access")
 log = structlog.stdlib.get_logger("graph.envelope")
 
 
 def request_id() -> str:
     """The id of the request being answered."""
-    return _request_id.get()
+    return logs.request_id.get()
 
 
 @dataclass
@@ -48,19 +45,17 @@ class Envelope:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
-        given = Headers(scope=scope).get("x-request-id", "")
-        id = given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
-        token = _request_id.set(id)
+        given = _given_id(scope)
+        token = logs.request_id.set(given or os.urandom(16).hex())
         try:
-            with structlog.contextvars.bound_contextvars(requestId=id):
-                if scope["type"] == "websocket":
-                    await self.app(scope, receive, send)
-                else:
-                    await self._http(scope, receive, send)
+            if scope["type"] == "websocket":
+                await self.app(scope, receive, send)
+            else:
+                await self._http(scope, receive, send, given is None)
         finally:
-            _request_id.reset(token)
+            logs.request_id.reset(token)
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _http(self, scope: Scope, receive: Receive, send: Send, own_id: bool) -> None:
         began, status = time.perf_counter(), 0
 
         async def send_with_headers(message: Message) -> None:
@@ -85,18 +80,24 @@ class Envelope:
             await _fail(send_with_headers)
         finally:
             self.metrics.in_flight.dec()
-            self._note(scope, status or 499, time.perf_counter() - began)
+            self._note(scope, status or 499, time.perf_counter() - began, own_id)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float, own_id: bool) -> None:
         path = scope["path"]
-        self.metrics.seconds.labels(path if path in self.paths else "other", str(status)).observe(seconds)
+        known = path in self.paths
+        self.metrics.answered(path if known else "other", status, seconds)
         level = logging.DEBUG if path in QUIET and status < 400 else logging.INFO
-        # Asked first, because a line that nobody reads costs as much to put together as one that is read.
-        if not logging.getLogger("graph.access").isEnabledFor(level):
-            return
-        access.log(
-            level, "answered", method=scope["method"], path=path[:200], status=status, ms=round(seconds * 1000, 1)
-        )
+        fields = {"method": scope["method"], "path": path[:200], "status": status, "ms": round(seconds * 1000, 1)}
+        logs.access_log(level, fields, harmless=known and own_id)
+
+
+def _given_id(scope: Scope) -> str | None:
+    """The id that the client gave the request, when it can be one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and SANE_ID.fullmatch(value):
+            id: str = value.decode()
+            return id
+    return None
 
 
 async def _fail(send: Send) -> None:

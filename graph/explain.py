@@ -64,7 +64,7 @@ def explanation(text: str, variables: dict[str, Any], viewer: Viewer) -> list[st
     try:
         prepared = (preparer := Preparer(schema)).prepare(text)
         operation, planner = prepared.operation(None), preparer.planner
-        values = planner.variables(operation, variables)
+        values = planner.variables(operation).values(variables)
         if values is None:
             raise Unexplained("The query's variables are missing or do not fit: give them with --variables.")
         flags = {name: bool(values.coerced.get(name)) for name in flags_of(prepared.document)}

@@ -34,10 +34,11 @@ from graph.errors import (
 from graph.limits import check_variables
 from graph.metrics import Metrics
 from graph.prepare import Prepared, Preparer, Unacceptable
-from graph.request import GRAPHQL_JSON, JSON, GraphQLRequest, answer_type, read_get, read_post, wants_page
+from graph.request import GRAPHQL_JSON, JSON, GraphQLRequest, RawHeaders, answer_type, read_get, read_post, wants_page
 
 # Scalars write dates as GraphQL wants them; a value that reaches the writer unwritten is a mistake of ours.
 ORJSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+CONTENT_TYPES = {media: f"{media}; charset=utf-8".encode() for media in (JSON, GRAPHQL_JSON)}
 ANSWERED_BY = "X-Provenance-Answer"
 log = structlog.stdlib.get_logger("graph.http")
 
@@ -63,14 +64,15 @@ class GraphQLHandler:
 
     async def __call__(self, request: Request) -> Response:
         """The response to a GraphQL request; every failure is a well-formed GraphQL answer."""
-        accept = request.headers.get("accept")
+        headers: RawHeaders = dict(request.scope["headers"])
+        accept = headers[b"accept"].decode("latin-1") if b"accept" in headers else None
         if request.method == "GET" and self.page and wants_page(accept) and "query" not in request.query_params:
             return self.page(request)
         media = answer_type(accept)
         try:
             if media is None:
                 raise HTTPRefusal(406, f"Answers are written as {GRAPHQL_JSON} or {JSON}.")
-            return await self._answer(request, media)
+            return await self._answer(request, headers, media)
         except HTTPRefusal as refusal:
             self.metrics.refused(refusal.code)
             return write({"errors": refusal_errors(refusal)}, media or JSON, refusal.status, refusal.headers)
@@ -85,10 +87,10 @@ class GraphQLHandler:
             self.metrics.operations.labels("failed").inc()
             return write({"errors": internal_errors(request_id())}, media or JSON, 500)
 
-    async def _answer(self, request: Request, media: str) -> Response:
+    async def _answer(self, request: Request, headers: RawHeaders, media: str) -> Response:
         if self.draining():
             raise HTTPRefusal(503, "The server is stopping.", UNAVAILABLE, {"Retry-After": "1"})
-        asked = read_get(request) if request.method == "GET" else await read_post(request)
+        asked = read_get(request) if request.method == "GET" else await read_post(headers, request.receive)
         try:
             prepared = self._prepare(asked, request.method)
             context = await self.make_context(request)
@@ -97,7 +99,7 @@ class GraphQLHandler:
             return self._refused(refusal.errors, media)
         except RequestRefused as refusal:
             return self._refused(refusal_errors(refusal), media)
-        self.metrics.operations.labels("errors" if "errors" in result else "ok").inc()
+        (self.metrics.failing if "errors" in result else self.metrics.fine).inc()
         return write(result, media, headers={ANSWERED_BY: by.replace("_", "-")} if self.telling else None)
 
     def _prepare(self, asked: GraphQLRequest, method: str) -> Prepared:
@@ -118,7 +120,7 @@ class GraphQLHandler:
         if not self.reference and reader is not None and operation.operation is OperationType.QUERY:
             data = await prepared.plans.data(operation, asked.variables, reader)
             by = "stepped_aside" if data is None else "planned"
-        self.metrics.executions.labels(by).inc()
+        self.metrics.by[by].inc()
         if data is None:
             return await self._execute(prepared, asked, context), by
         return _costed({"data": data}, asked, context), by
@@ -169,5 +171,20 @@ def _costed(answer: Answer, asked: GraphQLRequest, context: object) -> Answer:
 
 def write(answer: Answer, media: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """The response that carries an answer. Raises TypeError for a value that no scalar has written."""
-    body = orjson.dumps(answer, option=ORJSON)
-    return Response(body, status, {"Cache-Control": "no-store", **(headers or {})}, f"{media}; charset=utf-8")
+    return Written(orjson.dumps(answer, option=ORJSON), media, status, headers or {})
+
+
+class Written(Response):
+    """A response whose body and headers are ready to be sent."""
+
+    def __init__(self, body: bytes, media: str, status: int, headers: Mapping[str, str]) -> None:
+        self.status_code = status
+        self.body = body
+        self.background = None
+        self.raw_headers = [
+            (b"cache-control", b"no-store"),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", CONTENT_TYPES[media]),
+        ]
+        if headers:
+            self.headers.update(headers)

@@ -3,15 +3,23 @@
 import logging
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import TextIO
 
+import orjson
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from graph.settings import Settings
 
 REMOVED = "[removed]"
+ACCESS = "graph.access"
+"""The logger that tells of each answer."""
+Fields = dict[str, object]
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The id of the request being answered; every line that is logged meanwhile has it."""
 SECRET_SHAPES = (
     # A password in an address, of a database or of anything else; without "@" there is none.
     (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/@\"'<>]*:[^\s@\"'<>]*@", re.IGNORECASE), rf"\1{REMOVED}@"),
@@ -45,6 +53,46 @@ class RedactedFormatter(structlog.stdlib.ProcessorFormatter):
         return self._redact(super().format(record))
 
 
+class AccessLog:
+    """Writes the line about an answer: the one that is written so often that its making matters."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger(ACCESS)
+        self._write: Callable[[int, Fields, bool], None] = self._log
+
+    def __call__(self, level: int, fields: Fields, *, harmless: bool) -> None:
+        """Tell of an answer. What a client may have put a secret into is not `harmless`, and is redacted."""
+        # Asked first, because a line that nobody reads costs as much to put together as one that is read.
+        if self._logger.isEnabledFor(level):
+            self._write(level, fields, harmless)
+
+    def write_to(self, handler: "logging.StreamHandler[TextIO]", redact: Redactor) -> None:
+        """From now on write JSON to the stream of `handler`, in the form that it gives to all other lines."""
+
+        def write(level: int, fields: Fields, harmless: bool) -> None:
+            head = {"severity": logging.getLevelName(level), "message": "answered"}
+            tail = {"requestId": request_id.get(), "logger": ACCESS, "time": datetime.now(UTC)}
+            line = orjson.dumps(head | fields | tail, option=orjson.OPT_UTC_Z).decode()
+            try:
+                handler.stream.write(f"{line if harmless else redact(line)}\n")
+                handler.stream.flush()
+            except OSError:
+                # As for every line that cannot be written: said on stderr, and the answer goes out all the same.
+                handler.handleError(logging.makeLogRecord(fields))
+
+        self._write = write
+
+    def write_as_others(self) -> None:
+        """From now on write as all other lines are written."""
+        self._write = self._log
+
+    def _log(self, level: int, fields: Fields, harmless: bool) -> None:
+        structlog.stdlib.get_logger(ACCESS).log(level, "answered", **fields)
+
+
+access_log = AccessLog()
+
+
 def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     """Send everything that is logged in this process, uvicorn's lines too, to `stream` in one form.
 
@@ -52,7 +100,7 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     """
     stream = stream or (sys.stdout if settings.production else sys.stderr)
     before: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _add_request_id,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
@@ -65,13 +113,15 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     last = _for_machines() if settings.production else _for_people(stream.isatty())
-    handler = logging.StreamHandler(stream)
+    handler, redact = logging.StreamHandler(stream), Redactor(_secrets(settings))
     handler.setFormatter(
-        RedactedFormatter(
-            [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last], before, Redactor(_secrets(settings))
-        )
+        RedactedFormatter([structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last], before, redact)
     )
     _install(handler, settings.log_level.upper())
+    if settings.production:
+        access_log.write_to(handler, redact)
+    else:
+        access_log.write_as_others()
 
 
 def _for_machines() -> list[Processor]:
@@ -104,6 +154,12 @@ def _install(handler: logging.Handler, level: str) -> None:
 def _secrets(settings: Settings) -> list[str]:
     kept = [secret for secret in (settings.admin_token, settings.database_url) if secret is not None]
     return [secret.get_secret_value() for secret in kept]
+
+
+def _add_request_id(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if (id := request_id.get()) and "requestId" not in event:
+        event["requestId"] = id
+    return event
 
 
 def _drop_color_message(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

@@ -40,6 +40,9 @@ class Metrics:
         self.refusals = Counter(
             "provenance_graphql_refusals", "GraphQL requests refused, by code.", ["code"], registry=self.registry
         )
+        # Children are looked up once: finding one by its labels costs more than counting.
+        self.fine, self.failing = self.operations.labels("ok"), self.operations.labels("errors")
+        self.by = {by: self.executions.labels(by) for by in ("planned", "stepped_aside", "reference")}
         self.seconds = Histogram(
             "provenance_http_request_seconds",
             "Time to answer an HTTP request.",
@@ -54,6 +57,15 @@ class Metrics:
         self.subscriptions = Gauge(
             "provenance_subscriptions_open", "Subscriptions that are followed.", registry=self.registry
         )
+
+        self._seconds: dict[tuple[str, int], Histogram] = {}
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Note the time of an answer. `path` is one of a few."""
+        found = self._seconds.get((path, status))
+        if found is None:
+            found = self._seconds[path, status] = self.seconds.labels(path, str(status))
+        found.observe(seconds)
 
     def refused(self, code: str) -> None:
         """Count a request that was refused."""

@@ -4,9 +4,11 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NoReturn
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from graph.errors import LIMIT_EXCEEDED, HTTPRefusal
 
@@ -18,7 +20,11 @@ BODY_TIMEOUT = 30.0
 """Seconds a client has for sending the body."""
 
 
-@dataclass(frozen=True)
+RawHeaders = Mapping[bytes, bytes]
+"""Headers as they came, by lower-case name."""
+
+
+@dataclass(slots=True)
 class GraphQLRequest:
     """What a client asks, as the GraphQL-over-HTTP specification names it."""
 
@@ -28,10 +34,10 @@ class GraphQLRequest:
     extensions: dict[str, Any]
 
 
-async def read_post(request: Request) -> GraphQLRequest:
-    """The request in a POST body. Raises HTTPRefusal: 400, 408, 413 or 415."""
-    _check_content_type(request)
-    return _parameters(_json(await _body(request), "The body"))
+async def read_post(headers: RawHeaders, receive: Receive) -> GraphQLRequest:
+    """The request in a POST body. Raises HTTPRefusal: 400, 408, 413 or 415; ClientDisconnect when it never ends."""
+    _check_content_type(headers)
+    return _parameters(_json(await _body(headers, receive), "The body"))
 
 
 def read_get(request: Request) -> GraphQLRequest:
@@ -43,6 +49,7 @@ def read_get(request: Request) -> GraphQLRequest:
     return _parameters(parameters)
 
 
+@lru_cache(maxsize=64)
 def answer_type(accept: str | None) -> str | None:
     """The media type to answer with, None when the client takes neither. On equal terms the newer one is chosen."""
     ranges = dict(_range(part) for part in (accept or "*/*").split(","))
@@ -69,29 +76,43 @@ def _range(part: str) -> tuple[str, float]:
     return name, 1.0
 
 
-def _check_content_type(request: Request) -> None:
-    media, *parameters = (piece.strip().lower() for piece in request.headers.get("content-type", "").split(";"))
-    charsets = [parameter[8:].strip('"') for parameter in parameters if parameter.startswith("charset=")]
-    if media != JSON or any(charset not in ("utf-8", "utf8") for charset in charsets):
+def _check_content_type(headers: RawHeaders) -> None:
+    if not _is_json(headers.get(b"content-type", b"")):
         raise HTTPRefusal(415, f"Send the request as {JSON} in UTF-8.", headers={"Accept-Post": JSON})
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise HTTPRefusal(415, "Send the body as it is, without a Content-Encoding.")
 
 
-async def _body(request: Request) -> bytes:
-    announced = request.headers.get("content-length", "")
+@lru_cache(maxsize=64)
+def _is_json(content_type: bytes) -> bool:
+    media, *parameters = (piece.strip().lower() for piece in content_type.decode("latin-1").split(";"))
+    charsets = [parameter[8:].strip('"') for parameter in parameters if parameter.startswith("charset=")]
+    return media == JSON and all(charset in ("utf-8", "utf8") for charset in charsets)
+
+
+async def _body(headers: RawHeaders, receive: Receive) -> bytes:
+    announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced[:20]) > MAX_BODY:
         _too_large()
-    body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    _too_large()
+            return await _received(receive)
     except TimeoutError:
         raise HTTPRefusal(408, f"The body did not arrive within {BODY_TIMEOUT:.0f} s.") from None
-    return bytes(body)
+
+
+async def _received(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part: bytes = message.get("body", b"")
+        if len(body) + len(part) > MAX_BODY:
+            _too_large()
+        body += part
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 def _too_large() -> NoReturn:
@@ -100,7 +121,7 @@ def _too_large() -> NoReturn:
 
 def _json(text: bytes, what: str) -> Any:
     try:
-        return json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+        return _decoder.decode(text.decode("utf-8"))
     except UnicodeDecodeError:
         raise HTTPRefusal(400, f"{what} is not UTF-8.") from None
     except RecursionError:
@@ -112,6 +133,10 @@ def _json(text: bytes, what: str) -> Any:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
+
+
+# Made once: that costs more than it takes to read a short request.
+_decoder = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _parameters(found: Any) -> GraphQLRequest:

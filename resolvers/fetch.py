@@ -4,13 +4,16 @@ Raw documents come back, as dictionaries. Beanie's models are for writing.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.command_cursor import AsyncCommandCursor
 from pymongo.asynchronous.cursor import AsyncCursor
 
 import documents
+from documents import direct
 from resolvers.coalesce import coalesced
 from resolvers.filters import NEVER, Filter, all_of, equals
 from resolvers.links import Document, Gathered, Listed, Many, One, Picked, Referring
@@ -21,6 +24,7 @@ from resolvers.viewer import Viewer
 
 Row = dict[str, Any]
 Fields = frozenset[str]
+Sort = list[tuple[str, int]]
 
 WHOLE: Fields = frozenset()
 """Asks for whole documents instead of some fields."""
@@ -173,11 +177,30 @@ def _capped(found: int) -> int | None:
     return found if found <= COUNT_CAP else None
 
 
-async def _find(document: Document, match: dict[str, Any], fields: Fields, order: Order | None = None) -> list[Row]:
-    cursor = collection_of(document).find(
-        match, dict.fromkeys(fields, 1) or None, sort=order.sort() if order else None, batch_size=BATCH
-    )
-    return await cursor.to_list()
+async def _find(document: Document, match: Filter, fields: Fields, order: Order | None = None) -> list[Row]:
+    return await _all(document, match, fields, order.sort() if order else None)
+
+
+async def _all(
+    document: Document, match: Filter, fields: Fields, sort: Sort | None = None, limit: int = 0
+) -> list[Row]:
+    """All rows that a find gives."""
+    collection, projection = collection_of(document), dict.fromkeys(fields, 1)
+    rows = await direct.find(collection, _command(match, projection, sort, limit))
+    if rows is not None:
+        return rows
+    return await collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH).to_list()
+
+
+def _command(match: Filter, projection: dict[str, int], sort: Sort | None, limit: int) -> dict[str, Any]:
+    command: dict[str, Any] = {"filter": match, "batchSize": BATCH}
+    if projection:
+        command["projection"] = projection
+    if sort:
+        command["sort"] = dict(sort)
+    if limit:
+        command["limit"] = limit
+    return command
 
 
 async def _first(document: Document, match: dict[str, Any], asked: Window, fields: Fields) -> list[Row]:
@@ -188,9 +211,7 @@ async def _first(document: Document, match: dict[str, Any], asked: Window, field
     if match == NEVER:
         return []
     if order.is_natural:
-        projection = dict.fromkeys(wanted, 1) or None
-        rows = collection.find(match, projection, sort=order.sort(), limit=asked.limit, batch_size=BATCH)
-        return await rows.to_list()
+        return await _all(document, match, wanted, order.sort(), asked.limit)
     stages = order.stages(match, asked.limit, collection.name) + _project(wanted)
     return await (await collection.aggregate(stages, batchSize=BATCH)).to_list()
 
@@ -234,21 +255,39 @@ async def _families(
     sort = [(link.via, order.keys[0].direction), *(order.sort() if order.is_natural else [])]
     for start in range(0, len(ids), MOST_IDS):
         match = all_of([{link.via: {"$in": ids[start : start + MOST_IDS]}}, conditions])
-        rows = collection_of(link.document).find(
-            match, dict.fromkeys(wanted, 1) or None, sort=sort, limit=most + 1, batch_size=BATCH
-        )
-        async for some in _complete(rows, link.via, most):
+        async for some in _complete(_batches(link.document, match, wanted, sort, most + 1), link.via, most):
             yield some if order.is_natural else [order.arrange(family) for family in some]
 
 
-async def _complete(rows: AsyncCursor[Row], via: str, most: int) -> AsyncIterator[list[list[Row]]]:
-    """Rows grouped by their parent, no parent's rows before all of them are there."""
-    read, open_family = 0, list[Row]()
+async def _batches(
+    document: Document, match: Filter, fields: Fields, sort: Sort, limit: int
+) -> AsyncGenerator[list[Row], None]:
+    """The rows that a find gives, as they come."""
+    collection, projection = collection_of(document), dict.fromkeys(fields, 1)
+    cursor = await direct.first_batch(collection, _command(match, projection, sort, limit))
+    rows: AsyncCommandCursor[Row] | AsyncCursor[Row]
+    if cursor is None:
+        rows = collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH)
+    else:
+        yield cursor["firstBatch"]
+        if not cursor["id"]:
+            return
+        rows = direct.rest(collection, cursor).batch_size(BATCH)
     async with rows:
         while batch := await rows.to_list(BATCH):
+            yield batch
+
+
+async def _complete(batches: AsyncGenerator[list[Row], None], via: str, most: int) -> AsyncIterator[list[list[Row]]]:
+    """Rows grouped by their parent, no parent's rows before all of them are there."""
+    read, open_family = 0, list[Row]()
+    async with aclosing(batches):
+        async for batch in batches:
             read += len(batch)
             if read > most:
                 raise Crowded
+            if not batch:
+                continue
             *complete, open_family = _by_parent([*open_family, *batch], via)
             yield complete
     if open_family:

@@ -10,13 +10,11 @@ from graphql import (
     GraphQLObjectType,
     OperationDefinitionNode,
     OperationType,
-    get_argument_values,
     get_named_type,
     is_leaf_type,
     is_non_null_type,
 )
 from strawberry import Schema
-from strawberry.types.arguments import convert_arguments
 
 from graph.declared import (
     NODE_VIEWS,
@@ -34,6 +32,7 @@ from graph.plan.collect import Collected, Collector, uses_variables
 from graph.plan.columns import Arguments, Column, Keyed, Nodes, Pages, Run, Several, Single, Values
 from graph.plan.connections import compile_connection
 from graph.plan.shape import NotPlanned, Shape, stored_value, written
+from graph.plan.variables import converter
 from graph.projection import DECLARED
 from resolvers.links import Listed, One, Picked, Referring
 from resolvers.page import Window
@@ -69,21 +68,11 @@ class Compiler:
 
     def arguments(self, field: GraphQLField, node: FieldNode) -> Arguments:
         """A field's arguments, worked out once where no variable is among them."""
-        converted = self._converter(field, node)
+        converted = converter(self.schema, field, node, field.extensions[DECLARED].arguments)
         if uses_variables(node):
             return lambda run: converted(run.variables)
         constant = converted(None)
         return lambda run: constant
-
-    def _converter(self, field: GraphQLField, node: FieldNode) -> Callable[[Any], dict[str, Any]]:
-        shown = field.extensions[DECLARED]
-        registry, config = self.schema.schema_converter.scalar_registry, self.schema.config
-
-        def converted(variables: Any) -> dict[str, Any]:
-            given = get_argument_values(field, node, variables)
-            return convert_arguments(given, shown.arguments, registry, config)
-
-        return converted
 
     def _literal(self, type_: GraphQLObjectType, fields: Collected, shape: Shape) -> str:
         """Code for the dictionary that shows one row."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, get_variable_values
-from graphql.execution.values import VariableValues
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode
 from strawberry import Schema
 
 from graph.plan.collect import Collector, flags_of, fragments_of
 from graph.plan.columns import Run, show
 from graph.plan.compile import Compiler
 from graph.plan.shape import NotPlanned, Shape
+from graph.plan.variables import Variables
 from resolvers.reader import Reader
 
 log = structlog.stdlib.get_logger("graph.plan")
@@ -46,11 +46,9 @@ class Planner:
         collector = Collector(self._schema._schema, fragments_of(document), flags)
         return Plan(Compiler(self._schema, collector).operation(operation))
 
-    def variables(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> VariableValues | None:
-        """The values of an operation's variables, None when they do not fit."""
-        # The client is told of several errors, but by the standard executor.
-        found = get_variable_values(self._schema._schema, operation.variable_definitions or (), given, max_errors=1)
-        return found if isinstance(found, VariableValues) else None
+    def variables(self, operation: OperationDefinitionNode) -> Variables:
+        """What reads the values of an operation's variables."""
+        return Variables(self._schema._schema, operation)
 
 
 class Plans:
@@ -61,10 +59,11 @@ class Plans:
         self._document = document
         self._flags = flags_of(document)
         self._made: dict[Hashable, Plan | None] = {}
+        self._variables: dict[str | None, Variables] = {}
 
     async def data(self, operation: OperationDefinitionNode, given: dict[str, Any], reader: Reader) -> Any:
         """The answer's data; None when the standard executor has to answer."""
-        variables = self._planner.variables(operation, given)
+        variables = self._variables_of(operation).values(given)
         if variables is None:
             return None
         flags = {name: variables.coerced.get(name, False) for name in self._flags}
@@ -81,8 +80,15 @@ class Plans:
             reader.budget.spent = spent
             return None
 
+    def _variables_of(self, operation: OperationDefinitionNode) -> Variables:
+        name = _name_of(operation)
+        found = self._variables.get(name)
+        if found is None:
+            found = self._variables[name] = self._planner.variables(operation)
+        return found
+
     def _plan(self, operation: OperationDefinitionNode, flags: dict[str, bool]) -> Plan | None:
-        key = (operation.name.value if operation.name else None, *flags.values())
+        key = (_name_of(operation), *flags.values())
         if key not in self._made:
             if len(self._made) >= MOST_VARIANTS:
                 self._made.clear()
@@ -95,3 +101,7 @@ class Plans:
         except (NotPlanned, GraphQLError) as error:
             log.debug("an operation has no plan", reason=str(error)[:200])
             return None
+
+
+def _name_of(operation: OperationDefinitionNode) -> str | None:
+    return operation.name.value if operation.name else None

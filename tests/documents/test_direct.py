@@ -1,0 +1,76 @@
+"""Finds on a borrowed connection give what the driver gives, and leave to it whatever goes wrong."""
+
+import asyncio
+import time
+from typing import Any
+
+import pymongo
+import pytest
+
+from documents import direct
+from documents.database import Client, Database, make_client
+from documents.embedded import Embedded
+from tests.conftest import RoundTrips
+
+ROWS = [{"_id": f"thing_{number:04}", "number": number, "name": f"n{number % 7}"} for number in range(1000)]
+SUM = {"$reduce": {"input": {"$range": [0, 50_000]}, "initialValue": 0, "in": {"$add": ["$$value", "$$this"]}}}
+SLOW = {"$expr": {"$gt": [SUM, 0]}}
+"""Takes many seconds over a thousand rows."""
+
+
+@pytest.fixture
+async def things(database: Database) -> Any:
+    """A thousand rows."""
+    await database.things.insert_many(ROWS)
+    return database.things
+
+
+async def test_a_find_gives_what_the_driver_gives(things: Any) -> None:
+    match, projection, sort = {"number": {"$gte": 20}}, {"name": 1}, [("name", -1), ("_id", 1)]
+
+    found = await direct.find(
+        things, {"filter": match, "projection": projection, "sort": dict(sort), "limit": 50, "batchSize": 1000}
+    )
+
+    assert found == await things.find(match, projection, sort=sort, limit=50).to_list()
+
+
+async def test_rows_after_the_first_batch_are_fetched(things: Any, round_trips: RoundTrips) -> None:
+    with round_trips.counting() as seen:
+        found = await direct.find(things, {"filter": {}, "sort": {"_id": 1}, "batchSize": 400})
+
+    assert found == ROWS
+    assert seen == [("find", "things"), ("getMore", "things")]
+
+
+async def test_what_the_database_refuses_is_left_to_the_driver(things: Any) -> None:
+    assert await direct.find(things, {"filter": {"$nothing": 1}}) is None
+    assert await direct.find(things, {"filter": {"_id": "thing_0001"}}) == [ROWS[1]]
+
+
+async def test_another_driver_is_left_to_itself(things: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pymongo, "version_tuple", (4, 99, 0))
+
+    assert await direct.find(things, {"filter": {}}) is None
+
+
+async def test_a_find_that_is_given_up_takes_its_connection_along(mongod: Embedded, things: Any) -> None:
+    client: Client = make_client(mongod.uri, maxPoolSize=1)
+    mine = client[things.database.name].things
+    try:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await direct.find(mine, {"filter": SLOW, "batchSize": 1000})
+
+        # A reply to the first find would be taken for an answer to this one.
+        assert await direct.find(mine, {"filter": {"_id": "thing_0002"}}) == [ROWS[2]]
+    finally:
+        await client.close()
+
+
+async def test_a_find_ends_with_the_time_that_its_request_has(things: Any) -> None:
+    began = time.monotonic()
+    with pymongo.timeout(0.2):
+        found = await direct.find(things, {"filter": SLOW, "batchSize": 1000})
+
+    assert (found, time.monotonic() - began < 2) == (None, True)

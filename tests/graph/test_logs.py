@@ -1,0 +1,64 @@
+"""The line about each answer: short to make, and no place for secrets."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from graph import logs
+from graph.settings import Environment, Settings
+
+SECRET = "an-administrators-token-of-some-length"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+
+
+@pytest.fixture
+def production() -> Iterator[io.StringIO]:
+    """What is logged in production, with the logging of the test run put back afterwards."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    stream, url = io.StringIO(), SecretStr("mongodb://h/")
+    settings = Settings(env=Environment.PRODUCTION, database_url=url, admin_token=SecretStr(SECRET))
+    logs.configure_logs(settings, stream)
+    yield stream
+    logs.access_log.write_as_others()
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+def tell(level: int = logging.INFO, path: str = "/graphql", *, harmless: bool = True) -> None:
+    logs.access_log(level, {"method": "POST", "path": path, "status": 200, "ms": 1.5}, harmless=harmless)
+
+
+def test_the_line_of_an_answer_has_the_form_of_all_others(production: io.StringIO) -> None:
+    token = logs.request_id.set("id-1")
+    tell()
+    logging.getLogger("graph.other").info("answered")
+    logs.request_id.reset(token)
+
+    answered, other = map(json.loads, production.getvalue().splitlines())
+    assert answered.keys() - other.keys() == {"method", "path", "status", "ms"}
+    assert {name: answered[name] for name in ("severity", "message", "requestId", "path", "status", "ms")} == {
+        "severity": "INFO",
+        "message": "answered",
+        "requestId": "id-1",
+        "path": "/graphql",
+        "status": 200,
+        "ms": 1.5,
+    }
+    assert (answered["time"][:16], answered["time"][-1]) == (other["time"][:16], other["time"][-1])
+
+
+def test_secrets_that_a_client_put_into_the_path_are_taken_out(production: io.StringIO) -> None:
+    tell(path=f"/{SECRET}/{JWT}", harmless=False)
+
+    assert json.loads(production.getvalue())["path"] == "/[removed]/[removed]"
+
+
+def test_lines_below_the_level_are_not_written(production: io.StringIO) -> None:
+    tell(logging.DEBUG)
+
+    assert production.getvalue() == ""
