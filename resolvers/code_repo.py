@@ -21,14 +21,17 @@ def read_code_repo(given: Given, *path: str) -> CodeRepo:
     _bounded(source, MOST_FILES, *path, "source")
     _bounded(directories, MOST_DIRECTORIES, *path, "monitorDirs")
     files = [_source_file(file, *path, "source", str(number)) for number, file in enumerate(source)]
-    watched = [_monitor_dir(url, *path, "monitorDirs", str(number)) for number, url in enumerate(directories)]
+    watching: dict[str, MonitorDir] = {}
+    for number, url in enumerate(directories):
+        directory = _monitor_dir(url, *path, "monitorDirs", str(number))
+        watching.setdefault(directory.prefix, directory)
     if len({file.path for file in files}) < len(files):
         raise InvalidInput("source names a file twice.", *path, "source")
     return CodeRepo(
         provider=CodeProvider(given.get("provider") or CodeProvider.GITHUB),
         url=a_url(given.get("url"), *path, "url"),
         source=files,
-        monitor_dirs=list({directory.prefix: directory for directory in reversed(watched)}.values())[::-1],
+        monitor_dirs=list(watching.values()),
     )
 
 

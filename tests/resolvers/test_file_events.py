@@ -278,7 +278,7 @@ async def test_directories_within_each_other_each_count_a_file_that_makes_one_ru
 
 
 async def test_one_directory_in_two_spellings_is_watched_once() -> None:
-    await ingest(codeRepo=code_repo(monitorDirs=["gs://bucket/in", IN, "gs://bucket/out"]))
+    await ingest(codeRepo=code_repo(monitorDirs=["gs://bucket/in", "gs://bucket/out", IN]))
 
     (resource,) = (await state()).values()
 
