@@ -5,14 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import strawberry
+from strawberry.types import Info
+
 import documents
 from graph.activity import ActivityStatus
 from graph.connection import Connection
+from graph.execution_input import CreateExecutionInput, RerunExecutionInput
+from graph.mutation import mutation, optional, perform, refused, wanted
 from graph.node import Node
 from graph.scalars import JSON
 from graph.step import BY_ORDINAL, StepWhere
+from graph.user_errors import UserError
 from graph.view import every, facet, listed, many, one, stored, view
 from graph.where import By, DateTimeFilter, IDFilter, OrderDirection, StringFilter, order_input, where_input
+from resolvers.cancelling import cancel_execution
+from resolvers.execution import create_execution
+from resolvers.rerun import rerun_execution
 
 if TYPE_CHECKING:
     from graph.component_version import ComponentVersion
@@ -97,3 +106,41 @@ class ExecutionQuery:
         order_by=ExecutionOrder,
         description="All executions that you may see, oldest first unless told otherwise.",
     )
+
+
+@strawberry.input(description="Ends an execution before it is done.")
+class CancelExecutionInput:
+    id: strawberry.ID = wanted("Which execution.")
+    reason: str | None = optional("Why, for people; the steps that had not ended say it as their error.")
+
+
+@strawberry.type(description="An execution that was written, or why it was not.")
+class ExecutionPayload:
+    execution: Execution | None = strawberry.field(description="As it is now. Null for a dry run.", default=None)
+    user_errors: list[UserError] = refused()
+
+
+@strawberry.type
+class ExecutionMutation:
+    @mutation(
+        "Run component versions for a digital twin of your own: steps that wait for nothing can be claimed at once. "
+        "Parameters, code and ports are frozen."
+    )
+    async def create_execution(self, info: Info, input: CreateExecutionInput) -> ExecutionPayload:
+        if input.dry_run:
+            input.idempotency_key = strawberry.UNSET
+        return await perform(info, ExecutionPayload, create_execution, input)
+
+    @mutation(
+        "Run an execution of your own again, with the same code and parameters but for those that you override, "
+        "whatever became of the component versions. The new execution names this one as its parent."
+    )
+    async def rerun_execution(self, info: Info, input: RerunExecutionInput) -> ExecutionPayload:
+        return await perform(info, ExecutionPayload, rerun_execution, input)
+
+    @mutation(
+        "Cancel an execution of your own: what waits is not run, and whoever runs something is told INVALID_STATE at "
+        "the next report. What has ended stays as it is."
+    )
+    async def cancel_execution(self, info: Info, input: CancelExecutionInput) -> ExecutionPayload:
+        return await perform(info, ExecutionPayload, cancel_execution, input)

@@ -10,11 +10,11 @@ from strawberry.types import ExecutionContext
 from graph.component import ComponentMutation, ComponentQuery
 from graph.dataset import DatasetMutation, DatasetQuery
 from graph.digital_twin import DigitalTwinMutation, DigitalTwinQuery
-from graph.execution import ExecutionQuery
+from graph.execution import ExecutionMutation, ExecutionQuery
 from graph.node import NodeQuery
 from graph.organisation import OrganisationMutation, OrganisationQuery
 from graph.resource import ResourceMutation, ResourceQuery
-from graph.result import Result
+from graph.result import Result, ResultMutation
 from graph.scalars import SCALARS
 from graph.transform import TransformMutation, TransformQuery
 from graph.user import UserMutation, UserQuery
@@ -50,6 +50,8 @@ class Mutation(
     ComponentMutation,
     UserMutation,
     DigitalTwinMutation,
+    ExecutionMutation,
+    ResultMutation,
 ):
     pass
 

@@ -51,12 +51,13 @@ class Step(Activity):
     reused_from: Step | None = one(
         documents.Step,
         "reused_from_ref",
-        description="Set where a re-run took an earlier step's outputs instead of running it.",
+        description="Set where a re-run took an earlier step's outputs instead of running it: the step that ran, whose "
+        "outputs these are.",
     )
     outputs: Connection[Output] = many(
         documents.Output,
         "step_ref",
         where=OutputWhere,
         description="Files that it produced and you may see, oldest first. A step may leave both an output and a "
-        "snapshot.",
+        "snapshot. Empty where a re-run took an earlier step's: those are at reusedFrom { outputs }.",
     )

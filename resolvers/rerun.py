@@ -15,11 +15,11 @@ from resolvers.execution import keep_execution, own_execution, refuse_taken_titl
 from resolvers.execution_checks import MOST_STEPS, Given, a_json
 from resolvers.fetch import collection_of
 from resolvers.parameters import replaced
-from resolvers.refusals import InvalidInput, InvalidState, LimitExceeded, Refusal, Refusals, noting
+from resolvers.refusals import InvalidInput, InvalidState, LimitExceeded, NotFound, Refusal, Refusals, noting
+from resolvers.runs import FULFILLED
 from resolvers.viewer import Role, Viewer
 from resolvers.writing import Outcome, Session, require
 
-SUCCEEDED = ActivityStatus.SUCCEEDED
 UNSUCCESSFUL = [ActivityStatus.FAILED.value, ActivityStatus.CANCELLED.value]
 MOST_TITLES = 10_000
 ROOM_FOR_NUMBER = len(" (re-run 10000)")
@@ -106,7 +106,7 @@ def _from_failure(earlier: Earlier) -> set[int]:
     if status.value not in UNSUCCESSFUL:
         message = f"Execution {earlier.execution.id} is {status.value}; only one that ended badly has a failure."
         raise InvalidState(message, "executionId", current=status.value, allowed=UNSUCCESSFUL)
-    begun = {number for number, step in enumerate(earlier.steps) if step.status is not SUCCEEDED}
+    begun = {number for number, step in enumerate(earlier.steps) if step.status not in FULFILLED}
     return followers(earlier.waits_for, begun)
 
 
@@ -118,7 +118,7 @@ def _from_step(earlier: Earlier, id: str | None) -> set[int]:
         raise InvalidInput(f"Execution {earlier.execution.id} has no step {id[:100]}.", "fromStepId")
     again = followers(earlier.waits_for, begun)
     reused = [step for number, step in enumerate(earlier.steps) if number not in again]
-    failed = [step for step in reused if step.status is not SUCCEEDED]
+    failed = [step for step in reused if step.status not in FULFILLED]
     if failed:
         raise Refusals([_not_reusable(step) for step in failed])
     return again
@@ -126,7 +126,8 @@ def _from_step(earlier: Earlier, id: str | None) -> set[int]:
 
 def _not_reusable(step: documents.Step) -> InvalidState:
     message = f"Step {step.key} ({step.id}) is {step.status.value}, so it left nothing to be reused."
-    return InvalidState(message, "fromStepId", current=step.status.value, allowed=[SUCCEEDED.value])
+    allowed = [status.value for status in FULFILLED]
+    return InvalidState(message, "fromStepId", current=step.status.value, allowed=allowed)
 
 
 async def _overridden(earlier: Earlier, again: set[int], given: list[Given], session: Session) -> dict[int, str]:
@@ -145,7 +146,10 @@ async def _overridden(earlier: Earlier, again: set[int], given: list[Given], ses
             path = ("parameterOverrides", str(number))
             place = _overridable(one["step_key"], places, again, changed, *path, "stepKey")
             step = earlier.steps[place]
-            changed[place] = _replaced(versions[step.component_version_ref], step, one, *path, "parameters")
+            version = versions.get(step.component_version_ref)
+            if version is None:
+                raise NotFound(documents.ComponentVersion.__name__, step.component_version_ref, *path, "stepKey")
+            changed[place] = _replaced(version, step, one, *path, "parameters")
     if refusals:
         raise Refusals(refusals)
     return changed
@@ -224,5 +228,5 @@ def _steps(
 def _state(step: documents.Step, runs: bool, waits_for_nothing: bool) -> dict[str, Any]:
     """The status of a step in the re-run, and the one that really ran where its outputs are taken."""
     if not runs:
-        return {"status": SUCCEEDED, "reused_from_ref": step.reused_from_ref or step.id}
+        return {"status": step.status, "reused_from_ref": step.reused_from_ref or step.id}
     return {"status": ActivityStatus.READY if waits_for_nothing else ActivityStatus.PENDING}

@@ -34,9 +34,11 @@ from graph.settings import Settings, variable_of
 from graph.user_errors import ErrorCode
 from graph.where import DEEPEST
 from resolvers.cursor import BadCursor
+from resolvers.execution_checks import MOST_STEPS
 from resolvers.filters import MOST_VALUES
 from resolvers.ingest.distributions import MOST
 from resolvers.page import COUNT_CAP, DEFAULT_SIZE, LARGEST_SIZE
+from resolvers.result import MOST_OUTPUTS
 from tests.needs import PROJECT, need
 
 DOCUMENTS = sorted(PROJECT.glob("*.md"))
@@ -67,6 +69,8 @@ LIMITS = {
     "values of an `in`": MOST_VALUES,
     "levels of a `where`": DEEPEST,
     "documents in one `ingestTransform`": MOST,
+    "steps of an execution": MOST_STEPS,
+    "outputs of a result": MOST_OUTPUTS,
     "objects of an answer": SETTINGS.objects,
     "objects of an answer to an anonymous caller": SETTINGS.anonymous_objects,
 }

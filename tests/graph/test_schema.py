@@ -26,9 +26,9 @@ FIELDS_NOT_SERVED_YET = {
     "Query": {"instance", "instances", "jobs", "toolUsage"},
     "Mutation": {
         "reportFiles", "createInstance", "updateInstance", "rotateInstanceKey", "createUpload", "registerArchive",
-        "ingestArchives", "reprocessArchives", "activateGeneration", "cancelIngestion", "createExecution",
-        "cancelExecution", "rerunExecution", "claimActivity", "extendLease", "appendLogs", "registerOutput",
-        "completeActivity", "updateOutputAccess", "createResult", "updateResult",
+        "ingestArchives", "reprocessArchives", "activateGeneration", "cancelIngestion",
+        "claimActivity", "extendLease", "appendLogs", "registerOutput",
+        "completeActivity", "updateOutputAccess",
     },
 }  # fmt: skip
 

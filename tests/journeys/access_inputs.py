@@ -38,18 +38,29 @@ TEXTS = {
     "csvwText": CSVW,
     "logs": "https://new.example/logs",
     "notebook": "https://new.example/notebook",
+    "ports": "80:80",
+    "stepKey": "0",
 }
 KIND_OF_ID = {
     "organisationId": "organisation",
     "resourceId": "resource",
     "ownerId": "user",
     "transformId": "transform",
+    "digitalTwinId": "twin",
+    "componentVersionId": "release",
+    "executionId": "execution",
+    "outputIds": "output",
+    "addOutputIds": "output",
+    "removeOutputIds": "output",
+    "fromStepId": "step",
 }
 KIND_OF_INPUT = {
     "UpdateDigitalTwinInput": "twin",
     "UpdateOrganisationInput": "organisation",
     "UpdateResourceInput": "resource",
     "DeprecateComponentVersionInput": "release",
+    "UpdateResultInput": "result",
+    "CancelExecutionInput": "execution",
 }
 """What `id` of an input is the id of."""
 
@@ -87,6 +98,7 @@ def hostile_inputs(field: GraphQLField, world: World) -> Iterator[dict[str, Any]
 def _input(type_: GraphQLInputObjectType, world: World, known: bool) -> dict[str, Any]:
     # What names the same thing twice, or asks for a state that is not there, is left out unless it must be given.
     left_out = {"idempotencyKey", "expectedRevision", "csvw", "transformId", "version", "ownerId"}
+    left_out |= {"dependsOn", "dryRun", "fromStepId", "removeOutputIds"}
     return {
         name: _value(type_.name, name, field.type, world, known)
         for name, field in type_.fields.items()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import documents
+from documents.component_version import ParameterDefinition
 from documents.resource import CodeRepo
 from documents.transform import TransformDetails
 from resolvers.viewer import ANONYMOUS, Role, Viewer
@@ -78,7 +79,7 @@ def a_world() -> World:
     """An owner's private twin, a public one and a stranger's, with links across that lead out of what is public."""
     owner, stranger, friend = (new.a_user(github=name) for name in ("owner", "stranger", "friend"))
     component = new.a_component()
-    version = new.a_component_version(component)
+    version = new.a_component_version(component, parameters=[ParameterDefinition(name="a", datatype="integer")])
     component.latest_version_ref = version.id
     private = _a_chain(owner, version, friend, public=False)
     public = _a_chain(owner, version, friend, public=True)

@@ -21,7 +21,7 @@ from tests.journeys.access_inputs import MARK, hostile_inputs, mutations
 from tests.journeys.access_queries import QUERY, TYPES, every_question, is_paged, narrowed_lists
 from tests.journeys.access_world import World, a_world
 
-OPERATORS = {"$and", "$or", "$nor", "$eq", "$in", "$ne", "$gt", "$gte", "$lt", "$lte", "$regex"}
+OPERATORS = {"$and", "$or", "$nor", "$eq", "$in", "$ne", "$gt", "$gte", "$lt", "$lte", "$regex", "$exists"}
 STAGES = {"$match", "$project", "$lookup", "$sort", "$limit", "$unionWith", "$count", "$set", "$inc", "$setOnInsert"}
 EXPRESSIONS = {"$ifNull", "$sum", "$cond", "$toLower", "$group"}
 BY_COLLECTION = {document.Settings.name: document for document in documents.ALL}

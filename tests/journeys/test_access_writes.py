@@ -17,6 +17,8 @@ from tests.journeys.access_queries import KINDS, TYPES, UNKNOWN, ids_of, selecti
 from tests.journeys.access_world import World, a_world
 
 REFUSED = {"FORBIDDEN", "NOT_FOUND"}
+OWNED = (documents.DigitalTwin, documents.Execution, documents.Result)
+"""What a user may write when it is theirs."""
 ERRORS = "userErrors { __typename code message path }"
 
 
@@ -61,7 +63,7 @@ async def test_who_has_no_right_to_a_mutation_is_told_so_and_writes_nothing(worl
     for name, field in mutations():
         for given in inputs_without_rights(name, field, world):
             own = given.get("id") and world.by_id.get(given["id"])
-            if isinstance(own, documents.DigitalTwin) and world.owns(viewer, own):
+            if isinstance(own, OWNED) and world.owns(viewer, own):
                 continue
             written = await payload(name, field, viewer, given, f"{results_of(field)} {ERRORS}")
             (error,) = written.pop("userErrors")
