@@ -11,6 +11,7 @@ from strawberry.types import Info
 import documents
 from graph.activity import ActivityStatus
 from graph.connection import Connection
+from graph.declared import reader_of
 from graph.execution_input import CreateExecutionInput, RerunExecutionInput
 from graph.mutation import mutation, optional, perform, refused, wanted
 from graph.node import Node
@@ -21,6 +22,7 @@ from graph.view import every, facet, listed, many, one, stored, view
 from graph.where import By, DateTimeFilter, IDFilter, OrderDirection, StringFilter, order_input, where_input
 from resolvers.cancelling import cancel_execution
 from resolvers.execution import create_execution
+from resolvers.ingest.turns import turn
 from resolvers.rerun import rerun_execution
 
 if TYPE_CHECKING:
@@ -129,14 +131,17 @@ class ExecutionMutation:
     async def create_execution(self, info: Info, input: CreateExecutionInput) -> ExecutionPayload:
         if input.dry_run:
             input.idempotency_key = strawberry.UNSET
-        return await perform(info, ExecutionPayload, create_execution, input)
+            return await perform(info, ExecutionPayload, create_execution, input)
+        async with turn(reader_of(info).viewer.key, input.digital_twin_id):
+            return await perform(info, ExecutionPayload, create_execution, input)
 
     @mutation(
         "Run an execution of your own again, with the same code and parameters but for those that you override, "
         "whatever became of the component versions. The new execution names this one as its parent."
     )
     async def rerun_execution(self, info: Info, input: RerunExecutionInput) -> ExecutionPayload:
-        return await perform(info, ExecutionPayload, rerun_execution, input)
+        async with turn(reader_of(info).viewer.key, input.execution_id):
+            return await perform(info, ExecutionPayload, rerun_execution, input)
 
     @mutation(
         "Cancel an execution of your own: what waits is not run, and whoever runs something is told INVALID_STATE at "

@@ -10,11 +10,13 @@ from strawberry.types import Info
 
 import documents
 from graph.connection import Connection
+from graph.declared import reader_of
 from graph.mutation import expected_revision, idempotency_key, mutation, optional, perform, refused, wanted
 from graph.node import Node
 from graph.output import OutputWhere
 from graph.user_errors import UserError
 from graph.view import gathered, one, stored, view
+from resolvers.ingest.turns import turn
 from resolvers.result import create_result, update_result
 
 if TYPE_CHECKING:
@@ -77,8 +79,10 @@ class ResultPayload:
 class ResultMutation:
     @mutation("Gather outputs of an execution of your own under a title.")
     async def create_result(self, info: Info, input: CreateResultInput) -> ResultPayload:
-        return await perform(info, ResultPayload, create_result, input)
+        async with turn(reader_of(info).viewer.key, input.execution_id):
+            return await perform(info, ResultPayload, create_result, input)
 
     @mutation("Change a result of your own.")
     async def update_result(self, info: Info, input: UpdateResultInput) -> ResultPayload:
-        return await perform(info, ResultPayload, update_result, input)
+        async with turn(reader_of(info).viewer.key, input.id):
+            return await perform(info, ResultPayload, update_result, input)

@@ -52,7 +52,7 @@ def test_a_single_depends_on_makes_a_graph_of_them_all() -> None:
 
 
 def test_every_key_that_is_wrong_is_told_at_once() -> None:
-    given = [
+    given: list[dict[str, Any]] = [
         {"key": "a", "depends_on": ["b", "nobody", "0"]},
         {"key": "b", "depends_on": ["b"]},
         {"key": "a"},

@@ -16,13 +16,14 @@ from tests.builders import COMMIT
 
 def a_version(*parameters: ParameterDefinition, secrets: list[str] | None = None) -> documents.ComponentVersion:
     # Without a database, which a document that is made in the usual way asks for.
-    return documents.ComponentVersion.model_construct(
+    version: documents.ComponentVersion = documents.ComponentVersion.model_construct(
         component_ref="component_1",
         version="v1",
         commit_hash=COMMIT,
         parameters=list(parameters),
         secrets=secrets or [],
     )
+    return version
 
 
 def a_parameter(datatype: str, default: Any = None, options: list[Any] | None = None, **more: Any) -> Any:

@@ -251,12 +251,13 @@ async def test_the_step_to_begin_with_is_one_of_the_execution_and_for_its_strate
     await keep(other := an_execution(failed.twin), strange := a_step(other))
     before = await everything_kept()
 
-    for given in (
+    wrong: list[dict[str, Any]] = [
         {"strategy": "FROM_STEP"},
         {"strategy": "FROM_STEP", "fromStepId": strange.id},
         {"strategy": "ALL_STEPS", "fromStepId": failed.load.id},
         {"strategy": "FROM_FAILURE", "fromStepId": failed.load.id},
-    ):
+    ]
+    for given in wrong:
         assert codes(await failed.rerun(**given)) == [("VALIDATION", "fromStepId")]
     assert await everything_kept() == before
 
@@ -326,7 +327,9 @@ async def test_the_longest_title_and_an_odd_one_are_numbered_too(failed: Failed)
 
 
 async def test_racing_reruns_each_get_a_title_of_their_own(failed: Failed) -> None:
-    found = await asyncio.gather(*(failed.rerun() for _ in range(5)))
+    found = await asyncio.gather(
+        *(failed.rerun(viewer=Viewer(Role.USER, failed.owner.id, f"token_{n}")) for n in range(5))
+    )
 
     assert sorted(one["execution"]["title"] for one in found) == [f"tides (re-run {n})" for n in range(1, 6)]
 
