@@ -1,5 +1,6 @@
 """Operations over WebSocket: prepared, bounded in time and masked as over HTTP, and followed when they subscribe."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -35,7 +36,7 @@ from graph.http import ORJSON, IsAwaitable, answer
 from graph.limits import check_variables
 from graph.metrics import Metrics
 from graph.prepare import Prepared, Preparer, Unacceptable
-from resolvers.changes import Changes
+from resolvers.changes import Changes, cancelled
 
 FORBIDDEN, TRY_AGAIN_LATER = 4403, 1013
 """Codes to close with: the protocol's own, and one of the registry that RFC 6455 opened. Clients connect again after
@@ -69,6 +70,8 @@ class Streams:
         try:
             async with aclosing(self._results(query, variables, name, of)) as results:
                 async for result in results:
+                    if cancelled():
+                        raise asyncio.CancelledError
                     yield result
         except Unacceptable as refusal:
             yield _refused(refusal.errors)
@@ -122,6 +125,8 @@ class Streams:
         sent = b""
         async with aclosing(events) as open_events:
             async for event in open_events:
+                if cancelled():
+                    raise asyncio.CancelledError
                 with pymongo.timeout(REQUEST_WITHIN):
                     running = execute_subscription_event(executor.build_per_event_executor(event))
                     result = await running if isawaitable(running) else running

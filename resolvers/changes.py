@@ -28,6 +28,8 @@ OPEN_WITHIN = 10.0
 """Seconds for the database to open the change stream."""
 REOPEN_AFTER = 0.5
 """Seconds between two attempts at opening it."""
+AWAIT_MILLISECONDS = 1000
+"""How long the database keeps a question for changes open; shorter than any time limit of the client's."""
 AT_MOST_EVERY = 0.1
 """Seconds between two wakes of one watch, however much changes."""
 SECONDS_EACH = 0.005
@@ -118,16 +120,17 @@ class Changes:
 
     async def _follow(self, opened: asyncio.Event) -> None:
         token: Any = None
-        # A failure to close replaces the cancellation that the closing was for.
-        while not asyncio.current_task().cancelling():  # type: ignore[union-attr]
+        while not cancelled():
             try:
                 async with await _stream(token) as stream:
                     if token is None and opened.is_set():
                         self._wake_everybody()
                     opened.set()
-                    async for change in stream:
+                    while stream.alive and not cancelled():
+                        change = await stream.try_next()
                         token = stream.resume_token
-                        self._tell(change)
+                        if change is not None:
+                            self._tell(change)
                 # Its database was dropped, and there is no going on from there.
                 token = None
             except OperationFailure as error:
@@ -154,10 +157,23 @@ class Changes:
                 watch.wake()
 
 
+def cancelled() -> bool:
+    """Whether this task was cancelled.
+
+    Asked where a task could go on for ever, because the cancellation itself may be lost: Python 3.11's wait_for, which
+    the driver writes by, drops one that comes at the wrong moment, and a failure to close replaces it.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def _stream(token: Any) -> AsyncDatabaseChangeStream[Change]:
     database = WATCHED[0].get_pymongo_collection().database
     names = [document.collection_name() for document in WATCHED]
     match = {"ns.coll": {"$in": names}, "operationType": {"$in": WRITES}}
     return await database.watch(
-        [{"$match": match}, {"$project": SHOWN}], full_document="updateLookup", resume_after=token
+        [{"$match": match}, {"$project": SHOWN}],
+        full_document="updateLookup",
+        resume_after=token,
+        max_await_time_ms=AWAIT_MILLISECONDS,
     )

@@ -4,17 +4,20 @@
 """
 
 import asyncio
+import gc
 import json
+import resource
 import sys
 import time
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import strawberry
 import typer
 
 from documents.embedded import EmbeddedError
 from graph import schema as real
-from graph import subscription
+from graph import sockets, subscription
 from graph.errors import PublicError
 from graph.scalars import JSON
 from graph.serving import serve
@@ -84,6 +87,18 @@ class Query(real.Query):
         """Seconds of CPU that this process has used."""
         return time.process_time()
 
+    @strawberry.field
+    def tasks(self) -> int:
+        """How many things this process does side by side."""
+        return len(asyncio.all_tasks())
+
+    @strawberry.field
+    def memory(self) -> int:
+        """Kilobytes that this process holds, once what is not needed is collected."""
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * resource.getpagesize() // 1024
+
 
 @strawberry.type(name="Mutation")
 class Mutation(real.Mutation):
@@ -114,6 +129,7 @@ def altered() -> real.Schema:
 
 def main() -> None:
     """Serve until told to stop."""
+    sockets.READ_WITHIN = 3.0
     try:
         serve(load_settings(), schema=altered())
     except (SettingsError, EmbeddedError) as error:

@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from tests.running import Running
 
@@ -56,8 +57,9 @@ class Follower:
     async def closed(self, seconds: float = 20) -> tuple[int, str]:
         """Code and reason of the closing, once everything that was sent before is read."""
         async with asyncio.timeout(seconds):
-            async for _ in self.socket:
-                pass
+            with suppress(ConnectionClosed):
+                while True:
+                    await self.socket.recv()
             await self.socket.wait_closed()
         return self.socket.close_code or 0, self.socket.close_reason or ""
 
