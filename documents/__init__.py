@@ -14,9 +14,11 @@ from documents.output import Output
 from documents.reservation import Reservation
 from documents.resource import Resource
 from documents.result import Result
+from documents.seen_file import SeenFile
 from documents.step import Step
 from documents.token import Token
 from documents.transform import Transform
+from documents.upload import Upload
 from documents.user import User
 
 ALL: list[type[Document]] = [
@@ -33,9 +35,11 @@ ALL: list[type[Document]] = [
     Reservation,
     Resource,
     Result,
+    SeenFile,
     Step,
     Token,
     Transform,
+    Upload,
     User,
 ]
 """Every document. A collection exists when its document is listed here."""
@@ -64,9 +68,11 @@ __all__ = [
     "Reservation",
     "Resource",
     "Result",
+    "SeenFile",
     "Step",
     "Token",
     "Transform",
+    "Upload",
     "User",
     "by_kind",
 ]

@@ -94,6 +94,10 @@ class Bucket(ABC):
     async def sign_downloads(self, wanted: Sequence[Download], *, seconds: int) -> list[Signed]:
         """For each object a request that reads it."""
 
+    async def check(self) -> None:
+        """Raise BucketError unless objects can be kept here."""
+        return
+
     async def tidy(self) -> None:
         """Remove what writers left behind that were killed."""
         return

@@ -74,7 +74,7 @@ class FolderBucket(Bucket):
         return self._directory(key) / str(generation)
 
     async def stat(self, key: str) -> Stored | None:
-        return await asyncio.to_thread(self._stat, key)
+        return await asyncio.to_thread(_stat, self._directory(key))
 
     async def read(self, key: str, generation: int) -> AsyncIterator[bytes]:
         try:
@@ -126,13 +126,6 @@ class FolderBucket(Bucket):
     def _directory(self, key: str) -> Path:
         return self.folder / "objects" / checked_key(key)
 
-    def _stat(self, key: str) -> Stored | None:
-        try:
-            (file,) = self._directory(key).iterdir()
-            return Stored(file.stat().st_size, int(file.name))
-        except (OSError, ValueError):
-            return None
-
     async def _fill(self, written: Path, chunks: AsyncIterable[bytes]) -> int:
         """Write to a file of its own below a directory of its own; how many bytes."""
         # By the clock and by chance, so that no two objects of one name have the same.
@@ -180,6 +173,14 @@ class FolderBucket(Bucket):
         method = "GET" if method == "HEAD" else method
         text = "\n".join([method, quote(key, safe=""), urlencode(sorted(parameters.items()), errors="replace")])
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _stat(directory: Path) -> Stored | None:
+    try:
+        (file,) = directory.iterdir()
+        return Stored(file.stat().st_size, int(file.name))
+    except (OSError, ValueError):
+        return None
 
 
 def _about(wanted: Download) -> dict[str, str]:

@@ -97,7 +97,6 @@ class GoogleBucket(Bucket):
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bucket")
 
     async def check(self) -> None:
-        """Raise BucketError unless the bucket is there and may be read."""
         try:
             await self._in_thread(lambda: list(self._bucket.list_blobs(max_results=1, prefix=self.prefix)))
         except NotFound:

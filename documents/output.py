@@ -24,12 +24,18 @@ class AccessControl(Embedded):
 
 
 class Output(Document):
-    """A file that a step produced, with rights of its own: a public twin does not publish its outputs."""
+    """A file that a step produced, with rights of its own: a public twin does not publish its outputs.
+
+    `attempt` is that of the step, 0 for what was imported. `generation` is that of the object whose bytes were read
+    and found right, and None for bytes that were never seen here. `runners` repeats those of the step.
+    """
 
     kind: ClassVar[str] = "output"
 
     step_ref: str = Field(alias="stepRef")
     owner_ref: str = Field(alias="ownerRef")
+    runners: list[str] = Field(default_factory=list)
+    attempt: int = 0
     output_type: OutputType = OutputType.OUTPUT
     file_name: str
     file_size: int | None = None
@@ -37,6 +43,7 @@ class Output(Document):
     sha256: str | None = None
     bucket: str = Field(alias="s3_bucket")
     key: str = Field(alias="s3_key")
+    generation: int | None = None
     metadata: JsonText | None = None
     access_control: AccessControl = Field(default_factory=AccessControl)
     created_at: Timestamp = Field(default_factory=now)
@@ -47,6 +54,13 @@ class Output(Document):
         name = "outputs"
         indexes = [
             IndexModel([("stepRef", 1), ("_id", 1)]),
+            IndexModel(
+                [("stepRef", 1), ("attempt", 1), ("output_type", 1), ("file_name", 1)],
+                name="registered_once",
+                unique=True,
+                # What was imported may repeat a name within a step.
+                partialFilterExpression={"attempt": {"$gt": 0}},
+            ),
             IndexModel([("ownerRef", 1), ("_id", 1)]),
             IndexModel([("access_control.authorized_users", 1), ("_id", 1)]),
         ]

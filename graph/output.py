@@ -5,15 +5,27 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import strawberry
+from strawberry.types import Info
+
 import documents
-import resolvers.output
+import resolvers.signed_url
 from documents.output import OutputType as StoredOutputType
 from graph.enums import described
+from graph.mutation import expected_revision, idempotency_key, mutation, optional, perform, refused, wanted
 from graph.node import Node
 from graph.scalars import JSON, BigInt
+from graph.user_errors import UserError
 from graph.view import argument, computed, facet, one, stored, view
 from graph.where import By, DateTimeFilter, StringFilter, where_input
-from resolvers.output import DEFAULT_SECONDS, authorized_users, download_urls
+from resolvers.output import (
+    DEFAULT_SECONDS,
+    authorized_users,
+    before_registering,
+    download_urls,
+    register_output,
+    update_output_access,
+)
 
 if TYPE_CHECKING:
     from graph.step import Step
@@ -50,7 +62,7 @@ class AccessControl:
     )
 
 
-@view(resolvers.output.SignedUrl)
+@view(resolvers.signed_url.SignedUrl)
 class SignedUrl:
     """A way to the bytes of one object, for a short time."""
 
@@ -65,6 +77,7 @@ class Output(Node):
     """A file that a step produced, with rights of its own: a public twin does not publish its outputs."""
 
     step: Step = one(documents.Step, "step_ref", description="What produced it.")
+    attempt: int = stored(description="The attempt of its step that made it; 0 when it was imported.")
     output_type: OutputType = stored(description="Whether it is what the step was run for.")  # type: ignore[valid-type]
     file_name: str = stored(description="Its name.")
     file_size: BigInt | None = stored(description="Its size in bytes.")
@@ -76,6 +89,15 @@ class Output(Node):
     access_control: AccessControl = facet(description="Who may read it.")
     download_url: SignedUrl | None = computed(
         download_urls,
+        "bucket",
+        "key",
+        "generation",
+        "file_name",
+        "file_type",
+        "owner_ref",
+        "runners",
+        "access_control.public",
+        "access_control.authorized_users",
         arguments=[
             argument("expires_in", int | None, description="For how many seconds, 1 to 3600.", default=DEFAULT_SECONDS)
         ],
@@ -84,3 +106,51 @@ class Output(Node):
     created_at: datetime = stored(description="When it was registered.")
     updated_at: datetime = stored(description="When it last changed.")
     revision: int = stored(description="Rises by one with each change; for expectedRevision.")
+
+
+@strawberry.input(description="A file that a running step produced.")
+class RegisterOutputInput:
+    idempotency_key: str | None = idempotency_key()
+    step_id: strawberry.ID = wanted("The step, which must be running.")
+    attempt: int | None = optional("The attempt that made it: refused when the step is at another one by now.")
+    output_type: OutputType = wanted(  # type: ignore[valid-type]
+        "Whether it is what the step was run for.", default=StoredOutputType.OUTPUT
+    )
+    file_name: str = wanted("Its name, or its path below the step's output directory; unique within the attempt.")
+    file_type: str | None = optional("Its media type; that of the upload when absent.")
+    upload_id: strawberry.ID | None = optional("Bytes that were uploaded here …")
+    bucket: str | None = optional("… or that lie elsewhere.")
+    key: str | None = optional("Their name in that bucket.")
+    file_size: BigInt | None = optional("Their size in bytes.")
+    metadata: JSON | None = optional("What the step tells about it.")
+    public: bool = wanted("Whether everybody may read it.", default=False)
+    authorized_user_ids: list[strawberry.ID] | None = wanted("Who may read it all the same.", default_factory=list)
+
+
+@strawberry.input(description="Who may read an output from now on. What is left out stays.")
+class UpdateOutputAccessInput:
+    id: strawberry.ID = wanted("Which output.")
+    expected_revision: int | None = expected_revision()
+    public: bool | None = optional("Whether everybody may read it.")
+    authorize_user_ids: list[strawberry.ID] | None = wanted("Who may read it too.", default_factory=list)
+    revoke_user_ids: list[strawberry.ID] | None = wanted("Who may not read it any more.", default_factory=list)
+
+
+@strawberry.type(description="An output that was written, or why it was not.")
+class OutputPayload:
+    output: Output | None = strawberry.field(description="As it is now.", default=None)
+    user_errors: list[UserError] = refused()
+
+
+@strawberry.type
+class OutputMutation:
+    @mutation(
+        "Register a file that a running step produced. Its bytes are read first, so this takes as long as there are "
+        "many: IN_PROGRESS means that they are still being read, and to ask again."
+    )
+    async def register_output(self, info: Info, input: RegisterOutputInput) -> OutputPayload:
+        return await perform(info, OutputPayload, register_output, input, before=before_registering)
+
+    @mutation("Publish an output, or let users read it, or no longer. Signed URLs that are out work until they expire.")
+    async def update_output_access(self, info: Info, input: UpdateOutputAccessInput) -> OutputPayload:
+        return await perform(info, OutputPayload, update_output_access, input)

@@ -7,16 +7,22 @@ from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from graph.activity import ActivityMutation
 from graph.component import ComponentMutation, ComponentQuery
 from graph.dataset import DatasetMutation, DatasetQuery
 from graph.digital_twin import DigitalTwinMutation, DigitalTwinQuery
 from graph.execution import ExecutionMutation, ExecutionQuery
+from graph.file_event import FileEventMutation
+from graph.log_entry import LogEntryMutation
 from graph.node import NodeQuery
 from graph.organisation import OrganisationMutation, OrganisationQuery
+from graph.output import OutputMutation
 from graph.resource import ResourceMutation, ResourceQuery
 from graph.result import Result, ResultMutation
 from graph.scalars import SCALARS
+from graph.subscription import Subscription
 from graph.transform import TransformMutation, TransformQuery
+from graph.upload import UploadMutation
 from graph.user import UserMutation, UserQuery
 from graph.user_errors import SHOWN_AS, Refusal
 from graph.view import VIEWS, finish_views
@@ -47,11 +53,16 @@ class Mutation(
     ResourceMutation,
     DatasetMutation,
     TransformMutation,
+    FileEventMutation,
     ComponentMutation,
     UserMutation,
     DigitalTwinMutation,
     ExecutionMutation,
+    ActivityMutation,
+    LogEntryMutation,
     ResultMutation,
+    UploadMutation,
+    OutputMutation,
 ):
     pass
 
@@ -63,12 +74,15 @@ class Schema(strawberry.Schema):
         pass
 
 
-def make_schema(query: type = Query, mutation: type = Mutation, **options: Any) -> Schema:
+def make_schema(
+    query: type = Query, mutation: type = Mutation, subscription: type = Subscription, **options: Any
+) -> Schema:
     """The schema over all views; tests add fields of their own to its roots."""
     finish_views()
     return Schema(
         query=query,
         mutation=mutation,
+        subscription=subscription,
         types=[Result, Refusal, *SHOWN_AS.values(), *(shown for shown in VIEWS.values() if _is_concrete(shown))],
         config=StrawberryConfig(scalar_map=SCALARS),
         **options,

@@ -12,19 +12,19 @@ from starlette.applications import Starlette
 from documents.database import Client, is_reachable
 from graph.app import create_app
 from graph.context import MakeContext
-from graph.deadline import Deadline
+from graph.deadline import REQUEST_WITHIN, Deadline
 from graph.logs import configure_logs
+from graph.objects import ReachedAt, object_routes
 from graph.schema import schema
 from graph.server import run
 from graph.settings import Settings, SettingsError
-from graph.starting import check_database, connected, database_url
+from graph.starting import bucket_opened, check_bucket, check_database, connected, database_url
+from graph.storage_events import storage_event_routes
 from resolvers.authentication import Authenticator
 from resolvers.tokens import new_secret
 
 OPERATION_WITHIN = 10.0
 """Seconds that one operation on the database may take while serving, so that no client waits for a silent one."""
-REQUEST_WITHIN = 10.0
-"""Seconds for all the operations of a request, and whatever is tried again."""
 
 log = structlog.stdlib.get_logger("graph.serving")
 Prepare = Callable[[], Awaitable[None]]
@@ -49,6 +49,7 @@ def serve(
     fresh = new_secret() if given is None and (demo or settings.embedded) else None
     with database_url(settings, _say) as url:
         asyncio.run(check_database(url))
+        asyncio.run(check_bucket(settings))
 
         def app() -> Starlette:
             return make_app(settings, url, given or fresh, prepare, schema)
@@ -72,9 +73,11 @@ def make_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         # In production indexes are made by `provenance-graph migrate`, not at every start of an instance.
-        async with connected(
-            url, settings.database_name, indexes=not settings.production, seconds=OPERATION_WITHIN
-        ) as client:
+        indexes = not settings.production
+        async with (
+            bucket_opened(settings),
+            connected(url, settings.database_name, indexes=indexes, seconds=OPERATION_WITHIN) as client,
+        ):
             clients.append(client)
             if prepare:
                 await prepare()
@@ -84,8 +87,16 @@ def make_app(
         return bool(clients) and await is_reachable(clients[-1], seconds=0.8)
 
     make_context = MakeContext(authenticator, settings.objects, settings.anonymous_objects)
-    app = create_app(schema=schema, settings=settings, make_context=make_context, ready=ready, lifespan=lifespan)
+    app = create_app(
+        schema=schema,
+        settings=settings,
+        make_context=make_context,
+        ready=ready,
+        lifespan=lifespan,
+        extra_routes=[*storage_event_routes(settings), *object_routes()],
+    )
     app.add_middleware(Deadline, seconds=REQUEST_WITHIN)
+    app.add_middleware(ReachedAt)
     return app
 
 

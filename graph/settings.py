@@ -62,12 +62,20 @@ class Settings(BaseSettings):
     database_name: str = Field(
         "provenance", pattern=r"^[A-Za-z0-9_-]{1,63}$", description="1 to 63 letters, digits, - and _"
     )
-    bucket: str | None = Field(None, pattern=r"^gs://[a-z0-9][a-z0-9._-]{1,220}$", description="gs://name")
+    bucket: str | None = Field(
+        None,
+        pattern=r"^gs://[a-z0-9][a-z0-9._-]{1,220}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,100}){0,5}/?$",
+        description="gs://name or gs://name/prefix",
+    )
     data_dir: Path = Field(
         default_factory=lambda: user_data_path("provenance-graph"), description="a folder of the server's own"
     )
     oidc_issuer: str | None = Field(None, description="an https:// address (http:// on this machine)")
     oidc_audience: str | None = Field(None, description="the audience that tokens are issued for")
+    events_audience: str | None = Field(None, description="the audience of the tokens that pushes of file events carry")
+    events_account: str | None = Field(
+        None, pattern=r"^[^@\s]+@[^@\s]+$", description="the email address of a service account"
+    )
     admin_token: SecretStr | None = Field(None, description="at least 32 characters without spaces")
     executor: Executor = Field(Executor.PLAN, description="plan or reference")
     objects: int = Field(1_000_000, ge=1, le=100_000_000, description="how many objects one answer may hold")
@@ -144,6 +152,10 @@ class Settings(BaseSettings):
             raise PydanticCustomError("together", "PROVENANCE_DATABASE_URL must be set when PROVENANCE_ENV=production.")
         if self.oidc_issuer and not self.oidc_audience:
             raise PydanticCustomError("together", "PROVENANCE_OIDC_AUDIENCE must be set with PROVENANCE_OIDC_ISSUER.")
+        if (self.events_audience is None) is not (self.events_account is None):
+            raise PydanticCustomError(
+                "together", "PROVENANCE_EVENTS_AUDIENCE and PROVENANCE_EVENTS_ACCOUNT must be set together."
+            )
         return self
 
 

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager, contextmanager
 import pymongo
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
+from documents.bucket import Bucket, BucketError, open_bucket
+from documents.bucket_folder import FolderBucket
 from documents.database import Client, make_client, open_database
 from documents.embedded import Embedded
 from graph.logs import Redactor
-from graph.settings import Settings
+from graph.settings import Settings, SettingsError
 
 AUTHENTICATION_FAILED = (18, 8000)
 """MongoDB's code, and Atlas's."""
@@ -41,6 +43,53 @@ async def connected(url: str, name: str, *, indexes: bool, seconds: float | None
         yield client
     finally:
         await client.close()
+
+
+@asynccontextmanager
+async def bucket_opened(settings: Settings) -> AsyncIterator[Bucket | None]:
+    """Where bytes are kept, open for the block: the bucket that is set, else a folder, and nothing in production."""
+    bucket = make_bucket(settings)
+    open_bucket(bucket)
+    try:
+        yield bucket
+    finally:
+        open_bucket(None)
+        if bucket:
+            await bucket.close()
+
+
+def make_bucket(settings: Settings) -> Bucket | None:
+    """The bucket that the settings name. Raises SettingsError when it cannot be used."""
+    try:
+        if settings.bucket is not None:
+            return _google_bucket(settings.bucket)
+        # What is written into an instance's own folder in production is gone with the instance.
+        return None if settings.production else FolderBucket(settings.data_dir / "bucket")
+    except BucketError as error:
+        raise SettingsError(f"PROVENANCE_BUCKET cannot be used. {error}") from error
+    except OSError as error:
+        raise SettingsError(f"PROVENANCE_DATA_DIR {settings.data_dir} cannot be written: {error.strerror}.") from error
+
+
+def _google_bucket(url: str) -> Bucket:
+    # Google's library takes more than a second to load, which only those wait for who use it.
+    from documents.bucket_google import GoogleBucket
+
+    name, _, prefix = url.removeprefix("gs://").partition("/")
+    return GoogleBucket(name, f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else "")
+
+
+async def check_bucket(settings: Settings) -> None:
+    """Raise SettingsError unless the bucket that is set can be used."""
+    bucket = make_bucket(settings)
+    try:
+        if bucket:
+            await bucket.check()
+    except BucketError as error:
+        raise SettingsError(f"PROVENANCE_BUCKET cannot be used. {error}") from error
+    finally:
+        if bucket:
+            await bucket.close()
 
 
 async def check_database(url: str) -> None:

@@ -29,6 +29,15 @@ def a_line(value: str | None, *path: str) -> str | None:
     return line
 
 
+def a_file_name(value: str, *path: str) -> str:
+    """The name of a file, or its path below the folder it came from. It is shown and offered, never opened."""
+    name = a_line(value, *path)
+    parts = name.split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\\" in name or "\x7f" in name:
+        raise InvalidInput(f"{path[-1]} must be a name such as data.csv or plots/map.png, not {value[:100]!r}.", *path)
+    return name
+
+
 def a_text(value: str | None, *path: str) -> str | None:
     """A description of any number of lines."""
     if value is not None and len(value) > LONGEST_TEXT:

@@ -7,7 +7,7 @@ for that viewer: it is missing from lists, counts, links and look-ups by id alik
 from collections.abc import Callable
 
 import documents
-from resolvers.filters import NEVER, Filter
+from resolvers.filters import NEVER, Filter, any_of
 from resolvers.viewer import Role, Viewer
 
 Policy = Callable[[Viewer], Filter]
@@ -38,6 +38,17 @@ def public_or_owned(owner_path: str) -> Policy:
     return readable
 
 
+def or_run(policy: Policy) -> Policy:
+    """Executions and what is in them: as `policy` says, and while it runs whatever a worker runs."""
+
+    def readable(viewer: Viewer) -> Filter:
+        if viewer.role is not Role.WORKER:
+            return policy(viewer)
+        return any_of([policy(viewer), {"runners": viewer.key}])
+
+    return readable
+
+
 def readable_outputs(viewer: Viewer) -> Filter:
     """Outputs by their own access control or their twin's owner: a public twin does not publish them."""
     if viewer.role is Role.ADMIN:
@@ -46,6 +57,11 @@ def readable_outputs(viewer: Viewer) -> Filter:
     if viewer.user_id is None:
         return public
     return {"$or": [public, {"ownerRef": viewer.user_id}, {"access_control.authorized_users": viewer.user_id}]}
+
+
+def own_uploads(viewer: Viewer) -> Filter:
+    """Uploads by who began them: nobody else may register the bytes, administrators neither."""
+    return NEVER if viewer.role is Role.ANONYMOUS else {"viewerKey": viewer.key}
 
 
 POLICIES: dict[type[documents.Document], Policy] = {
@@ -59,14 +75,16 @@ POLICIES: dict[type[documents.Document], Policy] = {
     documents.Component: everybody,
     documents.ComponentVersion: everybody,
     documents.DigitalTwin: public_or_owned("userRef"),
-    documents.Execution: public_or_owned("ownerRef"),
-    documents.Step: public_or_owned("ownerRef"),
+    documents.Execution: or_run(public_or_owned("ownerRef")),
+    documents.Step: or_run(public_or_owned("ownerRef")),
     documents.Result: public_or_owned("ownerRef"),
-    documents.Output: readable_outputs,
+    documents.Output: or_run(readable_outputs),
     # Log lines carry no rights: they are reached through their activity alone, which has been checked by then.
     documents.LogEntry: everybody,
     documents.Reservation: nobody,
+    documents.SeenFile: nobody,
     documents.Token: nobody,
+    documents.Upload: own_uploads,
 }
 
 

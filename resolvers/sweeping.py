@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager
 import structlog
 
 from resolvers.lapsing import return_lapsed
+from resolvers.uploads import sweep_uploads
 
 EVERY = 5.0
 """Seconds between two sweeps, more or less a fifth, so that processes started together do not sweep together."""
-SWEEPS: list[Callable[[], Awaitable[int]]] = [return_lapsed]
+SWEEPS: list[Callable[[], Awaitable[int]]] = [return_lapsed, sweep_uploads]
 """Each answers how many things it has seen to."""
 
 log = structlog.stdlib.get_logger("resolvers.sweeping")

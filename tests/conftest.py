@@ -13,10 +13,13 @@ import pytest
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 import documents
+from documents.bucket import open_bucket
 from documents.database import Client, Database, make_client, open_database
 from documents.embedded import Embedded
 from tests.asking import without_comparison
+from tests.clock import Clock
 from tests.running import ALTERED, COMMAND, Running, on_database, running
+from tests.storage import Gate, Place, a_folder, google
 
 HOUSEKEEPING = frozenset({"hello", "isMaster", "ismaster", "saslStart", "saslContinue", "endSessions", "killCursors"})
 
@@ -113,6 +116,53 @@ async def _empty(database: Database) -> bool:
     names = await database.list_collection_names()
     await asyncio.gather(*(database[name].delete_many({}) for name in names))
     return set(names) <= {document.get_collection_name() for document in documents.ALL}
+
+
+@pytest.fixture(scope="session")
+def gate() -> Iterator[Gate]:
+    """Google's emulator, behind a gate that checks what it does not."""
+    with google() as gate:
+        yield gate
+
+
+@pytest.fixture(scope="session")
+def folder(fast_directory: Path) -> Iterator[Place]:
+    """A folder as a bucket, whose signed URLs are answered."""
+    with a_folder(fast_directory / "bucket") as place:
+        yield place
+
+
+@pytest.fixture(autouse=True)
+def opened(folder: Place) -> Iterator[None]:
+    """Bytes are kept in the folder, unless the test asks for another place."""
+    yield from _opened(folder)
+
+
+@pytest.fixture(params=["folder", "google"])
+async def place(request: pytest.FixtureRequest, opened: None) -> AsyncIterator[Place]:
+    """Where bytes are kept: the test runs once with each kind of bucket."""
+    if request.param == "folder":
+        yield request.getfixturevalue("folder")
+        return
+    gate: Gate = request.getfixturevalue("gate")
+    place = Place(gate.bucket(), gate.url)
+    for _ in _opened(place):
+        yield place
+    await place.bucket.close()
+
+
+def _opened(place: Place) -> Iterator[None]:
+    open_bucket(place.bucket)
+    yield
+    open_bucket(None)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What `documents.base.now` goes by, for tests that move it on."""
+    clock = Clock()
+    monkeypatch.setattr("documents.base.datetime", clock.datetime)
+    return clock
 
 
 @pytest.fixture(scope="session")

@@ -18,17 +18,17 @@ NOT_SERVED_YET = {
     "Ingestion", "IngestionConnection", "IngestionCounts", "IngestionEdge", "Instance", "InstanceConnection",
     "InstanceEdge", "Job", "JobConnection", "JobDataset", "JobEdge", "JobMetric", "JobParameter", "LogBatch",
     "Progress", "Rejection", "RejectionConnection", "RejectionEdge", "RuntimeDistribution", "HistogramBin",
-    "StateCount", "Subscription", "ToolUsage", "Upload",
+    "StateCount", "Subscription", "ToolUsage",
 }  # fmt: skip
 """Types of the usage family, and of runs that change."""
 
 FIELDS_NOT_SERVED_YET = {
     "Query": {"instance", "instances", "jobs", "toolUsage"},
     "Mutation": {
-        "reportFiles", "createInstance", "updateInstance", "rotateInstanceKey", "createUpload", "registerArchive",
+        "createInstance", "updateInstance", "rotateInstanceKey", "registerArchive",
         "ingestArchives", "reprocessArchives", "activateGeneration", "cancelIngestion",
-        "claimActivity", "extendLease", "appendLogs", "registerOutput",
-        "completeActivity", "updateOutputAccess",
+        "claimActivity", "extendLease", "appendLogs",
+        "completeActivity",
     },
 }  # fmt: skip
 

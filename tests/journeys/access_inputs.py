@@ -33,6 +33,9 @@ TEXTS = {
     "repoLink": "https://code.example/new",
     "commit": "0123456789abcdef",
     "commitHash": "0123456789abcdef",
+    "sha256": "0" * 64,
+    "mediaType": "text/csv",
+    "fileType": "text/csv",
     "email": "somebody@people.example",
     "odtpYml": ODTP_YML,
     "csvwText": CSVW,
@@ -53,6 +56,10 @@ KIND_OF_ID = {
     "addOutputIds": "output",
     "removeOutputIds": "output",
     "fromStepId": "step",
+    "stepId": "step",
+    "authorizedUserIds": "user",
+    "authorizeUserIds": "user",
+    "revokeUserIds": "user",
 }
 KIND_OF_INPUT = {
     "UpdateDigitalTwinInput": "twin",
@@ -60,6 +67,7 @@ KIND_OF_INPUT = {
     "UpdateResourceInput": "resource",
     "DeprecateComponentVersionInput": "release",
     "UpdateResultInput": "result",
+    "UpdateOutputAccessInput": "output",
     "CancelExecutionInput": "execution",
 }
 """What `id` of an input is the id of."""
@@ -98,7 +106,7 @@ def hostile_inputs(field: GraphQLField, world: World) -> Iterator[dict[str, Any]
 def _input(type_: GraphQLInputObjectType, world: World, known: bool) -> dict[str, Any]:
     # What names the same thing twice, or asks for a state that is not there, is left out unless it must be given.
     left_out = {"idempotencyKey", "expectedRevision", "csvw", "transformId", "version", "ownerId"}
-    left_out |= {"dependsOn", "dryRun", "fromStepId", "removeOutputIds"}
+    left_out |= {"dependsOn", "dryRun", "fromStepId", "removeOutputIds", "uploadId", "attempt"}
     return {
         name: _value(type_.name, name, field.type, world, known)
         for name, field in type_.fields.items()

@@ -17,7 +17,7 @@ from tests.journeys.access_queries import KINDS, TYPES, UNKNOWN, ids_of, selecti
 from tests.journeys.access_world import World, a_world
 
 REFUSED = {"FORBIDDEN", "NOT_FOUND"}
-OWNED = (documents.DigitalTwin, documents.Execution, documents.Result)
+OWNED = (documents.DigitalTwin, documents.Execution, documents.Output, documents.Result)
 """What a user may write when it is theirs."""
 ERRORS = "userErrors { __typename code message path }"
 
@@ -65,6 +65,9 @@ async def test_who_has_no_right_to_a_mutation_is_told_so_and_writes_nothing(worl
             own = given.get("id") and world.by_id.get(given["id"])
             if isinstance(own, OWNED) and world.owns(viewer, own):
                 continue
+            if name == "createUpload" and viewer.role is Role.USER:
+                # Everybody who is known may announce bytes; what they may become is checked when they are registered.
+                continue
             written = await payload(name, field, viewer, given, f"{results_of(field)} {ERRORS}")
             (error,) = written.pop("userErrors")
             called += 1
@@ -109,8 +112,8 @@ async def test_what_a_payload_leads_to_is_what_the_writer_may_see(world: World, 
         shown.append(await payload(name, field, viewer, given, everything_below(field)))
     hidden = {one.id for one in world.hidden(viewer)}
     for (name, field, given), found in zip(calls, shown, strict=True):
-        # A refusal repeats the id that was sent.
-        assert not [id for id in hidden - {given.get("id")} if id in str(found)]
+        # A refusal repeats the ids that were sent.
+        assert not [id for id in hidden if id in str(found) and id not in str(given)]
         if any(error["code"] == "FORBIDDEN" for error in found["userErrors"]):
             continue
         await world.begin()
@@ -150,6 +153,7 @@ def everything_below(field: GraphQLField) -> str:
 
 def steady(shown: Any, world: World) -> str:
     """An answer without what differs between two calls: times, cursors and ids of what the call made."""
-    text = re.sub(r"'(\d{4}-\d\d-\d\dT[^']*Z)'", "a time", str(shown))
+    text = re.sub(r"'url': '[^']+'", "a signed URL", str(shown))
+    text = re.sub(r"'(\d{4}-\d\d-\d\dT[^']*Z)'", "a time", text)
     text = re.sub(r"'(cursor|startCursor|endCursor)': '[^']+'", "a cursor", text)
     return re.sub(r"[a-z]+_[0-9a-f]{24}", lambda id: id[0] if id[0] in world.by_id else "a new id", text)

@@ -17,6 +17,7 @@ OWNER = {
     documents.Step: "ownerRef",
     documents.Result: "ownerRef",
 }
+RUN = (documents.Execution, documents.Step)
 CATALOGUE = [
     documents.Organisation,
     documents.Resource,
@@ -44,8 +45,9 @@ def test_the_catalogue_and_the_registry_are_for_everybody(document: Any, viewer:
 @pytest.mark.parametrize("viewer", PEOPLE)
 def test_a_twin_and_what_follows_it_are_for_everybody_or_for_their_owner(document: Any, viewer: Viewer) -> None:
     own = {"$or": [{"public": True}, {OWNER[document]: ME}]}
+    expected = own if viewer.user_id else {"public": True}
 
-    assert readable(document, viewer) == (own if viewer.user_id else {"public": True})
+    assert readable(document, viewer) == (_or_run(expected, viewer) if document in RUN else expected)
 
 
 @pytest.mark.parametrize("viewer", PEOPLE)
@@ -53,19 +55,40 @@ def test_an_output_is_for_everybody_for_its_owner_or_for_those_it_names(viewer: 
     public = {"access_control.public": True}
     own = {"$or": [public, {"ownerRef": ME}, {"access_control.authorized_users": ME}]}
 
-    assert readable(documents.Output, viewer) == (own if viewer.user_id else public)
+    assert readable(documents.Output, viewer) == _or_run(own if viewer.user_id else public, viewer)
 
 
-@pytest.mark.parametrize("document", [documents.Token, documents.Reservation])
+@pytest.mark.parametrize("document", [documents.Execution, documents.Step, documents.Output])
+def test_a_worker_runs_by_its_token_and_without_one_by_its_user(document: Any) -> None:
+    by_token = Viewer(Role.WORKER, ME, token_id="token_1")
+
+    assert readable(document, by_token)["$or"][-1] == {"runners": "token_1"}
+    assert readable(document, Viewer(Role.WORKER, ME))["$or"][-1] == {"runners": ME}
+    assert readable(document, Viewer(Role.ADMIN, ME)) == EVERYTHING
+
+
+def _or_run(expected: Any, viewer: Viewer) -> Any:
+    """Workers read what they run, too."""
+    return {"$or": [expected, {"runners": viewer.key}]} if viewer.role is Role.WORKER else expected
+
+
+@pytest.mark.parametrize("document", [documents.Token, documents.Reservation, documents.SeenFile])
 @pytest.mark.parametrize("viewer", [*PEOPLE, Viewer(Role.ADMIN)])
 def test_secrets_of_the_server_are_for_nobody(document: Any, viewer: Viewer) -> None:
     assert readable(document, viewer) == NEVER
 
 
+def test_an_upload_is_for_the_viewer_who_began_it_and_for_nobody_else() -> None:
+    assert readable(documents.Upload, Viewer(Role.WORKER, ME, "token_1")) == {"viewerKey": "token_1"}
+    assert readable(documents.Upload, Viewer(Role.USER, ME)) == {"viewerKey": ME}
+    assert readable(documents.Upload, Viewer(Role.ADMIN)) == {"viewerKey": "ADMIN"}
+    assert readable(documents.Upload, ANONYMOUS) == NEVER
+
+
 def test_an_administrator_is_kept_from_nothing_else() -> None:
     kept = [document for document in documents.ALL if readable(document, Viewer(Role.ADMIN)) != EVERYTHING]
 
-    assert kept == [documents.Reservation, documents.Token]
+    assert kept == [documents.Reservation, documents.SeenFile, documents.Token, documents.Upload]
 
 
 @pytest.mark.parametrize(

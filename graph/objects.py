@@ -1,0 +1,113 @@
+"""The folder's signed URLs: `/objects/…`, reading one object or storing one, and nothing else.
+
+What a URL allows stands in its query string, which is signed and never logged.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+from starlette.datastructures import URL
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from documents.bucket import ObjectExists, as_attachment, reached_at, the_bucket
+from documents.bucket_folder import ROUTE, FolderBucket, Granted, NotSigned
+from graph.request import BODY_TIMEOUT
+
+MOST_PARAMETERS = 10
+
+
+def object_routes() -> list[BaseRoute]:
+    """Where the server answers signed URLs, when its bucket is a folder."""
+    return [Route(ROUTE + "/{key:path}", _object, methods=["GET", "PUT"])]
+
+
+class ReachedAt:
+    """Middleware: tells whoever signs URLs where the client reaches this server."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        url = URL(scope=scope)
+        scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
+        token = reached_at.set(f"{scheme}://{url.netloc}")
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            reached_at.reset(token)
+
+
+async def _object(request: Request) -> Response:
+    bucket = the_bucket()
+    if not isinstance(bucket, FolderBucket):
+        raise HTTPException(404)
+    parameters = request.query_params.multi_items()
+    try:
+        if len(parameters) > MOST_PARAMETERS:
+            raise NotSigned("The URL has too many parameters.")
+        granted = bucket.granted(request.method, request.path_params["key"], parameters)
+    except NotSigned as refusal:
+        raise HTTPException(403, str(refusal)) from None
+    return await (_store(bucket, granted, request) if request.method == "PUT" else _send(bucket, granted))
+
+
+async def _send(bucket: FolderBucket, granted: Granted) -> Response:
+    stored = await bucket.stat(granted.key)
+    if stored is None or stored.generation != granted.generation:
+        raise HTTPException(404, "There is no such object any more.")
+    name = quote(as_attachment(granted.file_name), safe="")
+    headers = {"Content-Disposition": f"attachment; filename*=utf-8''{name}", "Cache-Control": "private, no-store"}
+    return FileResponse(bucket.path(granted.key, granted.generation), media_type=granted.media_type, headers=headers)
+
+
+async def _store(bucket: FolderBucket, granted: Granted, request: Request) -> Response:
+    announced = request.headers.get("content-length")
+    if announced is not None and announced != str(granted.size):
+        raise _wrong_size(granted, f"{announced[:20]} bytes")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(415, "Send the bytes as they are, without a Content-Encoding.")
+    if await bucket.stat(granted.key) is not None:
+        raise _exists()
+    try:
+        stored = await bucket.write(granted.key, _body(request, granted))
+    except ObjectExists:
+        raise _exists() from None
+    except ClientDisconnect:
+        return Response(status_code=400)
+    return Response(status_code=201, headers={"X-Generation": str(stored.generation)})
+
+
+async def _body(request: Request, granted: Granted) -> AsyncIterator[bytes]:
+    """The body, refused as soon as it is too long, and at its end when it is too short."""
+    size, chunks = 0, aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            break
+        except TimeoutError:
+            raise HTTPException(408, f"Nothing arrived for {BODY_TIMEOUT:.0f} s.") from None
+        size += len(chunk)
+        if size > granted.size:
+            raise _wrong_size(granted, "more")
+        yield chunk
+    if size < granted.size:
+        raise _wrong_size(granted, f"{size} bytes")
+
+
+def _wrong_size(granted: Granted, sent: str) -> HTTPException:
+    # The rest of the body is not read, so the connection cannot be used again.
+    said = f"{granted.size} bytes were announced and {sent} sent."
+    return HTTPException(413 if sent == "more" else 400, said, {"Connection": "close"})
+
+
+def _exists() -> HTTPException:
+    return HTTPException(412, "The object is stored already; objects are never overwritten.", {"Connection": "close"})
