@@ -1,15 +1,10 @@
 """Workers take what waits: the oldest first, each to one worker only, however many ask at once.
 
-A claim looks at a few that wait and tries to move one by a conditional update. Whoever is not the first to move it
-tries another, drawn by lot, so that those who ask together do not meet again; in one process they keep out of each
-other's way from the start. An execution is written to when it begins, and when somebody new runs it, not by each claim.
+A claim moves an activity by a conditional update, and tries another when somebody else was faster. An execution is
+written to when it begins, and when somebody new runs it, not by each claim.
 """
 
-import asyncio
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
 from pymongo.errors import DuplicateKeyError
@@ -21,28 +16,17 @@ from documents.database import in_transaction
 from resolvers.checks import a_line
 from resolvers.fetch import Row, collection_of
 from resolvers.ingest.turns import turn
-from resolvers.lapsing import give_up
 from resolvers.links import Document
 from resolvers.refusals import InvalidInput
-from resolvers.runs import MOST_ATTEMPTS, Move, lapsed, move
+from resolvers.runs import Move, lapsed, move
 from resolvers.viewer import Role, Viewer
+from resolvers.waiting import some_that_wait
 from resolvers.writing import Outcome, Session, require
 
 KINDS: dict[str, Document] = {"STEP": documents.Step, "TRANSFORM": documents.Transform}
-AT_ONCE = 20
-"""Of how many that wait one is drawn by lot, once another was faster."""
 SHORTEST_LEASE, LONGEST_LEASE = 1, 3600
 """Seconds. Who needs longer extends the lease, and so shows that it is alive."""
 LONGEST_NAME = 200
-
-OLDEST_FIRST = [("created_at", 1), ("_id", 1)]
-SEEN = dict.fromkeys(
-    ("created_at", "status", "attempt", "log_end", "claimants", "executionRef", "resourceRef", "leaseExpiresAt"), 1
-)
-"""What is read of an activity that waits."""
-
-_trying: set[str] = set()
-"""What claims of this process are just trying to move."""
 
 
 class Lease(NamedTuple):
@@ -54,19 +38,17 @@ class Lease(NamedTuple):
 
 
 async def claim_activity(viewer: Viewer, *, worker: str, lease_seconds: int, kinds: list[str] | None = None) -> Outcome:
-    """The oldest activity that waits, leased to the worker; None when none waits. Its own transactions."""
+    """The oldest activity that waits, leased to the worker; None when none waits."""
     require(viewer, Role.WORKER)
     lease = Lease(a_worker(worker, "worker"), viewer, a_lease(lease_seconds, "leaseSeconds"))
-    wanted = [KINDS[kind] for kind in dict.fromkeys(KINDS if kinds is None else kinds)]
-    while found := await _waiting(wanted):
-        for row in _by_turns(found):
-            with _to_itself(row["_id"]) as free:
-                claimed = await _take(row, lease) if free else None
-            if claimed is not None:
-                return {"activity": claimed}
-        # All went to others, who have moved on: there may be more.
-        await asyncio.sleep(0)
-    return {"activity": None}
+    wanted = tuple(document for kind, document in KINDS.items() if kinds is None or kind in kinds)
+    while True:
+        async with some_that_wait(wanted) as rows:
+            for row in rows:
+                if claimed := await _take(row, lease):
+                    return {"activity": claimed}
+            if not rows:
+                return {"activity": None}
 
 
 def a_worker(value: str, *path: str) -> str:
@@ -85,62 +67,6 @@ def a_lease(seconds: int, *path: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-@contextmanager
-def _to_itself(id: str) -> Iterator[bool]:
-    """Whether no other claim of this process is trying to move this one; none will within the block."""
-    if id in _trying:
-        yield False
-        return
-    _trying.add(id)
-    try:
-        yield True
-    finally:
-        _trying.discard(id)
-
-
-def _by_turns(found: list[Row]) -> Iterator[Row]:
-    """The oldest that nobody in this process tries, then, by lot, others."""
-    free = [row for row in found if row["_id"] not in _trying]
-    yield from free[:1]
-    yield from random.sample(free[1:], len(free[1:]))
-
-
-async def _waiting(kinds: list[Document]) -> list[Row]:
-    """What can be claimed, oldest first; what has lapsed too often is ended on the way."""
-    at, some = now(), AT_ONCE + len(_trying)
-    looks = [look for kind in kinds for look in (_ready(kind, some), _lapsed(kind, some, at))]
-    found = [row for rows in await asyncio.gather(*looks) for row in rows]
-    ended = [row for row in found if row["status"] == ActivityStatus.RUNNING and row["attempt"] >= MOST_ATTEMPTS]
-    for row in ended:
-        await give_up(row, at)
-    if ended:
-        # Nothing more may wait: what waited for these does not.
-        return await _waiting(kinds)
-    found.sort(key=lambda row: (row["created_at"], row["_id"]))
-    return found
-
-
-async def _ready(kind: Document, some: int) -> list[Row]:
-    ready = {"status": ActivityStatus.READY.value}
-    rows = await collection_of(kind).find(ready, SEEN, sort=OLDEST_FIRST, limit=some).to_list()
-    if kind is not documents.Transform or not rows:
-        return rows
-    return await _alone(rows)
-
-
-async def _alone(transforms: list[Row]) -> list[Row]:
-    """Those whose resource has no transform that runs already."""
-    resources = [row["resourceRef"] for row in transforms]
-    running = {"resourceRef": {"$in": resources}, "status": ActivityStatus.RUNNING.value}
-    busy = set(await collection_of(documents.Transform).distinct("resourceRef", running))
-    return [row for row in transforms if row["resourceRef"] not in busy]
-
-
-async def _lapsed(kind: Document, some: int, at: datetime) -> list[Row]:
-    running = {"status": ActivityStatus.RUNNING.value} | lapsed(at)
-    return await collection_of(kind).find(running, SEEN, sort=[("leaseExpiresAt", 1)], limit=some).to_list()
-
-
 async def _take(row: Row, lease: Lease) -> Row | None:
     """The activity, leased; None when somebody else was faster."""
     if kind_of(row["_id"]) == documents.Transform.kind:
@@ -149,21 +75,23 @@ async def _take(row: Row, lease: Lease) -> Row | None:
         except DuplicateKeyError:
             # Another transform of the resource has begun.
             return None
-    if await _runs(row["executionRef"], lease.viewer):
+    if _runs(row["execution"], lease.viewer):
         return await _moved(documents.Step, row, lease)
-    async with turn("join", row["executionRef"], lease.viewer.key):
-        if await _runs(row["executionRef"], lease.viewer):
+    async with turn("join", row["executionRef"]):
+        execution = await collection_of(documents.Execution).find_one({"_id": row["executionRef"]})
+        if _runs(execution, lease.viewer):
             return await _moved(documents.Step, row, lease)
-        return await _first(row, lease)
+        return await _first(row, execution, lease)
 
 
-async def _runs(execution_id: str, viewer: Viewer) -> bool:
+def _runs(execution: Row | None, viewer: Viewer) -> bool:
     """Whether the viewer has claimed of this execution before, so that no more than the step needs to change.
 
-    It cannot change its mind until the step is claimed: it does not end while a step of it waits.
+    That stays so until the step is claimed: an execution does not end while a step of it waits.
     """
-    run = {"_id": execution_id, "status": ActivityStatus.RUNNING.value, "runners": viewer.key}
-    return await collection_of(documents.Execution).find_one(run, {"_id": 1}) is not None
+    if execution is None or execution["status"] != ActivityStatus.RUNNING:
+        return False
+    return viewer.key in execution.get("runners", [])
 
 
 async def _moved(kind: Document, row: Row, lease: Lease, session: Session | None = None) -> Row | None:
@@ -182,32 +110,43 @@ async def _moved(kind: Document, row: Row, lease: Lease, session: Session | None
     return await move(kind, Move.TAKE_OVER if again else Move.CLAIM, match, changes, at, session)
 
 
-async def _first(row: Row, lease: Lease) -> Row | None:
+async def _first(row: Row, execution: Row | None, lease: Lease) -> Row | None:
     """The step, leased together with its execution, which the viewer runs from now on."""
-    execution, key = row["executionRef"], lease.viewer.key
-    # What has not ended is told beforehand, each step for itself: a transaction over all that workers write to would
-    # seldom succeed. What ends meanwhile is told in the transaction, and what has ended is written to by nobody.
-    unended = {"executionRef": execution, "status": {"$in": list(OPEN)}, "runners": {"$ne": key}}
-    await collection_of(documents.Step).update_many(unended, {"$addToSet": {"runners": key}})
+    id, key = row["executionRef"], lease.viewer.key
+    if execution and execution["status"] == ActivityStatus.RUNNING:
+        # Others are at work on it, and a transaction over all that they write to would seldom succeed. So what has not
+        # ended is told beforehand, each step for itself; what has ended is told in the transaction.
+        unended = {"executionRef": id, "status": {"$in": list(OPEN)}, "runners": {"$ne": key}}
+        await collection_of(documents.Step).update_many(unended, {"$addToSet": {"runners": key}})
 
     async def work(session: Session) -> Row | None:
         claimed = await _moved(documents.Step, row, lease, session)
         if claimed is not None:
-            await _join(execution, key, session)
+            await _join(claimed, key, session)
         return claimed
 
     return await in_transaction(work)
 
 
-async def _join(execution_id: str, key: str, session: Session) -> None:
-    """Let a runner read the execution while it runs, which begins now at the latest."""
-    at, executions = now(), collection_of(documents.Execution)
-    begun = {"status": ActivityStatus.RUNNING.value, "start_timestamp": at, "updated_at": at}
-    waiting = {"_id": execution_id, "status": {"$in": [ActivityStatus.PENDING.value, ActivityStatus.READY.value]}}
-    await executions.update_one(waiting, {"$set": begun, "$inc": {"revision": 1}}, session=session)
-    told = {"$addToSet": {"runners": key}}
-    await executions.update_one({"_id": execution_id}, told, session=session)
-    steps, untold = collection_of(documents.Step), {"runners": {"$ne": key}}
+async def _join(claimed: Row, key: str, session: Session) -> None:
+    """Let a runner read the step's execution while it runs, which begins now at the latest."""
+    execution_id, at = claimed["executionRef"], claimed["start_timestamp"]
+    runs = {"$eq": ["$status", ActivityStatus.RUNNING.value]}
+    begun = {
+        "status": ActivityStatus.RUNNING.value,
+        "start_timestamp": {"$ifNull": ["$start_timestamp", at]},
+        "updated_at": {"$cond": [runs, "$updated_at", at]},
+        "revision": {"$cond": [runs, "$revision", {"$add": ["$revision", 1]}]},
+        "runners": {"$setUnion": [{"$ifNull": ["$runners", []]}, [{"$literal": key}]]},
+    }
+    await collection_of(documents.Execution).update_one({"_id": execution_id}, [{"$set": begun}], session=session)
+    steps, untold, told = collection_of(documents.Step), {"runners": {"$ne": key}}, {"$addToSet": {"runners": key}}
     await steps.update_many({"executionRef": execution_id} | untold, told, session=session)
-    ids = await steps.distinct("_id", {"executionRef": execution_id}, session=session)
-    await collection_of(documents.Output).update_many({"stepRef": {"$in": ids}} | untold, told, session=session)
+    # What was begun just now for the first time has no outputs yet: mostly it is all that has been begun.
+    others = {"_id": {"$ne": claimed["_id"]}} if claimed["attempt"] == 1 else {}
+    begun_before = {"$or": [{"attempt": {"$gt": 0}}, {"status": {"$nin": list(OPEN)}}]}
+    match = {"executionRef": execution_id} | others | begun_before
+    ids = [step["_id"] async for step in steps.find(match, {"_id": 1}, session=session)]
+    if ids:
+        outputs = collection_of(documents.Output)
+        await outputs.update_many({"stepRef": {"$in": ids}} | untold, told, session=session)

@@ -138,19 +138,21 @@ async def carry_on(step: Row, session: Session) -> None:
         await _release_dependents(step, session)
     else:
         await _cancel_dependents(step, session)
-    await settle(step["executionRef"], session)
+    await settle(step["executionRef"], session, at=step["end_timestamp"])
 
 
 async def cancel(execution_id: str, reason: str, session: Session) -> None:
     """Cancel what has not ended of an execution, and so the execution."""
-    error = an_error(CANCELLED_BY_SOMEBODY, reason)
+    error, at = an_error(CANCELLED_BY_SOMEBODY, reason), now()
     match = {"executionRef": execution_id}
-    await move_all(documents.Step, Move.CANCEL, match, {"error": error}, now(), session)
-    await settle(execution_id, session, without_steps=CANCELLED)
+    await move_all(documents.Step, Move.CANCEL, match, {"error": error}, at, session)
+    await settle(execution_id, session, at=at, without_steps=CANCELLED)
 
 
-async def settle(execution_id: str, session: Session, *, without_steps: ActivityStatus = SUCCEEDED) -> None:
-    """End the execution when all of its steps have ended: to be called in each transaction that ends a step.
+async def settle(
+    execution_id: str, session: Session, *, at: datetime | None = None, without_steps: ActivityStatus = SUCCEEDED
+) -> None:
+    """End the execution, `at` or now, when all of its steps have ended: for each transaction that ends a step.
 
     It is FAILED when a step is, else CANCELLED when a step is, else SUCCEEDED. Without any step it is what the caller
     says. Its runners lose sight of it. An execution that has ended already stays as it is.
@@ -164,7 +166,7 @@ async def settle(execution_id: str, session: Session, *, without_steps: Activity
         # comes second begins again, and sees that nothing is left.
         await touch(random.choice(others)["_id"], session)
         return
-    await _end(execution_id, without_steps, session)
+    await _end(execution_id, at or now(), without_steps, session)
 
 
 async def touch(step_id: str, session: Session) -> Row | None:
@@ -199,7 +201,9 @@ async def _cancel_dependents(step: Row, session: Session) -> None:
     lost = _dependents(step["_id"], waiting)
     if lost:
         error = an_error(DEPENDENCY_FAILED, f"Step {step['key']} is {step['status']}, and this one waited for it.")
-        await move_all(documents.Step, Move.CANCEL, {"_id": {"$in": lost}}, {"error": error}, now(), session)
+        await move_all(
+            documents.Step, Move.CANCEL, {"_id": {"$in": lost}}, {"error": error}, step["end_timestamp"], session
+        )
 
 
 def _dependents(id: str, waiting: list[Row]) -> list[str]:
@@ -217,16 +221,13 @@ def _dependents(id: str, waiting: list[Row]) -> list[str]:
     return list(found)
 
 
-async def _end(execution_id: str, without_steps: ActivityStatus, session: Session) -> None:
-    steps, at = collection_of(documents.Step), now()
-    found = await steps.distinct("status", {"executionRef": execution_id}, session=session)
+async def _end(execution_id: str, at: datetime, without_steps: ActivityStatus, session: Session) -> None:
+    found = await collection_of(documents.Step).distinct("status", {"executionRef": execution_id}, session=session)
     status = next((one for one in (FAILED, CANCELLED) if one in found), SUCCEEDED) if found else without_steps
+    values: Row = {"status": status.value, "end_timestamp": at, "updated_at": at, "runners": []}
     ended = await collection_of(documents.Execution).update_one(
         {"_id": execution_id, "status": {"$in": list(OPEN)}},
-        {
-            "$set": {"status": status.value, "end_timestamp": at, "updated_at": at, "runners": []},
-            "$inc": {"revision": 1},
-        },
+        {"$set": values, "$inc": {"revision": 1}},
         session=session,
     )
     if ended.modified_count:
