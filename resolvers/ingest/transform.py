@@ -10,14 +10,16 @@ from documents.resource import CodeRepo
 from documents.transform import TransformCause, TransformCauseKind, TransformDetails
 from resolvers.checks import a_line, a_url
 from resolvers.code_repo import a_page, frozen, read_code_repo
-from resolvers.fetch import Row, collection_of
+from resolvers.fetch import Row
 from resolvers.ingest.distributions import read_distributions
 from resolvers.ingest.info_json import MAX_BYTES, NOUN
 from resolvers.ingest.json_text import read_object
 from resolvers.ingest.publish import publish
 from resolvers.ingest.publisher import find_or_make_organisation, find_or_make_resource
-from resolvers.refusals import InvalidInput, InvalidState
+from resolvers.refusals import InvalidInput, Refusal
+from resolvers.reporting import by_whom, why_not
 from resolvers.resource import json_text
+from resolvers.runs import Move, held, move
 from resolvers.viewer import Role, Viewer
 from resolvers.writing import Outcome, Session, insert, require, visible
 
@@ -46,8 +48,8 @@ async def ingest_transform(
 
     Organisation, resource and datasets are found by their natural keys or made. `info_text` is the exact text of
     `info`, for those who have it; `published_at` is when the versions were published, now when absent. With
-    `transform_id` that RUNNING transform is completed instead of a new one recorded. Raises Refusals with everything
-    that is wrong with the documents, InvalidInput, NotFound, and InvalidState when the transform is not RUNNING.
+    `transform_id` that transform, which the viewer holds, is completed instead of a new one recorded. Raises Refusals
+    with everything that is wrong with the documents, InvalidInput, NotFound, and InvalidState when it is not held.
     """
     require(viewer, Role.WORKER)
     code = read_code_repo(code_repo, "codeRepo")
@@ -97,31 +99,19 @@ def _run(
 
 async def _complete(id: str, run: documents.Transform, viewer: Viewer, session: Session) -> Row:
     """The claimed transform, ended as `run` ended. Its code, frozen when it was made, and its start stay."""
-    claimed = {"_id": id, "resourceRef": run.resource_ref, "status": ActivityStatus.RUNNING.value}
-    ended = {
-        "status": ActivityStatus.SUCCEEDED.value,
-        "end_timestamp": run.ended_at,
-        "leaseExpiresAt": None,
-        "details": run.details.model_dump(by_alias=True),
-    }
-    completed = await collection_of(documents.Transform).find_one_and_update(
-        claimed, {"$set": ended}, return_document=True, session=session
-    )
+    claimed = {"_id": id, "resourceRef": run.resource_ref} | held(now()) | by_whom(viewer)
+    ended = {"end_timestamp": run.ended_at, "details": run.details.model_dump(by_alias=True), "error": None}
+    completed = await move(documents.Transform, Move.SUCCEED, claimed, ended, now(), session)
     if completed is None:
         raise await _why_not(id, run, viewer, session)
     return completed
 
 
-async def _why_not(id: str, run: documents.Transform, viewer: Viewer, session: Session) -> InvalidInput | InvalidState:
+async def _why_not(id: str, run: documents.Transform, viewer: Viewer, session: Session) -> Refusal:
     row = await visible(documents.Transform, id, viewer, session, "transformId")
     if row["resourceRef"] != run.resource_ref:
         return InvalidInput(f"{id} belongs to {row['resourceRef']}, not to {run.resource_ref}.", "transformId")
-    return InvalidState(
-        f"{id} is {row['status']}; only a transform that was claimed can be completed.",
-        "transformId",
-        current=row["status"],
-        allowed=[ActivityStatus.RUNNING.value],
-    )
+    return await why_not(id, viewer, session, "transformId")
 
 
 def _info(value: Any, text: str | None) -> str | None:

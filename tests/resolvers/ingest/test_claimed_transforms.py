@@ -2,9 +2,9 @@
 
 import pytest
 
-import documents
-from documents.activity import ActivityStatus
 from documents.database import Database
+from tests import runs
+from tests.asking import WORKER
 from tests.catalogue import NOTHING, REQUEST, ask, counts, csvw, do, ingest
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -64,6 +64,5 @@ async def test_a_transform_of_another_resource_is_not_completed(database: Databa
 
 
 async def _claim(id: str) -> None:
-    await documents.Transform.get_pymongo_collection().update_one(
-        {"_id": id}, {"$set": {"status": ActivityStatus.RUNNING.value, "worker": "runner-1", "attempt": 1}}
-    )
+    claimed = await runs.claim(WORKER, "runner-1", kinds=["TRANSFORM"])
+    assert claimed["id"] == id
