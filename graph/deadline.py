@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pymongo
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-REQUEST_WITHIN = 10.0
+REQUEST_WITHIN = 30.0
 """Seconds for all that a request asks of the database, and whatever is tried again."""
 
 

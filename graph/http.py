@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, TypeGuard, cast
 
-import orjson
 import structlog
 from graphql import ExecutionResult, OperationType, execute
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from strawberry.execution import optimized_is_awaitable
 
 from graph.envelope import request_id
@@ -33,11 +33,11 @@ from graph.errors import (
 )
 from graph.limits import check_variables
 from graph.metrics import Metrics
+from graph.plan import text
 from graph.prepare import Prepared, Preparer, Unacceptable
 from graph.request import GRAPHQL_JSON, JSON, GraphQLRequest, RawHeaders, answer_type, read_get, read_post, wants_page
+from resolvers.reader import Reader
 
-# Scalars write dates as GraphQL wants them; a value that reaches the writer unwritten is a mistake of ours.
-ORJSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 CONTENT_TYPES = {media: f"{media}; charset=utf-8".encode() for media in (JSON, GRAPHQL_JSON)}
 ANSWERED_BY = "X-Provenance-Answer"
 log = structlog.stdlib.get_logger("graph.http")
@@ -100,7 +100,10 @@ class GraphQLHandler:
         except RequestRefused as refusal:
             return self._refused(refusal_errors(refusal), media)
         (self.metrics.failing if "errors" in result else self.metrics.fine).inc()
-        return write(result, media, headers={ANSWERED_BY: by.replace("_", "-")} if self.telling else None)
+        told = {ANSWERED_BY: by.replace("_", "-")} if self.telling else {}
+        if by == "planned" and _is_big(context):
+            return Written(await text.in_parts(result), media, 200, told)
+        return write(result, media, headers=told)
 
     def _prepare(self, asked: GraphQLRequest, method: str) -> Prepared:
         prepared = self.preparer.prepare(asked.query)
@@ -169,22 +172,37 @@ def _costed(answer: Answer, asked: GraphQLRequest, context: object) -> Answer:
     return answer
 
 
+def _is_big(context: object) -> bool:
+    reader: Reader | None = getattr(context, "reader", None)
+    return reader is not None and reader.budget.spent > text.BIG
+
+
 def write(answer: Answer, media: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """The response that carries an answer. Raises TypeError for a value that no scalar has written."""
-    return Written(orjson.dumps(answer, option=ORJSON), media, status, headers or {})
+    return Written([text.dumps(answer)], media, status, headers or {})
 
 
 class Written(Response):
     """A response whose body and headers are ready to be sent."""
 
-    def __init__(self, body: bytes, media: str, status: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, parts: list[bytes], media: str, status: int, headers: Mapping[str, str]) -> None:
         self.status_code = status
-        self.body = body
+        self.parts = parts
         self.background = None
         self.raw_headers = [
             (b"cache-control", b"no-store"),
-            (b"content-length", b"%d" % len(body)),
+            (b"content-length", b"%d" % sum(map(len, parts))),
             (b"content-type", CONTENT_TYPES[media]),
         ]
         if headers:
             self.headers.update(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. Parts are let go as they are sent."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        *parts, last = self.parts
+        self.parts = parts
+        parts.reverse()
+        while parts:
+            await send({"type": "http.response.body", "body": parts.pop(), "more_body": True})
+        await send({"type": "http.response.body", "body": last})

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, cast
 
-import orjson
 import structlog
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketState
@@ -21,8 +20,9 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from graph.errors import HTTPRefusal
 from graph.following import Conversation
-from graph.http import ORJSON, MakeContext
+from graph.http import MakeContext
 from graph.metrics import Metrics
+from graph.plan.text import dumps
 from graph.prepare import Preparer
 from graph.streams import Streams, close_code
 
@@ -129,7 +129,7 @@ class Sockets(GraphQL[Conversation, None]):
         return message
 
     def encode_json(self, data: object) -> str:
-        return orjson.dumps(data, option=ORJSON).decode()
+        return dumps(data).decode()
 
 
 def _is_request(payload: object) -> bool:

@@ -7,7 +7,6 @@ from contextlib import aclosing
 from inspect import isawaitable
 from typing import Any, cast
 
-import orjson
 import pymongo
 import structlog
 from graphql import ExecutionResult as Executed
@@ -32,9 +31,10 @@ from graph.errors import (
     root_cause,
 )
 from graph.following import Conversation, Following
-from graph.http import ORJSON, IsAwaitable, answer
+from graph.http import IsAwaitable, answer
 from graph.limits import check_variables
 from graph.metrics import Metrics
+from graph.plan.text import dumps
 from graph.prepare import Prepared, Preparer, Unacceptable
 from resolvers.changes import Changes, cancelled
 
@@ -132,7 +132,7 @@ class Streams:
                     result = await running if isawaitable(running) else running
                 _check_database(result)
                 shown = _shown(result)
-                mark = hashlib.blake2b(orjson.dumps([shown.data, _messages(shown)], option=ORJSON)).digest()
+                mark = hashlib.blake2b(dumps([shown.data, _messages(shown)])).digest()
                 # What looks as before tells a client nothing.
                 if mark != sent:
                     yield shown

@@ -3,6 +3,7 @@
 Raw documents come back, as dictionaries. Beanie's models are for writing.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
@@ -35,11 +36,11 @@ SMALL = 10_000
 POINTS = 20
 """Look-ups of up to this many values are made together with those of other requests."""
 
-BATCH = 10_000
+BATCH = 4_000
 """Rows in a reply: so many that a level is one round trip, so few that reading them delays nobody for long."""
 
-MOST_IDS = 50_000
-"""Parents in one find; a command of more than 16 MB is refused."""
+MOST_IDS = 20_000
+"""Parents in one find: more of them take so long to be written that others would wait."""
 
 
 class Crowded(Exception):
@@ -254,6 +255,7 @@ async def _families(
     # In the direction of the first key, so that one index gives the parents together and their rows in order.
     sort = [(link.via, order.keys[0].direction), *(order.sort() if order.is_natural else [])]
     for start in range(0, len(ids), MOST_IDS):
+        await asyncio.sleep(0)
         match = all_of([{link.via: {"$in": ids[start : start + MOST_IDS]}}, conditions])
         async for some in _complete(_batches(link.document, match, wanted, sort, most + 1), link.via, most):
             yield some if order.is_natural else [order.arrange(family) for family in some]

@@ -4,24 +4,15 @@ import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from graph.declared import Compute, Connected, Found, node_document
+from graph.declared import Compute, Found, node_document
+from graph.plan import text
 from graph.plan.shape import Row, Shape, StepAside
 from resolvers import fetch
-from resolvers.links import Every, Gathered, Listed, Many, One, Picked, Referring
-from resolvers.page import Page, Window
+from resolvers.links import Listed, One, Picked, Referring
 from resolvers.reader import Reader
-
-CHUNK = 4_000
-"""Rows that are shown before other requests have their turn."""
-
-
-BIG = 20_000
-"""Rows of a level beyond which its pages are written as text at once."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +37,28 @@ class Column(ABC):
 
 async def show(run: Run, shape: Shape, rows: list[Row]) -> list[Any]:
     """The rows as the answer shows them, their columns read side by side."""
-    if not rows:
-        return []
-    match shape.columns:
-        case []:
-            columns: list[list[Any]] = []
-        case [only]:
-            columns = [await only.read(run, rows)]
-        case several:
-            columns = await together(*(column.read(run, rows) for column in several))
-    if len(rows) <= CHUNK:
+    columns = await beside(run, shape, rows)
+    if len(rows) <= text.CHUNK:
         return shape.build(rows, *columns)
     shown: list[Any] = []
-    for start in range(0, len(rows), CHUNK):
-        part = slice(start, start + CHUNK)
+    for start in range(0, len(rows), text.CHUNK):
+        part = slice(start, start + text.CHUNK)
         shown += shape.build(rows[part], *(column[part] for column in columns))
         await asyncio.sleep(0)
     return shown
+
+
+async def beside(run: Run, shape: Shape, rows: list[Row]) -> list[list[Any]]:
+    """The columns of a shape for the rows, one value a row, read side by side."""
+    if not rows:
+        return [[] for _ in shape.columns]
+    match shape.columns:
+        case []:
+            return []
+        case [only]:
+            return [await only.read(run, rows)]
+        case several:
+            return await together(*(column.read(run, rows) for column in several))
 
 
 async def together(*reads: Awaitable[Any]) -> list[Any]:
@@ -117,106 +113,6 @@ class Several(Column):
         run.reader.budget.spend(len(distinct))
         shown = dict(zip(distinct, await show(run, self.shape, list(distinct.values())), strict=True))
         return [[shown[row["_id"]] for row in some] for some in found]
-
-
-@dataclass
-class Pages(Column):
-    """A page of rows for each row."""
-
-    declared: Connected
-    arguments: Arguments
-    shapes: list[Shape]
-    build: Callable[..., Any]
-    """`(page, count, *rows shown, one list a shape)` → the connection."""
-    paged: bool
-    counted: bool
-    constant: Window | None = field(default=None)
-
-    async def read(self, run: Run, rows: list[Row]) -> list[Any]:
-        asked = self.constant or self.declared.window(self.arguments(run))
-        if len(rows) > 1 and self._can_stream(asked):
-            streamed: list[int] = []
-            try:
-                return await self._streamed(asked, rows, run, streamed)
-            except fetch.Crowded:
-                # They will be read, and counted, once more.
-                run.reader.budget.spent -= sum(streamed)
-        (pages, shown), counts = await together(self._pages(asked, rows, run), self._counts(asked, rows, run))
-        return [self.build(page, count, *lists) for page, count, lists in zip(pages, counts, shown, strict=True)]
-
-    def _can_stream(self, asked: Window) -> bool:
-        """Whether pages can be shown while later ones are still being read: nothing is beside or below their rows."""
-        plain = len(self.shapes) == 1 and not self.shapes[0].columns
-        return plain and not self.counted and not asked.backwards and isinstance(self.declared.link, Many)
-
-    async def _streamed(self, asked: Window, rows: list[Row], run: Run, streamed: list[int]) -> list[Any]:
-        """Pages shown batch by batch, whose rows are counted in `streamed`.
-
-        Of a big answer only the text is kept, which takes less room than its objects.
-        """
-        (shape,), link = self.shapes, self.declared.link
-        assert isinstance(link, Many)
-        found: dict[str, Any] = {}
-        async for families in fetch.families(link, asked, rows, frozenset(shape.needs), run.reader.viewer):
-            shown = await show(run, shape, [row for family in families for row in family[: asked.size]])
-            start = 0
-            for family in families:
-                page = asked.page(family)
-                found[family[0][link.via]] = self.build(page, None, shown[start : start + len(page.rows)])
-                start += len(page.rows)
-            streamed.append(start)
-            run.reader.budget.spend(start)
-            if sum(streamed) > BIG:
-                _as_text(found, families, link.via)
-        empty = self.build(asked.page([]), None, [])
-        return [found.get(row["_id"], empty) for row in rows]
-
-    async def _pages(self, asked: Window, rows: list[Row], run: Run) -> tuple[list[Any], list[list[list[Any]]]]:
-        """A page for each row, and what its rows are shown as."""
-        if not self.paged:
-            return [None] * len(rows), [[]] * len(rows)
-        link, viewer = self.declared.link, run.reader.viewer
-        fields = frozenset({"_id"}.union(*(shape.needs for shape in self.shapes)))
-        match link:
-            case Every():
-                pages = [await fetch.every(link.document, asked, fields, viewer)]
-            case Many():
-                pages = await fetch.pages(link, asked, rows, fields, viewer)
-            case Gathered():
-                pages = await fetch.gathered(link, asked, rows, fields, viewer)
-        run.reader.budget.spend(sum(len(page.rows) for page in pages))
-        return pages, await self._shown(run, pages)
-
-    async def _counts(self, asked: Window, rows: list[Row], run: Run) -> list[int | None]:
-        """How many rows there are for each row, where that is asked for."""
-        link, viewer = self.declared.link, run.reader.viewer
-        if not self.counted:
-            return [None] * len(rows)
-        match link:
-            case Every():
-                return [await fetch.count_every(link.document, asked.filter, viewer)]
-            case Many():
-                return await fetch.counts(link, asked.filter, rows, viewer)
-            case Gathered():
-                return await fetch.counts_gathered(link, asked.filter, rows, viewer)
-
-    async def _shown(self, run: Run, pages: list[Page]) -> list[list[list[Any]]]:
-        """For each page, its rows in each of the shapes."""
-        flat = [row for page in pages for row in page.rows]
-        all_shown = [await show(run, shape, flat) for shape in self.shapes]
-        start, divided = 0, []
-        for page in pages:
-            end = start + len(page.rows)
-            divided.append([shown[start:end] for shown in all_shown])
-            start = end
-        return divided
-
-
-def _as_text(found: dict[str, Any], families: list[list[Row]], via: str) -> None:
-    """Write pages as they will stand in the answer."""
-    for family in families:
-        parent = family[0][via]
-        found[parent] = orjson.Fragment(orjson.dumps(found[parent]))
 
 
 @dataclass

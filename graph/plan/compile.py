@@ -29,8 +29,9 @@ from graph.declared import (
     Stored,
 )
 from graph.plan.collect import Collected, Collector, uses_variables
-from graph.plan.columns import Arguments, Column, Keyed, Nodes, Pages, Run, Several, Single, Values
+from graph.plan.columns import Arguments, Column, Keyed, Nodes, Run, Several, Single, Values
 from graph.plan.connections import compile_connection
+from graph.plan.pages import Pages
 from graph.plan.shape import NotPlanned, Shape, stored_value, written
 from graph.plan.variables import converter
 from graph.projection import DECLARED

@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from graph.plan.columns import Column, Keyed, Nodes, Pages, Run, Several, Single, Values
+from graph.plan.columns import Column, Keyed, Nodes, Run, Several, Single, Values
+from graph.plan.pages import Pages
 from graph.plan.shape import Shape
 from resolvers.fetch import SMALL
 from resolvers.filters import all_of, equals

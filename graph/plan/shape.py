@@ -3,7 +3,7 @@
 A shape over steps with outputs below may read
 
     def build(rows, c0):
-        return [{"key": z if (z := r["key"]).__class__ is str else g0(z), "startedAt": when(r.get("start_timestamp")),
+        return [{"key": z if (z := r["key"]).__class__ is str else g0(z), "inputs": text(r.get("inputs")),
                  "outputs": v0} for r, v0 in zip(rows, c0, strict=True)]
 
 so that an object costs one literal, and nothing is looked up by name that could be written into the code. What is read
@@ -60,11 +60,6 @@ def either(value: Any, default: Any) -> Any:
     return default if value is None else value
 
 
-def when(value: Any) -> str | None:
-    """A time as the DateTime scalar writes it."""
-    return None if value is None else show_datetime(value)
-
-
 def text(value: Any) -> Any:
     """Text kept as JSON, to be written as it is."""
     return None if value is None else orjson.Fragment(value)
@@ -90,12 +85,12 @@ PLAIN = {
     "Float": "(z := {}) is ...",
 }
 """When a value goes into the answer as it is. All others are written as GraphQL writes them, or are errors."""
-WRITERS = {"DateTime": "when", "JSON": "text", "BigInt": "digits"}
+WRITERS = {"JSON": "text", "BigInt": "digits"}
 GLOBALS: dict[str, Any] = {
     "must": must,
     "items": items,
     "either": either,
-    "when": when,
+    "show_datetime": show_datetime,
     "text": text,
     "digits": digits,
     "zip": zip,
@@ -186,10 +181,21 @@ def written(shape: Shape, value: str, type_: GraphQLOutputType, show: Show) -> s
         return f"{names}[{value}]"
     if not is_leaf_type(of):
         raise NotPlanned(f"{of} is abstract")
+    if of.name == "DateTime":
+        return _time(value, required)
     if (writer := WRITERS.get(of.name)) is not None:
         return f"{writer}(must({value}))" if required else f"{writer}({value})"
     plain = PLAIN[of.name].format(value)
     return f"(z if {plain} {'' if required else 'or z is None '}else {shape.name(_serialized(of, required))}(z))"
+
+
+def _time(value: str, required: bool) -> str:
+    # As `show_datetime` writes it, without the call, which would cost as much as all else of an object. What is no
+    # datetime has no zone, upon which the plan steps aside.
+    shown = "z.isoformat('T', 'milliseconds') + 'Z'"
+    if required:
+        return f"({shown} if (z := must({value})).tzinfo is None else show_datetime(z))"
+    return f"(None if (z := {value}) is None else {shown} if z.tzinfo is None else show_datetime(z))"
 
 
 def _serialized(type_: GraphQLLeafType, required: bool) -> Callable[[Any], Any]:

@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from graph.context import Context
-from graph.http import ANSWERED_BY, GraphQLHandler
+from graph.http import ANSWERED_BY, GraphQLHandler, Written
 from graph.limits import Limits
 from graph.metrics import Metrics
 from graph.prepare import Preparer
@@ -92,4 +92,5 @@ async def _context(connection: HTTPConnection) -> Context:
 
 
 def _body(response: Response) -> bytes:
-    return bytes(response.body)
+    assert isinstance(response, Written)
+    return b"".join(response.parts)

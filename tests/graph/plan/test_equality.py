@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis_graphql import nodes, queries
 
 from documents.database import Client, open_database
-from graph.plan import columns
+from graph.plan import text
 from graph.schema import schema
 from tests.graph.plan.both import Both
 from tests.graph.plan.seasoned import Cook, Cursors, Pantry
@@ -91,12 +91,12 @@ async def test_plan_and_reference_give_the_same_bytes(query: str, seed: int, kit
 @contextmanager
 def big_answers() -> Iterator[None]:
     """Small answers are taken for big ones, which are shown in parts."""
-    before = columns.CHUNK, columns.BIG
-    columns.CHUNK, columns.BIG = 2, 3
+    before = text.CHUNK, text.BIG, text.PART
+    text.CHUNK, text.BIG, text.PART = 2, 3, 50
     try:
         yield
     finally:
-        columns.CHUNK, columns.BIG = before
+        text.CHUNK, text.BIG, text.PART = before
 
 
 def test_most_generated_queries_are_planned(kitchen: Kitchen) -> None:

@@ -1,0 +1,142 @@
+"""Pages beside rows: a connection for each row of a level."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from graph.declared import Connected
+from graph.plan import text
+from graph.plan.columns import Arguments, Column, Run, beside, together
+from graph.plan.shape import Row, Shape
+from resolvers import fetch
+from resolvers.links import Every, Gathered, Many
+from resolvers.page import Page, Window
+
+Columns = list[list[list[Any]]]
+"""For each shape of a page's rows, the columns beside all rows of the level."""
+
+
+@dataclass
+class Pages(Column):
+    """A page of rows for each row."""
+
+    declared: Connected
+    arguments: Arguments
+    shapes: list[Shape]
+    build: Callable[..., Any]
+    """`(page, count, *rows shown, one list a shape)` → the connection."""
+    paged: bool
+    counted: bool
+    constant: Window | None = field(default=None)
+
+    async def read(self, run: Run, rows: list[Row]) -> list[Any]:
+        asked = self.constant or self.declared.window(self.arguments(run))
+        if len(rows) > 1 and self._can_stream(asked):
+            spent = run.reader.budget.spent
+            try:
+                return await self._streamed(asked, rows, run)
+            except fetch.Crowded:
+                # They will be read, and counted, once more.
+                run.reader.budget.spent = spent
+        (pages, columns), counts = await together(self._pages(asked, rows, run), self._counts(asked, rows, run))
+        return await self._connections(run, pages, counts, columns)
+
+    def _can_stream(self, asked: Window) -> bool:
+        """Whether pages can be shown while later ones are still being read: nothing is beside or below their rows."""
+        plain = len(self.shapes) == 1 and not self.shapes[0].columns
+        return plain and not self.counted and not asked.backwards and isinstance(self.declared.link, Many)
+
+    async def _streamed(self, asked: Window, rows: list[Row], run: Run) -> list[Any]:
+        """Pages shown batch by batch, so that of a big level no two batches of rows are held at once."""
+        (shape,), link = self.shapes, self.declared.link
+        assert isinstance(link, Many)
+        found: dict[str, Any] = {}
+        async for families in fetch.families(link, asked, rows, frozenset(shape.needs), run.reader.viewer):
+            pages: list[Page | None] = [asked.page(family) for family in families]
+            run.reader.budget.spend(sum(len(family[: asked.size]) for family in families))
+            connections = await self._connections(run, pages, [None] * len(pages), [[]])
+            found.update(zip((family[0][link.via] for family in families), connections, strict=True))
+        empty = self.build(asked.page([]), None, [])
+        await asyncio.sleep(0)
+        return [found.get(row["_id"], empty) for row in rows]
+
+    async def _pages(self, asked: Window, rows: list[Row], run: Run) -> tuple[list[Page | None], Columns]:
+        """A page for each row, and what stands beside its rows."""
+        if not self.paged:
+            return [None] * len(rows), []
+        link, viewer = self.declared.link, run.reader.viewer
+        fields = frozenset({"_id"}.union(*(shape.needs for shape in self.shapes)))
+        match link:
+            case Every():
+                pages = [await fetch.every(link.document, asked, fields, viewer)]
+            case Many():
+                pages = await fetch.pages(link, asked, rows, fields, viewer)
+            case Gathered():
+                pages = await fetch.gathered(link, asked, rows, fields, viewer)
+        flat = [row for page in pages for row in page.rows]
+        run.reader.budget.spend(len(flat))
+        return list(pages), [await beside(run, shape, flat) for shape in self.shapes]
+
+    async def _counts(self, asked: Window, rows: list[Row], run: Run) -> list[int | None]:
+        """How many rows there are for each row, where that is asked for."""
+        link, viewer = self.declared.link, run.reader.viewer
+        if not self.counted:
+            return [None] * len(rows)
+        match link:
+            case Every():
+                return [await fetch.count_every(link.document, asked.filter, viewer)]
+            case Many():
+                return await fetch.counts(link, asked.filter, rows, viewer)
+            case Gathered():
+                return await fetch.counts_gathered(link, asked.filter, rows, viewer)
+
+    async def _connections(
+        self, run: Run, pages: list[Page | None], counts: list[int | None], columns: Columns
+    ) -> list[Any]:
+        """What each page is shown as, in turns; pages and columns are let go on the way."""
+        made: list[Any] = []
+        # A page that stands alone is taken apart when the answer is written.
+        big = len(pages) > 1 and run.reader.budget.spent > text.BIG
+        start = 0
+        for turn in _turns(pages):
+            some, rows = pages[turn], [row for page in pages[turn] if page is not None for row in page.rows]
+            part = slice(start, start := start + len(rows))
+            lists = [
+                shape.build(rows, *(column[part] for column in beside))
+                for shape, beside in zip(self.shapes, columns, strict=True)
+            ]
+            connections = list(self._divided(some, counts[turn], lists))
+            if big:
+                await text.as_text(connections)
+                _let_go(pages, turn, columns, part)
+            made += connections
+            if turn.stop < len(pages):
+                await asyncio.sleep(0)
+        return made
+
+    def _divided(self, pages: list[Page | None], counts: list[int | None], lists: list[list[Any]]) -> Iterator[Any]:
+        """The connections of pages whose rows, one after the other, are shown in `lists`."""
+        start = 0
+        for page, count in zip(pages, counts, strict=True):
+            end = start + (len(page.rows) if page is not None else 0)
+            yield self.build(page, count, *(shown[start:end] for shown in lists))
+            start = end
+
+
+def _turns(pages: list[Page | None]) -> Iterator[slice]:
+    """Slices of pages with about as many rows as may be shown at once."""
+    start = weight = 0
+    for end, page in enumerate(pages, 1):
+        weight += 1 + (len(page.rows) if page is not None else 0)
+        if weight >= text.CHUNK or end == len(pages):
+            yield slice(start, end)
+            start, weight = end, 0
+
+
+def _let_go(pages: list[Page | None], turn: slice, columns: Columns, part: slice) -> None:
+    """Keep nothing of what has been written."""
+    pages[turn] = [None] * (turn.stop - turn.start)
+    for of_shape in columns:
+        for column in of_shape:
+            column[part] = [None] * (part.stop - part.start)

@@ -1,0 +1,71 @@
+"""Answers as text: at once when they are small, in turns and in parts when they are big.
+
+Of a big answer each page is written as soon as all below it is, since text takes less room than the objects it tells
+of, and what is text already is only copied into the page above. Nothing is written for so long that others wait.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+# Scalars write dates as GraphQL wants them; a value that reaches the writer unwritten is a mistake of ours.
+ORJSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+BIG = 50_000
+"""Objects in an answer beyond which it is written page by page."""
+CHUNK = 4_000
+"""Rows that are shown before others have their turn."""
+PART = 1_000_000
+"""Bytes that are written before others have their turn."""
+ROOMY = 50_000
+"""Bytes beyond which the room that orjson leaves around a text does not matter."""
+DEEPEST = 5
+"""Levels of an answer that are taken apart: data, field, connection, list and member."""
+
+
+def dumps(value: Any) -> bytes:
+    """JSON. Raises TypeError for a value that no scalar has written."""
+    return orjson.dumps(value, option=ORJSON)
+
+
+async def as_text(values: list[Any]) -> None:
+    """Write each value as it will stand in the answer, in its place."""
+    written = 0
+    for place, value in enumerate(values):
+        text = dumps(value)
+        # A copy, because orjson leaves a short text in several times its room.
+        values[place] = orjson.Fragment(text if len(text) > ROOMY else bytes(memoryview(text)))
+        if (written := written + len(text)) > PART:
+            written = 0
+            await asyncio.sleep(0)
+
+
+async def in_parts(value: Any) -> list[bytes]:
+    """JSON in parts. Its lists are emptied on the way, so that no room is taken twice."""
+    parts: list[bytes] = []
+    some: list[bytes] = []
+    size = 0
+    for piece in _pieces(value, DEEPEST):
+        some.append(piece)
+        if (size := size + len(piece)) > PART:
+            parts.append(b"".join(some) if len(some) > 1 else piece)
+            some, size = [], 0
+            await asyncio.sleep(0)
+    return [*parts, b"".join(some)]
+
+
+def _pieces(value: Any, levels: int) -> Iterator[bytes]:
+    if levels and isinstance(value, dict):
+        for number, (key, member) in enumerate(value.items()):
+            yield (b"," if number else b"{") + dumps(key) + b":"
+            yield from _pieces(member, levels - 1)
+        yield b"}" if value else b"{}"
+    elif levels and isinstance(value, list):
+        for number, member in enumerate(value):
+            yield b"," if number else b"["
+            value[number] = None
+            yield from _pieces(member, levels - 1)
+        yield b"]" if value else b"[]"
+    else:
+        yield dumps(value)
