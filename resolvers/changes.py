@@ -139,6 +139,8 @@ class Changes:
                 token = None
             except PyMongoError as error:
                 log.warning("the change stream broke off", reason=str(error)[:200])
+                # If the database is gone, whoever waits is to know it.
+                self._wake_everybody()
             await asyncio.sleep(REOPEN_AFTER)
 
     def _tell(self, change: Change) -> None:

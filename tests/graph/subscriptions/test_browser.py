@@ -1,0 +1,46 @@
+"""Following in GraphiQL, in a real browser: over a WebSocket of the same origin, with the page's token."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from documents.activity import ActivityStatus
+from tests.browser.chromium import Page, chromium
+from tests.browser.test_graphiql import ANSWER, QUERY, RUN, ready
+from tests.graph.subscriptions.world import a_world
+from tests.needs import need
+from tests.running import Running
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[str]:
+    async with chromium(need("chromium")) as devtools:
+        yield devtools
+
+
+@pytest.fixture
+async def page(browser: str) -> AsyncIterator[Page]:
+    async with Page(browser) as opened:
+        yield opened
+
+
+@pytest.mark.usefixtures("elsewhere")
+async def test_a_tab_of_graphiql_shows_each_state_of_a_private_execution(altered: Running, page: Page) -> None:
+    world = await a_world(public=False)
+    query = f'subscription Watch {{ execution(id: "{world.execution.id}") {{ status }} }}'
+    await ready(page, f"{altered.url}/#token={altered.token}")
+    await page.evaluate(f"{QUERY}.setValue({json.dumps(query)})")
+    await page.until(f"{QUERY}.operationName === 'Watch'")
+
+    await page.evaluate(RUN)
+    await page.until(f"({ANSWER})?.includes('PENDING')")
+    first = json.loads(await page.evaluate(ANSWER))
+    await world.set_execution(status=ActivityStatus.RUNNING)
+    await page.until(f"({ANSWER})?.includes('RUNNING')")
+    await world.set_execution(status=ActivityStatus.SUCCEEDED)
+    await page.until(f"({ANSWER})?.includes('SUCCEEDED')")
+    last = json.loads(await page.evaluate(ANSWER))
+
+    assert first == {"data": {"execution": {"status": "PENDING"}}}
+    assert last == {"data": {"execution": {"status": "SUCCEEDED"}}}
