@@ -1,7 +1,6 @@
 """Transforms that are due because of files: one that waits for each resource, with the files that it waits for."""
 
 from pymongo import UpdateOne
-from pymongo.errors import BulkWriteError
 
 import documents
 from documents.activity import ActivityStatus
@@ -9,11 +8,10 @@ from documents.transform import TransformCause, TransformCauseKind
 from resolvers.code_repo import frozen
 from resolvers.fetch import Row, collection_of
 from resolvers.monitor_dirs import Watcher
-from resolvers.writing import Again, Session
+from resolvers.writing import Session
 
 MOST_LISTED = 1_000
 """Files that a cause names; the others it counts."""
-DUPLICATE_KEY = 11000
 
 
 async def make_due(watchers: list[Watcher], session: Session) -> list[Row]:
@@ -30,7 +28,10 @@ async def make_due(watchers: list[Watcher], session: Session) -> list[Row]:
     joined = [_joined(row, concerned[id]) for id, row in waiting.items()]
     if joined:
         await transforms.bulk_write(joined, session=session)
-    await _insert([_new(one) for id, one in concerned.items() if id not in waiting], session)
+    new = [_new(one) for id, one in concerned.items() if id not in waiting]
+    if new:
+        # One that somebody asks for at this moment makes the transaction begin again.
+        await documents.Transform.insert_many(new, session=session)
     return await transforms.find(waits, sort=[("created_at", 1), ("_id", 1)], session=session).to_list()
 
 
@@ -69,15 +70,3 @@ def _add(cause: TransformCause, watcher: Watcher) -> None:
 def _many(files: int) -> str:
     named = f" The first {MOST_LISTED:,} are named." if files > MOST_LISTED else ""
     return f"{files:,} files are new or changed.{named}"
-
-
-async def _insert(transforms: list[documents.Transform], session: Session) -> None:
-    if not transforms:
-        return
-    try:
-        await documents.Transform.insert_many(transforms, session=session)
-    except BulkWriteError as error:
-        # Somebody asked for the same transform at the same moment.
-        if any(one["code"] == DUPLICATE_KEY for one in error.details["writeErrors"]):
-            raise Again from error
-        raise

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 import documents
 from documents.database import Database, in_transaction
 from documents.resource import CodeRepo, MonitorDir, SourceFile
-from resolvers.file_events import MOST_FILES, files_taken
+from resolvers.file_events import MOST_FILES, files_taken, report_files
 from resolvers.monitor_dirs import MOST_AT_ONCE
+from resolvers.writing import Outcome, Session, write
 from tests.builders import COMMIT, REPOSITORY, everything_kept, keep
-from tests.catalogue import ADMIN, REQUEST, STRANGER, USER_ERRORS, Answer, ask, code_repo, do, ingest
+from tests.catalogue import ADMIN, REQUEST, STRANGER, USER_ERRORS, WORKER, Answer, ask, code_repo, do, ingest
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -203,8 +204,7 @@ async def test_a_clock_that_is_ahead_outdates_nothing_that_follows() -> None:
     await watch("births", IN)
     await report(a_file(generation="abc", at=datetime(2999, 1, 1, tzinfo=UTC)))
 
-    await asyncio.sleep(0.002)
-    due = await report(a_file(generation="abd", at=None))
+    due = await report(a_file(generation="abd", at=datetime.now(UTC)))
 
     assert len(due) == 1
 
@@ -354,6 +354,24 @@ async def test_a_cause_names_a_thousand_files_and_counts_the_others() -> None:
     assert await pending() == [1002]
 
 
+async def test_a_file_beyond_the_thousandth_is_counted_once_however_often_it_changes() -> None:
+    await watch("births", IN)
+    await report(*(a_file(f"{n}.csv") for n in range(MOST_FILES)))
+    await report(a_file("more.csv"))
+    # The same files are in a second directory, which is watched only now and has none of them pending.
+    second = MonitorDir(url="gs://bucket", watched_since=AFTER)
+    await documents.Resource.find({}).update_many(
+        {"$push": {"code_repo.monitor_dirs": second.model_dump(by_alias=True)}}
+    )
+
+    await report(a_file("more.csv", 6, AFTER + timedelta(days=1)))
+
+    (cause,) = await causes()
+    assert cause is not None
+    assert cause["message"] == "1,001 files are new or changed. The first 1,000 are named."
+    assert await pending() == [1001, 1]
+
+
 async def test_everything_that_is_wrong_with_a_report_is_told_and_nothing_is_recorded() -> None:
     await watch("births", IN)
     before = await everything_kept()
@@ -414,15 +432,30 @@ async def test_reports_at_the_same_moment_count_a_file_once(database: Database) 
     assert sorted(cause["files"]) == [file["url"] for file in files]
 
 
+async def test_a_transform_that_is_asked_for_while_files_are_recorded_is_the_one_that_waits(database: Database) -> None:
+    resource = await watch("births", IN)
+    tries = 0
+
+    async def work(session: Session) -> Outcome:
+        nonlocal tries
+        tries += 1
+        await database.transforms.find_one({}, session=session)
+        if tries == 1:
+            await do(REQUEST, resourceId=resource.id)
+        return await report_files(
+            session, WORKER, files=[{"url": f"{IN}a.csv", "generation": "5", "updated_at": AFTER}]
+        )
+
+    (due,) = (await write(WORKER, "reportFiles", {}, None, work))["due"]
+
+    assert (tries, due["cause"]["kind"]) == (2, "REQUESTED")
+    assert await causes() == [{"kind": "REQUESTED", "files": ["gs://bucket/in/a.csv"], "message": None}]
+
+
 async def reported_elsewhere(files: list[Answer]) -> list[Any]:
     """A report that does not wait for those of this process."""
-    from resolvers.file_events import report_files
-    from resolvers.viewer import Role, Viewer
-    from resolvers.writing import write
-
-    worker = Viewer(Role.WORKER)
     given = [{"url": file["url"], "generation": file["generation"], "updated_at": AFTER} for file in files]
-    outcome = await write(worker, "reportFiles", {}, None, lambda session: report_files(session, worker, files=given))
+    outcome = await write(WORKER, "reportFiles", {}, None, lambda session: report_files(session, WORKER, files=given))
     due: list[Any] = outcome["due"]
     return due
 
