@@ -35,6 +35,7 @@ from graph.user_errors import ErrorCode
 from graph.where import DEEPEST
 from resolvers.cursor import BadCursor
 from resolvers.execution_checks import MOST_STEPS
+from resolvers.file_events import MOST_FILES
 from resolvers.filters import MOST_VALUES
 from resolvers.ingest.distributions import MOST
 from resolvers.page import COUNT_CAP, DEFAULT_SIZE, LARGEST_SIZE
@@ -69,6 +70,7 @@ LIMITS = {
     "values of an `in`": MOST_VALUES,
     "levels of a `where`": DEEPEST,
     "documents in one `ingestTransform`": MOST,
+    "files in one `reportFiles`": MOST_FILES,
     "steps of an execution": MOST_STEPS,
     "outputs of a result": MOST_OUTPUTS,
     "objects of an answer": SETTINGS.objects,
