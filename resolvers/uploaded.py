@@ -24,7 +24,7 @@ from resolvers.uploads import has_expired
 from resolvers.viewer import Viewer
 from resolvers.writing import Session
 
-PATIENCE = 6.0
+PATIENCE = 15.0
 """Seconds that a request waits; what follows needs the rest of its time."""
 LEASE = timedelta(seconds=60)
 RENEWED_EVERY = 15.0

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from dataclasses import fields
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from graphql import build_schema, parse, validate
 from typer.core import TyperGroup
 
 from documents.reservation import KEPT_SECONDS
+from documents.upload import UploadPurpose
 from graph.cli import app
 from graph.deadline import REQUEST_WITHIN
 from graph.errors import (
@@ -38,8 +40,11 @@ from resolvers.execution_checks import MOST_STEPS
 from resolvers.file_events import MOST_FILES
 from resolvers.filters import MOST_VALUES
 from resolvers.ingest.distributions import MOST
+from resolvers.output import MOST_AUTHORIZED, MOST_URLS
 from resolvers.page import COUNT_CAP, DEFAULT_SIZE, LARGEST_SIZE
 from resolvers.result import MOST_OUTPUTS
+from resolvers.signed_url import MOST_SECONDS
+from resolvers.uploads import KEPT, LARGEST, MOST_OPEN
 from tests.needs import PROJECT, need
 
 DOCUMENTS = sorted(PROJECT.glob("*.md"))
@@ -73,6 +78,13 @@ LIMITS = {
     "files in one `reportFiles`": MOST_FILES,
     "steps of an execution": MOST_STEPS,
     "outputs of a result": MOST_OUTPUTS,
+    "bytes of an uploaded output": LARGEST[UploadPurpose.OUTPUT],
+    "bytes of an uploaded archive": LARGEST[UploadPurpose.ARCHIVE],
+    "hours until an upload must be registered": KEPT / timedelta(hours=1),
+    "uploads of one token or user that wait for that": MOST_OPEN,
+    "seconds that a signed URL works": MOST_SECONDS,
+    "signed URLs in one answer": MOST_URLS,
+    "users that an output names as its readers": MOST_AUTHORIZED,
     "objects of an answer": SETTINGS.objects,
     "objects of an answer to an anonymous caller": SETTINGS.anonymous_objects,
 }
