@@ -18,14 +18,8 @@ from graph.scalars import JSON, BigInt
 from graph.user_errors import UserError
 from graph.view import argument, computed, facet, one, stored, view
 from graph.where import By, DateTimeFilter, StringFilter, where_input
-from resolvers.output import (
-    DEFAULT_SECONDS,
-    authorized_users,
-    before_registering,
-    download_urls,
-    register_output,
-    update_output_access,
-)
+from resolvers.output import DEFAULT_SECONDS, authorized_users, download_urls, update_output_access
+from resolvers.registering import before_registering, register_output
 
 if TYPE_CHECKING:
     from graph.step import Step

@@ -1,28 +1,19 @@
-"""Outputs: registering them, sharing them, and what depends on who asks."""
-
-from typing import Any
+"""Outputs: sharing them, and what depends on who asks."""
 
 import documents
 from documents.bucket import OCTETS, Download, the_bucket
-from documents.output import AccessControl
-from documents.upload import UploadPurpose
 from resolvers import fetch
-from resolvers.checks import a_file_name, a_line
 from resolvers.fetch import WHOLE, Row, collection_of
 from resolvers.order import value_at
 from resolvers.policies import owns
-from resolvers.refusals import AlreadyExists, Forbidden, InvalidInput, InvalidState, LimitExceeded, NotFound
-from resolvers.resource import json_text
+from resolvers.refusals import Forbidden, InvalidInput, LimitExceeded, NotFound
 from resolvers.signed_url import MOST_SECONDS, signed_url
-from resolvers.uploaded import checked, use
-from resolvers.uploads import a_media_type
 from resolvers.viewer import Role, Viewer
-from resolvers.writing import Outcome, Session, insert, require, update, visible
+from resolvers.writing import Outcome, Session, require, update, visible
 
 DEFAULT_SECONDS = 900
 MOST_AUTHORIZED = 1_000
 """Users that one output may name as its readers."""
-LONGEST_KEY = 1_024
 MOST_URLS = 500
 """Signed URLs in one answer: each may take a call to Google."""
 
@@ -73,53 +64,6 @@ def may_read(viewer: Viewer, output: Row) -> bool:
     return viewer.user_id in authorised or (viewer.role is Role.WORKER and viewer.key in runners)
 
 
-async def before_registering(viewer: Viewer, *, upload_id: str | None = None, **rest: Any) -> None:
-    """Have the bytes of an upload read, which must not happen within a transaction."""
-    require(viewer, Role.USER, Role.WORKER)
-    if upload_id is not None:
-        await checked(viewer, upload_id, UploadPurpose.OUTPUT, "uploadId")
-
-
-async def register_output(
-    session: Session,
-    viewer: Viewer,
-    *,
-    step_id: str,
-    output_type: str,
-    file_name: str,
-    attempt: int | None = None,
-    file_type: str | None = None,
-    metadata: Any = None,
-    public: bool = False,
-    authorized_user_ids: list[str] | None = None,
-    **where: Any,
-) -> Outcome:
-    """An output of a running step. The same file with the same bytes, once more, is the output that there is."""
-    require(viewer, Role.USER, Role.WORKER)
-    step = await _running(step_id, attempt, viewer, session)
-    users = await _users(authorized_user_ids or [], session, "authorizedUserIds")
-    output = documents.Output(
-        step_ref=step["_id"],
-        owner_ref=step["ownerRef"],
-        runners=step.get("runners") or [],
-        attempt=step["attempt"],
-        output_type=output_type,
-        file_name=a_file_name(file_name, "fileName"),
-        file_type=a_media_type(file_type, "fileType") if file_type is not None else None,
-        metadata=json_text(metadata, "metadata"),
-        access_control=AccessControl(public=public, authorized_users=users),
-        bucket="",
-        key="",
-    )
-    upload = await _place(output, viewer, session, **where)
-    earlier = await _earlier(output, session)
-    if earlier is not None:
-        return {"output": earlier}
-    if upload is not None:
-        output.generation = await use(upload, output.id, session, "uploadId")
-    return {"output": await insert(output, session)}
-
-
 async def update_output_access(
     session: Session,
     viewer: Viewer,
@@ -136,7 +80,7 @@ async def update_output_access(
     if not owns(viewer, row["ownerRef"]):
         raise Forbidden(f"{id} is not yours to share.", "id")
     before: list[str] = value_at(row, "access_control.authorized_users") or []
-    added = await _users(authorize_user_ids or [], session, "authorizeUserIds")
+    added = await known_users(authorize_user_ids or [], session, "authorizeUserIds")
     revoked = set(revoke_user_ids or [])
     users = [one for one in dict.fromkeys([*before, *added]) if one not in revoked]
     if len(users) > MOST_AUTHORIZED:
@@ -146,74 +90,7 @@ async def update_output_access(
     return {"output": await update(documents.Output, row, changes, expected_revision, session)}
 
 
-async def _running(id: str, attempt: int | None, viewer: Viewer, session: Session) -> Row:
-    """The step, which cannot end before this transaction does."""
-    step = await visible(documents.Step, id, viewer, session, "stepId")
-    if viewer.role is Role.USER and not owns(viewer, step["ownerRef"]):
-        raise Forbidden(f"{id} is not yours to add to.", "stepId")
-    # A write, not a look: a step that ends at the same time must meet it, or lose this transaction.
-    match = {"_id": id, "status": "RUNNING"} | ({} if attempt is None else {"attempt": attempt})
-    running: Row | None = await collection_of(documents.Step).find_one_and_update(
-        match, {"$inc": {"registrations": 1}}, return_document=True, session=session
-    )
-    if running is not None:
-        return running
-    told = f"{id} is {step['status']} at attempt {step['attempt']}; outputs are taken while it runs, from that attempt."
-    raise InvalidState(told, "stepId", current=step["status"], allowed=["RUNNING"])
-
-
-async def _place(
-    output: documents.Output,
-    viewer: Viewer,
-    session: Session,
-    *,
-    upload_id: str | None = None,
-    bucket: str | None = None,
-    key: str | None = None,
-    file_size: int | None = None,
-) -> Row | None:
-    """Say on the output where its bytes lie; the upload that brought them, None when they lie elsewhere."""
-    if (upload_id is None) == (bucket is None) or (bucket is None) != (key is None):
-        raise InvalidInput("Give either uploadId, or bucket and key.", "uploadId")
-    if file_size is not None and file_size < 0:
-        raise InvalidInput(f"fileSize must not be negative, as {file_size} is.", "fileSize")
-    if upload_id is None:
-        output.bucket, output.key = a_line(bucket or "", "bucket"), _a_key(key or "")
-        output.file_size = file_size
-        return None
-    upload = await visible(documents.Upload, upload_id, viewer, session, "uploadId")
-    if file_size not in (None, upload["size"]):
-        raise InvalidInput(f"fileSize is {file_size}, and {upload_id} has {upload['size']} bytes.", "fileSize")
-    output.bucket, output.key = upload["bucket"], upload["key"]
-    output.file_size, output.sha256 = upload["size"], upload["sha256"]
-    output.file_type = output.file_type or upload["media_type"]
-    return upload
-
-
-async def _earlier(output: documents.Output, session: Session) -> Row | None:
-    """What this attempt registered under the same name: None, or the same bytes. Raises AlreadyExists."""
-    name = {
-        "stepRef": output.step_ref,
-        "attempt": output.attempt,
-        "output_type": output.output_type.value,
-        "file_name": output.file_name,
-    }
-    earlier: Row | None = await collection_of(documents.Output).find_one(name, session=session)
-    if earlier is None or _bytes_of(earlier) == _bytes_of(output.model_dump(by_alias=True)):
-        return earlier
-    raise AlreadyExists(
-        f"{output.step_ref} has another {output.file_name} of this attempt already, {earlier['_id']}.", "fileName"
-    )
-
-
-def _bytes_of(output: Row) -> tuple[Any, ...]:
-    """What tells bytes from others: their hash where it is known, else where they lie."""
-    if output.get("sha256"):
-        return output["sha256"], output["file_size"]
-    return output["s3_bucket"], output["s3_key"], output.get("file_size")
-
-
-async def _users(ids: list[str], session: Session, name: str) -> list[str]:
+async def known_users(ids: list[str], session: Session, name: str) -> list[str]:
     """The ids without repeats. Raises NotFound for one that is no user's."""
     if len(ids) > MOST_AUTHORIZED:
         raise LimitExceeded(f"{len(ids):,} users are too many; at most {MOST_AUTHORIZED:,} are named.", name)
@@ -223,9 +100,3 @@ async def _users(ids: list[str], session: Session, name: str) -> list[str]:
         if id not in known:
             raise NotFound("User", id, name, str(number))
     return list(dict.fromkeys(ids))
-
-
-def _a_key(key: str) -> str:
-    if not key or len(key.encode(errors="replace")) > LONGEST_KEY or not key.isprintable():
-        raise InvalidInput(f"key must be one line of 1 to {LONGEST_KEY:,} bytes, not {key[:100]!r}.", "key")
-    return key

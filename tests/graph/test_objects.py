@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from tests.running import COMMAND, Running, running, until
+from tests.running import COMMAND, Running, command, environment, running, until
+from tests.storage import LAB, Gate
 
 CREATE = """mutation ($input: CreateUploadInput!) { createUpload(input: $input) {
   upload { id target { url method headers } } userErrors { message } } }"""
@@ -141,6 +142,31 @@ def test_other_methods_are_not_served(server: Running) -> None:
 
     for method in ("POST", "DELETE", "PATCH", "OPTIONS"):
         assert server.client.request(method, upload["target"]["url"]).status_code == 405
+
+
+def test_with_a_bucket_of_google_the_bytes_never_pass_through_the_server(gate: Gate) -> None:
+    env = {"STORAGE_EMULATOR_HOST": gate.emulator, "PROVENANCE_BUCKET": f"gs://{LAB}/of-a-server"}
+    with running(*COMMAND, "serve", env=env) as server:
+        upload = announced(server, b"bytes")
+        stored = put(server, upload, b"bytes")
+        on_our_side = server.client.put(f"{server.url}/objects/outputs/a", content=b"bytes")
+
+    assert upload["target"]["url"].startswith(f"{gate.emulator}/{LAB}/of-a-server/outputs/{upload['id']}?X-Goog-")
+    assert (stored.status_code, on_our_side.status_code) == (200, 404)
+    assert upload["target"]["headers"] == {
+        "Content-Type": "text/csv",
+        "x-goog-if-generation-match": "0",
+        "x-goog-content-length-range": "5,5",
+    }
+
+
+def test_a_bucket_that_cannot_be_used_stops_the_start(gate: Gate, tmp_path: Any) -> None:
+    env = {"STORAGE_EMULATOR_HOST": gate.emulator, "PROVENANCE_BUCKET": "gs://nowhere"}
+
+    done = command("serve", env=environment(tmp_path, env))
+
+    assert done.returncode == 1
+    assert done.stderr.endswith("PROVENANCE_BUCKET cannot be used. There is no bucket nowhere.\n")
 
 
 def test_what_was_uploaded_is_there_after_a_restart(tmp_path: Any) -> None:
