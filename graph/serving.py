@@ -21,6 +21,7 @@ from graph.settings import Settings, SettingsError
 from graph.starting import bucket_opened, check_bucket, check_database, connected, database_url
 from graph.storage_events import storage_event_routes
 from resolvers.authentication import Authenticator
+from resolvers.sweeping import sweeping
 from resolvers.tokens import new_secret
 
 OPERATION_WITHIN = 10.0
@@ -81,7 +82,8 @@ def make_app(
             clients.append(client)
             if prepare:
                 await prepare()
-            yield
+            async with sweeping():
+                yield
 
     async def ready() -> bool:
         return bool(clients) and await is_reachable(clients[-1], seconds=0.8)

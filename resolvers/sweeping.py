@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import structlog
+from pymongo.errors import PyMongoError
 
 from resolvers.lapsing import return_lapsed
 from resolvers.uploads import sweep_uploads
@@ -39,8 +40,10 @@ async def sweep() -> int:
     for one in SWEEPS:
         try:
             done += await one()
+        except PyMongoError as error:
+            log.warning("a sweep failed", sweep=one.__name__, error=type(error).__name__)
         except Exception:
-            log.warning("a sweep failed", sweep=one.__name__, exc_info=True)
+            log.exception("a sweep failed", sweep=one.__name__)
     return done
 
 

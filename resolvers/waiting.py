@@ -21,9 +21,9 @@ from resolvers.lapsing import give_up
 from resolvers.links import Document
 from resolvers.runs import MOST_ATTEMPTS, lapsed
 
-SPARE = 20
+SPARE = 100
 """How many more a look reads than there are claims, to draw from when other processes are faster."""
-TRIES = 4
+TRIES = 10
 """How many a claim tries before it asks for another look."""
 
 OLDEST_FIRST = [("created_at", 1), ("_id", 1)]

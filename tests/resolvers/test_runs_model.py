@@ -1,0 +1,304 @@
+"""Claims, lapses, late reports and cancels in any order, against a model that knows the table and nothing else.
+
+RUNS says how many runs are tried, 100 unless told otherwise.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import documents
+from documents.activity import ActivityStatus
+from documents.base import now
+from documents.database import Database, in_transaction
+from resolvers.cancelling import cancel_execution
+from resolvers.claiming import claim_activity
+from resolvers.fetch import collection_of
+from resolvers.lapsing import return_lapsed
+from resolvers.log_entry import append_logs
+from resolvers.refusals import InvalidState, NotFound
+from resolvers.reporting import complete_activity, extend_lease
+from tests.asking import ADMIN
+from tests.builders import everything_kept, keep
+from tests.clock import Clock
+from tests.runs import Dag, a_worker, built
+
+RUNS = int(os.environ.get("RUNS", "100"))
+LEASE = 60
+OPEN = ("PENDING", "READY", "RUNNING")
+WORKERS = st.integers(0, 2)
+STEPS = st.integers(0, 4)
+OUTCOMES = st.sampled_from(["SUCCEEDED", "FAILED", "RETRYABLE"])
+BEHIND = st.sampled_from([0, 0, 0, 1])
+"""How many attempts a report is behind."""
+
+ACTIONS = st.one_of(
+    st.tuples(st.just("claim"), WORKERS),
+    st.tuples(st.just("claim"), WORKERS),
+    st.tuples(st.just("claim_all")),
+    st.tuples(st.just("wait"), st.sampled_from([20, 40, 60])),
+    st.tuples(st.just("sweep")),
+    st.tuples(st.just("extend"), WORKERS, STEPS),
+    st.tuples(st.just("complete"), WORKERS, STEPS, BEHIND, OUTCOMES),
+    st.tuples(st.just("complete_held"), STEPS, OUTCOMES),
+    st.tuples(st.just("complete_held"), STEPS, OUTCOMES),
+    st.tuples(st.just("complete_all"), st.lists(OUTCOMES, min_size=5, max_size=5)),
+    st.tuples(st.just("append"), WORKERS, STEPS, BEHIND, st.integers(1, 3)),
+    st.tuples(st.just("cancel")),
+)
+SHAPES = st.lists(st.sets(st.integers(0, 3)), min_size=1, max_size=5).map(
+    lambda wanted: [sorted(one for one in awaited if one < place) for place, awaited in enumerate(wanted)]
+)
+
+
+@dataclass
+class ModelStep:
+    """What the table says of a step."""
+
+    awaits: list[int]
+    status: str
+    attempt: int = 0
+    worker: int | None = None
+    until: int = 0
+    lines: dict[int, str] = field(default_factory=dict)
+    base: int = 0
+
+
+class Model:
+    """An execution by the table alone."""
+
+    def __init__(self, shape: list[list[int]]) -> None:
+        self.time = 0
+        self.steps = [ModelStep(awaits, "PENDING" if awaits else "READY") for awaits in shape]
+        self.began = False
+
+    @property
+    def status(self) -> str:
+        found = {step.status for step in self.steps}
+        if found.intersection(OPEN):
+            return "RUNNING" if self.began else "READY"
+        return next((one for one in ("FAILED", "CANCELLED") if one in found), "SUCCEEDED")
+
+    def lapsed(self, step: ModelStep) -> bool:
+        return step.status == "RUNNING" and step.until <= self.time
+
+    def holds(self, worker: int, step: ModelStep, attempt: int) -> bool:
+        running = step.status == "RUNNING" and not self.lapsed(step)
+        return running and step.worker == worker and step.attempt == attempt
+
+    def give_up(self) -> None:
+        for step in self.steps:
+            if self.lapsed(step) and step.attempt == 3:
+                self.end(step, "FAILED")
+
+    def sweep(self) -> None:
+        self.give_up()
+        for step in self.steps:
+            if self.lapsed(step):
+                step.status = "READY"
+
+    def claim(self, worker: int) -> int | None:
+        self.give_up()
+        for place, step in enumerate(self.steps):
+            if step.status == "READY" or self.lapsed(step):
+                step.status, step.worker, step.until = "RUNNING", worker, self.time + LEASE
+                step.attempt += 1
+                step.base = max(step.lines, default=0)
+                self.began = True
+                return place
+        return None
+
+    def complete(self, step: ModelStep, outcome: str) -> None:
+        if outcome == "RETRYABLE" and step.attempt < 3:
+            step.status = "READY"
+        else:
+            self.end(step, "SUCCEEDED" if outcome == "SUCCEEDED" else "FAILED")
+
+    def end(self, step: ModelStep, status: str) -> None:
+        step.status = status
+        changed = True
+        while changed:
+            changed = False
+            for one in self.steps:
+                awaited = {self.steps[place].status for place in one.awaits}
+                if one.status == "PENDING" and awaited == {"SUCCEEDED"}:
+                    one.status, changed = "READY", True
+                elif one.status == "PENDING" and awaited & {"FAILED", "CANCELLED"}:
+                    one.status, changed = "CANCELLED", True
+
+    def cancel(self) -> None:
+        for step in self.steps:
+            if step.status in OPEN:
+                step.status = "CANCELLED"
+
+
+class Run:
+    """The same in the model and in the database."""
+
+    def __init__(self, shape: list[list[int]], clock: Clock) -> None:
+        self.model = Model(shape)
+        self.dag: Dag = built(**{f"s{place}": "" for place in range(len(shape))})
+        self.steps = list(self.dag.steps.values())
+        for step, awaits in zip(self.steps, shape, strict=True):
+            step.depends_on = [self.steps[place].id for place in awaits]
+            step.status = ActivityStatus("PENDING" if awaits else "READY")
+        self.clock = clock
+
+    async def act(self, name: str, *arguments: Any) -> None:
+        await getattr(self, name)(*arguments)
+
+    async def claim(self, worker: int) -> None:
+        claimed = await self._claimed(worker)
+        expected = self.model.claim(worker)
+        assert claimed == (None if expected is None else self.steps[expected].id)
+
+    async def claim_all(self) -> None:
+        """Six workers at once: as one after the other, whoever is first."""
+        claimed = await asyncio.gather(*(self._claimed(worker) for worker in (0, 1, 2, 0, 1, 2)))
+        got = {id: (0, 1, 2)[place % 3] for place, id in enumerate(claimed) if id}
+        expected = [place for _ in range(6) if (place := self.model.claim(-1)) is not None]
+        assert sorted(got) == sorted(self.steps[place].id for place in expected)
+        assert len(got) == sum(id is not None for id in claimed)
+        for place in expected:
+            self.model.steps[place].worker = got[self.steps[place].id]
+
+    async def _claimed(self, worker: int) -> str | None:
+        found = await claim_activity(a_worker(worker), worker=f"w{worker}", lease_seconds=LEASE)
+        return found["activity"] and str(found["activity"]["_id"])
+
+    async def wait(self, seconds: int) -> None:
+        self.clock.forward(seconds)
+        self.model.time += seconds
+
+    async def sweep(self) -> None:
+        await return_lapsed()
+        self.model.sweep()
+
+    async def extend(self, worker: int, place: int) -> None:
+        step = self.model.steps[place % len(self.steps)]
+        holds = self.model.holds(worker, step, step.attempt)
+        id = self.steps[place % len(self.steps)].id
+        await _as(holds, extend_lease(a_worker(worker), id=id, worker=f"w{worker}", lease_seconds=LEASE))
+        if holds:
+            step.until = self.model.time + LEASE
+
+    async def complete_held(self, place: int, outcome: str) -> None:
+        worker = self.model.steps[place % len(self.steps)].worker
+        await self.complete(0 if worker is None else worker, place, 0, outcome)
+
+    async def complete(self, worker: int, place: int, behind: int, outcome: str) -> None:
+        step = self.model.steps[place % len(self.steps)]
+        attempt = step.attempt - behind
+        holds = self.model.holds(worker, step, attempt)
+        if await self._complete(worker, place, attempt, outcome, holds=holds) and holds:
+            self.model.complete(step, outcome)
+
+    async def complete_all(self, outcomes: list[str]) -> None:
+        """All that is held, at once: as one after the other."""
+        held = [
+            (place, step)
+            for place, step in enumerate(self.model.steps)
+            if step.worker is not None and self.model.holds(step.worker, step, step.attempt)
+        ]
+        await asyncio.gather(
+            *(self._complete(step.worker, place, step.attempt, outcomes[place], holds=True) for place, step in held)
+        )
+        for place, step in held:
+            self.model.complete(step, outcomes[place])
+
+    async def _complete(self, worker: int | None, place: int, attempt: int, outcome: str, *, holds: bool) -> bool:
+        """Whether it was taken: what was said before may be said again, and changes nothing."""
+        failed = outcome != "SUCCEEDED"
+        error = {"code": "BROKEN", "message": "", "retryable": outcome == "RETRYABLE"} if failed else None
+        report: dict[str, Any] = {
+            "id": self.steps[place % len(self.steps)].id,
+            "worker": f"w{worker}",
+            "attempt": attempt,
+            "outcome": "FAILED" if failed else "SUCCEEDED",
+            "error": error,
+        }
+        try:
+            await in_transaction(lambda session: complete_activity(session, a_worker(worker or 0), **report))
+        except (InvalidState, NotFound):
+            assert not holds
+            return False
+        return True
+
+    async def append(self, worker: int, place: int, behind: int, count: int) -> None:
+        step = self.model.steps[place % len(self.steps)]
+        attempt = step.attempt - behind
+        first = len([one for one in step.lines if one > step.base]) + 1
+        entries: list[dict[str, Any]] = [
+            {"timestamp": now(), "level": "INFO", "message": f"{attempt}-{first + n}"} for n in range(count)
+        ]
+        given: dict[str, Any] = {
+            "activity_id": self.steps[place % len(self.steps)].id, "attempt": attempt, "first_sequence": first,
+        }  # fmt: skip
+        holds = self.model.holds(worker, step, attempt)
+        viewer = a_worker(worker)
+        await _as(holds, in_transaction(lambda session: append_logs(session, viewer, entries=entries, **given)))
+        if holds:
+            step.lines |= {step.base + first + n: entry["message"] for n, entry in enumerate(entries)}
+
+    async def cancel(self) -> None:
+        open_ = self.model.status in OPEN
+        id = self.dag.execution.id
+        await _as(open_, in_transaction(lambda session: cancel_execution(session, ADMIN, id=id)))
+        self.model.cancel()
+
+    async def check(self) -> None:
+        """The database stands where the model does, and nothing is half done."""
+        model = self.model
+        rows = await collection_of(documents.Step).find({}, sort=[("ordinal", 1)]).to_list()
+        assert [(row["status"], row["attempt"]) for row in rows] == [(one.status, one.attempt) for one in model.steps]
+        execution = await self.dag.stored()
+        assert execution["status"] == model.status
+        assert (execution["start_timestamp"] is not None) == model.began
+        ended = model.status not in OPEN
+        assert (execution["end_timestamp"] is not None) == ended
+        if ended:
+            assert execution["runners"] == []
+            assert [row["runners"] for row in rows] == [[] for _ in rows]
+        for row, step in zip(rows, model.steps, strict=True):
+            assert (row["leaseExpiresAt"] is not None) == (step.status == "RUNNING")
+            assert (row["end_timestamp"] is not None) == (step.status not in OPEN)
+            assert row["worker"] == (None if step.worker is None else f"w{step.worker}")
+            found = collection_of(documents.LogEntry).find({"activityRef": row["_id"]}, sort=[("sequence", 1)])
+            assert {line["sequence"]: line["logstring"] async for line in found} == step.lines
+
+
+async def _as(taken: bool, report: Awaitable[Any]) -> None:
+    """A report that is taken or, when it is refused, changes nothing."""
+    before = None if taken else await everything_kept()
+    try:
+        await report
+    except (InvalidState, NotFound):
+        assert not taken
+        assert await everything_kept() == before
+    else:
+        assert taken
+
+
+@given(shape=SHAPES, actions=st.lists(ACTIONS, max_size=25))
+@settings(
+    max_examples=RUNS,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+async def test_whatever_happens_in_whatever_order_steps_stand_where_the_table_leads(
+    database: Database, clock: Clock, shape: list[list[int]], actions: list[tuple[Any, ...]]
+) -> None:
+    for document in (documents.Step, documents.Execution, documents.LogEntry):
+        await collection_of(document).delete_many({})
+    run = Run(shape, clock)
+    await keep(run.dag.execution, *run.steps)
+
+    for action in actions:
+        await run.act(*action)
+        await run.check()
