@@ -38,7 +38,9 @@ class Dag:
 
     async def stored(self) -> dict[str, Any]:
         """The execution as it is kept now."""
-        row: dict[str, Any] | None = await documents.Execution.get_pymongo_collection().find_one({"_id": self.execution.id})
+        row: dict[str, Any] | None = await documents.Execution.get_pymongo_collection().find_one(
+            {"_id": self.execution.id}
+        )
         assert row is not None
         return row
 

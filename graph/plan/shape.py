@@ -161,7 +161,9 @@ def stored_value(shape: Shape, path: str, type_: GraphQLOutputType, default: Any
         # What is missing is a KeyError, upon which the plan steps aside.
         found = f"r[{last!r}]"
     if default is not None:
-        found = f"either({found}, {shape.name(default)})"
+        # Calls cost more than what they do; but what a comprehension runs over may not assign.
+        code = "either({}, {})" if default.__class__ is list else "(z if (z := {}) is not None else {})"
+        found = code.format(found, shape.name(default))
     return written(shape, found, type_, show)
 
 
@@ -191,10 +193,10 @@ def written(shape: Shape, value: str, type_: GraphQLOutputType, show: Show) -> s
 
 def _time(value: str, required: bool) -> str:
     # As `show_datetime` writes it, without the call, which would cost as much as all else of an object. What is no
-    # datetime has no zone, upon which the plan steps aside.
+    # datetime, or missing, has no zone, upon which the plan steps aside.
     shown = "z.isoformat('T', 'milliseconds') + 'Z'"
     if required:
-        return f"({shown} if (z := must({value})).tzinfo is None else show_datetime(z))"
+        return f"({shown} if (z := {value}).tzinfo is None else show_datetime(z))"
     return f"(None if (z := {value}) is None else {shown} if z.tzinfo is None else show_datetime(z))"
 
 

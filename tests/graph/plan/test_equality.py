@@ -125,7 +125,7 @@ async def _cursors(world: World, both: Both) -> Cursors:
     """Cursors of every connection there is, in every order that it can be asked for."""
     found: Cursors = {}
     for type_ in SCHEMA.type_map.values():
-        if not isinstance(type_, GraphQLObjectType):
+        if not isinstance(type_, GraphQLObjectType) or type_ is SCHEMA.subscription_type:
             continue
         for name, field in type_.fields.items():
             if "after" in field.args:
