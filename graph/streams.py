@@ -79,8 +79,8 @@ class Streams:
             yield _refused(refusal_errors(refusal))
         except HTTPRefusal as refusal:
             await of.close(close_code(refusal), refusal.message)
-        except (PyMongoError, TimeoutError):
-            log.warning("the database does not answer a subscription", exc_info=True)
+        except (PyMongoError, TimeoutError) as error:
+            log.warning("the database does not answer a subscription", reason=str(error)[:200])
             await of.close(TRY_AGAIN_LATER, "The database does not answer.")
         except Exception:
             log.exception("the operation failed")

@@ -6,6 +6,8 @@ Each time the viewer is asked for anew: a token may have been revoked, and right
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import pymongo
+
 import documents
 from documents.activity import OPEN
 from resolvers.changes import Changes
@@ -18,6 +20,8 @@ from resolvers.refusals import NotFound
 
 LOOK_EVERY = 10.0
 """Seconds after which rights and state are looked at even when nothing is said to have changed."""
+READ_WITHIN = 10.0
+"""Seconds for the database to answer."""
 LINES_AT_ONCE = 200
 """Log lines in one delivery: so few that writing them holds up nobody else."""
 WAIT_FOR_LINES = 5.0
@@ -35,7 +39,8 @@ async def execution(changes: Changes, renew: Renew, id: str, fields: Fields) -> 
     async with changes.of(id) as watch:
         while True:
             reader = await renew()
-            row = await reader.node(documents.Execution, id, fields | {"status"})
+            with pymongo.timeout(READ_WITHIN):
+                row = await reader.node(documents.Execution, id, fields | {"status"})
             if row is None:
                 raise NotFound("Execution", id)
             yield row
@@ -54,11 +59,12 @@ async def activity_logs(changes: Changes, renew: Renew, id: str, after: str | No
     async with changes.of(id) as watch:
         while True:
             reader = await renew()
-            # Before the lines: of an activity that has ended by now, none are missing then.
-            activity = await reader.node(kind, id, frozenset({"status", "attempt"})) if kind else None
-            if activity is None:
-                raise NotFound("Activity", id)
-            page = await _page(reader, link, activity, after)
+            with pymongo.timeout(READ_WITHIN):
+                # Before the lines: of an activity that has ended by now, none are missing then.
+                activity = await reader.node(kind, id, frozenset({"status", "attempt"})) if kind else None
+                if activity is None:
+                    raise NotFound("Activity", id)
+                page = await _page(reader, link, activity, after)
             ready = gap.ready(page.rows, activity)
             if ready:
                 found = Page(ready, page.window, has_next_page=True, has_previous_page=True)

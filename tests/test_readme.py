@@ -33,8 +33,10 @@ from graph.node import MOST_IDS
 from graph.request import BODY_TIMEOUT, MAX_BODY
 from graph.schema import schema
 from graph.settings import Settings, variable_of
+from graph.sockets import MAX_MESSAGE, MAX_OPERATIONS, MAX_SOCKETS, READ_WITHIN
 from graph.user_errors import ErrorCode
 from graph.where import DEEPEST
+from resolvers.changes import MOST_WATCHING
 from resolvers.cursor import BadCursor
 from resolvers.execution_checks import MOST_STEPS
 from resolvers.file_events import MOST_FILES
@@ -85,6 +87,11 @@ LIMITS = {
     "seconds that a signed URL works": MOST_SECONDS,
     "signed URLs in one answer": MOST_URLS,
     "users that an output names as its readers": MOST_AUTHORIZED,
+    "operations at a time on one WebSocket": MAX_OPERATIONS,
+    "bytes of a message on it": MAX_MESSAGE,
+    "seconds that a client may leave a message unread": READ_WITHIN,
+    "WebSockets of a process": MAX_SOCKETS,
+    "subscriptions of a process": MOST_WATCHING,
     "objects of an answer": SETTINGS.objects,
     "objects of an answer to an anonymous caller": SETTINGS.anonymous_objects,
 }

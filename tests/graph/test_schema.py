@@ -16,9 +16,9 @@ from tests.needs import PROJECT, need_shared
 NOT_SERVED_YET = {
     "Archive", "ArchiveConnection", "ArchiveEdge", "Generation", "GenerationConnection", "GenerationEdge",
     "Ingestion", "IngestionConnection", "IngestionCounts", "IngestionEdge", "Instance", "InstanceConnection",
-    "InstanceEdge", "Job", "JobConnection", "JobDataset", "JobEdge", "JobMetric", "JobParameter", "LogBatch",
+    "InstanceEdge", "Job", "JobConnection", "JobDataset", "JobEdge", "JobMetric", "JobParameter",
     "Progress", "Rejection", "RejectionConnection", "RejectionEdge", "RuntimeDistribution", "HistogramBin",
-    "StateCount", "Subscription", "ToolUsage",
+    "StateCount", "ToolUsage",
 }  # fmt: skip
 """Types of the usage family, and of runs that change."""
 
