@@ -6,7 +6,7 @@ database is: `open_bucket(...)`, then `the_bucket()` wherever bytes are meant.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,9 +17,9 @@ OCTETS = "application/octet-stream"
 # Names are made here and never by a client; what does not look like one is no object.
 KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", re.ASCII)
 
-reached_at: ContextVar[str] = ContextVar("reached_at", default="")
-"""Where the client of the present request reaches this server, such as `http://127.0.0.1:8000`: signed URLs of a bucket
-that the server itself serves begin with it."""
+reached_at: ContextVar[Callable[[], str]] = ContextVar("reached_at", default=str)
+"""Tells where the client of the present request reaches this server, such as `http://127.0.0.1:8000`: signed URLs of a
+bucket that the server itself serves begin with it."""
 
 
 class NoObject(Exception):

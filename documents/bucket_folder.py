@@ -165,7 +165,7 @@ class FolderBucket(Bucket):
         expires = int(self._clock().timestamp()) + seconds
         parameters = {**about, "expires": str(expires)}
         parameters["signature"] = self._signature(method, key, parameters)
-        url = f"{reached_at.get()}{ROUTE}/{quote(key)}?{urlencode(parameters)}"
+        url = f"{reached_at.get()()}{ROUTE}/{quote(key)}?{urlencode(parameters)}"
         return Signed(url, method, headers, datetime.fromtimestamp(expires, UTC))
 
     def _signature(self, method: str, key: str, parameters: dict[str, str]) -> str:

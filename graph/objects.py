@@ -35,13 +35,18 @@ class ReachedAt:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
-        url = URL(scope=scope)
-        scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
-        token = reached_at.set(f"{scheme}://{url.netloc}")
+        # Found out when somebody asks, which few requests do.
+        token = reached_at.set(lambda: _origin(scope))
         try:
             await self.app(scope, receive, send)
         finally:
             reached_at.reset(token)
+
+
+def _origin(scope: Scope) -> str:
+    url = URL(scope=scope)
+    scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
+    return f"{scheme}://{url.netloc}"
 
 
 async def _object(request: Request) -> Response:
