@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gql import Client, GraphQLRequest
+from gql.transport.exceptions import TransportQueryError
+from gql.transport.websockets import WebsocketsTransport
 from platformdirs import user_cache_path
 
 from documents.activity import ActivityStatus
@@ -118,21 +121,20 @@ async def test_graphql_ws_comes_back_with_a_new_token_when_its_own_has_expired(
 
 
 async def test_gql_follows_an_execution_and_a_log_to_their_ends(altered: Running, world: World) -> None:
-    gql = pytest.importorskip("gql")
-    transport = pytest.importorskip("gql.transport.websockets").WebsocketsTransport(
+    transport = WebsocketsTransport(
         url=altered.url.replace("http", "ws", 1) + "/graphql",
         init_payload={"Authorization": f"Bearer {altered.token}"},
         subprotocols=["graphql-transport-ws"],
         connect_args={"proxy": None},
     )
     await world.write(1, 3)
-    async with gql.Client(transport=transport) as session:
-        execution = session.subscribe(gql.GraphQLRequest(STATUS, variable_values={"id": world.execution.id}))
+    async with Client(transport=transport) as session:
+        execution = session.subscribe(GraphQLRequest(STATUS, variable_values={"id": world.execution.id}))
         first = await anext(execution)
         await world.set_execution(status=ActivityStatus.CANCELLED)
         last = [told async for told in execution]
         await world.set_step(0, ActivityStatus.CANCELLED)
-        asked = gql.GraphQLRequest(LOGS, variable_values={"id": world.steps[0].id})
+        asked = GraphQLRequest(LOGS, variable_values={"id": world.steps[0].id})
         lines = [told async for told in session.subscribe(asked)]
 
     assert first == {"execution": {"status": "PENDING"}}
@@ -142,11 +144,8 @@ async def test_gql_follows_an_execution_and_a_log_to_their_ends(altered: Running
 
 
 async def test_gql_raises_for_an_unknown_id(altered: Running) -> None:
-    gql = pytest.importorskip("gql")
-    transport = pytest.importorskip("gql.transport.websockets").WebsocketsTransport(
-        url=altered.url.replace("http", "ws", 1) + "/graphql", connect_args={"proxy": None}
-    )
-    async with gql.Client(transport=transport) as session:
-        with pytest.raises(Exception, match="No Execution with id execution_0"):
-            async for _ in session.subscribe(gql.GraphQLRequest(STATUS, variable_values={"id": "execution_0"})):
+    transport = WebsocketsTransport(url=altered.url.replace("http", "ws", 1) + "/graphql", connect_args={"proxy": None})
+    async with Client(transport=transport) as session:
+        with pytest.raises(TransportQueryError, match="No Execution with id execution_0"):
+            async for _ in session.subscribe(GraphQLRequest(STATUS, variable_values={"id": "execution_0"})):
                 pass
