@@ -27,8 +27,6 @@ FIELDS_NOT_SERVED_YET = {
     "Mutation": {
         "createInstance", "updateInstance", "rotateInstanceKey", "registerArchive",
         "ingestArchives", "reprocessArchives", "activateGeneration", "cancelIngestion",
-        "claimActivity", "extendLease", "appendLogs",
-        "completeActivity",
     },
 }  # fmt: skip
 

@@ -57,6 +57,7 @@ KIND_OF_ID = {
     "removeOutputIds": "output",
     "fromStepId": "step",
     "stepId": "step",
+    "activityId": "step",
     "authorizedUserIds": "user",
     "authorizeUserIds": "user",
     "revokeUserIds": "user",
@@ -69,6 +70,8 @@ KIND_OF_INPUT = {
     "UpdateResultInput": "result",
     "UpdateOutputAccessInput": "output",
     "CancelExecutionInput": "execution",
+    "ExtendLeaseInput": "step",
+    "CompleteActivityInput": "step",
 }
 """What `id` of an input is the id of."""
 

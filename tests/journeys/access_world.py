@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import documents
+from documents.activity import ActivityStatus
 from documents.component_version import ParameterDefinition
 from documents.resource import CodeRepo
 from documents.transform import TransformDetails
@@ -31,7 +32,9 @@ class World:
         match one:
             case documents.DigitalTwin():
                 return one.public or self.owns(viewer, one)
-            case documents.Execution() | documents.Result():
+            case documents.Execution():
+                return self.sees(viewer, self.by_id[one.digital_twin_ref]) or self.runs(viewer, one)
+            case documents.Result():
                 return self.sees(viewer, self.by_id[one.digital_twin_ref])
             case documents.Step():
                 return self.sees(viewer, self.by_id[one.execution_ref])
@@ -39,7 +42,9 @@ class World:
                 return self.sees(viewer, self.by_id[one.activity_ref])
             case documents.Output():
                 rights = one.access_control
-                return rights.public or viewer.user_id in rights.authorized_users or self.owns(viewer, one)
+                named = rights.public or viewer.user_id in rights.authorized_users
+                execution = self.by_id[self.by_id[one.step_ref].execution_ref]
+                return named or self.owns(viewer, one) or self.runs(viewer, execution)
             case documents.Token() | documents.Reservation():
                 return False
         return True
@@ -54,6 +59,10 @@ class World:
             case documents.Step():
                 return self.owns(viewer, self.by_id[one.execution_ref])
         return self.owns(viewer, self.by_id[one.digital_twin_ref])
+
+    def runs(self, viewer: Viewer, execution: documents.Execution) -> bool:
+        """Whether a worker is at work on an execution."""
+        return viewer.role is Role.WORKER and viewer.key in execution.runners
 
     def hidden(self, viewer: Viewer) -> list[documents.Document]:
         """What does not exist for a viewer."""
@@ -87,6 +96,7 @@ def a_world() -> World:
     _link(private, public)
     _link(public, private)
     _link(strangers, private)
+    _run(strangers, Viewer(Role.WORKER))
     outputs = [one for one in (*private, *public, *strangers) if isinstance(one, documents.Output)]
     gathering = _a_gathering(friend, outputs)
     people = [owner, stranger, friend, component, version, *_a_catalogue()]
@@ -132,6 +142,17 @@ def _link(from_: list[Any], to: list[Any]) -> None:
     execution.parent_ref = other.id
     step.depends_on = [*step.depends_on, target.id]
     step.reused_from_ref = target.id
+
+
+def _run(chain: list[Any], worker: Viewer) -> None:
+    """Let a worker be at work on a chain's first execution."""
+    execution = next(one for one in chain if isinstance(one, documents.Execution))
+    steps = [one for one in chain if isinstance(one, documents.Step) and one.execution_ref == execution.id]
+    ids = {step.id for step in steps}
+    outputs = [one for one in chain if isinstance(one, documents.Output) and one.step_ref in ids]
+    execution.status = ActivityStatus.RUNNING
+    for one in (execution, *steps, *outputs):
+        one.runners = [worker.key]
 
 
 def _a_gathering(owner: documents.User, outputs: list[documents.Output]) -> list[documents.Document]:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -284,7 +285,8 @@ async def _as(taken: bool, report: Awaitable[Any]) -> None:
         assert taken
 
 
-@given(shape=SHAPES, actions=st.lists(ACTIONS, max_size=25))
+@pytest.mark.timeout(120 + RUNS)
+@given(shape=SHAPES, actions=st.lists(ACTIONS, min_size=5, max_size=30))
 @settings(
     max_examples=RUNS,
     deadline=None,
