@@ -36,7 +36,9 @@ from graph.settings import Settings, variable_of
 from graph.sockets import MAX_MESSAGE, MAX_OPERATIONS, MAX_SOCKETS, READ_WITHIN
 from graph.user_errors import ErrorCode
 from graph.where import DEEPEST
+from resolvers import log_entry
 from resolvers.changes import MOST_WATCHING
+from resolvers.claiming import LONGEST_LEASE
 from resolvers.cursor import BadCursor
 from resolvers.execution_checks import MOST_STEPS
 from resolvers.file_events import MOST_FILES
@@ -45,6 +47,7 @@ from resolvers.ingest.distributions import MOST
 from resolvers.output import MOST_AUTHORIZED, MOST_URLS
 from resolvers.page import COUNT_CAP, DEFAULT_SIZE, LARGEST_SIZE
 from resolvers.result import MOST_OUTPUTS
+from resolvers.runs import MOST_ATTEMPTS
 from resolvers.signed_url import MOST_SECONDS
 from resolvers.uploads import KEPT, LARGEST, MOST_OPEN
 from tests.needs import PROJECT, need
@@ -79,6 +82,11 @@ LIMITS = {
     "documents in one `ingestTransform`": MOST,
     "files in one `reportFiles`": MOST_FILES,
     "steps of an execution": MOST_STEPS,
+    "seconds of a lease": LONGEST_LEASE,
+    "times that a step or transform is begun": MOST_ATTEMPTS,
+    "lines in one `appendLogs`": log_entry.MOST_AT_ONCE,
+    "characters of a line of a log": log_entry.LONGEST_MESSAGE,
+    "lines of an attempt": log_entry.MOST_LINES,
     "outputs of a result": MOST_OUTPUTS,
     "bytes of an uploaded output": LARGEST[UploadPurpose.OUTPUT],
     "bytes of an uploaded archive": LARGEST[UploadPurpose.ARCHIVE],
