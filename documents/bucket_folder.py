@@ -15,6 +15,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote, urlencode
@@ -58,16 +59,19 @@ class Granted:
 
 
 class FolderBucket(Bucket):
-    """Objects below a folder, which is made with a key for signing when it is not there."""
+    """Objects below a folder, which is made, with a key for signing, when it is first needed."""
 
     def __init__(self, folder: Path, *, name: str = "folder", clock: Callable[[], datetime] = now) -> None:
         self.name = name
         self.folder = folder
         self._clock = clock
         self._partial = folder / "partial"
-        for made in (folder, self._partial):
-            made.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._secret = _kept_secret(folder / "signing.key")
+
+    @cached_property
+    def _secret(self) -> bytes:
+        """What URLs are signed with."""
+        _make(self.folder)
+        return _kept_secret(self.folder / "signing.key")
 
     def path(self, key: str, generation: int) -> Path:
         """The file that holds one generation of an object."""
@@ -130,7 +134,7 @@ class FolderBucket(Bucket):
         """Write to a file of its own below a directory of its own; how many bytes."""
         # By the clock and by chance, so that no two objects of one name have the same.
         generation = time.time_ns() // 1000 * 1000 + secrets.randbelow(1000)
-        await asyncio.to_thread(written.mkdir, mode=0o700)
+        await asyncio.to_thread(_make, self.folder, self._partial, written)
         size, waiting = 0, bytearray()
         with await asyncio.to_thread((written / str(generation)).open, "wb") as file:
             async for chunk in chunks:
@@ -156,7 +160,7 @@ class FolderBucket(Bucket):
         return int(file.name)
 
     def _tidy(self) -> None:
-        for written in self._partial.iterdir():
+        for written in self._partial.glob("*"):
             newest = max((one.stat().st_mtime for one in (written, *written.glob("*"))), default=0.0)
             if newest < time.time() - ABANDONED:
                 shutil.rmtree(written, ignore_errors=True)
@@ -173,6 +177,11 @@ class FolderBucket(Bucket):
         method = "GET" if method == "HEAD" else method
         text = "\n".join([method, quote(key, safe=""), urlencode(sorted(parameters.items()), errors="replace")])
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+def _make(*folders: Path) -> None:
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def _stat(directory: Path) -> Stored | None:

@@ -67,8 +67,6 @@ def make_bucket(settings: Settings) -> Bucket | None:
         return None if settings.production else FolderBucket(settings.data_dir / "bucket")
     except BucketError as error:
         raise SettingsError(f"PROVENANCE_BUCKET cannot be used. {error}") from error
-    except OSError as error:
-        raise SettingsError(f"PROVENANCE_DATA_DIR {settings.data_dir} cannot be written: {error.strerror}.") from error
 
 
 def _google_bucket(url: str) -> Bucket:

@@ -19,12 +19,12 @@ def _made(folder: Path) -> bytes:
 
 def test_the_signing_key_is_the_owners_alone_and_outlives_the_process(tmp_path: Path) -> None:
     folder = tmp_path / "bucket"
-    first = FolderBucket(folder)
+    secret = _made(folder)
 
     assert stat.S_IMODE((folder / "signing.key").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert len(first._secret) == 32
-    assert FolderBucket(folder)._secret == first._secret
+    assert len(secret) == 32
+    assert _made(folder) == secret
 
 
 def test_processes_that_start_together_agree_on_the_key(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ async def test_leftovers_of_killed_writers_go_and_those_at_work_stay(tmp_path: P
     bucket = FolderBucket(tmp_path / "bucket")
     for name, age in (("killed", ABANDONED + 60), ("at-work", 5)):
         left = tmp_path / "bucket/partial" / name
-        left.mkdir()
+        left.mkdir(parents=True)
         (left / "1").write_bytes(b"half")
         for path in (left / "1", left):
             os.utime(path, (time.time() - age, time.time() - age))

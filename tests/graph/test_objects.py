@@ -127,6 +127,7 @@ def test_a_signature_reaches_no_log(server: Running) -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
 def test_a_hostile_address_is_refused_and_touches_nothing(server: Running, method: str, path: str) -> None:
+    announced(server, b"so that there is a key")
     url = urlsplit(server.url)
 
     with socket.create_connection((url.hostname, url.port), timeout=10) as raw:

@@ -54,7 +54,7 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
         ("PORT", "80a", "PORT is '80a'; allowed: a number from 0 to 65535."),
         ("PORT", "70000", "PORT is '70000'; allowed: a number from 0 to 65535."),
         ("PROVENANCE_WORKERS", "-1", "PROVENANCE_WORKERS is '-1'; allowed: a number from 0 to 64."),
-        ("PROVENANCE_BUCKET", "s3://b", "PROVENANCE_BUCKET is 's3://b'; allowed: gs://name."),
+        ("PROVENANCE_BUCKET", "s3://b", "PROVENANCE_BUCKET is 's3://b'; allowed: gs://name or gs://name/prefix."),
         ("PROVENANCE_DATABASE_NAME", "a/b", "PROVENANCE_DATABASE_NAME is 'a/b'; allowed: 1 to 63 letters, digits"),
         ("PROVENANCE_ALLOWED_ORIGINS", "lab.example", "PROVENANCE_ALLOWED_ORIGINS is 'lab.example'; allowed: origins"),
         ("PROVENANCE_OIDC_ISSUER", "http://id.example", "PROVENANCE_OIDC_ISSUER is 'http://id.example'; allowed: an"),

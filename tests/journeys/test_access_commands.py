@@ -208,6 +208,6 @@ async def test_only_what_has_a_view_is_found_by_its_id(world: World, commands: C
         shown = await ask("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", viewer, ids=ids)
         assert shown["nodes"] == [None] * len(ids)
 
-    assert sorted(kinds) == ["log", "reservation", "token"]
+    assert sorted(kinds) == ["file", "log", "reservation", "token", "upload"]
     assert commands.heard == []
     assert not {"Token", "Reservation"} & set(TYPES)
