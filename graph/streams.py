@@ -127,9 +127,10 @@ class Streams:
             async for event in open_events:
                 if cancelled():
                     raise asyncio.CancelledError
-                with pymongo.timeout(REQUEST_WITHIN):
-                    running = execute_subscription_event(executor.build_per_event_executor(event))
-                    result = await running if isawaitable(running) else running
+                async with self._changes.turn:
+                    with pymongo.timeout(REQUEST_WITHIN):
+                        running = execute_subscription_event(executor.build_per_event_executor(event))
+                        result = await running if isawaitable(running) else running
                 _check_database(result)
                 shown = _shown(result)
                 mark = hashlib.blake2b(dumps([shown.data, _messages(shown)])).digest()

@@ -1,6 +1,6 @@
 """The root of subscriptions: what clients may follow. Each field says again what a query would, whenever it changed."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Annotated, Any, TypeVar, cast
 
@@ -65,8 +65,9 @@ class Subscription:
     async def execution(self, info: Info, id: ExecutionId) -> AsyncGenerator[Execution, None]:
         following = cast(Following, info.context)
         rows = watching.execution(following.changes, following.renewed, id, fields_below(info))
-        async for row in _refused_in_place(rows):
-            yield row
+        async with aclosing(_refused_in_place(rows)) as told:
+            async for row in told:
+                yield row
 
     @_subscription(
         "Everything after the cursor, then what follows, each line once and in order of sequence. "
@@ -78,14 +79,15 @@ class Subscription:
         following = cast(Following, info.context)
         place = None if after is strawberry.UNSET else after
         pages = watching.activity_logs(following.changes, following.renewed, id, place, LOGS)
-        async for page in _refused_in_place(pages):
-            batch = page if isinstance(page, Refusal) else LogBatch(entries=page.rows, cursor=page.end_cursor)
-            yield cast(LogBatch, batch)
+        async with aclosing(_refused_in_place(pages)) as told:
+            async for page in told:
+                batch = page if isinstance(page, Refusal) else LogBatch(entries=page.rows, cursor=page.end_cursor)
+                yield cast(LogBatch, batch)
 
 
-async def _refused_in_place(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _refused_in_place(events: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
     """The events, then the refusal if they end by one: an exception as a field's value is an error at its place."""
-    async with aclosing(events) as open_events:  # type: ignore[type-var]
+    async with aclosing(events) as open_events:
         try:
             async for event in open_events:
                 yield event

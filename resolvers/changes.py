@@ -35,6 +35,9 @@ AT_MOST_EVERY = 0.1
 SECONDS_EACH = 0.005
 """Seconds more between them for each watch there is, several times what answering one takes."""
 
+READ_AT_ONCE = 16
+"""Reads beside each other: more would only open more connections, each of which costs as much as many reads."""
+
 WRITES = ["insert", "update", "replace", "delete"]
 NAMES_OF_FIELDS = {"$map": {"input": {"$objectToArray": "$updateDescription.updatedFields"}, "in": "$$this.k"}}
 SHOWN = {"documentKey": 1, "fullDocument.executionRef": 1, "fields": NAMES_OF_FIELDS}
@@ -76,6 +79,8 @@ class Changes:
 
     def __init__(self) -> None:
         self.watching = 0
+        self.turn = asyncio.Semaphore(READ_AT_ONCE)
+        """To be held while something is read because it may have changed: all are woken at once."""
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._opened = asyncio.Event()
         self._following: asyncio.Task[None] | None = None

@@ -4,7 +4,7 @@ Each time the viewer is asked for anew: a token may have been revoked, and right
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pymongo
 
@@ -31,16 +31,17 @@ Renew = Callable[[], Awaitable[Reader]]
 """A fresh reader for whoever subscribed."""
 
 
-async def execution(changes: Changes, renew: Renew, id: str, fields: Fields) -> AsyncIterator[Row]:
+async def execution(changes: Changes, renew: Renew, id: str, fields: Fields) -> AsyncGenerator[Row, None]:
     """The execution, then again whenever it or a step of it changed, until it has ended.
 
     Raises NotFound as soon as there is none that the viewer may see.
     """
     async with changes.of(id) as watch:
         while True:
-            reader = await renew()
-            with pymongo.timeout(READ_WITHIN):
-                row = await reader.node(documents.Execution, id, fields | {"status"})
+            async with changes.turn:
+                reader = await renew()
+                with pymongo.timeout(READ_WITHIN):
+                    row = await reader.node(documents.Execution, id, fields | {"status"})
             if row is None:
                 raise NotFound("Execution", id)
             yield row
@@ -49,7 +50,9 @@ async def execution(changes: Changes, renew: Renew, id: str, fields: Fields) -> 
             await watch.changed(LOOK_EVERY)
 
 
-async def activity_logs(changes: Changes, renew: Renew, id: str, after: str | None, link: Many) -> AsyncIterator[Page]:
+async def activity_logs(
+    changes: Changes, renew: Renew, id: str, after: str | None, link: Many
+) -> AsyncGenerator[Page, None]:
     """The lines of an activity after a cursor of its `logs`, as pages, each line once; then what follows, to its end.
 
     Raises NotFound as soon as there is no such activity that the viewer may see, and BadCursor.
@@ -58,13 +61,14 @@ async def activity_logs(changes: Changes, renew: Renew, id: str, after: str | No
     gap = Gap(link, after)
     async with changes.of(id) as watch:
         while True:
-            reader = await renew()
-            with pymongo.timeout(READ_WITHIN):
-                # Before the lines: of an activity that has ended by now, none are missing then.
-                activity = await reader.node(kind, id, frozenset({"status", "attempt"})) if kind else None
-                if activity is None:
-                    raise NotFound("Activity", id)
-                page = await _page(reader, link, activity, after)
+            async with changes.turn:
+                reader = await renew()
+                with pymongo.timeout(READ_WITHIN):
+                    # Before the lines: of an activity that has ended by now, none are missing then.
+                    activity = await reader.node(kind, id, frozenset({"status", "attempt"})) if kind else None
+                    if activity is None:
+                        raise NotFound("Activity", id)
+                    page = await _page(reader, link, activity, after)
             ready = gap.ready(page.rows, activity)
             if ready:
                 found = Page(ready, page.window, has_next_page=True, has_previous_page=True)
