@@ -45,12 +45,14 @@ class Activity(Document):
 
     `claimed_by` is the key of the viewer who holds it, or held it last; `claimants` are those of all who ever did.
     `log_end` is the highest sequence of its log lines, and `log_base` what `log_end` was when the attempt began.
-    `reports` rises whenever something must not happen beside an end of the activity.
+    `handed_back` is how many of the attempts do not count, because their workers stopped and said so. `reports` rises
+    whenever something must not happen beside an end of the activity.
     """
 
     status: ActivityStatus = ActivityStatus.PENDING
     code: list[CodeReference] = Field(default_factory=list)
     attempt: int = 0
+    handed_back: int = 0
     worker: str | None = None
     claimed_by: str | None = None
     claimants: list[str] = Field(default_factory=list)

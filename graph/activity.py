@@ -18,7 +18,7 @@ from graph.user_errors import UserError
 from graph.view import interface, many, stored, view
 from graph.where import sort_key
 from resolvers.claiming import LONGEST_LEASE, LONGEST_NAME, SHORTEST_LEASE, claim_activity
-from resolvers.reporting import complete_activity, extend_lease
+from resolvers.reporting import complete_activity, extend_lease, release_activity
 
 ActivityStatus = described(
     activity.ActivityStatus,
@@ -112,6 +112,13 @@ class ExtendLeaseInput:
     lease_seconds: int = _lease_seconds()
 
 
+@strawberry.input(description="Hands an activity back.")
+class ReleaseActivityInput:
+    id: strawberry.ID = wanted("What you hold.")
+    worker: str = _worker()
+    attempt: int = wanted("The attempt that you claimed. An earlier one is refused.")
+
+
 @strawberry.input(description="Why an activity failed.")
 class ActivityErrorInput:
     code: str = wanted("For programs: one line of at most 100 characters.")
@@ -151,6 +158,14 @@ class ActivityMutation:
     @mutation("Keep what you hold. Refused with INVALID_STATE once the lease has lapsed, or the activity has ended.")
     async def extend_lease(self, info: Info, input: ExtendLeaseInput) -> ActivityPayload:
         return await perform_by_itself(info, ActivityPayload, extend_lease, input)
+
+    @mutation(
+        "Hand back what you hold, because you stop before it is done. It is READY again at once, and this attempt is "
+        "none of the three that it has. The same again answers the same again; once the lease has lapsed, or the "
+        "activity has ended, it is refused with INVALID_STATE."
+    )
+    async def release_activity(self, info: Info, input: ReleaseActivityInput) -> ActivityPayload:
+        return await perform(info, ActivityPayload, release_activity, input)
 
     @mutation(
         "End what you hold. A retryable failure makes it READY again, until it was begun three times. What waited for "

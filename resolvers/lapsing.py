@@ -12,7 +12,7 @@ from documents.database import in_transaction
 from resolvers.fetch import Row, collection_of
 from resolvers.filters import Filter
 from resolvers.links import Document
-from resolvers.runs import LEASE_LAPSED, MOST_ATTEMPTS, Move, an_error, carry_on, lapsed, move
+from resolvers.runs import LEASE_LAPSED, MOST_ATTEMPTS, Move, an_error, carry_on, lapsed, move, tries
 from resolvers.writing import Session
 
 KINDS: tuple[Document, ...] = (documents.Step, documents.Transform)
@@ -25,9 +25,10 @@ async def return_lapsed() -> int:
     at, taken = now(), 0
     running = {"status": ActivityStatus.RUNNING.value} | lapsed(at)
     for kind in KINDS:
-        found = collection_of(kind).find(running, {"attempt": 1, "leaseExpiresAt": 1}, limit=MOST_AT_ONCE)
+        seen = {"attempt": 1, "handed_back": 1, "leaseExpiresAt": 1}
+        found = collection_of(kind).find(running, seen, limit=MOST_AT_ONCE)
         for row in await found.to_list():
-            last = row["attempt"] >= MOST_ATTEMPTS
+            last = tries(row) >= MOST_ATTEMPTS
             taken += await (give_up(row, at) if last else _give_back(row, at))
     return taken
 
@@ -62,5 +63,5 @@ def _as_seen(row: Row, at: datetime) -> Filter:
 
 
 def _lost(row: Row, *, retryable: bool) -> dict[str, Any]:
-    silent = f"Attempt {row['attempt']} of {MOST_ATTEMPTS}: its worker was silent for longer than its lease."
+    silent = f"Attempt {tries(row)} of {MOST_ATTEMPTS}: its worker was silent for longer than its lease."
     return {"error": an_error(LEASE_LAPSED, silent, retryable=retryable)}

@@ -20,6 +20,7 @@ from resolvers.policies import readable
 from resolvers.refusals import InvalidInput, InvalidState, NotFound, Refusal, Refusals, noting
 from resolvers.runs import (
     FAILED,
+    HANDED_BACK,
     LEASE_LAPSED,
     MOST_ATTEMPTS,
     SUCCEEDED,
@@ -29,6 +30,7 @@ from resolvers.runs import (
     held,
     move,
     standing,
+    tries,
 )
 from resolvers.viewer import Role, Viewer
 from resolvers.writing import Again, Outcome, Session, require
@@ -75,7 +77,8 @@ async def complete_activity(
     by = a_worker(worker, "worker")
     changes = _checked(kind, outcome, error, details)
     match = {"_id": id, "worker": by, "attempt": attempt} | held(now()) | by_whom(viewer)
-    if outcome == FAILED and attempt < MOST_ATTEMPTS and changes["error"] and changes["error"]["retryable"]:
+    retryable = outcome == FAILED and bool((changes["error"] or {}).get("retryable"))
+    if retryable and await _has_tries_left(kind, match, session):
         reported = await _to_try_again(kind, match, changes["error"], session)
     else:
         reported = await move(kind, ENDS[outcome], match, changes, now(), session)
@@ -86,6 +89,24 @@ async def complete_activity(
     if reported is None:
         raise await why_not(id, viewer, session, "id")
     return {"activity": reported}
+
+
+async def release_activity(session: Session, viewer: Viewer, *, id: str, worker: str, attempt: int) -> Outcome:
+    """The activity, waiting for whoever claims it next, as if this attempt had not been one of those it has.
+
+    The same again answers the same again. Raises NotFound and InvalidState.
+    """
+    require(viewer, Role.WORKER)
+    kind, by = kind_named(id, "id"), a_worker(worker, "worker")
+    match = {"_id": id, "worker": by, "attempt": attempt} | held(now()) | by_whom(viewer)
+    error = an_error(HANDED_BACK, f"Attempt {attempt}: its worker stopped, and handed it back.", retryable=True)
+    released = await _to_try_again(kind, match, error, session, Move.HAND_BACK)
+    if released is None:
+        said = {name: value for name, value in match.items() if name != "leaseExpiresAt"}
+        released = await collection_of(kind).find_one(said | {"error.code": HANDED_BACK}, session=session)
+    if released is None:
+        raise await why_not(id, viewer, session, "id")
+    return {"activity": released}
 
 
 def kind_named(id: str, *path: str) -> Document:
@@ -154,18 +175,27 @@ def _a_detail(kind: Document, name: str, value: Any) -> Any:
     return value if name == "validated" else a_url(value, name)
 
 
-async def _to_try_again(kind: Document, match: Filter, error: dict[str, Any], session: Session) -> Row | None:
+async def _has_tries_left(kind: Document, match: Filter, session: Session) -> bool:
+    row = await collection_of(kind).find_one(match, {"attempt": 1, "handed_back": 1}, session=session)
+    return row is not None and tries(row) < MOST_ATTEMPTS
+
+
+async def _to_try_again(
+    kind: Document, match: Filter, error: dict[str, Any], session: Session, how: Move = Move.GIVE_BACK
+) -> Row | None:
     """The activity, waiting for its next attempt."""
     if kind is documents.Transform and await _another_waits(match["_id"], session):
         # One transform of a resource may wait. This one is as if its lease had lapsed: the next claim takes it over.
         running = match | {"status": ActivityStatus.RUNNING.value}
-        lapsed = {"$set": {"leaseExpiresAt": now(), "error": error}}
+        lapsed: Row = {"$set": {"leaseExpiresAt": now(), "error": error}}
+        if how is Move.HAND_BACK:
+            lapsed["$inc"] = {"handed_back": 1}
         row: Row | None = await collection_of(kind).find_one_and_update(
             running, lapsed, return_document=True, session=session
         )
         return row
     try:
-        return await move(kind, Move.GIVE_BACK, match, {"error": error}, now(), session)
+        return await move(kind, how, match, {"error": error}, now(), session)
     except DuplicateKeyError as duplicate:
         raise Again from duplicate
 
@@ -181,7 +211,7 @@ async def _said_before(kind: Document, match: Filter, outcome: str, session: Ses
     """The activity when it stands where the very same report has brought it."""
     same = {name: value for name, value in match.items() if name != "leaseExpiresAt"}
     row = await collection_of(kind).find_one(same, session=session)
-    if row is None or (row["error"] or {}).get("code") == LEASE_LAPSED:
+    if row is None or (row["error"] or {}).get("code") in (LEASE_LAPSED, HANDED_BACK):
         return None
     tried_again = outcome == FAILED and row["error"] is not None and standing(row, now()) is ActivityStatus.READY
     return row if row["status"] == outcome or tried_again else None

@@ -23,6 +23,7 @@ PENDING, READY, RUNNING, SUCCEEDED, FAILED, CANCELLED, SKIPPED = ActivityStatus
 MOST_ATTEMPTS = 3
 """How often an activity is begun before a lapsed lease or a retryable failure is the end of it."""
 LEASE_LAPSED = "LEASE_LAPSED"
+HANDED_BACK = "HANDED_BACK"
 DEPENDENCY_FAILED = "DEPENDENCY_FAILED"
 CANCELLED_BY_SOMEBODY = "CANCELLED"
 SPREAD = 50
@@ -36,6 +37,7 @@ class Move(StrEnum):
     CLAIM = "CLAIM"
     TAKE_OVER = "TAKE_OVER"
     GIVE_BACK = "GIVE_BACK"
+    HAND_BACK = "HAND_BACK"
     SUCCEED = "SUCCEED"
     FAIL = "FAIL"
     CANCEL = "CANCEL"
@@ -58,6 +60,8 @@ TABLE: dict[Move, Rule] = {
     Move.TAKE_OVER: Rule((RUNNING,), RUNNING),
     # Its lease lapsed, or it failed and may be tried again.
     Move.GIVE_BACK: Rule((RUNNING,), READY),
+    # Its worker stops before it is done, and says so: that attempt does not count.
+    Move.HAND_BACK: Rule((RUNNING,), READY),
     Move.SUCCEED: Rule((RUNNING,), SUCCEEDED),
     Move.FAIL: Rule((RUNNING,), FAILED),
     # Somebody cancelled its execution, or what it waited for did not succeed.
@@ -101,7 +105,8 @@ def _move(move: Move, match: Filter, changes: dict[str, Any], at: datetime) -> t
     values["leaseExpiresAt"] = None
     if rule.after not in OPEN:
         values = {"end_timestamp": at, **values}
-    return _from(rule, match), {"$set": values}
+    counted = {"$inc": {"handed_back": 1}} if move is Move.HAND_BACK else {}
+    return _from(rule, match), {"$set": values, **counted}
 
 
 def _from(rule: Rule, match: Filter) -> Filter:
@@ -124,7 +129,13 @@ def standing(row: Row, at: datetime) -> ActivityStatus:
     status, lease = ActivityStatus(row["status"]), row.get("leaseExpiresAt")
     if status is not RUNNING or lease is None or lease.replace(tzinfo=at.tzinfo) > at:
         return status
-    return READY if row["attempt"] < MOST_ATTEMPTS else FAILED
+    return READY if tries(row) < MOST_ATTEMPTS else FAILED
+
+
+def tries(row: Row) -> int:
+    """How many attempts of an activity count: those that were handed back do not."""
+    begun: int = row["attempt"]
+    return begun - (row.get("handed_back") or 0)
 
 
 def an_error(code: str, message: str, *, retryable: bool = False) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from resolvers.coalesce import coalesced
 from resolvers.fetch import Row, collection_of
 from resolvers.lapsing import give_up
 from resolvers.links import Document
-from resolvers.runs import MOST_ATTEMPTS, lapsed
+from resolvers.runs import MOST_ATTEMPTS, lapsed, tries
 
 SPARE = 100
 """How many more a look reads than there are claims, to draw from when other processes are faster."""
@@ -28,7 +28,18 @@ TRIES = 10
 
 OLDEST_FIRST = [("created_at", 1), ("_id", 1)]
 SEEN = dict.fromkeys(
-    ("created_at", "status", "attempt", "log_end", "claimants", "executionRef", "resourceRef", "leaseExpiresAt"), 1
+    (
+        "created_at",
+        "status",
+        "attempt",
+        "handed_back",
+        "log_end",
+        "claimants",
+        "executionRef",
+        "resourceRef",
+        "leaseExpiresAt",
+    ),
+    1,
 )
 
 _asking: dict[str, str | None] = {}
@@ -81,7 +92,7 @@ async def _waiting(kinds: tuple[Document, ...], most: int) -> list[Row]:
     at = now()
     looks = [look for kind in kinds for look in (_ready(kind, most), _lapsed(kind, most, at))]
     found = [row for rows in await asyncio.gather(*looks) for row in rows]
-    ended = [row for row in found if row["status"] == ActivityStatus.RUNNING and row["attempt"] >= MOST_ATTEMPTS]
+    ended = [row for row in found if row["status"] == ActivityStatus.RUNNING and tries(row) >= MOST_ATTEMPTS]
     for row in ended:
         await give_up(row, at)
     if ended:

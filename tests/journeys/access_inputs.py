@@ -72,6 +72,7 @@ KIND_OF_INPUT = {
     "CancelExecutionInput": "execution",
     "ExtendLeaseInput": "step",
     "CompleteActivityInput": "step",
+    "ReleaseActivityInput": "step",
 }
 """What `id` of an input is the id of."""
 
