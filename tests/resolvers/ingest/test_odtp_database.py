@@ -57,7 +57,7 @@ async def test_a_row_of_each_kind_is_kept_in_our_form(database: Database, source
         ],
         "digitalTwins": [
             {"_id": f"twin_{hex(11)}", "userRef": f"user_{hex(1)}", "name": "Corsica", "status": "active",
-             "public": True, "revision": 1, **made},
+             "public": True, "additions": 0, "revision": 1, **made},
         ],
         "components": [
             {"_id": f"component_{hex(21)}", "componentName": "odtp-example", "title": None, "author": None,
@@ -80,8 +80,8 @@ async def test_a_row_of_each_kind_is_kept_in_our_form(database: Database, source
              "description": "Description for Execution", "tags": [], "status": "SUCCEEDED",
              "workflowSchema": {"workflowExecutor": "odtpwf", "workflowExecutorVersion": "0.2.0",
                                 "component_versions": [release(31), release(31)], "workflowExecutorSchema": "[0, 1]"},
-             "parentRef": None, "start_timestamp": DAY, "end_timestamp": DAY + timedelta(hours=1), "revision": 1,
-             **made},
+             "parentRef": None, "runners": [], "start_timestamp": DAY,
+             "end_timestamp": DAY + timedelta(hours=1), "revision": 1, **made},
         ],
         "steps": [
             a_step(51, key="1", ordinal=1, dependsOn=[f"step_{hex(52)}"]),
@@ -110,7 +110,8 @@ def a_step(number: int, **other: Any) -> Row:
         "ownerRef": f"user_{hex(1)}", "public": True, "type": "ephemeral", "parameters": '{"COUNT": 5}',
         "ports": ["8501:8501"], "inputs": "{}", "reusedFrom": None, "status": "SUCCEEDED",
         "code": [{"repository": "https://github.com/example/component-21", "path": None, "commit": COMMIT}],
-        "attempt": 1, "worker": None, "leaseExpiresAt": None, "created_at": DAY, "start_timestamp": DAY,
+        "attempt": 1, "worker": None, "claimed_by": None, "claimants": [], "runners": [], "leaseExpiresAt": None,
+        "handed_back": 0, "log_base": 0, "log_end": 0, "reports": 0, "created_at": DAY, "start_timestamp": DAY,
         "end_timestamp": DAY + timedelta(minutes=1), "error": None,
     } | other  # fmt: skip
 
@@ -119,7 +120,8 @@ def an_output(number: int, kind: str, access: Row) -> Row:
     return {
         "_id": f"output_{hex(number)}", "stepRef": f"step_{hex(51)}", "ownerRef": f"user_{hex(1)}",
         "output_type": kind, "file_name": f"odtp-{kind}.zip", "file_size": 1234, "file_type": "application/zip",
-        "sha256": None, "s3_bucket": "odtp", "s3_key": f"odtp/{hex(51)}/odtp-{kind}.zip",
+        "runners": [], "attempt": 0, "generation": None, "sha256": None,
+        "s3_bucket": "odtp", "s3_key": f"odtp/{hex(51)}/odtp-{kind}.zip",
         "metadata": '{"description": "An output", "tags": ["a"], "other_info": '
                     f'{{"at": "2024-05-06T07:08:09.123Z", "by": "{hex(1)}"}}}}',
         "access_control": access, "created_at": DAY, "updated_at": NEXT_DAY, "revision": 1,
