@@ -3,7 +3,8 @@
 The driver's own find costs two to three times the CPU of the message it sends: cursors, sessions, two tasks and a timer
 for each reply. What connects, authenticates, watches the servers and keeps the pool is the driver all the same; only
 the talk on a borrowed connection is done here. That takes names the driver does not publish, so other versions of it
-are left to themselves, and whatever goes wrong is left to the driver, which meets it again and knows what to do.
+are left to themselves, and whatever goes wrong, but for
+silence, is left to the driver, which meets it again and knows what to do.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from pymongo import ReadPreference, _csot
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.command_cursor import AsyncCommandCursor
 from pymongo.asynchronous.pool import AsyncConnection
-from pymongo.errors import ConnectionFailure
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, NetworkTimeout, ServerSelectionTimeoutError
 from pymongo.message import _op_msg, _OpMsg
 
 Row = dict[str, Any]
@@ -26,7 +27,9 @@ Command = dict[str, Any]
 KNOWN = (4, 20)
 """The driver whose inner names are used here."""
 SECONDS = 10.0
-"""How long a reply may take when nothing else bounds it."""
+"""How long a reply may take; the driver, which asks again, is bounded by the request alone."""
+TOO_LONG = 50
+"""MongoDB's code for MaxTimeMSExpired."""
 
 
 class Unanswered(Exception):
@@ -49,10 +52,18 @@ async def first_batch(collection: AsyncCollection[Row], command: Command) -> Row
     if pymongo.version_tuple[:2] != KNOWN:
         return None
     client: Any = collection.database.client
+    left = _csot.remaining()
+    seconds = SECONDS if left is None else min(SECONDS, max(0.0, left))
     try:
-        async with await client._conn_for_reads(ReadPreference.PRIMARY, None, "find") as (connection, _):
-            cursor: Row = await _asked(connection, collection, {"find": collection.name, **command})
-            return cursor | {"address": connection.address}
+        async with asyncio.timeout(seconds):
+            async with await client._conn_for_reads(ReadPreference.PRIMARY, None, "find") as (connection, _):
+                cursor = await _asked(connection, collection, {"find": collection.name, **command}, seconds)
+                return cursor | {"address": connection.address}
+    except ServerSelectionTimeoutError:
+        raise
+    except (TimeoutError, NetworkTimeout) as error:
+        # The driver would only wait as long once more.
+        raise NetworkTimeout(f"The database did not answer a find within {seconds:.1f} s.") from error
     except (Unanswered, ConnectionFailure):
         return None
 
@@ -62,10 +73,10 @@ def rest(collection: AsyncCollection[Row], cursor: Row) -> AsyncCommandCursor[Ro
     return AsyncCommandCursor(collection, cursor | {"firstBatch": []}, cursor["address"])
 
 
-async def _asked(connection: AsyncConnection, collection: AsyncCollection[Row], command: Command) -> Row:
+async def _asked(
+    connection: AsyncConnection, collection: AsyncCollection[Row], command: Command, seconds: float
+) -> Row:
     """The cursor that the database answers a command with. Raises Unanswered, or what the network raises."""
-    left = _csot.remaining()
-    seconds = SECONDS if left is None else max(0.0, left)
     connection.add_server_api(command)
     # Somewhat less than is waited for, so that the database gives up first and the connection stays good.
     command["maxTimeMS"] = max(1, int(900 * seconds))
@@ -77,23 +88,22 @@ async def _asked(connection: AsyncConnection, collection: AsyncCollection[Row], 
     if listening.enabled_for_commands:
         listening.publish_command_start(command, collection.database.name, *told)
     began = time.monotonic()
-    reply = await _reply(connection, request, message, seconds, collection.codec_options)
+    reply = await _reply(connection, request, message, collection.codec_options)
     if listening.enabled_for_commands:
         listening.publish_command_success(timedelta(seconds=time.monotonic() - began), reply, "find", *told)
+    if reply.get("code") == TOO_LONG:
+        raise ExecutionTimeout(reply["errmsg"], TOO_LONG, reply)
     if not reply["ok"]:
         raise Unanswered(reply.get("errmsg"))
     found: Row = reply["cursor"]
     return found
 
 
-async def _reply(
-    connection: AsyncConnection, request: int, message: bytes, seconds: float, options: CodecOptions[Row]
-) -> Row:
+async def _reply(connection: AsyncConnection, request: int, message: bytes, options: CodecOptions[Row]) -> Row:
     protocol = connection.conn.get_conn
     try:
-        async with asyncio.timeout(seconds):
-            await protocol.write(message)
-            data, _ = await protocol.read(request, connection.max_message_size)
+        await protocol.write(message)
+        data, _ = await protocol.read(request, connection.max_message_size)
     except BaseException as error:
         # Closes the connection, since a reply may still be on its way to it.
         await connection._raise_connection_failure(error)

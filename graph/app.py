@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from graph.deadline import REQUEST_WITHIN, Deadline
 from graph.envelope import Envelope
 from graph.errors import HTTPRefusal, refusal_errors
 from graph.graphiql.page import page, routes
@@ -66,7 +67,11 @@ def create_app(
     app = Starlette(
         routes=routes_,
         lifespan=lifespan or _nothing_to_start,
-        middleware=[*_middleware(settings, metrics, routes_), Middleware(Shortcut, graphql=graphql)],
+        middleware=[
+            *_middleware(settings, metrics, routes_),
+            Middleware(Shortcut, graphql=graphql),
+            Middleware(Deadline, seconds=REQUEST_WITHIN),
+        ],
         exception_handlers={HTTPException: _http_exception},
     )
     app.state.draining = False
@@ -95,8 +100,8 @@ def _middleware(settings: Settings, metrics: Metrics, routes: Sequence[BaseRoute
         cors = Middleware(
             CORSMiddleware,
             allow_origins=list(settings.allowed_origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+            allow_methods=["GET", "POST", "PUT"],
+            allow_headers=["Authorization", "Content-Type", "If-None-Match", "Range", "X-Request-Id"],
             expose_headers=["X-Request-Id"],
             max_age=3600,
         )

@@ -5,11 +5,13 @@ answers without `data`: 400 as application/graphql-response+json, 200 as applica
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any, TypeGuard, cast
 
+import pymongo
 import structlog
 from graphql import ExecutionResult, OperationType, execute
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -17,6 +19,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from strawberry.execution import optimized_is_awaitable
 
+from graph.alike import Alike
+from graph.deadline import REQUEST_WITHIN
 from graph.envelope import request_id
 from graph.errors import (
     BAD_USER_INPUT,
@@ -61,6 +65,7 @@ class GraphQLHandler:
     """Answer by the standard executor alone."""
     telling: bool = False
     """Say in a header of each answer what gave it."""
+    _alike: Alike[list[bytes] | None] = field(default_factory=Alike, init=False)
 
     async def __call__(self, request: Request) -> Response:
         """The response to a GraphQL request; every failure is a well-formed GraphQL answer."""
@@ -90,20 +95,28 @@ class GraphQLHandler:
     async def _answer(self, request: Request, headers: RawHeaders, media: str) -> Response:
         if self.draining():
             raise HTTPRefusal(503, "The server is stopping.", UNAVAILABLE, {"Retry-After": "1"})
+        until = time.monotonic() + REQUEST_WITHIN
         asked = read_get(request) if request.method == "GET" else await read_post(headers, request.receive)
         try:
             prepared = self._prepare(asked, request.method)
             context = await self.make_context(request)
-            result, by = await self._answered(prepared, asked, context)
+            parts = await self._planned(prepared, asked, context, request)
+            if parts is not None:
+                self.metrics.fine.inc()
+                return Written(parts, media, 200, self._told("planned"))
+            # A plan may take as long as its reads are answered. All else, and what follows upon a plan, is given until
+            # then, since the driver would go on for minutes while the database is away.
+            with pymongo.timeout(max(0.1, until - time.monotonic())):
+                result, by = await self._executed(prepared, asked, context)
         except Unacceptable as refusal:
             return self._refused(refusal.errors, media)
         except RequestRefused as refusal:
             return self._refused(refusal_errors(refusal), media)
         (self.metrics.failing if "errors" in result else self.metrics.fine).inc()
-        told = {ANSWERED_BY: by.replace("_", "-")} if self.telling else {}
-        if by == "planned" and _is_big(context):
-            return Written(await text.in_parts(result), media, 200, told)
-        return write(result, media, headers=told)
+        return write(result, media, headers=self._told(by))
+
+    def _told(self, by: str) -> dict[str, str]:
+        return {ANSWERED_BY: by.replace("_", "-")} if self.telling else {}
 
     def _prepare(self, asked: GraphQLRequest, method: str) -> Prepared:
         prepared = self.preparer.prepare(asked.query)
@@ -115,18 +128,36 @@ class GraphQLHandler:
         check_variables(asked.variables, self.preparer.limits)
         return prepared
 
-    async def _answered(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> tuple[Answer, str]:
-        """The answer, by plan where there is one, and what gave it: planned, stepped_aside or reference."""
+    async def _planned(
+        self, prepared: Prepared, asked: GraphQLRequest, context: object, request: Request
+    ) -> list[bytes] | None:
+        """The answer by plan, written, in parts; None where the standard executor has to answer."""
+        reader: Reader | None = getattr(context, "reader", None)
         operation = prepared.operation(asked.operation_name)
-        reader = getattr(context, "reader", None)
-        by, data = "reference", None
-        if not self.reference and reader is not None and operation.operation is OperationType.QUERY:
+        if self.reference or reader is None or operation.operation is not OperationType.QUERY:
+            return None
+
+        async def written() -> list[bytes] | None:
             data = await prepared.plans.data(operation, asked.variables, reader)
-            by = "stepped_aside" if data is None else "planned"
-        self.metrics.by[by].inc()
-        if data is None:
-            return await self._execute(prepared, asked, context), by
-        return _costed({"data": data}, asked, context), by
+            if data is None:
+                return None
+            answer = _costed({"data": data}, asked, context)
+            return await text.in_parts(answer) if reader.budget.spent > text.BIG else [text.dumps(answer)]
+
+        if asked.extensions:
+            parts = await written()
+        else:
+            parts = await self._alike.answer(_likeness(prepared, asked, reader, request), written)
+        self.metrics.by["stepped_aside" if parts is None else "planned"].inc()
+        return parts
+
+    async def _executed(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> tuple[Answer, str]:
+        """The standard executor's answer, and why it was asked: a plan stepped aside, or it answers alone."""
+        query = prepared.operation(asked.operation_name).operation is OperationType.QUERY
+        if query and not self.reference and getattr(context, "reader", None) is not None:
+            return await self._execute(prepared, asked, context), "stepped_aside"
+        self.metrics.by["reference"].inc()
+        return await self._execute(prepared, asked, context), "reference"
 
     async def _execute(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> Answer:
         schema = self.preparer.schema
@@ -172,9 +203,12 @@ def _costed(answer: Answer, asked: GraphQLRequest, context: object) -> Answer:
     return answer
 
 
-def _is_big(context: object) -> bool:
-    reader: Reader | None = getattr(context, "reader", None)
-    return reader is not None and reader.budget.spent > text.BIG
+def _likeness(prepared: Prepared, asked: GraphQLRequest, reader: Reader, request: Request) -> Hashable:
+    """Equal for requests whose answers are: what is asked, by whom, and at which address, which signed URLs name."""
+    viewer = reader.viewer
+    who = (viewer, viewer.token_id, reader.budget.objects)
+    where = (request.scope.get("scheme"), dict(request.scope["headers"]).get(b"host"))
+    return (prepared.text, asked.operation_name, repr(asked.variables), who, where)
 
 
 def write(answer: Answer, media: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

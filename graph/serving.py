@@ -12,7 +12,6 @@ from starlette.applications import Starlette
 from documents.database import Client, is_reachable
 from graph.app import create_app
 from graph.context import MakeContext
-from graph.deadline import REQUEST_WITHIN, Deadline
 from graph.logs import configure_logs
 from graph.objects import ReachedAt, object_routes
 from graph.schema import schema
@@ -97,7 +96,6 @@ def make_app(
         lifespan=lifespan,
         extra_routes=[*storage_event_routes(settings), *object_routes()],
     )
-    app.add_middleware(Deadline, seconds=REQUEST_WITHIN)
     app.add_middleware(ReachedAt)
     return app
 

@@ -148,7 +148,9 @@ async def test_an_append_that_is_too_much_is_refused_and_stores_nothing(given: A
     assert await everything_kept() == kept
 
 
-async def test_a_log_of_a_hundred_thousand_lines_is_paged_filtered_and_appended_to_in_one_insert(round_trips: Any) -> None:
+async def test_a_log_of_a_hundred_thousand_lines_is_paged_filtered_and_appended_to_in_one_insert(
+    round_trips: Any,
+) -> None:
     dag = await a_dag(a="")
     step = dag.steps["a"].id
     at = now()

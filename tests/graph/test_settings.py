@@ -60,8 +60,16 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
         ("PROVENANCE_OIDC_ISSUER", "http://id.example", "PROVENANCE_OIDC_ISSUER is 'http://id.example'; allowed: an"),
         ("PROVENANCE_OIDC_ISSUER", "https://id.example", "PROVENANCE_OIDC_AUDIENCE must be set with"),
         ("PROVENANCE_EVENTS_AUDIENCE", "https://g.example", "PROVENANCE_EVENTS_AUDIENCE and PROVENANCE_EVENTS_ACCOUNT"),
-        ("PROVENANCE_EVENTS_ACCOUNT", "a@b.example", "PROVENANCE_EVENTS_AUDIENCE and PROVENANCE_EVENTS_ACCOUNT must be"),
-        ("PROVENANCE_EVENTS_ACCOUNT", "nobody", "PROVENANCE_EVENTS_ACCOUNT is 'nobody'; allowed: the email address of a"),
+        (
+            "PROVENANCE_EVENTS_ACCOUNT",
+            "a@b.example",
+            "PROVENANCE_EVENTS_AUDIENCE and PROVENANCE_EVENTS_ACCOUNT must be",
+        ),
+        (
+            "PROVENANCE_EVENTS_ACCOUNT",
+            "nobody",
+            "PROVENANCE_EVENTS_ACCOUNT is 'nobody'; allowed: the email address of a",
+        ),
         ("PROVENANCE_LOG_LEVEL", "loud", "PROVENANCE_LOG_LEVEL is 'loud'; allowed: debug, info, warning or error."),
     ],
 )

@@ -64,6 +64,10 @@ class Both:
             for reference in (False, True)
         )
 
+    async def planned(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> bytes:
+        """The answer of the server with plans."""
+        return _body(await self._plans(_request(orjson.dumps({"query": query, "variables": variables}), viewer)))
+
     async def ask(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> Answers:
         """Both answers to a query."""
         body = orjson.dumps({"query": query, "variables": variables})
