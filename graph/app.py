@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 
 import strawberry
 from starlette.applications import Starlette
@@ -22,6 +21,7 @@ from graph.health import Readiness, livez
 from graph.http import GraphQLHandler, MakeContext, write
 from graph.limits import Limits
 from graph.metrics import Metrics
+from graph.objects import ReachedAt
 from graph.prepare import Preparer
 from graph.request import JSON, wants_page
 from graph.settings import Executor, Settings
@@ -64,38 +64,48 @@ def create_app(
         *routes(),
         *extra_routes,
     ]
-    app = Starlette(
+    around = _middleware(settings, metrics, routes_)
+    app = Application(
         routes=routes_,
         lifespan=lifespan or _nothing_to_start,
-        middleware=[
-            *_middleware(settings, metrics, routes_),
-            Middleware(Shortcut, graphql=graphql),
-            Middleware(Deadline, seconds=REQUEST_WITHIN),
-        ],
+        middleware=[*around, Middleware(Deadline, seconds=REQUEST_WITHIN)],
         exception_handlers={HTTPException: _http_exception},
     )
+    app.graphql = _wrapped(graphql, around)
     app.state.draining = False
     app.state.metrics = metrics
     return app
 
 
-@dataclass
-class Shortcut:
-    """Takes what nearly everybody asks, POST /graphql, past the routes to its handler."""
+class Application(Starlette):
+    """Takes what nearly everybody asks, POST /graphql, past routes and layers that are not for it."""
 
-    app: ASGIApp
-    graphql: GraphQLHandler
+    graphql: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != "/graphql":
-            return await self.app(scope, receive, send)
-        response = await self.graphql(Request(scope, receive))
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/graphql":
+            scope["app"] = self
+            await self.graphql(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def _wrapped(handler: GraphQLHandler, around: Sequence[Middleware]) -> ASGIApp:
+    """The handler with what goes around every answer."""
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await handler(Request(scope, receive))
         await response(scope, receive, send)
+
+    app: ASGIApp = answered
+    for layer in reversed(around):
+        app = layer.cls(app, *layer.args, **layer.kwargs)
+    return app
 
 
 def _middleware(settings: Settings, metrics: Metrics, routes: Sequence[BaseRoute]) -> list[Middleware]:
     paths = frozenset(route.path for route in routes if isinstance(route, Route) and "{" not in route.path)
-    around = [Middleware(Envelope, metrics=metrics, paths=paths)]
+    around = [Middleware(Envelope, metrics=metrics, paths=paths), Middleware(ReachedAt)]
     if settings.allowed_origins:
         cors = Middleware(
             CORSMiddleware,

@@ -1,10 +1,10 @@
 """What goes around every HTTP answer: a request id, security headers, one log line, a measure, a last resort."""
 
 import logging
-import os
 import re
 import time
 from dataclasses import dataclass
+from random import getrandbits
 
 import orjson
 import structlog
@@ -46,7 +46,7 @@ class Envelope:
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
         given = _given_id(scope)
-        token = logs.request_id.set(given or os.urandom(16).hex())
+        token = logs.request_id.set(given or f"{getrandbits(128):032x}")
         try:
             if scope["type"] == "websocket":
                 await self.app(scope, receive, send)

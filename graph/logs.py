@@ -1,5 +1,6 @@
 """Logs: JSON lines in production, readable in a terminal, one request id, no secrets."""
 
+import asyncio
 import logging
 import re
 import sys
@@ -17,6 +18,8 @@ from graph.settings import Settings
 REMOVED = "[removed]"
 ACCESS = "graph.access"
 """The logger that tells of each answer."""
+FLUSH_AFTER = 0.02
+"""Seconds that the line about an answer may wait for others."""
 Fields = dict[str, object]
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request being answered; every line that is logged meanwhile has it."""
@@ -59,6 +62,7 @@ class AccessLog:
     def __init__(self) -> None:
         self._logger = logging.getLogger(ACCESS)
         self._write: Callable[[int, Fields, bool], None] = self._log
+        self._flushing = False
 
     def __call__(self, level: int, fields: Fields, *, harmless: bool) -> None:
         """Tell of an answer. What a client may have put a secret into is not `harmless`, and is redacted."""
@@ -75,12 +79,30 @@ class AccessLog:
             line = orjson.dumps(head | fields | tail, option=orjson.OPT_UTC_Z).decode()
             try:
                 handler.stream.write(f"{line if harmless else redact(line)}\n")
-                handler.stream.flush()
+                self._flush_soon(handler)
             except OSError:
                 # As for every line that cannot be written: said on stderr, and the answer goes out all the same.
                 handler.handleError(logging.makeLogRecord(fields))
 
         self._write = write
+
+    def _flush_soon(self, handler: "logging.StreamHandler[TextIO]") -> None:
+        """Flush what is written within a moment together: each time is a system call."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            handler.flush()
+            return
+        if not self._flushing:
+            self._flushing = True
+            loop.call_later(FLUSH_AFTER, self._flush, handler)
+
+    def _flush(self, handler: "logging.StreamHandler[TextIO]") -> None:
+        self._flushing = False
+        try:
+            handler.flush()
+        except OSError:
+            handler.handleError(logging.makeLogRecord({}))
 
     def write_as_others(self) -> None:
         """From now on write as all other lines are written."""

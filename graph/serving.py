@@ -13,7 +13,7 @@ from documents.database import Client, is_reachable
 from graph.app import create_app
 from graph.context import MakeContext
 from graph.logs import configure_logs
-from graph.objects import ReachedAt, object_routes
+from graph.objects import object_routes
 from graph.schema import schema
 from graph.server import run
 from graph.settings import Settings, SettingsError
@@ -96,7 +96,6 @@ def make_app(
         lifespan=lifespan,
         extra_routes=[*storage_event_routes(settings), *object_routes()],
     )
-    app.add_middleware(ReachedAt)
     return app
 
 
