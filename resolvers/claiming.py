@@ -15,6 +15,7 @@ from documents.base import kind_of, now
 from documents.database import in_transaction
 from resolvers.checks import a_line
 from resolvers.fetch import Row, collection_of
+from resolvers.file_events import files_taken
 from resolvers.ingest.turns import turn
 from resolvers.links import Document
 from resolvers.refusals import InvalidInput
@@ -71,7 +72,7 @@ async def _take(row: Row, lease: Lease) -> Row | None:
     """The activity, leased; None when somebody else was faster."""
     if kind_of(row["_id"]) == documents.Transform.kind:
         try:
-            return await _moved(documents.Transform, row, lease)
+            return await _transform(row, lease)
         except DuplicateKeyError:
             # Another transform of the resource has begun.
             return None
@@ -82,6 +83,20 @@ async def _take(row: Row, lease: Lease) -> Row | None:
         if _runs(execution, lease.viewer):
             return await _moved(documents.Step, row, lease)
         return await _first(row, execution, lease)
+
+
+async def _transform(row: Row, lease: Lease) -> Row | None:
+    """The transform, leased; one that waited takes the files that are pending."""
+    if row["status"] == ActivityStatus.RUNNING:
+        return await _moved(documents.Transform, row, lease)
+
+    async def work(session: Session) -> Row | None:
+        claimed = await _moved(documents.Transform, row, lease, session)
+        if claimed is not None:
+            await files_taken(claimed["resourceRef"], session)
+        return claimed
+
+    return await in_transaction(work)
 
 
 def _runs(execution: Row | None, viewer: Viewer) -> bool:

@@ -13,14 +13,19 @@ from documents.database import Database, in_transaction
 from documents.resource import CodeRepo, MonitorDir, SourceFile
 from resolvers.file_events import MOST_FILES, files_taken, report_files
 from resolvers.monitor_dirs import MOST_AT_ONCE
+from resolvers.sweeping import sweep
 from resolvers.writing import Outcome, Session, write
 from tests.builders import COMMIT, REPOSITORY, everything_kept, keep
 from tests.catalogue import ADMIN, REQUEST, STRANGER, USER_ERRORS, WORKER, Answer, ask, code_repo, do, ingest
+from tests.clock import Clock
 
 pytestmark = pytest.mark.usefixtures("database")
 
 REPORT = f"""mutation ($input: ReportFilesInput!) {{ reportFiles(input: $input) {{
   due {{ id status resource {{ title }} cause {{ kind files message }} }} {USER_ERRORS} }} }}"""
+
+CLAIM = f"""mutation ($input: ClaimActivityInput!) {{ claimActivity(input: $input) {{
+  activity {{ id attempt }} {USER_ERRORS} }} }}"""
 
 STATE = """{ resources(first: 100, orderBy: [{field: TITLE, direction: ASC}]) { nodes { title revision
   codeRepo { monitorDirs { url lastSeenAt pendingFiles } }
@@ -76,15 +81,12 @@ def files_changed(*files: str, message: str | None = None) -> Answer:
     return {"kind": "FILES_CHANGED", "files": list(files), "message": message or many}
 
 
-async def claim(database: Database, resource: documents.Resource) -> None:
-    """Let the transform that waits run, as a claim does."""
-
-    async def work(session: Any) -> None:
-        waits = {"resourceRef": resource.id, "status": "READY"}
-        await database.transforms.update_one(waits, {"$set": {"status": "RUNNING"}}, session=session)
-        await files_taken(resource.id, session)
-
-    await in_transaction(work)
+async def claim(**given: Any) -> Answer:
+    """The transform that a worker gets."""
+    payload = await do(CLAIM, worker="worker-1", kinds=["TRANSFORM"], **given)
+    assert payload["userErrors"] == []
+    claimed: Answer = payload["activity"]
+    return claimed
 
 
 async def test_a_new_file_makes_a_transform_of_the_resources_present_code_due() -> None:
@@ -230,10 +232,10 @@ async def test_files_join_a_transform_that_somebody_asked_for() -> None:
     assert await causes() == [{"kind": "REQUESTED", "files": ["gs://bucket/in/a.csv"], "message": "Please."}]
 
 
-async def test_a_file_that_changes_while_a_transform_runs_makes_another_one_wait(database: Database) -> None:
-    resource = await watch("births", IN)
+async def test_a_file_that_changes_while_a_transform_runs_makes_another_one_wait() -> None:
+    await watch("births", IN)
     (first,) = await report(a_file())
-    await claim(database, resource)
+    assert (await claim())["id"] == first["id"]
     assert await pending() == [0]
 
     (second,) = await report(a_file(generation=6))
@@ -244,6 +246,37 @@ async def test_a_file_that_changes_while_a_transform_runs_makes_another_one_wait
     assert statuses == ["RUNNING", "READY"]
     assert await causes() == [files_changed("gs://bucket/in/a.csv")] * 2
     assert await pending() == [1]
+
+
+async def test_what_lapsed_and_is_taken_over_leaves_later_files_to_the_one_that_waits(clock: Clock) -> None:
+    await watch("births", IN)
+    (first,) = await report(a_file())
+    await claim(leaseSeconds=60)
+    (second,) = await report(a_file(generation=6))
+
+    clock.forward(61)
+    taken_over = await claim(leaseSeconds=60)
+
+    assert taken_over == {"id": first["id"], "attempt": 2}
+    assert await pending() == [1]
+    clock.forward(61)
+    await sweep()
+    assert (await claim())["attempt"] == 3
+    assert await pending() == [1]
+    assert second["id"] != first["id"]
+
+
+async def test_a_file_reported_while_its_transform_is_claimed_is_in_that_run_or_makes_another() -> None:
+    resource = await watch("births", IN)
+    for generation in range(5, 25):
+        await report(a_file("first.csv", generation=generation))
+
+        claimed, (due,) = await asyncio.gather(claim(), report(a_file("other.csv", generation=generation)))
+
+        taken = due["id"] == claimed["id"]
+        assert await pending() == [0 if taken else 1]
+        await documents.Transform.get_pymongo_collection().delete_many({"resourceRef": resource.id})
+        await in_transaction(lambda session: files_taken(resource.id, session))
 
 
 async def test_a_file_that_changes_twice_before_a_run_is_pending_once() -> None:
