@@ -5,6 +5,7 @@ and no parser in between. Answers are told apart from failures by how they begin
 """
 
 import asyncio
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -140,6 +141,23 @@ async def ask(address: Address, request: bytes) -> bytes:
     finally:
         asker.close()
     return body if body.startswith(GOOD) else _joined(body)
+
+
+def throw_away(address: Address, request: bytes) -> None:
+    """Ask, wait for the whole answer, and keep nothing of it. Raises Failed when the server hangs up before."""
+    room = bytearray(1_000_000)
+    with socket.create_connection(("127.0.0.1", address.port)) as connection:
+        connection.sendall(request)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(65_536)
+        head, _, begun = head.partition(b"\r\n\r\n")
+        missing = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0]) - len(begun)
+        while missing:
+            count = connection.recv_into(room)
+            if not count:
+                raise Failed(f"The server hung up {missing:,} bytes before the end.")
+            missing -= count
 
 
 async def take_turn(
