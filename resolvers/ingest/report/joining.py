@@ -1,0 +1,160 @@
+"""Jobs of one window with their metrics, datasets and parameters."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from resolvers.ingest.report.judging import Judged, Row, shown_line
+from resolvers.ingest.report.limits import Limits
+from resolvers.ingest.report.members import Kind
+from resolvers.ingest.report.rejection import Reject, Rejection, RejectionCode, corrupt
+from resolvers.ingest.report.rows import Rows
+from resolvers.ingest.report.stored import Datasets, MetricHeads, Tools, array, job_fields, parameter, runtime_field
+from resolvers.ingest.report.survey import Survey
+from resolvers.ingest.report.windows import Window
+
+RUNTIME = b"core\truntime_seconds"
+Documents = dict[bytes, list[bytes]]
+_DUPLICATE = "The report has this job on an earlier line."
+_NO_TIME = "create_time is not a time that there is."
+
+
+@dataclass
+class Joined:
+    """Jobs of a window by their number as it is written. `heads` are their first fields, in the order of lines."""
+
+    heads: dict[bytes, bytes] = field(default_factory=dict)
+    metrics: Documents = field(default_factory=dict)
+    datasets: Documents = field(default_factory=dict)
+    parameters: Documents = field(default_factory=dict)
+    runtimes: dict[bytes, bytes] = field(default_factory=dict)
+    text_bytes: Counter[bytes] = field(default_factory=Counter)
+    states: list[str] = field(default_factory=list)
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Each job's number and its fields from external_id to parameters."""
+        for id, head in self.heads.items():
+            yield (
+                id,
+                b"".join(
+                    (
+                        head,
+                        runtime_field(self.runtimes.get(id)),
+                        array(b"metrics", self.metrics[id]),
+                        array(b"datasets", self.datasets[id]),
+                        array(b"parameters", self.parameters[id]),
+                    )
+                ),
+            )
+
+
+class Joiner:
+    """Joins the members of a report, one window after another, in ascending order."""
+
+    def __init__(self, found: Survey, limits: Limits, reject: Reject) -> None:
+        self._limits = limits
+        self._reject = reject
+        self._members = [Rows(found.members[kind], limits, reject) for kind in Kind if kind in found.members]
+        self._tools = Tools()
+        self._heads = MetricHeads()
+        self._datasets = Datasets()
+        self._takes = {
+            Kind.JOBS: self._take_jobs,
+            Kind.METRIC_NUM: self._take_metrics,
+            Kind.METRIC_TXT: self._take_texts,
+            Kind.PARAMS: self._take_parameters,
+            Kind.DATASETS: self._take_datasets,
+        }
+
+    def join(self, window: Window) -> Joined:
+        """The jobs of a window. Rows of jobs that are not there are rejected, and each bad line once."""
+        joined = Joined()
+        size = 0
+        for member in self._members:
+            take = self._takes[member.kind]
+            for judged in member.of(window):
+                take(joined, judged, member.name)
+                size += judged.size
+                if size > self._limits.window_ceiling:
+                    raise corrupt("The rows of the report are in an order that cannot be joined in bounded memory.")
+        return joined
+
+    def _take_jobs(self, joined: Joined, judged: Judged, member: str) -> None:
+        heads, fields = joined.heads, self._tools.fields
+        for line, (id, piece, time) in zip(judged.lines, judged.rows, strict=True):
+            if id in heads:
+                self._refuse(Kind.JOBS, member, line, (id, piece, time), RejectionCode.DUPLICATE_KEY, _DUPLICATE)
+                continue
+            tool, state = fields(piece)
+            try:
+                heads[id] = job_fields(id, tool, time)
+            except ValueError:
+                self._refuse(Kind.JOBS, member, line, (id, piece, time), RejectionCode.BAD_TIMESTAMP, _NO_TIME)
+                continue
+            joined.states.append(state)
+            joined.metrics[id], joined.datasets[id], joined.parameters[id] = [], [], []
+
+    def _take_metrics(self, joined: Joined, judged: Judged, member: str) -> None:
+        of, heads, most = joined.metrics.get, self._heads, self._limits.job_metrics
+        for line, row in zip(judged.lines, judged.rows, strict=True):
+            id, piece, value = row
+            metrics = of(id)
+            if metrics is None or len(metrics) >= most:
+                self._misfit(Kind.METRIC_NUM, member, line, row, metrics is None)
+                continue
+            metrics.append(heads[piece, len(value)] + value + b"\0\0")
+            if piece == RUNTIME:
+                joined.runtimes.setdefault(id, value)
+
+    def _take_texts(self, joined: Joined, judged: Judged, member: str) -> None:
+        for line, row in zip(judged.lines, judged.rows, strict=True):
+            id, piece, value = row
+            metrics = joined.metrics.get(id)
+            full = metrics is not None and len(metrics) >= self._limits.job_metrics
+            if metrics is None or full or not self._fits(joined, id, len(piece) + len(value)):
+                self._misfit(Kind.METRIC_TXT, member, line, row, metrics is None)
+                continue
+            metrics.append(self._heads[piece, len(value)] + value + b"\0\0")
+
+    def _take_datasets(self, joined: Joined, judged: Judged, member: str) -> None:
+        of, document, most = joined.datasets.get, self._datasets.document, self._limits.job_datasets
+        for line, row in zip(judged.lines, judged.rows, strict=True):
+            datasets = of(row[0])
+            if datasets is None or len(datasets) >= most:
+                self._misfit(Kind.DATASETS, member, line, row, datasets is None)
+                continue
+            datasets.append(document(*row[1:]))
+
+    def _take_parameters(self, joined: Joined, judged: Judged, member: str) -> None:
+        for line, row in zip(judged.lines, judged.rows, strict=True):
+            id, name, value = row
+            parameters = joined.parameters.get(id)
+            try:
+                document = parameter(name, value)
+            except ValueError:
+                self._refuse(Kind.PARAMS, member, line, row, RejectionCode.MALFORMED_ROW, "value is not JSON.")
+                continue
+            full = parameters is not None and len(parameters) >= self._limits.job_parameters
+            if parameters is None or full or not self._fits(joined, id, len(document)):
+                self._misfit(Kind.PARAMS, member, line, row, parameters is None)
+                continue
+            parameters.append(document)
+
+    def _fits(self, joined: Joined, id: bytes, size: int) -> bool:
+        """Whether a job still has room for a text; if so, the room is taken."""
+        if joined.text_bytes[id] + size > self._limits.job_text_bytes:
+            return False
+        joined.text_bytes[id] += size
+        return True
+
+    def _misfit(self, kind: Kind, member: str, line: int, row: Row, orphan: bool) -> None:
+        job = row[0].decode()
+        if orphan:
+            message = f"The report has no job {job} that could be taken."
+            self._refuse(kind, member, line, row, RejectionCode.ORPHAN_ROW, message)
+        else:
+            message = f"Job {job} has more of these rows than one document may hold."
+            self._refuse(kind, member, line, row, RejectionCode.TOO_LONG, message)
+
+    def _refuse(self, kind: Kind, member: str, line: int, row: Row, code: RejectionCode, message: str) -> None:
+        self._reject(Rejection(member, line, code, message, shown_line(kind, b"\t".join(row))))

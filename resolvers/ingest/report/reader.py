@@ -1,0 +1,175 @@
+"""Reads a job report: the bytes of an archive in, rows and rejections out."""
+
+import gc
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from resolvers.ingest.report.digest import RowsDigest, row_digest
+from resolvers.ingest.report.gunzip import Source
+from resolvers.ingest.report.joining import Joined, Joiner
+from resolvers.ingest.report.limits import Limits
+from resolvers.ingest.report.rejection import ArchiveRefused, Rejection, RejectionCode
+from resolvers.ingest.report.rejections import Rejections
+from resolvers.ingest.report.stored import Stamp, int32, string
+from resolvers.ingest.report.survey import survey
+from resolvers.ingest.report.windows import windows
+
+BATCH_ROWS = 1000
+BATCH_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Declared:
+    """How many jobs of each state the report's metadata count. `partial` when other states may be there as well."""
+
+    states: Mapping[str, int]
+    partial: bool = False
+
+
+@dataclass
+class Summary:
+    """What a whole report came to. `digest` is str(RowsDigest) of its rows. When refused, nothing of it may be kept."""
+
+    jobs: int = 0
+    metrics: int = 0
+    datasets: int = 0
+    parameters: int = 0
+    rejected: int = 0
+    states: dict[str, int] = field(default_factory=dict)
+    digest: str = ""
+    refused: bool = False
+
+
+@dataclass
+class Batch:
+    """At most a thousand rows as whole BSON documents, and rejections. The last batch has the summary."""
+
+    rows: list[bytes] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    summary: Summary | None = None
+
+
+def read_report(
+    source: Source,
+    *,
+    stamp: Stamp | None = None,
+    declared: Declared | None = None,
+    limits: Limits | None = None,
+) -> Iterator[Batch]:
+    """Batches of the jobs of an archive, and of rejections; the last batch tells what it all came to.
+
+    `source` must be seekable: the archive is read several times, so that memory is bounded whatever its size and
+    whatever the order of its rows. Nothing else is read or written, and equal bytes give equal batches. A broken
+    archive is refused before its first row is given. Raises nothing but what `source` raises.
+    """
+    return _Reading(source, stamp or Stamp(), declared, limits or Limits()).batches()
+
+
+class _Reading:
+    def __init__(self, source: Source, stamp: Stamp, declared: Declared | None, limits: Limits) -> None:
+        self._source = source
+        self._declared = declared
+        self._limits = limits
+        self._prefix = stamp.id_prefix.encode()
+        self._common = stamp.encoded()
+        self._rejections = Rejections(limits.listed_rejections)
+        self._summary = Summary()
+        self._states: Counter[str] = Counter()
+        self._digest = RowsDigest()
+
+    def batches(self) -> Iterator[Batch]:
+        try:
+            yield from self._rows()
+        except ArchiveRefused as refusal:
+            self._rejections.add(refusal.rejection)
+            self._summary.refused = True
+        except MemoryError:
+            message = "The report needs more memory than its reader may have."
+            self._rejections.add(Rejection("", 0, RejectionCode.CORRUPT_ARCHIVE, message, rows=0))
+            self._summary.refused = True
+        yield from self._last()
+
+    def _rows(self) -> Iterator[Batch]:
+        found = survey(self._source, self._limits, self._rejections.add)
+        joiner = Joiner(found, self._limits, self._rejections.add)
+        for window in windows(found, self._limits):
+            with collecting_nothing():
+                joined = joiner.join(window)
+                self._count(joined)
+            yield from self._batches_of(joined)
+        self._compare()
+
+    def _count(self, joined: Joined) -> None:
+        summary = self._summary
+        self._states.update(joined.states)
+        summary.jobs += len(joined.heads)
+        summary.metrics += sum(map(len, joined.metrics.values()))
+        summary.datasets += sum(map(len, joined.datasets.values()))
+        summary.parameters += sum(map(len, joined.parameters.values()))
+
+    def _batches_of(self, joined: Joined) -> Iterator[Batch]:
+        rows: list[bytes] = []
+        digests: list[bytes] = []
+        size = 0
+        for id, core in joined.rows():
+            digest = row_digest(core)
+            row = self._row(id, core, digest)
+            rows.append(row)
+            digests.append(digest)
+            size += len(row)
+            if len(rows) == BATCH_ROWS or size > BATCH_BYTES:
+                self._digest.add(digests)
+                yield Batch(rows, self._rejections.taken())
+                rows, digests, size = [], [], 0
+        self._digest.add(digests)
+        if rows:
+            yield Batch(rows)
+        while self._rejections.waiting:
+            yield Batch(rejections=self._rejections.taken())
+
+    def _row(self, id: bytes, core: bytes, digest: bytes) -> bytes:
+        """The whole document: what stands in core, between the id and the digest."""
+        head = string(b"_id", self._prefix + id) + self._common
+        size = len(head) + len(core) + len(digest) + 18
+        return b"%b%b%b\x05digest\0%b\0%b\0" % (int32(size), head, core, int32(len(digest)), digest)
+
+    def _compare(self) -> None:
+        """Remark when the report holds other numbers of jobs than its metadata count."""
+        if self._declared is None:
+            return
+        counted = self._declared.states
+        states = set(counted) if self._declared.partial else set(counted) | set(self._states)
+        wrong = sorted(state for state in states if counted.get(state, 0) != self._states[state])
+        if wrong:
+            told = ", ".join(f"{state}: {counted.get(state, 0)} and {self._states[state]}" for state in wrong[:5])
+            message = f"The metadata count other jobs than the report holds ({told}{', …' if wrong[5:] else ''})."
+            self._rejections.add(Rejection("", 0, RejectionCode.COUNT_MISMATCH, message, rows=0))
+
+    def _last(self) -> Iterator[Batch]:
+        self._rejections.close()
+        summary = self._summary
+        if summary.refused:
+            summary = Summary(refused=True)
+            self._states.clear()
+            self._digest = RowsDigest()
+        summary.states, summary.digest = dict(self._states), str(self._digest)
+        summary.rejected = self._rejections.rows
+        batches = [Batch(rejections=self._rejections.taken())]
+        while self._rejections.waiting:
+            batches.append(Batch(rejections=self._rejections.taken()))
+        batches[-1].summary = summary
+        yield from batches
+
+
+@contextmanager
+def collecting_nothing() -> Iterator[None]:
+    """Without garbage collection, which would search hundreds of thousands of pieces for rings that are not there."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,181 @@
+"""A job as it is stored: BSON written straight from the pieces of rows, without objects in between.
+
+The fields of a row, in the order in which they are written:
+
+    _id              "job_…": the stamp's prefix and the job's own number
+    …                what the stamp says of every row, such as instance_ref, generation_ref, archive_ref
+    external_id      int64     the job's number on its own server
+    tool_id          string
+    tool_version     string or null
+    state            string
+    created_at       date or null, cut to milliseconds
+    runtime_seconds  double or null: the metric core/runtime_seconds
+    metrics          [{plugin, name, text}]: the number is what the text says, where it is one
+    datasets         [{external_id int64, size_bytes int64 or null, direction "input"/"output",
+                       extension string or null, parameter_name string or null}]
+    parameters       [{name, value}], the value as JSON text
+    digest           16 bytes: see digest.py
+
+Embedded rows stand in the order of their lines. The format: https://bsonspec.org/spec.html
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import add
+from struct import Struct
+from typing import TypeVar
+
+import orjson
+
+NULL = b"None"
+"""The word for null in a report."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+REMEMBERED = 20_000
+"""Fragments that come again and again, such as a tool with its version and state."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+int32 = Struct("<i").pack
+int64 = Struct("<q").pack
+double = Struct("<d").pack
+
+EXTERNAL_ID = b"\x12external_id\0"
+SIZED, UNSIZED = b"\x12size_bytes\0", b"\x0asize_bytes\0"
+INDEX = [b"\x03%d\0" % index for index in range(10_000)]
+"""What stands before each document of an array."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What every row of a reading has in common: how its id begins, and to what it belongs."""
+
+    id_prefix: str = "job_"
+    fields: Mapping[str, str] | None = None
+
+    def encoded(self) -> bytes:
+        """The common fields as they stand within a document."""
+        return b"".join(string(name.encode(), text.encode()) for name, text in (self.fields or {}).items())
+
+
+def string(name: bytes, text: bytes) -> bytes:
+    """A field that holds a text."""
+    return b"\x02%b\0%b%b\0" % (name, int32(len(text) + 1), text)
+
+
+def optional(name: bytes, text: bytes) -> bytes:
+    """A field that holds a text, or null for the word None."""
+    return b"\x0a%b\0" % name if text == NULL else string(name, text)
+
+
+def document(content: bytes) -> bytes:
+    """A document made of fields."""
+    return b"%b%b\0" % (int32(len(content) + 5), content)
+
+
+def array(name: bytes, documents: list[bytes]) -> bytes:
+    """A field that holds an array of documents."""
+    if not documents:
+        return b"\x04%b\0\x05\0\0\0\0" % name
+    if len(documents) > len(INDEX):
+        raise ValueError(f"{len(documents)} rows are too many for one job.")
+    return b"\x04%b\0%b" % (name, document(b"".join(map(add, INDEX, documents))))
+
+
+class Tools:
+    """The part of a job that a tool, its version and a state make up, with the state to be counted."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[bytes, str]] = {}
+
+    def fields(self, piece: bytes) -> tuple[bytes, str]:
+        """The fields for `tool_id\\ttool_version\\tstate`, and the state."""
+        known = self._known.get(piece)
+        if known is None:
+            tool, version, state = piece.split(b"\t")
+            fields = string(b"tool_id", tool) + optional(b"tool_version", version) + string(b"state", state)
+            known = fields, state.decode()
+            remember(self._known, piece, known)
+        return known
+
+
+class MetricHeads(dict[tuple[bytes, int], bytes]):
+    """All of a metric's document but the value, for each `plugin\\tname` and length of a value.
+
+    The document is the head, the value and two zeros. A look-up that finds costs no call, and there are many.
+    """
+
+    def __missing__(self, key: tuple[bytes, int]) -> bytes:
+        plugin, name = key[0].split(b"\t")
+        fields = string(b"plugin", plugin) + string(b"name", name) + string(b"text", bytes(key[1]))
+        head = document(fields)[: -key[1] - 2]
+        remember(self, key, head)
+        return head
+
+
+class Datasets:
+    """Datasets as documents. All but id and size is made once for each extension, parameter and direction."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, bytes], tuple[bytes, bytes, bytes]] = {}
+
+    def document(self, id: bytes, extension: bytes, size: bytes, rest: bytes) -> bytes:
+        """The document of one dataset; `rest` is `param_name\\ttype`. Null and -1 are sizes that nobody knows."""
+        key = extension, rest
+        sized, unsized, tail = self._known.get(key) or self._parts(key)
+        if size in (NULL, b"-1"):
+            return b"%b%b%b%b" % (unsized, int64(int(id)), UNSIZED, tail)
+        return b"%b%b%b%b%b" % (sized, int64(int(id)), SIZED, int64(int(size)), tail)
+
+    def _parts(self, key: tuple[bytes, bytes]) -> tuple[bytes, bytes, bytes]:
+        parameter, direction = key[1].split(b"\t")
+        tail = string(b"direction", direction) + optional(b"extension", key[0])
+        tail += optional(b"parameter_name", parameter) + b"\0"
+        unsized = 4 + len(EXTERNAL_ID) + 8 + len(UNSIZED) + len(tail)
+        parts = int32(unsized + 8) + EXTERNAL_ID, int32(unsized) + EXTERNAL_ID, tail
+        remember(self._known, key, parts)
+        return parts
+
+
+def parameter(name: bytes, value: bytes) -> bytes:
+    """A parameter as a document. Raises ValueError when the value is not JSON.
+
+    Exporters write JSON within a JSON string. What they wrapped is kept as the JSON text that it is; a string that
+    wraps no JSON, and JSON that is no string, are kept as they stand.
+    """
+    outer = orjson.loads(value)
+    text = outer.encode() if isinstance(outer, str) and _is_json(outer) else value
+    return document(string(b"name", name) + string(b"value", text))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def milliseconds(time: bytes) -> int:
+    """Milliseconds since 1970 of a UTC time. Raises ValueError for days and hours that there are not."""
+    since = datetime.fromisoformat(f"{time.decode()}+00:00") - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+
+
+def job_fields(id: bytes, tool: bytes, time: bytes) -> bytes:
+    """The first fields of a job, up to its time. Raises ValueError when there is no such time."""
+    at = b"\x0acreated_at\0" if time == NULL else b"\x09created_at\0" + int64(milliseconds(time))
+    return b"%b%b%b%b" % (EXTERNAL_ID, int64(int(id)), tool, at)
+
+
+def runtime_field(value: bytes | None) -> bytes:
+    """How long the job ran."""
+    return b"\x0aruntime_seconds\0" if value is None else b"\x01runtime_seconds\0" + double(float(value))
+
+
+def remember(known: dict[Key, Value], key: Key, value: Value) -> None:
+    """Keep a fragment, and forget all of them when there are too many."""
+    if len(known) >= REMEMBERED:
+        known.clear()
+    known[key] = value

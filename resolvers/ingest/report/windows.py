@@ -1,0 +1,71 @@
+"""Cuts a report into ranges of jobs that are small enough to be joined in memory, and says what each has to read."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from resolvers.ingest.report.limits import Limits
+from resolvers.ingest.report.survey import NOWHERE, SAMPLE, Block, Member, Survey
+
+LAST = 10**18
+"""Above each number of a job."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Jobs whose number is above `low` and at most `high`."""
+
+    low: int
+    high: int
+
+
+def windows(found: Survey, limits: Limits) -> list[Window]:
+    """Ranges that cover all numbers, with about as many bytes in each.
+
+    Exporters write members sorted by job, or batches of jobs in order and in any order within a batch. Then small
+    windows are read one after another. In disorder each window reads everything again, so they are made few.
+    """
+    cuts = _cuts(found.samples, limits.window_bytes)
+    if _disordered(found, cuts):
+        cuts = _cuts(found.samples, limits.wide_window_bytes)
+    return [Window(low, high) for low, high in pairwise([NOWHERE - 1, *cuts, LAST])]
+
+
+def _cuts(samples: "array[int]", size: int) -> list[int]:
+    step = max(1, size // SAMPLE)
+    return sorted(set(sorted(samples)[step - 1 :: step]))
+
+
+def _disordered(found: Survey, cuts: list[int]) -> bool:
+    """Whether blocks belong to many windows each, or come in another order than the windows."""
+    blocks = [block for member in found.members.values() for block in member.blocks]
+    spans = sum(bisect_left(cuts, block.high) - bisect_left(cuts, block.low) + 1 for block in blocks)
+    members = found.members.values()
+    descents = sum(later.high < block.low for m in members for block, later in pairwise(m.blocks))
+    return spans > 4 * (len(blocks) + len(cuts)) or descents > len(blocks) // 10 + 1
+
+
+class Visits:
+    """Which blocks of a member each window has to read, for windows in ascending order."""
+
+    def __init__(self, member: Member) -> None:
+        self._blocks = member.blocks
+        self._order = sorted(range(len(member.blocks)), key=lambda index: member.blocks[index].low)
+        self._next = 0
+        self.open: set[int] = set()
+        """Blocks that a later window needs again."""
+
+    def of(self, window: Window) -> Iterator[tuple[int, Block, bool]]:
+        """The blocks in the order of their lines, and whether each is read for the first time.
+
+        `open` is up to date once the iterator is made, so that a reader knows what to keep.
+        """
+        fresh = set()
+        while self._next < len(self._order) and self._blocks[self._order[self._next]].low <= window.high:
+            fresh.add(self._order[self._next])
+            self._next += 1
+        visited = sorted(self.open | fresh)
+        self.open = {index for index in visited if self._blocks[index].high > window.high}
+        return iter([(index, self._blocks[index], index in fresh) for index in visited])
