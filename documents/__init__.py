@@ -1,5 +1,6 @@
 """What we keep: one document a collection, and how to reach it. Knows nothing of GraphQL or HTTP."""
 
+from documents.archive import Archive
 from documents.base import Document, kind_of
 from documents.component import Component
 from documents.component_version import ComponentVersion
@@ -8,6 +9,7 @@ from documents.dataset_version import DatasetVersion
 from documents.digital_twin import DigitalTwin
 from documents.distribution import Distribution
 from documents.execution import Execution
+from documents.instance import Instance
 from documents.log_entry import LogEntry
 from documents.organisation import Organisation
 from documents.output import Output
@@ -22,6 +24,7 @@ from documents.upload import Upload
 from documents.user import User
 
 ALL: list[type[Document]] = [
+    Archive,
     Component,
     ComponentVersion,
     Dataset,
@@ -29,6 +32,7 @@ ALL: list[type[Document]] = [
     DigitalTwin,
     Distribution,
     Execution,
+    Instance,
     LogEntry,
     Organisation,
     Output,
@@ -54,6 +58,7 @@ def by_kind(id: str) -> type[Document] | None:
 
 __all__ = [
     "ALL",
+    "Archive",
     "Component",
     "ComponentVersion",
     "Dataset",
@@ -62,6 +67,7 @@ __all__ = [
     "Distribution",
     "Document",
     "Execution",
+    "Instance",
     "LogEntry",
     "Organisation",
     "Output",

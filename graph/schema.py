@@ -8,11 +8,13 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from graph.activity import ActivityMutation
+from graph.archive import ArchiveMutation
 from graph.component import ComponentMutation, ComponentQuery
 from graph.dataset import DatasetMutation, DatasetQuery
 from graph.digital_twin import DigitalTwinMutation, DigitalTwinQuery
 from graph.execution import ExecutionMutation, ExecutionQuery
 from graph.file_event import FileEventMutation
+from graph.instance import InstanceMutation, InstanceQuery
 from graph.log_entry import LogEntryMutation
 from graph.node import NodeQuery
 from graph.organisation import OrganisationMutation, OrganisationQuery
@@ -41,6 +43,7 @@ class Query(
     DigitalTwinQuery,
     ExecutionQuery,
     ComponentQuery,
+    InstanceQuery,
 ):
     pass
 
@@ -63,6 +66,8 @@ class Mutation(
     ResultMutation,
     UploadMutation,
     OutputMutation,
+    InstanceMutation,
+    ArchiveMutation,
 ):
     pass
 

@@ -85,6 +85,8 @@ POLICIES: dict[type[documents.Document], Policy] = {
     documents.SeenFile: nobody,
     documents.Token: nobody,
     documents.Upload: own_uploads,
+    documents.Instance: public_or_owned("ownerRefs"),
+    documents.Archive: public_or_owned("ownerRefs"),
 }
 
 
@@ -96,3 +98,8 @@ def readable(document: type[documents.Document], viewer: Viewer) -> Filter:
 def owns(viewer: Viewer, owner_id: str) -> bool:
     """Whether `viewer` may change what belongs to `owner_id`, and see what only its owner sees."""
     return viewer.role is Role.ADMIN or (viewer.user_id is not None and viewer.user_id == owner_id)
+
+
+def owns_any(viewer: Viewer, owner_ids: list[str]) -> bool:
+    """The same for what belongs to several."""
+    return viewer.role is Role.ADMIN or (viewer.user_id is not None and viewer.user_id in owner_ids)

@@ -122,6 +122,41 @@ def a_component_version(component: documents.Component, **fields: Any) -> docume
     )
 
 
+def an_instance(*owners: documents.User, **fields: Any) -> documents.Instance:
+    """A private instance with a key that nobody knows, unless told otherwise."""
+    number = next(_numbers)
+    return documents.Instance(
+        **{
+            "uuid": f"00000000-0000-4000-8000-{number:012}",
+            "url": f"https://galaxy-{number}.example",
+            "title": f"instance-{number}",
+            "owner_refs": [owner.id for owner in owners],
+            "key_hash": "0" * 64,
+            **fields,
+        }
+    )
+
+
+def an_archive(instance: documents.Instance, **fields: Any) -> documents.Archive:
+    """A report of an instance, whose bytes are nowhere."""
+    number = next(_numbers)
+    return documents.Archive(
+        **{
+            "instance_ref": instance.id,
+            "owner_refs": instance.owner_refs,
+            "public": instance.public,
+            "identifier": f"{1_500_000_000 + number}.5",
+            "schema_version": 3,
+            "sha256": "0" * 64,
+            "size_bytes": 1,
+            "bucket": "a-bucket",
+            "key": f"archives/{number}",
+            "metadata": '{"version": 3}',
+            **fields,
+        }
+    )
+
+
 @dataclass
 class Tree:
     """What a_tree kept, level by level."""

@@ -43,6 +43,8 @@ TEXTS = {
     "notebook": "https://new.example/notebook",
     "ports": "80:80",
     "stepKey": "0",
+    "identifier": "1.5",
+    "uuid": "11111111-1111-4111-8111-111111111111",
 }
 KIND_OF_ID = {
     "organisationId": "organisation",
@@ -61,6 +63,10 @@ KIND_OF_ID = {
     "authorizedUserIds": "user",
     "authorizeUserIds": "user",
     "revokeUserIds": "user",
+    "ownerIds": "user",
+    "instanceId": "instance",
+    # Uploads belong to who began them, and there is none in the world.
+    "uploadId": "archive",
 }
 KIND_OF_INPUT = {
     "UpdateDigitalTwinInput": "twin",
@@ -73,6 +79,8 @@ KIND_OF_INPUT = {
     "ExtendLeaseInput": "step",
     "CompleteActivityInput": "step",
     "ReleaseActivityInput": "step",
+    "UpdateInstanceInput": "instance",
+    "RotateInstanceKeyInput": "instance",
 }
 """What `id` of an input is the id of."""
 

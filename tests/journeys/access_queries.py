@@ -145,7 +145,8 @@ def narrowed_lists(world: World) -> Iterator[str]:
 def together(asked: Iterable[str]) -> Iterator[str]:
     """Queries that ask some root fields at once, each of which may be null without the others."""
     for some in _chunks(asked, 20):
-        yield f"{{ {' '.join(f'a{number}: {one}' for number, one in enumerate(some))} }}"
+        aliased = (f"a{number}_{one.partition('(')[0]}: {one}" for number, one in enumerate(some))
+        yield f"{{ {' '.join(aliased)} }}"
 
 
 def ids_of(world: World, kind: str) -> list[str]:
@@ -222,7 +223,7 @@ def _keys(world: World, field: GraphQLField) -> Iterator[str]:
 
 def texts(world: World) -> list[str]:
     """Texts that stand in the world's documents, and one that does not."""
-    fields = ("display_name", "name", "title", "file_name", "repo_link", "url", "status", "identifier")
+    fields = ("display_name", "name", "title", "file_name", "repo_link", "url", "status", "identifier", "uuid")
     return sorted(
         {str(getattr(one, name)) for one in world.kept for name in fields if hasattr(one, name)} | {"nothing"}
     )

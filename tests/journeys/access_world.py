@@ -30,7 +30,7 @@ class World:
         if viewer.role is Role.ADMIN:
             return True
         match one:
-            case documents.DigitalTwin():
+            case documents.DigitalTwin() | documents.Instance():
                 return one.public or self.owns(viewer, one)
             case documents.Execution():
                 return self.sees(viewer, self.by_id[one.digital_twin_ref]) or self.runs(viewer, one)
@@ -45,15 +45,19 @@ class World:
                 named = rights.public or viewer.user_id in rights.authorized_users
                 execution = self.by_id[self.by_id[one.step_ref].execution_ref]
                 return named or self.owns(viewer, one) or self.runs(viewer, execution)
+            case documents.Archive():
+                return self.sees(viewer, self.by_id[one.instance_ref])
             case documents.Token() | documents.Reservation():
                 return False
         return True
 
     def owns(self, viewer: Viewer, one: Any) -> bool:
-        """Whether a twin, or the twin that an output came from, is the viewer's."""
+        """Whether an instance, a twin, or the twin that an output came from, is the viewer's."""
         match one:
             case documents.DigitalTwin():
                 return viewer.user_id is not None and one.owner_ref == viewer.user_id
+            case documents.Instance():
+                return viewer.user_id is not None and viewer.user_id in one.owner_refs
             case documents.Output():
                 return self.owns(viewer, self.by_id[one.step_ref])
             case documents.Step():
@@ -99,8 +103,13 @@ def a_world() -> World:
     _run(strangers, Viewer(Role.WORKER))
     outputs = [one for one in (*private, *public, *strangers) if isinstance(one, documents.Output)]
     gathering = _a_gathering(friend, outputs)
+    servers = [
+        *_a_server(owner, friend, public=False),
+        *_a_server(owner, public=True),
+        *_a_server(stranger, public=False),
+    ]
     people = [owner, stranger, friend, component, version, *_a_catalogue()]
-    return World([*people, *private, *public, *strangers, *gathering], _viewers(owner, stranger, friend))
+    return World([*people, *private, *public, *strangers, *gathering, *servers], _viewers(owner, stranger, friend))
 
 
 def _viewers(owner: documents.User, stranger: documents.User, friend: documents.User) -> dict[str, Viewer]:
@@ -160,6 +169,14 @@ def _a_gathering(owner: documents.User, outputs: list[documents.Output]) -> list
     twin = new.a_twin(owner, public=True)
     execution = new.an_execution(twin)
     return [twin, execution, new.a_result(execution, outputs)]
+
+
+def _a_server(*owners: documents.User, public: bool) -> list[documents.Document]:
+    """An instance with a report that replaced another, and one that cannot be read."""
+    instance = new.an_instance(*owners, public=public, title="server" if public else "secret server")
+    last = new.an_archive(instance, identifier="1.5")
+    first = new.an_archive(instance, identifier="1.5", current=False, superseded_by_ref=last.id)
+    return [instance, first, last, new.an_archive(instance, quarantine="It has the version 4.")]
 
 
 def _a_catalogue() -> list[documents.Document]:

@@ -118,7 +118,7 @@ def _walk(shown: Any, type_name: str, hidden: set[str], reached: set[tuple[str, 
     for name, value in shown.items():
         for one in _objects(value):
             if one.get("id") in hidden:
-                reached.add((type_name, name))
+                reached.add((type_name, re.sub(r"^a\d+_", "", name)))
             _walk(one, one.get("__typename", ""), hidden, reached)
 
 

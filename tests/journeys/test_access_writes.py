@@ -17,7 +17,7 @@ from tests.journeys.access_queries import KINDS, TYPES, UNKNOWN, ids_of, selecti
 from tests.journeys.access_world import World, a_world
 
 REFUSED = {"FORBIDDEN", "NOT_FOUND"}
-OWNED = (documents.DigitalTwin, documents.Execution, documents.Output, documents.Result)
+OWNED = (documents.DigitalTwin, documents.Execution, documents.Output, documents.Result, documents.Instance)
 """What a user may write when it is theirs."""
 ERRORS = "userErrors { __typename code message path }"
 
@@ -38,6 +38,8 @@ def inputs_without_rights(name: str, field: GraphQLField, world: World) -> list[
         given += [{**given[0], "id": id} for id in ids_of(world, kind)]
     if name == "createDigitalTwin":
         given = [{**given[0], "ownerId": world.viewers["owner"].user_id}, {**given[0], "ownerId": UNKNOWN["user"]}]
+    if name == "createInstance":
+        given = [{**given[0], "ownerIds": [world.viewers["owner"].user_id]}, {**given[0], "ownerIds": []}]
     return [*given, {**given[0], "idempotencyKey": "a key"}] if "idempotencyKey" in input_type.fields else given
 
 
@@ -155,5 +157,6 @@ def steady(shown: Any, world: World) -> str:
     """An answer without what differs between two calls: times, cursors and ids of what the call made."""
     text = re.sub(r"'url': '[^']+'", "a signed URL", str(shown))
     text = re.sub(r"'(\d{4}-\d\d-\d\dT[^']*Z)'", "a time", text)
+    text = re.sub(r"'apiKey': '[^']+'", "a key", text)
     text = re.sub(r"'(cursor|startCursor|endCursor)': '[^']+'", "a cursor", text)
     return re.sub(r"[a-z]+_[0-9a-f]{24}", lambda id: id[0] if id[0] in world.by_id else "a new id", text)

@@ -10,6 +10,7 @@ from typing import Any
 
 import documents
 from documents.activity import ActivityError, ActivityStatus, CodeReference
+from documents.archive import StateCount
 from documents.component_version import ParameterDefinition, PortDefinition
 from documents.distribution import CsvwColumn
 from documents.execution import WorkflowSchema
@@ -66,7 +67,19 @@ def a_world() -> World:
         "worker": Viewer(Role.WORKER),
         "admin": Viewer(Role.ADMIN),
     }
-    return World([*people, *registry, *(one for twin in twins for one in twin), *_a_catalogue()], viewers)
+    servers = [*_a_server(owner, stranger, public=False), *_a_server(stranger, public=True), *_a_server(public=True)]
+    return World([*people, *registry, *(one for twin in twins for one in twin), *_a_catalogue(), *servers], viewers)
+
+
+def _a_server(*owners: documents.User, public: bool) -> list[Any]:
+    """An instance with a report of which everything is known, one that replaced it, and one that cannot be read."""
+    place = {"latitude": -89.5, "longitude": 7.0, "description": "d"} if owners else {"url": None, "title": None}
+    instance = new.an_instance(*owners, public=public, **place)
+    last = new.an_archive(instance, metadata=JSON_TEXT, size_bytes=2**40, generated_at=START)
+    counts = [StateCount(state="ok", count=2**53 + 1), StateCount(state="é", count=0)]
+    full = {"declared_jobs": counts, "active_users": 3, "total_users": 2, "generated_at": START, "received_at": START}
+    first = new.an_archive(instance, identifier=last.identifier, current=False, superseded_by_ref=last.id, **full)
+    return [instance, first, last, new.an_archive(instance, schema_version=None, quarantine="It has no version.")]
 
 
 def _a_registry() -> list[Any]:
