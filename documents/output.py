@@ -7,6 +7,7 @@ from pydantic import Field
 from pymongo import IndexModel
 
 from documents.base import Document, Embedded, JsonText, Timestamp, now
+from documents.step import Borrower
 
 
 class OutputType(StrEnum):
@@ -27,7 +28,7 @@ class Output(Document):
     """A file that a step produced, with rights of its own: a public twin does not publish its outputs.
 
     `attempt` is that of the step, 0 for what was imported. `generation` is that of the object whose bytes were read
-    and found right, and None for bytes that were never seen here. `runners` repeats those of the step.
+    and found right, and None for bytes that were never seen here. `runners` and `borrowers` repeat those of the step.
     """
 
     kind: ClassVar[str] = "output"
@@ -35,6 +36,7 @@ class Output(Document):
     step_ref: str = Field(alias="stepRef")
     owner_ref: str = Field(alias="ownerRef")
     runners: list[str] = Field(default_factory=list)
+    borrowers: list[Borrower] = Field(default_factory=list)
     attempt: int = 0
     output_type: OutputType = OutputType.OUTPUT
     file_name: str

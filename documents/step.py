@@ -6,12 +6,22 @@ from pydantic import Field
 from pymongo import IndexModel
 
 from documents.activity import Activity, activity_indexes
-from documents.base import JsonText
+from documents.base import Embedded, JsonText
 from documents.component import ComponentType
 
 
+class Borrower(Embedded):
+    """The key of somebody who runs an execution that reuses a step, and so may read it until that execution ends."""
+
+    execution: str
+    key: str
+
+
 class Step(Activity):
-    """One component version at work within an execution, whose `owner_ref`, `public` and `runners` it repeats."""
+    """One component version at work within an execution, whose `owner_ref`, `public` and `runners` it repeats.
+
+    `borrowers` are those who run re-runs that reuse it.
+    """
 
     kind: ClassVar[str] = "step"
 
@@ -20,6 +30,7 @@ class Step(Activity):
     owner_ref: str = Field(alias="ownerRef")
     public: bool = False
     runners: list[str] = Field(default_factory=list)
+    borrowers: list[Borrower] = Field(default_factory=list)
     key: str
     ordinal: int
     type: ComponentType = ComponentType.EPHEMERAL

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import strawberry
 from strawberry.types import Info
@@ -41,6 +41,26 @@ OutputWhere = where_input(
     file_type=By(StringFilter, "file_type", "Its media type."),
     created_at=By(DateTimeFilter, "created_at", "When it was registered."),
 )
+
+
+DOWNLOAD_NEEDS = (
+    "bucket",
+    "key",
+    "generation",
+    "file_name",
+    "file_type",
+    "owner_ref",
+    "runners",
+    "borrowers",
+    "access_control.public",
+    "access_control.authorized_users",
+)
+"""What a signed URL for reading is made from."""
+
+
+def expires_in() -> Any:
+    """The argument that says how long a signed URL works."""
+    return argument("expires_in", int | None, description="For how many seconds, 1 to 3600.", default=DEFAULT_SECONDS)
 
 
 @view(documents.Output)
@@ -83,18 +103,8 @@ class Output(Node):
     access_control: AccessControl = facet(description="Who may read it.")
     download_url: SignedUrl | None = computed(
         download_urls,
-        "bucket",
-        "key",
-        "generation",
-        "file_name",
-        "file_type",
-        "owner_ref",
-        "runners",
-        "access_control.public",
-        "access_control.authorized_users",
-        arguments=[
-            argument("expires_in", int | None, description="For how many seconds, 1 to 3600.", default=DEFAULT_SECONDS)
-        ],
+        *DOWNLOAD_NEEDS,
+        arguments=[expires_in()],
         description="A short-lived signed URL, made for this request. Null when the bytes are not in a bucket of ours.",
     )
     created_at: datetime = stored(description="When it was registered.")

@@ -17,6 +17,7 @@ from resolvers.checks import a_line
 from resolvers.fetch import Row, collection_of
 from resolvers.file_events import files_taken
 from resolvers.ingest.turns import turn
+from resolvers.lending import lend
 from resolvers.links import Document
 from resolvers.refusals import InvalidInput
 from resolvers.runs import Move, lapsed, move
@@ -155,6 +156,7 @@ async def _join(claimed: Row, key: str, session: Session) -> None:
         "runners": {"$setUnion": [{"$ifNull": ["$runners", []]}, [{"$literal": key}]]},
     }
     await collection_of(documents.Execution).update_one({"_id": execution_id}, [{"$set": begun}], session=session)
+    await lend(execution_id, claimed["ownerRef"], key, session)
     steps, untold, told = collection_of(documents.Step), {"runners": {"$ne": key}}, {"$addToSet": {"runners": key}}
     await steps.update_many({"executionRef": execution_id} | untold, told, session=session)
     # What was begun just now for the first time has no outputs yet: mostly it is all that has been begun.

@@ -60,8 +60,9 @@ def may_read(viewer: Viewer, output: Row) -> bool:
     if value_at(output, "access_control.public") or owns(viewer, output["ownerRef"]):
         return True
     authorised: list[str] = value_at(output, "access_control.authorized_users") or []
-    runners: list[str] = output.get("runners") or []
-    return viewer.user_id in authorised or (viewer.role is Role.WORKER and viewer.key in runners)
+    borrowers: list[Row] = output.get("borrowers") or []
+    running = [*(output.get("runners") or []), *(one["key"] for one in borrowers)]
+    return viewer.user_id in authorised or (viewer.role is Role.WORKER and viewer.key in running)
 
 
 async def update_output_access(

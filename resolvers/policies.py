@@ -38,15 +38,25 @@ def public_or_owned(owner_path: str) -> Policy:
     return readable
 
 
-def or_run(policy: Policy) -> Policy:
-    """Executions and what is in them: as `policy` says, and while it runs whatever a worker runs."""
+def or_run(policy: Policy, id_path: str, *keys: str) -> Policy:
+    """Executions and what is in them: as `policy` says, and what a worker runs, with its key at these paths.
+
+    At `id_path` stands what it belongs to, which a worker is shown once more when it reports the end.
+    """
 
     def readable(viewer: Viewer) -> Filter:
         if viewer.role is not Role.WORKER:
             return policy(viewer)
-        return any_of([policy(viewer), {"runners": viewer.key}])
+        reported = [{id_path: {"$in": list(viewer.reported)}}] if viewer.reported else []
+        return any_of([policy(viewer), *({path: viewer.key} for path in keys), *reported])
 
     return readable
+
+
+RUNS = "runners"
+"""Where the keys of those stand who run an execution."""
+REUSES = "borrowers.key"
+"""Where the keys of those stand who run what reuses a step."""
 
 
 def readable_outputs(viewer: Viewer) -> Filter:
@@ -75,10 +85,10 @@ POLICIES: dict[type[documents.Document], Policy] = {
     documents.Component: everybody,
     documents.ComponentVersion: everybody,
     documents.DigitalTwin: public_or_owned("userRef"),
-    documents.Execution: or_run(public_or_owned("ownerRef")),
-    documents.Step: or_run(public_or_owned("ownerRef")),
+    documents.Execution: or_run(public_or_owned("ownerRef"), "_id", RUNS),
+    documents.Step: or_run(public_or_owned("ownerRef"), "executionRef", RUNS, REUSES),
     documents.Result: public_or_owned("ownerRef"),
-    documents.Output: or_run(readable_outputs),
+    documents.Output: or_run(readable_outputs, "stepRef", RUNS, REUSES),
     # Log lines carry no rights: they are reached through their activity alone, which has been checked by then.
     documents.LogEntry: everybody,
     documents.Reservation: nobody,

@@ -3,14 +3,19 @@
 from typing import Any
 
 import documents
+from documents.activity import ActivityStatus
+from documents.base import now
 from documents.output import AccessControl
 from documents.upload import UploadPurpose
 from resolvers.checks import a_file_name, a_line
 from resolvers.fetch import Row, collection_of
+from resolvers.filters import Filter
 from resolvers.output import known_users
 from resolvers.policies import owns
 from resolvers.refusals import AlreadyExists, Forbidden, InvalidInput, InvalidState
+from resolvers.reporting import by_whom
 from resolvers.resource import json_text
+from resolvers.runs import held, standing, touch
 from resolvers.uploaded import checked, use
 from resolvers.uploads import a_media_type
 from resolvers.viewer import Role, Viewer
@@ -40,7 +45,11 @@ async def register_output(
     authorized_user_ids: list[str] | None = None,
     **where: Any,
 ) -> Outcome:
-    """An output of a running step. The same file with the same bytes, once more, is the output that there is."""
+    """An output of a running step. The same file with the same bytes, once more, is the output that there is.
+
+    A worker registers while it holds the step, its owner and administrators while it runs. Raises NotFound, Forbidden,
+    InvalidState and AlreadyExists.
+    """
     require(viewer, Role.USER, Role.WORKER)
     step = await _running(step_id, attempt, viewer, session)
     users = await known_users(authorized_user_ids or [], session, "authorizedUserIds")
@@ -48,6 +57,7 @@ async def register_output(
         step_ref=step["_id"],
         owner_ref=step["ownerRef"],
         runners=step.get("runners") or [],
+        borrowers=step.get("borrowers") or [],
         attempt=step["attempt"],
         output_type=output_type,
         file_name=a_file_name(file_name, "fileName"),
@@ -71,15 +81,23 @@ async def _running(id: str, attempt: int | None, viewer: Viewer, session: Sessio
     step = await visible(documents.Step, id, viewer, session, "stepId")
     if viewer.role is Role.USER and not owns(viewer, step["ownerRef"]):
         raise Forbidden(f"{id} is not yours to add to.", "stepId")
+    at = now()
+    match: Filter = {"status": ActivityStatus.RUNNING.value} | ({} if attempt is None else {"attempt": attempt})
+    if viewer.role is Role.WORKER:
+        match |= held(at) | by_whom(viewer)
     # A write, not a look: a step that ends at the same time must meet it, or lose this transaction.
-    match = {"_id": id, "status": "RUNNING"} | ({} if attempt is None else {"attempt": attempt})
-    running: Row | None = await collection_of(documents.Step).find_one_and_update(
-        match, {"$inc": {"registrations": 1}}, return_document=True, session=session
-    )
+    running = await touch(id, session, match)
     if running is not None:
         return running
-    told = f"{id} is {step['status']} at attempt {step['attempt']}; outputs are taken while it runs, from that attempt."
-    raise InvalidState(told, "stepId", current=step["status"], allowed=["RUNNING"])
+    stands = standing(step, at).value
+    held_by = f", which {step['worker'] or 'somebody'} holds" if stands == ActivityStatus.RUNNING else ""
+    taken = "outputs are taken of that attempt, while it runs, from who holds it or owns it"
+    raise InvalidState(
+        f"{id} is {stands} at attempt {step['attempt']}{held_by}; {taken}.",
+        "stepId",
+        current=stands,
+        allowed=[ActivityStatus.RUNNING.value],
+    )
 
 
 async def _place(

@@ -15,6 +15,7 @@ from documents.activity import OPEN, ActivityStatus
 from documents.base import now
 from resolvers.fetch import Row, collection_of
 from resolvers.filters import Filter
+from resolvers.lending import take_back
 from resolvers.links import Document
 from resolvers.writing import Session
 
@@ -180,10 +181,10 @@ async def settle(
     await _end(execution_id, at or now(), without_steps, session)
 
 
-async def touch(step_id: str, session: Session) -> Row | None:
-    """The step, so written that no other transaction can change it beside this one."""
+async def touch(step_id: str, session: Session, match: Filter | None = None) -> Row | None:
+    """The step if it is one that `match` finds, so written that no other transaction can change it beside this one."""
     row: Row | None = await collection_of(documents.Step).find_one_and_update(
-        {"_id": step_id}, {"$inc": {"reports": 1}}, return_document=True, session=session
+        {"_id": step_id} | (match or {}), {"$inc": {"reports": 1}}, return_document=True, session=session
     )
     return row
 
@@ -243,6 +244,7 @@ async def _end(execution_id: str, at: datetime, without_steps: ActivityStatus, s
     )
     if ended.modified_count:
         await _forget_runners(execution_id, session)
+        await take_back(execution_id, session)
 
 
 async def _forget_runners(execution_id: str, session: Session) -> None:

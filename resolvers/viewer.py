@@ -15,11 +15,15 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Somebody asking, with the id of their user when they are one, and of the API token they came with."""
+    """Somebody asking, with the id of their user when they are one, and of the API token they came with.
+
+    `reported` are the ids of what they have just said is done: a step and its execution, which they ran until then.
+    """
 
     role: Role
     user_id: str | None = None
     token_id: str | None = field(default=None, compare=False)
+    reported: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -6,6 +6,7 @@ import random
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
@@ -22,10 +23,11 @@ from resolvers.lapsing import return_lapsed
 from resolvers.log_entry import append_logs
 from resolvers.reporting import complete_activity, extend_lease
 from resolvers.viewer import Viewer
+from tests import builders as new
 from tests.asking import ADMIN
 from tests.builders import keep
 from tests.clock import Clock
-from tests.runs import WORKER, a_dag, a_worker, built
+from tests.runs import WORKER, Dag, a_dag, a_worker, built
 
 CLAIMERS = 64
 STEPS = 2_000
@@ -153,10 +155,13 @@ async def test_nothing_that_workers_do_scans_a_collection(database: Database, cl
     waiting = [documents.Transform(resource_ref=one.id, status=ActivityStatus.READY) for one in resources]
     await keep(*ended.steps.values(), *resources, *waiting)
     dag = await a_dag(a="", b="a", c="a")
+    await a_rerun(dag)
 
     async with profiled(database) as operations:
         await _work_through(dag.execution.id, clock)
 
+    lent = [one for one in operations if one["op"] == "update" and "borrowers" in str(one["command"].get("u"))]
+    assert len(lent) >= 4
     scans = [one for one in operations if "COLLSCAN" in one.get("planSummary", "")]
     sorts = [one for one in operations if one.get("hasSortStage") and one["ns"].endswith((".steps", ".transforms"))]
     assert (scans, sorts) == ([], [])
@@ -164,6 +169,15 @@ async def test_nothing_that_workers_do_scans_a_collection(database: Database, cl
     assert len(looks) > 10
     # A look reads some more than it takes, and a lapse reads its execution's hundred steps.
     assert max(one["docsExamined"] for one in looks) <= 250
+
+
+async def a_rerun(dag: Dag) -> None:
+    """An execution that reuses a step of another, and whose one step waits before all others."""
+    execution = new.an_execution(new.a_twin(dag.owner), status=ActivityStatus.READY)
+    reused = new.a_step(execution, status=ActivityStatus.SUCCEEDED, reused_from_ref=dag.steps["a"].id)
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    step = new.a_step(execution, ordinal=1, status=ActivityStatus.READY, created_at=long_ago)
+    await keep(execution, reused, step, new.an_output(dag.steps["a"]))
 
 
 def new_resource() -> documents.Resource:

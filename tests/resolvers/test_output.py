@@ -12,8 +12,10 @@ from resolvers import output as output_module
 from resolvers.viewer import ANONYMOUS, Role, Viewer
 from tests.asking import ADMIN, ask, by_reference, refusal, without_comparison
 from tests.builders import a_user, everything_kept, keep
+from tests.clock import Clock
 from tests.conftest import RoundTrips
 from tests.resolvers.uploading import a_running_step, refused, register, share, uploaded
+from tests.runs import a_worker
 from tests.storage import Place
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -67,6 +69,7 @@ async def test_others_register_nothing() -> None:
         (someone, private, "NOT_FOUND"),
         (someone, public, "FORBIDDEN"),
         (WORKER, private, "NOT_FOUND"),
+        (WORKER, public, "INVALID_STATE"),
     ]:
         assert refused(await register(viewer, step, **ELSEWHERE))[0] == code
 
@@ -92,6 +95,24 @@ async def test_a_late_output_of_an_old_attempt_is_refused() -> None:
     assert (await register(WORKER, step, attempt=2, **ELSEWHERE))["output"]["attempt"] == 2
 
 
+async def test_a_worker_registers_only_while_it_holds_the_step(clock: Clock) -> None:
+    other = a_worker(2)
+    step = await a_running_step(owner := a_user(), WORKER.key, other.key, worker="worker-1")
+
+    by_another = await register(other, step, fileName="1", **ELSEWHERE)
+    held = await register(WORKER, step, fileName="2", **ELSEWHERE)
+    clock.forward(3601)
+    lapsed = await register(WORKER, step, fileName="3", **ELSEWHERE)
+    by_its_owner = await register(Viewer(Role.USER, owner.id), step, fileName="4", **ELSEWHERE)
+
+    assert (held["userErrors"], by_its_owner["userErrors"]) == ([], [])
+    assert [refused(one) for one in (by_another, lapsed)] == [("INVALID_STATE", ["input", "stepId"])] * 2
+    (told,), (ended,) = by_another["userErrors"], lapsed["userErrors"]
+    assert told["message"].startswith(f"{step.id} is RUNNING at attempt 1, which worker-1 holds; outputs are taken")
+    assert (told["currentState"], ended["currentState"], ended["allowedStates"]) == ("RUNNING", "READY", ["RUNNING"])
+    assert sorted(output.file_name for output in await documents.Output.find_all().to_list()) == ["2", "4"]
+
+
 async def test_a_step_that_ends_at_the_same_time_keeps_only_what_came_before_its_end() -> None:
     for _ in range(10):
         step = await a_running_step(a_user(), WORKER.key)
@@ -99,7 +120,7 @@ async def test_a_step_that_ends_at_the_same_time_keeps_only_what_came_before_its
 
         payload, _ended = await asyncio.gather(
             register(WORKER, step, **ELSEWHERE),
-            steps.update_one({"_id": step.id}, [{"$set": {"status": "SUCCEEDED", "seen": "$registrations"}}]),
+            steps.update_one({"_id": step.id}, [{"$set": {"status": "SUCCEEDED", "seen": "$reports"}}]),
         )
 
         ended = await steps.find_one({"_id": step.id})
@@ -227,12 +248,18 @@ async def test_revoking_access_makes_the_next_download_url_null(place: Place) ->
     assert (await place.request("GET", (await download(me, id))["url"])).content == b"a,b\n"
 
 
-async def test_who_registers_without_being_a_reader_gets_no_url(place: Place) -> None:
-    step = await a_running_step(a_user(), public=True)
+async def test_who_registered_and_is_a_reader_no_longer_gets_no_url(place: Place) -> None:
+    step = await a_running_step(a_user(), WORKER.key, public=True)
+    given = {"uploadId": await uploaded(place, WORKER), "idempotencyKey": "once"}
+    first = await register(WORKER, step, **given)
+    for kind in (documents.Step, documents.Output):
+        await kind.get_pymongo_collection().update_many({}, {"$set": {"runners": []}})
 
-    output = await registered(place, WORKER, step)
+    again = await register(WORKER, step, **given)
 
-    assert output["downloadUrl"] is None
+    assert first["output"]["downloadUrl"] is not None
+    assert again["userErrors"] == []
+    assert again["output"]["downloadUrl"] is None
 
 
 @pytest.mark.parametrize("seconds", [1, 60, 3600, None])

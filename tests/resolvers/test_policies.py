@@ -17,7 +17,11 @@ OWNER = {
     documents.Step: "ownerRef",
     documents.Result: "ownerRef",
 }
-RUN = (documents.Execution, documents.Step)
+RUN = {
+    documents.Execution: ["runners"],
+    documents.Step: ["runners", "borrowers.key"],
+    documents.Output: ["runners", "borrowers.key"],
+}
 CATALOGUE = [
     documents.Organisation,
     documents.Resource,
@@ -47,7 +51,7 @@ def test_a_twin_and_what_follows_it_are_for_everybody_or_for_their_owner(documen
     own = {"$or": [{"public": True}, {OWNER[document]: ME}]}
     expected = own if viewer.user_id else {"public": True}
 
-    assert readable(document, viewer) == (_or_run(expected, viewer) if document in RUN else expected)
+    assert readable(document, viewer) == _or_run(document, expected, viewer)
 
 
 @pytest.mark.parametrize("viewer", PEOPLE)
@@ -55,21 +59,23 @@ def test_an_output_is_for_everybody_for_its_owner_or_for_those_it_names(viewer: 
     public = {"access_control.public": True}
     own = {"$or": [public, {"ownerRef": ME}, {"access_control.authorized_users": ME}]}
 
-    assert readable(documents.Output, viewer) == _or_run(own if viewer.user_id else public, viewer)
+    assert readable(documents.Output, viewer) == _or_run(documents.Output, own if viewer.user_id else public, viewer)
 
 
-@pytest.mark.parametrize("document", [documents.Execution, documents.Step, documents.Output])
+@pytest.mark.parametrize("document", RUN)
 def test_a_worker_runs_by_its_token_and_without_one_by_its_user(document: Any) -> None:
     by_token = Viewer(Role.WORKER, ME, token_id="token_1")
 
-    assert readable(document, by_token)["$or"][-1] == {"runners": "token_1"}
-    assert readable(document, Viewer(Role.WORKER, ME))["$or"][-1] == {"runners": ME}
+    assert readable(document, by_token)["$or"][1:] == [{path: "token_1"} for path in RUN[document]]
+    assert readable(document, Viewer(Role.WORKER, ME))["$or"][1:] == [{path: ME} for path in RUN[document]]
     assert readable(document, Viewer(Role.ADMIN, ME)) == EVERYTHING
 
 
-def _or_run(expected: Any, viewer: Viewer) -> Any:
-    """Workers read what they run, too."""
-    return {"$or": [expected, {"runners": viewer.key}]} if viewer.role is Role.WORKER else expected
+def _or_run(document: Any, expected: Any, viewer: Viewer) -> Any:
+    """Workers read what they run and reuse, too."""
+    if viewer.role is not Role.WORKER or document not in RUN:
+        return expected
+    return {"$or": [expected, *({path: viewer.key} for path in RUN[document])]}
 
 
 @pytest.mark.parametrize("document", [documents.Token, documents.Reservation, documents.SeenFile])

@@ -1,10 +1,12 @@
 """Uploading as a client does: announce, send, register."""
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 import documents
 from documents.activity import ActivityStatus
+from documents.base import now
 from resolvers.viewer import Viewer
 from tests.asking import ask
 from tests.builders import a_step, a_twin, an_execution, keep
@@ -62,10 +64,12 @@ async def share(viewer: Viewer, id: str, **fields: Any) -> Any:
 
 
 async def a_running_step(owner: documents.User, *runners: str, public: bool = False, **fields: Any) -> documents.Step:
-    """A step that runs, with all that stands above it."""
+    """A step that runs, with all that stands above it. The first of the runners holds it."""
     twin = a_twin(owner, public=public)
     execution = an_execution(twin, runners=list(runners))
-    step = a_step(execution, **{"status": ActivityStatus.RUNNING, "attempt": 1, "runners": list(runners), **fields})
+    lease = {"claimed_by": runners[0], "lease_expires_at": now() + timedelta(hours=1)} if runners else {}
+    running = {"status": ActivityStatus.RUNNING, "attempt": 1, "runners": list(runners), **lease}
+    step = a_step(execution, **running | fields)
     await keep(owner, twin, execution, step)
     return step
 

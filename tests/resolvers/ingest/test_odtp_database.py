@@ -110,7 +110,8 @@ def a_step(number: int, **other: Any) -> Row:
         "ownerRef": f"user_{hex(1)}", "public": True, "type": "ephemeral", "parameters": '{"COUNT": 5}',
         "ports": ["8501:8501"], "inputs": "{}", "reusedFrom": None, "status": "SUCCEEDED",
         "code": [{"repository": "https://github.com/example/component-21", "path": None, "commit": COMMIT}],
-        "attempt": 1, "worker": None, "claimed_by": None, "claimants": [], "runners": [], "leaseExpiresAt": None,
+        "attempt": 1, "worker": None, "claimed_by": None, "claimants": [], "runners": [], "borrowers": [],
+        "leaseExpiresAt": None,
         "handed_back": 0, "log_base": 0, "log_end": 0, "reports": 0, "created_at": DAY, "start_timestamp": DAY,
         "end_timestamp": DAY + timedelta(minutes=1), "error": None,
     } | other  # fmt: skip
@@ -120,7 +121,7 @@ def an_output(number: int, kind: str, access: Row) -> Row:
     return {
         "_id": f"output_{hex(number)}", "stepRef": f"step_{hex(51)}", "ownerRef": f"user_{hex(1)}",
         "output_type": kind, "file_name": f"odtp-{kind}.zip", "file_size": 1234, "file_type": "application/zip",
-        "runners": [], "attempt": 0, "generation": None, "sha256": None,
+        "runners": [], "borrowers": [], "attempt": 0, "generation": None, "sha256": None,
         "s3_bucket": "odtp", "s3_key": f"odtp/{hex(51)}/odtp-{kind}.zip",
         "metadata": '{"description": "An output", "tags": ["a"], "other_info": '
                     f'{{"at": "2024-05-06T07:08:09.123Z", "by": "{hex(1)}"}}}}',
