@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import Enum
+from typing import cast
 
 import strawberry
 from strawberry.types import Info
 
 import documents
 from documents import activity
+from graph.declared import reader_of
 from graph.enums import described
 from graph.log_entry import MOST_ENTRIES, LogConnection, LogWhere
 from graph.mutation import mutation, optional, perform, perform_by_itself, refused, wanted
@@ -18,6 +20,7 @@ from graph.user_errors import UserError
 from graph.view import interface, many, stored, view
 from graph.where import sort_key
 from resolvers.claiming import LONGEST_LEASE, LONGEST_NAME, SHORTEST_LEASE, claim_activity
+from resolvers.fetch import Row
 from resolvers.reporting import complete_activity, extend_lease, release_activity
 
 ActivityStatus = described(
@@ -170,7 +173,11 @@ class ActivityMutation:
     @mutation(
         "End what you hold. A retryable failure makes it READY again, until it was begun three times. What waited for "
         "it becomes READY or, when it failed, CANCELLED. The same report again answers the same again; one of an "
-        "attempt that is over is refused with INVALID_STATE and changes nothing."
+        "attempt that is over is refused with INVALID_STATE and changes nothing. The answer shows the execution with "
+        "its steps, and the outputs of this one, even when that was its end and you may not read it from then on."
     )
     async def complete_activity(self, info: Info, input: CompleteActivityInput) -> ActivityPayload:
-        return await perform(info, ActivityPayload, complete_activity, input)
+        payload = await perform(info, ActivityPayload, complete_activity, input)
+        if payload.activity is not None:
+            reader_of(info).answer_report(cast(Row, payload.activity))
+        return payload

@@ -68,12 +68,12 @@ async def perform(
     """The payload of `work` done with `input`: what it wrote, or why it wrote nothing."""
     given = plain(input)
     key = given.pop("idempotency_key", None)
+    reader_of(info).forget()
     viewer = reader_of(info).viewer
 
     def work_in(session: Session) -> Awaitable[Outcome]:
         return work(session, viewer, **given)
 
-    reader_of(info).forget()
     try:
         if before:
             await before(viewer, **given)
@@ -87,8 +87,8 @@ async def perform_by_itself(
     info: Info, payload: Callable[..., P], work: Callable[..., Awaitable[Outcome]], input: object
 ) -> P:
     """The payload of `work(viewer, **input)`, which is one write, or sees to its transactions itself."""
-    viewer = reader_of(info).viewer
     reader_of(info).forget()
+    viewer = reader_of(info).viewer
     try:
         outcome = await work(viewer, **plain(input))
     except (Refusal, Refusals) as error:

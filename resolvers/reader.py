@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from strawberry.dataloader import DataLoader
@@ -60,7 +61,13 @@ class Reader:
 
     def forget(self) -> None:
         """Read everything anew from here on: something was written."""
+        self.viewer = replace(self.viewer, reported=())
         self._loaders.clear()
+
+    def answer_report(self, activity: Row) -> None:
+        """Show the viewer, in the answer to their report on this activity, what they ran: it may have ended by that."""
+        if "executionRef" in activity:
+            self.viewer = replace(self.viewer, reported=(activity["executionRef"], activity["_id"]))
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` gives, made once for this request."""

@@ -482,3 +482,47 @@ async def test_a_claim_shows_the_step_with_all_that_it_needs() -> None:
             }
         }
     }
+
+
+LAST = """mutation ($last: CompleteActivityInput!, $next: CompleteActivityInput!) {
+  last: completeActivity(input: $last) { activity { id status ... on Step { outputs { nodes { id } }
+    execution { id status digitalTwin { id } steps { nodes { key status } } } } } userErrors { code } }
+  next: completeActivity(input: $next) { activity { id } userErrors { code } } }"""
+
+
+async def test_the_report_that_ends_an_execution_is_answered_with_it() -> None:
+    dag = await a_dag(a="", b="a")
+    await complete((await claim())["id"])
+    step = (await claim())["id"]
+    output = new.an_output(dag.steps["b"], attempt=1)
+    await keep(output)
+    report = {"id": step, "worker": "worker-1", "attempt": 1, "outcome": "SUCCEEDED"}
+
+    found = [await answer(LAST.replace("digitalTwin { id } ", ""), WORKER, last=report, next=report) for _ in range(2)]
+
+    shown = {"id": step, "status": "SUCCEEDED", "outputs": {"nodes": [{"id": output.id}]}}
+    steps = [{"key": "a", "status": "SUCCEEDED"}, {"key": "b", "status": "SUCCEEDED"}]
+    execution = {"id": dag.execution.id, "status": "SUCCEEDED", "steps": {"nodes": steps}}
+    last = {"activity": shown | {"execution": execution}, "userErrors": []}
+    assert found == [{"data": {"last": last, "next": {"activity": {"id": step}, "userErrors": []}}}] * 2
+    assert await _seen([dag.execution.id, step, output.id], WORKER) == [False] * 3
+
+
+async def test_what_a_report_shows_is_shown_in_its_own_answer_alone() -> None:
+    dag = await a_dag(a="")
+    twin = dag.execution.digital_twin_ref
+    step = (await claim())["id"]
+    late = {"id": dag.steps["a"].id, "worker": "another", "attempt": 1, "outcome": "SUCCEEDED"}
+    hidden = {"id": step, "worker": "worker-1", "attempt": 1, "outcome": "SUCCEEDED"}
+
+    found = await answer(LAST.replace("status digitalTwin { id }", "status"), WORKER, last=hidden, next=late)
+    of_the_twin = await answer(LAST, WORKER, last=hidden, next=late)
+
+    assert found["data"]["last"]["activity"]["execution"]["status"] == "SUCCEEDED"
+    assert found["data"]["next"] == {"activity": None, "userErrors": [{"code": "INVALID_STATE"}]}
+    assert of_the_twin["data"]["last"]["activity"] is None
+    assert twin not in str(of_the_twin)
+    by_another = await answer(LAST, OTHER, last=hidden, next=hidden)
+    assert by_another == {
+        "data": {name: {"activity": None, "userErrors": [{"code": "NOT_FOUND"}]} for name in ("last", "next")}
+    }
