@@ -4,12 +4,12 @@ from resolvers.ingest.report.gunzip import Unzipped
 from resolvers.ingest.report.limits import Limits
 from resolvers.ingest.report.rejection import corrupt
 
-BLOCK = 256 * 1024
+BLOCK = 128 * 1024
 BOM = b"\xef\xbb\xbf"
 
 
 class Lines:
-    """Reads the lines of one member, some 256 kB at a time; `copy` gives a reader that goes on from the same line.
+    """Reads the lines of one member, some 128 kB at a time; `copy` gives a reader that goes on from the same line.
 
     Of a line that is longer than allowed only the allowed beginning is given, so that it is seen to be too long.
     """

@@ -6,7 +6,6 @@ The archive is standard input, which must be a file; batches go to standard outp
 import gc
 import os
 import sys
-import traceback
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
@@ -111,6 +110,9 @@ def main(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 0
     except Exception:
+        # Loaded only now, because it takes a tenth of the time that a small report does.
+        import traceback
+
         write([failure(traceback.format_exc())])
         return FAILED
     return 0

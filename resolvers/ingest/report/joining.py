@@ -9,7 +9,18 @@ from resolvers.ingest.report.limits import Limits
 from resolvers.ingest.report.members import Kind
 from resolvers.ingest.report.rejection import Reject, Rejection, RejectionCode, corrupt
 from resolvers.ingest.report.rows import Rows
-from resolvers.ingest.report.stored import Datasets, MetricHeads, Tools, array, job_fields, parameter, runtime_field
+from resolvers.ingest.report.stored import (
+    DATASETS,
+    METRICS,
+    PARAMETERS,
+    Datasets,
+    MetricHeads,
+    Tools,
+    array,
+    job_fields,
+    parameter,
+    runtime_field,
+)
 from resolvers.ingest.report.survey import Survey
 from resolvers.ingest.report.windows import Window
 
@@ -40,9 +51,9 @@ class Joined:
                     (
                         head,
                         runtime_field(self.runtimes.get(id)),
-                        array(b"metrics", self.metrics[id]),
-                        array(b"datasets", self.datasets[id]),
-                        array(b"parameters", self.parameters[id]),
+                        array(METRICS, self.metrics[id]),
+                        array(DATASETS, self.datasets[id]),
+                        array(PARAMETERS, self.parameters[id]),
                     )
                 ),
             )

@@ -30,7 +30,7 @@ class Limits:
     """Parameters and texts of metrics of one job."""
     listed_rejections: int = 100_000
     """Beyond these, the rest is counted in one rejection for each member and code."""
-    window_bytes: int = 2 * MEBIBYTE
+    window_bytes: int = 4 * MEBIBYTE
     """How much of a report whose members are sorted, more or less, is joined at once."""
     wide_window_bytes: int = 8 * MEBIBYTE
     """The same of a report in disorder, which has to be unzipped again for each window."""

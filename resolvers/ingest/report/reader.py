@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from resolvers.ingest.report.digest import RowsDigest, row_digest
+from resolvers.ingest.report.digest import BYTES, RowsDigest, row_digest
 from resolvers.ingest.report.gunzip import Source
 from resolvers.ingest.report.joining import Joined, Joiner
 from resolvers.ingest.report.limits import Limits
 from resolvers.ingest.report.rejection import ArchiveRefused, Rejection, RejectionCode
 from resolvers.ingest.report.rejections import Rejections
-from resolvers.ingest.report.stored import Stamp, int32, string
+from resolvers.ingest.report.stored import Stamp, int32
 from resolvers.ingest.report.survey import survey
 from resolvers.ingest.report.windows import windows
 
+DIGEST = b"\x05digest\0" + int32(BYTES) + b"\0"
+"""The field before the bytes of a digest."""
 BATCH_ROWS = 1000
 BATCH_BYTES = 4 * 1024 * 1024
 
@@ -131,9 +133,11 @@ class _Reading:
 
     def _row(self, id: bytes, core: bytes, digest: bytes) -> bytes:
         """The whole document: what stands in core, between the id and the digest."""
-        head = string(b"_id", self._prefix + id) + self._common
-        size = len(head) + len(core) + len(digest) + 18
-        return b"%b%b%b\x05digest\0%b\0%b\0" % (int32(size), head, core, int32(len(digest)), digest)
+        id = self._prefix + id
+        size = 4 + 9 + len(id) + 1 + len(self._common) + len(core) + len(DIGEST) + BYTES + 1
+        return b"".join(
+            (int32(size), b"\x02_id\0", int32(len(id) + 1), id, b"\0", self._common, core, DIGEST, digest, b"\0")
+        )
 
     def _compare(self) -> None:
         """Remark when the report holds other numbers of jobs than its metadata count."""

@@ -41,6 +41,8 @@ int32 = Struct("<i").pack
 int64 = Struct("<q").pack
 double = Struct("<d").pack
 
+EMPTY = b"\5\0\0\0\0"
+METRICS, DATASETS, PARAMETERS = b"\x04metrics\0", b"\x04datasets\0", b"\x04parameters\0"
 EXTERNAL_ID = b"\x12external_id\0"
 SIZED, UNSIZED = b"\x12size_bytes\0", b"\x0asize_bytes\0"
 INDEX = [b"\x03%d\0" % index for index in range(10_000)]
@@ -74,13 +76,14 @@ def document(content: bytes) -> bytes:
     return b"%b%b\0" % (int32(len(content) + 5), content)
 
 
-def array(name: bytes, documents: list[bytes]) -> bytes:
-    """A field that holds an array of documents."""
+def array(head: bytes, documents: list[bytes]) -> bytes:
+    """A field that holds an array of documents; `head` is its type and name."""
     if not documents:
-        return b"\x04%b\0\x05\0\0\0\0" % name
+        return head + EMPTY
     if len(documents) > len(INDEX):
         raise ValueError(f"{len(documents)} rows are too many for one job.")
-    return b"\x04%b\0%b" % (name, document(b"".join(map(add, INDEX, documents))))
+    content = b"".join(map(add, INDEX, documents))
+    return head + int32(len(content) + 5) + content + b"\0"
 
 
 class Tools:
