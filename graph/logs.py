@@ -27,6 +27,8 @@ SECRET_SHAPES = (
     # A password in an address, of a database or of anything else; without "@" there is none.
     (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/@\"'<>]*:[^\s@\"'<>]*@", re.IGNORECASE), rf"\1{REMOVED}@"),
     (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=:-]{4,}", re.IGNORECASE), rf"\1 {REMOVED}"),
+    # API tokens, and the keys of instances.
+    (re.compile(r"\bpgi?_[A-Za-z0-9_-]{40,}"), REMOVED),
     (re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), REMOVED),
 )
 

@@ -14,6 +14,7 @@ from graph.app import create_app
 from graph.context import MakeContext
 from graph.logs import configure_logs
 from graph.objects import object_routes
+from graph.reports import report_routes
 from graph.schema import schema
 from graph.server import run
 from graph.settings import Settings, SettingsError
@@ -94,7 +95,7 @@ def make_app(
         make_context=make_context,
         ready=ready,
         lifespan=lifespan,
-        extra_routes=[*storage_event_routes(settings), *object_routes()],
+        extra_routes=[*storage_event_routes(settings), *object_routes(), *report_routes()],
     )
     return app
 

@@ -47,7 +47,7 @@ async def write(viewer: Viewer, mutation: str, inputs: dict[str, Any], key: str 
     """What `work` wrote, once it is committed; with a `key`, what it wrote the first time."""
     refuse_anonymous(viewer)
     if key is None:
-        return await _committed(work)
+        return await committed(work)
     if not 1 <= len(key) <= LONGEST_KEY:
         raise InvalidInput(f"idempotencyKey must have 1 to {LONGEST_KEY} characters, not {len(key)}.", "idempotencyKey")
     reservation = _reservation(viewer, mutation, inputs, key)
@@ -58,7 +58,8 @@ async def write(viewer: Viewer, mutation: str, inputs: dict[str, Any], key: str 
     return await _kept(reservation, work)
 
 
-async def _committed(work: Work) -> Outcome:
+async def committed(work: Work) -> Outcome:
+    """What `work` wrote, once it is committed; done again when somebody else wrote the same first."""
     for _ in range(5):
         try:
             return await in_transaction(work)
@@ -78,7 +79,7 @@ async def _kept(reservation: documents.Reservation, work: Work) -> Outcome:
         return outcome
 
     try:
-        return await _committed(work_and_keep)
+        return await committed(work_and_keep)
     except BaseException:
         # Nothing was written, so the key is free for another try.
         await asyncio.shield(_reservations().delete_one(held | {"outcome": None}))

@@ -36,7 +36,7 @@ from graph.settings import Settings, variable_of
 from graph.sockets import MAX_MESSAGE, MAX_OPERATIONS, MAX_SOCKETS, READ_WITHIN
 from graph.user_errors import ErrorCode
 from graph.where import DEEPEST
-from resolvers import log_entry
+from resolvers import log_entry, report_metadata
 from resolvers.changes import MOST_WATCHING
 from resolvers.claiming import LONGEST_LEASE
 from resolvers.cursor import BadCursor
@@ -90,6 +90,7 @@ LIMITS = {
     "outputs of a result": MOST_OUTPUTS,
     "bytes of an uploaded output": LARGEST[UploadPurpose.OUTPUT],
     "bytes of an uploaded archive": LARGEST[UploadPurpose.ARCHIVE],
+    "bytes of a report's metadata": report_metadata.LARGEST,
     "hours until an upload must be registered": KEPT / timedelta(hours=1),
     "uploads of one token or user that wait for that": MOST_OPEN,
     "seconds that a signed URL works": MOST_SECONDS,
