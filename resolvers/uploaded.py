@@ -24,8 +24,8 @@ from resolvers.uploads import has_expired
 from resolvers.viewer import Viewer
 from resolvers.writing import Session
 
-PATIENCE = 15.0
-"""Seconds that a request waits; what follows needs the rest of its time."""
+PATIENCE = 6.0
+"""Seconds that a request waits; what follows needs the rest of the time that it has with the database."""
 LEASE = timedelta(seconds=60)
 RENEWED_EVERY = 15.0
 UPLOADED = "UPLOADED"

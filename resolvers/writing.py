@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from datetime import timedelta
 from typing import Any
 
@@ -33,10 +34,16 @@ Work = Callable[[Session], Awaitable[Outcome]]
 LEASE = timedelta(seconds=60)
 """How long a call may be at work under a key before another may take it over."""
 
-PATIENCE = 10.0
-"""Seconds that a repeated call waits for the first one to end."""
+PATIENCE = 6.0
+"""Seconds that a repeated call waits for the first one to end: fewer than a request has with the database."""
+
+RELEASED_WITHIN = 1.0
+"""Seconds that a call which failed waits until its key is free; it becomes free later all the same."""
 
 LONGEST_KEY = 255
+
+
+_releasing: set["asyncio.Task[Any]"] = set()
 
 
 class Again(Exception):
@@ -51,11 +58,15 @@ async def write(viewer: Viewer, mutation: str, inputs: dict[str, Any], key: str 
     if not 1 <= len(key) <= LONGEST_KEY:
         raise InvalidInput(f"idempotencyKey must have 1 to {LONGEST_KEY} characters, not {len(key)}.", "idempotencyKey")
     reservation = _reservation(viewer, mutation, inputs, key)
-    earlier = await _reserve(reservation)
-    if earlier is not None:
-        outcome: Outcome = await _restored(earlier)
-        return outcome
-    return await _kept(reservation, work)
+    try:
+        earlier = await _reserve(reservation)
+        if earlier is None:
+            return await _kept(reservation, work)
+    except BaseException:
+        await _release(reservation)
+        raise
+    outcome: Outcome = await _restored(earlier)
+    return outcome
 
 
 async def committed(work: Work) -> Outcome:
@@ -78,12 +89,24 @@ async def _kept(reservation: documents.Reservation, work: Work) -> Outcome:
             raise InProgress("Another call with this idempotencyKey took over.", "idempotencyKey")
         return outcome
 
-    try:
-        return await committed(work_and_keep)
-    except BaseException:
-        # Nothing was written, so the key is free for another try.
-        await asyncio.shield(_reservations().delete_one(held | {"outcome": None}))
-        raise
+    return await committed(work_and_keep)
+
+
+async def _release(reservation: documents.Reservation) -> None:
+    """Free the key for another try, if it is held for this call and nothing was written under it."""
+    unused = {"_id": reservation.id, "holder": reservation.holder, "outcome": None}
+    # In a context of its own: the time that the request has with the database may be over.
+    task = asyncio.get_running_loop().create_task(_reservations().delete_one(unused), context=Context())
+    _releasing.add(task)
+    task.add_done_callback(_released)
+    await asyncio.wait({task}, timeout=RELEASED_WITHIN)
+
+
+def _released(task: "asyncio.Task[Any]") -> None:
+    _releasing.discard(task)
+    if not task.cancelled():
+        # Where the database is away, the key is free when its lease has lapsed.
+        task.exception()
 
 
 def _reservation(viewer: Viewer, mutation: str, inputs: dict[str, Any], key: str) -> documents.Reservation:
