@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-PROVIDED_IN_CI = frozenset({"chromium", "git", "make", "node", "npm"})
+PROVIDED_IN_CI = frozenset({"bash", "chromium", "curl", "git", "jq", "make", "node", "npm"})
 """What `.ci/run` installs or finds before it runs the tests."""
 
 PROJECT = Path(__file__).resolve().parents[1]

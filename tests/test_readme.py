@@ -36,6 +36,8 @@ from graph.settings import Settings, variable_of
 from graph.sockets import MAX_MESSAGE, MAX_OPERATIONS, MAX_SOCKETS, READ_WITHIN
 from graph.user_errors import ErrorCode
 from graph.where import DEEPEST
+from graph.worker.environment import GIVEN
+from graph.worker.options import TOKEN, URL
 from resolvers import log_entry, report_metadata
 from resolvers.changes import MOST_WATCHING
 from resolvers.claiming import LONGEST_LEASE
@@ -113,6 +115,13 @@ def section(title: str) -> str:
     return found[1]
 
 
+def subsection(title: str) -> str:
+    """What stands below a heading of the second rank, down to the next one."""
+    found = re.search(rf"^### {title}\n(.*?)(?=^###? |\Z)", README, re.MULTILINE | re.DOTALL)
+    assert found, f"README.md has no subsection {title}"
+    return found[1]
+
+
 def rows(title: str) -> list[list[str]]:
     """The cells of the tables of a section, without headings."""
     lines = re.findall(r"^\|(.*)\|$", section(title), re.MULTILINE)
@@ -161,7 +170,7 @@ def test_the_table_of_settings_names_every_variable_once_and_nothing_else() -> N
 
 
 def test_the_documents_name_no_variable_that_is_not_read() -> None:
-    known = {variable_of(field) for field in Settings.model_fields}
+    known = {variable_of(field) for field in Settings.model_fields} | {URL, TOKEN, *GIVEN}
     named = chain.from_iterable(re.findall(r"PROVENANCE_[A-Z_]*[A-Z]", one.read_text("utf-8")) for one in DOCUMENTS)
 
     assert set(named) - known == set()
@@ -189,6 +198,19 @@ def test_every_code_of_an_error_is_in_the_tables() -> None:
     request = {PARSE_FAILED, VALIDATION_FAILED, BAD_USER_INPUT, BAD_REQUEST, LIMIT_EXCEEDED, UNAUTHENTICATED}
 
     assert named == {code.value for code in ErrorCode} | request | {UNAVAILABLE, INTERNAL, BadCursor.code}
+
+
+def test_the_table_of_a_commands_environment_is_what_a_worker_sets() -> None:
+    named = dict(re.findall(r"^\| `(PROVENANCE_[A-Z_]+)` \| (.*) \|$", subsection("Run a worker"), re.MULTILINE))
+
+    assert named == GIVEN
+
+
+def test_what_the_readme_shows_of_the_script_stands_in_it() -> None:
+    (shown,) = blocks("bash")
+    script = (PROJECT / "examples/worker.sh").read_text(encoding="utf-8")
+
+    assert [part for part in re.split(r"\n(?=\w+\(\) \{)", shown) if part.strip() not in script] == []
 
 
 def test_keys_are_kept_as_long_as_the_readme_says() -> None:
