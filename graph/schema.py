@@ -14,6 +14,7 @@ from graph.dataset import DatasetMutation, DatasetQuery
 from graph.digital_twin import DigitalTwinMutation, DigitalTwinQuery
 from graph.execution import ExecutionMutation, ExecutionQuery
 from graph.file_event import FileEventMutation
+from graph.gathering import stop_only_what_has_begun
 from graph.instance import InstanceMutation, InstanceQuery
 from graph.log_entry import LogEntryMutation
 from graph.node import NodeQuery
@@ -84,6 +85,7 @@ def make_schema(
 ) -> Schema:
     """The schema over all views; tests add fields of their own to its roots."""
     finish_views()
+    stop_only_what_has_begun()
     return Schema(
         query=query,
         mutation=mutation,
