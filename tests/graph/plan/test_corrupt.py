@@ -20,11 +20,7 @@ from tests.asking import ADMIN
 from tests.graph.plan.both import Both
 from tests.graph.plan.world import a_world
 
-pytestmark = [
-    pytest.mark.usefixtures("database", "quiet"),
-    # The standard executor drops what it has not yet awaited when another field of the same object fails.
-    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited"),
-]
+pytestmark = pytest.mark.usefixtures("database", "quiet")
 
 MISSING = object()
 ALWAYS = [MISSING, None, 2**40]
