@@ -18,6 +18,7 @@ from graph.importing_catalogue import import_app
 from graph.settings import Settings, SettingsError, load_settings, variable_of
 from graph.starting import database_opened, database_problem
 from graph.tokens import token_app
+from graph.upload_reports import upload
 from graph.work import EPILOG, work
 
 DID_NOT_STAY_UP = "The server did not stay up; the log says why."
@@ -33,6 +34,7 @@ app.add_typer(import_app, name="import")
 app.add_typer(token_app, name="token")
 app.command()(explain)
 app.command(epilog=EPILOG)(work)
+app.command()(upload)
 
 
 def main() -> None:

@@ -15,11 +15,12 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from graph.uploader import INSTANCE, KEY
 from graph.worker.options import TOKEN, URL
 
 PREFIX = "PROVENANCE_"
-OF_WORKERS = (URL, TOKEN)
-"""Variables of `provenance-graph work`, which may be set for a server on the same machine."""
+OF_CLIENTS = (URL, TOKEN, INSTANCE, KEY)
+"""Variables of `provenance-graph work` and `upload`, which may be set for a server on the same machine."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -191,7 +192,7 @@ def variable_of(field: str) -> str:
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """A sentence for each PROVENANCE_ variable that no setting reads, with the nearest name that one does."""
     known = [variable_of(field) for field in Settings.model_fields]
-    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in {*known, *OF_WORKERS})
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in {*known, *OF_CLIENTS})
     return [f"{name} is not a setting and is ignored.{_nearest(name, known)}" for name in unknown]
 
 

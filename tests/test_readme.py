@@ -32,12 +32,11 @@ from graph.log_entry import MOST_ENTRIES
 from graph.node import MOST_IDS
 from graph.request import BODY_TIMEOUT, MAX_BODY
 from graph.schema import schema
-from graph.settings import Settings, variable_of
+from graph.settings import OF_CLIENTS, Settings, variable_of
 from graph.sockets import MAX_MESSAGE, MAX_OPERATIONS, MAX_SOCKETS, READ_WITHIN
 from graph.user_errors import ErrorCode
 from graph.where import DEEPEST
 from graph.worker.environment import GIVEN
-from graph.worker.options import TOKEN, URL
 from resolvers import log_entry, report_metadata
 from resolvers.changes import MOST_WATCHING
 from resolvers.claiming import LONGEST_LEASE
@@ -170,7 +169,7 @@ def test_the_table_of_settings_names_every_variable_once_and_nothing_else() -> N
 
 
 def test_the_documents_name_no_variable_that_is_not_read() -> None:
-    known = {variable_of(field) for field in Settings.model_fields} | {URL, TOKEN, *GIVEN}
+    known = {variable_of(field) for field in Settings.model_fields} | {*OF_CLIENTS, *GIVEN}
     named = chain.from_iterable(re.findall(r"PROVENANCE_[A-Z_]*[A-Z]", one.read_text("utf-8")) for one in DOCUMENTS)
 
     assert set(named) - known == set()
