@@ -16,7 +16,7 @@ from resolvers.ingest.report.rejection import Rejection, RejectionCode
 from resolvers.ingest.report.stored import Stamp
 
 MEMORY_BYTES = 256 * MEBIBYTE
-"""Address space of the reader. Reading takes some 60 MB, and 160 MB when the rows are in no order."""
+"""Address space of the reader. Reading takes some 70 MB whatever the size of the report."""
 CPU_SECONDS = 20
 CPU_SECONDS_FOR_MEBIBYTE = 10
 """A mebibyte of a zipped report takes half a second; several when its rows are in no order or much alike."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from resolvers.ingest.report.judging import Judged, Row, shown_line
 from resolvers.ingest.report.limits import Limits
@@ -11,13 +12,15 @@ from resolvers.ingest.report.rejection import Reject, Rejection, RejectionCode, 
 from resolvers.ingest.report.rows import Rows
 from resolvers.ingest.report.stored import (
     DATASETS,
+    EXTERNAL_ID,
     METRICS,
     PARAMETERS,
     Datasets,
     MetricHeads,
+    Times,
     Tools,
-    array,
-    job_fields,
+    arrays,
+    int64,
     parameter,
     runtime_field,
 )
@@ -26,6 +29,9 @@ from resolvers.ingest.report.windows import Window
 
 RUNTIME = b"core\truntime_seconds"
 Documents = dict[bytes, list[bytes]]
+TOGETHER = 1000
+"""Jobs that are put together at a time."""
+TOGETHER_BYTES = 4 * 1024 * 1024
 _DUPLICATE = "The report has this job on an earlier line."
 _NO_TIME = "create_time is not a time that there is."
 
@@ -41,22 +47,19 @@ class Joined:
     runtimes: dict[bytes, bytes] = field(default_factory=dict)
     text_bytes: Counter[bytes] = field(default_factory=Counter)
     states: list[str] = field(default_factory=list)
+    size: int = 0
+    """How many bytes of the report the rows were."""
 
-    def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        """Each job's number and its fields from external_id to parameters."""
-        for id, head in self.heads.items():
-            yield (
-                id,
-                b"".join(
-                    (
-                        head,
-                        runtime_field(self.runtimes.get(id)),
-                        array(METRICS, self.metrics[id]),
-                        array(DATASETS, self.datasets[id]),
-                        array(PARAMETERS, self.parameters[id]),
-                    )
-                ),
-            )
+    def rows(self) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """The numbers of some jobs, and their fields from external_id to parameters; as many at a time as fit well."""
+        ids, heads, times = iter(self.heads), iter(self.heads.values()), self.runtimes.get
+        embedded = ((METRICS, self.metrics), (DATASETS, self.datasets), (PARAMETERS, self.parameters))
+        columns = [(name, iter(documents.values())) for name, documents in embedded]
+        count = max(1, min(TOGETHER, TOGETHER_BYTES * len(self.heads) // max(1, self.size)))
+        while some := list(islice(ids, count)):
+            fields = [arrays(name, list(islice(documents, count))) for name, documents in columns]
+            runtimes = [runtime_field(times(id)) for id in some]
+            yield some, list(map(b"".join, zip(islice(heads, count), runtimes, *fields, strict=True)))
 
 
 class Joiner:
@@ -67,6 +70,7 @@ class Joiner:
         self._reject = reject
         self._members = [Rows(found.members[kind], limits, reject) for kind in Kind if kind in found.members]
         self._tools = Tools()
+        self._times = Times()
         self._heads = MetricHeads()
         self._datasets = Datasets()
         self._takes = {
@@ -80,30 +84,30 @@ class Joiner:
     def join(self, window: Window) -> Joined:
         """The jobs of a window. Rows of jobs that are not there are rejected, and each bad line once."""
         joined = Joined()
-        size = 0
         for member in self._members:
             take = self._takes[member.kind]
             for judged in member.of(window):
                 take(joined, judged, member.name)
-                size += judged.size
-                if size > self._limits.window_ceiling:
+                joined.size += judged.size
+                if joined.size > self._limits.window_ceiling:
                     raise corrupt("The rows of the report are in an order that cannot be joined in bounded memory.")
         return joined
 
     def _take_jobs(self, joined: Joined, judged: Judged, member: str) -> None:
-        heads, fields = joined.heads, self._tools.fields
+        heads, fields, at = joined.heads, self._tools.fields, self._times.field
+        metrics, datasets, parameters = joined.metrics, joined.datasets, joined.parameters
         for line, (id, piece, time) in zip(judged.lines, judged.rows, strict=True):
             if id in heads:
                 self._refuse(Kind.JOBS, member, line, (id, piece, time), RejectionCode.DUPLICATE_KEY, _DUPLICATE)
                 continue
             tool, state = fields(piece)
             try:
-                heads[id] = job_fields(id, tool, time)
+                heads[id] = EXTERNAL_ID + int64(int(id)) + tool + at(time)
             except ValueError:
                 self._refuse(Kind.JOBS, member, line, (id, piece, time), RejectionCode.BAD_TIMESTAMP, _NO_TIME)
                 continue
             joined.states.append(state)
-            joined.metrics[id], joined.datasets[id], joined.parameters[id] = [], [], []
+            metrics[id], datasets[id], parameters[id] = [], [], []
 
     def _take_metrics(self, joined: Joined, judged: Judged, member: str) -> None:
         of, heads, most = joined.metrics.get, self._heads, self._limits.job_metrics
@@ -130,11 +134,12 @@ class Joiner:
     def _take_datasets(self, joined: Joined, judged: Judged, member: str) -> None:
         of, document, most = joined.datasets.get, self._datasets.document, self._limits.job_datasets
         for line, row in zip(judged.lines, judged.rows, strict=True):
-            datasets = of(row[0])
+            id, dataset, extension, size, rest = row
+            datasets = of(id)
             if datasets is None or len(datasets) >= most:
                 self._misfit(Kind.DATASETS, member, line, row, datasets is None)
                 continue
-            datasets.append(document(*row[1:]))
+            datasets.append(document(dataset, extension, size, rest))
 
     def _take_parameters(self, joined: Joined, judged: Judged, member: str) -> None:
         for line, row in zip(judged.lines, judged.rows, strict=True):

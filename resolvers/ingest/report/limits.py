@@ -31,9 +31,7 @@ class Limits:
     listed_rejections: int = 100_000
     """Beyond these, the rest is counted in one rejection for each member and code."""
     window_bytes: int = 4 * MEBIBYTE
-    """How much of a report whose members are sorted, more or less, is joined at once."""
-    wide_window_bytes: int = 8 * MEBIBYTE
-    """The same of a report in disorder, which has to be unzipped again for each window."""
+    """How much of a report is joined at once. More is faster, and takes ten times as much memory."""
     window_ceiling: int = 24 * MEBIBYTE
     """What a window may turn out to be, when the rows were placed so that the sample of them deceives."""
     kept_bytes: int = 16 * MEBIBYTE

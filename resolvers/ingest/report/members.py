@@ -15,7 +15,7 @@ from resolvers.ingest.report.rejection import RejectionCode
 ID = rb"(?:0|[1-9][0-9]{0,17})"
 # The word for zero with seven decimals is 0E-7 in Python. Forty digits and an exponent of two stay finite.
 NUMBER = rb"-?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,2})?"
-TIME = rb"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?|None"
+TIME = rb"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,6})?|None"
 SUFFIX = re.compile(r"(?:^|[./])(jobs|metric_num|metric_txt|params|datasets)\.tsv$")
 
 

@@ -18,7 +18,6 @@ from resolvers.ingest.report.windows import windows
 
 DIGEST = b"\x05digest\0" + int32(BYTES) + b"\0"
 """The field before the bytes of a digest."""
-BATCH_ROWS = 1000
 BATCH_BYTES = 4 * 1024 * 1024
 
 
@@ -112,22 +111,18 @@ class _Reading:
         summary.parameters += sum(map(len, joined.parameters.values()))
 
     def _batches_of(self, joined: Joined) -> Iterator[Batch]:
-        rows: list[bytes] = []
-        digests: list[bytes] = []
-        size = 0
-        for id, core in joined.rows():
-            digest = row_digest(core)
-            row = self._row(id, core, digest)
-            rows.append(row)
-            digests.append(digest)
-            size += len(row)
-            if len(rows) == BATCH_ROWS or size > BATCH_BYTES:
-                self._digest.add(digests)
-                yield Batch(rows, self._rejections.taken())
-                rows, digests, size = [], [], 0
-        self._digest.add(digests)
-        if rows:
-            yield Batch(rows)
+        for ids, cores in joined.rows():
+            digests = list(map(row_digest, cores))
+            self._digest.add(digests)
+            rows: list[bytes] = []
+            size = 0
+            for row in map(self._row, ids, cores, digests):
+                if rows and size + len(row) > BATCH_BYTES:
+                    yield Batch(rows)
+                    rows, size = [], 0
+                rows.append(row)
+                size += len(row)
+            yield Batch(rows, self._rejections.taken())
         while self._rejections.waiting:
             yield Batch(rejections=self._rejections.taken())
 

@@ -41,7 +41,6 @@ int32 = Struct("<i").pack
 int64 = Struct("<q").pack
 double = Struct("<d").pack
 
-EMPTY = b"\5\0\0\0\0"
 METRICS, DATASETS, PARAMETERS = b"\x04metrics\0", b"\x04datasets\0", b"\x04parameters\0"
 EXTERNAL_ID = b"\x12external_id\0"
 SIZED, UNSIZED = b"\x12size_bytes\0", b"\x0asize_bytes\0"
@@ -76,14 +75,13 @@ def document(content: bytes) -> bytes:
     return b"%b%b\0" % (int32(len(content) + 5), content)
 
 
-def array(head: bytes, documents: list[bytes]) -> bytes:
-    """A field that holds an array of documents; `head` is its type and name."""
-    if not documents:
-        return head + EMPTY
-    if len(documents) > len(INDEX):
-        raise ValueError(f"{len(documents)} rows are too many for one job.")
-    content = b"".join(map(add, INDEX, documents))
-    return head + int32(len(content) + 5) + content + b"\0"
+def arrays(head: bytes, rows: list[list[bytes]]) -> list[bytes]:
+    """For each row a field that holds an array of documents; `head` is its type and name."""
+    if max(map(len, rows)) > len(INDEX):
+        raise ValueError("There are too many rows for one job.")
+    # What the built-in functions do among themselves takes half the time of calls from here.
+    contents = [b"".join(map(add, INDEX, documents)) for documents in rows]
+    return [head + int32(len(content) + 5) + content + b"\0" for content in contents]
 
 
 class Tools:
@@ -127,9 +125,9 @@ class Datasets:
         """The document of one dataset; `rest` is `param_name\\ttype`. Null and -1 are sizes that nobody knows."""
         key = extension, rest
         sized, unsized, tail = self._known.get(key) or self._parts(key)
-        if size in (NULL, b"-1"):
-            return b"%b%b%b%b" % (unsized, int64(int(id)), UNSIZED, tail)
-        return b"%b%b%b%b%b" % (sized, int64(int(id)), SIZED, int64(int(size)), tail)
+        if size == b"-1" or size == NULL:
+            return unsized + int64(int(id)) + UNSIZED + tail
+        return sized + int64(int(id)) + SIZED + int64(int(size)) + tail
 
     def _parts(self, key: tuple[bytes, bytes]) -> tuple[bytes, bytes, bytes]:
         parameter, direction = key[1].split(b"\t")
@@ -160,16 +158,23 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def milliseconds(time: bytes) -> int:
-    """Milliseconds since 1970 of a UTC time. Raises ValueError for days and hours that there are not."""
-    since = datetime.fromisoformat(f"{time.decode()}+00:00") - EPOCH
-    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
+class Times:
+    """The times at which jobs were created. A calendar is asked once for each minute."""
 
+    def __init__(self) -> None:
+        self._known: dict[bytes, int] = {}
 
-def job_fields(id: bytes, tool: bytes, time: bytes) -> bytes:
-    """The first fields of a job, up to its time. Raises ValueError when there is no such time."""
-    at = b"\x0acreated_at\0" if time == NULL else b"\x09created_at\0" + int64(milliseconds(time))
-    return b"%b%b%b%b" % (EXTERNAL_ID, int64(int(id)), tool, at)
+    def field(self, time: bytes) -> bytes:
+        """The field for a UTC time, cut to milliseconds. Raises ValueError for days and hours that there are not."""
+        if time == NULL:
+            return b"\x0acreated_at\0"
+        minute = time[:16]
+        at = self._known.get(minute)
+        if at is None:
+            since = datetime.fromisoformat(f"{minute.decode()}+00:00") - EPOCH
+            at = (since.days * 86_400 + since.seconds) * 1000
+            remember(self._known, minute, at)
+        return b"\x09created_at\0" + int64(at + int(time[17:19]) * 1000 + int(time[20:23].ljust(3, b"0")))
 
 
 def runtime_field(value: bytes | None) -> bytes:

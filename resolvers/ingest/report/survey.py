@@ -126,6 +126,6 @@ def _block(member: Member, text: bytes, first: int, limits: Limits, samples: "ar
         keys = [row[0] for row in judge(member.kind, member.name, text, first, lines, limits.line_bytes).rows]
     if not keys:
         return Block(first, lines, len(text), NOWHERE, NOWHERE)
-    numbers = list(map(int, keys))
-    samples.extend(numbers[:: max(1, len(numbers) * SAMPLE // len(text))])
+    samples.extend(map(int, keys[:: max(1, len(keys) * SAMPLE // len(text))]))
+    numbers = list(map(int, set(keys)))
     return Block(first, lines, len(text), min(numbers), max(numbers))

@@ -1,7 +1,5 @@
 """Cuts a report into ranges of jobs that are small enough to be joined in memory, and says what each has to read."""
 
-from array import array
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,27 +22,12 @@ class Window:
 def windows(found: Survey, limits: Limits) -> list[Window]:
     """Ranges that cover all numbers, with about as many bytes in each.
 
-    Exporters write members sorted by job, or batches of jobs in order and in any order within a batch. Then small
-    windows are read one after another. In disorder each window reads everything again, so they are made few.
+    Exporters write members sorted by job, or batches of jobs in order and in any order within a batch: then nearly
+    each block belongs to one window, or to two. In disorder every window has to read everything again.
     """
-    cuts = _cuts(found.samples, limits.window_bytes)
-    if _disordered(found, cuts):
-        cuts = _cuts(found.samples, limits.wide_window_bytes)
+    step = max(1, limits.window_bytes // SAMPLE)
+    cuts = sorted(set(sorted(found.samples)[step - 1 :: step]))
     return [Window(low, high) for low, high in pairwise([NOWHERE - 1, *cuts, LAST])]
-
-
-def _cuts(samples: "array[int]", size: int) -> list[int]:
-    step = max(1, size // SAMPLE)
-    return sorted(set(sorted(samples)[step - 1 :: step]))
-
-
-def _disordered(found: Survey, cuts: list[int]) -> bool:
-    """Whether blocks belong to many windows each, or come in another order than the windows."""
-    blocks = [block for member in found.members.values() for block in member.blocks]
-    spans = sum(bisect_left(cuts, block.high) - bisect_left(cuts, block.low) + 1 for block in blocks)
-    members = found.members.values()
-    descents = sum(later.high < block.low for m in members for block, later in pairwise(m.blocks))
-    return spans > 4 * (len(blocks) + len(cuts)) or descents > len(blocks) // 10 + 1
 
 
 class Visits:

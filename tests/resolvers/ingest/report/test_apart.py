@@ -115,7 +115,7 @@ async def test_a_report_that_takes_too_much_memory_is_refused() -> None:
 
 async def test_a_report_that_takes_too_long_is_refused() -> None:
     # So small windows of rows in disorder are very much work.
-    limits = Limits(window_bytes=16_384, wide_window_bytes=16_384)
+    limits = Limits(window_bytes=16_384)
 
     batches = await read(in_disorder(many_jobs(10_000)), limits=limits, cpu_seconds=1)
 

@@ -11,7 +11,7 @@ from resolvers.ingest.report.limits import Limits
 from tests.bench.reports import in_disorder, write_report
 from tests.reports import Reading, archive, entry, read, report
 
-SMALL = Limits(window_bytes=64 * 1024, wide_window_bytes=512 * 1024)
+SMALL = Limits(window_bytes=64 * 1024)
 """Windows so small that a report of some megabytes has many."""
 
 
@@ -89,7 +89,7 @@ def test_bad_rows_are_rejected_once_whatever_window_meets_them() -> None:
     random.Random(1).shuffle(metrics)
     content = report(jobs=jobs[:2999], metric_num=metrics)
 
-    whole, cut = read(content), read(content, limits=Limits(window_bytes=20_000, wide_window_bytes=30_000))
+    whole, cut = read(content), read(content, limits=Limits(window_bytes=20_000))
 
     assert sorted(whole.faults) == sorted(cut.faults)
     assert whole.summary == cut.summary

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from resolvers.ingest.report.limits import Limits
 from tests.reports import HEADERS, Reading, archive, entry, member, read, report, tar
 
-TINY = Limits(window_bytes=1, wide_window_bytes=1)
+TINY = Limits(window_bytes=1)
 """Every job that a sample met makes a window."""
 ids = st.integers(0, 10**18 - 1)
 few = st.integers(0, 30)
