@@ -1,20 +1,14 @@
 """The uploader that Galaxy servers run, at the real server."""
 
-import ast
 import asyncio
 import hashlib
 import json
-import re
-import socket
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
 from tests.galaxies import BOUNDARY, Galaxy, a_report, an_identifier, form, metadata, multipart
-from tests.needs import need_shared_data
 from tests.running import Running, until
 
 UNKNOWN_UUID = "ffffffff-ffff-4fff-8fff-ffffffffffff"
@@ -246,136 +240,6 @@ def test_a_report_may_come_in_pieces_of_any_size_with_its_fields_in_any_order(ga
     assert content in galaxy.objects()
 
 
-def parts(**fields: Any) -> list[tuple[str, bytes]]:
-    content = b"hostile bytes"
-    whole = {"identifier": b"1.5", "meta": metadata("1.5", content), "data": content} | fields
-    return [(f'name="{name}"', value) for name, value in whole.items() if value is not None]
-
-
-HOSTILE: dict[str, tuple[bytes, int]] = {
-    "nothing": (b"", 400),
-    "no multipart": (b"identifier=1.5", 400),
-    "no end": (multipart(parts())[:-20], 400),
-    "another boundary": (multipart(parts(), "another"), 400),
-    "no identifier": (multipart(parts(identifier=None)), 400),
-    "no meta": (multipart(parts(meta=None)), 400),
-    "no data": (multipart(parts(data=None)), 400),
-    "data twice": (multipart([*parts(), ('name="data"', b"hostile bytes")]), 400),
-    "meta twice": (multipart([*parts(data=None), *parts(identifier=None)]), 400),
-    "another field": (multipart([*parts(), ('name="extra"', b"")]), 400),
-    "no name": (multipart([("filename=x", b""), *parts()]), 400),
-    "a traversal": (multipart(parts(identifier=b"../../etc/passwd")), 400),
-    "an empty identifier": (multipart(parts(identifier=b"")), 400),
-    "a long identifier": (multipart(parts(identifier=b"1" * 101)), 413),
-    "an identifier of lines": (multipart(parts(identifier=b"1\n2")), 400),
-    "an identifier that is no text": (multipart(parts(identifier=b"\xff")), 400),
-    "large metadata": (multipart(parts(meta=b"{" + b" " * 1_000_000 + b"}")), 413),
-    "deep metadata": (multipart(parts(meta=b'{"a":' * 100_000)), 400),
-    "NaN in metadata": (multipart(parts(meta=b'{"version": NaN}')), 400),
-    "a number without end": (multipart(parts(meta=b'{"version": ' + b"9" * 10_000 + b"}")), 400),
-    "a list as metadata": (multipart(parts(meta=b"[]")), 400),
-    "metadata that are no text": (multipart(parts(meta=b"\xff\xfe")), 400),
-    "another algorithm": (multipart(parts(meta=metadata("1.5", b"", report_hash="md5:" + "0" * 32))), 400),
-    "an endless header": (b"--" + BOUNDARY.encode() + b"\r\nX: " + b"y" * 100_000, 400),
-    "many headers": (b"--" + BOUNDARY.encode() + b"\r\n" + b"X: y\r\n" * 1000, 400),
-    "a thousand parts": (multipart([('name="a"', b"")] * 1000), 400),
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_body_is_refused_with_json_and_leaves_nothing(galaxy: Galaxy, name: str) -> None:
-    body, status = HOSTILE[name]
-    before = galaxy.objects()
-
-    refused = galaxy.post(body)
-
-    assert refused.status_code == status, refused.text
-    assert refused.json()["state"] == "error"
-    assert len(refused.json()["message"]) < 500
-    assert galaxy.kept() == []
-    assert galaxy.objects() == before
-    assert galaxy.whoami().status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Content-Type": "application/json"}, 400),
-        ({"Content-Type": "multipart/form-data"}, 400),
-        ({"Content-Type": f"multipart/form-data; boundary={'x' * 300}"}, 400),
-        ({"Content-Encoding": "gzip"}, 415),
-    ],
-)
-def test_a_body_in_another_form_is_refused(galaxy: Galaxy, headers: dict[str, str], status: int) -> None:
-    assert galaxy.post(multipart(parts()), **headers).status_code == status
-
-
-def raw(server: Running) -> socket.socket:
-    url = urlsplit(server.url)
-    return socket.create_connection((url.hostname, url.port), timeout=20)
-
-
-def head(galaxy: Galaxy, length: int) -> bytes:
-    return (
-        f"POST /api/v2/upload HTTP/1.1\r\nHost: a\r\nAUTHORIZATION: {galaxy.uuid}:{galaxy.key}\r\n"
-        f"Content-Length: {length}\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n"
-    ).encode()
-
-
-def test_more_than_a_report_may_hold_is_refused_before_it_is_sent(galaxy: Galaxy) -> None:
-    with raw(galaxy.server) as connection:
-        connection.sendall(head(galaxy, 11_000_000_000) + b"x")
-        connection.shutdown(socket.SHUT_WR)
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-
-    assert answer == b"" or b" 413 " in answer.split(b"\r\n")[0]
-    assert galaxy.kept() == []
-
-
-def test_a_connection_that_breaks_leaves_nothing(galaxy: Galaxy) -> None:
-    content = a_report() * 100
-    body = form("1.5", metadata("1.5", content), content)
-    before = galaxy.objects()
-
-    with raw(galaxy.server) as broken:
-        broken.sendall(head(galaxy, len(body)) + body[:-5000])
-        until(lambda: list((galaxy.server.directory / "data/bucket/partial").iterdir()), 5)
-
-    until(lambda: not list((galaxy.server.directory / "data/bucket/partial").iterdir()), 5)
-    assert galaxy.objects() == before
-    assert galaxy.kept() == []
-
-
-def test_a_large_report_passes_through_without_being_held(galaxy: Galaxy) -> None:
-    piece = bytes(range(256)) * 4096
-    digest, pieces = hashlib.sha256(), 150
-    for _ in range(pieces):
-        digest.update(piece)
-    said = metadata("1.5", b"", report_hash=f"sha256:{digest.hexdigest()}", generated="1.5")
-    before, _, after = multipart([*parts(meta=said, data=None), ('name="data"', b"<data>")]).partition(b"<data>")
-    memory = resident(galaxy.server.process.pid)
-
-    sent = galaxy.post(_pieces(before, piece, pieces, after))
-
-    assert sent.status_code == 200, sent.text
-    assert sent.json()["archive"]["sha256"] == digest.hexdigest()
-    assert resident(galaxy.server.process.pid) - memory < 60_000
-
-
-def _pieces(before: bytes, piece: bytes, pieces: int, after: bytes) -> Any:
-    yield before
-    for _ in range(pieces):
-        yield piece
-    yield after
-
-
-def resident(pid: int) -> int:
-    """Kilobytes that a process has had in memory at most."""
-    high = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-    assert high
-    return int(high[1])
-
-
 def test_keys_reach_no_log(galaxy: Galaxy) -> None:
     galaxy.whoami()
     galaxy.upload(a_report())
@@ -385,82 +249,3 @@ def test_keys_reach_no_log(galaxy: Galaxy) -> None:
     until(lambda: "/api/whoami/" in galaxy.server.log, 5)
     assert galaxy.key not in galaxy.server.log
     assert "/api/v2/upload" in galaxy.server.log
-
-
-# ----------------------------------------------------------------- the requests of the real uploader
-
-
-def captured() -> list[tuple[str, dict[str, str], bytes]]:
-    """The captured requests: first line, headers in order, and how the body begins."""
-    text = (need_shared_data() / "grt/uploader_http_capture.txt").read_text()
-    requests = []
-    for request in re.split(r"^--- \d+ bytes\n", text, flags=re.MULTILINE)[:-1]:
-        top, _, body = request.partition("\n\n")
-        first, *headers = top.split("\n")
-        named = dict(line.split(": ", 1) for line in headers)
-        requests.append((first, named, ast.literal_eval(body.strip())))
-    return requests
-
-
-def test_our_own_requests_are_those_of_the_real_uploader_byte_for_byte() -> None:
-    folder = need_shared_data() / "grt/exporter_v3/instance_small"
-    compared = 0
-
-    for _, headers, beginning in captured():
-        boundary = headers.get("Content-Type", "").partition("boundary=")[2]
-        identifier = beginning.decode().split("\r\n")[3] if boundary else ""
-        if (folder / f"{identifier}.json").is_file():
-            meta, data = ((folder / f"{identifier}{end}").read_bytes() for end in (".json", ".tar.gz"))
-            body = form(identifier, meta, data, boundary)
-            assert body.startswith(beginning)
-            assert len(body) == int(headers["Content-Length"])
-            compared += 1
-
-    assert compared == 2
-
-
-def test_the_captured_requests_are_accepted_and_a_second_run_sends_nothing_new(galaxy: Galaxy) -> None:
-    for run in range(2):
-        for first, headers, beginning in captured():
-            replay(galaxy, first, headers, beginning)
-        assert len(galaxy.kept()) == 3, run
-    assert sorted(galaxy.whoami().json()["uploaded_reports"]) == sorted(one["identifier"] for one in galaxy.kept())
-    assert {one["quarantine"] for one in galaxy.kept()} == {None}
-
-
-def replay(galaxy: Galaxy, first: str, headers: dict[str, str], beginning: bytes) -> None:
-    """Send a captured request with a report of our own in it, over a plain socket."""
-    boundary = headers.get("Content-Type", "").partition("boundary=")[2]
-    body = b""
-    if boundary:
-        identifier = beginning.decode().split("\r\n")[3]
-        content = b"the bytes of " + identifier.encode()
-        body = form(identifier, metadata(identifier, content), content, boundary)
-    ours = headers | {
-        "Host": urlsplit(galaxy.server.url).netloc,
-        "AUTHORIZATION": f"{galaxy.uuid}:{galaxy.key}",
-        "Content-Length": str(len(body)),
-    }
-    lines = "\r\n".join([first, *(f"{name}: {value}" for name, value in ours.items()), "", ""])
-    with raw(galaxy.server) as connection:
-        connection.sendall(lines.encode() + body)
-        answer = connection.recv(65536)
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer
-
-
-def test_real_and_broken_reports_are_taken_or_refused_for_their_reasons(galaxy: Galaxy) -> None:
-    folder = need_shared_data() / "grt"
-    good = [*(folder / "real_v1").glob("*.json"), *(folder / "synthetic/good").glob("*.json")]
-    wrong = {"1560000001.5": 400, "1560000006.5": 202}
-
-    for file in good:
-        sent = galaxy.post(form(file.stem, file.read_bytes(), file.with_name(f"{file.stem}.tar.gz").read_bytes()))
-        assert sent.status_code == 200, sent.text
-    for identifier, status in wrong.items():
-        meta, data = ((folder / f"synthetic/bad/{identifier}{end}").read_bytes() for end in (".json", ".tar.gz"))
-        sent = galaxy.post(form(identifier, meta, data))
-        assert sent.status_code == status, sent.text
-
-    kept = galaxy.kept("identifier quarantine declaredJobs { state count }")
-    assert sorted(one["identifier"] for one in kept) == sorted([*(one.stem for one in good), "1560000006.5"])
-    assert sum(one["quarantine"] is not None for one in kept) == 1
