@@ -1,0 +1,335 @@
+"""Every mutation is applied once or not at all, whatever happens between the server and its database.
+
+Each write of each mutation, its commit too, fails in every way there is: refused by the database before it is executed,
+and executed with the reply lost. What the same call does undisturbed, once and twice, is what it is compared with.
+"""
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+from structlog.testing import capture_logs
+
+import documents
+from documents.database import Client, make_client, open_database
+from documents.embedded import Embedded
+from graph.app import create_app
+from graph.context import MakeContext
+from graph.schema import schema
+from graph.settings import Settings
+from resolvers.authentication import Authenticator
+from tests.graph.test_storage_events import always, listening
+from tests.journeys.access_inputs import mutations
+from tests.journeys.access_queries import TYPES
+from tests.journeys.granted import GRANTED, Row, Working, asking
+from tests.running import ADMIN_TOKEN
+from tests.unreliable import READS, WRITES, Fault, Heard, Unreliable
+
+EVERY = os.environ.get("FAULTS") == "all"
+"""Whether each command meets each fault; else each write meets one, in turns, and each commit some."""
+NAMES = [name for name, _ in mutations()]
+KEY = {"idempotencyKey": "a key"}
+
+Rows = dict[str, list[dict[str, Any]]]
+
+LASTING = Fault("an error that lasts", {"errorCode": 96})
+ERRORS = [
+    Fault("cut before it arrives", {"closeConnection": True}),
+    Fault("the server stops", {"errorCode": 11600}),
+    Fault("the server is shutting down", {"errorCode": 91}),
+    Fault("the primary stepped down", {"errorCode": 189}),
+    Fault("a write conflict", {"errorCode": 112, "errorLabels": ["TransientTransactionError"]}),
+    Fault("the transaction is gone", {"errorCode": 251, "errorLabels": ["TransientTransactionError"]}),
+    LASTING,
+]
+LOST = Fault("the reply is lost", lost=True)
+OUTAGES = [
+    Fault("cut off before it arrives", lasting=True),
+    Fault("cut off before the reply", lost=True, lasting=True),
+]
+UNSURE = [
+    Fault("applied, not by a majority yet", {"writeConcernError": {"code": 91, "errmsg": "x"}}),
+    Fault("applied, the majority is slow", {"writeConcernError": {"code": 64, "errmsg": "x"}}),
+]
+
+
+class Answer(NamedTuple):
+    """What a client was told."""
+
+    text: str
+    payload: Any
+    """None when the request failed."""
+
+    @property
+    def granted(self) -> bool:
+        return self.payload is not None and not self.payload["userErrors"]
+
+
+class Lab:
+    """A server whose database is reached by an unreliable way, and what is kept there."""
+
+    def __init__(self, way: Unreliable, name: str, http: httpx2.AsyncClient) -> None:
+        self.way = way
+        self._database = way.admin[name]
+        self._http = http
+        self.begun: Rows = {}
+        """Every row at the beginning of the test."""
+
+    async def call(self, mutation: str, given: dict[str, Any]) -> Answer:
+        """The answer to a mutation."""
+        body = {"query": asking(mutation), "variables": {"input": given}}
+        response = await self._http.post("/graphql", json=body)
+        data = response.json().get("data")
+        return Answer(response.text, data and data[mutation])
+
+    async def kept(self) -> Rows:
+        """Every row there is, by collection, by way of a connection that is in order."""
+        first, *others = names = [document.collection_name() for document in documents.ALL]
+        together = [{"$unionWith": {"coll": name, "pipeline": named(name)}} for name in others]
+        kept: Rows = {name: [] for name in names}
+        async for found in await self._database[first].aggregate([*named(first), *together]):
+            kept[found["in"]].append(found["row"])
+        return kept
+
+    async def begin(self, working: Working | None = None) -> Rows:
+        """Make everything as it was at the beginning of the test."""
+        now = await self.kept()
+        if working:
+            rows: Rows = {name: [] for name in now}
+            for one in working.world.kept:
+                rows[one.collection_name()].append(one.model_dump(by_alias=True))
+            self.begun = rows
+        for name, kept in self.begun.items():
+            if working or now[name] != kept:
+                await self._database[name].delete_many({})
+                if kept:
+                    await self._database[name].insert_many(kept)
+        if working:
+            self.begun = await self.kept()
+        return self.begun
+
+
+def named(collection: str) -> list[dict[str, Any]]:
+    """Each row together with where it is kept."""
+    return [{"$replaceWith": {"in": {"$literal": collection}, "row": "$$ROOT"}}]
+
+
+@pytest.fixture(scope="module")
+async def way(fast_directory: Path) -> AsyncIterator[tuple[Unreliable, Client]]:
+    """An unreliable way to a database server of its own, and the client that takes it."""
+    with pytest.MonkeyPatch.context() as patch, Embedded.start(fast_directory / "once", test_commands=True) as embedded:
+        # The driver looks for a server that it lost twice a second, and here it loses it thousands of times.
+        patch.setattr("pymongo.common.MIN_HEARTBEAT_INTERVAL", 0.01)
+        admin = make_client(embedded.uri)
+        # How long the server holds what a client that it lost was about to change; by itself a minute.
+        await admin.admin.command("setParameter", 1, transactionLifetimeLimitSeconds=1)
+        way = Unreliable(embedded.port, admin)
+        async with way.serving() as port:
+            uri = embedded.uri.replace(f":{embedded.port}/", f":{port}/").replace("replicaSet=provenance&", "")
+            often = {"heartbeatFrequencyMS": 20}
+            client = make_client(f"{uri}&directConnection=true", timeoutMS=10_000, **often)
+            await client.aconnect()
+            await open_database(client["once"])
+            yield way, client
+            await client.close()
+        await admin.close()
+
+
+@pytest.fixture
+async def lab(way: tuple[Unreliable, Client]) -> AsyncIterator[Lab]:
+    """A server of the whole application, whose database has nothing in it."""
+    unreliable, client = way
+    await open_database(client["once"], indexes=False)
+    app = create_app(
+        schema=schema,
+        settings=Settings.model_construct(),
+        make_context=MakeContext(Authenticator(admin_token=ADMIN_TOKEN), 10_000, 10_000),
+        ready=always,
+    )
+    headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
+    async with (
+        listening(app) as address,
+        httpx2.AsyncClient(base_url=address, headers=headers, trust_env=False, timeout=60) as http,
+    ):
+        # Left to itself the log takes seconds to draw the traceback of each failure.
+        with capture_logs():
+            yield Lab(unreliable, "once", http)
+
+
+class Undisturbed(NamedTuple):
+    """What a call does when nothing fails."""
+
+    commands: list[Heard]
+    once: tuple[str, Any]
+    """What it says and what it changes, as `steady` and `effect` write it."""
+    twice: tuple[str, Any]
+
+
+def rows_of(mutation: str) -> dict[str, Row]:
+    """The inputs that are granted."""
+    assert mutation in GRANTED, f"Say in tests/journeys/granted.py which input of {mutation} is granted."
+    return GRANTED[mutation]
+
+
+@pytest.mark.timeout(900 if EVERY else 60)
+@pytest.mark.parametrize("mutation", NAMES)
+async def test_whatever_fails_a_mutation_is_applied_once_or_not_at_all(lab: Lab, mutation: str) -> None:
+    for row in rows_of(mutation).values():
+        working = Working()
+        given = input_of(mutation, working, row)
+        before = await lab.begin(working)
+        undisturbed = await watched(lab, mutation, given, before)
+        for number, among, fault in faults(mutation, undisturbed.commands):
+            lab.way.fail(number, fault, among)
+            answer = await lab.call(mutation, given)
+            assert await lab.way.mend(), f"{fault.name} did not happen to write {number}"
+            story = f"{mutation}: {fault.name}, at {number} of {undisturbed.commands}: {answer.text}"
+            await check(lab, mutation, given, answer, undisturbed, story)
+            await lab.begin()
+
+
+@pytest.mark.timeout(900 if EVERY else 60)
+@pytest.mark.parametrize("mutation", NAMES if EVERY else ["createExecution", "claimActivity", "completeActivity"])
+async def test_after_an_outage_a_mutation_was_applied_once_or_not_at_all(
+    lab: Lab, mutation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for row in rows_of(mutation).values() if EVERY else [next(iter(rows_of(mutation).values()))]:
+        working = Working()
+        given = input_of(mutation, working, row)
+        undisturbed = await watched(lab, mutation, given, await lab.begin(working))
+        writes = [number for number, _ in enumerate(one for one in undisturbed.commands if one.writes)]
+        for number in writes if EVERY else writes[-1:]:
+            for fault in OUTAGES:
+                lab.way.fail(number, fault)
+                with monkeypatch.context() as patch:
+                    patch.setattr("graph.http.REQUEST_WITHIN", 0.5)
+                    answer = await lab.call(mutation, given)
+                assert await lab.way.mend()
+                assert not answer.granted
+                story = f"{mutation}: {fault.name}, at write {number} of {undisturbed.commands}: {answer.text}"
+                await check(lab, mutation, given, answer, undisturbed, story)
+                await lab.begin()
+
+
+async def watched(lab: Lab, mutation: str, given: dict[str, Any], before: Rows) -> Undisturbed:
+    """What the call does, once and twice, when nothing fails."""
+    heard = lab.way.listen()
+    first = await lab.call(mutation, given)
+    commands = list(heard)
+    assert first.granted, first.text
+    once = steady(first), effect(before, await lab.kept())
+    second = await lab.call(mutation, given)
+    twice = steady(second), effect(before, await lab.kept())
+    if "idempotencyKey" in given or mutation in REPEATABLE:
+        assert (twice[1], ids(second)) == (once[1], ids(first))
+    assert any(once[1].values())
+    await lab.begin()
+    return Undisturbed(commands, once, twice)
+
+
+async def check(
+    lab: Lab, mutation: str, given: dict[str, Any], answer: Answer, undisturbed: Undisturbed, story: str
+) -> None:
+    """All or nothing was done, the client was told no more than it should be, and may say it again."""
+    done = effect(lab.begun, await lab.kept())
+    if answer.granted:
+        assert (steady(answer), done) == undisturbed.once, story
+    else:
+        refused_cleanly(answer, story)
+        assert done == undisturbed.once[1] or not any(done.values()), story
+
+    again = await lab.call(mutation, given)
+
+    wanted = undisturbed.twice if any(done.values()) else undisturbed.once
+    assert (steady(again), effect(lab.begun, await lab.kept())) == wanted, f"{story}\nand again: {again.text}"
+    if answer.granted and "idempotencyKey" in given:
+        assert ids(again) == ids(answer), story
+
+
+REPEATABLE = {"extendLease", "releaseActivity", "completeActivity", "appendLogs"}
+"""What may be said again without a key: it changes nothing more, and the same is answered."""
+
+
+def input_of(mutation: str, working: Working, row: Row) -> dict[str, Any]:
+    """What is granted, under a key where there may be one."""
+    call = dict(mutations())[mutation]
+    keyed = "idempotencyKey" in TYPES[str(call.args["input"].type).rstrip("!")].fields
+    return working.input(mutation, row) | (KEY if keyed else {})
+
+
+def faults(mutation: str, commands: list[Heard]) -> Iterator[tuple[int, frozenset[str], Fault]]:
+    """Which command is to meet which fault."""
+    writes = [one for one in commands if one.writes]
+    for number, write in enumerate(writes):
+        commits = write.command == "commitTransaction"
+        # A server that fails to commit lets go of the transaction, which one that was told to fail does not.
+        possible = [LOST, *(fault for fault in ERRORS if not (commits and fault is LASTING))]
+        if not EVERY:
+            turn = len(mutation) + number
+            possible = [
+                *([LOST] if commits or turn % 2 else []),
+                *([ERRORS[turn % 6]] if commits or not turn % 2 else []),
+            ]
+        unsure = UNSURE if commits or not write.in_transaction else []
+        yield from ((number, WRITES, fault) for fault in (*possible, *unsure))
+    if EVERY:
+        for number in range(len(commands) - len(writes)):
+            yield from ((number, READS, fault) for fault in (*ERRORS, LOST))
+
+
+def effect(before: Rows, after: Rows) -> dict[str, Counter[str]]:
+    """What was made, changed and removed, without what differs between two calls: times and ids of what they made."""
+    known = {row["_id"] for rows in before.values() for row in rows}
+    changes: dict[str, Counter[str]] = {}
+    for name in before:
+        old, new = ({row["_id"]: told(row) for row in rows[name] if not unused(row)} for rows in (before, after))
+        made = [json.dumps(row, default=written, sort_keys=True) for id, row in new.items() if row != old.get(id)]
+        gone = [f"{id} is gone" for id in old if id not in new]
+        changes[name] = Counter(without_new_ids(text, known) for text in [*made, *gone])
+    return changes
+
+
+def told(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without what is another each time."""
+    return {name: value for name, value in row.items() if name not in ("reports", "holder", "keyHash")}
+
+
+def unused(row: dict[str, Any]) -> bool:
+    """Whether this is a key that was reserved, and under which nothing was done."""
+    return row["_id"].startswith("reservation_") and row["outcome"] is None
+
+
+def written(value: Any) -> str:
+    return "a time" if isinstance(value, datetime) else str(value)
+
+
+def without_new_ids(text: str, known: set[str]) -> str:
+    return re.sub(r"[a-z]+_[0-9a-f]{24}", lambda id: id[0] if id[0] in known else "a new id", text)
+
+
+def steady(answer: Answer) -> str:
+    """An answer without what differs between two calls."""
+    text = re.sub(r'"url": ?"[^"]*signature[^"]*"', "a signed URL", answer.text)
+    text = re.sub(r'"pgi_[^"]+"', "a key", text)
+    text = re.sub(r'"\d{4}-\d\d-\d\dT[^"]*Z"', "a time", text)
+    return re.sub(r"[a-z]+_[0-9a-f]{24}", "an id", text)
+
+
+def ids(answer: Answer) -> list[str]:
+    """The ids in an answer."""
+    return re.findall(r"[a-z]+_[0-9a-f]{24}", answer.text)
+
+
+def refused_cleanly(answer: Answer, story: str) -> None:
+    """Nothing internal is told."""
+    if answer.payload is None:
+        (error,) = json.loads(answer.text)["errors"]
+        assert (error["message"], error["extensions"]["code"]) == ("Internal error", "INTERNAL_SERVER_ERROR"), story
+    assert not re.search(r"127\.0\.0\.1|mongo|fail|Traceback|errmsg|socket", answer.text), story
