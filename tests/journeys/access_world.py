@@ -7,6 +7,7 @@ import documents
 from documents.activity import ActivityStatus
 from documents.component_version import ParameterDefinition
 from documents.resource import CodeRepo
+from documents.step import Borrower
 from documents.transform import TransformDetails
 from resolvers.viewer import ANONYMOUS, Role, Viewer
 from tests import builders as new
@@ -37,14 +38,15 @@ class World:
             case documents.Result():
                 return self.sees(viewer, self.by_id[one.digital_twin_ref])
             case documents.Step():
-                return self.sees(viewer, self.by_id[one.execution_ref])
+                return self.sees(viewer, self.by_id[one.execution_ref]) or self.borrows(viewer, one)
             case documents.LogEntry():
                 return self.sees(viewer, self.by_id[one.activity_ref])
             case documents.Output():
                 rights = one.access_control
                 named = rights.public or viewer.user_id in rights.authorized_users
-                execution = self.by_id[self.by_id[one.step_ref].execution_ref]
-                return named or self.owns(viewer, one) or self.runs(viewer, execution)
+                step = self.by_id[one.step_ref]
+                runs = self.runs(viewer, self.by_id[step.execution_ref]) or self.borrows(viewer, step)
+                return named or self.owns(viewer, one) or runs
             case documents.Archive():
                 return self.sees(viewer, self.by_id[one.instance_ref])
             case documents.Token() | documents.Reservation():
@@ -67,6 +69,11 @@ class World:
     def runs(self, viewer: Viewer, execution: documents.Execution) -> bool:
         """Whether a worker is at work on an execution."""
         return viewer.role is Role.WORKER and viewer.key in execution.runners
+
+    def borrows(self, viewer: Viewer, step: documents.Step) -> bool:
+        """Whether a worker is at work on something of the same owner that reuses a step."""
+        steps = [one for one in self.kept if isinstance(one, documents.Step) and one.owner_ref == step.owner_ref]
+        return any(self.runs(viewer, self.by_id[one.execution_ref]) for one in steps if one.reused_from_ref == step.id)
 
     def hidden(self, viewer: Viewer) -> list[documents.Document]:
         """What does not exist for a viewer."""
@@ -154,7 +161,7 @@ def _link(from_: list[Any], to: list[Any]) -> None:
 
 
 def _run(chain: list[Any], worker: Viewer) -> None:
-    """Let a worker be at work on a chain's first execution."""
+    """Let a worker be at work on a chain's first execution, which reuses a step of the other one."""
     execution = next(one for one in chain if isinstance(one, documents.Execution))
     steps = [one for one in chain if isinstance(one, documents.Step) and one.execution_ref == execution.id]
     ids = {step.id for step in steps}
@@ -162,6 +169,11 @@ def _run(chain: list[Any], worker: Viewer) -> None:
     execution.status = ActivityStatus.RUNNING
     for one in (execution, *steps, *outputs):
         one.runners = [worker.key]
+    reused = next(one for one in chain if isinstance(one, documents.Step) and one.execution_ref != execution.id)
+    steps[1].reused_from_ref = reused.id
+    for one in chain:
+        if one is reused or (isinstance(one, documents.Output) and one.step_ref == reused.id):
+            one.borrowers = [Borrower(execution=execution.id, key=worker.key)]
 
 
 def _a_gathering(owner: documents.User, outputs: list[documents.Output]) -> list[documents.Document]:
