@@ -110,7 +110,7 @@ async def _upload(request: Request) -> Response:
     bucket = the_bucket()
     if bucket is None:
         raise Refused(503, "This server keeps no files: PROVENANCE_BUCKET is not set.")
-    parts = Parts(_content_type(request), _body(request))
+    parts = Parts(_content_type(request), arriving(request))
     upload = await _afresh(expected(instance["_id"], bucket))
     try:
         report = await _Form(upload, bucket).read(parts)
@@ -187,8 +187,8 @@ def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "")
 
 
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    """The body as it comes, refused when it is too long, or comes too slowly."""
+async def arriving(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises Refused when it is too long, or comes too slowly."""
     began, size, chunks = time.monotonic(), 0, aiter(request.stream())
     while True:
         try:

@@ -2,15 +2,23 @@
 
 import hashlib
 import re
+import select
 import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from graph import reports
 from tests.galaxies import BOUNDARY, Galaxy, a_report, form, metadata, multipart
 from tests.running import Running, until
+from tests.storage import served
 
 
 @pytest.fixture
@@ -146,3 +154,35 @@ def resident(pid: int) -> int:
     high = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     assert high
     return int(high[1])
+
+
+def trickles(connection: socket.socket, *, silent: bool) -> bool:
+    """Send a byte, or none, every tenth of a second; whether there is an answer."""
+    answered, _, _ = select.select([connection], [], [], 0.1)
+    if not answered and not silent:
+        connection.sendall(b"x")
+    return bool(answered)
+
+
+@pytest.mark.parametrize(("quiet", "grace"), [(0.2, 60.0), (30.0, 0.2)], ids=["silence", "a trickle"])
+def test_a_body_that_comes_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch, quiet: float, grace: float) -> None:
+    monkeypatch.setattr(reports, "BODY_TIMEOUT", quiet)
+    monkeypatch.setattr(reports, "GRACE", grace)
+
+    async def read(request: Request) -> Response:
+        try:
+            return Response(b"".join([chunk async for chunk in reports.arriving(request)]))
+        except reports.Refused as refused:
+            return Response(refused.message, refused.status, {"Connection": "close"})
+
+    with served(Starlette(routes=[Route("/", read, methods=["POST"])])) as url:
+        with httpx2.Client(trust_env=False, timeout=30) as client:
+            quick = client.post(url, content=b"all of it")
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port), timeout=20) as slow:
+            slow.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
+            until(lambda: trickles(slow, silent=quiet < 1), 20)
+            answer = slow.recv(65536)
+
+    assert (quick.status_code, quick.content) == (200, b"all of it")
+    assert answer.startswith(b"HTTP/1.1 408 ")

@@ -3,11 +3,14 @@
 import asyncio
 import hashlib
 import json
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
 
+from graph.deadline import REQUEST_WITHIN
 from tests.galaxies import BOUNDARY, Galaxy, a_report, an_identifier, form, metadata, multipart
 from tests.running import Running, until
 
@@ -235,6 +238,21 @@ def test_a_report_may_come_in_pieces_of_any_size_with_its_fields_in_any_order(ga
     body = multipart(fields)
 
     sent = galaxy.post(iter([body[n : n + 7] for n in range(0, len(body), 7)]))
+
+    assert sent.status_code == 200, sent.text
+    assert content in galaxy.objects()
+
+
+def test_a_report_may_take_longer_than_a_request_has_with_the_database(galaxy: Galaxy) -> None:
+    content, identifier = a_report(), an_identifier()
+    body = form(identifier, metadata(identifier, content), content)
+
+    def slowly() -> Iterator[bytes]:
+        yield body[:-50]
+        time.sleep(REQUEST_WITHIN + 0.5)
+        yield body[-50:]
+
+    sent = galaxy.post(slowly())
 
     assert sent.status_code == 200, sent.text
     assert content in galaxy.objects()
