@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,10 +11,13 @@ import pytest
 import documents
 from documents.database import Database
 from documents.upload import Upload, UploadStatus
+from resolvers.reports import expected, stored
+from resolvers.uploads import sweep_uploads
 from resolvers.viewer import Role, Viewer
 from tests import builders as new
 from tests.asking import ask
 from tests.builders import keep
+from tests.clock import Clock
 from tests.galaxies import a_report, an_identifier, metadata
 from tests.resolvers.uploading import refused, uploaded
 from tests.storage import Place
@@ -189,3 +193,20 @@ async def test_reports_and_the_publishing_of_their_instance_do_not_miss_each_oth
             ask(publish, owner, input={"id": instance.id, "public": public}),
         )
         assert {archive.public for archive in await archives()} == {public}
+
+
+async def test_bytes_of_a_server_that_was_killed_before_it_registered_them_are_swept(
+    folder: Place, instance: documents.Instance, clock: Clock
+) -> None:
+    async def bytes_of_a_report() -> AsyncIterator[bytes]:
+        yield b"half registered"
+
+    upload = await expected(instance.id, folder.bucket)
+    await stored(upload, folder.bucket, bytes_of_a_report())
+
+    early = await sweep_uploads(folder.bucket)
+    clock.forward(25 * 3600)
+    late = await sweep_uploads(folder.bucket)
+
+    assert (early, late) == (0, 1)
+    assert await folder.bucket.stat(upload.key) is None
