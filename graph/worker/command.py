@@ -11,7 +11,8 @@ from graph.worker.guard import Guard
 SHELL = "/bin/sh"
 END_WITHIN = 5.0
 """Seconds between SIGTERM and SIGKILL."""
-LOOK_EVERY = 0.02
+LOOK_EVERY = 0.03
+"""Seconds."""
 NOTHING = 0
 """The signal that only asks whether anybody is there."""
 
@@ -37,7 +38,7 @@ class Command:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        guard.watch(process.pid)
+        guard.watch_group(process.pid)
         return cls(process, guard)
 
     @property
@@ -54,7 +55,10 @@ class Command:
 
     async def wait(self) -> int:
         """Its exit code, negative for a signal. What it has left running is ended then."""
-        code = await self._process.wait()
+        # Not the process's own wait(): in some versions of Python that waits for the ends of its pipes as well, which
+        # what it has left running holds open.
+        while (code := self._process.returncode) is None:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_EVERY)
         await self.end()
         return code
 
@@ -65,7 +69,7 @@ class Command:
         if await self._told(signal.SIGTERM, END_WITHIN):
             await self._told(signal.SIGKILL, END_WITHIN)
         self._ended = True
-        self._guard.forget(self._process.pid)
+        self._guard.forget_group(self._process.pid)
 
     async def _told(self, number: signal.Signals, seconds: float) -> bool:
         """Whether anything runs still, so many seconds after a signal."""

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from graph.worker.guard import Guard
+
 
 @dataclass(frozen=True)
 class Place:
@@ -37,9 +39,11 @@ class Place:
 
 
 @asynccontextmanager
-async def a_place(parent: Path | None, *, keep: bool) -> AsyncIterator[Place]:
+async def a_place(parent: Path | None, guard: Guard, *, keep: bool) -> AsyncIterator[Place]:
     """A place for the block; removed after it, unless it is to be kept. Raises OSError."""
     place = Place(Path(tempfile.mkdtemp(prefix="provenance-work-", dir=parent)))
+    if not keep:
+        guard.watch_folder(place.folder)
     for folder in (place.work, place.inputs, place.outputs):
         folder.mkdir()
     try:
@@ -47,3 +51,4 @@ async def a_place(parent: Path | None, *, keep: bool) -> AsyncIterator[Place]:
     finally:
         if not keep:
             await asyncio.to_thread(shutil.rmtree, place.folder, ignore_errors=True)
+            guard.forget_folder(place.folder)

@@ -95,7 +95,7 @@ class Running:
     async def _work(self) -> None:
         label = self._claimed.label
         try:
-            async with a_place(self._options.directory, keep=self._options.keep) as place:
+            async with a_place(self._options.directory, self._guard, keep=self._options.keep) as place:
                 if self._options.keep:
                     say.info("%s: works in %s", label, place.folder)
                 files = await self._done_in(place)

@@ -55,6 +55,7 @@ async def test_workers_killed_at_any_moment_lose_and_double_nothing(
     executions = [lab.execution(id) for id in ids]
     steps = [step for execution in executions for step in execution["by_key"].values()]
     assert (len(steps), len(crew)) == (STEPS, WORKERS + KILLS)
+    assert list(lab.folders.iterdir()) == []
     assert ended == Counter(step["id"] for step in steps)
     for execution in executions:
         assert_whole(execution)

@@ -23,7 +23,7 @@ def programs() -> None:
 
 @contextmanager
 def working(lab: Lab, command: str, **more: str) -> Iterator["subprocess.Popen[str]"]:
-    env = lab.environment(TMPDIR=str(lab.directory), **more)
+    env = lab.environment(**more)
     process = subprocess.Popen(
         [str(EXAMPLE), command], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

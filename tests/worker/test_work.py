@@ -3,6 +3,7 @@
 import hashlib
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -214,9 +215,40 @@ def test_a_killed_worker_leaves_nothing_running(lab: Lab) -> None:
         worker.process.kill()
 
         until(lambda: not any(alive(pid) for pid in pids), 5)
+    until(lambda: list(lab.folders.iterdir()) == [], 5)
     wait_for(10, lambda: lab.statuses(id) == {"orphan": "READY"})
     lab.run("true")
     assert lab.statuses(id) == {"orphan": "SUCCEEDED"}
+
+
+def test_a_server_that_does_not_answer_for_a_while_costs_nothing(lab: Lab) -> None:
+    id = lab.an_execution({"key": "patient"})
+    with lab.working("for n in 1 2 3 4 5; do echo $n; sleep 0.5; done; echo x > $PROVENANCE_OUTPUT_DIR/x") as worker:
+        wait_for(20, lambda: lab.statuses(id) == {"patient": "RUNNING"})
+        lab.server.process.send_signal(signal.SIGSTOP)
+        time.sleep(4)
+        lab.server.process.send_signal(signal.SIGCONT)
+        wait_for(20, lambda: lab.statuses(id) == {"patient": "SUCCEEDED"})
+
+    (step,) = lab.execution(id)["by_key"].values()
+    assert (step["attempt"], len(step["outputs"]["nodes"])) == (1, 1), worker.said
+    assert [line[2] for line in lab.log(step["id"])] == ["1", "2", "3", "4", "5"]
+
+
+def test_a_worker_that_cannot_reach_the_server_ends_its_command_before_another_may_begin(lab: Lab) -> None:
+    id = lab.an_execution({"key": "cut off"})
+    with lab.working("echo $$; sleep 1000", "--lease", "3") as worker:
+        (step,) = lab.execution(id)["by_key"].values()
+        log = wait_for(20, lambda: lab.log(step["id"]))
+        lab.server.process.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        try:
+            until(lambda: not alive(int(log[0][2])), 6)
+        finally:
+            lab.server.process.send_signal(signal.SIGCONT)
+
+        assert time.monotonic() - stopped < 4
+        wait_for(5, lambda: "The server could not be reached for 3 s." in worker.said)
 
 
 def test_what_a_command_leaves_running_is_ended_and_does_not_keep_its_step(lab: Lab) -> None:

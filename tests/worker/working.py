@@ -31,6 +31,8 @@ class Lab:
 
     def __init__(self, server: Running, token: str, directory: Path) -> None:
         self.server, self.token, self.directory = server, token, directory
+        self.folders = directory / "folders"
+        self.folders.mkdir()
         self._executions: list[str] = []
 
     def do(self, mutation: str, what: str, **given: Any) -> Any:
@@ -110,6 +112,7 @@ class Lab:
     def environment(self, **more: str) -> dict[str, str]:
         """The variables that a worker needs."""
         own = {"PROVENANCE_URL": self.server.url, "PROVENANCE_TOKEN": self.token, "NO_PROXY": "127.0.0.1"}
+        own["TMPDIR"] = str(self.folders)
         return environment(self.directory) | own | more
 
     def start(self, command: str, *options: str, program: tuple[str, ...] = WORK, **more: str) -> "Worker":
