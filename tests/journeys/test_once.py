@@ -98,22 +98,21 @@ class Lab:
             kept[found["in"]].append(found["row"])
         return kept
 
-    async def begin(self, working: Working | None = None) -> Rows:
-        """Make everything as it was at the beginning of the test."""
-        now = await self.kept()
-        if working:
-            rows: Rows = {name: [] for name in now}
-            for one in working.world.kept:
-                rows[one.collection_name()].append(one.model_dump(by_alias=True))
-            self.begun = rows
+    async def begin(self, working: Working) -> None:
+        """Keep this world and nothing else."""
+        self.begun = {document.collection_name(): [] for document in documents.ALL}
+        for one in working.world.kept:
+            self.begun[one.collection_name()].append(one.model_dump(by_alias=True))
+        await self.begin_again(await self.kept())
+        self.begun = await self.kept()
+
+    async def begin_again(self, now: Rows) -> None:
+        """Make everything as it was at the beginning of the test, from what it is now."""
         for name, kept in self.begun.items():
-            if working or now[name] != kept:
+            if now[name] != kept:
                 await self._database[name].delete_many({})
                 if kept:
                     await self._database[name].insert_many(kept)
-        if working:
-            self.begun = await self.kept()
-        return self.begun
 
 
 def named(collection: str) -> list[dict[str, Any]]:
@@ -184,15 +183,14 @@ async def test_whatever_fails_a_mutation_is_applied_once_or_not_at_all(lab: Lab,
     for row in rows_of(mutation).values():
         working = Working()
         given = input_of(mutation, working, row)
-        before = await lab.begin(working)
-        undisturbed = await watched(lab, mutation, given, before)
+        await lab.begin(working)
+        undisturbed = await watched(lab, mutation, given)
         for number, among, fault in faults(mutation, undisturbed.commands):
             lab.way.fail(number, fault, among)
             answer = await lab.call(mutation, given)
             assert await lab.way.mend(), f"{fault.name} did not happen to write {number}"
             story = f"{mutation}: {fault.name}, at {number} of {undisturbed.commands}: {answer.text}"
             await check(lab, mutation, given, answer, undisturbed, story)
-            await lab.begin()
 
 
 @pytest.mark.timeout(900 if EVERY else 60)
@@ -203,7 +201,8 @@ async def test_after_an_outage_a_mutation_was_applied_once_or_not_at_all(
     for row in rows_of(mutation).values() if EVERY else [next(iter(rows_of(mutation).values()))]:
         working = Working()
         given = input_of(mutation, working, row)
-        undisturbed = await watched(lab, mutation, given, await lab.begin(working))
+        await lab.begin(working)
+        undisturbed = await watched(lab, mutation, given)
         writes = [number for number, _ in enumerate(one for one in undisturbed.commands if one.writes)]
         for number in writes if EVERY else writes[-1:]:
             for fault in OUTAGES:
@@ -215,29 +214,29 @@ async def test_after_an_outage_a_mutation_was_applied_once_or_not_at_all(
                 assert not answer.granted
                 story = f"{mutation}: {fault.name}, at write {number} of {undisturbed.commands}: {answer.text}"
                 await check(lab, mutation, given, answer, undisturbed, story)
-                await lab.begin()
 
 
-async def watched(lab: Lab, mutation: str, given: dict[str, Any], before: Rows) -> Undisturbed:
+async def watched(lab: Lab, mutation: str, given: dict[str, Any]) -> Undisturbed:
     """What the call does, once and twice, when nothing fails."""
     heard = lab.way.listen()
     first = await lab.call(mutation, given)
     commands = list(heard)
     assert first.granted, first.text
-    once = steady(first), effect(before, await lab.kept())
+    once = steady(first), effect(lab.begun, await lab.kept())
     second = await lab.call(mutation, given)
-    twice = steady(second), effect(before, await lab.kept())
+    kept = await lab.kept()
+    twice = steady(second), effect(lab.begun, kept)
     if "idempotencyKey" in given or mutation in REPEATABLE:
         assert (twice[1], ids(second)) == (once[1], ids(first))
     assert any(once[1].values())
-    await lab.begin()
+    await lab.begin_again(kept)
     return Undisturbed(commands, once, twice)
 
 
 async def check(
     lab: Lab, mutation: str, given: dict[str, Any], answer: Answer, undisturbed: Undisturbed, story: str
 ) -> None:
-    """All or nothing was done, the client was told no more than it should be, and may say it again."""
+    """All or nothing was done, the client was told nothing internal, and may say it again. Then begin again."""
     done = effect(lab.begun, await lab.kept())
     if answer.granted:
         assert (steady(answer), done) == undisturbed.once, story
@@ -248,9 +247,11 @@ async def check(
     again = await lab.call(mutation, given)
 
     wanted = undisturbed.twice if any(done.values()) else undisturbed.once
-    assert (steady(again), effect(lab.begun, await lab.kept())) == wanted, f"{story}\nand again: {again.text}"
+    kept = await lab.kept()
+    assert (steady(again), effect(lab.begun, kept)) == wanted, f"{story}\nand again: {again.text}"
     if answer.granted and "idempotencyKey" in given:
         assert ids(again) == ids(answer), story
+    await lab.begin_again(kept)
 
 
 REPEATABLE = {"extendLease", "releaseActivity", "completeActivity", "appendLogs"}
