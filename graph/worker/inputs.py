@@ -17,7 +17,10 @@ async def fetch_inputs(server: Server, claimed: Claimed, folder: Path) -> int:
 
     Raises NotMoved, OSError.
     """
-    for step in claimed.told["dependsOn"]:
+    awaited = claimed.told["dependsOn"]
+    if not awaited:
+        return 0
+    for step in awaited:
         (folder / folder_name(step["key"])).mkdir(exist_ok=True)
     count, after = 0, None
     while True:

@@ -13,7 +13,7 @@ from documents.database import Client
 from tests.running import end
 from tests.worker.working import Lab, Worker
 
-STEPS = int(os.environ.get("CRASH_STEPS", "120"))
+STEPS = int(os.environ.get("CRASH_STEPS", "100"))
 KILLS = int(os.environ.get("CRASH_KILLS", "10"))
 WORKERS = 8
 A_DAG = 50
