@@ -22,9 +22,12 @@ from documents.database import Client, make_client, open_database
 from documents.embedded import Embedded
 from graph.app import create_app
 from graph.context import MakeContext
+from graph.deadline import REQUEST_WITHIN
 from graph.schema import schema
 from graph.settings import Settings
+from resolvers import uploaded, writing
 from resolvers.authentication import Authenticator
+from tests.clock import Clock
 from tests.graph.test_storage_events import always, listening
 from tests.journeys.access_inputs import mutations
 from tests.journeys.access_queries import TYPES
@@ -214,6 +217,33 @@ async def test_after_an_outage_a_mutation_was_applied_once_or_not_at_all(
                 assert not answer.granted
                 story = f"{mutation}: {fault.name}, at write {number} of {undisturbed.commands}: {answer.text}"
                 await check(lab, mutation, given, answer, undisturbed, story)
+
+
+async def test_a_claim_whose_answer_was_lost_is_claimed_again_once_its_lease_has_lapsed(
+    lab: Lab, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working = Working()
+    await lab.begin(working)
+    given = input_of("claimActivity", working, GRANTED["claimActivity"]["the first step"])
+    step = working.ids["waiting 0"]
+    undisturbed = await watched(lab, "claimActivity", given)
+
+    lab.way.fail(sum(one.writes for one in undisturbed.commands) - 1, OUTAGES[1])
+    with monkeypatch.context() as patch:
+        patch.setattr("graph.http.REQUEST_WITHIN", 0.5)
+        lost = await lab.call("claimActivity", given)
+    await lab.way.mend()
+    another = await lab.call("claimActivity", given)
+    clock.forward(given["leaseSeconds"] + 1)
+    again = await lab.call("claimActivity", given)
+
+    (row,) = (one for one in (await lab.kept())["steps"] if one["_id"] == step)
+    assert (lost.granted, ids(another), ids(again)) == (False, [working.ids["waiting 1"]], [step])
+    assert (row["status"], row["attempt"]) == ("RUNNING", 2)
+
+
+def test_who_has_to_wait_for_another_call_is_told_so_while_there_is_time() -> None:
+    assert max(writing.PATIENCE, uploaded.PATIENCE) < REQUEST_WITHIN - 3
 
 
 async def watched(lab: Lab, mutation: str, given: dict[str, Any]) -> Undisturbed:
