@@ -21,9 +21,10 @@ from tests.journeys.access_inputs import MARK, hostile_inputs, mutations
 from tests.journeys.access_queries import QUERY, TYPES, every_question, is_paged, narrowed_lists
 from tests.journeys.access_world import World, a_world
 
-OPERATORS = {"$and", "$or", "$nor", "$eq", "$in", "$ne", "$gt", "$gte", "$lt", "$lte", "$regex", "$exists"}
-STAGES = {"$match", "$project", "$lookup", "$sort", "$limit", "$unionWith", "$count", "$set", "$inc", "$setOnInsert"}
-EXPRESSIONS = {"$ifNull", "$sum", "$cond", "$toLower", "$group"}
+OPERATORS = {"$and", "$or", "$nor", "$eq", "$in", "$nin", "$ne", "$gt", "$gte", "$lt", "$lte", "$regex", "$exists"}
+STAGES = {"$match", "$project", "$lookup", "$sort", "$limit", "$unionWith", "$count"}
+CHANGES = {"$set", "$inc", "$addToSet", "$pull", "$setOnInsert"}
+EXPRESSIONS = {"$ifNull", "$max", "$sum", "$cond", "$toLower", "$group", "$add", "$setUnion", "$literal"}
 BY_COLLECTION = {document.Settings.name: document for document in documents.ALL}
 TEXTS = [
     f'{{"$ne": "{MARK}"}}',
@@ -121,7 +122,9 @@ def assert_no_operator_is_a_clients(commands: Commands) -> None:
         for found in filters(command):
             names = set(keys(found))
             assert not [name for name in names if MARK in name], command
-            assert {name for name in names if name.startswith("$")} <= OPERATORS | STAGES | EXPRESSIONS, command
+            assert {name for name in names if name.startswith("$")} <= OPERATORS | STAGES | CHANGES | EXPRESSIONS, (
+                command
+            )
         stored = set(keys(command.get("documents", [])))
         assert not [name for name in stored if MARK in name or name.startswith("$")], command
 
