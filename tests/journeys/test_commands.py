@@ -24,7 +24,18 @@ def typed(*words: str) -> Result:
 
 @pytest.mark.parametrize(
     "words",
-    ["", "serve", "demo", "migrate", "schema", "check-schema", "token create", "import odtp", "import catalogue", "upload"],
+    [
+        "",
+        "serve",
+        "demo",
+        "migrate",
+        "schema",
+        "check-schema",
+        "token create",
+        "import odtp",
+        "import catalogue",
+        "upload",
+    ],
 )
 def test_help_is_given_without_a_database(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROVENANCE_DATABASE_URL", "mongodb://127.0.0.1:1")
