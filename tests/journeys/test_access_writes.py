@@ -103,6 +103,8 @@ async def test_a_write_to_something_hidden_is_answered_like_one_to_nothing(world
                     assert str(hidden).replace(one.id, UNKNOWN[kind]) == str(unknown)
 
 
+# A world for each of hundreds of calls, twice.
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("who", ["owner", "worker"])
 async def test_what_a_payload_leads_to_is_what_the_writer_may_see(world: World, who: str) -> None:
     viewer = world.viewers[who]

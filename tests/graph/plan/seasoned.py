@@ -266,7 +266,7 @@ class Cook:
         for name, argument in declared.args.items():
             if name in given or is_non_null_type(argument.type):
                 given[name] = self._value(argument.type, given.get(name, NullValueNode()))
-        if "first" in declared.args and self._chance(0.93):
+        if "last" in declared.args and self._chance(0.93):
             given = self._page(type_, node.name.value, given)
         elif declared.args and "first" not in declared.args and self._chance(0.85):
             given = self._keys(node.name.value, declared.args, given)
