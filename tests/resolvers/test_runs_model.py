@@ -1,4 +1,4 @@
-"""Claims, lapses, late reports and cancels in any order, against a model that knows the table and nothing else.
+"""Claims, lapses, late reports, hand-backs, cancels and re-runs in any order, against a model of the table alone.
 
 RUNS says how many runs are tried, 100 unless told otherwise.
 """
@@ -22,10 +22,11 @@ from resolvers.claiming import claim_activity
 from resolvers.fetch import collection_of
 from resolvers.lapsing import return_lapsed
 from resolvers.log_entry import append_logs
-from resolvers.refusals import InvalidState, NotFound
-from resolvers.reporting import complete_activity, extend_lease
+from resolvers.refusals import InvalidState, NotFound, Refusals
+from resolvers.reporting import complete_activity, extend_lease, release_activity
+from resolvers.rerun import rerun_execution
 from tests.asking import ADMIN
-from tests.builders import everything_kept, keep
+from tests.builders import a_twin, everything_kept, keep
 from tests.clock import Clock
 from tests.runs import Dag, a_worker, built
 
@@ -35,6 +36,7 @@ OPEN = ("PENDING", "READY", "RUNNING")
 WORKERS = st.integers(0, 2)
 STEPS = st.integers(0, 4)
 OUTCOMES = st.sampled_from(["SUCCEEDED", "FAILED", "RETRYABLE"])
+READERS = ("runners", "borrowers")
 BEHIND = st.sampled_from([0, 0, 0, 1])
 """How many attempts a report is behind."""
 
@@ -50,7 +52,10 @@ ACTIONS = st.one_of(
     st.tuples(st.just("complete_held"), STEPS, OUTCOMES),
     st.tuples(st.just("complete_all"), st.lists(OUTCOMES, min_size=5, max_size=5)),
     st.tuples(st.just("append"), WORKERS, STEPS, BEHIND, st.integers(1, 3)),
+    st.tuples(st.just("hand_back"), WORKERS, STEPS, BEHIND),
+    st.tuples(st.just("hand_back_held"), STEPS),
     st.tuples(st.just("cancel")),
+    st.tuples(st.just("rerun"), st.sampled_from(["ALL_STEPS", "FROM_FAILURE"])),
 )
 SHAPES = st.lists(st.sets(st.integers(0, 3)), min_size=1, max_size=5).map(
     lambda wanted: [sorted(one for one in awaited if one < place) for place, awaited in enumerate(wanted)]
@@ -64,10 +69,15 @@ class ModelStep:
     awaits: list[int]
     status: str
     attempt: int = 0
+    handed_back: int = 0
     worker: int | None = None
     until: int = 0
     lines: dict[int, str] = field(default_factory=dict)
     base: int = 0
+
+    @property
+    def tries(self) -> int:
+        return self.attempt - self.handed_back
 
 
 class Model:
@@ -94,7 +104,7 @@ class Model:
 
     def give_up(self) -> None:
         for step in self.steps:
-            if self.lapsed(step) and step.attempt == 3:
+            if self.lapsed(step) and step.tries == 3:
                 self.end(step, "FAILED")
 
     def sweep(self) -> None:
@@ -115,7 +125,7 @@ class Model:
         return None
 
     def complete(self, step: ModelStep, outcome: str) -> None:
-        if outcome == "RETRYABLE" and step.attempt < 3:
+        if outcome == "RETRYABLE" and step.tries < 3:
             step.status = "READY"
         else:
             self.end(step, "SUCCEEDED" if outcome == "SUCCEEDED" else "FAILED")
@@ -137,6 +147,18 @@ class Model:
             if step.status in OPEN:
                 step.status = "CANCELLED"
 
+    def rerun(self, strategy: str) -> "Model":
+        """What another execution begins as; what succeeded waits for nothing that did not."""
+        again = Model([step.awaits for step in self.steps])
+        again.time = self.time
+        if strategy == "FROM_FAILURE":
+            for step, earlier in zip(again.steps, self.steps, strict=True):
+                step.status = "SUCCEEDED" if earlier.status == "SUCCEEDED" else "PENDING"
+            for step in again.steps:
+                if step.status == "PENDING" and all(again.steps[one].status == "SUCCEEDED" for one in step.awaits):
+                    step.status = "READY"
+        return again
+
 
 class Run:
     """The same in the model and in the database."""
@@ -149,6 +171,8 @@ class Run:
             step.depends_on = [self.steps[place].id for place in awaits]
             step.status = ActivityStatus("PENDING" if awaits else "READY")
         self.clock = clock
+        self.ended: list[tuple[str, list[dict[str, Any]]]] = []
+        """The executions that were run again, with their steps."""
 
     async def act(self, name: str, *arguments: Any) -> None:
         await getattr(self, name)(*arguments)
@@ -252,10 +276,64 @@ class Run:
         await _as(open_, in_transaction(lambda session: cancel_execution(session, ADMIN, id=id)))
         self.model.cancel()
 
+    async def hand_back_held(self, place: int) -> None:
+        worker = self.model.steps[place % len(self.steps)].worker
+        await self.hand_back(0 if worker is None else worker, place, 0)
+
+    async def hand_back(self, worker: int, place: int, behind: int) -> None:
+        step = self.model.steps[place % len(self.steps)]
+        report = {
+            "id": self.steps[place % len(self.steps)].id,
+            "worker": f"w{worker}",
+            "attempt": step.attempt - behind,
+        }
+        holds = self.model.holds(worker, step, step.attempt - behind)
+        viewer = a_worker(worker)
+        try:
+            await in_transaction(lambda session: release_activity(session, viewer, **report))
+        except (InvalidState, NotFound):
+            assert not holds
+        else:
+            # What was handed back before may be handed back again, and changes nothing.
+            if holds:
+                step.status, step.handed_back = "READY", step.handed_back + 1
+
+    async def rerun(self, strategy: str) -> None:
+        """Another execution in the place of one that has ended, which stays as it is."""
+        model, id = self.model, self.dag.execution.id
+        if strategy == "FROM_FAILURE" and model.status not in ("FAILED", "CANCELLED"):
+            kept = await everything_kept()
+            with pytest.raises(Refusals, match="has a failure"):
+                await in_transaction(
+                    lambda session: rerun_execution(session, ADMIN, execution_id=id, strategy=strategy)
+                )
+            assert await everything_kept() == kept
+            return
+        if model.status in OPEN:
+            # It may be run again as well, but then there were two to follow.
+            return
+        before = await self._kept()
+        made = await in_transaction(lambda session: rerun_execution(session, ADMIN, execution_id=id, strategy=strategy))
+        assert await self._kept() == before
+        self.ended.append((self.dag.execution.id, before))
+        self.dag.execution = documents.Execution.model_validate(made["execution"])
+        rows = collection_of(documents.Step).find({"executionRef": self.dag.execution.id}, sort=[("ordinal", 1)])
+        self.steps = [documents.Step.model_validate(row) async for row in rows]
+        self.model = model.rerun(strategy)
+
+    async def _kept(self, execution: str | None = None) -> list[dict[str, Any]]:
+        """The steps of an execution as they are kept, but for who may read them."""
+        match = {"executionRef": execution or self.dag.execution.id}
+        rows = await collection_of(documents.Step).find(match, sort=[("ordinal", 1)]).to_list()
+        return [{name: value for name, value in row.items() if name not in READERS} for row in rows]
+
     async def check(self) -> None:
         """The database stands where the model does, and nothing is half done."""
         model = self.model
-        rows = await collection_of(documents.Step).find({}, sort=[("ordinal", 1)]).to_list()
+        for id, before in self.ended:
+            assert await self._kept(id) == before
+        match = {"executionRef": self.dag.execution.id}
+        rows = await collection_of(documents.Step).find(match, sort=[("ordinal", 1)]).to_list()
         assert [(row["status"], row["attempt"]) for row in rows] == [(one.status, one.attempt) for one in model.steps]
         execution = await self.dag.stored()
         assert execution["status"] == model.status
@@ -296,10 +374,11 @@ async def _as(taken: bool, report: Awaitable[Any]) -> None:
 async def test_whatever_happens_in_whatever_order_steps_stand_where_the_table_leads(
     database: Database, clock: Clock, shape: list[list[int]], actions: list[tuple[Any, ...]]
 ) -> None:
-    for document in (documents.Step, documents.Execution, documents.LogEntry):
+    for document in (documents.Step, documents.Execution, documents.LogEntry, documents.DigitalTwin, documents.User):
         await collection_of(document).delete_many({})
     run = Run(shape, clock)
-    await keep(run.dag.execution, *run.steps)
+    twin = a_twin(run.dag.owner, id=run.dag.execution.digital_twin_ref)
+    await keep(run.dag.owner, twin, run.dag.execution, *run.steps)
 
     for action in actions:
         await run.act(*action)
