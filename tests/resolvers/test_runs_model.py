@@ -282,7 +282,7 @@ class Run:
 
     async def hand_back(self, worker: int, place: int, behind: int) -> None:
         step = self.model.steps[place % len(self.steps)]
-        report = {
+        report: dict[str, Any] = {
             "id": self.steps[place % len(self.steps)].id,
             "worker": f"w{worker}",
             "attempt": step.attempt - behind,
