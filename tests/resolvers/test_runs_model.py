@@ -74,6 +74,7 @@ class ModelStep:
     until: int = 0
     lines: dict[int, str] = field(default_factory=dict)
     base: int = 0
+    reused: bool = False
 
     @property
     def tries(self) -> int:
@@ -153,7 +154,8 @@ class Model:
         again.time = self.time
         if strategy == "FROM_FAILURE":
             for step, earlier in zip(again.steps, self.steps, strict=True):
-                step.status = "SUCCEEDED" if earlier.status == "SUCCEEDED" else "PENDING"
+                step.reused = earlier.status == "SUCCEEDED"
+                step.status = "SUCCEEDED" if step.reused else "PENDING"
             for step in again.steps:
                 if step.status == "PENDING" and all(again.steps[one].status == "SUCCEEDED" for one in step.awaits):
                     step.status = "READY"
@@ -345,7 +347,9 @@ class Run:
             assert [row["runners"] for row in rows] == [[] for _ in rows]
         for row, step in zip(rows, model.steps, strict=True):
             assert (row["leaseExpiresAt"] is not None) == (step.status == "RUNNING")
-            assert (row["end_timestamp"] is not None) == (step.status not in OPEN)
+            assert (row["reusedFrom"] is not None) == step.reused
+            # What was reused did not run, so it has no times of its own.
+            assert (row["end_timestamp"] is not None) == (step.status not in OPEN and not step.reused)
             assert row["worker"] == (None if step.worker is None else f"w{step.worker}")
             found = collection_of(documents.LogEntry).find({"activityRef": row["_id"]}, sort=[("sequence", 1)])
             assert {line["sequence"]: line["logstring"] async for line in found} == step.lines
