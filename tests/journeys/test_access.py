@@ -53,6 +53,14 @@ async def written(query: str, viewer: Viewer) -> bytes:
     return orjson.dumps(found)
 
 
+def compared(found: dict[str, Any]) -> bytes:
+    """What must be equal of two answers: all data, and whether a link led nowhere that may not be null.
+
+    Of several such links below one object the one that was met first is told, which is a matter of time.
+    """
+    return orjson.dumps({"data": found["data"], "failed": "errors" in found})
+
+
 async def assert_the_hidden_is_missing(world: World, viewer: Viewer, queries: list[str]) -> None:
     """Ask, remove what the viewer may not see, ask again as one who sees everything, and compare.
 
@@ -60,11 +68,11 @@ async def assert_the_hidden_is_missing(world: World, viewer: Viewer, queries: li
     """
     await world.begin()
     with without_comparison():
-        shown = [await written(query, viewer) for query in queries]
+        shown = [compared(orjson.loads(await written(query, viewer))) for query in queries]
     await world.forget(viewer)
     for query, bytes_shown in zip(queries, shown, strict=True):
         everything = await by_reference(query, seeing_everything(viewer))
-        assert bytes_shown == orjson.dumps(as_written(everything)), query
+        assert bytes_shown == compared(as_written(everything)), query
 
 
 @pytest.mark.parametrize("name", ["anonymous", "stranger", "owner", "authorised", "worker"])
