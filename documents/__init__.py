@@ -9,10 +9,15 @@ from documents.dataset_version import DatasetVersion
 from documents.digital_twin import DigitalTwin
 from documents.distribution import Distribution
 from documents.execution import Execution
+from documents.generation import Generation
+from documents.ingestion import Ingestion
+from documents.ingestion_part import IngestionPart
 from documents.instance import Instance
+from documents.job import Job
 from documents.log_entry import LogEntry
 from documents.organisation import Organisation
 from documents.output import Output
+from documents.rejection import Rejection
 from documents.reservation import Reservation
 from documents.resource import Resource
 from documents.result import Result
@@ -32,10 +37,15 @@ ALL: list[type[Document]] = [
     DigitalTwin,
     Distribution,
     Execution,
+    Generation,
+    Ingestion,
+    IngestionPart,
     Instance,
+    Job,
     LogEntry,
     Organisation,
     Output,
+    Rejection,
     Reservation,
     Resource,
     Result,
@@ -67,10 +77,15 @@ __all__ = [
     "Distribution",
     "Document",
     "Execution",
+    "Generation",
+    "Ingestion",
+    "IngestionPart",
     "Instance",
+    "Job",
     "LogEntry",
     "Organisation",
     "Output",
+    "Rejection",
     "Reservation",
     "Resource",
     "Result",

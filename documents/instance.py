@@ -12,7 +12,9 @@ class Instance(Document):
     """A server (a Galaxy) known by a UUID. `owner_refs` and `public` decide who may read what it uploads.
 
     `key_hash` is the SHA-256, in hexadecimal, of the key that authorises its uploads. `additions` rises with each
-    archive, so that none is added behind the back of who publishes the instance.
+    archive, ingestion and generation, so that none is added behind the back of who publishes the instance.
+    `active_generation_ref` is the generation that readers of its jobs see. `ingests` says whether an upload is ingested
+    without being asked to.
     """
 
     kind: ClassVar[str] = "instance"
@@ -27,6 +29,8 @@ class Instance(Document):
     owner_refs: list[str] = Field(default_factory=list, alias="ownerRefs")
     key_hash: str = Field(alias="keyHash")
     additions: int = 0
+    active_generation_ref: str | None = Field(None, alias="activeGenerationRef")
+    ingests: bool = True
     created_at: Timestamp = Field(default_factory=now)
     updated_at: Timestamp = Field(default_factory=now)
     revision: int = 1
@@ -40,4 +44,5 @@ class Instance(Document):
             IndexModel([("title", 1), ("_id", 1)]),
             IndexModel([("url", 1), ("_id", 1)]),
             IndexModel([("created_at", 1), ("_id", 1)]),
+            IndexModel([("activeGenerationRef", 1)]),
         ]

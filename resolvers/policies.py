@@ -97,6 +97,12 @@ POLICIES: dict[type[documents.Document], Policy] = {
     documents.Upload: own_uploads,
     documents.Instance: public_or_owned("ownerRefs"),
     documents.Archive: public_or_owned("ownerRefs"),
+    documents.Generation: public_or_owned("ownerRefs"),
+    documents.Ingestion: public_or_owned("ownerRefs"),
+    documents.IngestionPart: nobody,
+    # Rejections, like log lines, are reached through their ingestion alone.
+    documents.Rejection: everybody,
+    documents.Job: nobody,
 }
 
 

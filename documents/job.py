@@ -1,0 +1,72 @@
+"""A job that a server ran, as one of its reports tells."""
+
+from typing import ClassVar
+
+from pydantic import Field
+from pymongo import IndexModel
+
+from documents.base import Document, Embedded, JsonText, Timestamp
+
+
+class JobMetric(Embedded):
+    """A measurement, exactly as it was written."""
+
+    plugin: str
+    name: str
+    text: str
+
+
+class JobDataset(Embedded):
+    """A dataset that a job read or wrote; `direction` is input or output."""
+
+    external_id: int
+    size_bytes: int | None = None
+    direction: str
+    extension: str | None = None
+    parameter_name: str | None = None
+
+
+class JobParameter(Embedded):
+    """A parameter that a job was run with, which only owners of the instance may see."""
+
+    name: str
+    value: JsonText
+
+
+class Job(Document):
+    """A job within a generation. Rows are written as resolvers/ingest/report/stored.py makes them, never by this model.
+
+    Its id is made from its generation and its number there, so that storing it twice is storing it once.
+    """
+
+    kind: ClassVar[str] = "job"
+
+    instance_ref: str = Field(alias="instanceRef")
+    generation_ref: str = Field(alias="generationRef")
+    archive_ref: str = Field(alias="archiveRef")
+    external_id: int
+    tool_id: str
+    tool_version: str | None = None
+    state: str
+    created_at: Timestamp | None = None
+    runtime_seconds: float | None = None
+    metrics: list[JobMetric] = Field(default_factory=list)
+    datasets: list[JobDataset] = Field(default_factory=list)
+    parameters: list[JobParameter] = Field(default_factory=list)
+    digest: bytes = b""
+
+    @classmethod
+    def id_prefix(cls, generation_id: str) -> str:
+        """What the ids of a generation's jobs begin with; the job's own number follows."""
+        return f"{cls.kind}_{generation_id.partition('_')[2]}_"
+
+    class Settings:
+        name = "jobs"
+        indexes = [
+            IndexModel([("generationRef", 1), ("external_id", 1)]),
+            IndexModel([("generationRef", 1), ("created_at", 1), ("_id", 1)]),
+            IndexModel([("generationRef", 1), ("tool_id", 1), ("created_at", 1), ("_id", 1)]),
+            IndexModel([("generationRef", 1), ("state", 1), ("created_at", 1), ("_id", 1)]),
+            IndexModel([("generationRef", 1), ("runtime_seconds", 1), ("_id", 1)]),
+            IndexModel([("generationRef", 1), ("archiveRef", 1)]),
+        ]
