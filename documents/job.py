@@ -63,7 +63,7 @@ class Job(Document):
     class Settings:
         name = "jobs"
         indexes = [
-            IndexModel([("generationRef", 1), ("external_id", 1)]),
+            IndexModel([("generationRef", 1), ("external_id", 1), ("_id", 1)]),
             IndexModel([("generationRef", 1), ("created_at", 1), ("_id", 1)]),
             IndexModel([("generationRef", 1), ("tool_id", 1), ("created_at", 1), ("_id", 1)]),
             IndexModel([("generationRef", 1), ("state", 1), ("created_at", 1), ("_id", 1)]),

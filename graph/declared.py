@@ -18,7 +18,8 @@ from strawberry.utils.str_converters import to_camel_case
 import documents
 from graph.projection import fields_below
 from resolvers.fetch import Row
-from resolvers.links import Document, Gathered, Link, Listed, One, Paged
+from resolvers.filters import Filter, all_of
+from resolvers.links import Document, Gathered, Link, Listed, Many, One, Paged
 from resolvers.order import Order, value_at
 from resolvers.page import Page, Window, window
 from resolvers.reader import Reader
@@ -137,14 +138,26 @@ class Connected(Declared):
     link: Paged
     to_filter: Callable[[Any], dict[str, Any]] | None = None
     to_order: Callable[[Any], Order] | None = None
+    scope: Callable[[Any], Filter] | None = None
+    """What holds besides, by the client's where."""
+    unless: Callable[[Any], Paged | None] | None = None
+    """Another link for some wheres."""
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
-        return frozenset({self.link.via}) if isinstance(self.link, Gathered) else frozenset()
+        match self.link:
+            case Gathered(via=path) | Many(of=path):
+                return frozenset({path})
+        return frozenset()
+
+    def link_for(self, arguments: dict[str, Any]) -> Paged:
+        """The link that the arguments ask for."""
+        return (self.unless(arguments.get("where")) if self.unless else None) or self.link
 
     def window(self, arguments: dict[str, Any]) -> Window:
         """What the arguments ask for."""
         where, order_by = arguments.get("where"), arguments.get("order_by")
+        asked = self.to_filter(where) if self.to_filter and where else {}
         return window(
             first=arguments.get("first"),
             after=arguments.get("after"),
@@ -152,17 +165,18 @@ class Connected(Declared):
             before=arguments.get("before"),
             collection=self.link.document.collection_name(),
             order=self.to_order(order_by) if self.to_order and order_by else self.link.order,
-            filter=self.to_filter(where) if self.to_filter and where else {},
+            filter=all_of([asked, self.scope(where)]) if self.scope else asked,
             most=self.link.most,
         )
 
     async def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         reader = reader_of(info)
         # The arguments of one place in the document are the same under every parent.
-        asked = reader.once((id(info._raw_info.field_nodes[0]), self.link), lambda: self.window(arguments))
+        link = self.link_for(arguments)
+        asked = reader.once((id(info._raw_info.field_nodes[0]), link), lambda: self.window(arguments))
         whole: Row = parent if parent is not None else {"_id": ""}
-        page = await reader.page(self.link, asked, whole, fields_below(info))
-        return Listing(page, self.link, whole, reader)
+        page = await reader.page(link, asked, whole, fields_below(info))
+        return Listing(page, link, whole, reader)
 
 
 @dataclass(frozen=True)

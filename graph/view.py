@@ -25,7 +25,8 @@ from documents.base import kind_of, now
 from documents.paths import Model, stored_path
 from graph.declared import NODE_VIEWS, ById, ByIds, Compute, Computed, Connected, Declared, Facet, Found, Linked, Stored
 from graph.where import OrderInput, WhereInput
-from resolvers.links import Document, Every, Gathered, Listed, Many, One, Picked, Referring
+from resolvers.filters import Filter
+from resolvers.links import Document, Every, Gathered, Listed, Many, One, Paged, Picked, Referring
 from resolvers.order import BY_ID, Order, SortKey
 from resolvers.page import LARGEST_SIZE
 
@@ -146,11 +147,21 @@ def many(
     where: WhereInput | None = None,
     order_by: OrderInput | None = None,
     most: int = LARGEST_SIZE,
+    of: str | None = None,
+    follows: bool = False,
+    unless: Callable[[Any], Paged | None] | None = None,
     description: str,
 ) -> Any:
-    """Pages of the documents that name this one's id at `via`, in `order` unless the client asks for another."""
-    link = Many(document, stored_path(document, via)[0], Order.by(order), most)
-    return _connection(lambda model: link, where, order_by, description)
+    """Pages of the documents that name this one's id at `via`, in `order` unless the client asks for another.
+
+    With `of` they name what this one keeps there; `follows` as in Many. `unless` gives another link for some wheres.
+    """
+
+    def link(model: Model | None) -> Many:
+        parent_path = stored_path(model, of)[0] if of else "_id"
+        return Many(document, stored_path(document, via)[0], Order.by(order), most, parent_path, follows)
+
+    return _connection(link, where, order_by, description, unless=unless)
 
 
 def gathered(
@@ -166,10 +177,15 @@ def gathered(
 
 
 def every(
-    document: Document, *, where: WhereInput | None = None, order_by: OrderInput | None = None, description: str
+    document: Document,
+    *,
+    where: WhereInput | None = None,
+    order_by: OrderInput | None = None,
+    scope: Callable[[Any], Filter] | None = None,
+    description: str,
 ) -> Any:
-    """Pages of all documents of a kind."""
-    return _connection(lambda model: Every(document), where, order_by, description)
+    """Pages of all documents of a kind, or of those within the `scope` that follows from the client's where."""
+    return _connection(lambda model: Every(document), where, order_by, description, scope=scope)
 
 
 def found(document: Document, *keys: StrawberryArgument, description: str) -> Any:
@@ -209,10 +225,17 @@ def _field(bind: Bind, description: str, arguments: Sequence[StrawberryArgument]
 
 
 def _connection(
-    link: Callable[[Model | None], Any], where: WhereInput | None, order_by: OrderInput | None, description: str
+    link: Callable[[Model | None], Any],
+    where: WhereInput | None,
+    order_by: OrderInput | None,
+    description: str,
+    *,
+    scope: Callable[[Any], Filter] | None = None,
+    unless: Callable[[Any], Paged | None] | None = None,
 ) -> Any:
     def bind(model: Model | None, name: str) -> Declared:
-        return Connected(link(model), where.to_filter if where else None, order_by.to_order if order_by else None)
+        to_filter, to_order = where.to_filter if where else None, order_by.to_order if order_by else None
+        return Connected(link(model), to_filter, to_order, scope, unless)
 
     inputs = [
         *([argument("where", where.type | None, description="Only what matches.")] if where else []),

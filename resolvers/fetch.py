@@ -16,11 +16,11 @@ from pymongo.asynchronous.cursor import AsyncCursor
 import documents
 from documents import direct
 from resolvers.coalesce import coalesced
-from resolvers.filters import NEVER, Filter, all_of, equals
+from resolvers.filters import NEVER, Among, Filter, all_of, equals, selects
 from resolvers.links import Document, Gathered, Listed, Many, One, Picked, Referring
 from resolvers.order import Order, value_at
 from resolvers.page import COUNT_CAP, Page, Window
-from resolvers.policies import readable
+from resolvers.policies import SELECTING, readable
 from resolvers.viewer import Viewer
 
 Row = dict[str, Any]
@@ -52,6 +52,48 @@ def collection_of(document: Document) -> AsyncCollection[Row]:
     return document.get_pymongo_collection()
 
 
+async def settled(filter: Filter, viewer: Viewer) -> Filter:
+    """The filter with the values of each Among in its place."""
+    return await _settled(filter, viewer) if selects(filter) else filter
+
+
+async def _settled(condition: Any, viewer: Viewer) -> Any:
+    if isinstance(condition, Among):
+        return {"$in": await _among(condition, viewer)}
+    if isinstance(condition, dict):
+        return {key: await _settled(value, viewer) for key, value in condition.items()}
+    if isinstance(condition, list):
+        return [await _settled(value, viewer) for value in condition]
+    return condition
+
+
+async def _among(wanted: Among, viewer: Viewer) -> list[Any]:
+    policy = await allowed(wanted.document, viewer) if wanted.guarded else {}
+    match = all_of([await settled(wanted.filter, viewer), policy])
+    rows = await _all(wanted.document, match, frozenset({wanted.path}))
+    return sorted({value for row in rows if (value := value_at(row, wanted.path)) is not None})
+
+
+async def allowed(document: Document, viewer: Viewer) -> Filter:
+    """The viewer's policy for a document, ready for a find."""
+    policy = readable(document, viewer)
+    return await settled(policy, viewer) if document in SELECTING else policy
+
+
+async def _narrowed(document: Document, filter: Filter, viewer: Viewer) -> Filter:
+    """What matches a client's filter, of what the viewer may see."""
+    return all_of([await allowed(document, viewer), await settled(filter, viewer)])
+
+
+async def _conditions(document: Document, asked: Window, viewer: Viewer) -> Filter:
+    return all_of([await _narrowed(document, asked.filter, viewer), *asked.bounds()])
+
+
+async def _of_children(link: Many, asked: Window, viewer: Viewer) -> Filter:
+    own = {} if link.follows else await allowed(link.document, viewer)
+    return all_of([own, await settled(asked.filter, viewer), *asked.bounds()])
+
+
 async def by_ids(document: Document, ids: Iterable[str], fields: Fields, viewer: Viewer) -> dict[str, Row]:
     """The rows with these ids that the viewer may see, by id."""
     return await _by_values(document, "_id", sorted(set(ids)), fields, viewer)
@@ -62,7 +104,7 @@ async def by_key(document: Document, key: dict[str, str], fields: Fields, viewer
     if len(key) == 1:
         ((path, value),) = key.items()
         return (await _by_values(document, path, [value], fields, viewer)).get(value)
-    match = all_of([*(equals(path, value) for path, value in key.items()), readable(document, viewer)])
+    match = all_of([*(equals(path, value) for path, value in key.items()), await allowed(document, viewer)])
     rows = await _find(document, match, fields)
     return rows[0] if rows else None
 
@@ -77,7 +119,8 @@ async def _by_values(
     wanted = fields | {path} if fields else fields
 
     async def find(some: list[str]) -> list[Row]:
-        return await _find(document, all_of([{path: {"$in": some}}, policy]), wanted)
+        mine = await settled(policy, viewer) if document in SELECTING else policy
+        return await _find(document, all_of([{path: {"$in": some}}, mine]), wanted)
 
     if len(values) > POINTS:
         return {row[path]: row for row in await find(values)}
@@ -101,7 +144,7 @@ async def listed(link: Listed, parents: list[Row], fields: Fields, viewer: Viewe
 async def referring(link: Referring, parents: list[Row], fields: Fields, viewer: Viewer) -> list[list[Row]]:
     """The rows that list each parent."""
     ids = [parent["_id"] for parent in parents]
-    match = all_of([{link.via: {"$in": ids}}, readable(link.document, viewer)])
+    match = all_of([{link.via: {"$in": ids}}, await allowed(link.document, viewer)])
     rows = await _find(link.document, match, fields | {link.via, *link.order.paths} if fields else fields, link.order)
     groups: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -113,7 +156,7 @@ async def referring(link: Referring, parents: list[Row], fields: Fields, viewer:
 async def picked(link: Picked, value: str, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Row | None]:
     """The child of each parent that has `value` at `link.by`."""
     ids = [parent["_id"] for parent in parents]
-    match = all_of([{link.via: {"$in": ids}}, equals(link.by, value), readable(link.document, viewer)])
+    match = all_of([{link.via: {"$in": ids}}, equals(link.by, value), await allowed(link.document, viewer)])
     rows = await _find(link.document, match, fields | {link.via} if fields else fields)
     groups = {row[link.via]: row for row in rows}
     return [groups.get(id) for id in ids]
@@ -121,28 +164,31 @@ async def picked(link: Picked, value: str, parents: list[Row], fields: Fields, v
 
 async def every(document: Document, asked: Window, fields: Fields, viewer: Viewer) -> Page:
     """A page of all rows of a kind."""
-    match = all_of([readable(document, viewer), asked.filter, *asked.bounds()])
+    match = await _conditions(document, asked, viewer)
     return asked.page(await _first(document, match, asked, fields))
 
 
 async def pages(link: Many, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Page]:
     """A page of children for each parent."""
-    ids = list(dict.fromkeys(parent["_id"] for parent in parents))
-    conditions = all_of([readable(link.document, viewer), asked.filter, *asked.bounds()])
+    ids = _named(link, parents)
+    conditions = await _of_children(link, asked, viewer)
     if len(ids) == 1:
         rows = await _first(link.document, all_of([equals(link.via, ids[0]), conditions]), asked, fields)
         groups: Mapping[str, list[Row]] = {ids[0]: rows}
     else:
         groups = await _children(link, ids, conditions, asked, fields)
-    return [asked.page(groups.get(parent["_id"], [])) for parent in parents]
+    return [asked.page(groups.get(value_at(parent, link.of), [])) for parent in parents]
+
+
+def _named(link: Many, parents: list[Row]) -> list[str]:
+    """What the children of some parents name them by."""
+    return [id for id in dict.fromkeys(value_at(parent, link.of) for parent in parents) if id is not None]
 
 
 async def gathered(link: Gathered, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Page]:
     """A page of the listed rows for each parent."""
     lists: list[set[str]] = [set(value_at(parent, link.via) or []) for parent in parents]
-    match = all_of(
-        [{"_id": {"$in": sorted(set().union(*lists))}}, readable(link.document, viewer), asked.filter, *asked.bounds()]
-    )
+    match = all_of([{"_id": {"$in": sorted(set().union(*lists))}}, await _conditions(link.document, asked, viewer)])
     order = asked.reading_order
     rows = order.arrange(await _find(link.document, match, fields | set(order.paths) if fields else fields))
     return [asked.page([row for row in rows if row["_id"] in ids][: asked.limit]) for ids in lists]
@@ -150,18 +196,18 @@ async def gathered(link: Gathered, asked: Window, parents: list[Row], fields: Fi
 
 async def count_every(document: Document, filter: dict[str, Any], viewer: Viewer) -> int | None:
     """How many rows of a kind match, None beyond the cap."""
-    match = all_of([readable(document, viewer), filter])
+    match = await _narrowed(document, filter, viewer)
     found = await collection_of(document).count_documents(match, limit=COUNT_CAP + 1)
     return _capped(found)
 
 
 async def counts(link: Many, filter: dict[str, Any], parents: list[Row], viewer: Viewer) -> list[int | None]:
     """How many children of each parent match, None beyond the cap."""
-    ids = list(dict.fromkeys(parent["_id"] for parent in parents))
-    match = all_of([readable(link.document, viewer), filter])
+    ids = _named(link, parents)
+    match = await settled(filter, viewer) if link.follows else await _narrowed(link.document, filter, viewer)
     pipeline: list[dict[str, Any]] = [{"$match": match}, {"$limit": COUNT_CAP + 1}, {"$count": "found"}]
     found = {id: sum(row["found"] for row in rows) for id, rows in (await _for_each(link, ids, pipeline)).items()}
-    return [_capped(found.get(parent["_id"], 0)) for parent in parents]
+    return [_capped(found.get(value_at(parent, link.of), 0)) for parent in parents]
 
 
 async def counts_gathered(
@@ -169,7 +215,8 @@ async def counts_gathered(
 ) -> list[int | None]:
     """How many of each parent's listed rows match, None beyond the cap."""
     lists: list[set[str]] = [set(value_at(parent, link.via) or []) for parent in parents]
-    match = all_of([{"_id": {"$in": sorted(set().union(*lists))}}, readable(link.document, viewer), filter])
+    narrowed = await _narrowed(link.document, filter, viewer)
+    match = all_of([{"_id": {"$in": sorted(set().union(*lists))}}, narrowed])
     found = {row["_id"] for row in await _find(link.document, match, frozenset({"_id"}))}
     return [_capped(len(ids & found)) for ids in lists]
 
@@ -240,8 +287,8 @@ async def families(
 
     Raises Crowded when they are too many to be read without a limit for each parent.
     """
-    ids = list(dict.fromkeys(parent["_id"] for parent in parents))
-    conditions = all_of([readable(link.document, viewer), asked.filter, *asked.bounds()])
+    ids = _named(link, parents)
+    conditions = await _of_children(link, asked, viewer)
     async for some in _families(link, ids, conditions, asked, fields):
         yield some
 
@@ -311,7 +358,7 @@ def _by_parent(rows: list[Row], via: str) -> list[list[Row]]:
 
 async def _for_each(link: Many, ids: list[str], pipeline: list[dict[str, Any]]) -> dict[str, list[Row]]:
     """What `pipeline` gives over the children of each parent, by the parent's id, in one round trip."""
-    parent = documents.by_kind(ids[0])
+    parent = documents.by_kind(ids[0]) if ids else None
     if parent is None:
         return {}
     child = collection_of(link.document).name

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import documents
 from resolvers.refusals import InvalidInput, LimitExceeded
 
 Filter = dict[str, Any]
@@ -13,6 +15,30 @@ MOST_VALUES = 1000
 """How many values one `in` may list."""
 
 NEVER: Filter = {"_id": {"$in": []}}
+
+
+@dataclass(frozen=True)
+class Among:
+    """In place of a condition, as in `{"generationRef": Among(…)}`: one of the values that other documents have.
+
+    They are those at `path` of the documents that `filter` finds and the viewer may read; of all that it finds unless
+    `guarded`. What reads rows looks them up beforehand, in one round trip.
+    """
+
+    document: type[documents.Document]
+    filter: Filter
+    path: str
+    guarded: bool = True
+
+
+def selects(condition: Any) -> bool:
+    """Whether there is an Among in a filter."""
+    if isinstance(condition, dict):
+        return any(map(selects, condition.values()))
+    if isinstance(condition, list):
+        # Lists hold either conditions or values.
+        return bool(condition) and isinstance(condition[0], dict) and any(map(selects, condition))
+    return isinstance(condition, Among)
 
 
 def all_of(filters: Iterable[Filter]) -> Filter:

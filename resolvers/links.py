@@ -50,12 +50,17 @@ class Picked:
 
 @dataclass(frozen=True)
 class Many:
-    """Pages of the documents that name the parent's id at `via`."""
+    """Pages of the documents that name at `via` what the parent has at `of`: its id, or the id of what stands for it.
+
+    `follows` says that whoever sees the parent sees them, so that their own policy need not be asked.
+    """
 
     document: Document
     via: str
     order: Order = BY_ID_ALONE
     most: int = LARGEST_SIZE
+    of: str = "_id"
+    follows: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ for that viewer: it is missing from lists, counts, links and look-ups by id alik
 from collections.abc import Callable
 
 import documents
-from resolvers.filters import NEVER, Filter, any_of
+from documents.generation import GenerationStatus
+from resolvers.filters import NEVER, Among, Filter, any_of
 from resolvers.viewer import Role, Viewer
 
 Policy = Callable[[Viewer], Filter]
@@ -74,6 +75,14 @@ def own_uploads(viewer: Viewer) -> Filter:
     return NEVER if viewer.role is Role.ANONYMOUS else {"viewerKey": viewer.key}
 
 
+def of_generation(viewer: Viewer) -> Filter:
+    """Jobs by their generation, which is readable as its instance is: they are too many to carry rights themselves."""
+    if viewer.role is Role.ADMIN:
+        return EVERYTHING
+    kept: Filter = {"status": {"$ne": GenerationStatus.DISCARDED.value}}
+    return {"generationRef": Among(documents.Generation, kept, "_id")}
+
+
 POLICIES: dict[type[documents.Document], Policy] = {
     documents.Organisation: everybody,
     documents.Resource: everybody,
@@ -102,8 +111,11 @@ POLICIES: dict[type[documents.Document], Policy] = {
     documents.IngestionPart: nobody,
     # Rejections, like log lines, are reached through their ingestion alone.
     documents.Rejection: everybody,
-    documents.Job: nobody,
+    documents.Job: of_generation,
 }
+
+SELECTING = frozenset(document for document, policy in POLICIES.items() if policy is of_generation)
+"""Documents whose policies hold an Among."""
 
 
 def readable(document: type[documents.Document], viewer: Viewer) -> Filter:

@@ -14,7 +14,7 @@ from graph.plan.columns import Column, Keyed, Nodes, Run, Several, Single, Value
 from graph.plan.pages import Pages
 from graph.plan.shape import Shape
 from resolvers.fetch import SMALL
-from resolvers.filters import all_of, equals
+from resolvers.filters import Among, all_of, equals
 from resolvers.links import Document, Every, Gathered, Listed, Many, One, Picked, Referring
 from resolvers.order import ASCENDING, Order
 from resolvers.page import COUNT_CAP, Window
@@ -99,9 +99,10 @@ def _find(
 
 
 def _of_pages(column: Pages, run: Run) -> list[Read]:
-    link = column.declared.link
+    link = column.link(run)
     window = column.constant or column.declared.window(column.arguments(run))
-    counted = all_of([readable(link.document, run.reader.viewer), window.filter])
+    follows = isinstance(link, Many) and link.follows
+    counted = all_of([{} if follows else readable(link.document, run.reader.viewer), window.filter])
     name = link.document.collection_name()
     by = {"by": _place(link)} if not isinstance(link, Every) else {}
     reads = []
@@ -122,7 +123,9 @@ def _of_pages(column: Pages, run: Run) -> list[Read]:
 
 
 def _place(link: Many | Gathered) -> str:
-    return f"{link.via} in {PARENTS}" if isinstance(link, Many) else f"_id in what {link.via} lists"
+    if isinstance(link, Gathered):
+        return f"_id in what {link.via} lists"
+    return f"{link.via} in {PARENTS if link.of == '_id' else f'what {link.of} names'}"
 
 
 def _method(link: Many | Gathered | Every, window: Window) -> str:
@@ -145,4 +148,11 @@ def _order(order: Order) -> str:
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value, default=str).decode()
+    return orjson.dumps(value, default=_shown, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Among):
+        looked_up = f"{value.path} of {value.document.collection_name()} where {_json(value.filter)}"
+        return f"one find before: {looked_up}{', as far as they may be read' if value.guarded else ''}"
+    return str(value)

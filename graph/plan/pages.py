@@ -10,7 +10,8 @@ from graph.plan import text
 from graph.plan.columns import Arguments, Column, Run, beside, together
 from graph.plan.shape import Row, Shape
 from resolvers import fetch
-from resolvers.links import Every, Gathered, Many
+from resolvers.links import Every, Gathered, Many, Paged
+from resolvers.order import value_at
 from resolvers.page import Page, Window
 
 Columns = list[list[list[Any]]]
@@ -31,26 +32,31 @@ class Pages(Column):
     constant: Window | None = field(default=None)
 
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
-        asked = self.constant or self.declared.window(self.arguments(run))
-        if len(rows) > 1 and self._can_stream(asked):
+        asked, link = self.constant or self.declared.window(self.arguments(run)), self.link(run)
+        if len(rows) > 1 and isinstance(link, Many) and self._can_stream(asked):
             spent = run.reader.budget.spent
             try:
-                return await self._streamed(asked, rows, run)
+                return await self._streamed(link, asked, rows, run)
             except fetch.Crowded:
                 # They will be read, and counted, once more.
                 run.reader.budget.spent = spent
-        (pages, columns), counts = await together(self._pages(asked, rows, run), self._counts(asked, rows, run))
+        (pages, columns), counts = await together(
+            self._pages(link, asked, rows, run), self._counts(link, asked, rows, run)
+        )
         return await self._connections(run, pages, counts, columns)
+
+    def link(self, run: Run) -> Paged:
+        """The link that the arguments ask for, which for most fields is always the same."""
+        return self.declared.link_for(self.arguments(run)) if self.declared.unless else self.declared.link
 
     def _can_stream(self, asked: Window) -> bool:
         """Whether pages can be shown while later ones are still being read: nothing is beside or below their rows."""
         plain = len(self.shapes) == 1 and not self.shapes[0].columns
-        return plain and not self.counted and not asked.backwards and isinstance(self.declared.link, Many)
+        return plain and not self.counted and not asked.backwards
 
-    async def _streamed(self, asked: Window, rows: list[Row], run: Run) -> list[Any]:
+    async def _streamed(self, link: Many, asked: Window, rows: list[Row], run: Run) -> list[Any]:
         """Pages shown batch by batch, so that of a big level no two batches of rows are held at once."""
-        (shape,), link = self.shapes, self.declared.link
-        assert isinstance(link, Many)
+        (shape,) = self.shapes
         found: dict[str, Any] = {}
         async for families in fetch.families(link, asked, rows, frozenset(shape.needs), run.reader.viewer):
             pages: list[Page | None] = [asked.page(family) for family in families]
@@ -59,13 +65,13 @@ class Pages(Column):
             found.update(zip((family[0][link.via] for family in families), connections, strict=True))
         empty = self.build(asked.page([]), None, [])
         await asyncio.sleep(0)
-        return [found.get(row["_id"], empty) for row in rows]
+        return [found.get(value_at(row, link.of), empty) for row in rows]
 
-    async def _pages(self, asked: Window, rows: list[Row], run: Run) -> tuple[list[Page | None], Columns]:
+    async def _pages(self, link: Paged, asked: Window, rows: list[Row], run: Run) -> tuple[list[Page | None], Columns]:
         """A page for each row, and what stands beside its rows."""
         if not self.paged:
             return [None] * len(rows), []
-        link, viewer = self.declared.link, run.reader.viewer
+        viewer = run.reader.viewer
         fields = frozenset({"_id"}.union(*(shape.needs for shape in self.shapes)))
         match link:
             case Every():
@@ -78,9 +84,9 @@ class Pages(Column):
         run.reader.budget.spend(len(flat))
         return list(pages), [await beside(run, shape, flat) for shape in self.shapes]
 
-    async def _counts(self, asked: Window, rows: list[Row], run: Run) -> list[int | None]:
+    async def _counts(self, link: Paged, asked: Window, rows: list[Row], run: Run) -> list[int | None]:
         """How many rows there are for each row, where that is asked for."""
-        link, viewer = self.declared.link, run.reader.viewer
+        viewer = run.reader.viewer
         if not self.counted:
             return [None] * len(rows)
         match link:
