@@ -10,7 +10,7 @@ UV_VERSION := >=0.13,<0.14
 # A candidate must really start: pyenv leaves shims on the path for versions that are not selected.
 # ensurepip is looked for because Debian's python3 comes without what an environment is made of.
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
-COMPILE := $(BIN)/uv pip compile pyproject.toml --generate-hashes --universal --python-version 3.11 \
+COMPILE := $(BIN)/uv pip compile --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
@@ -51,9 +51,11 @@ schema: environment ## Write schema.graphql anew
 lock: environment ## Pin the newest allowed versions of all dependencies
 	@$(BIN)/python -m pip install --quiet "uv$(UV_VERSION)"
 	@echo "Writing requirements.lock: everything, for laptops and tests"
-	@$(COMPILE) --upgrade --extra embedded --group dev --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --upgrade --extra embedded --extra parquet --group dev --output-file requirements.lock
 	@echo "Writing requirements-production.lock: what the container image holds, in the same versions"
-	@$(COMPILE) --constraint requirements.lock --output-file requirements-production.lock
+	@$(COMPILE) pyproject.toml --constraint requirements.lock --extra parquet --output-file requirements-production.lock
+	@echo "Writing requirements-spark.lock: half a gigabyte that only one test needs, beside requirements.lock"
+	@$(COMPILE) --upgrade --constraint requirements.lock --group spark --output-file requirements-spark.lock
 
 environment: $(MADE) ## Make or refresh the Python environment in .venv
 

@@ -1,5 +1,6 @@
 """What a test needs from the machine: without it the test skips on a laptop, and fails where CI promised it."""
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-PROVIDED_IN_CI = frozenset({"bash", "chromium", "curl", "git", "jq", "make", "node", "npm"})
+PROVIDED_IN_CI = frozenset({"bash", "chromium", "curl", "git", "java", "jq", "make", "node", "npm"})
 """What `.ci/run` installs or finds before it runs the tests."""
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -21,6 +22,12 @@ def need(program: str) -> str:
     if found is None:
         _do_without(f"{program} is not installed.", promised=program in PROVIDED_IN_CI)
     return found
+
+
+def need_package(name: str) -> None:
+    """Skip the test without this Python package; fail in CI, where `.ci/run` installs all that tests look for."""
+    if importlib.util.find_spec(name) is None:
+        _do_without(f"The Python package {name} is not installed.", promised=True)
 
 
 def need_shared_data() -> Path:

