@@ -24,7 +24,8 @@ class Generation(Document):
 
     `archives` and `jobs` count what is folded in, and `content_hash` is the sum of the digests of these jobs, in
     hexadecimal (resolvers/ingest/report/digest.py). `folding` is the part that is being folded in: one at a time.
-    `activate` says that it becomes active as soon as it is READY.
+    `activate` says that it becomes active as soon as it is READY. `cancellations` rises with each cancellation of what
+    is on its way into it, so that no part begins to be folded in beside its own.
     """
 
     kind: ClassVar[str] = "generation"
@@ -40,6 +41,8 @@ class Generation(Document):
     jobs: int = 0
     content_hash: str | None = None
     folding: str | None = None
+    emptied: bool = False
+    cancellations: int = 0
     created_at: Timestamp = Field(default_factory=now)
     activated_at: Timestamp | None = None
 
@@ -52,5 +55,10 @@ class Generation(Document):
                 name="one_active",
                 unique=True,
                 partialFilterExpression={"status": GenerationStatus.ACTIVE.value},
+            ),
+            IndexModel(
+                [("emptied", 1)],
+                name="to_be_emptied",
+                partialFilterExpression={"status": GenerationStatus.DISCARDED.value, "emptied": False},
             ),
         ]

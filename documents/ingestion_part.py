@@ -26,8 +26,10 @@ class IngestionPart(Document):
     """One archive within an ingestion.
 
     `holds` is true from its creation until it fails or is cancelled, and says that no other ingestion may bring the
-    same archive into the same generation. `declared` is how many jobs the archive says to hold. `folded` is how many
-    of the chunks of its usage have been added to the generation's. `leftovers` says that rows of it have to be removed.
+    same archive into the same generation. `declared` is how many jobs the archive says to hold. `folding` says that it
+    has the generation's `folding`: from then on it can neither be cancelled nor fail, and it is repeated until it has
+    SUCCEEDED. `folded` is how many of the chunks of its usage have been added to the generation's. `leftovers` says
+    that rows of it have to be removed; who removes them has the lease of the part, which has ended.
     """
 
     kind: ClassVar[str] = "part"
@@ -45,6 +47,7 @@ class IngestionPart(Document):
     declared: int | None = None
     done: int = 0
     counts: IngestionCounts = Field(default_factory=IngestionCounts)
+    folding: bool = False
     folded: int = 0
     leftovers: bool = False
     error: ActivityError | None = None

@@ -33,10 +33,22 @@ class JobParameter(Embedded):
     value: JsonText
 
 
+class ReplacedJob(Embedded):
+    """What an earlier report told of a job, as far as usage and content hash of the generation count it."""
+
+    tool_id: str
+    tool_version: str | None = None
+    state: str
+    created_at: Timestamp | None = None
+    runtime_seconds: float | None = None
+    digest: bytes
+
+
 class Job(Document):
     """A job within a generation. Rows are written as resolvers/ingest/report/stored.py makes them, never by this model.
 
-    Its id is made from its generation and its number there, so that storing it twice is storing it once.
+    Its id is made from its generation and its number there, so that storing it twice is storing it once. `over` is the
+    row of another archive in whose place it was put, if it was.
     """
 
     kind: ClassVar[str] = "job"
@@ -54,6 +66,7 @@ class Job(Document):
     datasets: list[JobDataset] = Field(default_factory=list)
     parameters: list[JobParameter] = Field(default_factory=list)
     digest: bytes = b""
+    over: ReplacedJob | None = None
 
     @classmethod
     def id_prefix(cls, generation_id: str) -> str:
@@ -69,4 +82,9 @@ class Job(Document):
             IndexModel([("generationRef", 1), ("state", 1), ("created_at", 1), ("_id", 1)]),
             IndexModel([("generationRef", 1), ("runtime_seconds", 1), ("_id", 1)]),
             IndexModel([("generationRef", 1), ("archiveRef", 1)]),
+            IndexModel(
+                [("archiveRef", 1), ("generationRef", 1), ("_id", 1)],
+                name="over",
+                partialFilterExpression={"over": {"$exists": True}},
+            ),
         ]
