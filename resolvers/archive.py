@@ -10,6 +10,7 @@ from documents.base import new_id
 from documents.upload import UploadPurpose
 from resolvers.fetch import Row, collection_of
 from resolvers.instance import own_instance
+from resolvers.queueing import queue_ingest
 from resolvers.refusals import AlreadyExists, ChecksumMismatch, InvalidInput, NotFound
 from resolvers.report_metadata import Metadata, an_identifier, read_metadata
 from resolvers.resource import json_text
@@ -51,7 +52,10 @@ async def register_archive(
 
 
 async def archived(instance_id: str, report: Report, session: Session) -> tuple[Row, bool]:
-    """The archive of a report, and whether it was there before. Raises ChecksumMismatch, AlreadyExists and NotFound."""
+    """The archive of a report, and whether it was there before; a new one is queued unless the instance says otherwise.
+
+    Raises ChecksumMismatch, AlreadyExists and NotFound.
+    """
     _check_bytes(report)
     earlier = await _earlier(instance_id, report, session)
     if earlier is not None:
@@ -66,9 +70,12 @@ async def archived(instance_id: str, report: Report, session: Session) -> tuple[
     await _make_way(id, instance_id, report, session)
     generation = await use(report.upload, id, session, "uploadId")
     try:
-        return await insert(_archive(id, instance, report, generation), session), False
+        archive = await insert(_archive(id, instance, report, generation), session)
     except DuplicateKeyError as error:
         raise Again from error
+    if instance.get("ingests", True) and archive["quarantine"] is None:
+        await queue_ingest(instance, [id], session)
+    return archive, False
 
 
 def _check_bytes(report: Report) -> None:
