@@ -24,8 +24,7 @@ class Generation(Document):
 
     `archives` and `jobs` count what is folded in, and `content_hash` is the sum of the digests of these jobs, in
     hexadecimal (resolvers/ingest/report/digest.py). `folding` is the part that is being folded in: one at a time.
-    `activate` says that it becomes active as soon as it is READY. `cancellations` rises with each cancellation of what
-    is on its way into it, so that no part begins to be folded in beside its own.
+    `activate` says that it becomes active as soon as it is READY.
     """
 
     kind: ClassVar[str] = "generation"
@@ -42,7 +41,6 @@ class Generation(Document):
     content_hash: str | None = None
     folding: str | None = None
     emptied: bool = False
-    cancellations: int = 0
     created_at: Timestamp = Field(default_factory=now)
     activated_at: Timestamp | None = None
 

@@ -20,46 +20,31 @@ async def stop(ingestion: Row, why: str, session: Session) -> Row | None:
     error = an_error(CANCELLED_BY_SOMEBODY, why)
     stopped = await move(documents.Ingestion, Move.CANCEL, {"_id": ingestion["_id"]}, {"error": error}, now(), session)
     if stopped is not None:
-        await _stop_parts({"ingestionRef": ingestion["_id"]}, await _folding(ingestion, session), session)
+        await _stop_parts({"ingestionRef": ingestion["_id"]}, session)
     return stopped
 
 
 async def discard(generation: Row, why: str, session: Session) -> Row:
     """The generation, given up, with all that was on its way into it."""
+    given_up = {"status": GenerationStatus.DISCARDED.value, "activate": False}
     discarded: Row | None = await collection_of(documents.Generation).find_one_and_update(
-        {"_id": generation["_id"]},
-        {
-            "$set": {"status": GenerationStatus.DISCARDED.value, "activate": False, "folding": None},
-            "$inc": {"cancellations": 1},
-        },
-        return_document=True,
-        session=session,
+        {"_id": generation["_id"]}, {"$set": given_up}, return_document=True, session=session
     )
     if discarded is None:
         raise NotFound("Generation", generation["_id"])
-    into: Filter = {"generationRef": generation["_id"]}
+    of_it: Filter = {"generationRef": generation["_id"]}
     error = an_error(CANCELLED_BY_SOMEBODY, why)
-    await _stop_parts(into, None, session)
-    of_the_instance = into | {"instanceRef": generation["instanceRef"]}
-    await move_all(documents.Ingestion, Move.CANCEL, of_the_instance, {"error": error}, now(), session)
+    await _stop_parts(of_it, session)
+    into = of_it | {"instanceRef": generation["instanceRef"]}
+    await move_all(documents.Ingestion, Move.CANCEL, into, {"error": error}, now(), session)
     return discarded
 
 
-async def _folding(ingestion: Row, session: Session) -> str | None:
-    """The part that is being folded into the ingestion's generation."""
-    if ingestion.get("generationRef") is None:
-        return None
-    # Written to, so that no part begins to be folded in beside its own cancellation.
-    generation = await collection_of(documents.Generation).find_one_and_update(
-        {"_id": ingestion["generationRef"]}, {"$inc": {"cancellations": 1}}, session=session
-    )
-    return generation.get("folding") if generation else None
-
-
-async def _stop_parts(match: Filter, spared: str | None, session: Session) -> None:
+async def _stop_parts(match: Filter, session: Session) -> None:
     """Cancel the parts that have not ended. Those that were ever begun may have left rows behind."""
     parts = collection_of(documents.IngestionPart)
-    unended = {"status": {"$in": [one.value for one in OPEN]}, "_id": {"$ne": spared}} | match
+    # A part that is being folded in is let finish, so that archives stay whole.
+    unended = {"status": {"$in": [one.value for one in OPEN]}, "folding": {"$ne": True}} | match
     ended = {"status": ActivityStatus.CANCELLED.value, "holds": False, "leaseExpiresAt": None, "end_timestamp": now()}
     begun = unended | {"attempt": {"$gt": 0}, "generationRef": {"$ne": None}}
     await parts.update_many(begun, {"$set": ended | {"leftovers": True}}, session=session)
