@@ -26,6 +26,7 @@ from documents.step import Step
 from documents.token import Token
 from documents.transform import Transform
 from documents.upload import Upload
+from documents.usage import Usage
 from documents.user import User
 
 ALL: list[type[Document]] = [
@@ -54,6 +55,7 @@ ALL: list[type[Document]] = [
     Token,
     Transform,
     Upload,
+    Usage,
     User,
 ]
 """Every document. A collection exists when its document is listed here."""
@@ -94,6 +96,7 @@ __all__ = [
     "Token",
     "Transform",
     "Upload",
+    "Usage",
     "User",
     "by_kind",
 ]

@@ -111,6 +111,7 @@ POLICIES: dict[type[documents.Document], Policy] = {
     documents.IngestionPart: nobody,
     # Rejections, like log lines, are reached through their ingestion alone.
     documents.Rejection: everybody,
+    documents.Usage: nobody,
     documents.Job: of_generation,
 }
 

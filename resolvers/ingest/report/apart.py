@@ -97,6 +97,8 @@ async def _batch(pipe: asyncio.StreamReader, prefix: bytes) -> Batch:
         return Batch(frames.rows(payload, prefix))
     if kind == frames.REJECTIONS:
         return Batch(rejections=frames.rejections(payload))
+    if kind == frames.CELLS:
+        return Batch(cells=frames.usage(payload))
     if kind == frames.SUMMARY:
         return Batch(summary=frames.summary(payload))
     raise ReaderFailed(payload.decode("utf-8", "replace"))

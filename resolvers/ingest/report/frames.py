@@ -9,12 +9,14 @@ from typing import Any
 
 import orjson
 
+from resolvers.ingest.report import cells
+from resolvers.ingest.report.cells import Cell
 from resolvers.ingest.report.reader import Batch, Summary
 from resolvers.ingest.report.rejection import Rejection, RejectionCode
 
 HEAD = Struct("<cI")
 LONGEST = 64 * 1024 * 1024
-ROWS, REJECTIONS, SUMMARY, FAILURE = b"R", b"J", b"S", b"F"
+ROWS, REJECTIONS, CELLS, SUMMARY, FAILURE = b"R", b"J", b"C", b"S", b"F"
 LENGTH = Struct("<i")
 SHORTEST = 5
 ID = b"\x02_id\0"
@@ -33,6 +35,8 @@ def frames(batch: Batch) -> list[bytes]:
         parts += _frame(ROWS, batch.rows)
     if batch.rejections:
         parts += _frame(REJECTIONS, [orjson.dumps([asdict(rejection) for rejection in batch.rejections])])
+    if batch.cells:
+        parts += _frame(CELLS, [cells.encoded(batch.cells)])
     if batch.summary is not None:
         parts += _frame(SUMMARY, [orjson.dumps(asdict(batch.summary))])
     return parts
@@ -68,6 +72,14 @@ def rejections(payload: bytes) -> list[Rejection]:
         return [Rejection(**value | {"code": RejectionCode(value["code"])}) for value in values]
     except (ValueError, TypeError, KeyError) as error:
         raise BadFrame("The rejections of a report could not be understood.") from error
+
+
+def usage(payload: bytes) -> list[Cell]:
+    """The cells of a frame. Raises BadFrame when they are none."""
+    try:
+        return cells.decoded(payload)
+    except ValueError as error:
+        raise BadFrame("The usage of a report could not be understood.") from error
 
 
 def summary(payload: bytes) -> Summary:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from resolvers.ingest.report.counting import Place
 from resolvers.ingest.report.judging import Judged, Row, shown_line
 from resolvers.ingest.report.limits import Limits
 from resolvers.ingest.report.members import Kind
@@ -47,6 +48,8 @@ class Joined:
     runtimes: dict[bytes, bytes] = field(default_factory=dict)
     text_bytes: Counter[bytes] = field(default_factory=Counter)
     states: list[str] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    """Where each of `heads` counts as usage."""
     size: int = 0
     """How many bytes of the report the rows were."""
 
@@ -107,6 +110,7 @@ class Joiner:
                 self._refuse(Kind.JOBS, member, line, (id, piece, time), RejectionCode.BAD_TIMESTAMP, _NO_TIME)
                 continue
             joined.states.append(state)
+            joined.places.append((piece, time[:10]))
             metrics[id], datasets[id], parameters[id] = [], [], []
 
     def _take_metrics(self, joined: Joined, judged: Judged, member: str) -> None:

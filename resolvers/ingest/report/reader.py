@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from resolvers.ingest.report.cells import Cell
+from resolvers.ingest.report.counting import Counting
 from resolvers.ingest.report.digest import BYTES, RowsDigest, row_digest
 from resolvers.ingest.report.gunzip import Source
 from resolvers.ingest.report.joining import Joined, Joiner
@@ -45,10 +47,14 @@ class Summary:
 
 @dataclass
 class Batch:
-    """At most a thousand rows as whole BSON documents, and rejections. The last batch has the summary."""
+    """At most a thousand rows as whole BSON documents, and rejections. The last batch has the summary.
+
+    `cells` are a chunk of the usage that the rows come to. Each row is counted in one chunk, which may come later.
+    """
 
     rows: list[bytes] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
     summary: Summary | None = None
 
 
@@ -78,6 +84,7 @@ class _Reading:
         self._rejections = Rejections(limits.listed_rejections)
         self._summary = Summary()
         self._states: Counter[str] = Counter()
+        self._usage = Counting()
         self._digest = RowsDigest()
 
     def batches(self) -> Iterator[Batch]:
@@ -100,11 +107,14 @@ class _Reading:
                 joined = joiner.join(window)
                 self._count(joined)
             yield from self._batches_of(joined)
+            yield from self._chunks(self._usage.chunks())
+        yield from self._chunks(self._usage.rest())
         self._compare()
 
     def _count(self, joined: Joined) -> None:
         summary = self._summary
         self._states.update(joined.states)
+        self._usage.add(joined.places, map(joined.runtimes.get, joined.heads))
         summary.jobs += len(joined.heads)
         summary.metrics += sum(map(len, joined.metrics.values()))
         summary.datasets += sum(map(len, joined.datasets.values()))
@@ -125,6 +135,10 @@ class _Reading:
             yield Batch(rows, self._rejections.taken())
         while self._rejections.waiting:
             yield Batch(rejections=self._rejections.taken())
+
+    def _chunks(self, chunks: Iterator[list[Cell]]) -> Iterator[Batch]:
+        for cells in chunks:
+            yield Batch(cells=cells)
 
     def _row(self, id: bytes, core: bytes, digest: bytes) -> bytes:
         """The whole document: what stands in core, between the id and the digest."""
