@@ -1,0 +1,155 @@
+"""Folding an archive into its generation: its usage, its jobs and its digest are counted in, one archive at a time.
+
+Every step can be repeated: rows are put in place by conditional writes, the usage is added chunk by chunk, each chunk
+in one transaction with the number of the last one, and the last transaction adds everything else and ends the part.
+Whoever claims the part after a crash reads the archive again, and goes on with the first chunk that is missing. That
+gives the same chunks, since they depend on the archive and on what was folded in before alone.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+from pymongo.read_concern import ReadConcern
+
+import documents
+from documents.database import in_transaction
+from resolvers.fetch import Row, collection_of
+from resolvers.ingest.ingestion.clashes import AT_ONCE, Clashes
+from resolvers.ingest.ingestion.ending import Ended, succeed
+from resolvers.ingest.ingestion.parts import Held, Lost
+from resolvers.ingest.ingestion.spool import Spool
+from resolvers.ingest.report.cells import Cell, cell_of, decoded
+from resolvers.ingest.report.digest import RowsDigest
+from resolvers.ingest.report.reader import Summary
+from resolvers.usage_totals import add_usage
+from resolvers.writing import Session
+
+TOGETHER = 5000
+"""Jobs that are taken out of the usage at a time."""
+
+
+@dataclass
+class Written:
+    """An archive whose rows are written: how many, which not yet, and the chunks of its usage."""
+
+    summary: Summary
+    mine: int
+    clashes: Spool
+    chunks: Spool
+
+
+@dataclass
+class Totals:
+    """What an archive adds to its generation: that of its own jobs, less that of those which others tell of as well."""
+
+    jobs: int
+    digest: RowsDigest
+    duplicates: int = 0
+    cells: list[Cell] = field(default_factory=list)
+
+    def take_out(self, row: Row) -> None:
+        """Count a job as told of twice."""
+        self.duplicates += 1
+        self.digest.remove([row["digest"]])
+        self.cells.append(cell_of(row, -1))
+
+
+async def take(held: Held) -> bool:
+    """Whether the part has its generation to itself from now on. Raises Lost."""
+    free = {"_id": held.generation, "folding": {"$in": [None, held.id]}}
+
+    async def work(session: Session) -> bool:
+        # Together, so that no part begins to be folded in beside its own cancellation.
+        taken = await _generations().update_one(free, {"$set": {"folding": held.id}}, session=session)
+        if taken.matched_count:
+            await _change(held, {}, {"folding": True}, session)
+        return bool(taken.matched_count)
+
+    return await in_transaction(work)
+
+
+async def let_go(held: Held) -> None:
+    """Let other parts be folded in first."""
+
+    async def work(session: Session) -> None:
+        await _change(held, {"folded": 0}, {"folding": False}, session)
+        mine = {"_id": held.generation, "folding": held.id}
+        await _generations().update_one(mine, {"$set": {"folding": None}}, session=session)
+
+    await in_transaction(work)
+
+
+async def verified(held: Held, written: Written) -> bool:
+    """Whether all rows that were written are there, as a majority of the database knows.
+
+    Not so when another part has put its own in their place, or the member of the replica set that had them is gone.
+    Taking the generation was acknowledged by a majority, and so was all that had been written before that.
+    """
+    mine = {"generationRef": held.generation, "archiveRef": held.archive}
+    jobs = collection_of(documents.Job).with_options(read_concern=ReadConcern("majority"))
+    return await jobs.count_documents(mine) == written.mine
+
+
+async def fold(held: Held, archive: Row, written: Written) -> None:
+    """Count an archive in, and end its part. Raises Lost."""
+    clashes = Clashes(held, archive)
+    try:
+        for rows in written.clashes.batches(AT_ONCE):
+            await clashes.settle(rows)
+        await _count_in(held, archive, written, clashes.dropped)
+    finally:
+        clashes.dropped.close()
+
+
+async def _count_in(held: Held, archive: Row, written: Written, dropped: Spool) -> None:
+    number = 0
+    for number, chunk in enumerate(written.chunks.pieces(), 1):
+        await _add(held, number, decoded(chunk))
+    totals = Totals(written.summary.jobs, RowsDigest(written.summary.digest))
+    async for row in _told_twice(held, dropped):
+        totals.take_out(row)
+        if len(totals.cells) == TOGETHER:
+            number += 1
+            await _add(held, number, totals.cells)
+            totals.cells = []
+    await succeed(held, archive, _ended(written.summary, totals))
+
+
+def _ended(summary: Summary, totals: Totals) -> Ended:
+    return Ended(summary, totals.duplicates, totals.jobs - totals.duplicates, totals.digest, totals.cells)
+
+
+async def _told_twice(held: Held, dropped: Spool) -> AsyncIterator[Row]:
+    """Jobs of this archive that stay out, and jobs of others in whose place its own were put; always in one order."""
+    for piece in dropped.pieces():
+        yield bson.decode(piece)
+    replacing = {"archiveRef": held.archive, "generationRef": held.generation, "over": {"$exists": True}}
+    found = collection_of(documents.Job).find(replacing, {"over": 1}, sort=[("_id", 1)], hint="over")
+    async for row in found:
+        yield row["over"]
+
+
+async def _add(held: Held, number: int, cells: list[Cell]) -> None:
+    """Add a chunk of usage, unless an earlier attempt did."""
+    if number <= held.part["folded"]:
+        return
+
+    async def work(session: Session) -> None:
+        await _change(held, {"folded": number - 1}, {"folded": number}, session)
+        await add_usage(held.generation, cells, session)
+
+    held.check()
+    await in_transaction(work)
+
+
+async def _change(held: Held, match: dict[str, Any], values: dict[str, Any], session: Session) -> None:
+    parts = collection_of(documents.IngestionPart)
+    changed = await parts.update_one(held.match | match, {"$set": values}, session=session)
+    if not changed.matched_count:
+        raise Lost(f"{held.id} was cancelled, or another worker has it.")
+
+
+def _generations() -> Any:
+    return collection_of(documents.Generation)

@@ -1,0 +1,180 @@
+"""Taking one archive: its bytes are read, its rows written, and all of it folded in, or it is refused."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import IO, Any, Protocol
+
+import orjson
+from pymongo.errors import BulkWriteError
+
+import documents
+from resolvers.fetch import Row, collection_of
+from resolvers.ingest.ingestion import folding, removing
+from resolvers.ingest.ingestion.ending import Ended, refuse, succeed
+from resolvers.ingest.ingestion.folding import Written
+from resolvers.ingest.ingestion.parts import Held
+from resolvers.ingest.ingestion.rows import DUPLICATE_KEY, RowWriter
+from resolvers.ingest.ingestion.spool import Spool, Unreadable, spooled
+from resolvers.ingest.report.cells import encoded
+from resolvers.ingest.report.reader import Batch, Declared, Summary
+from resolvers.ingest.report.rejection import Rejection
+from resolvers.ingest.report.stored import Stamp
+from resolvers.runs import an_error
+
+LOOKS_EVERY = 0.2
+"""Seconds between looks at what others have to finish first."""
+UNREADABLE = "MISSING_BYTES"
+
+
+class Read(Protocol):
+    """Reads an archive, as `resolvers.ingest.report.apart.read_apart` does."""
+
+    def __call__(
+        self, archive: IO[bytes], *, stamp: Stamp | None, declared: Declared | None
+    ) -> AbstractAsyncContextManager[AsyncIterator[Batch]]: ...
+
+
+Unblock = Callable[[str], Awaitable[bool]]
+"""Goes on with a part if its worker is gone; whether that was so."""
+
+
+class Taking:
+    """One archive on its way into its generation."""
+
+    def __init__(self, held: Held, read: Read, unblock: Unblock) -> None:
+        self._held, self._read, self._unblock = held, read, unblock
+        self._refusal: Rejection | None = None
+        self._rejected = 0
+
+    async def run(self) -> None:
+        """Take the archive, or refuse it, which ends the part either way. Raises Lost, ReaderFailed."""
+        await self._cleared()
+        archive = await collection_of(documents.Archive).find_one({"_id": self._held.archive})
+        if archive is None:
+            raise LookupError(self._held.archive)
+        with tempfile.TemporaryFile() as file:
+            try:
+                await spooled(archive, file)
+            except Unreadable as error:
+                await self._refused(archive, an_error(UNREADABLE, str(error)), Summary(refused=True))
+                return
+            while not await self._once(archive, file):
+                pass
+
+    async def _once(self, archive: Row, file: IO[bytes]) -> bool:
+        """Whether the part has ended; it begins anew when another archive took some of its rows."""
+        writer, chunks = RowWriter(self._held), Spool()
+        try:
+            summary = await self._all_read(archive, file, writer, chunks)
+            if summary.refused:
+                await self._refused(archive, _error(self._refusal), summary)
+                return True
+            if self._held.part["generationRef"] is None:
+                self._held.ending = True
+                await succeed(self._held, archive, Ended(summary))
+                return True
+            return await self._folded(archive, Written(summary, writer.mine, writer.clashes, chunks))
+        finally:
+            self._held.quiet = await asyncio.shield(writer.drain())
+            writer.clashes.close()
+            chunks.close()
+
+    async def _all_read(self, archive: Row, file: IO[bytes], writer: RowWriter, chunks: Spool) -> Summary:
+        """Read the archive, and write all rows, rejections and chunks of usage on the way."""
+        self._refusal, self._rejected, self._held.done = None, 0, 0
+        async with self._read(file, stamp=self._stamp(), declared=_declared(archive)) as batches:
+            async for batch in batches:
+                if batch.rows:
+                    self._held.done += len(batch.rows)
+                    await self._write(batch.rows, writer)
+                if batch.cells:
+                    chunks.add(encoded(batch.cells))
+                if batch.rejections:
+                    await self._keep(batch.rejections)
+                if batch.summary is not None:
+                    await writer.finish()
+                    return batch.summary
+        raise RuntimeError("The reader ended without a summary.")
+
+    async def _write(self, rows: list[bytes], writer: RowWriter) -> None:
+        if self._held.part["generationRef"] is not None:
+            await writer.write(rows)
+
+    async def _folded(self, archive: Row, written: Written) -> bool:
+        """Whether the archive was folded in; not so when others have some of the rows that it wrote."""
+        while not await folding.take(self._held):
+            if not await self._unblocked():
+                await asyncio.sleep(LOOKS_EVERY)
+        if not await folding.verified(self._held, written):
+            if not self._held.part["folded"]:
+                await folding.let_go(self._held)
+            return False
+        self._held.ending = True
+        await folding.fold(self._held, archive, written)
+        return True
+
+    async def _unblocked(self) -> bool:
+        """Whether the part that was being folded in had been left behind, and is not any more."""
+        generation = await collection_of(documents.Generation).find_one({"_id": self._held.generation}, {"folding": 1})
+        before = generation and generation["folding"]
+        return bool(before and before != self._held.id and await self._unblock(before))
+
+    async def _cleared(self) -> None:
+        """Return when no rows are left of an earlier part of the same archive."""
+        while self._held.part["generationRef"] is not None:
+            others = await removing.leaves_rows(self._held.part)
+            if others is None:
+                return
+            if not await removing.remove_leftovers(others, self._held.worker, self._held.lease):
+                await asyncio.sleep(LOOKS_EVERY)
+
+    async def _refused(self, archive: Row, error: dict[str, Any], summary: Summary) -> None:
+        self._held.ending = True
+        await refuse(self._held, archive, error, summary)
+        await removing.release(self._held)
+        await removing.remove_leftovers({"_id": self._held.id}, self._held.worker, self._held.lease)
+
+    async def _keep(self, rejections: list[Rejection]) -> None:
+        """Store rejections, each under the number that it has in the archive."""
+        rows = [self._rejection(number, one) for number, one in enumerate(rejections, self._rejected)]
+        self._rejected += len(rows)
+        self._refusal = rejections[-1]
+        try:
+            await collection_of(documents.Rejection).insert_many(rows, ordered=False)
+        except BulkWriteError as error:
+            if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
+                raise
+
+    def _rejection(self, number: int, rejection: Rejection) -> dict[str, Any]:
+        return {
+            "_id": documents.Rejection.id_of(self._held.id, number),
+            "ingestionRef": self._held.part["ingestionRef"],
+            "archiveRef": self._held.archive,
+            "member": rejection.member,
+            "line": rejection.line,
+            "code": rejection.code.value,
+            "message": rejection.message,
+            "excerpt": rejection.excerpt,
+        }
+
+    def _stamp(self) -> Stamp:
+        part = self._held.part
+        if part["generationRef"] is None:
+            return Stamp()
+        fields = {name: part[name] for name in ("instanceRef", "generationRef", "archiveRef")}
+        return Stamp(documents.Job.id_prefix(self._held.generation), fields)
+
+
+def _declared(archive: Row) -> Declared:
+    """What the report's metadata count. In the planned form of version 1, `generated` is a number, and states lack."""
+    said = orjson.loads(archive["metadata"])
+    planned = archive["schema_version"] == 1 and not isinstance(said.get("generated"), str)
+    return Declared({one["state"]: one["count"] for one in archive["declared_jobs"]}, partial=planned)
+
+
+def _error(refusal: Rejection | None) -> dict[str, Any]:
+    """Why an archive was refused: what its reader rejected last."""
+    assert refusal is not None
+    return an_error(refusal.code.value, refusal.message)

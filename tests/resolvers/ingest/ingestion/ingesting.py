@@ -1,0 +1,187 @@
+"""Servers with reports in the bucket, workers in this process, and what they made of them."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import documents
+from documents.archive import StateCount
+from documents.base import new_id
+from documents.bucket import the_bucket
+from documents.database import in_transaction
+from resolvers.fetch import Row, collection_of
+from resolvers.ingest.ingestion.worker import ingest
+from resolvers.queueing import queue_ingest, queue_reprocess
+from tests.builders import an_archive, an_instance
+from tests.reports import report
+
+LEASE = timedelta(seconds=1.5)
+TIME = "2019-01-01 18:35:08"
+_numbers = count(1)
+
+
+def a_job(id: int, *, state: str = "ok", tool: str = "cat1", version: str = "1.0.0", time: str = TIME) -> str:
+    """A line of the jobs of a report."""
+    return f"{id}\t{tool}\t{version}\t{state}\t{time}"
+
+
+def a_runtime(id: int, seconds: float) -> str:
+    """A line of its numeric metrics."""
+    return f"{id}\tcore\truntime_seconds\t{seconds:.7f}"
+
+
+def jobs(*ids: int, **fields: Any) -> bytes:
+    """A report of these jobs, alike but for their numbers and runtimes."""
+    return report(jobs=[a_job(id, **fields) for id in ids], metric_num=[a_runtime(id, id % 50 + 1) for id in ids])
+
+
+@dataclass
+class Server:
+    """A server that was registered, without a key."""
+
+    instance: documents.Instance = field(default_factory=an_instance)
+
+    @classmethod
+    async def new(cls, **fields: Any) -> "Server":
+        server = cls(an_instance(**fields))
+        await server.instance.insert()
+        return server
+
+    @property
+    def id(self) -> str:
+        return self.instance.id
+
+    async def sends(self, content: bytes, *, day: int | None = None, **fields: Any) -> documents.Archive:
+        """A report, generated on a day of January 2020: the next one, unless told otherwise. It is not queued."""
+        at = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=day if day is not None else next(_numbers))
+        archive = an_archive(self.instance, **self._facts(content) | {"generated_at": at} | fields)
+        stored = await bucket().write(archive.key, _chunks(content))
+        archive.generation = stored.generation
+        await archive.insert()
+        return archive
+
+    def _facts(self, content: bytes) -> dict[str, Any]:
+        return {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "size_bytes": len(content),
+            "bucket": bucket().name,
+            "key": f"archives/{new_id('upload')}",
+        }
+
+    async def queues(self, *archives: documents.Archive, dry_run: bool = False) -> str:
+        """The id of an ingestion of these archives, or of all that lack."""
+        ids = [archive.id for archive in archives] or None
+
+        async def work(session: Any) -> Row | None:
+            return await queue_ingest(await self.row(session), ids, session, dry_run=dry_run)
+
+        row = await in_transaction(work)
+        assert row is not None
+        id: str = row["_id"]
+        return id
+
+    async def reprocesses(self, *, activate: bool = False, dry_run: bool = False) -> str:
+        """The id of an ingestion of all archives into a generation of their own."""
+
+        async def work(session: Any) -> Row:
+            row = await self.row(session)
+            return await queue_reprocess(row, session, reason="A test.", activate=activate, dry_run=dry_run)
+
+        id: str = (await in_transaction(work))["_id"]
+        return id
+
+    async def row(self, session: Any = None) -> Row:
+        row = await collection_of(documents.Instance).find_one({"_id": self.id}, session=session)
+        assert row is not None
+        return row
+
+    async def generation(self) -> Row:
+        """The generation that readers see."""
+        return await the(documents.Generation, (await self.row())["activeGenerationRef"])
+
+    async def counted(self) -> "Counted":
+        """What that generation holds."""
+        return await Counted.of(await self.generation())
+
+    async def states(self) -> dict[int, str]:
+        """The state of each of its jobs."""
+        match = {"generationRef": (await self.generation())["_id"]}
+        return {row["external_id"]: row["state"] async for row in collection_of(documents.Job).find(match)}
+
+
+@dataclass
+class Counted:
+    """A generation as it can be compared with others: without ids."""
+
+    archives: int
+    jobs: int
+    content_hash: str
+    rows: dict[int, Row]
+    usage: dict[Any, Row]
+
+    @classmethod
+    async def of(cls, generation: Row) -> "Counted":
+        match = {"generationRef": generation["_id"]}
+        rows = {row["external_id"]: row async for row in collection_of(documents.Job).find(match)}
+        own = ("_id", "generationRef", "over", "archiveRef", "instanceRef")
+        bare = {id: {name: row[name] for name in row if name not in own} for id, row in rows.items()}
+        return cls(
+            generation["archives"], generation["jobs"], generation["content_hash"], bare, await usage(generation["_id"])
+        )
+
+
+async def usage(generation_id: str) -> dict[Any, Row]:
+    """The usage of a generation, as far as it counts anything."""
+    said = ("level", "tool_id", "month", "tool_version", "state")
+    found = {}
+    async for row in collection_of(documents.Usage).find({"generationRef": generation_id, "jobs": {"$ne": 0}}):
+        counts = {name: row.get(name) for name in ("jobs", "failed", "samples")}
+        for name in ("runtimes", "days"):
+            counts[name] = {key: value for key, value in row.get(name, {}).items() if value}
+        found[tuple(str(row.get(name)) for name in said)] = counts
+    return found
+
+
+async def works(*, workers: int = 1, **options: Any) -> None:
+    """Let workers take archives until none waits."""
+    names = [f"worker-{number}" for number in range(workers)]
+    await asyncio.gather(*(ingest(asyncio.Event(), name=name, **{"until_idle": True, **options}) for name in names))
+
+
+async def the(document: type[documents.Document], id: str) -> Row:
+    """The row with this id."""
+    row = await collection_of(document).find_one({"_id": id})
+    assert row is not None
+    return row
+
+
+async def parts_of(ingestion_id: str) -> list[Row]:
+    """The parts of an ingestion, oldest first."""
+    parts = collection_of(documents.IngestionPart)
+    return await parts.find({"ingestionRef": ingestion_id}, sort=[("_id", 1)]).to_list()
+
+
+async def lines_of(ingestion_id: str) -> list[str]:
+    """What an ingestion says."""
+    lines = collection_of(documents.LogEntry).find({"activityRef": ingestion_id}, sort=[("sequence", 1)])
+    return [line["logstring"] async for line in lines]
+
+
+def declared(**states: int) -> list[StateCount]:
+    """What the metadata of a report count."""
+    return [StateCount(state=state, count=count) for state, count in states.items()]
+
+
+def bucket() -> Any:
+    """Where bytes are kept."""
+    opened = the_bucket()
+    assert opened is not None
+    return opened
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    yield content
