@@ -1,5 +1,6 @@
 """A job that a server ran, as one of its reports tells."""
 
+from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import Field
@@ -16,12 +17,19 @@ class JobMetric(Embedded):
     text: str
 
 
+class DatasetDirection(StrEnum):
+    """What a job did with a dataset: it read an input, and wrote an output."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+
+
 class JobDataset(Embedded):
-    """A dataset that a job read or wrote; `direction` is input or output."""
+    """A dataset that a job read or wrote."""
 
     external_id: int
     size_bytes: int | None = None
-    direction: str
+    direction: DatasetDirection
     extension: str | None = None
     parameter_name: str | None = None
 

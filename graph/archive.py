@@ -10,16 +10,18 @@ from strawberry.types import Info
 
 import documents
 import documents.archive
+from graph.connection import Connection
 from graph.mutation import idempotency_key, mutation, perform, refused, wanted
 from graph.node import Node
 from graph.scalars import JSON, BigInt
 from graph.user_errors import UserError
-from graph.view import one, stored, view
+from graph.view import gathered, one, stored, view
 from graph.where import By, DateTimeFilter, OrderDirection, StringFilter, order_input, where_input
 from resolvers.archive import before_registering, register_archive
 from resolvers.filters import Filter
 
 if TYPE_CHECKING:
+    from graph.ingestion import Ingestion
     from graph.instance import Instance
 
 
@@ -71,6 +73,11 @@ class Archive(Node):
     quarantine: str | None = stored(description="Why it cannot be ingested by this release, when it cannot.")
     superseded_by: Archive | None = one(
         documents.Archive, "superseded_by_ref", description="The report that was uploaded in its place."
+    )
+    ingestions: Connection[Ingestion] = gathered(
+        documents.Ingestion,
+        "ingestion_refs",
+        description="The ingestions that took it up, the last 1,000, oldest first.",
     )
 
 

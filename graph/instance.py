@@ -13,16 +13,20 @@ from strawberry.types import Info
 import documents
 from graph.archive import ArchiveOrder, ArchiveWhere
 from graph.connection import Connection
+from graph.job import JobOrder, JobWhere, another_generation
 from graph.mutation import expected_revision, idempotency_key, mutation, optional, perform, refused, wanted
 from graph.node import Node
 from graph.user_errors import UserError
-from graph.view import argument, every, found, listed, many, stored, view
+from graph.view import argument, every, found, listed, many, one, stored, view
 from graph.where import BooleanFilter, By, StringFilter, order_input, where_input
 from resolvers.fetch import Row
 from resolvers.instance import create_instance, hash_of, new_key, rotate_instance_key, update_instance
 
 if TYPE_CHECKING:
     from graph.archive import Archive
+    from graph.generation import Generation
+    from graph.ingestion import Ingestion
+    from graph.job import Job
     from graph.user import User
 
 InstanceWhere = where_input(
@@ -53,6 +57,28 @@ class Instance(Node):
         where=ArchiveWhere,
         order_by=ArchiveOrder,
         description="Its reports as they were uploaded, oldest first.",
+    )
+    ingests: bool = stored(description="Whether a report is ingested as soon as it is uploaded.")
+    ingestions: Connection[Ingestion] = many(
+        documents.Ingestion, "instance_ref", description="Its ingestions, oldest first."
+    )
+    generations: Connection[Generation] = many(
+        documents.Generation, "instance_ref", description="What was derived from its reports, oldest first."
+    )
+    active_generation: Generation | None = one(
+        documents.Generation,
+        "active_generation_ref",
+        description="The one that every reader of jobs and usage sees, unless asked otherwise.",
+    )
+    jobs: Connection[Job] = many(
+        documents.Job,
+        "generation_ref",
+        of="active_generation_ref",
+        follows=True,
+        where=JobWhere,
+        order_by=JobOrder,
+        unless=another_generation,
+        description="What it ran, as its active generation has it.",
     )
     created_at: datetime = stored(description="When it was created.")
     updated_at: datetime = stored(description="When it last changed.")
@@ -85,6 +111,7 @@ class CreateInstanceInput:
     public: bool = wanted("Whether everybody may read it and what it uploads.", default=False)
     latitude: float | None = optional("Degrees north of the equator, -90 to 90.")
     longitude: float | None = optional("Degrees east of Greenwich, -180 to 180.")
+    ingests: bool = wanted("Whether a report is ingested as soon as it is uploaded.", default=True)
     owner_ids: list[strawberry.ID] | None = optional(
         "Who may change it: the viewer, when absent. Only administrators leave themselves out."
     )
@@ -100,6 +127,7 @@ class UpdateInstanceInput:
     public: bool | None = optional("Whether everybody may read it from now on, and what it has uploaded.")
     latitude: float | None = optional("Degrees north of the equator; null when it is not known.")
     longitude: float | None = optional("Degrees east of Greenwich; null when it is not known.")
+    ingests: bool | None = optional("Whether a report is ingested from now on as soon as it is uploaded.")
     owner_ids: list[strawberry.ID] | None = optional("Who may change it from now on; you must be among them.")
 
 

@@ -15,7 +15,10 @@ from graph.digital_twin import DigitalTwinMutation, DigitalTwinQuery
 from graph.execution import ExecutionMutation, ExecutionQuery
 from graph.file_event import FileEventMutation
 from graph.gathering import stop_only_what_has_begun
+from graph.generation import GenerationMutation
+from graph.ingestion import IngestionMutation
 from graph.instance import InstanceMutation, InstanceQuery
+from graph.job import JobQuery
 from graph.log_entry import LogEntryMutation
 from graph.node import NodeQuery
 from graph.organisation import OrganisationMutation, OrganisationQuery
@@ -45,6 +48,7 @@ class Query(
     ExecutionQuery,
     ComponentQuery,
     InstanceQuery,
+    JobQuery,
 ):
     pass
 
@@ -69,6 +73,8 @@ class Mutation(
     OutputMutation,
     InstanceMutation,
     ArchiveMutation,
+    IngestionMutation,
+    GenerationMutation,
 ):
     pass
 

@@ -110,8 +110,8 @@ class WhereInput:
 
 def where_input(name: str, document: Document, /, combined: bool = True, **conditions: By) -> WhereInput:
     """A `<name>Where` input with these conditions and, unless told otherwise, and, or and not."""
-    annotations: dict[str, Any] = {key: condition.filter | None for key, condition in conditions.items()}
-    members: dict[str, Any] = {key: given(condition.description) for key, condition in conditions.items()}
+    annotations: dict[str, Any] = {key: one.filter | None for key, one in conditions.items()}
+    members: dict[str, Any] = {key: given(one.description) for key, one in conditions.items()}
     if combined:
         annotations |= dict.fromkeys(("and_", "or_", "not_"), Any)
         members["and_"] = given("All of these as well. An empty list changes nothing.", name="and")
@@ -122,7 +122,7 @@ def where_input(name: str, document: Document, /, combined: bool = True, **condi
     if combined:
         _refer_to_itself(shown)
     return WhereInput(
-        shown, {key: (stored_path(document, by.path)[0], by.read or _condition) for key, by in conditions.items()}
+        shown, {key: (stored_path(document, by.path)[0], by.read or condition) for key, by in conditions.items()}
     )
 
 
@@ -133,7 +133,8 @@ def _refer_to_itself(shown: Any) -> None:
             field.type_annotation = StrawberryAnnotation(kinds[field.python_name])
 
 
-def _condition(path: str, asked: Any) -> Filter:
+def condition(path: str, asked: Any) -> Filter:
+    """What an instance of one of the filters above, or a list of values, asks of what stands at `path`."""
     if isinstance(asked, list):
         return filters.is_one_of(path, [one.value if isinstance(one, Enum) else one for one in asked])
     values = {name: getattr(asked, name, UNSET) for name in OPERATORS}
@@ -183,5 +184,5 @@ def sort_key(document: Document, path: str) -> SortKey:
     """The key for sorting by what a document keeps at `path`."""
     found, info = stored_path(document, path)
     held = str(info.annotation)
-    kind: Any = datetime if "datetime" in held else int if "int" in held else str
+    kind: Any = next((one for one in (datetime, float, int) if one.__name__ in held), str)
     return SortKey(found, kind, nullable=NoneType in get_args(info.annotation))

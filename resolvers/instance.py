@@ -21,6 +21,8 @@ PREFIX = "pgi_"
 """What keys begin with, so that they are known for secrets wherever they turn up."""
 LONGEST_KEY = 100
 MOST_OWNERS = 100
+FOLLOWERS: tuple[type[documents.Document], ...] = (documents.Archive, documents.Generation, documents.Ingestion)
+"""What repeats of an instance who may read it."""
 
 
 def new_key() -> str:
@@ -80,7 +82,7 @@ async def update_instance(
     owner_ids: list[str] | None = None,
     **changes: Any,
 ) -> Outcome:
-    """The instance, changed; when other people may read it, they may read its archives too.
+    """The instance, changed; when other people may read it, they may read what follows from it too.
 
     Raises NotFound for an instance that the viewer may not see, and Forbidden for one that is not theirs.
     """
@@ -92,8 +94,8 @@ async def update_instance(
     changed = await update(documents.Instance, instance, wanted, expected_revision, session)
     read_by = {name: changed[name] for name in ("public", "ownerRefs")}
     if any(instance[name] != value for name, value in read_by.items()):
-        archives = collection_of(documents.Archive)
-        await archives.update_many({"instanceRef": id}, {"$set": read_by}, session=session)
+        for follower in FOLLOWERS:
+            await collection_of(follower).update_many({"instanceRef": id}, {"$set": read_by}, session=session)
     return {"instance": changed}
 
 
@@ -133,7 +135,7 @@ async def _owners(ids: list[str], viewer: Viewer, session: Session) -> list[str]
 
 
 def _checked(name: str, value: Any) -> Any:
-    if value is None and name in ("url", "title", "public"):
+    if value is None and name in ("url", "title", "public", "ingests"):
         raise InvalidInput(f"{name} cannot be taken away: leave it out to keep it as it is.", name)
     match name:
         case "url":

@@ -22,6 +22,8 @@ from resolvers.runs import LEASE_LAPSED
 from resolvers.switching import BUILDING, DISCARDED, READY, begun, switch
 from resolvers.writing import Again, Session, insert
 
+MOST_REMEMBERED = 1_000
+"""Ingestions that an archive tells of: the last ones."""
 REPLACED = "A report was replaced by another."
 
 
@@ -35,7 +37,8 @@ async def queue_ingest(
     """
     fresh = await _marked(instance, session)
     into = await _destination(fresh, session)
-    lacking = await _lacking(fresh, archive_ids, into, session)
+    # Whoever names an archive and only wants to know what is in it may have it already.
+    lacking = await _lacking(fresh, archive_ids, None if dry_run and archive_ids else into, session)
     if not lacking:
         return None
     if dry_run:
@@ -190,9 +193,16 @@ async def _queued(
         )
         for archive in archives
     ]
+    if parts:
+        await _insert_parts(parts, session)
+    return row
+
+
+async def _insert_parts(parts: list[documents.IngestionPart], session: Session) -> None:
     try:
-        if parts:
-            await documents.IngestionPart.insert_many(parts, session=session)
+        await documents.IngestionPart.insert_many(parts, session=session)
     except DuplicateKeyError as error:
         raise Again from error
-    return row
+    taken_up = {"$push": {"ingestionRefs": {"$each": [parts[0].ingestion_ref], "$slice": -MOST_REMEMBERED}}}
+    archives = {"_id": {"$in": [part.archive_ref for part in parts]}}
+    await collection_of(documents.Archive).update_many(archives, taken_up, session=session)

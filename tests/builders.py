@@ -10,9 +10,11 @@ from itertools import count
 from typing import Any
 
 import documents
-from documents.activity import CodeReference
+from documents.activity import Activity, ActivityStatus, CodeReference
 from documents.execution import WorkflowSchema
+from documents.generation import GenerationStatus
 from documents.output import AccessControl
+from resolvers.ingest.report.version import PARSER_VERSION
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "https://code.example/component"
@@ -86,7 +88,7 @@ def an_output(
     )
 
 
-def a_log_entry(activity: documents.Step | documents.Transform, sequence: int = 1, **fields: Any) -> documents.LogEntry:
+def a_log_entry(activity: Activity, sequence: int = 1, **fields: Any) -> documents.LogEntry:
     """A line that an activity wrote."""
     return documents.LogEntry(
         **{"activity_ref": activity.id, "sequence": sequence, "message": f"line {sequence}", **fields}
@@ -152,6 +154,86 @@ def an_archive(instance: documents.Instance, **fields: Any) -> documents.Archive
             "bucket": "a-bucket",
             "key": f"archives/{number}",
             "metadata": '{"version": 3}',
+            **fields,
+        }
+    )
+
+
+def a_generation(instance: documents.Instance, **fields: Any) -> documents.Generation:
+    """The active generation of an instance, unless `status` says otherwise."""
+    generation = documents.Generation(
+        **{
+            "instance_ref": instance.id,
+            "owner_refs": instance.owner_refs,
+            "public": instance.public,
+            "parser_version": PARSER_VERSION,
+            "status": GenerationStatus.ACTIVE,
+            **fields,
+        }
+    )
+    if generation.status is GenerationStatus.ACTIVE:
+        instance.active_generation_ref = generation.id
+    return generation
+
+
+def an_ingestion(
+    instance: documents.Instance, generation: documents.Generation | None = None, **fields: Any
+) -> documents.Ingestion:
+    """An ingestion that waits for a worker, into a generation or into none."""
+    return documents.Ingestion(
+        **{
+            "instance_ref": instance.id,
+            "owner_refs": instance.owner_refs,
+            "public": instance.public,
+            "generation_ref": generation.id if generation else None,
+            "status": ActivityStatus.READY,
+            **fields,
+        }
+    )
+
+
+def a_part(ingestion: documents.Ingestion, archive: documents.Archive, **fields: Any) -> documents.IngestionPart:
+    """An archive within an ingestion, which it tells of."""
+    archive.ingestion_refs.append(ingestion.id)
+    return documents.IngestionPart(
+        **{
+            "ingestion_ref": ingestion.id,
+            "instance_ref": ingestion.instance_ref,
+            "generation_ref": ingestion.generation_ref,
+            "archive_ref": archive.id,
+            **fields,
+        }
+    )
+
+
+def a_rejection(part: documents.IngestionPart, number: int = 0, **fields: Any) -> documents.Rejection:
+    """A row that could not be taken."""
+    return documents.Rejection(
+        **{
+            "id": documents.Rejection.id_of(part.id, number),
+            "ingestion_ref": part.ingestion_ref,
+            "archive_ref": part.archive_ref,
+            "member": "report.jobs.tsv",
+            "line": number + 2,
+            "code": "MALFORMED_ROW",
+            "message": "The row has 4 columns instead of 5.",
+            **fields,
+        }
+    )
+
+
+def a_job(generation: documents.Generation, archive: documents.Archive, **fields: Any) -> documents.Job:
+    """A job of a generation, as a report tells of it."""
+    number = fields.get("external_id", next(_numbers))
+    return documents.Job(
+        **{
+            "id": f"{documents.Job.id_prefix(generation.id)}{number}",
+            "instance_ref": generation.instance_ref,
+            "generation_ref": generation.id,
+            "archive_ref": archive.id,
+            "external_id": number,
+            "tool_id": "upload1",
+            "state": "ok",
             **fields,
         }
     )

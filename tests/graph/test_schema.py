@@ -13,19 +13,13 @@ from graphql import (
 from graph.schema import as_text
 from tests.needs import PROJECT, need_shared
 
-NOT_SERVED_YET = {
-    "Generation", "GenerationConnection", "GenerationEdge", "Ingestion", "IngestionConnection", "IngestionCounts",
-    "IngestionEdge", "Job", "JobConnection", "JobDataset", "JobEdge", "JobMetric", "JobParameter", "Progress",
-    "Rejection", "RejectionConnection", "RejectionEdge", "RuntimeDistribution", "HistogramBin", "ToolUsage",
-}  # fmt: skip
-"""Types of the usage family, and of runs that change."""
+NOT_SERVED_YET = {"RuntimeDistribution", "HistogramBin", "ToolUsage"}
+"""Types of the usage family."""
 
 FIELDS_NOT_SERVED_YET = {
-    "Query": {"jobs", "toolUsage"},
-    "Instance": {"ingestions", "generations", "activeGeneration", "jobs", "toolUsage"},
+    "Query": {"toolUsage"},
+    "Instance": {"toolUsage"},
     "InstanceWhere": {"toolId"},
-    "Archive": {"ingestions"},
-    "Mutation": {"ingestArchives", "reprocessArchives", "activateGeneration", "cancelIngestion"},
 }  # fmt: skip
 
 core = build_schema(as_text())

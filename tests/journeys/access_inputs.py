@@ -65,6 +65,9 @@ KIND_OF_ID = {
     "revokeUserIds": "user",
     "ownerIds": "user",
     "instanceId": "instance",
+    "archiveIds": "archive",
+    "generationId": "generation",
+    "expectedActiveGenerationId": "generation",
     # Uploads belong to who began them, and there is none in the world.
     "uploadId": "archive",
 }
@@ -81,6 +84,7 @@ KIND_OF_INPUT = {
     "ReleaseActivityInput": "step",
     "UpdateInstanceInput": "instance",
     "RotateInstanceKeyInput": "instance",
+    "CancelIngestionInput": "ingestion",
 }
 """What `id` of an input is the id of."""
 

@@ -23,6 +23,7 @@ from graphql import (
 
 import documents
 from graph.declared import NODE_VIEWS
+from graph.projection import DECLARED
 from graph.schema import schema
 from resolvers.policies import POLICIES, everybody
 from tests.journeys.access_world import World
@@ -37,12 +38,14 @@ PERSONAL = {
     ("AccessControl", "authorizedUsers"),
     ("TransformDetails", "logs"),
     ("TransformDetails", "notebook"),
+    ("JobParameter", "value"),
 }
 """What differs between viewers although both see the object; each has a test of its own."""
 
 KINDS = {shown: kind for kind, shown in NODE_VIEWS.items()}
 GUARDED = {
     "LogEntry",
+    "Rejection",
     *(shown for kind, shown in NODE_VIEWS.items() if POLICIES[documents.by_kind(f"{kind}_")] is not everybody),  # type: ignore[index]
 }
 """Types whose objects are not for everybody."""
@@ -178,8 +181,9 @@ def lists_with_cursors() -> Iterator[tuple[str, str, str]]:
 
 
 def cursor_key(type_name: str, name: str, field: GraphQLField, how: str) -> str:
-    """Lists of the same key take each other's cursors: those of the same objects in the same order."""
-    return f"{target(field)} {how}" if how else f"{type_name}.{name}"
+    """Lists of the same key take each other's cursors: those of the same objects in the same order and scope."""
+    scoped = field.extensions[DECLARED].declared.scope is not None
+    return f"{target(field)} {how}" if how and not scoped else f"{type_name}.{name} {how}"
 
 
 def _orders(field: GraphQLField) -> list[str]:
@@ -280,7 +284,8 @@ def _scalars(world: World, name: str) -> list[str]:
     match name:
         case "ID":
             kinds = (documents.User, documents.DigitalTwin, documents.ComponentVersion, documents.Resource)
-            return [_text(id) for id in (*world.ids(*kinds)[:6], UNKNOWN["twin"])]
+            few = [*world.ids(*kinds)[:6], *world.ids(documents.Instance)[:2], *world.ids(documents.Generation)[:3]]
+            return [_text(id) for id in (*few, UNKNOWN["twin"])]
         case "String":
             few = [one for one in texts(world) if one[0] in "setw"]
             return [_text(text) for text in ("", "-", *few[::4], "secret")]

@@ -6,6 +6,9 @@ from typing import Any
 import documents
 from documents.activity import ActivityStatus
 from documents.component_version import ParameterDefinition
+from documents.generation import GenerationStatus
+from documents.ingestion_part import IngestionCounts
+from documents.job import JobParameter
 from documents.resource import CodeRepo
 from documents.step import Borrower
 from documents.transform import TransformDetails
@@ -47,10 +50,20 @@ class World:
                 step = self.by_id[one.step_ref]
                 runs = self.runs(viewer, self.by_id[step.execution_ref]) or self.borrows(viewer, step)
                 return named or self.owns(viewer, one) or runs
-            case documents.Archive():
-                return self.sees(viewer, self.by_id[one.instance_ref])
             case documents.Token() | documents.Reservation():
                 return False
+        return self.sees_of_a_server(viewer, one)
+
+    def sees_of_a_server(self, viewer: Viewer, one: Any) -> bool:
+        """The same of what follows from an instance; all else is for everybody."""
+        match one:
+            case documents.Archive() | documents.Generation() | documents.Ingestion():
+                return self.sees(viewer, self.by_id[one.instance_ref])
+            case documents.IngestionPart() | documents.Rejection():
+                return self.sees(viewer, self.by_id[one.ingestion_ref])
+            case documents.Job():
+                generation = self.by_id[one.generation_ref]
+                return generation.status is not GenerationStatus.DISCARDED and self.sees(viewer, generation)
         return True
 
     def owns(self, viewer: Viewer, one: Any) -> bool:
@@ -188,7 +201,27 @@ def _a_server(*owners: documents.User, public: bool) -> list[documents.Document]
     instance = new.an_instance(*owners, public=public, title="server" if public else "secret server")
     last = new.an_archive(instance, identifier="1.5")
     first = new.an_archive(instance, identifier="1.5", current=False, superseded_by_ref=last.id)
-    return [instance, first, last, new.an_archive(instance, quarantine="It has the version 4.")]
+    unreadable = new.an_archive(instance, quarantine="It has the version 4.")
+    generations = [
+        new.a_generation(instance),
+        new.a_generation(instance, status=GenerationStatus.READY),
+        new.a_generation(instance, status=GenerationStatus.DISCARDED),
+    ]
+    kept = [one for generation in generations for one in _an_ingestion(instance, generation, last)]
+    return [instance, first, last, unreadable, *generations, *kept]
+
+
+def _an_ingestion(
+    instance: documents.Instance, generation: documents.Generation, archive: documents.Archive
+) -> list[documents.Document]:
+    """An ingestion of a report with two jobs, and a row that could not be taken."""
+    ingestion = new.an_ingestion(instance, generation)
+    part = new.a_part(ingestion, archive, counts=IngestionCounts(jobs=2, rejected=1))
+    jobs = [
+        new.a_job(generation, archive, external_id=number, parameters=[JobParameter(name="email", value=f'"{number}"')])
+        for number in (1, 2)
+    ]
+    return [ingestion, part, new.a_log_entry(ingestion), new.a_rejection(part), *jobs]
 
 
 def _a_catalogue() -> list[documents.Document]:

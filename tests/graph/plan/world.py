@@ -14,6 +14,10 @@ from documents.archive import StateCount
 from documents.component_version import ParameterDefinition, PortDefinition
 from documents.distribution import CsvwColumn
 from documents.execution import WorkflowSchema
+from documents.generation import GenerationStatus
+from documents.ingestion import IngestionKind
+from documents.ingestion_part import IngestionCounts
+from documents.job import DatasetDirection, JobDataset, JobMetric, JobParameter
 from documents.log_entry import LogLevel
 from documents.output import OutputType
 from documents.resource import CodeProvider, CodeRepo, MonitorDir, SourceFile
@@ -79,7 +83,57 @@ def _a_server(*owners: documents.User, public: bool) -> list[Any]:
     counts = [StateCount(state="ok", count=2**53 + 1), StateCount(state="é", count=0)]
     full = {"declared_jobs": counts, "active_users": 3, "total_users": 2, "generated_at": START, "received_at": START}
     first = new.an_archive(instance, identifier=last.identifier, current=False, superseded_by_ref=last.id, **full)
-    return [instance, first, last, new.an_archive(instance, schema_version=None, quarantine="It has no version.")]
+    unreadable = new.an_archive(instance, schema_version=None, quarantine="It has no version.")
+    generations = [
+        new.a_generation(instance, content_hash=HASH[:32], jobs=2**53 + 1, archives=1, activated_at=START),
+        new.a_generation(instance, status=GenerationStatus.RETIRED, reason="é"),
+        new.a_generation(instance, status=GenerationStatus.DISCARDED),
+    ]
+    kept = [one for generation in generations for one in _an_ingestion(instance, generation, [first, last])]
+    return [instance, first, last, unreadable, *generations, *kept, new.an_ingestion(instance, dry_run=True)]
+
+
+def _an_ingestion(
+    instance: documents.Instance, generation: documents.Generation, archives: list[documents.Archive]
+) -> list[Any]:
+    """An ingestion that has read one report and is reading another, with jobs of which all or nothing is known."""
+    ran: dict[str, Any] = {"attempt": 1, "worker": "w", "lease_expires_at": START, "started_at": START}
+    ingestion = new.an_ingestion(
+        instance,
+        generation,
+        purpose=IngestionKind.REPROCESS,
+        reason="r",
+        error=ERROR,
+        status=ActivityStatus.RUNNING,
+        **ran,
+    )
+    counts = IngestionCounts(jobs=2**53 + 1, metrics=3, datasets=2, parameters=1, duplicates=1, rejected=2)
+    done = {"status": ActivityStatus.SUCCEEDED, "declared": 3, "done": 3, "counts": counts}
+    parts = [new.a_part(ingestion, archives[0], **done), new.a_part(ingestion, archives[1])]
+    rejections = [
+        new.a_rejection(parts[0], number, excerpt=excerpt, code=code)
+        for number, (excerpt, code) in enumerate([("1\tü", "BAD_NUMBER"), (None, "MALFORMED_ROW")])
+    ]
+    return [ingestion, *parts, *rejections, new.a_log_entry(ingestion), *_jobs(generation, archives[0])]
+
+
+def _jobs(generation: documents.Generation, archive: documents.Archive) -> list[documents.Job]:
+    metrics = [("core", "runtime_seconds", "12.5000"), ("core", "galaxy_slots", "1e400"), ("env", "path", "/bin")]
+    full: dict[str, Any] = {
+        "tool_version": "1.0",
+        "state": "error",
+        "created_at": START,
+        "runtime_seconds": 12.5,
+        "metrics": [JobMetric(plugin=plugin, name=name, text=text) for plugin, name, text in metrics],
+        "datasets": [
+            JobDataset(external_id=2**53 + 1, direction=DatasetDirection.INPUT, size_bytes=2**40),
+            JobDataset(external_id=2, direction=DatasetDirection.OUTPUT, extension="é", parameter_name="p"),
+        ],
+        "parameters": [JobParameter(name="p", value=JSON_TEXT), JobParameter(name="q", value="null")],
+    }
+    times = [START, None, START + timedelta(days=1)]
+    jobs = [new.a_job(generation, archive, created_at=at, runtime_seconds=n or None) for n, at in enumerate(times)]
+    return [new.a_job(generation, archive, external_id=2**53 + 1, **full), *jobs]
 
 
 def _a_registry() -> list[Any]:
