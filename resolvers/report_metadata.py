@@ -14,6 +14,7 @@ from typing import Any
 from documents.archive import StateCount
 from documents.base import utc_milliseconds
 from resolvers.ingest.json_text import read_object
+from resolvers.ingest.report.reader import Declared
 from resolvers.refusals import InvalidInput
 
 LARGEST = 1_000_000
@@ -35,7 +36,10 @@ class Unusable(Exception):
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a report says of itself. `sha256` is that of the archive, `supersedes` that of the one it replaces."""
+    """What a report says of itself. `sha256` is that of the archive, `supersedes` that of the one it replaces.
+
+    `older` is the form that was planned before there were exporters; it counts jobs of some states only.
+    """
 
     text: str
     sha256: str | None = None
@@ -46,6 +50,12 @@ class Metadata:
     active_users: int | None = None
     total_users: int | None = None
     quarantine: str | None = None
+    older: bool = False
+
+    @property
+    def declared(self) -> Declared:
+        """How many jobs of each state the archive is said to hold."""
+        return Declared({one.state: one.count for one in self.declared_jobs}, partial=self.older)
 
 
 def read_metadata(text: str, identifier: str, *path: str) -> Metadata:
@@ -82,10 +92,10 @@ def _facts(said: dict[str, Any], identifier: str, read: Metadata) -> Metadata:
     if version is None:
         raise Unusable(f"The version of its metadata is {_shown(said.get('version'))}; 1, 2 and 3 are known.")
     generated = said.get("generated")
-    old_form = version == 1 and isinstance(generated, int | float) and not isinstance(generated, bool)
-    if not old_form and generated != identifier:
+    older = version == 1 and isinstance(generated, int | float) and not isinstance(generated, bool)
+    if not older and generated != identifier:
         raise Unusable(f"generated is {_shown(generated)}, not the identifier {identifier}.")
-    if not old_form and read.sha256 is None:
+    if not older and read.sha256 is None:
         raise Unusable("report_hash is missing.")
     users = said.get("users")
     if not isinstance(users, dict):
@@ -93,6 +103,7 @@ def _facts(said: dict[str, Any], identifier: str, read: Metadata) -> Metadata:
     return replace(
         read,
         schema_version=version,
+        older=older,
         generated_at=_time(generated),
         declared_jobs=_jobs(said.get("jobs")),
         active_users=_count(users.get("active"), "users.active", MOST_USERS),
