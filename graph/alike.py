@@ -6,7 +6,7 @@ had asked before it began. So nobody gets an answer that is older than the quest
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Answer = TypeVar("Answer")
@@ -20,32 +20,24 @@ class Turn(Generic[Answer]):
     yours: bool = False
 
 
-@dataclass
-class Waiting(Generic[Answer]):
-    """Those who asked since the answer that is being made was begun."""
-
-    turns: "list[asyncio.Future[Turn[Answer]]]" = field(default_factory=list)
-
-
 class Alike(Generic[Answer]):
-    """Questions being answered, by what makes them equal."""
+    """Questions being answered, by what makes them equal, with those who asked since the answer was begun."""
 
     def __init__(self) -> None:
-        self._asked: dict[Hashable, Waiting[Answer]] = {}
+        self._asked: dict[Hashable, list[asyncio.Future[Turn[Answer]]]] = {}
 
     async def answer(self, key: Hashable, make: Callable[[], Awaitable[Answer]]) -> Answer:
         """What `make` gives, or gave to somebody with the same key who began after this was asked.
 
         What it raises reaches its own caller only; others make their answer themselves.
         """
-        waiting = self._asked.get(key)
-        if waiting is None:
-            waiting = self._asked[key] = Waiting()
-        else:
-            turn = await self._turn(key, waiting)
+        gathered: list[asyncio.Future[Turn[Answer]]] = []
+        if key in self._asked:
+            turn = await self._turn(key)
             if not turn.yours:
                 return turn.answer  # type: ignore[return-value]
-        gathered, waiting.turns = waiting.turns, []
+            gathered = self._asked[key]
+        self._asked[key] = []
         try:
             made = await make()
             for other in gathered:
@@ -53,24 +45,25 @@ class Alike(Generic[Answer]):
                     other.set_result(Turn(made))
         finally:
             # Nobody who has been told is told again; after an error all of them are still waiting.
-            waiting.turns = [other for other in (*gathered, *waiting.turns) if not other.done()]
-            self._pass_on(key, waiting)
+            self._asked[key] = [other for other in (*gathered, *self._asked[key]) if not other.done()]
+            self._pass_on(key)
         return made
 
-    async def _turn(self, key: Hashable, waiting: Waiting[Answer]) -> Turn[Answer]:
+    async def _turn(self, key: Hashable) -> Turn[Answer]:
         turn: asyncio.Future[Turn[Answer]] = asyncio.get_running_loop().create_future()
-        waiting.turns.append(turn)
+        self._asked[key].append(turn)
         try:
             return await turn
         except asyncio.CancelledError:
             # Told to go on in the very moment of being told to stop.
             if turn.done() and not turn.cancelled() and turn.result().yours:
-                self._pass_on(key, waiting)
+                self._pass_on(key)
             raise
 
-    def _pass_on(self, key: Hashable, waiting: Waiting[Answer]) -> None:
-        while waiting.turns:
-            turn = waiting.turns.pop(0)
+    def _pass_on(self, key: Hashable) -> None:
+        waiting = self._asked[key]
+        while waiting:
+            turn = waiting.pop(0)
             if not turn.done():
                 turn.set_result(Turn(yours=True))
                 return

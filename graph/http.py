@@ -13,7 +13,7 @@ from typing import Any, TypeGuard, cast
 
 import pymongo
 import structlog
-from graphql import ExecutionResult, OperationType, execute
+from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -98,16 +98,22 @@ class GraphQLHandler:
         until = time.monotonic() + REQUEST_WITHIN
         asked = read_get(request) if request.method == "GET" else await read_post(headers, request.receive)
         try:
-            prepared = self._prepare(asked, request.method)
+            prepared, operation = self._prepare(asked, request.method)
             context = await self.make_context(request)
-            parts = await self._planned(prepared, asked, context, request)
+            reader: Reader | None = getattr(context, "reader", None)
+            parts, by = None, "reference"
+            if reader is not None and not self.reference and operation.operation is OperationType.QUERY:
+                where = (request.scope.get("scheme"), headers.get(b"host"))
+                parts = await self._planned(prepared, operation, asked, context, reader, where)
+                by = "stepped_aside" if parts is None else "planned"
+            self.metrics.by[by].inc()
             if parts is not None:
                 self.metrics.fine.inc()
-                return Written(parts, media, 200, self._told("planned"))
+                return Written(parts, media, 200, self._told(by))
             # A plan may take as long as its reads are answered. All else, and what follows upon a plan, is given until
             # then, since the driver would go on for minutes while the database is away.
             with pymongo.timeout(max(0.1, until - time.monotonic())):
-                result, by = await self._executed(prepared, asked, context)
+                result = await self._executed(prepared, asked, context)
         except Unacceptable as refusal:
             return self._refused(refusal.errors, media)
         except RequestRefused as refusal:
@@ -118,24 +124,27 @@ class GraphQLHandler:
     def _told(self, by: str) -> dict[str, str]:
         return {ANSWERED_BY: by.replace("_", "-")} if self.telling else {}
 
-    def _prepare(self, asked: GraphQLRequest, method: str) -> Prepared:
+    def _prepare(self, asked: GraphQLRequest, method: str) -> tuple[Prepared, OperationDefinitionNode]:
         prepared = self.preparer.prepare(asked.query)
-        kind = prepared.operation(asked.operation_name).operation
+        operation = prepared.operation(asked.operation_name)
+        kind = operation.operation
         if kind is OperationType.SUBSCRIPTION:
             raise RequestRefused("Subscriptions are answered over WebSocket, by graphql-transport-ws.")
         if kind is OperationType.MUTATION and method == "GET":
             raise HTTPRefusal(405, "Send mutations with POST.", headers={"Allow": "POST"})
         check_variables(asked.variables, self.preparer.limits)
-        return prepared
+        return prepared, operation
 
     async def _planned(
-        self, prepared: Prepared, asked: GraphQLRequest, context: object, request: Request
+        self,
+        prepared: Prepared,
+        operation: OperationDefinitionNode,
+        asked: GraphQLRequest,
+        context: object,
+        reader: Reader,
+        where: tuple[Any, Any],
     ) -> list[bytes] | None:
         """The answer by plan, written, in parts; None where the standard executor has to answer."""
-        reader: Reader | None = getattr(context, "reader", None)
-        operation = prepared.operation(asked.operation_name)
-        if self.reference or reader is None or operation.operation is not OperationType.QUERY:
-            return None
 
         async def written() -> list[bytes] | None:
             data = await prepared.plans.data(operation, asked.variables, reader)
@@ -145,21 +154,11 @@ class GraphQLHandler:
             return await text.in_parts(answer) if reader.budget.spent > text.BIG else [text.dumps(answer)]
 
         if asked.extensions:
-            parts = await written()
-        else:
-            parts = await self._alike.answer(_likeness(prepared, asked, reader, request), written)
-        self.metrics.by["stepped_aside" if parts is None else "planned"].inc()
-        return parts
+            return await written()
+        return await self._alike.answer(_likeness(prepared, asked, reader, where), written)
 
-    async def _executed(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> tuple[Answer, str]:
-        """The standard executor's answer, and why it was asked: a plan stepped aside, or it answers alone."""
-        query = prepared.operation(asked.operation_name).operation is OperationType.QUERY
-        if query and not self.reference and getattr(context, "reader", None) is not None:
-            return await self._execute(prepared, asked, context), "stepped_aside"
-        self.metrics.by["reference"].inc()
-        return await self._execute(prepared, asked, context), "reference"
-
-    async def _execute(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> Answer:
+    async def _executed(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> Answer:
+        """The standard executor's answer."""
         schema = self.preparer.schema
         running = execute(
             schema._schema,
@@ -203,11 +202,10 @@ def _costed(answer: Answer, asked: GraphQLRequest, context: object) -> Answer:
     return answer
 
 
-def _likeness(prepared: Prepared, asked: GraphQLRequest, reader: Reader, request: Request) -> Hashable:
+def _likeness(prepared: Prepared, asked: GraphQLRequest, reader: Reader, where: tuple[Any, Any]) -> Hashable:
     """Equal for requests whose answers are: what is asked, by whom, and at which address, which signed URLs name."""
     viewer = reader.viewer
     who = (viewer, viewer.token_id, reader.budget.objects)
-    where = (request.scope.get("scheme"), dict(request.scope["headers"]).get(b"host"))
     return (prepared.text, asked.operation_name, repr(asked.variables), who, where)
 
 

@@ -3,7 +3,6 @@
 What a URL allows stands in its query string, which is signed and never logged.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
@@ -16,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from documents.bucket import ObjectExists, as_attachment, reached_at, the_bucket
 from documents.bucket_folder import ROUTE, FolderBucket, Granted, NotSigned
-from graph.request import BODY_TIMEOUT
+from graph.request import Silent, chunks_of
 
 MOST_PARAMETERS = 10
 
@@ -91,19 +90,15 @@ async def _store(bucket: FolderBucket, granted: Granted, request: Request) -> Re
 
 async def _body(request: Request, granted: Granted) -> AsyncIterator[bytes]:
     """The body, refused as soon as it is too long, and at its end when it is too short."""
-    size, chunks = 0, aiter(request.stream())
-    while True:
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            break
-        except TimeoutError:
-            raise HTTPException(408, f"Nothing arrived for {BODY_TIMEOUT:.0f} s.") from None
-        size += len(chunk)
-        if size > granted.size:
-            raise _wrong_size(granted, "more")
-        yield chunk
+    size = 0
+    try:
+        async for chunk in chunks_of(request):
+            size += len(chunk)
+            if size > granted.size:
+                raise _wrong_size(granted, "more")
+            yield chunk
+    except Silent as silent:
+        raise HTTPException(408, str(silent)) from None
     if size < granted.size:
         raise _wrong_size(granted, f"{size} bytes")
 

@@ -20,7 +20,7 @@ from documents.bucket import Bucket, the_bucket
 from documents.upload import Upload
 from graph import logs
 from graph.multipart import Malformed, Part, Parts, TooLong
-from graph.request import BODY_TIMEOUT
+from graph.request import Silent, chunks_of
 from resolvers.archive import Report
 from resolvers.fetch import Row
 from resolvers.instance import authenticated
@@ -189,22 +189,18 @@ def _content_type(request: Request) -> str:
 
 async def arriving(request: Request) -> AsyncIterator[bytes]:
     """The body as it comes. Raises Refused when it is too long, or comes too slowly."""
-    began, size, chunks = time.monotonic(), 0, aiter(request.stream())
-    while True:
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise Refused(408, f"Nothing arrived for {BODY_TIMEOUT:.0f} s.") from None
-        size += len(chunk)
-        if size > MOST_BYTES + AROUND:
-            raise _too_large()
-        passed = time.monotonic() - began
-        if passed > GRACE and size < passed * SLOWEST:
-            raise Refused(408, f"The body comes at less than {SLOWEST:,} bytes a second.")
-        yield chunk
+    began, size = time.monotonic(), 0
+    try:
+        async for chunk in chunks_of(request):
+            size += len(chunk)
+            if size > MOST_BYTES + AROUND:
+                raise _too_large()
+            passed = time.monotonic() - began
+            if passed > GRACE and size < passed * SLOWEST:
+                raise Refused(408, f"The body comes at less than {SLOWEST:,} bytes a second.")
+            yield chunk
+    except Silent as silent:
+        raise Refused(408, str(silent)) from None
 
 
 def _too_large() -> Refused:

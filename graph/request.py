@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -24,6 +24,10 @@ RawHeaders = Mapping[bytes, bytes]
 """Headers as they came, by lower-case name."""
 
 
+class Silent(Exception):
+    """Nothing more of a body arrived in time; the message says so."""
+
+
 @dataclass(slots=True)
 class GraphQLRequest:
     """What a client asks, as the GraphQL-over-HTTP specification names it."""
@@ -34,10 +38,24 @@ class GraphQLRequest:
     extensions: dict[str, Any]
 
 
+async def chunks_of(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises Silent when nothing comes for BODY_TIMEOUT, and ClientDisconnect."""
+    chunks = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise Silent(f"Nothing arrived for {BODY_TIMEOUT:.0f} s.") from None
+        yield chunk
+
+
 async def read_post(headers: RawHeaders, receive: Receive) -> GraphQLRequest:
     """The request in a POST body. Raises HTTPRefusal: 400, 408, 413 or 415; ClientDisconnect when it never ends."""
     _check_content_type(headers)
-    return _parameters(_json(await _body(headers, receive), "The body"))
+    return _parameters(_json(await read_body(headers, receive), "The body"))
 
 
 def read_get(request: Request) -> GraphQLRequest:
@@ -90,7 +108,8 @@ def _is_json(content_type: bytes) -> bool:
     return media == JSON and all(charset in ("utf-8", "utf8") for charset in charsets)
 
 
-async def _body(headers: RawHeaders, receive: Receive) -> bytes:
+async def read_body(headers: RawHeaders, receive: Receive) -> bytes:
+    """A whole body. Raises HTTPRefusal 408 or 413, and ClientDisconnect when it never ends."""
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced[:20]) > MAX_BODY:
         _too_large()

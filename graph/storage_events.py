@@ -4,7 +4,6 @@ A push is repeated until it is answered with a status below 300, and every other
 So a message that cannot ever be used is logged and acknowledged, and only what may succeed another time is refused.
 """
 
-import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,8 @@ from starlette.routing import BaseRoute, Route
 
 from documents.base import now
 from documents.file_url import BUCKET, is_directory, object_url
-from graph.request import BODY_TIMEOUT, MAX_BODY
+from graph.errors import HTTPRefusal
+from graph.request import read_body
 from graph.scalars import read_datetime
 from graph.settings import Settings
 from resolvers.file_events import LONGEST_FILE_URL, bucket_told
@@ -57,9 +57,11 @@ class StorageEvents:
         """204 when the message needs no other delivery: its effects are committed, it has none, or never can have."""
         await self._authenticate(request.headers.get("authorization", ""))
         try:
-            message = _message(await _body(request))
+            message = _message(await read_body(dict(request.scope["headers"]), request.receive))
         except ClientDisconnect:
             return Response(status_code=400)
+        except HTTPRefusal as refusal:
+            raise HTTPException(refusal.status, refusal.message) from None
         try:
             event = file_event(message)
         except Unusable as error:
@@ -126,19 +128,6 @@ def _time(attributes: Mapping[str, Any], message: Mapping[str, Any]) -> datetime
         except GraphQLError:
             continue
     return now()
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise HTTPException(413, f"The body is larger than {MAX_BODY:,} bytes.")
-    except TimeoutError:
-        raise HTTPException(408, f"The body did not arrive within {BODY_TIMEOUT:.0f} s.") from None
-    return bytes(body)
 
 
 def _message(body: bytes) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
-
 import documents
 from documents.base import new_id
 from documents.upload import UploadPurpose
@@ -16,7 +14,7 @@ from resolvers.report_metadata import Metadata, an_identifier, read_metadata
 from resolvers.resource import json_text
 from resolvers.uploaded import checked, use
 from resolvers.viewer import Role, Viewer
-from resolvers.writing import Again, Outcome, Session, insert, require, visible
+from resolvers.writing import Outcome, Session, insert_unless_there, require, visible
 
 
 @dataclass(frozen=True)
@@ -69,10 +67,7 @@ async def archived(instance_id: str, report: Report, session: Session) -> tuple[
     id = new_id(documents.Archive.kind)
     await _make_way(id, instance_id, report, session)
     generation = await use(report.upload, id, session, "uploadId")
-    try:
-        archive = await insert(_archive(id, instance, report, generation), session)
-    except DuplicateKeyError as error:
-        raise Again from error
+    archive = await insert_unless_there(_archive(id, instance, report, generation), session)
     if instance.get("ingests", True) and archive["quarantine"] is None:
         await queue_ingest(instance, [id], session)
     return archive, False

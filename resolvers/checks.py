@@ -1,9 +1,11 @@
 """Checks of single values. Each answers the value as it will be kept, or raises InvalidInput with its path."""
 
+import json
 import re
-from typing import overload
+from typing import Any, overload
 from urllib.parse import urlsplit
 
+from resolvers.ingest.json_text import utf8
 from resolvers.refusals import InvalidInput
 
 LONGEST_LINE = 1_000
@@ -69,6 +71,18 @@ def a_commit(value: str, *path: str) -> str:
     if not COMMIT.fullmatch(commit):
         raise InvalidInput(f"{path[-1]} must be a commit's hash, not {value[:100]!r}: branches move.", *path)
     return commit
+
+
+def a_json(value: Any, *path: str, max_bytes: int) -> str:
+    """The text of a JSON value."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        utf8(text, noun=path[-1], max_bytes=max_bytes)
+    except InvalidInput as refused:
+        raise InvalidInput(refused.message, *path) from refused
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path[-1]} has no JSON text: {error}.", *path) from error
+    return text
 
 
 def tags(value: list[str], *path: str) -> list[str]:

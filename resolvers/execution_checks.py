@@ -8,9 +8,9 @@ from typing import Any
 import documents
 from documents.activity import ActivityStatus, CodeReference
 from documents.component import ComponentType
+from resolvers.checks import a_json
 from resolvers.dependencies import Place, places
 from resolvers.fetch import Row, collection_of
-from resolvers.ingest.json_text import utf8
 from resolvers.parameters import frozen
 from resolvers.policies import readable
 from resolvers.refusals import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, noting
@@ -115,18 +115,6 @@ def steps_of(plan: Plan, execution: documents.Execution) -> list[documents.Step]
     ]
 
 
-def a_json(value: Any, *path: str) -> str:
-    """The text of a JSON value of at most 100 kB."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        utf8(text, noun=path[-1], max_bytes=LARGEST_JSON)
-    except InvalidInput as refused:
-        raise InvalidInput(refused.message, *path) from refused
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{path[-1]} has no JSON text: {error}.", *path) from error
-    return text
-
-
 def port_mappings(given: list[str] | None, version: documents.ComponentVersion, *path: str) -> list[str]:
     """Ports of the host and of the container, such as `8501:8501`. Raises Refusals."""
     ports = given or []
@@ -154,11 +142,11 @@ def _planned(step: Given, releases: dict[str, Release], *path: str) -> PlannedSt
     refusals: list[Refusal] = []
     parameters, inputs, ports = "{}", None, []
     with noting(refusals):
-        a_json(step.get("parameters"), *path, "parameters")
+        a_json(step.get("parameters"), *path, "parameters", max_bytes=LARGEST_JSON)
         values = frozen(release.version, step.get("parameters"), *path, "parameters")
         parameters = json.dumps(values, ensure_ascii=False)
     with noting(refusals):
-        inputs = None if step.get("inputs") is None else a_json(step["inputs"], *path, "inputs")
+        inputs = None if step.get("inputs") is None else a_json(step["inputs"], *path, "inputs", max_bytes=LARGEST_JSON)
     with noting(refusals):
         ports = port_mappings(step.get("ports"), release.version, *path, "ports")
     if refusals:

@@ -6,8 +6,6 @@ import secrets
 from typing import Any
 from uuid import UUID, uuid4
 
-from pymongo.errors import DuplicateKeyError
-
 import documents
 from resolvers.checks import a_line, a_text, a_url
 from resolvers.fetch import Row, collection_of
@@ -15,7 +13,7 @@ from resolvers.output import known_users
 from resolvers.policies import owns_any
 from resolvers.refusals import AlreadyExists, Forbidden, InvalidInput
 from resolvers.viewer import Role, Viewer
-from resolvers.writing import Again, Outcome, Session, insert, require, update, visible
+from resolvers.writing import Outcome, Session, insert_unless_there, require, update, visible
 
 PREFIX = "pgi_"
 """What keys begin with, so that they are known for secrets wherever they turn up."""
@@ -70,7 +68,7 @@ async def create_instance(
         key_hash=hash_of(key),
         **{name: _checked(name, value) for name, value in {"url": url, "title": title, **facts}.items()},
     )
-    return {"instance": await _inserted(instance, session)}
+    return {"instance": await insert_unless_there(instance, session)}
 
 
 async def update_instance(
@@ -112,13 +110,6 @@ async def own_instance(id: str, viewer: Viewer, session: Session, *path: str) ->
     if not owns_any(viewer, instance["ownerRefs"]):
         raise Forbidden(f"Instance {id} belongs to somebody else.", *path)
     return instance
-
-
-async def _inserted(instance: documents.Instance, session: Session) -> Row:
-    try:
-        return await insert(instance, session)
-    except DuplicateKeyError as error:
-        raise Again from error
 
 
 def _self(viewer: Viewer) -> list[str]:

@@ -9,10 +9,10 @@ from typing import Any
 import documents
 from documents.activity import ActivityStatus
 from documents.base import new_id
-from resolvers.checks import LONGEST_LINE, a_line
+from resolvers.checks import LONGEST_LINE, a_json, a_line
 from resolvers.dependencies import followers
 from resolvers.execution import keep_execution, own_execution, refuse_taken_title
-from resolvers.execution_checks import MOST_STEPS, Given, a_json
+from resolvers.execution_checks import LARGEST_JSON, MOST_STEPS, Given
 from resolvers.fetch import collection_of
 from resolvers.parameters import replaced
 from resolvers.refusals import InvalidInput, InvalidState, LimitExceeded, NotFound, Refusal, Refusals, noting
@@ -167,7 +167,7 @@ def _overridable(key: str, places: dict[str, int], again: set[int], changed: dic
 
 
 def _replaced(version: documents.ComponentVersion, step: documents.Step, override: Given, *path: str) -> str:
-    a_json(override["parameters"], *path)
+    a_json(override["parameters"], *path, max_bytes=LARGEST_JSON)
     before: Any = json.loads(step.parameters)
     values = replaced(version, before if isinstance(before, dict) else {}, override["parameters"], *path)
     return json.dumps(values, ensure_ascii=False)

@@ -1,6 +1,5 @@
 """Writing resources."""
 
-import json
 from typing import Any
 
 from beanie.odm.utils.encoder import Encoder
@@ -8,11 +7,10 @@ from pymongo.errors import DuplicateKeyError
 
 import documents
 from documents.resource import CodeRepo
-from resolvers.checks import a_line
+from resolvers.checks import a_json, a_line
 from resolvers.code_repo import a_page, read_code_repo, watched
 from resolvers.fetch import Row
-from resolvers.ingest.json_text import utf8
-from resolvers.refusals import AlreadyExists, InvalidInput
+from resolvers.refusals import AlreadyExists
 from resolvers.viewer import Role, Viewer
 from resolvers.writing import Outcome, Session, insert, require, update, visible
 
@@ -73,16 +71,7 @@ async def store(row: Row, after: documents.Resource, session: Session, expected_
 
 def json_text(value: Any, *path: str) -> str | None:
     """The text of a JSON value, None for null. Raises InvalidInput when it has none or too much of it."""
-    if value is None:
-        return None
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        utf8(text, noun=path[-1], max_bytes=LARGEST_INFO)
-    except InvalidInput as refused:
-        raise InvalidInput(refused.message, *path) from refused
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{path[-1]} has no JSON text: {error}.", *path) from error
-    return text
+    return None if value is None else a_json(value, *path, max_bytes=LARGEST_INFO)
 
 
 def _changed(before: documents.Resource, **changes: Any) -> documents.Resource:

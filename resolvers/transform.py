@@ -1,7 +1,5 @@
 """Asking for transforms, and what is worked out about them."""
 
-from pymongo.errors import DuplicateKeyError
-
 import documents
 from documents.activity import ActivityStatus
 from documents.transform import TransformCause, TransformCauseKind
@@ -10,7 +8,7 @@ from resolvers.code_repo import frozen
 from resolvers.fetch import Row, collection_of
 from resolvers.order import value_at
 from resolvers.viewer import Role, Viewer
-from resolvers.writing import Again, Outcome, Session, insert, require, visible
+from resolvers.writing import Outcome, Session, insert_unless_there, require, visible
 
 
 async def request_transform(
@@ -30,10 +28,7 @@ async def request_transform(
         code=frozen(documents.Resource.model_validate(row).code_repo),
         cause=TransformCause(kind=TransformCauseKind.REQUESTED, message=message),
     )
-    try:
-        return {"transform": await insert(transform, session)}
-    except DuplicateKeyError as error:
-        raise Again from error
+    return {"transform": await insert_unless_there(transform, session)}
 
 
 def completed(transforms: list[Row], viewer: Viewer) -> list[bool]:

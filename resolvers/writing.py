@@ -206,6 +206,14 @@ async def insert(document: documents.Document, session: Session) -> Row:
     return row
 
 
+async def insert_unless_there(document: documents.Document, session: Session) -> Row:
+    """The same; when somebody stored it at the same time, the work is done again and finds theirs."""
+    try:
+        return await insert(document, session)
+    except DuplicateKeyError as error:
+        raise Again from error
+
+
 async def visible(document: Document, id: str, viewer: Viewer, session: Session, *path: str) -> Row:
     """The row with this id. Raises NotFound when it is malformed, unknown or hidden from the viewer alike."""
     filters = [{"_id": id}, readable(document, viewer)]

@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 import httpx2
 
 from graph.uploader.folder import Pair, Progress
+from graph.worker.server import PASSING
 
 CONNECT_WITHIN, SILENT = 10.0, 120.0
 """Seconds to a connection, and without any byte moving."""
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""HTTP's ways to say: not now."""
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each of the later tries."""
 

@@ -8,7 +8,7 @@ from resolvers.code_repo import watched
 from resolvers.fetch import Row, collection_of
 from resolvers.refusals import InvalidInput
 from resolvers.resource import store
-from resolvers.writing import Again, Session, insert, update
+from resolvers.writing import Again, Session, insert_unless_there, update
 
 MOST_NEIGHBOURS = 1_000
 """Resources of one landing page that are looked through; real ones have up to six."""
@@ -18,7 +18,7 @@ async def find_or_make_organisation(url: str, name: str | None, session: Session
     """The organisation with this URL. A name fills in a missing one, and overwrites none."""
     row = await collection_of(documents.Organisation).find_one({"url": url}, session=session)
     if row is None:
-        return await _insert(documents.Organisation(url=url, name=name), session)
+        return await insert_unless_there(documents.Organisation(url=url, name=name), session)
     if name is None or row.get("name") is not None:
         return row
     return await update(documents.Organisation, row, {"name": name}, None, session)
@@ -28,7 +28,7 @@ async def find_or_make_resource(reported: documents.Resource, session: Session) 
     """The resource that a report means, with what it says of title, code and info; what it leaves out stays."""
     row = await _find(reported.with_natural_key(), session)
     if row is None:
-        return await _insert(reported, session)
+        return await insert_unless_there(reported, session)
     before = documents.Resource.model_validate(row)
     after = _merged(before, reported).with_natural_key()
     if after == before:
@@ -84,10 +84,3 @@ def _merged(before: documents.Resource, reported: documents.Resource) -> documen
     after.title = reported.title or before.title
     after.info = reported.info or before.info
     return after
-
-
-async def _insert(document: documents.Document, session: Session) -> Row:
-    try:
-        return await insert(document, session)
-    except DuplicateKeyError as error:
-        raise Again from error

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from graph import reports
+from graph import request as requests
 from tests.galaxies import BOUNDARY, Galaxy, a_report, form, metadata, multipart
 from tests.running import Running, until
 from tests.storage import served
@@ -166,7 +167,7 @@ def trickles(connection: socket.socket, *, silent: bool) -> bool:
 
 @pytest.mark.parametrize(("quiet", "grace"), [(0.2, 60.0), (30.0, 0.2)], ids=["silence", "a trickle"])
 def test_a_body_that_comes_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch, quiet: float, grace: float) -> None:
-    monkeypatch.setattr(reports, "BODY_TIMEOUT", quiet)
+    monkeypatch.setattr(requests, "BODY_TIMEOUT", quiet)
     monkeypatch.setattr(reports, "GRACE", grace)
 
     async def read(request: Request) -> Response:
