@@ -17,7 +17,10 @@ from documents.bucket import open_bucket
 from documents.database import Client, Database, make_client, open_database
 from documents.embedded import Embedded
 from tests.asking import without_comparison
+from tests.browser.chromium import Page, chromium
 from tests.clock import Clock
+from tests.needs import need
+from tests.resolvers.issuer import LocalIssuer, running_issuer
 from tests.running import ALTERED, COMMAND, Running, on_database, running
 from tests.storage import Gate, Place, a_folder, google
 
@@ -178,3 +181,31 @@ def altered(mongod: Embedded) -> Iterator[Running]:
     env = on_database(mongod.uri, "test_altered") | {"PROVENANCE_ALLOWED_ORIGINS": "https://lab.example"}
     with running(*ALTERED, env=env) as running_server:
         yield running_server
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[str]:
+    """Where Chromium listens to who drives it."""
+    async with chromium(need("chromium")) as devtools:
+        yield devtools
+
+
+@pytest.fixture
+async def page(browser: str) -> AsyncIterator[Page]:
+    """A fresh page of the browser."""
+    async with Page(browser) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def one_issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalIssuer]:
+    """An OIDC issuer on this machine."""
+    with running_issuer(tmp_path_factory.mktemp("issuer")) as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def issuer(one_issuer: LocalIssuer) -> LocalIssuer:
+    """The issuer, well-mannered and not yet asked for anything."""
+    one_issuer.manner, one_issuer.seconds, one_issuer.key_requests = "good", 0.0, 0
+    return one_issuer

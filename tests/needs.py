@@ -1,15 +1,21 @@
 """What a test needs from the machine: without it the test skips on a laptop, and fails where CI promised it."""
 
+import hashlib
 import importlib.util
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from platformdirs import user_cache_path
 
 PROVIDED_IN_CI = frozenset({"bash", "chromium", "curl", "git", "java", "jq", "make", "node", "npm"})
 """What `.ci/run` installs or finds before it runs the tests."""
+
+INSTALLED = "installed"
+"""A file that says that all packages beside it are whole."""
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"
@@ -28,6 +34,23 @@ def need_package(name: str) -> None:
     """Skip the test without this Python package; fail in CI, where `.ci/run` installs all that tests look for."""
     if importlib.util.find_spec(name) is None:
         _do_without(f"The Python package {name} is not installed.", promised=True)
+
+
+def need_npm_packages(package: Path) -> Path:
+    """A folder outside the repository with what a package.json names, installed once for each set of versions."""
+    need("node")
+    npm = need("npm")
+    content = package.read_bytes()
+    folder = user_cache_path("provenance-graph") / f"npm-{hashlib.sha256(content).hexdigest()[:12]}"
+    if not (folder / INSTALLED).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_bytes(content)
+        command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=90)
+        if done.returncode:
+            _do_without(f"{package} could not be installed: {done.stderr[-300:]}", promised=True)
+        (folder / INSTALLED).touch()
+    return folder
 
 
 def need_shared_data() -> Path:

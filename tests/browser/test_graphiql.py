@@ -2,14 +2,10 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.browser.chromium import Page, chromium
-from tests.needs import need
+from tests.browser.chromium import Page
 from tests.running import Running
 
 RUN = "document.querySelector('.graphiql-execute-button').click()"
@@ -17,18 +13,6 @@ SHOWN = "document.querySelector('.result-window .CodeMirror').CodeMirror"
 ANSWER = "document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue()"
 QUERY = "document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror"
 HEADERS = "document.querySelector('[aria-label=Headers] .graphiql-editor:not(.hidden) .CodeMirror')"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[str]:
-    async with chromium(need("chromium")) as devtools:
-        yield devtools
-
-
-@pytest.fixture
-async def page(browser: str) -> AsyncIterator[Page]:
-    async with Page(browser) as opened:
-        yield opened
 
 
 async def ready(page: Page, address: str) -> None:

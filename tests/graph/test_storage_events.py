@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ from graph.storage_events import storage_event_route
 from resolvers.authentication import Authenticator
 from resolvers.oidc import Issuer
 from tests.builders import everything_kept, keep
-from tests.resolvers.issuer import LocalIssuer, running_issuer
+from tests.resolvers.issuer import LocalIssuer
 from tests.running import COMMAND, Running, on_database, running
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -37,18 +37,6 @@ pytestmark = pytest.mark.usefixtures("database")
 AUDIENCE = "https://graph.example/events/storage"
 ACCOUNT = "pushes@project.iam.gserviceaccount.com"
 WATCHED_SINCE = datetime(2024, 3, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def one_issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalIssuer]:
-    with running_issuer(tmp_path_factory.mktemp("issuer")) as issuer:
-        yield issuer
-
-
-@pytest.fixture
-def issuer(one_issuer: LocalIssuer) -> LocalIssuer:
-    one_issuer.manner, one_issuer.seconds = "good", 0.0
-    return one_issuer
 
 
 class Pushing:

@@ -5,7 +5,6 @@ import base64
 import hmac
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from resolvers import oidc
 from resolvers.authentication import Authenticator
 from resolvers.viewer import Role, Viewer
 from tests.resolvers.credentials import ADMIN_TOKEN, REFUSAL, Clock, refusal
-from tests.resolvers.issuer import AUDIENCE, LocalIssuer, running_issuer
+from tests.resolvers.issuer import AUDIENCE, LocalIssuer
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -25,18 +24,6 @@ pytestmark = pytest.mark.usefixtures("database")
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture(scope="module")
-def one_issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalIssuer]:
-    with running_issuer(tmp_path_factory.mktemp("issuer")) as issuer:
-        yield issuer
-
-
-@pytest.fixture
-def issuer(one_issuer: LocalIssuer) -> LocalIssuer:
-    one_issuer.manner, one_issuer.seconds, one_issuer.key_requests = "good", 0.0, 0
-    return one_issuer
 
 
 @pytest.fixture

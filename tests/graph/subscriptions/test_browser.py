@@ -1,28 +1,14 @@
 """Following in GraphiQL, in a real browser: over a WebSocket of the same origin, with the page's token."""
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
 from documents.activity import ActivityStatus
-from tests.browser.chromium import Page, chromium
+from tests.browser.chromium import Page
 from tests.browser.test_graphiql import ANSWER, QUERY, RUN, ready
 from tests.graph.subscriptions.world import a_world
-from tests.needs import need
 from tests.running import Running
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[str]:
-    async with chromium(need("chromium")) as devtools:
-        yield devtools
-
-
-@pytest.fixture
-async def page(browser: str) -> AsyncIterator[Page]:
-    async with Page(browser) as opened:
-        yield opened
 
 
 @pytest.mark.usefixtures("elsewhere")

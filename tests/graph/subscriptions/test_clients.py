@@ -1,9 +1,7 @@
 """Clients that people use: graphql-ws of npm, and gql of PyPI."""
 
 import asyncio
-import hashlib
 import json
-import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +13,6 @@ import pytest
 from gql import Client, GraphQLRequest
 from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
-from platformdirs import user_cache_path
 
 from documents.activity import ActivityStatus
 from documents.database import Database
@@ -23,6 +20,7 @@ from resolvers.tokens import create_token
 from resolvers.viewer import Role
 from tests.graph.subscriptions.follower import LOGS
 from tests.graph.subscriptions.world import World
+from tests.needs import need_npm_packages
 from tests.running import Running
 
 HERE = Path(__file__).parent / "clients"
@@ -31,26 +29,7 @@ STATUS = "subscription Watch($id: ID!) { execution(id: $id) { status } }"
 
 @pytest.fixture(scope="module")
 def modules() -> Path:
-    """A folder outside the repository that holds the packages, installed once for each set of versions."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("node and npm are needed for graphql-ws")
-    package = (HERE / "package.json").read_bytes()
-    folder = user_cache_path("provenance-graph") / f"clients-{hashlib.sha256(package).hexdigest()[:12]}"
-    if not (folder / "node_modules" / "graphql-ws").is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_bytes(package)
-        _install(folder)
-    return folder
-
-
-def _install(folder: Path) -> None:
-    command = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=90)
-    except subprocess.TimeoutExpired:
-        pytest.skip("graphql-ws could not be installed in 90 s")
-    if done.returncode:
-        pytest.skip(f"graphql-ws could not be installed: {done.stderr[-300:]}")
+    return need_npm_packages(HERE / "package.json")
 
 
 class Following:
