@@ -8,20 +8,25 @@ import documents
 from documents.activity import OPEN, ActivityStatus
 from documents.base import now
 from documents.generation import GenerationStatus
+from documents.log_entry import LogLevel
 from resolvers.fetch import Row, collection_of
 from resolvers.filters import Filter
+from resolvers.ingest.ingestion.lines import say
 from resolvers.refusals import NotFound
-from resolvers.runs import CANCELLED_BY_SOMEBODY, Move, an_error, move, move_all
+from resolvers.runs import CANCELLED_BY_SOMEBODY, Move, an_error, move
 from resolvers.writing import Session
+
+UNENDED: Filter = {"status": {"$in": [one.value for one in OPEN]}}
 
 
 async def stop(ingestion: Row, why: str, session: Session) -> Row | None:
     """The ingestion, cancelled with those of its parts that are not being folded in; None when it has ended already."""
     error = an_error(CANCELLED_BY_SOMEBODY, why)
     stopped = await move(documents.Ingestion, Move.CANCEL, {"_id": ingestion["_id"]}, {"error": error}, now(), session)
-    if stopped is not None:
-        await _stop_parts({"ingestionRef": ingestion["_id"]}, session)
-    return stopped
+    if stopped is None:
+        return None
+    await _stop_parts({"ingestionRef": ingestion["_id"]}, session)
+    return await say(ingestion["_id"], LogLevel.WARNING, f"Cancelled. {why}", session)
 
 
 async def discard(generation: Row, why: str, session: Session) -> Row:
@@ -32,11 +37,10 @@ async def discard(generation: Row, why: str, session: Session) -> Row:
     )
     if discarded is None:
         raise NotFound("Generation", generation["_id"])
-    of_it: Filter = {"generationRef": generation["_id"]}
-    error = an_error(CANCELLED_BY_SOMEBODY, why)
-    await _stop_parts(of_it, session)
-    into = of_it | {"instanceRef": generation["instanceRef"]}
-    await move_all(documents.Ingestion, Move.CANCEL, into, {"error": error}, now(), session)
+    into = {"instanceRef": generation["instanceRef"], "generationRef": generation["_id"]}
+    coming = collection_of(documents.Ingestion).find(into | UNENDED, {"_id": 1}, session=session)
+    for ingestion in await coming.to_list():
+        await stop(ingestion, why, session)
     return discarded
 
 
@@ -44,7 +48,7 @@ async def _stop_parts(match: Filter, session: Session) -> None:
     """Cancel the parts that have not ended. Those that were ever begun may have left rows behind."""
     parts = collection_of(documents.IngestionPart)
     # A part that is being folded in is let finish, so that archives stay whole.
-    unended = {"status": {"$in": [one.value for one in OPEN]}, "folding": {"$ne": True}} | match
+    unended = UNENDED | {"folding": {"$ne": True}} | match
     ended = {"status": ActivityStatus.CANCELLED.value, "holds": False, "leaseExpiresAt": None, "end_timestamp": now()}
     begun = unended | {"attempt": {"$gt": 0}, "generationRef": {"$ne": None}}
     await parts.update_many(begun, {"$set": ended | {"leftovers": True}}, session=session)

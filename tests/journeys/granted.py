@@ -14,6 +14,8 @@ from graphql import get_named_type, is_leaf_type
 import documents
 from documents.activity import ActivityStatus
 from documents.base import now
+from documents.generation import GenerationStatus
+from documents.ingestion import IngestionKind
 from documents.resource import CodeRepo, MonitorDir
 from documents.upload import UploadPurpose, UploadStatus
 from tests import builders as new
@@ -117,6 +119,17 @@ GRANTED: dict[str, dict[str, Row]] = {
     "updateInstance": {"that its archives follow": lambda ids: {"ownerIds": [ids["owner"]], "public": True}},
     "rotateInstanceKey": {"": _as_it_is},
     "registerArchive": {"": lambda ids: {"uploadId": ids["archive upload"], "identifier": "2.0"}},
+    "ingestArchives": {
+        "all that lack": lambda _: {"archiveIds": None},
+        "one of them, to see what is in it": lambda ids: {"archiveIds": [ids["archive"]], "dryRun": True},
+    },
+    "reprocessArchives": {"": _as_it_is},
+    "activateGeneration": {"": lambda ids: {"generationId": ids["ready"]}},
+    "discardGeneration": {"": lambda ids: {"generationId": ids["ready"]}},
+    "cancelIngestion": {
+        "into a generation that stays": _as_it_is,
+        "into one of its own": lambda ids: {"id": ids["reprocess"]},
+    },
     "updateOutputAccess": {"": lambda ids: {"id": ids["output"]}},
 }
 """For each mutation what else is given than is plausible, by what is tried with it."""
@@ -148,7 +161,7 @@ class Working:
         assert owner is not None
         twin = documents.DigitalTwin(owner_ref=owner, name="at work")
         self.ids |= {"owner": owner, "version": version.id, "twin": twin.id}
-        kept = [twin, *self._executions(twin, version), *self._a_resource()]
+        kept = [twin, *self._executions(twin, version), *self._a_resource(), *self._a_reprocess()]
         kept += [
             self._an_upload("upload", UploadPurpose.OUTPUT),
             self._an_upload("archive upload", UploadPurpose.ARCHIVE),
@@ -230,6 +243,17 @@ class Working:
         )
         self.ids["transform"] = transform.id
         return transform
+
+    def _a_reprocess(self) -> list[Any]:
+        """A report that was not ingested, and one that is read anew into a generation of its own."""
+        instance = next(one for one in self.world.kept if isinstance(one, documents.Instance))
+        ready = next(one for one in self.world.kept if getattr(one, "status", None) is GenerationStatus.READY)
+        archive = new.an_archive(instance)
+        building = new.a_generation(instance, status=GenerationStatus.BUILDING)
+        reprocess = new.an_ingestion(instance, building, purpose=IngestionKind.REPROCESS)
+        part = new.a_part(reprocess, new.an_archive(instance, identifier="1.5", current=False), attempt=1)
+        self.ids |= {"archive": archive.id, "ready": ready.id, "reprocess": reprocess.id}
+        return [archive, building, reprocess, part]
 
     def _an_upload(self, name: str, purpose: UploadPurpose) -> documents.Upload:
         """Bytes that were read and found right."""
