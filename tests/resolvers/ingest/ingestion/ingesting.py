@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import IO, Any
 
 import documents
 from documents.archive import StateCount
@@ -15,7 +16,12 @@ from documents.bucket import the_bucket
 from documents.database import in_transaction
 from resolvers.fetch import Row, collection_of
 from resolvers.ingest.ingestion.worker import ingest
+from resolvers.ingest.report.cells import cell_of
+from resolvers.ingest.report.digest import RowsDigest
+from resolvers.ingest.report.reader import Batch, Declared, read_report
+from resolvers.ingest.report.stored import Stamp
 from resolvers.queueing import queue_ingest, queue_reprocess
+from resolvers.usage_totals import add_usage, forget_usage
 from tests.builders import an_archive, an_instance
 from tests.reports import report
 
@@ -144,6 +150,43 @@ async def usage(generation_id: str) -> dict[Any, Row]:
             counts[name] = {key: value for key, value in row.get(name, {}).items() if value}
         found[tuple(str(row.get(name)) for name in said)] = counts
     return found
+
+
+async def recounted_hash(generation_id: str) -> str:
+    """The content hash of the jobs that are there."""
+    digest = RowsDigest()
+    async for row in collection_of(documents.Job).find({"generationRef": generation_id}):
+        digest.add([row["digest"]])
+    return str(digest)
+
+
+async def recounted_usage(generation_id: str) -> dict[Any, Row]:
+    """The usage of the jobs that are there, counted anew."""
+    copy = documents.Generation.kind + "_recounted" + generation_id.partition("_")[2]
+    cells = [cell_of(row) async for row in collection_of(documents.Job).find({"generationRef": generation_id})]
+
+    async def work(session: Any) -> None:
+        await add_usage(copy, cells, session)
+
+    await in_transaction(work)
+    try:
+        return await usage(copy)
+    finally:
+        await forget_usage(copy)
+
+
+@asynccontextmanager
+async def read_here(
+    archive: IO[bytes], *, stamp: Stamp | None = None, declared: Declared | None = None
+) -> AsyncIterator[AsyncIterator[Batch]]:
+    """The reader without a process of its own, which takes a moment to start."""
+
+    async def batches() -> AsyncIterator[Batch]:
+        archive.seek(0)
+        for batch in read_report(archive, stamp=stamp, declared=declared):
+            yield batch
+
+    yield batches()
 
 
 async def works(*, workers: int = 1, **options: Any) -> None:
