@@ -8,6 +8,7 @@ from typing import Any
 
 import bson
 
+from resolvers.ingest.report.cells import Cell
 from resolvers.ingest.report.reader import Batch, Summary, read_report
 from resolvers.ingest.report.rejection import Rejection
 
@@ -62,6 +63,7 @@ class Reading:
         self.raw = [row for batch in self.batches for row in batch.rows]
         self.jobs: list[dict[str, Any]] = [bson.decode(row) for row in self.raw]
         self.rejections: list[Rejection] = [one for batch in self.batches for one in batch.rejections]
+        self.cells: list[Cell] = [one for batch in self.batches for one in batch.cells]
         last = self.batches[-1].summary
         assert last is not None
         self.summary: Summary = last

@@ -1,66 +1,67 @@
 """Counts the jobs of a report into cells while it is read."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from resolvers.ingest.report.cells import Cell, bin_of
 from resolvers.ingest.report.stored import NULL, remember
 
-Place = tuple[bytes, bytes]
-"""`tool_id\\ttool_version\\tstate` of a job and the day on which it was created, as they are written."""
 CHUNK_CELLS = 5000
 CHUNK_BINS = 50_000
 """A chunk is given when there are so many of either, in however many jobs."""
+DAY = 10
+"""Characters of a time that say the day."""
 
 
-class Counting:
-    """Takes jobs, and gives their cells in chunks that depend on nothing but these jobs and their order."""
+class Cells(dict[bytes, Cell]):
+    """Cells of the jobs so far, each under `tool_id\\ttool_version\\tstate` followed by the day, as they are written.
+
+    They are given in chunks that depend on nothing but these jobs and their order. A look-up makes what is missing.
+    """
 
     def __init__(self) -> None:
-        self._cells: dict[Place, Cell] = {}
+        super().__init__()
         self._bins = 0
         self._runtimes = _Runtimes()
         self._tools = _Tools()
 
-    def add(self, places: Iterable[Place], runtimes: Iterable[bytes | None]) -> None:
-        """Count some jobs, each with its runtime as it is written."""
-        # Jobs of a tool come together, so that all there is to do for each single one is to append it.
-        together: defaultdict[Place, list[bytes | None]] = defaultdict(list)
-        for place, runtime in zip(places, runtimes, strict=True):
-            together[place].append(runtime)
-        for place, texts in together.items():
-            cell = self._cells.get(place) or self._new(place)
-            cell.jobs += len(texts)
-            self._add_runtimes(cell, [text for text in texts if text is not None])
+    def __missing__(self, place: bytes) -> Cell:
+        # No day ends with the word for null.
+        timeless = place.endswith(NULL)
+        end = len(place) - (len(NULL) if timeless else DAY)
+        cell = self[place] = Cell(*self._tools[place[:end]], None if timeless else place[end:].decode())
+        return cell
+
+    def add_runtimes(self, cells: Iterable[Cell], texts: Iterable[bytes | None]) -> None:
+        """Count how long jobs ran, each in its cell, which must not have been given yet."""
+        known, bins = self._runtimes, 0
+        for cell, text in zip(cells, texts, strict=True):
+            if text is None:
+                continue
+            seconds, bin = known[text]
+            counts = cell.runtimes
+            if bin in counts:
+                counts[bin] += 1
+            else:
+                counts[bin] = 1
+                bins += 1
+            if cell.shortest is None or seconds < cell.shortest:
+                cell.shortest = seconds
+            if cell.longest is None or seconds > cell.longest:
+                cell.longest = seconds
+        self._bins += bins
 
     def chunks(self) -> Iterator[list[Cell]]:
         """The cells so far, if they are enough for a chunk. They are not given again."""
-        if len(self._cells) >= CHUNK_CELLS or self._bins >= CHUNK_BINS:
+        if len(self) >= CHUNK_CELLS or self._bins >= CHUNK_BINS:
             yield from self.rest()
 
     def rest(self) -> Iterator[list[Cell]]:
         """The cells so far, few as they may be. They are not given again."""
-        cells = list(self._cells.values())
-        self._cells, self._bins = {}, 0
+        cells = list(self.values())
+        self.clear()
+        self._bins = 0
         for start in range(0, len(cells), CHUNK_CELLS):
             yield cells[start : start + CHUNK_CELLS]
-
-    def _new(self, place: Place) -> Cell:
-        day = None if place[1] == NULL else place[1].decode()
-        cell = self._cells[place] = Cell(*self._tools[place[0]], day)
-        return cell
-
-    def _add_runtimes(self, cell: Cell, texts: list[bytes]) -> None:
-        if not texts:
-            return
-        counts, before, known = cell.runtimes, len(cell.runtimes), self._runtimes
-        for text in texts:
-            bin = known[text][1]
-            counts[bin] = counts.get(bin, 0) + 1
-        self._bins += len(counts) - before
-        seconds = [known[text][0] for text in texts]
-        cell.shortest = min(seconds) if cell.shortest is None else min(cell.shortest, *seconds)
-        cell.longest = max(seconds) if cell.longest is None else max(cell.longest, *seconds)
 
 
 class _Runtimes(dict[bytes, tuple[float, int]]):

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from resolvers.ingest.report.counting import Place
+from resolvers.ingest.report.cells import Cell
+from resolvers.ingest.report.counting import DAY, Cells
 from resolvers.ingest.report.judging import Judged, Row, shown_line
 from resolvers.ingest.report.limits import Limits
 from resolvers.ingest.report.members import Kind
@@ -47,8 +48,7 @@ class Joined:
     parameters: Documents = field(default_factory=dict)
     runtimes: dict[bytes, bytes] = field(default_factory=dict)
     text_bytes: Counter[bytes] = field(default_factory=Counter)
-    states: list[str] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
+    cells: list[Cell] = field(default_factory=list)
     """Where each of `heads` counts as usage."""
     size: int = 0
     """How many bytes of the report the rows were."""
@@ -66,11 +66,12 @@ class Joined:
 
 
 class Joiner:
-    """Joins the members of a report, one window after another, in ascending order."""
+    """Joins the members of a report, one window after another, in ascending order, and counts its jobs as usage."""
 
-    def __init__(self, found: Survey, limits: Limits, reject: Reject) -> None:
+    def __init__(self, found: Survey, limits: Limits, reject: Reject, usage: Cells) -> None:
         self._limits = limits
         self._reject = reject
+        self._usage = usage
         self._members = [Rows(found.members[kind], limits, reject) for kind in Kind if kind in found.members]
         self._tools = Tools()
         self._times = Times()
@@ -94,23 +95,24 @@ class Joiner:
                 joined.size += judged.size
                 if joined.size > self._limits.window_ceiling:
                     raise corrupt("The rows of the report are in an order that cannot be joined in bounded memory.")
+        self._usage.add_runtimes(joined.cells, map(joined.runtimes.get, joined.heads))
         return joined
 
     def _take_jobs(self, joined: Joined, judged: Judged, member: str) -> None:
-        heads, fields, at = joined.heads, self._tools.fields, self._times.field
+        heads, tools, at = joined.heads, self._tools, self._times.field
+        cells, usage = joined.cells, self._usage
         metrics, datasets, parameters = joined.metrics, joined.datasets, joined.parameters
         for line, (id, piece, time) in zip(judged.lines, judged.rows, strict=True):
             if id in heads:
                 self._refuse(Kind.JOBS, member, line, (id, piece, time), RejectionCode.DUPLICATE_KEY, _DUPLICATE)
                 continue
-            tool, state = fields(piece)
             try:
-                heads[id] = EXTERNAL_ID + int64(int(id)) + tool + at(time)
+                heads[id] = EXTERNAL_ID + int64(int(id)) + tools[piece] + at(time)
             except ValueError:
                 self._refuse(Kind.JOBS, member, line, (id, piece, time), RejectionCode.BAD_TIMESTAMP, _NO_TIME)
                 continue
-            joined.states.append(state)
-            joined.places.append((piece, time[:10]))
+            cells.append(cell := usage[piece + time[:DAY]])
+            cell.jobs += 1
             metrics[id], datasets[id], parameters[id] = [], [], []
 
     def _take_metrics(self, joined: Joined, judged: Judged, member: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from resolvers.ingest.report.cells import Cell
-from resolvers.ingest.report.counting import Counting
+from resolvers.ingest.report.counting import Cells
 from resolvers.ingest.report.digest import BYTES, RowsDigest, row_digest
 from resolvers.ingest.report.gunzip import Source
 from resolvers.ingest.report.joining import Joined, Joiner
@@ -84,7 +84,7 @@ class _Reading:
         self._rejections = Rejections(limits.listed_rejections)
         self._summary = Summary()
         self._states: Counter[str] = Counter()
-        self._usage = Counting()
+        self._usage = Cells()
         self._digest = RowsDigest()
 
     def batches(self) -> Iterator[Batch]:
@@ -101,7 +101,7 @@ class _Reading:
 
     def _rows(self) -> Iterator[Batch]:
         found = survey(self._source, self._limits, self._rejections.add)
-        joiner = Joiner(found, self._limits, self._rejections.add)
+        joiner = Joiner(found, self._limits, self._rejections.add, self._usage)
         for window in windows(found, self._limits):
             with collecting_nothing():
                 joined = joiner.join(window)
@@ -113,8 +113,6 @@ class _Reading:
 
     def _count(self, joined: Joined) -> None:
         summary = self._summary
-        self._states.update(joined.states)
-        self._usage.add(joined.places, map(joined.runtimes.get, joined.heads))
         summary.jobs += len(joined.heads)
         summary.metrics += sum(map(len, joined.metrics.values()))
         summary.datasets += sum(map(len, joined.datasets.values()))
@@ -138,6 +136,8 @@ class _Reading:
 
     def _chunks(self, chunks: Iterator[list[Cell]]) -> Iterator[Batch]:
         for cells in chunks:
+            for cell in cells:
+                self._states[cell.state] += cell.jobs
             yield Batch(cells=cells)
 
     def _row(self, id: bytes, core: bytes, digest: bytes) -> bytes:

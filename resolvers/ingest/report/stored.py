@@ -84,21 +84,14 @@ def arrays(head: bytes, rows: list[list[bytes]]) -> list[bytes]:
     return [head + int32(len(content) + 5) + content + b"\0" for content in contents]
 
 
-class Tools:
-    """The part of a job that a tool, its version and a state make up, with the state to be counted."""
+class Tools(dict[bytes, bytes]):
+    """The fields of a job for each `tool_id\\ttool_version\\tstate`."""
 
-    def __init__(self) -> None:
-        self._known: dict[bytes, tuple[bytes, str]] = {}
-
-    def fields(self, piece: bytes) -> tuple[bytes, str]:
-        """The fields for `tool_id\\ttool_version\\tstate`, and the state."""
-        known = self._known.get(piece)
-        if known is None:
-            tool, version, state = piece.split(b"\t")
-            fields = string(b"tool_id", tool) + optional(b"tool_version", version) + string(b"state", state)
-            known = fields, state.decode()
-            remember(self._known, piece, known)
-        return known
+    def __missing__(self, piece: bytes) -> bytes:
+        tool, version, state = piece.split(b"\t")
+        fields = string(b"tool_id", tool) + optional(b"tool_version", version) + string(b"state", state)
+        remember(self, piece, fields)
+        return fields
 
 
 class MetricHeads(dict[tuple[bytes, int], bytes]):
