@@ -41,7 +41,8 @@ async def succeed(held: Held, archive: Row, ended: Ended) -> None:
     """The archive is taken: add the rest of it to its generation, if it has one, and end its part. Raises Lost."""
 
     async def work(session: Session) -> None:
-        await _end(held.match, Move.SUCCEED, {"folding": False, "counts": _counts(ended)}, session)
+        values = {"folding": False, "counts": _counts(ended), "done": ended.summary.jobs}
+        await _end(held.match, Move.SUCCEED, values, session)
         if held.part["generationRef"] is not None:
             await _add_to_generation(held, ended, session)
         await _settle(held.part, LogLevel.INFO, _taken(archive, ended), session)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import IO, Any, Protocol
 
-import orjson
 from pymongo.errors import BulkWriteError
 
 import documents
@@ -21,6 +20,7 @@ from resolvers.ingest.report.cells import encoded
 from resolvers.ingest.report.reader import Batch, Declared, Summary
 from resolvers.ingest.report.rejection import Rejection
 from resolvers.ingest.report.stored import Stamp
+from resolvers.report_metadata import read_metadata
 from resolvers.runs import an_error
 
 LOOKS_EVERY = 0.2
@@ -84,7 +84,8 @@ class Taking:
     async def _all_read(self, archive: Row, file: IO[bytes], writer: RowWriter, chunks: Spool) -> Summary:
         """Read the archive, and write all rows, rejections and chunks of usage on the way."""
         self._refusal, self._rejected, self._held.done = None, 0, 0
-        async with self._read(file, stamp=self._stamp(), declared=_declared(archive)) as batches:
+        declared = read_metadata(archive["metadata"], archive["identifier"]).declared
+        async with self._read(file, stamp=self._stamp(), declared=declared) as batches:
             async for batch in batches:
                 if batch.rows:
                     self._held.done += len(batch.rows)
@@ -165,13 +166,6 @@ class Taking:
             return Stamp()
         fields = {name: part[name] for name in ("instanceRef", "generationRef", "archiveRef")}
         return Stamp(documents.Job.id_prefix(self._held.generation), fields)
-
-
-def _declared(archive: Row) -> Declared:
-    """What the report's metadata count. In the planned form of version 1, `generated` is a number, and states lack."""
-    said = orjson.loads(archive["metadata"])
-    planned = archive["schema_version"] == 1 and not isinstance(said.get("generated"), str)
-    return Declared({one["state"]: one["count"] for one in archive["declared_jobs"]}, partial=planned)
 
 
 def _error(refusal: Rejection | None) -> dict[str, Any]:

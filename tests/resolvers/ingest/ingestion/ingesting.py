@@ -10,7 +10,6 @@ from itertools import count
 from typing import IO, Any
 
 import documents
-from documents.archive import StateCount
 from documents.base import new_id
 from documents.bucket import the_bucket
 from documents.database import in_transaction
@@ -21,9 +20,11 @@ from resolvers.ingest.report.digest import RowsDigest
 from resolvers.ingest.report.reader import Batch, Declared, read_report
 from resolvers.ingest.report.stored import Stamp
 from resolvers.queueing import queue_ingest, queue_reprocess
+from resolvers.report_metadata import read_metadata
 from resolvers.usage_totals import add_usage, forget_usage
 from tests.builders import an_archive, an_instance
-from tests.reports import report
+from tests.galaxies import metadata
+from tests.reports import read, report
 
 LEASE = timedelta(seconds=1.5)
 TIME = "2019-01-01 18:35:08"
@@ -64,14 +65,20 @@ class Server:
     async def sends(self, content: bytes, *, day: int | None = None, **fields: Any) -> documents.Archive:
         """A report, generated on a day of January 2020: the next one, unless told otherwise. It is not queued."""
         at = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=day if day is not None else next(_numbers))
-        archive = an_archive(self.instance, **self._facts(content) | {"generated_at": at} | fields)
+        archive = an_archive(self.instance, **self._facts(content, at) | {"generated_at": at} | fields)
         stored = await bucket().write(archive.key, _chunks(content))
         archive.generation = stored.generation
         await archive.insert()
         return archive
 
-    def _facts(self, content: bytes) -> dict[str, Any]:
+    def _facts(self, content: bytes, at: datetime) -> dict[str, Any]:
+        # No two with the same, and yet all of them times.
+        identifier = f"{at.timestamp():.0f}.{next(_numbers):06}"
+        said = read_metadata(metadata(identifier, content, jobs=held(content)).decode(), identifier)
         return {
+            "identifier": identifier,
+            "metadata": said.text,
+            "declared_jobs": said.declared_jobs,
             "sha256": hashlib.sha256(content).hexdigest(),
             "size_bytes": len(content),
             "bucket": bucket().name,
@@ -214,9 +221,9 @@ async def lines_of(ingestion_id: str) -> list[str]:
     return [line["logstring"] async for line in lines]
 
 
-def declared(**states: int) -> list[StateCount]:
-    """What the metadata of a report count."""
-    return [StateCount(state=state, count=count) for state, count in states.items()]
+def held(content: bytes) -> dict[str, int]:
+    """How many jobs of each state a report holds."""
+    return read(content).summary.states
 
 
 def bucket() -> Any:

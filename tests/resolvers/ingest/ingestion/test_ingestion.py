@@ -11,13 +11,13 @@ from resolvers.fetch import collection_of
 from resolvers.ingest.ingestion.worker import ingest
 from resolvers.ingest.report.digest import RowsDigest
 from tests.builders import everything_kept
+from tests.galaxies import metadata
 from tests.reports import archive, member, read, report
 from tests.resolvers.ingest.ingestion.ingesting import (
     Server,
     a_job,
     a_runtime,
     bucket,
-    declared,
     jobs,
     lines_of,
     parts_of,
@@ -46,6 +46,7 @@ async def test_a_report_becomes_jobs_of_the_active_generation() -> None:
     assert row["start_timestamp"] <= row["end_timestamp"]
     (part,) = await parts_of(ingestion)
     assert part["counts"] == COUNTS | {"jobs": 2, "metrics": 1}
+    assert (part["declared"], part["done"]) == (2, 2)
     assert await lines_of(ingestion) == [
         f"Report {sent.identifier} was taken: 2 jobs, 1 metrics, 0 datasets, 0 parameters; 0 rows rejected.",
         "All archives have been looked at.",
@@ -108,7 +109,7 @@ async def test_a_report_that_arrives_late_is_ingested() -> None:
 async def test_every_bad_row_is_kept_as_a_rejection_and_the_others_as_jobs() -> None:
     server = await Server.new()
     lines = [a_job(1), "2\tcat1\t1.0.0", a_job(3), "x\tcat1\t1\tok\tNone"]
-    await server.sends(report(jobs=lines), declared_jobs=declared(ok=2))
+    await server.sends(report(jobs=lines))
     ingestion = await server.queues()
 
     await works()
@@ -122,7 +123,9 @@ async def test_every_bad_row_is_kept_as_a_rejection_and_the_others_as_jobs() -> 
 
 async def test_a_report_that_counts_other_jobs_than_it_holds_is_taken_with_a_remark() -> None:
     server = await Server.new()
-    await server.sends(jobs(1, 2), declared_jobs=declared(ok=3))
+    content, called = jobs(1, 2), "1577836800.5"
+    said = metadata(called, content, jobs={"ok": 3}).decode()
+    await server.sends(content, identifier=called, metadata=said)
     ingestion = await server.queues()
 
     await works()
@@ -186,7 +189,7 @@ async def test_an_archive_whose_bytes_are_gone_or_others_is_refused() -> None:
 async def test_a_dry_run_counts_and_rejects_and_writes_no_jobs() -> None:
     server = await Server.new()
     content = report(jobs=[a_job(1), "nonsense"], metric_num=[a_runtime(1, 5)])
-    await server.sends(content, declared_jobs=declared(ok=1))
+    await server.sends(content)
     ingestion = await server.queues(dry_run=True)
 
     await works()
