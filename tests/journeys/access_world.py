@@ -77,6 +77,8 @@ class World:
                 return self.owns(viewer, self.by_id[one.step_ref])
             case documents.Step():
                 return self.owns(viewer, self.by_id[one.execution_ref])
+            case documents.Ingestion() | documents.Generation():
+                return self.owns(viewer, self.by_id[one.instance_ref])
         return self.owns(viewer, self.by_id[one.digital_twin_ref])
 
     def runs(self, viewer: Viewer, execution: documents.Execution) -> bool:

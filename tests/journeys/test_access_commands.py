@@ -12,7 +12,7 @@ from documents.database import make_client, open_database
 from documents.embedded import Embedded
 from graph.declared import NODE_VIEWS
 from resolvers import fetch
-from resolvers.policies import EVERYTHING, readable
+from resolvers.policies import EVERYTHING
 from resolvers.viewer import Role, Viewer
 from tests import builders as new
 from tests.asking import answer, ask, without_comparison
@@ -23,9 +23,11 @@ from tests.journeys.access_world import World, a_world
 
 OPERATORS = {"$and", "$or", "$nor", "$eq", "$in", "$nin", "$ne", "$gt", "$gte", "$lt", "$lte", "$regex", "$exists"}
 STAGES = {"$match", "$project", "$lookup", "$sort", "$limit", "$unionWith", "$count"}
-CHANGES = {"$set", "$inc", "$addToSet", "$pull", "$setOnInsert"}
+CHANGES = {"$set", "$inc", "$addToSet", "$pull", "$setOnInsert", "$push", "$each", "$slice"}
 EXPRESSIONS = {"$ifNull", "$max", "$sum", "$cond", "$toLower", "$group", "$add", "$setUnion", "$literal"}
 BY_COLLECTION = {document.Settings.name: document for document in documents.ALL}
+PARTS = {"jobs": "generationRef", "ingestionParts": "ingestionRef"}
+"""What is read as part of something else that the viewer may see, by where it names that."""
 TEXTS = [
     f'{{"$ne": "{MARK}"}}',
     f"{MARK}$where",
@@ -73,8 +75,8 @@ async def test_every_read_for_somebody_who_may_not_see_everything_carries_their_
             await answer(query, viewer)
 
     read = {collection for command in commands.reads() for collection, _ in matches(command)}
-    assert_each_carries_its_policy(commands, viewer)
-    assert read >= {"digitalTwins", "executions", "steps", "results", "outputs", "logs"}
+    await assert_each_carries_its_policy(commands, viewer, world)
+    assert read >= {"digitalTwins", "executions", "steps", "results", "outputs", "logs", "jobs", "ingestionParts"}
 
 
 async def test_a_page_of_its_own_for_each_of_many_parents_carries_the_policy_too(
@@ -97,15 +99,26 @@ async def test_a_page_of_its_own_for_each_of_many_parents_carries_the_policy_too
         assert counts[user.id] == sum(one.owner_ref == user.id and world.sees(viewer, one) for one in twins)
     lookups = [one for one in commands.reads() if one["command"] == "aggregate" and "$lookup" in str(one["pipeline"])]
     assert any("$sort" in str(one["pipeline"]) for one in lookups)
-    assert_each_carries_its_policy(commands, viewer)
+    await assert_each_carries_its_policy(commands, viewer, world)
 
 
-def assert_each_carries_its_policy(commands: Commands, viewer: Viewer) -> None:
-    """Whatever is read is read under its policy."""
-    for command in commands.reads():
+async def assert_each_carries_its_policy(commands: Commands, viewer: Viewer, world: World) -> None:
+    """Whatever is read is read under its policy, or as part of what the viewer may see."""
+    reads = list(commands.reads())
+    policies = {name: await fetch.allowed(document, viewer) for name, document in BY_COLLECTION.items()}
+    for command in reads:
         for collection, match in matches(command):
-            policy = readable(BY_COLLECTION[collection], viewer)
-            assert policy == EVERYTHING or demands(match, policy) or _is_a_list_of_parents(command), command
+            policy = policies[collection]
+            carried = policy == EVERYTHING or demands(match, policy) or _is_a_list_of_parents(command)
+            assert carried or _is_part_of_what_is_seen(collection, match, viewer, world), command
+
+
+def _is_part_of_what_is_seen(collection: str, match: Any, viewer: Viewer, world: World) -> bool:
+    """Whether only what belongs to certain things is read, each of which the viewer may see."""
+    path = PARTS.get(collection, "")
+    owners = [one[path] for one in (match, *match.get("$and", ())) if path in one]
+    ids = [id for owner in owners for id in (owner["$in"] if "$in" in owner else [owner["$eq"]])]
+    return bool(owners) and all(world.sees(viewer, world.by_id[id]) for id in ids)
 
 
 def _is_a_list_of_parents(command: dict[str, Any]) -> bool:
@@ -211,6 +224,6 @@ async def test_only_what_has_a_view_is_found_by_its_id(world: World, commands: C
         shown = await ask("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", viewer, ids=ids)
         assert shown["nodes"] == [None] * len(ids)
 
-    assert sorted(kinds) == ["file", "log", "reservation", "token", "upload"]
+    assert sorted(kinds) == ["file", "log", "part", "rejection", "reservation", "token", "upload", "usage"]
     assert commands.heard == []
     assert not {"Token", "Reservation"} & set(TYPES)

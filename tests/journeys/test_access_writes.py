@@ -17,7 +17,14 @@ from tests.journeys.access_queries import KINDS, TYPES, UNKNOWN, ids_of, selecti
 from tests.journeys.access_world import World, a_world
 
 REFUSED = {"FORBIDDEN", "NOT_FOUND"}
-OWNED = (documents.DigitalTwin, documents.Execution, documents.Output, documents.Result, documents.Instance)
+OWNED = (
+    documents.DigitalTwin,
+    documents.Execution,
+    documents.Output,
+    documents.Result,
+    documents.Instance,
+    documents.Ingestion,
+)
 """What a user may write when it is theirs."""
 ERRORS = "userErrors { __typename code message path }"
 
