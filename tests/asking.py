@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import fields
+from inspect import isawaitable
+from typing import Any, cast
 
 import orjson
-from graphql import DocumentNode, OperationDefinitionNode, OperationType, parse
+from graphql import ExecutionResult, OperationType, execute
+from strawberry.execution import optimized_is_awaitable
 
 from graph.context import Context
 from graph.errors import field_errors
-from graph.plan import Planner, Plans
+from graph.http import IsAwaitable
+from graph.limits import Limits
+from graph.prepare import Preparer, Unacceptable
 from graph.schema import schema
 from resolvers.reader import Reader
 from resolvers.viewer import ANONYMOUS, Role, Viewer
@@ -18,7 +23,8 @@ ADMIN = Viewer(Role.ADMIN)
 WORKER = Viewer(Role.WORKER)
 
 
-planner = Planner(schema)
+preparer = Preparer(schema, Limits(**{limit.name: 10**9 for limit in fields(Limits)}))
+"""Texts are read once, as the server does. Tests ask more at a time than clients may."""
 comparing = True
 
 
@@ -56,31 +62,47 @@ def as_written(answer: dict[str, Any]) -> dict[str, Any]:
 
 async def by_reference(query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> dict[str, Any]:
     """The answer of the standard executor."""
-    result = await schema.execute(query, variable_values=variables, context_value=Context(Reader(viewer)))
+    result = await _executed(query, variables, Context(Reader(viewer)))
     written: dict[str, Any] = {"data": result.data}
     if result.errors:
         written["errors"] = field_errors(result.errors, "a-request")
     return written
 
 
+async def _executed(query: str, variables: dict[str, Any], context: Context) -> ExecutionResult:
+    try:
+        prepared = preparer.prepare(query)
+    except Unacceptable:
+        # What is wrong is told in the words of the schema itself.
+        refused = await schema.execute(query, variable_values=variables, context_value=context)
+        assert isinstance(refused, ExecutionResult)
+        return refused
+    running = execute(
+        schema._schema,
+        prepared.document,
+        variable_values=variables,
+        context_value=context,
+        is_awaitable=cast(IsAwaitable, optimized_is_awaitable),
+        executor_class=schema.execution_context_class,
+    )
+    return await running if isawaitable(running) else running
+
+
 async def by_plan(query: str, viewer: Viewer, /, **variables: Any) -> Any:
     """The data by plan alone; None where it steps aside, or nothing is asked for that a plan answers."""
     if not is_planned(query):
         return None
-    document = parse(query)
-    return await Plans(planner, document).data(the_operation(document), variables, Reader(viewer))
+    prepared = preparer.prepare(query)
+    return await prepared.plans.data(prepared.operation(None), variables, Reader(viewer))
 
 
 def is_planned(query: str) -> bool:
     """Whether a document asks for data, not for a change or for the schema: whether there must be a plan."""
     asks_for_schema = "__schema" in query or "__type(" in query
-    return the_operation(parse(query)).operation is OperationType.QUERY and not asks_for_schema
-
-
-def the_operation(document: DocumentNode) -> OperationDefinitionNode:
-    """The one operation of a document."""
-    (operation,) = (one for one in document.definitions if isinstance(one, OperationDefinitionNode))
-    return operation
+    try:
+        return not asks_for_schema and preparer.prepare(query).operation(None).operation is OperationType.QUERY
+    except Unacceptable:
+        return False
 
 
 async def ask(query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> Any:

@@ -1,5 +1,6 @@
 """A world of public and private things, and who should see which of them, said once more and in other words."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from documents.step import Borrower
 from documents.transform import TransformDetails
 from resolvers.viewer import ANONYMOUS, Role, Viewer
 from tests import builders as new
-from tests.builders import keep
+from tests.builders import everything_kept, keep
 
 ADMIN = Viewer(Role.ADMIN)
 
@@ -28,6 +29,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.by_id: dict[str, Any] = {one.id: one for one in self.kept}
+        self._rows: dict[str, list[dict[str, Any]]] = {}
 
     def sees(self, viewer: Viewer, one: Any) -> bool:
         """The reference policy, which climbs the chain instead of trusting what was copied."""
@@ -100,14 +102,22 @@ class World:
 
     async def begin(self) -> None:
         """Keep this world and nothing else."""
-        for document in documents.ALL:
-            await document.get_pymongo_collection().delete_many({})
-        await keep(*self.kept)
+        if not self._rows:
+            await asyncio.gather(*(document.get_pymongo_collection().delete_many({}) for document in documents.ALL))
+            await keep(*self.kept)
+            self._rows = await everything_kept()
+        await asyncio.gather(*(self._begin(document) for document in documents.ALL))
+
+    async def _begin(self, document: type[documents.Document]) -> None:
+        collection = document.get_pymongo_collection()
+        await collection.delete_many({})
+        if rows := self._rows[collection.name]:
+            await collection.insert_many(rows)
 
     async def forget(self, viewer: Viewer) -> None:
         """Make it a world in which what the viewer may not see never was."""
-        for one in self.hidden(viewer):
-            await type(one).get_pymongo_collection().delete_one({"_id": one.id})
+        hidden = self.hidden(viewer)
+        await asyncio.gather(*(type(one).get_pymongo_collection().delete_one({"_id": one.id}) for one in hidden))
 
 
 def a_world() -> World:
