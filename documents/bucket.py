@@ -15,7 +15,7 @@ CHUNK = 1024 * 1024
 """Bytes that are read or written at a time."""
 OCTETS = "application/octet-stream"
 # Names are made here and never by a client; what does not look like one is no object.
-KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", re.ASCII)
+KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._=-]*(/[A-Za-z0-9_-][A-Za-z0-9._=-]*)*", re.ASCII)
 
 reached_at: ContextVar[Callable[[], str]] = ContextVar("reached_at", default=str)
 """Tells where the client of the present request reaches this server, such as `http://127.0.0.1:8000`: signed URLs of a

@@ -14,6 +14,7 @@ from pymongo.errors import PyMongoError
 
 from documents.embedded import EmbeddedError
 from graph.explain import explain
+from graph.exporting import export_app
 from graph.importing_catalogue import import_app
 from graph.settings import Settings, SettingsError, load_settings, variable_of
 from graph.starting import database_opened, database_problem
@@ -23,6 +24,13 @@ from graph.work import EPILOG, work
 
 DID_NOT_STAY_UP = "The server did not stay up; the log says why."
 
+
+def _ingest(name: str | None, once: bool, until_idle: bool, poll: float) -> None:
+    from graph.ingesting import Ingesting, run
+
+    run(Ingesting(**({} if name is None else {"name": name}), once=once, until_idle=until_idle, poll=poll))
+
+
 app = typer.Typer(
     name="provenance-graph",
     help="A GraphQL server that answers where data came from and what ran to make it.",
@@ -31,9 +39,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(import_app, name="import")
+app.add_typer(export_app, name="export")
 app.add_typer(token_app, name="token")
 app.command()(explain)
-app.command(epilog=EPILOG)(work)
+app.command(epilog=EPILOG, context_settings={"obj": _ingest})(work)
 app.command()(upload)
 
 

@@ -1,17 +1,13 @@
 """What is worked out about jobs: numbers of texts, parts of lists, and what only owners may see."""
 
-import math
-import re
-
 import documents
 from documents.base import Embedded, JsonText
 from documents.job import DatasetDirection
 from resolvers import fetch
 from resolvers.fetch import Row
+from resolvers.ingest.report.number import number_of
 from resolvers.policies import owns_any
 from resolvers.viewer import Role, Viewer
-
-DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 
 
 class Metric(Embedded):
@@ -37,7 +33,7 @@ def metrics(
     wanted = None if names is None else frozenset(names)
     return [
         [
-            {**metric, "number": _number(metric["text"])}
+            {**metric, "number": number_of(metric["text"])}
             for metric in job.get("metrics") or []
             if plugin in (None, metric["plugin"]) and (wanted is None or metric["name"] in wanted)
         ]
@@ -69,11 +65,3 @@ async def _own_instances(ids: set[str], viewer: Viewer) -> set[str]:
         return set()
     found = await fetch.by_ids(documents.Instance, ids, frozenset({"_id", "ownerRefs"}), viewer)
     return {id for id, instance in found.items() if owns_any(viewer, instance["ownerRefs"])}
-
-
-def _number(text: str) -> float | None:
-    """The number that a text is, None when it is none or no float can hold it."""
-    if not DECIMAL.fullmatch(text):
-        return None
-    number = float(text)
-    return number if math.isfinite(number) else None

@@ -34,6 +34,8 @@ def typed(*words: str) -> Result:
         "token create",
         "import odtp",
         "import catalogue",
+        "export parquet",
+        "export list",
         "upload",
     ],
 )
