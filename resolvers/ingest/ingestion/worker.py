@@ -97,8 +97,8 @@ class Worker:
                 await release(held)
         except asyncio.CancelledError:
             async with asyncio.timeout(HANDED_BACK_WITHIN):
-                await hand_back(held)
-            log.info("handed back", archive=held.archive)
+                if await hand_back(held):
+                    log.info("handed back", archive=held.archive)
             raise
         except PyMongoError:
             raise

@@ -1,15 +1,20 @@
 """Reports become jobs: what a worker makes of archives when nothing goes wrong on its side."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import IO, Any
 
 import pytest
+from bson import decode, encode
 
 import documents
 from documents.base import now
-from resolvers.fetch import collection_of
+from resolvers.fetch import Row, collection_of
 from resolvers.ingest.ingestion.worker import ingest
-from resolvers.ingest.report.digest import RowsDigest
+from resolvers.ingest.report.digest import RowsDigest, row_digest
+from resolvers.ingest.report.reader import Batch
 from tests.builders import everything_kept
 from tests.galaxies import metadata
 from tests.reports import archive, member, read, report
@@ -21,6 +26,7 @@ from tests.resolvers.ingest.ingestion.ingesting import (
     jobs,
     lines_of,
     parts_of,
+    read_here,
     the,
     usage,
     works,
@@ -272,3 +278,46 @@ async def test_with_once_a_worker_takes_one_archive() -> None:
     assert [part["status"] for part in await parts_of(ingestion)] == ["SUCCEEDED", "READY"]
     row = await the(documents.Ingestion, ingestion)
     assert (row["status"], row["end_timestamp"]) == ("RUNNING", None)
+
+
+async def test_a_parser_fix_changes_one_field_in_a_new_generation_and_nothing_else() -> None:
+    server = await Server.new()
+    await server.sends(jobs(*range(1, 30), tool="cat1"))
+    await server.queues()
+    await works()
+    before = await server.counted()
+
+    await server.reprocesses(activate=True)
+    await works(read=reading_capitals)
+
+    after = await server.counted()
+    assert {row["tool_id"] for row in after.rows.values()} == {"CAT1"}
+    assert after.content_hash != before.content_hash
+    assert [_without(row) for row in after.rows.values()] == [_without(row) for row in before.rows.values()]
+
+
+@asynccontextmanager
+async def reading_capitals(archive: IO[bytes], **options: Any) -> AsyncIterator[AsyncIterator[Batch]]:
+    """A reader that was mended: it writes the names of tools in capitals."""
+
+    async def mended(batches: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
+        digest = RowsDigest()
+        async for batch in batches:
+            rows = [decode(row) for row in batch.rows]
+            for row in rows:
+                row["tool_id"] = row["tool_id"].upper()
+                row["digest"] = row_digest(encode(_without(row)) + row["tool_id"].encode())
+            digest.add(row["digest"] for row in rows)
+            batch.rows = [encode(row) for row in rows]
+            for cell in batch.cells:
+                cell.tool_id = cell.tool_id.upper()
+            if batch.summary is not None:
+                batch.summary.digest = str(digest)
+            yield batch
+
+    async with read_here(archive, **options) as batches:
+        yield mended(batches)
+
+
+def _without(row: Row) -> Row:
+    return {name: row[name] for name in row if name not in ("tool_id", "digest", "_id")}
