@@ -112,7 +112,8 @@ async def _lacking(instance: Row, archive_ids: list[str] | None, into: Row | Non
     match: Filter = {"instanceRef": instance["_id"], "current": True, "quarantine": None}
     if archive_ids is not None:
         match |= {"_id": {"$in": archive_ids}}
-    archives = collection_of(documents.Archive).find(match, {"identifier": 1, "declared_jobs": 1}, sort=[("_id", 1)], session=session)
+    known = {"identifier": 1, "declared_jobs": 1}
+    archives = collection_of(documents.Archive).find(match, known, sort=[("_id", 1)], session=session)
     found = await archives.to_list()
     if into is None or not found:
         return found
@@ -190,7 +191,7 @@ async def _queued(
             instance_ref=instance["_id"],
             generation_ref=ingestion.generation_ref,
             archive_ref=archive["_id"],
-            declared=sum(one["count"] for one in archive["declared_jobs"]),
+            declared=sum(one["count"] for one in archive["declared_jobs"]) if archive["declared_jobs"] else None,
         )
         for archive in archives
     ]
