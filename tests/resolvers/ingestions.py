@@ -3,6 +3,7 @@
 from typing import Any
 
 import documents
+from resolvers.fetch import collection_of
 from resolvers.viewer import Role, Viewer
 from tests import builders as new
 from tests.asking import ask
@@ -100,6 +101,16 @@ async def a_taken_report(viewer: Viewer, server: Server, *ids: int) -> documents
     await granted(viewer, "ingestArchives", instanceId=server.id)
     await work()
     return sent
+
+
+async def replaced(server: Server, archive: documents.Archive, content: bytes) -> documents.Archive:
+    """A report that was sent in the place of another."""
+    replacing = await server.sends(content, identifier=archive.identifier, current=False)
+    archives = collection_of(documents.Archive)
+    gone = {"current": False, "supersededByRef": replacing.id}
+    await archives.update_one({"_id": archive.id}, {"$set": gone})
+    await archives.update_one({"_id": replacing.id}, {"$set": {"current": True}})
+    return replacing
 
 
 async def work(**options: Any) -> None:
