@@ -33,19 +33,30 @@ def run(
     *,
     processes: int = 1,
     started: Callable[[str], None] | None = None,
+    stopping: Callable[[], None] = lambda: None,
 ) -> bool:
     """Serve until SIGTERM or SIGINT, then finish what runs, refuse what is new, and return whether all went well.
 
-    `started` is called with the server's address once it answers. Raises SettingsError when the address is taken.
+    `started` is called with the server's address once it answers, and `stopping`, within a signal handler, when it is
+    told to stop. Raises SettingsError when the address is taken.
     """
     configure_logs(settings)
     with _listen(settings.listen_on, settings.port) as listener:
         if processes == 1:
-            return _serve(make_app(), listener, started)
-        return Supervisor(lambda number: _serve(make_app(), listener, None if number else started), processes).run()
+            return _serve(make_app(), listener, started, stopping)
+
+        def work(number: int) -> bool:
+            return _serve(make_app(), listener, None if number else started)
+
+        return Supervisor(work, processes, stopping).run()
 
 
-def _serve(app: Starlette, listener: socket.socket, started: Callable[[str], None] | None) -> bool:
+def _serve(
+    app: Starlette,
+    listener: socket.socket,
+    started: Callable[[str], None] | None,
+    stopping: Callable[[], None] = lambda: None,
+) -> bool:
     """Serve in this process; whether it came to that."""
     config = uvicorn.Config(
         app,
@@ -57,16 +68,23 @@ def _serve(app: Starlette, listener: socket.socket, started: Callable[[str], Non
         ws_max_size=MAX_MESSAGE,
         lifespan="on",
     )
-    server = _Server(config, app, started)
+    server = _Server(config, app, started, stopping)
     server.run(sockets=[listener])
     return server.started
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, app: Starlette, started: Callable[[str], None] | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: Starlette,
+        started: Callable[[str], None] | None,
+        stopping: Callable[[], None],
+    ) -> None:
         super().__init__(config)
         self._app = app
         self._tell = started
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -87,6 +105,7 @@ class _Server(uvicorn.Server):
             self.force_exit = True
         if not self.should_exit:
             self._app.state.draining = True
+            self._stopping()
             _end_in_time()
         self.should_exit = True
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import strawberry
 import structlog
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 
 from documents.database import Client, is_reachable
 from graph.app import create_app
+from graph.beside import ingesting
 from graph.context import MakeContext
 from graph.logs import configure_logs
 from graph.objects import object_routes
@@ -55,7 +57,9 @@ def serve(
         def app() -> Starlette:
             return make_app(settings, url, given or fresh, prepare, schema)
 
-        return run(app, settings, processes=processes, started=lambda address: _announce(settings, address, fresh))
+        with ingesting(settings, url) as workers:
+            announce = partial(_announce, settings, token=fresh)
+            return run(app, settings, processes=processes, started=announce, stopping=workers.stop)
 
 
 def make_app(

@@ -18,7 +18,12 @@ EPILOG = "\b\nThe command finds in its environment each parameter under its own 
 
 
 def work(
-    command: Annotated[str, typer.Option(help="What to run for each step or transform, in /bin/sh.")],
+    context: typer.Context,
+    command: Annotated[str | None, typer.Option(help="What to run for each step or transform, in /bin/sh.")] = None,
+    ingest: Annotated[
+        bool,
+        typer.Option("--ingest", help="Turn uploaded reports into jobs instead, with the settings of `serve`."),
+    ] = False,
     url: Annotated[
         str, typer.Option(envvar=URL, help="Where the server is, such as https://graph.example.")
     ] = "http://127.0.0.1:8000",
@@ -54,7 +59,16 @@ def work(
     PROVENANCE_OUTPUT_DIR are uploaded when it has succeeded. A command whose lease is lost, or whose worker is told to
     stop, is ended with SIGTERM, and after 5 seconds with SIGKILL, with all that it has started. SIGTERM or Ctrl-C
     stops the worker, which hands back what it holds.
+
+    With --ingest it runs no command and needs neither address nor token, but the settings that the server has. Of the
+    other options --name, --once, --until-idle and --poll go with it.
     """
+    others = (command, token_file, kind, directory, retry_on)
+    if ingest:
+        _ingest(context, name, once, until_idle, poll, any(others) or keep or pass_token)
+        return
+    if command is None:
+        raise typer.BadParameter("Say what to run for each step or transform.", param_hint="--command")
     options = Options(
         url=url,
         token=_token(token_file),
@@ -76,6 +90,15 @@ def work(
     from graph.worker.claiming import run
 
     _ended_in_words(lambda: run(options))
+
+
+def _ingest(context: typer.Context, name: str | None, once: bool, until_idle: bool, poll: float, misled: bool) -> None:
+    """What the server's own command line does with --ingest. This file is that of a client, and knows no database."""
+    if misled:
+        raise typer.BadParameter("Only --name, --once, --until-idle and --poll go with it.", param_hint="--ingest")
+    if context.obj is None:
+        raise typer.BadParameter("Run `provenance-graph work --ingest`.", param_hint="--ingest")
+    context.obj(name, once, until_idle, poll)
 
 
 def _token(file: Path | None) -> str:

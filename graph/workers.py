@@ -20,11 +20,14 @@ SHORTEST_LIFE = 1.0
 
 
 class Supervisor:
-    """Runs `work(number)` in some processes until it is told to stop."""
+    """Runs `work(number)` in some processes until it is told to stop, which it tells `stopping` first."""
 
-    def __init__(self, work: Callable[[int], object], processes: int) -> None:
+    def __init__(
+        self, work: Callable[[int], object], processes: int, stopping: Callable[[], None] = lambda: None
+    ) -> None:
         self._work = work
         self._processes = processes
+        self._tell = stopping
         self._started: dict[int, tuple[int, float]] = {}
         self._stopping = False
         self._watched, self._held = os.pipe()
@@ -74,5 +77,6 @@ class Supervisor:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
+        self._tell()
         for pid in self._started:
             os.kill(pid, signal.SIGTERM)

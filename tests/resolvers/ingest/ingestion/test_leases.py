@@ -179,7 +179,8 @@ async def test_a_reader_that_fails_is_tried_three_times() -> None:
         tried += 1
         if tried:
             raise ReaderFailed("Traceback\nKeyError: 7")
-        yield aiter(())  # type: ignore[call-overload]
+        async with read_here(archive, **options) as batches:
+            yield batches
 
     _, ingestion = await a_queued_report()
     for _ in range(4):

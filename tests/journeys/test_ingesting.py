@@ -1,0 +1,145 @@
+"""Uploaded reports become jobs: beside the server, or by workers on any machine."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from documents.embedded import Embedded
+from tests.galaxies import Galaxy, a_report
+from tests.running import COMMAND, Running, alive, command, end, environment, on_database, running, until
+
+INGESTIONS = """query ($id: ID!) { instance(id: $id) { ingestions(first: 10) { nodes {
+  status attempt progress { completed total } counts { jobs rejected } } } } }"""
+
+
+@pytest.fixture(scope="module")
+def serving() -> Iterator[Running]:
+    """A server on a database of its own, as on a laptop."""
+    with running(*COMMAND, "serve") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def lab(mongod: Embedded) -> Iterator[Running]:
+    """A server on a database that it was told of, beside which no worker runs."""
+    with running(*COMMAND, "serve", env=on_database(mongod.uri, "test_ingesting")) as server:
+        yield server
+
+
+@pytest.fixture
+def variables(lab: Running, mongod: Embedded) -> dict[str, str]:
+    """What a worker for it has in its environment."""
+    return environment(lab.directory, on_database(mongod.uri, "test_ingesting"))
+
+
+def ingestions(galaxy: Galaxy) -> list[Any]:
+    found: list[Any] = galaxy.server.ask(INGESTIONS, {"id": galaxy.id})["instance"]["ingestions"]["nodes"]
+    return found
+
+
+def ended(galaxy: Galaxy) -> bool:
+    return all(one["status"] == "SUCCEEDED" for one in ingestions(galaxy))
+
+
+def workers_of(server: Running) -> list[int]:
+    """The processes of the ingest workers beside a server."""
+    text = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+    pids = [int(pid) for one in text for pid in one.read_text().split()]
+    return [pid for pid in pids if b"graph.beside" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_an_upload_is_ingested_beside_the_server_within_seconds(serving: Running) -> None:
+    galaxy = Galaxy.new(serving)
+
+    assert galaxy.upload(a_report()).status_code == 200
+
+    until(lambda: ended(galaxy), 10, lambda: serving.log)
+    counts = {"jobs": "2", "rejected": "0"}
+    progress = {"completed": "2", "total": "2"}
+    assert ingestions(galaxy) == [{"status": "SUCCEEDED", "attempt": 1, "progress": progress, "counts": counts}]
+
+
+def test_a_worker_beside_the_server_that_dies_is_started_again(serving: Running) -> None:
+    galaxy = Galaxy.new(serving)
+    (before,) = workers_of(serving)
+
+    os.kill(before, signal.SIGKILL)
+    until(lambda: workers_of(serving) not in ([], [before]), 15, lambda: serving.log)
+
+    galaxy.upload(a_report())
+    until(lambda: ended(galaxy), 15, lambda: serving.log)
+    assert "an ingest worker ended, and is started again" in serving.log
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_the_workers_beside_a_server_end_with_it(sent: signal.Signals, mongod: Embedded) -> None:
+    env = on_database(mongod.uri, "test_beside") | {"PROVENANCE_WORKERS": "2"}
+    with running(*COMMAND, "serve", env=env) as server:
+        until(lambda: server.log.count("waits for reports") == 2, 20, lambda: server.log)
+        workers = workers_of(server)
+
+        server.process.send_signal(sent)
+
+        code = server.process.wait(8.5)
+        until(lambda: not any(alive(pid) for pid in workers), 8.5, lambda: server.log)
+        assert (len(workers), code) == (2, 0 if sent == signal.SIGTERM else -sent)
+        assert "Traceback" not in server.log
+
+
+def test_no_worker_runs_beside_a_server_on_a_database_that_it_was_told_of(lab: Running) -> None:
+    assert workers_of(lab) == []
+
+
+def test_a_command_ingests_what_waits_and_ends(lab: Running, variables: dict[str, str]) -> None:
+    galaxy = Galaxy.new(lab)
+    for _ in range(3):
+        galaxy.upload(a_report())
+
+    done = command("work", "--ingest", "--until-idle", "--name", "a-laptop", env=variables)
+
+    assert done.returncode == 0, done.stderr
+    assert [one["status"] for one in ingestions(galaxy)] == ["SUCCEEDED"] * 3
+    assert len(re.findall("takes an archive", done.stderr)) == 3
+
+
+def test_a_command_that_is_told_to_stop_ends_at_once_and_well(variables: dict[str, str], tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        worker = subprocess.Popen([*COMMAND, "work", "--ingest"], env=variables, stderr=log)
+    try:
+        until(lambda: "waits for reports" in (tmp_path / "log").read_text(), 20)
+        worker.send_signal(signal.SIGTERM)
+
+        assert worker.wait(8) == 0
+    finally:
+        end(worker)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--ingest", "--command", "true"], "Only --name, --once, --until-idle and --poll go with it."),
+        ([], "Say what to run for each step or transform."),
+    ],
+)
+def test_a_command_that_cannot_be_meant_is_refused(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = command("work", *arguments, env=environment(tmp_path))
+
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.split())
+
+
+def test_a_worker_without_a_bucket_does_not_begin(mongod: Embedded, tmp_path: Path) -> None:
+    env = environment(tmp_path, on_database(mongod.uri, "test_no_bucket") | {"PROVENANCE_ENV": "production"})
+
+    done = command("work", "--ingest", env=env)
+
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        1,
+        "PROVENANCE_BUCKET must be set: without it there are no reports to ingest.",
+    )
