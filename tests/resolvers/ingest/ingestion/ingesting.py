@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from resolvers.ingest.report.cells import cell_of
 from resolvers.ingest.report.digest import RowsDigest
 from resolvers.ingest.report.reader import Batch, Declared, read_report
 from resolvers.ingest.report.stored import Stamp
+from resolvers.packing import days_of
 from resolvers.queueing import queue_ingest, queue_reprocess
 from resolvers.report_metadata import read_metadata
 from resolvers.usage_totals import add_usage, forget_usage
@@ -134,7 +136,7 @@ class Counted:
     jobs: int
     content_hash: str
     rows: dict[int, Row]
-    usage: dict[Any, Row]
+    usage: dict[Any, Any]
 
     @classmethod
     async def of(cls, generation: Row) -> "Counted":
@@ -147,16 +149,24 @@ class Counted:
         )
 
 
-async def usage(generation_id: str) -> dict[Any, Row]:
+async def usage(generation_id: str) -> dict[Any, Any]:
     """The usage of a generation, as far as it counts anything."""
-    said = ("level", "tool_id", "month", "tool_version", "state")
-    found = {}
-    async for row in collection_of(documents.Usage).find({"generationRef": generation_id, "jobs": {"$ne": 0}}):
-        counts = {name: row.get(name) for name in ("jobs", "failed", "samples")}
-        for name in ("runtimes", "days"):
-            counts[name] = {key: value for key, value in row.get(name, {}).items() if value}
-        found[tuple(str(row.get(name)) for name in said)] = counts
-    return found
+    found: dict[Any, Any] = {}
+    match = {"generationRef": generation_id}
+    async for row in collection_of(documents.Usage).find(match | {"jobs": {"$ne": 0}}):
+        counts = {name: row.get(name, {}) for name in ("months", "failed_months")}
+        found[tuple(str(row[name]) for name in ("level", "tool_id", "tool_version", "state"))] = {
+            **{name: row[name] for name in ("jobs", "failed")},
+            **{name: {month: jobs for month, jobs in some.items() if jobs} for name, some in counts.items()},
+        }
+    daily: Counter[tuple[str, ...]] = Counter()
+    async for row in collection_of(documents.DailyUsage).find(match):
+        said = tuple(str(row[name]) for name in ("tool_id", "tool_version", "state"))
+        for day, jobs, bins, counts in days_of(row):
+            daily[(*said, str(day))] += jobs
+            for bin, count in zip(bins, counts, strict=True):
+                daily[(*said, str(day), str(bin))] += count
+    return found | {key: count for key, count in daily.items() if count}
 
 
 async def recounted_hash(generation_id: str) -> str:
@@ -167,7 +177,7 @@ async def recounted_hash(generation_id: str) -> str:
     return str(digest)
 
 
-async def recounted_usage(generation_id: str) -> dict[Any, Row]:
+async def recounted_usage(generation_id: str) -> dict[Any, Any]:
     """The usage of the jobs that are there, counted anew."""
     copy = documents.Generation.kind + "_recounted" + generation_id.partition("_")[2]
     cells = [cell_of(row) async for row in collection_of(documents.Job).find({"generationRef": generation_id})]
