@@ -4,6 +4,7 @@ from documents.archive import Archive
 from documents.base import Document, kind_of
 from documents.component import Component
 from documents.component_version import ComponentVersion
+from documents.daily_usage import DailyUsage
 from documents.dataset import Dataset
 from documents.dataset_version import DatasetVersion
 from documents.digital_twin import DigitalTwin
@@ -33,6 +34,7 @@ ALL: list[type[Document]] = [
     Archive,
     Component,
     ComponentVersion,
+    DailyUsage,
     Dataset,
     DatasetVersion,
     DigitalTwin,
@@ -73,6 +75,7 @@ __all__ = [
     "Archive",
     "Component",
     "ComponentVersion",
+    "DailyUsage",
     "Dataset",
     "DatasetVersion",
     "DigitalTwin",

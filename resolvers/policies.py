@@ -112,6 +112,7 @@ POLICIES: dict[type[documents.Document], Policy] = {
     # Rejections, like log lines, are reached through their ingestion alone.
     documents.Rejection: everybody,
     documents.Usage: nobody,
+    documents.DailyUsage: nobody,
     documents.Job: of_generation,
 }
 

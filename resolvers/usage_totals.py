@@ -2,15 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
 
 from pymongo import UpdateOne
 
 import documents
+from documents.base import new_id
 from documents.usage import UsageLevel
-from resolvers.fetch import collection_of
+from resolvers.fetch import Row, collection_of
 from resolvers.ingest.report.cells import Cell
+from resolvers.packing import TIMELESS, number_of_day, packed, start_of
 from resolvers.writing import Session
 
 FAILED = frozenset({"error", "failed"})
@@ -22,80 +22,81 @@ Key = tuple[str | None, ...]
 
 async def add_usage(generation_id: str, cells: Iterable[Cell], session: Session) -> None:
     """Count cells in, at every level; cells with negative counts take away what others counted."""
-    levels: dict[UsageLevel, dict[Key, _Sum]] = {level: defaultdict(_Sum) for level in UsageLevel}
+    alike: defaultdict[Key, list[Cell]] = defaultdict(list)
     for cell in cells:
-        month = cell.day and cell.day[:7]
-        levels[UsageLevel.TOOL][(cell.tool_id,)].add(cell)
-        levels[UsageLevel.MONTH][cell.tool_id, month].add(cell)
-        levels[UsageLevel.DAYS][cell.tool_id, month, cell.tool_version, cell.state].add(cell, by_day=True)
-    collection = collection_of(documents.Usage)
-    for level, sums in levels.items():
-        writes = [_write(generation_id, level, key, sum) for key, sum in sums.items()]
-        if writes:
-            await collection.bulk_write(writes, ordered=False, session=session)
+        alike[cell.tool_id, cell.tool_version, cell.state].append(cell)
+    if not alike:
+        return
+    generation = await collection_of(documents.Generation).find_one({"_id": generation_id}, session=session)
+    of = {"generationRef": generation_id, "instanceRef": generation["instanceRef"] if generation else None}
+    daily = [_daily(of, some) for some in alike.values()]
+    await collection_of(documents.Usage).bulk_write(_upserts(of, alike), ordered=False, session=session)
+    await collection_of(documents.DailyUsage).insert_many(daily, ordered=False, session=session)
 
 
 async def forget_usage(generation_id: str) -> None:
     """Remove the usage of a generation that nobody reads any more, some at a time."""
-    collection = collection_of(documents.Usage)
-    while True:
-        found = collection.find({"generationRef": generation_id}, {"_id": 1}).limit(FORGOTTEN_AT_ONCE)
-        ids = [row["_id"] for row in await found.to_list()]
-        if not ids:
-            return
-        await collection.delete_many({"_id": {"$in": ids}})
+    for document in (documents.Usage, documents.DailyUsage):
+        collection = collection_of(document)
+        while True:
+            found = collection.find({"generationRef": generation_id}, {"_id": 1}).limit(FORGOTTEN_AT_ONCE)
+            ids = [row["_id"] for row in await found.to_list()]
+            if not ids:
+                break
+            await collection.delete_many({"_id": {"$in": ids}})
 
 
-class _Sum:
-    """What cells add to one document."""
+def _upserts(of: Row, alike: dict[Key, list[Cell]]) -> list[UpdateOne]:
+    tools: defaultdict[Key, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
+    states: dict[Key, defaultdict[str, int]] = {}
+    for key, cells in alike.items():
+        counts = states[key] = _counts(cells)
+        tool = tools[(key[0], None, None)]
+        for name, count in counts.items():
+            tool[name] += count
+    return [
+        *(_upsert(of, UsageLevel.TOOL, key, counts) for key, counts in tools.items()),
+        *(_upsert(of, UsageLevel.STATE, key, counts) for key, counts in states.items()),
+    ]
 
-    __slots__ = ("counts", "longest", "shortest")
 
-    def __init__(self) -> None:
-        self.counts: defaultdict[str, int] = defaultdict(int)
-        self.shortest: float | None = None
-        self.longest: float | None = None
-
-    def add(self, cell: Cell, by_day: bool = False) -> None:
-        """Count a cell in."""
-        counts = self.counts
+def _counts(cells: list[Cell]) -> defaultdict[str, int]:
+    """What cells of one state add to the counts of a document, by the path of the count."""
+    failed = cells[0].state in FAILED
+    counts: defaultdict[str, int] = defaultdict(int)
+    for cell in cells:
         counts["jobs"] += cell.jobs
-        counts["failed"] += cell.jobs if cell.state in FAILED else 0
-        counts["samples"] += sum(cell.runtimes.values())
-        for bin, count in cell.runtimes.items():
-            counts[f"runtimes.{bin}"] += count
-        if by_day and cell.day:
-            day = cell.day[8:]
-            counts[f"days.{day}"] += cell.jobs
-            for bin, count in cell.runtimes.items():
-                counts[f"day_runtimes.{day}.{bin}"] += count
-        if cell.shortest is not None and (self.shortest is None or cell.shortest < self.shortest):
-            self.shortest = cell.shortest
-        if cell.longest is not None and (self.longest is None or cell.longest > self.longest):
-            self.longest = cell.longest
+        counts["failed"] += cell.jobs if failed else 0
+        if cell.day:
+            month = cell.day[:7]
+            counts[f"months.{month}"] += cell.jobs
+            if failed:
+                counts[f"failed_months.{month}"] += cell.jobs
+    return counts
 
 
-def _write(generation_id: str, level: UsageLevel, key: Key, sum: _Sum) -> UpdateOne:
-    changes: dict[str, Any] = {"$inc": sum.counts, "$setOnInsert": _said(generation_id, level, *key)}
-    if sum.shortest is not None:
-        changes |= {"$min": {"shortest": sum.shortest}, "$max": {"longest": sum.longest}}
-    return UpdateOne({"_id": documents.Usage.id_of(generation_id, level, *key)}, changes, upsert=True)
+def _upsert(of: Row, level: UsageLevel, key: Key, counts: dict[str, int]) -> UpdateOne:
+    tool_id, tool_version, state = key
+    said = of | {"level": level.value, "tool_id": tool_id, "tool_version": tool_version, "state": state}
+    id = documents.Usage.id_of(of["generationRef"], level, *key)
+    return UpdateOne({"_id": id}, {"$inc": counts, "$setOnInsert": said}, upsert=True)
 
 
-def _said(
-    generation_id: str,
-    level: UsageLevel,
-    tool_id: str | None,
-    month: str | None = None,
-    tool_version: str | None = None,
-    state: str | None = None,
-) -> dict[str, Any]:
-    """What a document counts. All levels have all fields, so that all are found by the same index."""
-    return {
-        "generationRef": generation_id,
-        "level": level.value,
-        "tool_id": tool_id,
-        "month": month and datetime.fromisoformat(f"{month}-01"),
-        "tool_version": tool_version,
-        "state": state,
+def _daily(of: Row, cells: list[Cell]) -> Row:
+    """One document of cells that are alike but for their days."""
+    numbers = [number_of_day(cell.day) for cell in cells]
+    return of | {
+        "_id": new_id(documents.DailyUsage.kind),
+        "tool_id": cells[0].tool_id,
+        "tool_version": cells[0].tool_version,
+        "state": cells[0].state,
+        "first": start_of(min(numbers)),
+        "last": None if TIMELESS in numbers else start_of(max(numbers)),
+        "shortest": min((cell.shortest for cell in cells if cell.shortest is not None), default=None),
+        "longest": max((cell.longest for cell in cells if cell.longest is not None), default=None),
+        "days": packed(numbers),
+        "jobs": packed(cell.jobs for cell in cells),
+        "spans": packed(len(cell.runtimes) for cell in cells),
+        "bins": packed(bin for cell in cells for bin in cell.runtimes),
+        "counts": packed(count for cell in cells for count in cell.runtimes.values()),
     }

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from resolvers.ingest.report.cells import Cell, bin_of
 from resolvers.ingest.report.stored import NULL, remember
 
-CHUNK_CELLS = 5000
-CHUNK_BINS = 50_000
-"""A chunk is given when there are so many of either, in however many jobs."""
+CHUNK_CELLS = 20_000
+CHUNK_BINS = 100_000
+CHUNK_BYTES = 4 * 1024 * 1024
+"""A chunk is given when there are so many of any of these, in however many jobs. The bytes are those of names."""
 DAY = 10
 """Characters of a time that say the day."""
 
@@ -20,7 +21,7 @@ class Cells(dict[bytes, Cell]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._bins = 0
+        self._bins = self._bytes = 0
         self._runtimes = _Runtimes()
         self._tools = _Tools()
 
@@ -28,6 +29,7 @@ class Cells(dict[bytes, Cell]):
         # No day ends with the word for null.
         timeless = place.endswith(NULL)
         end = len(place) - (len(NULL) if timeless else DAY)
+        self._bytes += end
         cell = self[place] = Cell(*self._tools[place[:end]], None if timeless else place[end:].decode())
         return cell
 
@@ -52,14 +54,14 @@ class Cells(dict[bytes, Cell]):
 
     def chunks(self) -> Iterator[list[Cell]]:
         """The cells so far, if they are enough for a chunk. They are not given again."""
-        if len(self) >= CHUNK_CELLS or self._bins >= CHUNK_BINS:
+        if len(self) >= CHUNK_CELLS or self._bins >= CHUNK_BINS or self._bytes >= CHUNK_BYTES:
             yield from self.rest()
 
     def rest(self) -> Iterator[list[Cell]]:
         """The cells so far, few as they may be. They are not given again."""
         cells = list(self.values())
         self.clear()
-        self._bins = 0
+        self._bins = self._bytes = 0
         for start in range(0, len(cells), CHUNK_CELLS):
             yield cells[start : start + CHUNK_CELLS]
 

@@ -162,11 +162,11 @@ async def usage(generation_id: str) -> dict[Any, Any]:
     daily: Counter[tuple[str, ...]] = Counter()
     async for row in collection_of(documents.DailyUsage).find(match):
         said = tuple(str(row[name]) for name in ("tool_id", "tool_version", "state"))
-        for day, jobs, bins, counts in days_of(row):
+        for day, jobs, bins, numbers in days_of(row):
             daily[(*said, str(day))] += jobs
-            for bin, count in zip(bins, counts, strict=True):
-                daily[(*said, str(day), str(bin))] += count
-    return found | {key: count for key, count in daily.items() if count}
+            for bin, number in zip(bins, numbers, strict=True):
+                daily[(*said, str(day), str(bin))] += number
+    return found | {key: number for key, number in daily.items() if number}
 
 
 async def recounted_hash(generation_id: str) -> str:
