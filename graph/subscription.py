@@ -49,7 +49,7 @@ LOGS = _link_of_logs()
 """Lines of an activity in the order of its `logs`, so that cursors of both are the same."""
 
 ExecutionId = Annotated[strawberry.ID, strawberry.argument(description="The execution's id.")]
-ActivityId = Annotated[strawberry.ID, strawberry.argument(description="The id of a step or transform.")]
+ActivityId = Annotated[strawberry.ID, strawberry.argument(description="The id of a step, a transform or an ingestion.")]
 After = Annotated[
     str | None, strawberry.argument(description="Only what follows this cursor, of a batch or of the activity's logs.")
 ]

@@ -1,4 +1,4 @@
-"""Waiting for what others write to executions, steps and transforms: one change stream for all who wait in a process.
+"""Waiting for what others write to executions and activities: one change stream for all who wait in a process.
 
 The stream only wakes. What is so is read from the database each time, so a wake too many does no harm, and after a
 stream that could not be resumed everybody is woken once. An append of log lines writes to its activity too, so the
@@ -20,7 +20,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 import documents
 from resolvers.refusals import LimitExceeded
 
-WATCHED = (documents.Execution, documents.Step, documents.Transform)
+WATCHED = (documents.Execution, documents.Step, documents.Transform, documents.Ingestion)
 
 MOST_WATCHING = 2_000
 """Watches in one process."""

@@ -113,7 +113,7 @@ class Gap:
 
 def _kind_of_activity(id: str) -> Document | None:
     kind = documents.by_kind(id)
-    return kind if kind in (documents.Step, documents.Transform) else None
+    return kind if kind in (documents.Step, documents.Transform, documents.Ingestion) else None
 
 
 def _window(link: Many, after: str | None) -> Window:
