@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow.dataset as ds
 
 import documents
 from documents.bucket import the_bucket
+from documents.destination import FolderDestination
+from resolvers.ingest.parquet.archives import Shard, archives, uuids_of
+from resolvers.ingest.parquet.export import Export, Outcome
 from tests import builders as new
 from tests.builders import keep
 
@@ -31,18 +33,19 @@ async def _giving(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
+async def export(folder: Path, *wanted: str, shard: Shard | None = None, parameters: bool = False) -> list[Outcome]:
+    """What became of all archives, or of those of some instances, on their way to a folder."""
+    to, uuids = Export(FolderDestination(folder), parameters=parameters), await uuids_of(wanted)
+    found = archives(uuids, shard or Shard())
+    return [await to.archive(archive, uuids[archive["instanceRef"]]) async for archive in found]
+
+
 def exported(folder: Path, table: str = "jobs") -> Rows:
     """All rows of a table below a folder, in order of archive and number, as PyArrow reads them."""
     if not (folder / table).exists():
         return []
     rows: Rows = ds.dataset(folder / table, partitioning="hive").to_table().to_pylist()
     return sorted(rows, key=lambda row: (row["archive"], row.get("external_id")))
-
-
-def asked(query: str, folder: Path) -> list[tuple[Any, ...]]:
-    """What DuckDB answers, in whose query EXPORTED stands for a folder."""
-    with duckdb.connect() as database:
-        return database.execute(query.replace("EXPORTED", str(folder))).fetchall()
 
 
 def bytes_below(folder: Path) -> dict[str, bytes]:

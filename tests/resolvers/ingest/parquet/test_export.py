@@ -18,7 +18,7 @@ from resolvers.ingest.report.version import PARSER_VERSION
 from resolvers.refusals import NotFound
 from tests import builders as new
 from tests.builders import keep
-from tests.exports import bytes_below, exported, stored
+from tests.exports import bytes_below, export, exported, stored
 from tests.reports import read, report
 from tests.storage import LAB, Gate, Place
 
@@ -40,14 +40,6 @@ async def instance(database: Database) -> documents.Instance:
     instance = new.an_instance()
     await keep(instance)
     return instance
-
-
-async def export(folder: Path, *wanted: str, shard: Shard | None = None, parameters: bool = False) -> list[Outcome]:
-    """What became of all archives, or of those of some instances."""
-    to, uuids = Export(FolderDestination(folder), parameters=parameters), await uuids_of(wanted)
-    return [
-        await to.archive(archive, uuids[archive["instanceRef"]]) async for archive in archives(uuids, shard or Shard())
-    ]
 
 
 async def test_jobs_are_written_by_instance_and_month(

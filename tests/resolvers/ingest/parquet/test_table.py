@@ -178,3 +178,27 @@ def test_rows_of_a_month_are_parted_into_groups_of_bounded_size(monkeypatch: pyt
     assert sum(group.num_rows for group in groups) == 2000
     assert max(group.nbytes for group in groups) < 40_000 + 20_000 + 20_000
     assert len(groups) > len({row["month"] for group in groups for row in group.to_pylist()})
+
+
+def test_memory_does_not_grow_with_the_report() -> None:
+    at = datetime(2019, 1, 1)
+    reading = read(report(jobs=[f"{n}\tcat1\t{'x' * 200}\tok\t{at + timedelta(hours=n)}" for n in range(1000)]))
+    batch = record_batch(reading.raw, ORIGIN)
+    repeated = 2**28 // batch.nbytes
+    before = pa.default_memory_pool()
+    counting = pa.proxy_memory_pool(before)
+    pa.set_memory_pool(counting)
+
+    try:
+        with parted(schema()) as months:
+            for _ in range(repeated):
+                months.add(batch)
+            for month in months.names():
+                with months.parquet(month) as file:
+                    assert file.read(4) == b"PAR1"
+        most = counting.max_memory()
+    finally:
+        pa.set_memory_pool(before)
+
+    # Of 256 MB of rows.
+    assert 2**24 < most < 2**27

@@ -1,0 +1,108 @@
+"""The queries that the README gives for exported jobs, asked of DuckDB."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+import documents
+from documents.database import Database
+from tests import builders as new
+from tests.builders import keep
+from tests.exports import export, stored
+from tests.reports import report
+from tests.test_readme import blocks
+
+AT = "2019-01-31 10:00:00"
+JANUARY, FEBRUARY = datetime(2019, 1, 1, tzinfo=UTC), datetime(2019, 2, 1, tzinfo=UTC)
+EARLIER = report(
+    jobs=[f"1\tcat1\t1.0\trunning\t{AT}", f"2\tcat1\t1.0\tok\t{AT}"],
+    metric_num=["2\tcore\truntime_seconds\t12.0", "2\tcgroup\tmemory.max_usage_in_bytes\t1000.0"],
+)
+LATER = report(
+    jobs=[f"1\tcat1\t1.0\tok\t{AT}", f"3\tcat2\tNone\tok\t{AT}"],
+    metric_num=["1\tcore\truntime_seconds\t14.0", "3\tcgroup\tmemory.max_usage_in_bytes\t2000.0"],
+)
+
+
+@pytest.fixture
+async def instance(database: Database) -> documents.Instance:
+    instance = new.an_instance()
+    await keep(instance)
+    return instance
+
+
+def asked(folder: Path, *queries: str) -> list[Any]:
+    """What DuckDB answers to each query below the views of the README."""
+    with duckdb.connect() as database:
+        database.execute(blocks("sql")[0].replace("'exported/", f"'{folder}/"))
+        return [database.execute(query).fetchall() for query in queries]
+
+
+JOBS = "SELECT external_id, state, tool_id FROM jobs ORDER BY external_id"
+
+
+async def test_the_queries_of_the_readme_answer(instance: documents.Instance, tmp_path: Path) -> None:
+    await stored(instance, LATER, generated_at=FEBRUARY)
+    await stored(instance, EARLIER, generated_at=JANUARY)
+    await export(tmp_path)
+
+    jobs, tools, memory = asked(tmp_path, JOBS, *blocks("sql")[1:])
+
+    assert jobs == [(1, "ok", "cat1"), (2, "ok", "cat1"), (3, "ok", "cat2")]
+    assert tools == [("cat1", 2, 13.0), ("cat2", 1, None)]
+    assert memory == [("cat2", 2000.0), ("cat1", 1000.0)]
+
+
+async def test_jobs_of_two_instances_with_one_number_do_not_mix(instance: documents.Instance, tmp_path: Path) -> None:
+    other = new.an_instance()
+    await keep(other)
+    await stored(instance, EARLIER)
+    await stored(other, LATER)
+    await export(tmp_path)
+
+    (counted,) = asked(tmp_path, "SELECT instance, count(*) FROM jobs GROUP BY instance ORDER BY instance")
+
+    assert counted == sorted([(instance.uuid, 2), (other.uuid, 2)])
+
+
+async def test_what_was_superseded_after_it_was_exported_does_not_count(
+    instance: documents.Instance, tmp_path: Path
+) -> None:
+    replaced = await stored(instance, EARLIER, identifier="1546300800.5", generated_at=JANUARY, received_at=JANUARY)
+    await export(tmp_path)
+    await replaced.set({"current": False})
+    await stored(instance, LATER, identifier="1546300800.5", generated_at=JANUARY, received_at=FEBRUARY)
+    await export(tmp_path)
+
+    (jobs,) = asked(tmp_path, JOBS)
+
+    assert jobs == [(1, "ok", "cat1"), (3, "ok", "cat2")]
+
+
+async def test_what_an_older_reader_made_does_not_count(
+    instance: documents.Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stored(instance, EARLIER)
+    await export(tmp_path)
+    for module in ("table", "export"):
+        monkeypatch.setattr(f"resolvers.ingest.parquet.{module}.PARSER_VERSION", "10")
+    await export(tmp_path)
+
+    (versions,) = asked(tmp_path, "SELECT parser_version, count(*) FROM jobs GROUP BY ALL")
+
+    assert versions == [("10", 2)]
+
+
+async def test_an_archive_that_is_there_in_part_does_not_count(instance: documents.Instance, tmp_path: Path) -> None:
+    await stored(instance, EARLIER)
+    half = await stored(instance, LATER)
+    await export(tmp_path)
+    (row,) = (tmp_path / "reports").rglob(f"{half.id}-*")
+    row.unlink()
+
+    (jobs,) = asked(tmp_path, JOBS)
+
+    assert [id for id, *_ in jobs] == [1, 2]
