@@ -29,8 +29,10 @@ log = structlog.stdlib.get_logger("graph.beside")
 class Beside:
     """The workers of one server."""
 
-    def __init__(self, settings: Settings, url: str) -> None:
+    def __init__(self, settings: Settings, url: str, *, quiet: bool = False) -> None:
         environment = os.environ | {variable_of("database_url"): url}
+        if quiet:
+            environment.setdefault(variable_of("log_level"), "warning")
         self._workers = [_Kept(environment) for _ in range(settings.workers)]
 
     def stop(self) -> None:
@@ -45,9 +47,12 @@ class Beside:
 
 
 @contextmanager
-def ingesting(settings: Settings, url: str) -> Iterator[Beside]:
-    """So many workers as the settings say, on the database at `url`, as long as the block lasts."""
-    beside = Beside(settings, url)
+def ingesting(settings: Settings, url: str, *, quiet: bool = False) -> Iterator[Beside]:
+    """So many workers as the settings say, on the database at `url`, as long as the block lasts.
+
+    Quiet ones tell of nothing that goes well, unless PROVENANCE_LOG_LEVEL says otherwise.
+    """
+    beside = Beside(settings, url, quiet=quiet)
     try:
         yield beside
     finally:

@@ -57,7 +57,7 @@ def serve(
         def app() -> Starlette:
             return make_app(settings, url, given or fresh, prepare, schema)
 
-        with ingesting(settings, url) as workers:
+        with ingesting(settings, url, quiet=demo) as workers:
             announce = partial(_announce, settings, token=fresh)
             return run(app, settings, processes=processes, started=announce, stopping=workers.stop)
 

@@ -8,6 +8,7 @@ from typing import Any
 import documents
 from resolvers.ingest.component import ingest_component
 from resolvers.ingest.transform import ingest_transform
+from resolvers.sample.servers import store_servers
 from resolvers.sample.twins import store_twins
 from resolvers.viewer import Role, Viewer
 from resolvers.writing import Outcome, Session, write
@@ -43,16 +44,21 @@ COMPONENTS = {
 
 async def store_sample(say: Say) -> None:
     """Store the sample data unless it is there."""
+    stored = [await _store_chains(say), await store_servers(say)]
+    say("The sample data is stored." if any(stored) else "The sample data is there.")
+
+
+async def _store_chains(say: Say) -> bool:
+    """Whether the catalogue and the twins had to be stored."""
     if await documents.DigitalTwin.find_one(documents.DigitalTwin.name == "Harbour city traffic"):
-        say("The sample data is there.")
-        return
+        return False
     say("Storing sample data: publications of a statistics office …")
     for publication in PUBLICATIONS:
         await _publish(publication)
     say("Storing sample data: components and digital twins …")
     releases = {name: await _register(name, commit) for name, commit in COMPONENTS.items()}
     await store_twins(releases)
-    say("The sample data is stored.")
+    return True
 
 
 async def _publish(publication: dict[str, Any]) -> None:
