@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from documents.embedded import Embedded
 from tests.bench import growth as growing
+from tests.bench import ingest as ingesting
 from tests.bench import report
 from tests.bench.compare import Advance, Comparison, Pace
 from tests.bench.contest import as_json
@@ -45,6 +46,8 @@ def bench(
     ] = False,
     tiny: Annotated[bool, typer.Option("--tiny", help="A handful of documents: whether the benchmark works.")] = False,
     growth: Annotated[bool, typer.Option("--growth", help="Only how deep grows from 1× to 100×.")] = False,
+    ingest: Annotated[bool, typer.Option("--ingest", help="Only how fast reports of servers become jobs.")] = False,
+    jobs: Annotated[int, typer.Option(min=1000, help="Jobs of the report that --ingest takes.")] = 1_000_000,
     rounds: Annotated[int | None, typer.Option(min=1, help="Turns of each server.")] = None,
     database_url: Annotated[
         str | None, typer.Option(help="A MongoDB to use instead of one of its own; databases bench_* are made there.")
@@ -55,8 +58,10 @@ def bench(
     Their answers are compared first. Ratios of medians in one run are the point; times depend on the machine. The
     peers need node and npm, and are installed once into the user's cache folder. Takes about four minutes.
     """
-    with _database(database_url) as url:
-        if growth:
+    with _database(database_url) as (url, database):
+        if ingest:
+            data = _ingest(url, database, 20_000 if tiny else jobs // 10 if quick else jobs)
+        elif growth:
             data = _grow(url)
         else:
             pace = TINY if tiny else QUICK if quick else DEFAULT
@@ -90,6 +95,13 @@ def _grow(url: str) -> dict[str, Any]:
     return {"growth": [asdict(one) for one in grown]}
 
 
+def _ingest(url: str, database: int | None, jobs: int) -> dict[str, Any]:
+    with _progress() as advance:
+        found = _run(ingesting.measured(url, database, jobs, advance))
+    console.print(ingesting.table(found))
+    return {"ingest": asdict(found)}
+
+
 def _run(work: Coroutine[Any, Any, T]) -> T:
     # As the server does: what was imported need not be looked at by the collector while the floor is measured.
     gc.collect()
@@ -107,10 +119,10 @@ def _progress() -> Iterator[Advance]:
 
 
 @contextmanager
-def _database(given: str | None) -> Iterator[str]:
-    """The given MongoDB, or one for this run, in memory where the machine has that."""
+def _database(given: str | None) -> Iterator[tuple[str, int | None]]:
+    """The given MongoDB, or one for this run, in memory where the machine has that, and its process."""
     if given is not None:
-        yield given
+        yield given, None
         return
     memory = Path("/dev/shm")
     parent = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
@@ -118,7 +130,7 @@ def _database(given: str | None) -> Iterator[str]:
         tempfile.TemporaryDirectory(prefix="provenance-bench-", dir=parent) as directory,
         Embedded.start(Path(directory) / "mongod") as embedded,
     ):
-        yield embedded.uri
+        yield embedded.uri, embedded.pid
 
 
 if __name__ == "__main__":

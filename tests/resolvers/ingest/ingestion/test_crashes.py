@@ -43,6 +43,8 @@ class Crew:
 
     def hire(self) -> None:
         """Start as many as are missing."""
+        for name in [name for name, process in self._workers.items() if process.poll() is not None]:
+            self._end(name)
         while len(self._workers) < WORKERS:
             name = f"worker-{self.killed}-{len(self._workers)}-{self._luck.random()}"
             command = [sys.executable, "-m", "tests.resolvers.ingest.ingestion.a_worker", *self._options, name]
