@@ -148,7 +148,7 @@ def test_a_query_of_the_readme_fits_the_committed_schema(query: str) -> None:
     assert validate(committed, parse(query)) == []
 
 
-@pytest.mark.parametrize("tab", ["1_catalogue.graphql", "2_twins.graphql"])
+@pytest.mark.parametrize("tab", ["1_catalogue.graphql", "2_twins.graphql", "3_servers.graphql"])
 def test_a_chain_of_the_readme_is_that_of_the_tab(tab: str) -> None:
     lines = (TABS / tab).read_text(encoding="utf-8").splitlines(keepends=True)
 

@@ -55,15 +55,18 @@ async def test_the_page_renders_introspects_and_answers_every_worked_query_askin
     await open_tab(page, "Twins")
     twins = await run(page)
     await page.screenshot(tmp_path / "twins.png")
+    await open_tab(page, "Servers")
+    servers = await run(page)
     await open_tab(page, "DatasetsPage")
     datasets = await run(page)
     await open_tab(page, "CreateOrganisation")
     created = [await run(page) for _ in range(2)]
     await page.screenshot(tmp_path / "created.png")
 
-    assert [list(answer) for answer in (catalogue, twins, datasets, *created)] == [["data"]] * 5
+    assert [list(answer) for answer in (catalogue, twins, servers, datasets, *created)] == [["data"]] * 6
     assert commits(catalogue["data"])
     assert files(twins["data"])
+    assert each(each([servers["data"]], "instances"), "jobs")
     assert 1 <= len(datasets["data"]["datasets"]["nodes"]) == datasets["data"]["datasets"]["totalCount"]
     assert created[0] == created[1]
     assert created[0]["data"]["createOrganisation"]["userErrors"] == []
@@ -102,7 +105,7 @@ async def test_a_first_visit_opens_the_worked_queries_and_a_later_one_the_tabs_t
     await page.until(f"{tabs}.includes('Mine') && localStorage['graphiql:tabState']?.includes('Mine')")
     await ready(page, server.url + "/graphql?again")
 
-    assert first == ["Catalogue", "Twins", "DatasetsPage", "CreateOrganisation"]
+    assert first == ["Catalogue", "Twins", "Servers", "DatasetsPage", "CreateOrganisation"]
     assert await page.evaluate(tabs) == ["Mine", *first[1:]]
     assert page.complaints == []
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from graph.graphiql.page import worked_queries
 from tests.running import COMMAND, Running, running
 
-CATALOGUE, TWINS = (tab["query"] for tab in worked_queries()[:2])
+CATALOGUE, TWINS, SERVERS = (tab["query"] for tab in worked_queries()[:3])
 EVERYTHING = """{ organisations { totalCount } resources { totalCount } datasets { totalCount }
   transforms { totalCount } users { totalCount } digitalTwins { totalCount } executions { totalCount }
-  components { totalCount } }"""
+  components { totalCount } instances { totalCount nodes { archives { totalCount } jobs { totalCount } } } }"""
 
 
 def test_its_first_lines_say_where_to_look_where_the_data_is_and_how_to_stop(server: Running) -> None:
@@ -24,8 +24,9 @@ def test_its_first_lines_say_where_to_look_where_the_data_is_and_how_to_stop(ser
 def test_each_chain_is_answered_in_a_single_query(server: Running) -> None:
     catalogue = server.post(CATALOGUE, authorization=f"Bearer {server.token}")
     twins = server.post(TWINS, authorization=f"Bearer {server.token}")
+    servers = server.post(SERVERS)
 
-    assert list(catalogue.json()) == list(twins.json()) == ["data"]
+    assert list(catalogue.json()) == list(twins.json()) == list(servers.json()) == ["data"]
     (office,) = (one for one in catalogue.json()["data"]["organisations"]["nodes"] if one["resources"]["nodes"])
     versions = {
         dataset["identifier"]: [version["label"] for version in dataset["versions"]["nodes"]]
@@ -35,6 +36,10 @@ def test_each_chain_is_answered_in_a_single_query(server: Running) -> None:
     assert sorted(versions.values()) == [["v1"], ["v1", "v2"], ["v1", "v2", "v3"]]
     assert len(set(re.findall(r'"commit":"([0-9a-f]{40})"', catalogue.text))) == 3
     assert len(re.findall(r'"fileName":"[^"]+"', twins.text)) > 0
+    galaxy = next(one for one in servers.json()["data"]["instances"]["nodes"] if one["title"] == "Example Galaxy")
+    declared = [count["count"] for archive in galaxy["archives"]["nodes"] for count in archive["declaredJobs"]]
+    assert galaxy["activeGeneration"]["jobs"] == str(sum(map(int, declared))) == "1200"
+    assert [len(job["metrics"]) for job in galaxy["jobs"]["nodes"]] == [2] * 5
 
 
 def test_anonymous_visitors_see_what_is_public_and_write_nothing(server: Running) -> None:
