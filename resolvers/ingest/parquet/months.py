@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from resolvers.ingest.parquet.table import PARTITIONS
 from resolvers.ingest.report.limits import MEBIBYTE
 
-WAITING_BYTES = 16 * MEBIBYTE
+WAITING_BYTES = 8 * MEBIBYTE
 """Rows that are kept in memory until they are parted by month."""
-GROUP_BYTES = 32 * MEBIBYTE
+GROUP_BYTES = 16 * MEBIBYTE
 """Rows of one row group of a Parquet file, as Arrow keeps them."""
 PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
 """Where the folder for temporary files is memory, as on Cloud Run, this saves some."""
