@@ -86,16 +86,21 @@ async def _marked(instance: Row, session: Session) -> Row:
 async def _destination(instance: Row, session: Session) -> Row | None:
     """The generation of this release's parser that takes new archives: the active one, else the newest of all.
 
-    One that is not active may be so because somebody switched back from it, which an upload must not undo.
+    One that is not active may be so because somebody switched back from it, which an upload must not undo. While none
+    is active, only one that is about to become so is taken.
     """
-    usable = {"parser_version": PARSER_VERSION, "status": {"$ne": DISCARDED.value}}
+    active = instance.get("activeGenerationRef")
+    usable: Filter = {
+        "instanceRef": instance["_id"],
+        "parser_version": PARSER_VERSION,
+        "status": {"$ne": DISCARDED.value},
+    }
     generations = collection_of(documents.Generation)
-    active = {"_id": instance.get("activeGenerationRef"), "instanceRef": instance["_id"]}
-    found: Row | None = await generations.find_one(active | usable, session=session)
-    if found is None:
-        found = await generations.find_one(
-            {"instanceRef": instance["_id"]} | usable, sort=[("_id", -1)], session=session
-        )
+    if active is None:
+        found = await generations.find_one(usable | {"activate": True}, session=session)
+    else:
+        found = await generations.find_one(usable | {"_id": active}, session=session)
+        found = found or await generations.find_one(usable, sort=[("_id", -1)], session=session)
     return found
 
 

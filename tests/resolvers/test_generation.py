@@ -248,6 +248,25 @@ async def test_a_dry_run_of_a_reprocess_makes_no_generation(owner: Viewer, serve
     assert await generations(owner, server) == before
 
 
+async def test_a_report_that_comes_while_the_first_generation_is_built_is_shown_at_once_unless_that_will_be(
+    owner: Viewer, server: Server
+) -> None:
+    first = await server.sends(a_report(1))
+    await granted(owner, "reprocessArchives", instanceId=server.id, reason="r")
+    await granted(owner, "ingestArchives", instanceId=server.id, archiveIds=[first.id])
+    other = await a_server(owner)
+    second = await other.sends(a_report(1))
+    building = await granted(owner, "reprocessArchives", instanceId=other.id, reason="r", activate=True)
+    nothing = await granted(owner, "ingestArchives", instanceId=other.id, archiveIds=[second.id])
+
+    shown = [list((await generations(owner, one)).values()) for one in (server, other)]
+    await work()
+
+    assert (shown, nothing["status"]) == ([["BUILDING", "ACTIVE"], ["BUILDING"]], "SUCCEEDED")
+    assert await shown_jobs(owner, server) == await shown_jobs(owner, other) == [1]
+    assert (await other.generation())["_id"] == building["generation"]["id"]
+
+
 @pytest.mark.parametrize(("activate", "status"), [(False, "READY"), (True, "ACTIVE")])
 async def test_reading_nothing_again_is_done_at_once(
     owner: Viewer, server: Server, activate: bool, status: str

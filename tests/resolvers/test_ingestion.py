@@ -1,5 +1,6 @@
 """Asking for ingestions, following them and ending them, through the schema."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -335,6 +336,38 @@ async def test_a_private_instances_ingestions_and_jobs_do_not_exist_for_stranger
     assert seen[2] == {
         "nodes": [{"id": id} for id in given["ids"]], "instances": {"totalCount": 1}, "jobs": one, "other": one
     }  # fmt: skip
+
+
+async def test_what_is_queued_while_an_instance_is_published_is_published_too(owner: Viewer, server: Server) -> None:
+    update = """mutation ($id: ID!, $public: Boolean) { updateInstance(input: {id: $id, public: $public}) {
+      userErrors { message } } }"""
+    followers = (documents.Generation, documents.Ingestion)
+    await a_taken_report(owner, server, 0)
+
+    for number in range(1, 7):
+        sent = await server.sends(a_report(number))
+        public = number % 2 == 0
+        await asyncio.gather(
+            ask(update, owner, id=server.id, public=public),
+            call(owner, "ingestArchives", instanceId=server.id, archiveIds=[sent.id]),
+            call(owner, "reprocessArchives", instanceId=server.id, reason="r"),
+        )
+
+        shown = {row["public"] for kind in followers for row in await collection_of(kind).find({}).to_list()}
+        assert shown == {public}
+        assert (await documents.Ingestion.count(), await documents.Generation.count()) == (2 * number + 1, number + 1)
+
+
+async def test_the_same_reports_asked_for_at_the_same_time_are_queued_once(owner: Viewer, server: Server) -> None:
+    for number in range(4):
+        await server.sends(a_report(number))
+
+    answers = await asyncio.gather(*(granted(owner, "ingestArchives", instanceId=server.id) for _ in range(4)))
+    await work()
+
+    assert sorted(one["status"] for one in answers) == ["READY", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"]
+    assert await documents.Generation.count() == 1
+    assert await shown_jobs(owner, server) == [0, 1, 2, 3]
 
 
 async def test_publishing_an_instance_publishes_its_ingestions_generations_and_jobs(
