@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,13 @@ from graph.where import (
     StringFilter,
     condition,
     order_input,
+    sort_key,
     where_input,
 )
 from resolvers.filters import Among, Filter, all_of, equals
 from resolvers.job import datasets, metrics, parameters
-from resolvers.links import Many
+from resolvers.links import Every, Many
+from resolvers.order import Order
 
 if TYPE_CHECKING:
     from graph.archive import Archive
@@ -67,7 +70,9 @@ JobOrder = order_input(
     RUNTIME_SECONDS="runtime_seconds",
 )
 
-OF_ANY_GENERATION = Many(documents.Job, "instanceRef")
+BY_NUMBER = sort_key(documents.Job, "external_id")
+"""The order of jobs unless another is asked for: an index has them so within each generation."""
+OF_ANY_GENERATION = Many(documents.Job, "instanceRef", Order.by(BY_NUMBER))
 """Jobs of an instance, whichever generation they are of."""
 
 
@@ -166,12 +171,21 @@ class Job(Node):
     )
 
 
+def _by_number(field: Any) -> Any:
+    """The field of a list of all jobs, in that order where the client asks for none."""
+    bind = field.bind
+    field.bind = lambda model, name: replace(bind(model, name), link=Every(documents.Job, Order.by(BY_NUMBER)))
+    return field
+
+
 @view()
 class JobQuery:
-    jobs: Connection[Job] = every(
-        documents.Job,
-        where=JobWhere,
-        order_by=JobOrder,
-        scope=active_generations,
-        description="Jobs of all servers that you may see, as their active generations have them.",
+    jobs: Connection[Job] = _by_number(
+        every(
+            documents.Job,
+            where=JobWhere,
+            order_by=JobOrder,
+            scope=active_generations,
+            description="Jobs of all servers that you may see, as their active generations have them.",
+        )
     )
