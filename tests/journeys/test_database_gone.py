@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -51,8 +52,9 @@ def test_clients_are_told_soon_and_served_again_when_it_is_back(
 
         with outage(database, directory):
             assert (server.get("/livez").status_code, server.get("/readyz").status_code) == (200, 503)
-            for query in (READ, WRITE % ("during", "During")):
-                refused_soon(server, query)
+            # Side by side, because each takes as long as a request may wait for the database.
+            with ThreadPoolExecutor() as asking:
+                list(asking.map(lambda query: refused_soon(server, query), (READ, WRITE % ("during", "During"))))
         until(lambda: server.get("/readyz").status_code == 200, 30)
         server.ask(WRITE % ("after", "After"))
         found = server.ask(READ)
