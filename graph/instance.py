@@ -11,15 +11,19 @@ import strawberry
 from strawberry.types import Info
 
 import documents
+from documents.generation import GenerationStatus
+from documents.usage import UsageLevel
 from graph.archive import ArchiveOrder, ArchiveWhere
 from graph.connection import Connection
-from graph.job import JobOrder, JobWhere, another_generation
+from graph.job import BY_NUMBER, JobOrder, JobWhere, another_generation
 from graph.mutation import expected_revision, idempotency_key, mutation, optional, perform, refused, wanted
 from graph.node import Node
+from graph.tool_usage import tool_usage
 from graph.user_errors import UserError
 from graph.view import argument, every, found, listed, many, one, stored, view
-from graph.where import BooleanFilter, By, StringFilter, order_input, where_input
+from graph.where import BooleanFilter, By, StringFilter, condition, order_input, where_input
 from resolvers.fetch import Row
+from resolvers.filters import Among, Filter, all_of
 from resolvers.instance import create_instance, hash_of, new_key, rotate_instance_key, update_instance
 
 if TYPE_CHECKING:
@@ -27,7 +31,17 @@ if TYPE_CHECKING:
     from graph.generation import Generation
     from graph.ingestion import Ingestion
     from graph.job import Job
+    from graph.tool_usage import ToolUsage
     from graph.user import User
+
+
+def _with_tool(path: str, asked: Any) -> Filter:
+    """Instances whose active generation has jobs of such a tool, which usage counts."""
+    active = {"generationRef": Among(documents.Generation, {"status": GenerationStatus.ACTIVE.value}, "_id")}
+    counted = {"level": UsageLevel.TOOL.value, "jobs": {"$gt": 0}}
+    match = all_of([active, counted, condition("tool_id", asked)])
+    return {path: Among(documents.Usage, match, "generationRef", guarded=False)}
+
 
 InstanceWhere = where_input(
     "Instance",
@@ -35,6 +49,7 @@ InstanceWhere = where_input(
     title=By(StringFilter, "title", "Its title."),
     url=By(StringFilter, "url", "Where it is."),
     public=By(BooleanFilter, "public", "Whether everybody may read it."),
+    tool_id=By(StringFilter, "active_generation_ref", "A tool that it has run, by its active generation.", _with_tool),
 )
 InstanceOrder = order_input("Instance", documents.Instance, TITLE="title", CREATED_AT="created_at")
 
@@ -73,12 +88,17 @@ class Instance(Node):
     jobs: Connection[Job] = many(
         documents.Job,
         "generation_ref",
+        BY_NUMBER,
         of="active_generation_ref",
         follows=True,
         where=JobWhere,
         order_by=JobOrder,
         unless=another_generation,
         description="What it ran, as its active generation has it.",
+    )
+    tool_usage: list[ToolUsage] = tool_usage(
+        description="How often tools were used on it, and for how long, by group: see the field of the same name of "
+        "Query."
     )
     created_at: datetime = stored(description="When it was created.")
     updated_at: datetime = stored(description="When it last changed.")

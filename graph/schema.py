@@ -27,6 +27,7 @@ from graph.resource import ResourceMutation, ResourceQuery
 from graph.result import Result, ResultMutation
 from graph.scalars import SCALARS
 from graph.subscription import Subscription
+from graph.tool_usage import ToolUsageQuery
 from graph.transform import TransformMutation, TransformQuery
 from graph.upload import UploadMutation
 from graph.user import UserMutation, UserQuery
@@ -49,6 +50,7 @@ class Query(
     ComponentQuery,
     InstanceQuery,
     JobQuery,
+    ToolUsageQuery,
 ):
     pass
 

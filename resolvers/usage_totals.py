@@ -85,6 +85,8 @@ def _upsert(of: Row, level: UsageLevel, key: Key, counts: dict[str, int]) -> Upd
 def _daily(of: Row, cells: list[Cell]) -> Row:
     """One document of cells that are alike but for their days."""
     numbers = [number_of_day(cell.day) for cell in cells]
+    # Where jobs are taken away, nobody knows the extremes of those that are left.
+    whole = [] if any(cell.jobs < 0 for cell in cells) else cells
     return of | {
         "_id": new_id(documents.DailyUsage.kind),
         "tool_id": cells[0].tool_id,
@@ -92,8 +94,8 @@ def _daily(of: Row, cells: list[Cell]) -> Row:
         "state": cells[0].state,
         "first": start_of(min(numbers)),
         "last": None if TIMELESS in numbers else start_of(max(numbers)),
-        "shortest": min((cell.shortest for cell in cells if cell.shortest is not None), default=None),
-        "longest": max((cell.longest for cell in cells if cell.longest is not None), default=None),
+        "shortest": min((cell.shortest for cell in whole if cell.shortest is not None), default=None),
+        "longest": max((cell.longest for cell in whole if cell.longest is not None), default=None),
         "days": packed(numbers),
         "jobs": packed(cell.jobs for cell in cells),
         "spans": packed(len(cell.runtimes) for cell in cells),

@@ -63,6 +63,11 @@ def is_paged(field: GraphQLField) -> bool:
     return {"first", "after", "last", "before"} <= set(field.args)
 
 
+def is_grouped(field: GraphQLField) -> bool:
+    """Whether a field counts objects instead of listing them."""
+    return "groupBy" in field.args
+
+
 def links() -> Iterator[tuple[str, str, GraphQLField]]:
     """Every field that leads from one type to objects that are read from the database: (type, name, field)."""
     for type_ in TYPES.values():
@@ -125,6 +130,8 @@ def every_question(world: World) -> Iterator[str]:
     for name, field in QUERY.fields.items():
         if is_paged(field):
             yield f"{{ {name}(first: 100) {{ {below(field, 2)} }} }}"
+        if is_grouped(field):
+            yield from counted(world, name, field)
         yield from together(f"{name}({values}) {{ {below(field, 0)} }}" for values in _keys(world, field))
     yield f"{{ viewer {{ {selection(TYPES['Viewer'], 2)} }} }}"
     for kind, shown in NODE_VIEWS.items():
@@ -133,6 +140,17 @@ def every_question(world: World) -> Iterator[str]:
         yield from together(
             f"node(id: {_text(id)}) {{ ... on {shown} {{ {selection(TYPES[shown], 0)} }} }}" for id in ids
         )
+
+
+def counted(world: World, name: str, field: GraphQLField) -> Iterator[str]:
+    """A count by everything that it can be grouped by, and under each condition."""
+    grouped: Any = get_named_type(field.args["groupBy"].type)
+    how = [f"groupBy: {one}" for one in grouped.values]
+    by_instance = "groupBy: [INSTANCE, TOOL]"
+    how += [
+        f"{by_instance}, where: {{ {one} }}" for one in _conditions(world, get_named_type(field.args["where"].type))
+    ]
+    yield from together(f"{name}({one}) {{ {below(field, 1)} }}" for one in how)
 
 
 def narrowed_lists(world: World) -> Iterator[str]:
@@ -214,7 +232,7 @@ def _brief(field: GraphQLField) -> str:
 
 def _keys(world: World, field: GraphQLField) -> Iterator[str]:
     """Arguments of a look-up, one key at a time, with every value that may lead somewhere."""
-    for name in () if is_paged(field) else field.args:
+    for name in () if is_paged(field) or is_grouped(field) else field.args:
         if name == "id":
             own = ids_of(world, KINDS.get(target(field), ""))
             strays = [ids_of(world, kind)[-1] for kind in KINDS.values()]

@@ -17,6 +17,7 @@ from documents.transform import TransformDetails
 from resolvers.viewer import ANONYMOUS, Role, Viewer
 from tests import builders as new
 from tests.builders import everything_kept, keep
+from tests.counted import usage_of
 
 ADMIN = Viewer(Role.ADMIN)
 
@@ -64,7 +65,7 @@ class World:
                 return self.sees(viewer, self.by_id[one.instance_ref])
             case documents.IngestionPart() | documents.Rejection():
                 return self.sees(viewer, self.by_id[one.ingestion_ref])
-            case documents.Job():
+            case documents.Job() | documents.Usage() | documents.DailyUsage():
                 generation = self.by_id[one.generation_ref]
                 return generation.status is not GenerationStatus.DISCARDED and self.sees(viewer, generation)
         return True
@@ -243,7 +244,7 @@ def _an_ingestion(
         new.a_job(generation, archive, external_id=number, parameters=[JobParameter(name="email", value=f'"{number}"')])
         for number in (1, 2)
     ]
-    return [ingestion, part, new.a_log_entry(ingestion), new.a_rejection(part), *jobs]
+    return [ingestion, part, new.a_log_entry(ingestion), new.a_rejection(part), *jobs, *usage_of(jobs)]
 
 
 def _a_catalogue() -> list[documents.Document]:

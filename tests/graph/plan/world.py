@@ -25,6 +25,7 @@ from documents.transform import TransformCause, TransformCauseKind, TransformDet
 from resolvers.viewer import ANONYMOUS, Role, Viewer
 from tests import builders as new
 from tests.builders import keep
+from tests.counted import usage_of
 
 START = datetime(2024, 2, 29, 23, 59, 59, 999000, tzinfo=UTC)
 JSON_TEXT = '{"b": 1.0, "a.b": [1e2, null, "é\\u00e9"],\n "$where": 12345678901234567890}'
@@ -114,7 +115,8 @@ def _an_ingestion(
         new.a_rejection(parts[0], number, excerpt=excerpt, code=code)
         for number, (excerpt, code) in enumerate([("1\tü", "BAD_NUMBER"), (None, "MALFORMED_ROW")])
     ]
-    return [ingestion, *parts, *rejections, new.a_log_entry(ingestion), *_jobs(generation, archives[0])]
+    jobs = _jobs(generation, archives[0])
+    return [ingestion, *parts, *rejections, new.a_log_entry(ingestion), *jobs, *usage_of(jobs)]
 
 
 def _jobs(generation: documents.Generation, archive: documents.Archive) -> list[documents.Job]:

@@ -1,0 +1,120 @@
+"""What is asked of usage: which jobs, told apart by what, and where that is counted."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from documents.usage import UsageLevel
+from resolvers.fetch import Row
+from resolvers.filters import Filter, all_of
+from resolvers.packing import TIMELESS
+from resolvers.usage_window import Asked, midnight, paths, taken_apart
+
+
+class UsageDimension(StrEnum):
+    """What groups of jobs may differ in."""
+
+    TOOL = "TOOL"
+    TOOL_VERSION = "TOOL_VERSION"
+    INSTANCE = "INSTANCE"
+    STATE = "STATE"
+    DAY = "DAY"
+    WEEK = "WEEK"
+    MONTH = "MONTH"
+
+
+class ToolUsageOrderField(StrEnum):
+    """What groups may be ordered by."""
+
+    JOBS = "JOBS"
+    FAILED = "FAILED"
+    RUNTIME_P50 = "RUNTIME_P50"
+    PERIOD_START = "PERIOD_START"
+    TOOL = "TOOL"
+
+
+FIELDS = {
+    UsageDimension.TOOL: "tool_id",
+    UsageDimension.TOOL_VERSION: "tool_version",
+    UsageDimension.INSTANCE: "instanceRef",
+    UsageDimension.STATE: "state",
+}
+"""Where it stands in jobs and counts."""
+PERIODS = (UsageDimension.DAY, UsageDimension.WEEK, UsageDimension.MONTH)
+
+Key = tuple[Any, ...]
+"""The values that a group has of the question's `fields`, and at the end the start of its period if periods are told
+apart. Before them stands the slot that the group is in."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which jobs are counted, and what is told apart.
+
+    `generations` are those that may be looked at, each with its instance; `slots` says which of several lists of groups
+    each belongs in.
+    """
+
+    filter: Filter
+    dimensions: frozenset[UsageDimension]
+    generations: Mapping[str, str]
+    slots: Mapping[str, Hashable] = field(default_factory=dict)
+
+    @cached_property
+    def asked(self) -> Asked:
+        """The parts of the filter."""
+        return taken_apart(self.filter)
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """What is told apart besides periods, in the order of keys."""
+        return tuple(FIELDS[one] for one in FIELDS if one in self.dimensions)
+
+    @cached_property
+    def period(self) -> UsageDimension | None:
+        """The kind of periods that are told apart."""
+        return next((one for one in PERIODS if one in self.dimensions), None)
+
+    @property
+    def by_month(self) -> bool:
+        """Whether counts by month tell enough."""
+        days = self.asked.days
+        return self.period in (None, UsageDimension.MONTH) and days is not None and days.whole_months
+
+    @property
+    def level(self) -> UsageLevel:
+        """The level of counts that tells enough, and no more than it must."""
+        needed = set(self.fields) | paths(self.asked.rest)
+        return UsageLevel.STATE if needed & {"tool_version", "state"} else UsageLevel.TOOL
+
+    def within(self, *filters: Filter) -> Filter:
+        """What counts and jobs must match besides other things."""
+        return all_of([{"generationRef": {"$in": sorted(self.generations)}}, *filters])
+
+    def key(self, row: Row) -> Key:
+        """The beginning of the key of the groups that a row belongs in: all but the period."""
+        return (self.slots.get(row["generationRef"]), *(row[name] for name in self.fields))
+
+    def starts(self, day: int) -> datetime | None:
+        """The start of the period that a day is in."""
+        if day == TIMELESS:
+            return None
+        at = midnight(day)
+        match self.period:
+            case UsageDimension.WEEK:
+                return at - timedelta(days=at.weekday())
+            case UsageDimension.MONTH:
+                return at.replace(day=1)
+        return at
+
+    def ends(self, start: datetime) -> datetime:
+        """When the period that begins then is over. Raises OverflowError at the end of the calendar."""
+        match self.period:
+            case UsageDimension.WEEK:
+                return start + timedelta(days=7)
+            case UsageDimension.MONTH:
+                return (start + timedelta(days=31)).replace(day=1)
+        return start + timedelta(days=1)
