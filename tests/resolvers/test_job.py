@@ -14,7 +14,10 @@ from tests import builders as new
 from tests.asking import ask, refusal
 from tests.builders import keep
 from tests.conftest import RoundTrips
-from tests.resolvers.ingestions import a_viewer
+from tests.reports import report
+from tests.resolvers.ingest.ingestion.ingesting import Server
+from tests.resolvers.ingest.ingestion.ingesting import a_job as a_row
+from tests.resolvers.ingestions import a_server, a_viewer, replaced, work
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 JOB = "query ($id: ID!) { node(id: $id) { ... on Job { %s } } }"
@@ -289,3 +292,50 @@ async def test_a_cursor_of_one_generation_is_no_cursor_of_another(owner: Viewer)
     code, _ = await refusal(query, owner, after=cursor, where={"generationId": built.id})
 
     assert code == "BAD_CURSOR"
+
+
+async def test_instances_are_found_by_a_tool_that_they_have_run(owner: Viewer) -> None:
+    stranger = await a_viewer()
+    mine, public, hidden = await a_server(owner), await a_server(owner, public=True), await a_server(stranger)
+    for server, tools in ((mine, ["bwa/mem", "cat1"]), (public, ["cat1"]), (hidden, ["bwa/mem", "secret"])):
+        rows = [a_row(number, tool=tool) for number, tool in enumerate(tools)]
+        await server.sends(report(jobs=rows))
+        await server.queues()
+    await work()
+    query = "query ($where: InstanceWhere) { instances(where: $where) { totalCount nodes { id } } }"
+
+    async def found_by(viewer: Viewer, where: dict[str, Any]) -> list[str]:
+        shown = (await ask(query, viewer, where=where))["instances"]
+        assert shown["totalCount"] == len(shown["nodes"])
+        return [one["id"] for one in shown["nodes"]]
+
+    questions: list[tuple[Viewer, dict[str, Any], list[Server]]] = [
+        (owner, {"toolId": {"eq": "cat1"}}, [mine, public]),
+        (owner, {"toolId": {"eq": "bwa/mem"}}, [mine]),
+        (owner, {"toolId": {"contains": "/mem"}}, [mine]),
+        (owner, {"toolId": {"in": ["secret", "bwa/mem"]}}, [mine]),
+        (owner, {"toolId": {"eq": "secret"}}, []),
+        (owner, {"toolId": {"eq": "cat"}}, []),
+        (owner, {"not": {"toolId": {"eq": "bwa/mem"}}}, [public]),
+        (owner, {"public": {"eq": False}, "toolId": {"startsWith": "cat"}}, [mine]),
+        (ANONYMOUS, {"toolId": {"startsWith": ""}}, [public]),
+        (stranger, {"toolId": {"eq": "bwa/mem"}}, [hidden]),
+    ]
+    for viewer, where, expected in questions:
+        assert await found_by(viewer, where) == [server.id for server in expected], where
+
+
+async def test_a_tool_of_a_generation_that_is_not_active_finds_no_instance(owner: Viewer) -> None:
+    server = await a_server(owner)
+    sent = await server.sends(report(jobs=[a_row(1, tool="gone")]))
+    await server.queues()
+    await work()
+    await replaced(server, sent, report(jobs=[a_row(1, tool="here")]))
+    await server.queues()
+    query = "query ($tool: String) { instances(where: {toolId: {eq: $tool}}) { totalCount } }"
+
+    before = [(await ask(query, owner, tool=tool))["instances"]["totalCount"] for tool in ("gone", "here")]
+    await work()
+    after = [(await ask(query, owner, tool=tool))["instances"]["totalCount"] for tool in ("gone", "here")]
+
+    assert (before, after) == ([1, 0], [0, 1])
