@@ -1,6 +1,7 @@
 """Opening the database: one client, the documents bound to it, their indexes."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import pymongo
@@ -8,6 +9,7 @@ from beanie import init_beanie
 from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.server_api import ServerApi
 
@@ -51,12 +53,37 @@ async def is_reachable(client: Client, seconds: float = 1.0) -> bool:
     return True
 
 
-async def in_transaction(work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
-    """What `work` answers, once all it wrote is committed by a majority. Transient failures run `work` again."""
-    client = documents.ALL[0].get_pymongo_collection().database.client
+async def in_transaction(
+    work: Callable[[AsyncClientSession], Awaitable[T]], session: AsyncClientSession | None = None
+) -> T:
+    """What `work` answers, once all it wrote is committed by a majority. Transient failures run `work` again.
+
+    The transaction is one of `session`, or of a session of its own.
+    """
     # The driver alone would repeat a transaction for two minutes while the database is away.
     with pymongo.timeout(TRANSACTION_SECONDS):
-        async with client.start_session() as session:
-            return await session.with_transaction(
-                work, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority")
-            )
+        if session is not None:
+            return await _transaction(session, work)
+        async with start_session() as own:
+            return await _transaction(own, work)
+
+
+def start_session() -> AsyncClientSession:
+    """A session of the client that the documents are bound to; its `session_id` is known everywhere."""
+    return documents.ALL[0].get_pymongo_collection().database.client.start_session()
+
+
+async def end_session_of(session_id: Any) -> None:
+    """Abort what a process that is gone had begun in a session; nothing happens when that is not allowed.
+
+    MongoDB itself keeps the transaction of a lost client for a minute, and what it wrote cannot be written meanwhile.
+    """
+    database = documents.ALL[0].get_pymongo_collection().database
+    with suppress(OperationFailure):
+        await database.client.admin.command("killSessions", [session_id])
+
+
+async def _transaction(session: AsyncClientSession, work: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+    return await session.with_transaction(
+        work, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority")
+    )

@@ -1,6 +1,6 @@
 """One archive within an ingestion: what a worker leases, and what is repeated when a worker is lost."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 from pymongo import IndexModel
@@ -26,10 +26,11 @@ class IngestionPart(Document):
     """One archive within an ingestion.
 
     `holds` is true from its creation until it fails or is cancelled, and says that no other ingestion may bring the
-    same archive into the same generation. `declared` is how many jobs the archive says to hold. `folding` says that it
-    has the generation's `folding`: from then on it can neither be cancelled nor fail, and it is repeated until it has
-    SUCCEEDED. `folded` is how many of the chunks of its usage have been added to the generation's. `leftovers` says
-    that rows of it have to be removed; who removes them has the lease of the part, which has ended.
+    same archive into the same generation. `declared` is how many jobs the archive says to hold. `session` is what its
+    worker has transactions in; whoever takes the part over ends it. `folding` says that it has the generation's
+    `folding`: from then on it can neither be cancelled nor fail, and it is repeated until it has SUCCEEDED. `folded` is
+    how many of the chunks of its usage have been added to the generation's. `leftovers` says that rows of it have to be
+    removed; who removes them has the lease of the part, which has ended.
     """
 
     kind: ClassVar[str] = "part"
@@ -43,6 +44,7 @@ class IngestionPart(Document):
     attempt: int = 0
     handed_back: int = 0
     worker: str | None = None
+    session: dict[str, Any] | None = None
     lease_expires_at: Timestamp | None = Field(None, alias="leaseExpiresAt")
     declared: int | None = None
     done: int = 0

@@ -7,7 +7,7 @@ from documents.log_entry import LogLevel
 from resolvers.fetch import Row, collection_of
 from resolvers.ingest.ingestion.ending import give_up
 from resolvers.ingest.ingestion.lines import say
-from resolvers.ingest.ingestion.parts import Held, Lost, claim_ready, hand_back, oldest_lapsed, take_over
+from resolvers.ingest.ingestion.parts import Held, Lost, claim_ready, end_session, hand_back, oldest_lapsed, take_over
 from resolvers.runs import MOST_ATTEMPTS, tries
 
 
@@ -31,16 +31,21 @@ class Claimer:
         held = await claim_ready(self._worker, self._lease, {"_id": part_id})
         if held is not None:
             return held
-        seen = await collection_of(documents.IngestionPart).find_one({"_id": part_id})
-        return await self._taken_over(seen) if seen is not None else None
+        seen = await oldest_lapsed({"_id": part_id})
+        if seen is None:
+            return None
+        await end_session(seen)
+        return await self._taken_over(seen)
 
     async def _next(self) -> Held | None:
-        while seen := await oldest_lapsed(self._skipped):
+        ours = {"generationRef": {"$nin": self._skipped}}
+        while seen := await oldest_lapsed(ours):
+            await end_session(seen)
             if not seen["folding"] and tries(seen) >= MOST_ATTEMPTS:
                 await _give_up(seen)
             elif held := await self._taken_over(seen):
                 return held
-        return await claim_ready(self._worker, self._lease, {"generationRef": {"$nin": self._skipped}})
+        return await claim_ready(self._worker, self._lease, ours)
 
     async def _taken_over(self, seen: Row) -> Held | None:
         held = await take_over(seen, self._worker, self._lease)

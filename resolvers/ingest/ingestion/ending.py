@@ -40,15 +40,17 @@ class Ended:
 async def succeed(held: Held, archive: Row, ended: Ended) -> None:
     """The archive is taken: add the rest of it to its generation, if it has one, and end its part. Raises Lost."""
 
+    values = {"folding": False, "counts": _counts(ended), "done": ended.summary.jobs}
+
     async def work(session: Session) -> None:
-        values = {"folding": False, "counts": _counts(ended), "done": ended.summary.jobs}
+        ingestion = await say(held.part["ingestionRef"], LogLevel.INFO, _taken(archive, ended), session)
         await _end(held.match, Move.SUCCEED, values, session)
         if held.part["generationRef"] is not None:
             await _add_to_generation(held, ended, session)
-        await _settle(held.part, LogLevel.INFO, _taken(archive, ended), session)
+        await _settle(ingestion, session)
 
     held.check()
-    await in_transaction(work)
+    await in_transaction(work, held.session)
 
 
 async def refuse(held: Held, archive: Row, error: dict[str, Any], summary: Summary) -> None:
@@ -57,10 +59,11 @@ async def refuse(held: Held, archive: Row, error: dict[str, Any], summary: Summa
     line = f"Report {archive['identifier']} was refused: {error['message']}"
 
     async def work(session: Session) -> None:
+        ingestion = await say(held.part["ingestionRef"], LogLevel.ERROR, line, session)
         await _end(held.match, Move.FAIL, values, session)
-        await _settle(held.part, LogLevel.ERROR, line, session)
+        await _settle(ingestion, session)
 
-    await in_transaction(work)
+    await in_transaction(work, held.session)
 
 
 async def give_up(part: Row) -> None:
@@ -68,10 +71,12 @@ async def give_up(part: Row) -> None:
     silent = f"Attempt {tries(part)} of {MOST_ATTEMPTS}: its worker was silent for longer than its lease."
     error = part.get("error") or an_error(LEASE_LAPSED, silent)
     match = {"_id": part["_id"], "attempt": part["attempt"], "folding": False} | lapsed(now())
+    line = f"{part['archiveRef']} was given up. {error['message']}"
 
     async def work(session: Session) -> None:
+        ingestion = await say(part["ingestionRef"], LogLevel.ERROR, line, session)
         await _end(match, Move.FAIL, {"error": error} | _given_up(part), session)
-        await _settle(part, LogLevel.ERROR, f"{part['archiveRef']} was given up. {error['message']}", session)
+        await _settle(ingestion, session)
 
     await in_transaction(work)
 
@@ -113,14 +118,18 @@ async def _add_to_generation(held: Held, ended: Ended, session: Session) -> None
     await collection_of(documents.Generation).update_one(mine, change, session=session)
 
 
-async def _settle(part: Row, level: LogLevel, line: str, session: Session) -> None:
-    """Say what became of a part, and end its ingestion if that was the last of its parts."""
-    # Written to first, so that of two transactions which end the last two parts one begins again and sees the other.
-    ingestion = await say(part["ingestionRef"], level, line, session)
-    of_it = {"ingestionRef": part["ingestionRef"]}
+async def _settle(ingestion: Row | None, session: Session) -> None:
+    """End an ingestion if the last of its parts has ended.
+
+    It was written to first in this transaction: of two that end the last two parts one begins again and sees the other,
+    and neither has done anything yet when others tell the ingestion how far they are.
+    """
+    if ingestion is None:
+        return
+    of_it = {"ingestionRef": ingestion["_id"]}
     unended = of_it | {"status": {"$in": [status.value for status in OPEN]}}
     parts = collection_of(documents.IngestionPart)
-    if ingestion is None or await parts.find_one(unended, {"_id": 1}, session=session):
+    if await parts.find_one(unended, {"_id": 1}, session=session):
         return
     taken = await parts.find_one(of_it | {"status": ActivityStatus.SUCCEEDED.value}, {"_id": 1}, session=session)
     refused = await parts.find_one(of_it | {"status": ActivityStatus.FAILED.value}, sort=[("_id", 1)], session=session)

@@ -67,7 +67,7 @@ async def take(held: Held) -> bool:
             await _change(held, {}, {"folding": True}, session)
         return bool(taken.matched_count)
 
-    return await in_transaction(work)
+    return await in_transaction(work, held.session)
 
 
 async def let_go(held: Held) -> None:
@@ -78,7 +78,7 @@ async def let_go(held: Held) -> None:
         mine = {"_id": held.generation, "folding": held.id}
         await _generations().update_one(mine, {"$set": {"folding": None}}, session=session)
 
-    await in_transaction(work)
+    await in_transaction(work, held.session)
 
 
 async def verified(held: Held, written: Written) -> bool:
@@ -141,7 +141,7 @@ async def _add(held: Held, number: int, cells: list[Cell]) -> None:
         await add_usage(held.generation, cells, session)
 
     held.check()
-    await in_transaction(work)
+    await in_transaction(work, held.session)
 
 
 async def _change(held: Held, match: dict[str, Any], values: dict[str, Any], session: Session) -> None:

@@ -1,20 +1,28 @@
 """Parts of ingestions as their workers see them: claimed, kept, handed back, lost."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import pymongo
+from pymongo.errors import PyMongoError
+
 import documents
 from documents.activity import ActivityStatus
 from documents.base import now
+from documents.database import end_session_of, start_session
 from resolvers.fetch import Row, collection_of
 from resolvers.filters import Filter
 from resolvers.runs import Move, lapsed, move
+from resolvers.writing import Session
 
 READY, RUNNING = ActivityStatus.READY.value, ActivityStatus.RUNNING.value
 LEASE = timedelta(seconds=30)
 """How long a worker may be silent before another takes its part over."""
+TOLD_WITHIN = 1.0
+"""Seconds in which an ingestion is told of its parts. While another part ends it cannot be, and leases are pressing."""
 RENEWALS = 6
 """How often a lease is extended in the time that it lasts."""
 
@@ -27,14 +35,15 @@ class Lost(Exception):
 class Held:
     """A part that a worker has claimed.
 
-    `done` counts the jobs that it has read. `quiet` says that nothing it wrote is still on its way to the database, and
-    `ending` that it is about to end the part.
+    `session` is what its transactions are of. `done` counts the jobs that it has read. `quiet` says that nothing it
+    wrote is still on its way to the database, and `ending` that it is about to end the part.
     """
 
     part: Row
     worker: str
     lease: timedelta
     until: float
+    session: Session
     done: int = 0
     quiet: bool = True
     ending: bool = False
@@ -66,10 +75,9 @@ class Held:
             raise Lost(f"{self.id}: the lease was not extended in time.")
 
 
-async def oldest_lapsed(skipped: list[str]) -> Row | None:
-    """The oldest part whose worker went silent, of generations that are not to be skipped."""
-    match = {"status": RUNNING, "generationRef": {"$nin": skipped}} | lapsed(now())
-    found: Row | None = await _parts().find_one(match, sort=[("_id", 1)])
+async def oldest_lapsed(match: Filter) -> Row | None:
+    """The oldest part whose worker went silent, among those that `match` finds."""
+    found: Row | None = await _parts().find_one({"status": RUNNING} | lapsed(now()) | match, sort=[("_id", 1)])
     return found
 
 
@@ -77,6 +85,12 @@ async def claim_ready(worker: str, lease: timedelta, match: Filter) -> Held | No
     """The oldest part that waits, leased to the worker; None when none does."""
     since = time.monotonic()
     return await _claimed({"status": READY} | match, worker, lease, since)
+
+
+async def end_session(lapsed_part: Row) -> None:
+    """Let nothing be pending of what a silent worker wrote for a part."""
+    if lapsed_part.get("session") is not None:
+        await end_session_of(lapsed_part["session"])
 
 
 async def take_over(seen: Row, worker: str, lease: timedelta) -> Held | None:
@@ -87,17 +101,17 @@ async def take_over(seen: Row, worker: str, lease: timedelta) -> Held | None:
 
 
 async def _claimed(match: Filter, worker: str, lease: timedelta, since: float) -> Held | None:
-    at = now()
-    values = {"status": RUNNING, "worker": worker, "leaseExpiresAt": at + lease, "done": 0}
+    at, session = now(), start_session()
+    leased = {"worker": worker, "leaseExpiresAt": at + lease}
+    values = leased | {"status": RUNNING, "session": session.session_id, "done": 0}
     claimed = await _parts().find_one_and_update(
         match, {"$set": values, "$inc": {"attempt": 1}}, sort=[("_id", 1)], return_document=True
     )
     if claimed is None:
+        await session.end_session()
         return None
-    held = Held(claimed, worker, lease, since + lease.total_seconds())
-    leased = {"worker": worker, "leaseExpiresAt": at + lease}
-    if await move(documents.Ingestion, Move.CLAIM, {"_id": claimed["ingestionRef"]}, leased, at, None) is None:
-        await _tell_ingestion(held, leased)
+    held = Held(claimed, worker, lease, since + lease.total_seconds(), session)
+    await _tell_ingestion(held, leased)
     return held
 
 
@@ -113,20 +127,25 @@ async def extend(held: Held) -> None:
 
 async def hand_back(held: Held) -> bool:
     """Let another worker have a part, without counting the attempt; whether it was still this worker's."""
-    freed = {"status": READY, "leaseExpiresAt": None, "worker": None}
+    freed = {"status": READY, "leaseExpiresAt": None, "worker": None, "session": None}
     handed = await _parts().update_one(held.match, {"$set": freed, "$inc": {"handed_back": 1}})
     return bool(handed.modified_count)
 
 
 async def let_lapse(held: Held, error: dict[str, Any], delay: timedelta) -> None:
     """Give an attempt up that went wrong: after a while somebody begins the next one."""
-    values = {"leaseExpiresAt": now() + delay, "error": error}
+    # The session goes on with other parts.
+    values = {"leaseExpiresAt": now() + delay, "error": error, "session": None}
     await _parts().update_one(held.match, {"$set": values})
 
 
 async def _tell_ingestion(held: Held, leased: dict[str, Any]) -> None:
-    running = {"_id": held.part["ingestionRef"], "status": RUNNING}
-    await collection_of(documents.Ingestion).update_one(running, {"$set": leased})
+    """Let the ingestion say who works on it, and that somebody does."""
+    id, at = {"_id": held.part["ingestionRef"]}, now()
+    with suppress(PyMongoError), pymongo.timeout(TOLD_WITHIN):
+        told = await collection_of(documents.Ingestion).update_one(id | {"status": RUNNING}, {"$set": leased})
+        if not told.matched_count:
+            await move(documents.Ingestion, Move.CLAIM, id, leased, at, None)
 
 
 def _parts() -> Any:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import structlog
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
 from resolvers.ingest.ingestion.claiming import Claimer
 from resolvers.ingest.ingestion.parts import LEASE, RENEWALS, Held, Lost, extend, hand_back, let_lapse
@@ -100,13 +100,23 @@ class Worker:
                 if await hand_back(held):
                     log.info("handed back", archive=held.archive)
             raise
-        except PyMongoError:
+        except PyMongoError as error:
+            await self._database_failed(held, error)
             raise
         except ReaderFailed as error:
             await self._gave_up(held, an_error(READER_FAILED, str(error).strip().splitlines()[-1]))
         except Exception as error:
             log.exception("an attempt failed", archive=held.archive)
             await self._gave_up(held, an_error(LEASE_LAPSED, f"The attempt failed with {type(error).__name__}."))
+
+    async def _database_failed(self, held: Held, error: PyMongoError) -> None:
+        """Let the part be tried again; the attempt counts only when it was not a matter of reaching the database."""
+        passing = error.timeout or isinstance(error, ConnectionFailure)
+        with suppress(PyMongoError):
+            if passing or error.has_error_label("TransientTransactionError"):
+                await hand_back(held)
+            else:
+                await self._gave_up(held, an_error(LEASE_LAPSED, f"The database refused: {type(error).__name__}."))
 
     async def _gave_up(self, held: Held, error: dict[str, object]) -> None:
         log.error("an attempt failed", archive=held.archive, why=error["message"])
@@ -125,6 +135,7 @@ class Worker:
             for task in (work, keep):
                 task.cancel()
             await asyncio.gather(work, keep, return_exceptions=True)
+            await held.session.end_session()
 
     async def _unblock(self, part_id: str) -> bool:
         """Whether a part that others wait for had lost its worker, and was worked on here."""

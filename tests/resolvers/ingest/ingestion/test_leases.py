@@ -11,7 +11,8 @@ import pytest
 
 import documents
 from documents.base import now
-from documents.database import in_transaction
+from documents.database import in_transaction, make_client
+from documents.embedded import Embedded
 from resolvers.discarding import discard, stop
 from resolvers.fetch import Row, collection_of
 from resolvers.ingest.ingestion import folding
@@ -125,7 +126,7 @@ async def test_what_a_silent_worker_held_is_taken_over_and_counted_once() -> Non
     server, ingestion = await a_queued_report()
     undisturbed, _ = await a_queued_report()
     gate = Gate()
-    first = await brought_to(gate, lease=SHORT)
+    first = await brought_to(gate)
     await collection_of(documents.IngestionPart).update_many(
         {"status": "RUNNING"}, {"$set": {"leaseExpiresAt": now() - SHORT}}
     )
@@ -140,6 +141,22 @@ async def test_what_a_silent_worker_held_is_taken_over_and_counted_once() -> Non
     (part,) = await parts_of(ingestion)
     assert (part["status"], part["attempt"], part["worker"]) == ("SUCCEEDED", 2, "worker-0")
     assert "was silent for longer than its lease." in (await lines_of(ingestion))[0]
+
+
+async def test_what_a_killed_worker_had_begun_to_write_delays_nobody(mongod: Embedded) -> None:
+    server, ingestion = await a_queued_report()
+    killed = make_client(mongod.uri)
+    session = killed.start_session()
+    await session.start_transaction()
+    generations = killed[collection_of(documents.Generation).database.name]["generations"]
+    await generations.update_one({}, {"$set": {"folding": "part_0"}}, session=session)
+    held = {"status": "RUNNING", "attempt": 1, "leaseExpiresAt": now() - SHORT, "session": session.session_id}
+    await collection_of(documents.IngestionPart).update_one({"ingestionRef": ingestion}, {"$set": held})
+
+    await asyncio.wait_for(works(read=read_here), 20)
+
+    assert (await server.generation())["jobs"] == 2500
+    await killed.close()
 
 
 async def test_a_part_that_is_lost_three_times_fails_and_leaves_no_rows() -> None:
