@@ -117,7 +117,8 @@ class IngestionMutation:
         "Queue reports of an instance of your own for ingestion. Those that its generation has, or that are on their "
         "way into it, are not read again; when nothing is left to do, the answer is an ingestion that has SUCCEEDED "
         "at once. It is a REPROCESS that activates itself when the generation cannot take them: because an earlier "
-        "version of the reader made it, or because it has a report that one of these replaces."
+        "version of the reader made it, or because it has a report that one of these replaces. While this version of "
+        "the reader has made one that is not active, since somebody switched back from it, they become part of that."
     )
     async def ingest_archives(self, info: Info, input: IngestArchivesInput) -> IngestionPayload:
         return await perform(info, IngestionPayload, ingest_archives, input)

@@ -45,8 +45,10 @@ from resolvers.execution_checks import MOST_STEPS
 from resolvers.file_events import MOST_FILES
 from resolvers.filters import MOST_VALUES
 from resolvers.ingest.distributions import MOST
+from resolvers.ingestion import MOST_NAMED
 from resolvers.output import MOST_AUTHORIZED, MOST_URLS
 from resolvers.page import COUNT_CAP, DEFAULT_SIZE, LARGEST_SIZE
+from resolvers.queueing import MOST_REMEMBERED
 from resolvers.result import MOST_OUTPUTS
 from resolvers.runs import MOST_ATTEMPTS
 from resolvers.signed_url import MOST_SECONDS
@@ -92,6 +94,8 @@ LIMITS = {
     "bytes of an uploaded output": LARGEST[UploadPurpose.OUTPUT],
     "bytes of an uploaded archive": LARGEST[UploadPurpose.ARCHIVE],
     "bytes of a report's metadata": report_metadata.LARGEST,
+    "archives named in one `ingestArchives`": MOST_NAMED,
+    "ingestions that an archive tells of": MOST_REMEMBERED,
     "hours until an upload must be registered": KEPT / timedelta(hours=1),
     "uploads of one token or user that wait for that": MOST_OPEN,
     "seconds that a signed URL works": MOST_SECONDS,
