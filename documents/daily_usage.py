@@ -14,9 +14,9 @@ class DailyUsage(Document):
 
     The columns (resolvers/packing.py) say for each of `days` how many `jobs` there were, and in how many bins their
     runtimes are (`spans`); `bins` and `counts` are all bins one after another, with the number of jobs in each
-    (resolvers/ingest/report/cells.py). `first` and `last` are the outermost of the days, null when jobs without a time
-    are among them. `shortest` and `longest` are the extremes of the runtimes in seconds, null where there are none, or
-    where they are taken away.
+    (resolvers/ingest/report/cells.py). `first` and `last` are the outermost of the days, both null when jobs without
+    a time are among them. `shortest` and `longest` are the extremes of the runtimes in seconds, null where there are
+    none, or where they are taken away.
     """
 
     kind: ClassVar[str] = "daily"
@@ -38,4 +38,7 @@ class DailyUsage(Document):
 
     class Settings:
         name = "dailyUsage"
-        indexes = [IndexModel([("generationRef", 1), ("tool_id", 1), ("first", 1)])]
+        indexes = [
+            IndexModel([("generationRef", 1), ("tool_id", 1), ("last", 1), ("first", 1)]),
+            IndexModel([("generationRef", 1), ("last", 1), ("first", 1)]),
+        ]

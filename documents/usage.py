@@ -18,13 +18,16 @@ class UsageLevel(StrEnum):
     """Tools."""
     STATE = "STATE"
     """Tools, versions and states."""
+    YEAR = "YEAR"
+    """States and years, whatever the tool."""
 
 
 class Usage(Document):
     """Jobs of one generation that are alike, at one level. What a level does not tell apart is null.
 
     `months` counts jobs by month (2019-01), and `failed_months` those that failed; jobs without a time are in neither.
-    Where jobs were taken away again, counts may be zero.
+    At the level YEAR there are no months: `days` counts jobs by month and day (01-31). Where jobs were taken away
+    again, counts may be zero.
 
     Its id is made from generation, level and what the level tells apart, so that adding to it is an upsert.
     """
@@ -34,13 +37,15 @@ class Usage(Document):
     generation_ref: str = Field(alias="generationRef")
     instance_ref: str = Field(alias="instanceRef")
     level: UsageLevel
-    tool_id: str
+    tool_id: str | None = None
     tool_version: str | None = None
     state: str | None = None
+    year: str | None = None
     jobs: int = 0
     failed: int = 0
     months: dict[str, int] = Field(default_factory=dict)
     failed_months: dict[str, int] = Field(default_factory=dict)
+    days: dict[str, int] = Field(default_factory=dict)
 
     @classmethod
     def id_of(cls, generation_id: str, level: UsageLevel, *key: str | None) -> str:

@@ -17,8 +17,8 @@ from resolvers.filters import Filter, all_of
 from resolvers.page import LARGEST_SIZE
 from resolvers.refusals import InvalidInput
 from resolvers.runtimes import Distribution
-from resolvers.usage_counts import Group, count
-from resolvers.usage_question import PERIODS, Question, ToolUsageOrderField, UsageDimension
+from resolvers.usage_counts import Groups, count
+from resolvers.usage_question import PERIODS, Key, Question, ToolUsageOrderField, UsageDimension
 from resolvers.usage_runtimes import Distributions, distributions
 from resolvers.viewer import Viewer
 
@@ -62,10 +62,14 @@ class Wanted:
 
 @dataclass
 class Answer:
-    """The groups that answer a question, and how long their jobs ran where that is known already."""
+    """What is shown in answer to a question: keys by the ids of rows, and what the groups with these keys count.
+
+    `known` tells how long jobs ran, where that had to be found out for all groups.
+    """
 
     question: Question
-    groups: dict[str, Group]
+    shown: dict[str, Key] = field(default_factory=dict)
+    groups: dict[Key, list[int]] = field(default_factory=dict)
     known: Distributions | None = None
 
 
@@ -86,12 +90,12 @@ async def usage_everywhere(viewer: Viewer, wanted: Wanted) -> list[Row]:
 
 async def runtimes(rows: Sequence[Row], viewer: Viewer) -> list[Distribution | None]:
     """How long the jobs of each group ran, None where nobody measured. `rows` are of one answer or of several."""
-    answers = {id(row[ASKED]): row[ASKED] for row in rows}
+    answers: dict[int, Answer] = {id(row[ASKED]): row[ASKED] for row in rows}
     known: dict[int, Distributions] = {}
     for number, answer in answers.items():
-        shown = [row[ASKED].groups[row["_id"]] for row in rows if row[ASKED] is answer]
-        known[number] = answer.known if answer.known is not None else await distributions(answer.question, shown)
-    return [known[id(row[ASKED])][row[ASKED].groups[row["_id"]].key] for row in rows]
+        groups = {key: answer.groups[key] for row in rows if (key := answer.shown.get(row["_id"])) is not None}
+        known[number] = answer.known if answer.known is not None else await distributions(answer.question, groups)
+    return [known[id(row[ASKED])][row[ASKED].shown[row["_id"]]] for row in rows]
 
 
 async def _generations(viewer: Viewer, filter: Filter) -> Mapping[str, str]:
@@ -103,70 +107,71 @@ async def _generations(viewer: Viewer, filter: Filter) -> Mapping[str, str]:
 
 async def _answer(question: Question, wanted: Wanted) -> dict[Any, list[Row]]:
     """The rows of the wanted groups of each slot."""
-    groups = await count(question) if wanted.first else []
+    groups = await count(question) if wanted.first else {}
     by_median = wanted.order is ToolUsageOrderField.RUNTIME_P50
-    answer = Answer(question, {}, await distributions(question, groups, all_of_them=True) if by_median else None)
-    slots: dict[Any, list[Group]] = {}
-    for group in groups:
-        slots.setdefault(group.key[0], []).append(group)
-    return {slot: _rows(answer, _first(answer, some, wanted)) for slot, some in slots.items()}
+    answer = Answer(question, known=await distributions(question, groups, all_of_them=True) if by_median else None)
+    slots: dict[Any, Groups] = {None: groups}
+    if question.slots:
+        slots = {slot: {} for slot in set(question.slots.values())}
+        for key, counts in groups.items():
+            slots[key[0]][key] = counts
+    return {slot: _rows(answer, some, _first(answer, some, wanted)) for slot, some in slots.items()}
 
 
-def _first(answer: Answer, groups: list[Group], wanted: Wanted) -> list[Group]:
+def _first(answer: Answer, groups: Groups, wanted: Wanted) -> list[Key]:
     """The first of the groups, in the order that is wanted. What has no value comes last."""
-    values = [_value(answer, group, wanted.order) for group in groups]
-    pairs = [(value, group) for value, group in zip(values, groups, strict=True) if value is not None]
-    down = wanted.direction == DESCENDING
-    if len(pairs) > wanted.first:
+    values = _values(answer, groups, wanted.order)
+    some = [value for value in values if value is not None] if None in values else values
+    down, last = wanted.direction == DESCENDING, None
+    if len(some) > wanted.first:
         # Most groups are left out by one comparison each.
-        outermost = heapq.nlargest if down else heapq.nsmallest
-        last = outermost(wanted.first, [value for value, _ in pairs])[-1]
-        pairs = [pair for pair in pairs if pair[0] == last or (pair[0] > last) == down]
+        last = (heapq.nlargest if down else heapq.nsmallest)(wanted.first, some)[-1]
+    pairs = [
+        (value, key)
+        for value, key in zip(values, groups, strict=True)
+        if value is not None and (last is None or (value >= last if down else value <= last))
+    ]
     pairs.sort(key=lambda pair: _tie(pair[1]))
     pairs.sort(key=lambda pair: pair[0], reverse=down)
-    found = [group for _, group in pairs]
-    if len(found) < wanted.first:
-        found += sorted((group for value, group in zip(values, groups, strict=True) if value is None), key=_tie)
+    found = [key for _, key in pairs[: wanted.first]]
+    if len(some) < min(wanted.first, len(groups)):
+        found += sorted((key for key, value in zip(groups, values, strict=True) if value is None), key=_tie)
     return found[: wanted.first]
 
 
-def _value(answer: Answer, group: Group, order: ToolUsageOrderField) -> Any:
+def _values(answer: Answer, groups: Groups, order: ToolUsageOrderField) -> list[Any]:
+    """What the groups are ordered by, None where they have no such thing."""
+    question = answer.question
     match order:
         case ToolUsageOrderField.JOBS:
-            return group.jobs
+            return [counts[0] for counts in groups.values()]
         case ToolUsageOrderField.FAILED:
-            return group.failed
+            return [counts[1] for counts in groups.values()]
         case ToolUsageOrderField.PERIOD_START:
-            return group.key[-1] if answer.question.period else None
+            return [key[-1] if question.period else None for key in groups]
         case ToolUsageOrderField.TOOL:
-            return group.key[1] if UsageDimension.TOOL in answer.question.dimensions else None
+            return [key[1] if UsageDimension.TOOL in question.dimensions else None for key in groups]
         case ToolUsageOrderField.RUNTIME_P50:
-            known = (answer.known or {}).get(group.key)
-            return known and known["p50"]
+            known = answer.known or {}
+            return [found["p50"] if (found := known.get(key)) else None for key in groups]
 
 
-def _tie(group: Group) -> list[tuple[bool, Any]]:
+def _tie(key: Key) -> list[tuple[bool, Any]]:
     """What equal groups are ordered by: what tells them apart, nulls last."""
-    return [(value is None, value) for value in group.key[1:]]
+    return [(value is None, value) for value in key[1:]]
 
 
-def _rows(answer: Answer, groups: list[Group]) -> list[Row]:
+def _rows(answer: Answer, groups: Groups, keys: list[Key]) -> list[Row]:
     question, stem = answer.question, str(ObjectId())
     rows = []
-    for number, group in enumerate(groups):
-        said = dict(zip(question.fields, group.key[1:], strict=False))
-        row = dict.fromkeys(("tool_id", "tool_version", "instanceRef", "state", "period_start")) | said
+    for number, key in enumerate(keys):
         id = f"usage_{stem}_{number}"
-        answer.groups[id] = group
-        rows.append(
-            row
-            | {
-                "_id": id,
-                "period_start": group.key[-1] if question.period else None,
-                "jobs": group.jobs,
-                "failed": group.failed,
-                "instances": group.instances,
-                ASKED: answer,
-            }
-        )
+        answer.shown[id] = key
+        answer.groups[key] = groups[key]
+        jobs, failed, instances = groups[key]
+        row = dict.fromkeys(("tool_id", "tool_version", "instanceRef", "state"))
+        row |= dict(zip(question.fields, key[1:], strict=False))
+        counted = {"jobs": jobs, "failed": failed, "instances": instances}
+        start = key[-1] if question.period else None
+        rows.append({"_id": id, "period_start": start, ASKED: answer, **row, **counted})
     return rows

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable
+from datetime import date, datetime
+from typing import Any
 
 from pymongo.asynchronous.cursor import AsyncCursor
 
 import documents
+from documents.usage import UsageLevel
 from resolvers.fetch import Row, collection_of
 from resolvers.filters import Filter
 from resolvers.packing import TIMELESS, number_of_day, unpacked
@@ -23,67 +24,23 @@ BATCH = 2000
 SLICE = 250
 """Documents that are counted before others have their turn."""
 
-
-class Group(NamedTuple):
-    """Jobs that are alike in what is told apart, and how many servers ran them."""
-
-    key: Key
-    jobs: int
-    failed: int
-    instances: int
+Groups = dict[Key, list[int]]
+"""Jobs, failed ones, and servers that ran them, of each group in which there are jobs."""
+Own = Groups
+"""Jobs, failed ones and always one server, of each group of one generation."""
+End = tuple[datetime | None, ...]
+"""The end of a key: the start of a period if periods are told apart."""
 
 
-class Counts:
-    """Jobs, and failed ones, by key, for each generation."""
-
-    def __init__(self) -> None:
-        self._of: defaultdict[str, dict[Key, list[int]]] = defaultdict(dict)
-
-    def add(self, generation: str, counted: Iterable[tuple[Key, int, int]]) -> None:
-        """Count jobs and failed ones in. Raises LimitExceeded."""
-        own = self._of[generation]
-        for key, jobs, failed in counted:
-            known = own.get(key)
-            if known is None:
-                own[key] = [jobs, failed]
-            else:
-                known[0] += jobs
-                known[1] += failed
-        if len(own) > MOST_GROUPS:
-            raise too_many()
-
-    def groups(self) -> list[Group]:
-        """The groups in which there are jobs. Raises LimitExceeded."""
-        if len(self._of) == 1:
-            (own,) = self._of.values()
-            return [Group(key, jobs, failed, 1) for key, (jobs, failed) in own.items() if jobs]
-        sums: dict[Key, list[int]] = {}
-        for own in self._of.values():
-            for key, (jobs, failed) in own.items():
-                if jobs:
-                    known = sums.setdefault(key, [0, 0, 0])
-                    known[0] += jobs
-                    known[1] += failed
-                    known[2] += 1
-            if len(sums) > MOST_GROUPS:
-                raise too_many()
-        return [Group(key, *counts) for key, counts in sums.items()]
-
-
-def too_many() -> LimitExceeded:
-    """The refusal of a question with too large an answer."""
-    return LimitExceeded(f"There are more than {MOST_GROUPS:,} groups. Ask for fewer by where, or group by less.")
-
-
-async def count(question: Question) -> list[Group]:
-    """The groups that a question asks for, in no order. Raises LimitExceeded."""
-    counts = Counts()
+async def count(question: Question) -> Groups:
+    """The groups that a question asks for. Raises LimitExceeded."""
+    counts: defaultdict[str, Own] = defaultdict(dict)
     if question.generations:
         if question.asked.days is not None:
-            await (_by_month if question.by_month else _by_day)(question, question.asked.days, counts)
+            await _from_counts(question, question.asked.days, counts)
         for filter in question.asked.aside:
-            await _by_job(question, filter, counts)
-    return counts.groups()
+            await _from_jobs(question, filter, counts)
+    return _together(list(counts.values()))
 
 
 async def slices(cursor: AsyncCursor[Row]) -> AsyncIterator[list[Row]]:
@@ -95,119 +52,193 @@ async def slices(cursor: AsyncCursor[Row]) -> AsyncIterator[list[Row]]:
                 await asyncio.sleep(0)
 
 
-async def _by_month(question: Question, days: Days, counts: Counts) -> None:
-    match = question.within({"level": question.level.value}, question.asked.rest)
-    timed = question.period is not None or days.bounded
-    wanted = ("generationRef", *question.fields, "jobs", "failed", *(("months", "failed_months") if timed else ()))
-    found = collection_of(documents.Usage).find(match, dict.fromkeys(wanted, 1), batch_size=BATCH)
-    counted = (
-        _Months(question, days).counted if timed else lambda row: [(question.key(row), row["jobs"], row["failed"])]
-    )
+def _add(own: Own, key: Key, jobs: int, failed: int) -> None:
+    known = own.get(key)
+    if known is None:
+        own[key] = [jobs, failed, 1]
+    else:
+        known[0] += jobs
+        known[1] += failed
+
+
+def _together(several: list[Own]) -> Groups:
+    """The groups of all generations."""
+    if len(several) == 1:
+        (own,) = several
+        return own if all(counts[0] for counts in own.values()) else {key: own[key] for key in own if own[key][0]}
+    sums: Own = {}
+    for own in several:
+        for key, counts in own.items():
+            if not counts[0]:
+                continue
+            known = sums.get(key)
+            if known is None:
+                sums[key] = counts
+            else:
+                sums[key] = [one + other for one, other in zip(known, counts, strict=True)]
+        _limit(sums)
+    return sums
+
+
+def _limit(own: Own) -> None:
+    if len(own) > MOST_GROUPS:
+        raise LimitExceeded(f"There are more than {MOST_GROUPS:,} groups. Ask for fewer by where, or group by less.")
+
+
+async def _from_counts(question: Question, days: Days, counts: defaultdict[str, Own]) -> None:
+    found, add = _smallest(question, days)
     async for rows in slices(found):
         for row in rows:
-            counts.add(row["generationRef"], counted(row))
+            add(row, question.key(row), counts[row["generationRef"]])
+        for own in counts.values():
+            _limit(own)
 
 
-class _Months:
-    """Reads the months of documents."""
-
-    def __init__(self, question: Question, days: Days) -> None:
-        self._question = question
-        self._told_apart = question.period is not None
-        self._bounded = days.bounded
-        self._first = _month(days.first, "0000")
-        self._last = _month(days.last, "9999-99")
-        self._starts: dict[str, tuple[datetime | None]] = {}
-
-    def counted(self, row: Row) -> list[tuple[Key, int, int]]:
-        """What one document counts within the bounds."""
-        key, failed = self._question.key(row), row.get("failed_months") or {}
-        months = [(month, jobs) for month, jobs in (row.get("months") or {}).items() if jobs and self._within(month)]
-        if self._told_apart:
-            found = [(key + self._start(month), jobs, failed.get(month, 0)) for month, jobs in months]
-        else:
-            found = [(key, jobs, failed.get(month, 0)) for month, jobs in months]
-        if self._bounded:
-            return found
-        timeless = row["jobs"] - sum(jobs for _, jobs in months)
-        if timeless:
-            end = (None,) if self._told_apart else ()
-            found.append((key + end, timeless, row["failed"] - sum(failed.values())))
-        return found
-
-    def _within(self, month: str) -> bool:
-        return self._first <= month < self._last
-
-    def _start(self, month: str) -> tuple[datetime | None]:
-        start = self._starts.get(month)
-        if start is None:
-            start = self._starts[month] = (datetime.fromisoformat(f"{month}-01"),)
-        return start
+Add = Callable[[Row, Key, Own], None]
+"""Adds what a document counts to the groups of its generation; the key is that of the row, without a period."""
 
 
-def _month(day: int | None, otherwise: str) -> str:
-    return otherwise if day is None else midnight(day).date().isoformat()[:7]
+def _smallest(question: Question, days: Days) -> tuple[AsyncCursor[Row], Add]:
+    """The smallest documents that tell enough, and how they are read."""
+    fields = ("generationRef", *question.fields)
+    level = question.level
+    if level is None:
+        match = question.within(question.asked.rest, overlapping(days))
+        wanted = {"_id": 0} | dict.fromkeys((*fields, "state", "days", "jobs"), 1)
+        return collection_of(documents.DailyUsage).find(match, wanted, batch_size=BATCH), _Days(question, days).add
+    match = question.within({"level": level.value}, question.asked.rest)
+    reading: tuple[tuple[str, ...], Add]
+    if level is UsageLevel.YEAR:
+        reading = ("state", "year", "days"), _Years(question, days).add
+    elif question.period is None and not days.bounded:
+        reading = (), lambda row, key, own: _add(own, key, row["jobs"], row["failed"])
+    else:
+        reading = ("months", "failed_months"), _Months(question, days).add
+    wanted = {"_id": 0} | dict.fromkeys((*fields, "jobs", "failed", *reading[0]), 1)
+    return collection_of(documents.Usage).find(match, wanted, batch_size=BATCH), reading[1]
 
 
-async def _by_day(question: Question, days: Days, counts: Counts) -> None:
-    wanted = ("generationRef", *question.fields, "state", "days", "jobs")
-    match = question.within(question.asked.rest, overlapping(days))
-    found = collection_of(documents.DailyUsage).find(match, dict.fromkeys(wanted, 1), batch_size=BATCH)
-    starts = Starts(question, days)
-    async for rows in slices(found):
-        for row in rows:
-            counts.add(row["generationRef"], _days(question, row, starts))
-
-
-def _days(question: Question, row: Row, starts: "Starts") -> list[tuple[Key, int, int]]:
-    key, failed = question.key(row), row["state"] in FAILED
-    columns = zip(unpacked(row["days"]), unpacked(row["jobs"]), strict=True)
-    return [(key + start, jobs, jobs if failed else 0) for day, jobs in columns if (start := starts[day]) is not None]
-
-
-class Starts(dict[int, tuple[datetime | None, ...] | None]):
-    """The end of the key for each day: the start of its period if periods are told apart. None for days not meant."""
+class Ends(dict[int, End | None]):
+    """The end of the key for each day by its number. None for days that are not meant."""
 
     def __init__(self, question: Question, days: Days) -> None:
         super().__init__()
         self._question = question
         self._days = days
 
-    def __missing__(self, day: int) -> tuple[datetime | None, ...] | None:
+    @property
+    def bounded(self) -> bool:
+        """Whether only some days are meant."""
+        return self._days.bounded
+
+    def __missing__(self, day: int) -> End | None:
+        self[day] = found = self._end(day) if self._meant(day) else None
+        return found
+
+    def _meant(self, day: int) -> bool:
         first, last = self._days.first, self._days.last
-        if self._days.bounded and day == TIMELESS:
-            within = False
-        else:
-            within = (first is None or day >= first) and (last is None or day < last)
-        found: tuple[datetime | None, ...] | None = None
-        if within:
-            found = () if self._question.period is None else (self._question.starts(day),)
-        self[day] = found
+        if day == TIMELESS:
+            return not self._days.bounded
+        return (first is None or day >= first) and (last is None or day < last)
+
+    def _end(self, day: int) -> End:
+        return () if self._question.period is None else (self._question.starts(day),)
+
+
+class _Days:
+    """Reads DailyUsage."""
+
+    def __init__(self, question: Question, days: Days) -> None:
+        self._ends = Ends(question, days)
+
+    def add(self, row: Row, key: Key, own: Own) -> None:
+        ends, failed = self._ends, row["state"] in FAILED
+        for day, jobs in zip(unpacked(row["days"]), unpacked(row["jobs"]), strict=True):
+            end = ends[day]
+            if end is not None:
+                _add(own, key + end, jobs, jobs if failed else 0)
+
+
+class _Named(dict[str, End | None]):
+    """The end of the key for each month, or for each day of a year, as they are written."""
+
+    def __init__(self, ends: Ends, pattern: str) -> None:
+        super().__init__()
+        self._ends = ends
+        self._pattern = pattern
+
+    def __missing__(self, name: str) -> End | None:
+        day = (date.fromisoformat(self._pattern.format(name)) - date(1970, 1, 1)).days
+        self[name] = found = self._ends[day]
         return found
 
 
+class _Months:
+    """Reads the months of Usage."""
+
+    def __init__(self, question: Question, days: Days) -> None:
+        self._timeless = Ends(question, days)[TIMELESS]
+        self._ends = _Named(Ends(question, days), "{}-01")
+
+    def add(self, row: Row, key: Key, own: Own) -> None:
+        months, failures, ends = row.get("months") or {}, row.get("failed_months") or {}, self._ends
+        for month, jobs in months.items():
+            end = ends[month]
+            if jobs and end is not None:
+                whole = key + end
+                # There may be very many groups, most of them new: a call for each would take as long again.
+                if whole in own:
+                    _add(own, whole, jobs, failures.get(month, 0))
+                else:
+                    own[whole] = [jobs, failures.get(month, 0), 1]
+        if self._timeless is not None:
+            jobs, failed = row["jobs"] - sum(months.values()), row["failed"] - sum(failures.values())
+            if jobs:
+                _add(own, key + self._timeless, jobs, failed)
+
+
+class _Years:
+    """Reads the days of Usage."""
+
+    def __init__(self, question: Question, days: Days) -> None:
+        self._all = Ends(question, days)
+        self._years: dict[str, _Named] = {}
+
+    def add(self, row: Row, key: Key, own: Own) -> None:
+        failed, year = row["state"] in FAILED, row["year"]
+        if year is None:
+            end = self._all[TIMELESS]
+            if end is not None:
+                _add(own, key + end, row["jobs"], row["failed"])
+            return
+        ends = self._years.get(year)
+        if ends is None:
+            ends = self._years[year] = _Named(self._all, f"{year}-{{}}")
+        for day, jobs in (row.get("days") or {}).items():
+            end = ends[day]
+            if end is not None:
+                _add(own, key + end, jobs, jobs if failed else 0)
+
+
 def overlapping(days: Days) -> Filter:
-    """Documents that may count jobs of these days."""
+    """DailyUsage that may count jobs of these days."""
     bounds: Filter = {}
-    if days.last is not None:
-        bounds["first"] = {"$lt": midnight(days.last)}
     if days.first is not None:
         bounds["last"] = {"$gte": midnight(days.first)}
-    return {"$or": [{"first": None}, bounds]} if bounds else {}
+    if days.last is not None:
+        bounds["first"] = {"$lt": midnight(days.last)}
+    return {"$or": [{"last": None}, bounds]} if bounds else {}
 
 
-async def _by_job(question: Question, filter: Filter, counts: Counts) -> None:
+async def _from_jobs(question: Question, filter: Filter, counts: defaultdict[str, Own]) -> None:
     by: dict[str, Any] = {name: f"${name}" for name in ("generationRef", *question.fields, "state")}
     if question.period is not None:
         by["day"] = {"$dateToString": {"date": "$created_at", "format": "%Y-%m-%d"}}
     stages = [{"$match": question.within(filter)}, {"$group": {"_id": by, "jobs": {"$sum": 1}}}]
-    starts = Starts(question, Days())
+    ends = Ends(question, Days())
     async with await collection_of(documents.Job).aggregate(stages) as found:
         async for row in found:
-            counts.add(row["_id"]["generationRef"], [_job_group(question, row, starts)])
-
-
-def _job_group(question: Question, row: Row, starts: Starts) -> tuple[Key, int, int]:
-    said = row["_id"]
-    start = starts[number_of_day(said.get("day"))] or ()
-    return question.key(said) + start, row["jobs"], row["jobs"] if said["state"] in FAILED else 0
+            said, jobs = row["_id"], row["jobs"]
+            key = question.key(said) + (ends[number_of_day(said.get("day"))] or ())
+            _add(counts[said["generationRef"]], key, jobs, jobs if said["state"] in FAILED else 0)
+            _limit(counts[said["generationRef"]])

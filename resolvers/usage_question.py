@@ -79,15 +79,14 @@ class Question:
         return next((one for one in PERIODS if one in self.dimensions), None)
 
     @property
-    def by_month(self) -> bool:
-        """Whether counts by month tell enough."""
-        days = self.asked.days
-        return self.period in (None, UsageDimension.MONTH) and days is not None and days.whole_months
-
-    @property
-    def level(self) -> UsageLevel:
-        """The level of counts that tells enough, and no more than it must."""
-        needed = set(self.fields) | paths(self.asked.rest)
+    def level(self) -> UsageLevel | None:
+        """The level of counts that tells enough, and no more than it must; None where only days of tools do."""
+        needed, days = set(self.fields) | paths(self.asked.rest), self.asked.days
+        timed = self.period is not None or (days is not None and days.bounded)
+        if not needed & {"tool_id", "tool_version"}:
+            return UsageLevel.YEAR
+        if timed and not (self.period in (None, UsageDimension.MONTH) and days is not None and days.whole_months):
+            return None
         return UsageLevel.STATE if needed & {"tool_version", "state"} else UsageLevel.TOOL
 
     def within(self, *filters: Filter) -> Filter:

@@ -3,17 +3,17 @@
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import documents
 from resolvers.fetch import Row, collection_of
 from resolvers.filters import Filter, all_of, any_of
 from resolvers.ingest.report.cells import bin_of
-from resolvers.packing import days_of, number_of_day
+from resolvers.packing import TIMELESS, days_of, number_of_day, unpacked
 from resolvers.refusals import LimitExceeded
 from resolvers.runtimes import Distribution, Sketch, exact_distribution
-from resolvers.usage_counts import Group, Starts, overlapping, slices
+from resolvers.usage_counts import BATCH, End, Ends, Groups, overlapping, slices
 from resolvers.usage_question import Key, Question
 from resolvers.usage_window import EPOCH, TIME, Days
 
@@ -28,51 +28,52 @@ RUNTIME = "runtime_seconds"
 Distributions = dict[Key, Distribution | None]
 
 
-async def distributions(question: Question, groups: Sequence[Group], *, all_of_them: bool = False) -> Distributions:
+async def distributions(question: Question, groups: Groups, *, all_of_them: bool = False) -> Distributions:
     """How long the jobs of each group ran. `all_of_them` says that there are no other groups.
 
     Exact when the groups together have no more than EXACT_SAMPLES runtimes. Raises LimitExceeded.
     """
     if not groups:
         return {}
-    narrow = {} if all_of_them else _narrowed(question, groups)
-    wanted = {group.key for group in groups}
-    span = Days() if all_of_them else _span(question, groups)
-    sketches = await _sketches(question, wanted, narrow, span)
+    sketches = await (
+        _sketches(question, groups) if all_of_them else _sketches(question, groups, *_narrowed(question, groups))
+    )
     samples = {key: sketch.samples for key, sketch in sketches.items()}
-    if sum(samples.values()) <= EXACT_SAMPLES and sum(group.jobs for group in groups) <= EXACT_JOBS:
-        values = await _values(question, wanted, {} if all_of_them else _precisely(question, groups))
+    if sum(samples.values()) <= EXACT_SAMPLES and sum(jobs for jobs, *_ in groups.values()) <= EXACT_JOBS:
+        values = await _values(question, groups, {} if all_of_them else _precisely(question, groups))
         # Jobs may be on their way in, or out, before they are counted.
         if {key: len(some) for key, some in values.items()} == {key: n for key, n in samples.items() if n}:
-            return {key: exact_distribution(values.get(key, [])) for key in wanted}
-    return await asyncio.to_thread(_estimated, wanted, sketches)
+            return {key: exact_distribution(values.get(key, [])) for key in groups}
+    return await asyncio.to_thread(_estimated, groups, sketches)
 
 
 def _estimated(wanted: Collection[Key], sketches: dict[Key, Sketch]) -> Distributions:
     return {key: sketches[key].distribution() if key in sketches else None for key in wanted}
 
 
-async def _sketches(question: Question, wanted: Collection[Key], narrow: Filter, span: Days) -> dict[Key, Sketch]:
+async def _sketches(
+    question: Question, wanted: Collection[Key], narrow: Filter | None = None, span: Days | None = None
+) -> dict[Key, Sketch]:
     found: defaultdict[Key, Sketch] = defaultdict(Sketch)
     if question.asked.days is not None:
-        within = all_of([narrow, overlapping(span)])
+        within = all_of([narrow or {}, overlapping(span or Days())])
         await _from_days(question, question.asked.days, wanted, within, found)
     for filter in question.asked.aside:
-        async for key, seconds in _runtimes(question, all_of([filter, narrow])):
+        async for key, seconds in _runtimes(question, all_of([filter, narrow or {}])):
             if key in wanted:
                 found[key].add_known([bin_of(seconds)], [1], seconds, seconds)
     return found
 
 
 async def _from_days(
-    question: Question, days: Days, wanted: Collection[Key], narrow: Filter, found: defaultdict[Key, Sketch]
+    question: Question, days: Days, wanted: Collection[Key], within: Filter, found: defaultdict[Key, Sketch]
 ) -> None:
-    match = question.within(question.asked.rest, narrow, overlapping(days), {"counts": {"$ne": b""}})
-    starts = Starts(question, days)
+    match = question.within(question.asked.rest, within, overlapping(days), {"counts": {"$ne": b""}})
+    adding = _Adding(Ends(question, days), wanted, found)
     held = 0
-    async for rows in slices(collection_of(documents.DailyUsage).find(match, batch_size=500)):
+    async for rows in slices(collection_of(documents.DailyUsage).find(match, batch_size=BATCH)):
         for row in rows:
-            _add(question.key(row), row, starts, wanted, found)
+            adding.add(question.key(row), row)
             held += len(row["counts"]) // 4
         if held > MOST_COUNTS:
             held = sum(len(sketch.counts) for sketch in found.values())
@@ -80,17 +81,37 @@ async def _from_days(
                 raise LimitExceeded("There are too many groups to tell how long jobs ran. Ask for fewer by where.")
 
 
-def _add(key: Key, row: Row, starts: Starts, wanted: Collection[Key], found: defaultdict[Key, Sketch]) -> None:
-    """Count one document in, whole where all its days are in one group."""
-    parts = [(starts[day], bins, counts) for day, _, bins, counts in days_of(row) if bins]
-    ends = {end for end, _, _ in parts}
-    for end, bins, counts in parts:
-        if end is None or (whole := key + end) not in wanted:
-            continue
-        if len(ends) == 1:
-            found[whole].add_known(bins, counts, row["shortest"], row["longest"])
-        else:
-            found[whole].add(bins, counts)
+class _Adding:
+    """Adds DailyUsage to the sketches of those groups that are wanted."""
+
+    def __init__(self, ends: Ends, wanted: Collection[Key], found: defaultdict[Key, Sketch]) -> None:
+        self._ends = ends
+        self._wanted = wanted
+        self._found = found
+
+    def add(self, key: Key, row: Row) -> None:
+        end = self._common(row)
+        if end is None:
+            self._by_day(key, row)
+        elif (whole := key + end) in self._wanted:
+            bins, counts = unpacked(row["bins"]), unpacked(row["counts"])
+            self._found[whole].add_known(bins, counts, row["shortest"], row["longest"])
+
+    def _common(self, row: Row) -> End | None:
+        """The end of the key that all days of a document have; None when they may differ."""
+        first, last = row["first"], row["last"]
+        if first is None:
+            end = self._ends[TIMELESS]
+            # Other days may be there as well.
+            return end if end == () and not self._ends.bounded else None
+        end, other = self._ends[(first - EPOCH).days], self._ends[(last - EPOCH).days]
+        return end if end == other else None
+
+    def _by_day(self, key: Key, row: Row) -> None:
+        for day, _, bins, counts in days_of(row):
+            end = self._ends[day]
+            if bins and end is not None and (whole := key + end) in self._wanted:
+                self._found[whole].add(bins, counts)
 
 
 async def _values(question: Question, wanted: Collection[Key], precisely: Filter) -> dict[Key, list[float]]:
@@ -105,24 +126,24 @@ async def _runtimes(question: Question, filter: Filter) -> Any:
     """Key and runtime of each job that matches."""
     fields = ("generationRef", *question.fields, TIME, RUNTIME)
     match = question.within(filter, {RUNTIME: {"$ne": None}})
-    starts = Starts(question, Days())
+    ends = Ends(question, Days())
     async for rows in slices(collection_of(documents.Job).find(match, dict.fromkeys(fields, 1))):
         for row in rows:
             if math.isfinite(row[RUNTIME]):
                 day = None if row[TIME] is None else row[TIME].date().isoformat()
-                yield question.key(row) + (starts[number_of_day(day)] or ()), row[RUNTIME]
+                yield question.key(row) + (ends[number_of_day(day)] or ()), row[RUNTIME]
 
 
-def _narrowed(question: Question, groups: Sequence[Group]) -> Filter:
-    """What the documents of some groups have in common, so that the others need not be read."""
+def _narrowed(question: Question, groups: Groups) -> tuple[Filter, Days]:
+    """What the documents of some groups have in common, so that the others need not be read; and their days."""
     names = [name for name in question.fields if name != "instanceRef"]
     at = {name: 1 + question.fields.index(name) for name in names}
-    return all_of({name: {"$in": list({group.key[at[name]] for group in groups})}} for name in names)
+    return all_of({name: {"$in": list({key[at[name]] for key in groups})}} for name in names), _span(question, groups)
 
 
-def _span(question: Question, groups: Sequence[Group]) -> Days:
+def _span(question: Question, groups: Groups) -> Days:
     """From the first to the last day of the groups' periods, where all have one."""
-    starts = [group.key[-1] for group in groups if group.key[-1] is not None] if question.period else []
+    starts = [key[-1] for key in groups if key[-1] is not None] if question.period else []
     if len(starts) < len(groups):
         return Days()
     try:
@@ -131,9 +152,9 @@ def _span(question: Question, groups: Sequence[Group]) -> Days:
         return Days()
 
 
-def _precisely(question: Question, groups: Sequence[Group]) -> Filter:
+def _precisely(question: Question, groups: Groups) -> Filter:
     """What jobs of these groups match, and no others but those of other slots."""
-    return any_of(all_of([*_same(question, group.key), *_within(question, group.key)]) for group in groups)
+    return any_of(all_of([*_same(question, key), *_within(question, key)]) for key in groups)
 
 
 def _same(question: Question, key: Key) -> list[Filter]:

@@ -18,6 +18,7 @@ FAILED = frozenset({"error", "failed"})
 FORGOTTEN_AT_ONCE = 1000
 
 Key = tuple[str | None, ...]
+Counts = defaultdict[str, int]
 
 
 async def add_usage(generation_id: str, cells: Iterable[Cell], session: Session) -> None:
@@ -47,44 +48,58 @@ async def forget_usage(generation_id: str) -> None:
 
 
 def _upserts(of: Row, alike: dict[Key, list[Cell]]) -> list[UpdateOne]:
-    tools: defaultdict[Key, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
-    states: dict[Key, defaultdict[str, int]] = {}
-    for key, cells in alike.items():
-        counts = states[key] = _counts(cells)
-        tool = tools[(key[0], None, None)]
-        for name, count in counts.items():
-            tool[name] += count
-    return [
-        *(_upsert(of, UsageLevel.TOOL, key, counts) for key, counts in tools.items()),
-        *(_upsert(of, UsageLevel.STATE, key, counts) for key, counts in states.items()),
-    ]
+    levels: dict[UsageLevel, defaultdict[Key, Counts]] = {
+        level: defaultdict(lambda: Counts(int)) for level in UsageLevel
+    }
+    for (tool_id, tool_version, state), cells in alike.items():
+        counts = levels[UsageLevel.STATE][tool_id, tool_version, state, None] = _by_month(cells)
+        _add(levels[UsageLevel.TOOL][tool_id, None, None, None], counts)
+        for year, counts in _by_year(cells).items():
+            _add(levels[UsageLevel.YEAR][None, None, state, year], counts)
+    return [_upsert(of, level, key, counts) for level, found in levels.items() for key, counts in found.items()]
 
 
-def _counts(cells: list[Cell]) -> defaultdict[str, int]:
+def _add(to: Counts, counts: Counts) -> None:
+    for name, count in counts.items():
+        to[name] += count
+
+
+def _by_month(cells: list[Cell]) -> Counts:
     """What cells of one state add to the counts of a document, by the path of the count."""
-    failed = cells[0].state in FAILED
-    counts: defaultdict[str, int] = defaultdict(int)
+    counts = Counts(int)
     for cell in cells:
+        failed = cell.jobs if cell.state in FAILED else 0
         counts["jobs"] += cell.jobs
-        counts["failed"] += cell.jobs if failed else 0
+        counts["failed"] += failed
         if cell.day:
-            month = cell.day[:7]
-            counts[f"months.{month}"] += cell.jobs
+            counts[f"months.{cell.day[:7]}"] += cell.jobs
             if failed:
-                counts[f"failed_months.{month}"] += cell.jobs
+                counts[f"failed_months.{cell.day[:7]}"] += failed
     return counts
 
 
-def _upsert(of: Row, level: UsageLevel, key: Key, counts: dict[str, int]) -> UpdateOne:
-    tool_id, tool_version, state = key
-    said = of | {"level": level.value, "tool_id": tool_id, "tool_version": tool_version, "state": state}
+def _by_year(cells: list[Cell]) -> dict[str | None, Counts]:
+    """The same for each year, by day instead of by month."""
+    years: defaultdict[str | None, Counts] = defaultdict(lambda: Counts(int))
+    for cell in cells:
+        counts = years[cell.day and cell.day[:4]]
+        counts["jobs"] += cell.jobs
+        counts["failed"] += cell.jobs if cell.state in FAILED else 0
+        if cell.day:
+            counts[f"days.{cell.day[5:]}"] += cell.jobs
+    return years
+
+
+def _upsert(of: Row, level: UsageLevel, key: Key, counts: Counts) -> UpdateOne:
+    said = dict(zip(("tool_id", "tool_version", "state", "year"), key, strict=True))
     id = documents.Usage.id_of(of["generationRef"], level, *key)
-    return UpdateOne({"_id": id}, {"$inc": counts, "$setOnInsert": said}, upsert=True)
+    return UpdateOne({"_id": id}, {"$inc": counts, "$setOnInsert": of | {"level": level.value} | said}, upsert=True)
 
 
 def _daily(of: Row, cells: list[Cell]) -> Row:
     """One document of cells that are alike but for their days."""
     numbers = [number_of_day(cell.day) for cell in cells]
+    timeless = TIMELESS in numbers
     # Where jobs are taken away, nobody knows the extremes of those that are left.
     whole = [] if any(cell.jobs < 0 for cell in cells) else cells
     return of | {
@@ -92,8 +107,8 @@ def _daily(of: Row, cells: list[Cell]) -> Row:
         "tool_id": cells[0].tool_id,
         "tool_version": cells[0].tool_version,
         "state": cells[0].state,
-        "first": start_of(min(numbers)),
-        "last": None if TIMELESS in numbers else start_of(max(numbers)),
+        "first": None if timeless else start_of(min(numbers)),
+        "last": None if timeless else start_of(max(numbers)),
         "shortest": min((cell.shortest for cell in whole if cell.shortest is not None), default=None),
         "longest": max((cell.longest for cell in whole if cell.longest is not None), default=None),
         "days": packed(numbers),

@@ -154,8 +154,8 @@ async def usage(generation_id: str) -> dict[Any, Any]:
     found: dict[Any, Any] = {}
     match = {"generationRef": generation_id}
     async for row in collection_of(documents.Usage).find(match | {"jobs": {"$ne": 0}}):
-        counts = {name: row.get(name, {}) for name in ("months", "failed_months")}
-        found[tuple(str(row[name]) for name in ("level", "tool_id", "tool_version", "state"))] = {
+        counts = {name: row.get(name, {}) for name in ("months", "failed_months", "days")}
+        found[tuple(str(row[name]) for name in ("level", "tool_id", "tool_version", "state", "year"))] = {
             **{name: row[name] for name in ("jobs", "failed")},
             **{name: {month: jobs for month, jobs in some.items() if jobs} for name, some in counts.items()},
         }

@@ -81,7 +81,7 @@ async def test_usage_is_counted_with_the_jobs() -> None:
     await works()
 
     counted = await usage((await server.generation())["_id"])
-    by_tool = counted[("TOOL", "cat1", "None", "None")]
+    by_tool = counted[("TOOL", "cat1", "None", "None", "None")]
     assert (by_tool["jobs"], by_tool["failed"]) == (2, 1)
 
 
