@@ -20,8 +20,8 @@ class Archive(Document):
 
     `owner_refs` and `public` repeat those of the instance. Its bytes are `generation` of the object `key`. Of the
     archives of an instance with one identifier the last is `current`; the others were replaced on purpose, each by
-    `superseded_by_ref`. `quarantine` says why this release cannot read it. `ingestion_refs` are the ingestions that took
-    it up last.
+    `superseded_by_ref`. `quarantine` says why this release cannot read it. `ingestion_refs` are the ingestions that
+    took it up last.
     """
 
     kind: ClassVar[str] = "archive"

@@ -10,7 +10,6 @@ from tests.graph.subscriptions.test_logs import lines, written
 from tests.graph.subscriptions.world import World
 from tests.running import Running
 
-
 UNKNOWN = "ingestion_ffffffffffffffffffffffff"
 
 
