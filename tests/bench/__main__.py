@@ -18,6 +18,7 @@ from documents.embedded import Embedded
 from tests.bench import growth as growing
 from tests.bench import ingest as ingesting
 from tests.bench import report
+from tests.bench import usage as using
 from tests.bench.compare import Advance, Comparison, Pace
 from tests.bench.contest import as_json
 from tests.bench.scale import FULL, SMALLEST
@@ -47,7 +48,8 @@ def bench(
     tiny: Annotated[bool, typer.Option("--tiny", help="A handful of documents: whether the benchmark works.")] = False,
     growth: Annotated[bool, typer.Option("--growth", help="Only how deep grows from 1× to 100×.")] = False,
     ingest: Annotated[bool, typer.Option("--ingest", help="Only how fast reports of servers become jobs.")] = False,
-    jobs: Annotated[int, typer.Option(min=1000, help="Jobs of the report that --ingest takes.")] = 1_000_000,
+    usage: Annotated[bool, typer.Option("--usage", help="Only how fast usage of tools is told.")] = False,
+    jobs: Annotated[int, typer.Option(min=1000, help="Jobs that --ingest takes, or --usage tells of.")] = 1_000_000,
     rounds: Annotated[int | None, typer.Option(min=1, help="Turns of each server.")] = None,
     database_url: Annotated[
         str | None, typer.Option(help="A MongoDB to use instead of one of its own; databases bench_* are made there.")
@@ -61,6 +63,8 @@ def bench(
     with _database(database_url) as (url, database):
         if ingest:
             data = _ingest(url, database, 20_000 if tiny else jobs // 10 if quick else jobs)
+        elif usage:
+            data = _tell(url, 20_000 if tiny else jobs // 10 if quick else jobs)
         elif growth:
             data = _grow(url)
         else:
@@ -100,6 +104,13 @@ def _ingest(url: str, database: int | None, jobs: int) -> dict[str, Any]:
         found = _run(ingesting.measured(url, database, jobs, advance))
     console.print(ingesting.table(found))
     return {"ingest": asdict(found)}
+
+
+def _tell(url: str, jobs: int) -> dict[str, Any]:
+    with _progress() as advance:
+        found = _run(using.told(url, jobs, advance))
+    console.print(using.table(found))
+    return {"usage": asdict(found)}
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
