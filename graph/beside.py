@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,8 +19,8 @@ from pymongo.errors import PyMongoError
 from graph.settings import Settings, SettingsError, variable_of
 from graph.starting import database_problem
 
-ENDED_WITHIN = 1.5
-"""Seconds that are left for a worker when the server itself has ended; it was told when the server was."""
+ENDED_WITHIN = 6.0
+"""Seconds that a worker has to hand back what it is at, from when the server is told to stop."""
 SOON, LATE = 1.0, 30.0
 """Seconds until a worker that died is started again, the first time and after it has died often."""
 
@@ -43,7 +44,7 @@ class Beside:
     def wait(self) -> None:
         """Return when they are gone, by force if it has to be."""
         for worker in self._workers:
-            worker.wait(ENDED_WITHIN)
+            worker.wait()
 
 
 @contextmanager
@@ -66,20 +67,24 @@ class _Kept:
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
         self._stopping = threading.Event()
+        self._deadline = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, name="ingest-worker", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
+        if self._stopping.is_set():
+            return
+        self._deadline = time.monotonic() + ENDED_WITHIN
         self._stopping.set()
         if self._process is not None:
             self._process.terminate()
 
-    def wait(self, seconds: float) -> None:
-        self._thread.join(seconds)
+    def wait(self) -> None:
+        self._thread.join(max(0.0, self._deadline - time.monotonic()))
         if self._process is not None and self._thread.is_alive():
             self._process.kill()
-            self._thread.join(seconds)
+            self._thread.join()
 
     def _keep(self) -> None:
         delay = SOON

@@ -1,9 +1,11 @@
 """Uploaded reports become jobs: beside the server, or by workers on any machine."""
 
+import io
 import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from documents.embedded import Embedded
+from tests.bench.reports import write_report
 from tests.galaxies import Galaxy, a_report
 from tests.running import COMMAND, Running, alive, command, end, environment, on_database, running, until
 
@@ -90,6 +93,29 @@ def test_the_workers_beside_a_server_end_with_it(sent: signal.Signals, mongod: E
         until(lambda: not any(alive(pid) for pid in workers), 8.5, lambda: server.log)
         assert (len(workers), code) == (2, 0 if sent == signal.SIGTERM else -sent)
         assert "Traceback" not in server.log
+
+
+def test_what_a_stopped_server_was_ingesting_is_gone_on_with_by_the_next_one(tmp_path: Path) -> None:
+    """Within less than a lease: it was handed back."""
+    report = io.BytesIO()
+    write_report(report, 25_000)
+    with running(*COMMAND, "serve", directory=tmp_path) as server:
+        galaxy = Galaxy.new(server)
+        galaxy.upload(report.getvalue())
+        until(lambda: ingestions(galaxy)[0]["status"] == "RUNNING", 20, lambda: server.log)
+        server.stop()
+        code = server.process.wait(8.5)
+        said = server.log
+    with running(*COMMAND, "serve", directory=tmp_path) as server:
+        again = Galaxy(server, galaxy.id, galaxy.uuid, galaxy.key)
+        began = time.monotonic()
+        until(lambda: ended(again), 60, lambda: server.log)
+        took = time.monotonic() - began
+        counts = ingestions(again)[0]["counts"]
+
+    assert (code, "handed back" in said) == (0, True)
+    assert took < 25
+    assert counts == {"jobs": "25000", "rejected": "0"}
 
 
 def test_no_worker_runs_beside_a_server_on_a_database_that_it_was_told_of(lab: Running) -> None:

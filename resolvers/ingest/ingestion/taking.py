@@ -23,8 +23,8 @@ from resolvers.ingest.report.stored import Stamp
 from resolvers.report_metadata import read_metadata
 from resolvers.runs import an_error
 
-LOOKS_EVERY = 0.2
-"""Seconds between looks at what others have to finish first."""
+LOOKS_AFTER, LOOKS_EVERY = 0.03, 0.5
+"""Seconds between looks at what others have to finish first: at the beginning, and when it takes long."""
 UNREADABLE = "MISSING_BYTES"
 
 
@@ -105,9 +105,11 @@ class Taking:
 
     async def _folded(self, archive: Row, written: Written) -> bool:
         """Whether the archive was folded in; not so when others have some of the rows that it wrote."""
+        delay = LOOKS_AFTER
         while not await folding.take(self._held):
             if not await self._unblocked():
-                await asyncio.sleep(LOOKS_EVERY)
+                await asyncio.sleep(delay)
+                delay = min(1.5 * delay, LOOKS_EVERY)
         if not await folding.verified(self._held, written):
             if not self._held.part["folded"]:
                 await folding.let_go(self._held)
