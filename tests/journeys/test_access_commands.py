@@ -26,7 +26,12 @@ STAGES = {"$match", "$project", "$lookup", "$sort", "$limit", "$unionWith", "$co
 CHANGES = {"$set", "$inc", "$addToSet", "$pull", "$setOnInsert", "$push", "$each", "$slice"}
 EXPRESSIONS = {"$ifNull", "$max", "$sum", "$cond", "$toLower", "$group", "$add", "$setUnion", "$literal"}
 BY_COLLECTION = {document.Settings.name: document for document in documents.ALL}
-PARTS = {"jobs": "generationRef", "ingestionParts": "ingestionRef"}
+PARTS = {
+    "jobs": "generationRef",
+    "usage": "generationRef",
+    "dailyUsage": "generationRef",
+    "ingestionParts": "ingestionRef",
+}
 """What is read as part of something else that the viewer may see, by where it names that."""
 TEXTS = [
     f'{{"$ne": "{MARK}"}}',
@@ -224,6 +229,6 @@ async def test_only_what_has_a_view_is_found_by_its_id(world: World, commands: C
         shown = await ask("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", viewer, ids=ids)
         assert shown["nodes"] == [None] * len(ids)
 
-    assert sorted(kinds) == ["file", "log", "part", "rejection", "reservation", "token", "upload", "usage"]
+    assert sorted(kinds) == ["daily", "file", "log", "part", "rejection", "reservation", "token", "upload", "usage"]
     assert commands.heard == []
     assert not {"Token", "Reservation"} & set(TYPES)
