@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from resolvers.ingest.report.cells import Cell, bin_of
 from resolvers.ingest.report.stored import NULL, remember
 
-CHUNK_CELLS = 20_000
-CHUNK_BINS = 100_000
+CHUNK_CELLS = 50_000
+CHUNK_BINS = 200_000
 CHUNK_BYTES = 4 * 1024 * 1024
 """A chunk is given when there are so many of any of these, in however many jobs. The bytes are those of names."""
 DAY = 10
