@@ -53,6 +53,8 @@ from resolvers.result import MOST_OUTPUTS
 from resolvers.runs import MOST_ATTEMPTS
 from resolvers.signed_url import MOST_SECONDS
 from resolvers.uploads import KEPT, LARGEST, MOST_OPEN
+from resolvers.usage_counts import MOST_GROUPS
+from resolvers.usage_runtimes import EXACT_SAMPLES
 from tests.needs import PROJECT, need
 
 DOCUMENTS = sorted(PROJECT.glob("*.md"))
@@ -96,6 +98,8 @@ LIMITS = {
     "bytes of a report's metadata": report_metadata.LARGEST,
     "archives named in one `ingestArchives`": MOST_NAMED,
     "ingestions that an archive tells of": MOST_REMEMBERED,
+    "groups of one `toolUsage`, of which at most 100 are shown": MOST_GROUPS,
+    "runtimes in one `toolUsage` for exact percentiles": EXACT_SAMPLES,
     "hours until an upload must be registered": KEPT / timedelta(hours=1),
     "uploads of one token or user that wait for that": MOST_OPEN,
     "seconds that a signed URL works": MOST_SECONDS,
