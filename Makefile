@@ -26,7 +26,7 @@ demo: environment ## Start the server with sample data, and print where GraphiQL
 test: environment ## Run the tests in two processes; ARGS="-k paging" is handed to pytest
 	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-bench: environment ## Measure beside the peers; ARGS="--quick", "--growth" or "--json FILE --peers DIR"
+bench: environment ## Measure beside the peers; ARGS="--quick", "--growth", "--ingest" or "--json FILE --peers DIR"
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 check: environment ## Check format, lint, types and the direction of imports

@@ -53,6 +53,19 @@ def test_without_peers_it_says_so_measures_everything_else_and_leaves_nothing_be
     assert not list(temporary.iterdir())
 
 
+def test_how_fast_reports_become_jobs_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+
+    command = [sys.executable, "-m", "tests.bench", "--ingest", "--jobs", "1000", "--json", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+
+    assert done.returncode == 0, done.stderr
+    figures = orjson.loads(file.read_bytes())["ingest"]
+    assert figures["jobs"] == 1000
+    assert all(figures[name] > 0 for name in ("one", "bare", "one_worker", "two_workers", "memory"))
+    assert "two workers to one" in done.stdout
+
+
 async def test_documents_are_stored_as_the_server_stores_them(database: Database) -> None:
     levels = [*tree_levels(SMALLEST.small), *catalogue_levels(SMALLEST.catalogue)]
 

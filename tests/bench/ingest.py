@@ -81,14 +81,14 @@ async def measured(url: str, database: int | None, jobs: int, advance: Advance) 
     """
     client = make_client(url)
     with tempfile.TemporaryDirectory(prefix="provenance-bench-") as directory:
+        await open_database(client[INGEST], indexes=False)
         bench = _Bench(url, Path(directory))
         try:
-            await client.drop_database(INGEST)
-            await open_database(client[INGEST])
             advance(f"one worker, one report of {jobs:,} jobs", 0.1)
             one = await bench.ingested([jobs], workers=1)
             advance("bare insert_many of the same documents", 0.4)
             bare = await asyncio.to_thread(_bare, url)
+            await client.drop_database(BARE)
             each = [jobs // SEVERAL] * SEVERAL
             advance(f"one worker, {SEVERAL} reports", 0.7)
             one_worker = await bench.ingested(each, workers=1)
@@ -108,20 +108,27 @@ async def measured(url: str, database: int | None, jobs: int, advance: Advance) 
 
 class _Bench:
     def __init__(self, url: str, place: Path) -> None:
+        self._place = place
         self._bucket = FolderBucket(place / "data" / "bucket")
         settings = {"PROVENANCE_DATABASE_URL": url, "PROVENANCE_DATABASE_NAME": INGEST}
         self._environment = environment(place, settings)
+        self._made: dict[tuple[int, int], dict[str, Any]] = {}
         self.memory = 0.0
 
     async def ingested(self, sizes: list[int], *, workers: int, cores: set[int] | None = None) -> float:
         """Jobs a second of workers that share reports of these sizes, and these cores."""
+        database = collection_of(documents.Job).database
+        # Not the rows of earlier runs in it: memory is what they are kept in.
+        await database.client.drop_database(database)
+        await open_database(database)
         instance = an_instance()
         await instance.insert()
         for number, size in enumerate(sizes):
             await self._report(instance, size, first=number * size + 1)
         with self._running(workers, cores or _cores(0)):
             # They wait already when there is something to do, so that none begins before the other.
-            await asyncio.sleep(6)
+            while not all(b"waits for reports" in log.read_bytes() for log in self._place.glob("worker-*")):
+                await asyncio.sleep(0.1)
             ingestion = await _queued(instance)
             while (row := await _row(documents.Ingestion, ingestion))["status"] in ("READY", "RUNNING"):
                 self._look()
@@ -132,20 +139,26 @@ class _Bench:
         return sum(sizes) / seconds
 
     async def _report(self, instance: documents.Instance, jobs: int, first: int) -> None:
+        """A report of the instance; its bytes may be those of another instance's."""
         called = f"{1_546_300_800 + first}.25"
+        made = self._made.get((jobs, first)) or await self._make(called, jobs, first)
+        self._made[jobs, first] = made
+        await an_archive(instance, identifier=called, bucket=self._bucket.name, **made).insert()
+
+    async def _make(self, called: str, jobs: int, first: int) -> dict[str, Any]:
+        key = f"archives/{new_id('upload')}"
         with tempfile.TemporaryFile() as file:
             await asyncio.to_thread(write_report, file, jobs, first)
             content = file.read()
             said = metadata(called, content, jobs={"ok": jobs}).decode()
-            archive = an_archive(instance, identifier=called, metadata=said, key=f"archives/{new_id('upload')}")
-            archive.sha256, archive.bucket = hashlib.sha256(content).hexdigest(), self._bucket.name
             file.seek(0)
-            archive.generation = (await self._bucket.write(archive.key, _chunks(file))).generation
-        await archive.insert()
+            kept = await self._bucket.write(key, _chunks(file))
+        sha256 = hashlib.sha256(content).hexdigest()
+        return {"metadata": said, "key": key, "sha256": sha256, "generation": kept.generation}
 
     @contextmanager
     def _running(self, workers: int, cores: set[int]) -> Iterator[None]:
-        self._workers = [self._worker(cores) for _ in range(workers)]
+        self._workers = [self._worker(self._place / f"worker-{number}", cores) for number in range(workers)]
         try:
             yield
         finally:
@@ -153,10 +166,13 @@ class _Bench:
                 worker.terminate()
             for worker in self._workers:
                 worker.wait(10)
+            for log in self._place.glob("worker-*"):
+                log.unlink()
 
-    def _worker(self, cores: set[int]) -> "subprocess.Popen[bytes]":
+    def _worker(self, log: Path, cores: set[int]) -> "subprocess.Popen[bytes]":
         command = [*COMMAND, "work", "--ingest", "--poll", "0.1"]
-        worker = subprocess.Popen(command, cwd=ROOT, env=self._environment, stderr=subprocess.DEVNULL)
+        with log.open("wb") as written:
+            worker = subprocess.Popen(command, cwd=ROOT, env=self._environment, stderr=written)
         if cores:
             os.sched_setaffinity(worker.pid, cores)
         return worker

@@ -28,14 +28,15 @@ WORKERS = 3
 LEASE = 0.8
 SMALL, LARGE = 300, 1500
 """Jobs of a report."""
-LONGEST_LIFE = 0.4
-"""Seconds that a worker is left after it has begun something."""
+LIVES = 3.0
+"""Workers are left for up to so many times as long as it takes to ingest a report."""
 
 
 class Crew:
     """Workers that run at the same time, one of which is killed now and then."""
 
-    def __init__(self, mongod: Embedded, database: Database, luck: random.Random) -> None:
+    def __init__(self, mongod: Embedded, database: Database, luck: random.Random, longest_life: float) -> None:
+        self._longest_life = longest_life
         self._options = (mongod.uri, database.name, str(_folder().folder))
         self._luck = luck
         self._workers: dict[str, subprocess.Popen[bytes]] = {}
@@ -57,7 +58,7 @@ class Crew:
         if not at_work:
             await asyncio.sleep(0.05)
             return
-        await asyncio.sleep(self._luck.uniform(0, LONGEST_LIFE))
+        await asyncio.sleep(self._luck.uniform(0, self._longest_life))
         self._end(self._luck.choice(at_work))
         self.killed += 1
 
@@ -83,9 +84,11 @@ async def test_workers_killed_at_any_moment_lose_and_double_nothing(
         for content, day in contents:
             await server.sends(content, day=day)
     await undisturbed.queues()
+    began = time.monotonic()
     await works()
+    each = (time.monotonic() - began) / REPORTS
 
-    began, crew = time.monotonic(), Crew(mongod, database, luck)
+    began, crew = time.monotonic(), Crew(mongod, database, luck, LIVES * each)
     try:
         queued = await run_and_kill(crew, disturbed)
     finally:
