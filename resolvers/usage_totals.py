@@ -48,45 +48,44 @@ async def forget_usage(generation_id: str) -> None:
 
 
 def _upserts(of: Row, alike: dict[Key, list[Cell]]) -> list[UpdateOne]:
-    levels: dict[UsageLevel, defaultdict[Key, Counts]] = {
-        level: defaultdict(lambda: Counts(int)) for level in UsageLevel
-    }
-    for (tool_id, tool_version, state), cells in alike.items():
-        counts = levels[UsageLevel.STATE][tool_id, tool_version, state, None] = _by_month(cells)
-        _add(levels[UsageLevel.TOOL][tool_id, None, None, None], counts)
-        for year, counts in _by_year(cells).items():
-            _add(levels[UsageLevel.YEAR][None, None, state, year], counts)
+    tools: defaultdict[Key, Counts] = defaultdict(lambda: Counts(int))
+    states = {(*key, None): _by_month(cells) for key, cells in alike.items()}
+    for (tool_id, *_), counts in states.items():
+        tool = tools[tool_id, None, None, None]
+        for name, count in counts.items():
+            tool[name] += count
+    levels = {UsageLevel.TOOL: tools, UsageLevel.STATE: states, UsageLevel.YEAR: _by_day(alike)}
     return [_upsert(of, level, key, counts) for level, found in levels.items() for key, counts in found.items()]
-
-
-def _add(to: Counts, counts: Counts) -> None:
-    for name, count in counts.items():
-        to[name] += count
 
 
 def _by_month(cells: list[Cell]) -> Counts:
     """What cells of one state add to the counts of a document, by the path of the count."""
-    counts = Counts(int)
+    months: defaultdict[str | None, int] = defaultdict(int)
     for cell in cells:
-        failed = cell.jobs if cell.state in FAILED else 0
-        counts["jobs"] += cell.jobs
-        counts["failed"] += failed
-        if cell.day:
-            counts[f"months.{cell.day[:7]}"] += cell.jobs
+        months[cell.day and cell.day[:7]] += cell.jobs
+    failed, jobs = cells[0].state in FAILED, sum(months.values())
+    counts = Counts(int, {"jobs": jobs, "failed": jobs if failed else 0})
+    for month, number in months.items():
+        if month:
+            counts[f"months.{month}"] = number
             if failed:
-                counts[f"failed_months.{cell.day[:7]}"] += failed
+                counts[f"failed_months.{month}"] = number
     return counts
 
 
-def _by_year(cells: list[Cell]) -> dict[str | None, Counts]:
-    """The same for each year, by day instead of by month."""
-    years: defaultdict[str | None, Counts] = defaultdict(lambda: Counts(int))
-    for cell in cells:
-        counts = years[cell.day and cell.day[:4]]
-        counts["jobs"] += cell.jobs
-        counts["failed"] += cell.jobs if cell.state in FAILED else 0
-        if cell.day:
-            counts[f"days.{cell.day[5:]}"] += cell.jobs
+def _by_day(alike: dict[Key, list[Cell]]) -> dict[Key, Counts]:
+    """The same for each state and year, by day instead of by month."""
+    days: defaultdict[tuple[str | None, str | None], int] = defaultdict(int)
+    for (_, _, state), cells in alike.items():
+        for cell in cells:
+            days[state, cell.day] += cell.jobs
+    years: defaultdict[Key, Counts] = defaultdict(lambda: Counts(int))
+    for (state, day), number in days.items():
+        counts = years[None, None, state, day and day[:4]]
+        counts["jobs"] += number
+        counts["failed"] += number if state in FAILED else 0
+        if day:
+            counts[f"days.{day[5:]}"] += number
     return years
 
 
