@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,7 @@ from graph.where import (
 )
 from resolvers.filters import Among, Filter, all_of, equals
 from resolvers.job import datasets, metrics, parameters
-from resolvers.links import Every, Many
+from resolvers.links import Many
 from resolvers.order import Order
 
 if TYPE_CHECKING:
@@ -72,13 +71,13 @@ JobOrder = order_input(
 
 BY_NUMBER = sort_key(documents.Job, "external_id")
 """The order of jobs unless another is asked for: an index has them so within each generation."""
-OF_ANY_GENERATION = Many(documents.Job, "instanceRef", Order.by(BY_NUMBER))
-"""Jobs of an instance, whichever generation they are of."""
+OF_ONE_GENERATION = Many(documents.Job, "instanceRef", Order.by(BY_NUMBER), alone=True)
+"""Jobs of an instance in a generation that is named, which belongs to one instance."""
 
 
 def another_generation(where: Any) -> Many | None:
     """The link to an instance's jobs where those of one generation are asked for, which need not be the active one."""
-    return OF_ANY_GENERATION if _said("generation_id", where) else None
+    return OF_ONE_GENERATION if _said("generation_id", where) else None
 
 
 def active_generations(where: Any) -> Filter:
@@ -171,21 +170,13 @@ class Job(Node):
     )
 
 
-def _by_number(field: Any) -> Any:
-    """The field of a list of all jobs, in that order where the client asks for none."""
-    bind = field.bind
-    field.bind = lambda model, name: replace(bind(model, name), link=Every(documents.Job, Order.by(BY_NUMBER)))
-    return field
-
-
 @view()
 class JobQuery:
-    jobs: Connection[Job] = _by_number(
-        every(
-            documents.Job,
-            where=JobWhere,
-            order_by=JobOrder,
-            scope=active_generations,
-            description="Jobs of all servers that you may see, as their active generations have them.",
-        )
+    jobs: Connection[Job] = every(
+        documents.Job,
+        BY_NUMBER,
+        where=JobWhere,
+        order_by=JobOrder,
+        scope=active_generations,
+        description="Jobs of all servers that you may see, as their active generations have them.",
     )

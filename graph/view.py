@@ -178,6 +178,7 @@ def gathered(
 
 def every(
     document: Document,
+    order: SortKey = BY_ID,
     *,
     where: WhereInput | None = None,
     order_by: OrderInput | None = None,
@@ -185,7 +186,7 @@ def every(
     description: str,
 ) -> Any:
     """Pages of all documents of a kind, or of those within the `scope` that follows from the client's where."""
-    return _connection(lambda model: Every(document), where, order_by, description, scope=scope)
+    return _connection(lambda model: Every(document, Order.by(order)), where, order_by, description, scope=scope)
 
 
 def found(document: Document, *keys: StrawberryArgument, description: str) -> Any:

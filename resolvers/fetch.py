@@ -16,11 +16,12 @@ from pymongo.asynchronous.cursor import AsyncCursor
 import documents
 from documents import direct
 from resolvers.coalesce import coalesced
-from resolvers.filters import NEVER, Among, Filter, all_of, equals, selects
+from resolvers.filters import NEVER, Filter, all_of, equals
 from resolvers.links import Document, Gathered, Listed, Many, One, Picked, Referring
 from resolvers.order import Order, value_at
 from resolvers.page import COUNT_CAP, Page, Window
 from resolvers.policies import SELECTING, readable
+from resolvers.selecting import allowed, settled, widest
 from resolvers.viewer import Viewer
 
 Row = dict[str, Any]
@@ -39,6 +40,9 @@ POINTS = 20
 BATCH = 4_000
 """Rows in a reply: so many that a level is one round trip, so few that reading them delays nobody for long."""
 
+MERGED = 150
+"""Parts of an index that MongoDB merges in order; of more than 200 it reads all there is, and sorts it."""
+
 MOST_IDS = 20_000
 """Parents in one find: more of them take so long to be written that others would wait."""
 
@@ -50,34 +54,6 @@ class Crowded(Exception):
 def collection_of(document: Document) -> AsyncCollection[Row]:
     """Where a document's rows are."""
     return document.get_pymongo_collection()
-
-
-async def settled(filter: Filter, viewer: Viewer) -> Filter:
-    """The filter with the values of each Among in its place."""
-    return await _settled(filter, viewer) if selects(filter) else filter
-
-
-async def _settled(condition: Any, viewer: Viewer) -> Any:
-    if isinstance(condition, Among):
-        return {"$in": await _among(condition, viewer)}
-    if isinstance(condition, dict):
-        return {key: await _settled(value, viewer) for key, value in condition.items()}
-    if isinstance(condition, list):
-        return [await _settled(value, viewer) for value in condition]
-    return condition
-
-
-async def _among(wanted: Among, viewer: Viewer) -> list[Any]:
-    policy = await allowed(wanted.document, viewer) if wanted.guarded else {}
-    match = all_of([await settled(wanted.filter, viewer), policy])
-    rows = await _all(wanted.document, match, frozenset({wanted.path}))
-    return sorted({value for row in rows if (value := value_at(row, wanted.path)) is not None})
-
-
-async def allowed(document: Document, viewer: Viewer) -> Filter:
-    """The viewer's policy for a document, ready for a find."""
-    policy = readable(document, viewer)
-    return await settled(policy, viewer) if document in SELECTING else policy
 
 
 async def _narrowed(document: Document, filter: Filter, viewer: Viewer) -> Filter:
@@ -165,16 +141,21 @@ async def picked(link: Picked, value: str, parents: list[Row], fields: Fields, v
 async def every(document: Document, asked: Window, fields: Fields, viewer: Viewer) -> Page:
     """A page of all rows of a kind."""
     match = await _conditions(document, asked, viewer)
-    return asked.page(await _first(document, match, asked, fields))
+    return asked.page(await _first_of_all(document, match, asked, fields))
 
 
 async def pages(link: Many, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Page]:
     """A page of children for each parent."""
     ids = _named(link, parents)
     conditions = await _of_children(link, asked, viewer)
+    groups: Mapping[str, list[Row]]
     if len(ids) == 1:
         rows = await _first(link.document, all_of([equals(link.via, ids[0]), conditions]), asked, fields)
-        groups: Mapping[str, list[Row]] = {ids[0]: rows}
+        groups = {ids[0]: rows}
+    elif link.alone:
+        wanted = fields | {link.via} if fields else fields
+        rows = await _first(link.document, all_of([{link.via: {"$in": ids}}, conditions]), asked, wanted)
+        groups = {rows[0][link.via]: rows} if rows else {}
     else:
         groups = await _children(link, ids, conditions, asked, fields)
     return [asked.page(groups.get(value_at(parent, link.of), [])) for parent in parents]
@@ -206,8 +187,16 @@ async def counts(link: Many, filter: dict[str, Any], parents: list[Row], viewer:
     ids = _named(link, parents)
     match = await settled(filter, viewer) if link.follows else await _narrowed(link.document, filter, viewer)
     pipeline: list[dict[str, Any]] = [{"$match": match}, {"$limit": COUNT_CAP + 1}, {"$count": "found"}]
+    if link.alone:
+        ids = await _who_has_any(link, ids, match)
     found = {id: sum(row["found"] for row in rows) for id, rows in (await _for_each(link, ids, pipeline)).items()}
     return [_capped(found.get(value_at(parent, link.of), 0)) for parent in parents]
+
+
+async def _who_has_any(link: Many, ids: list[str], match: Filter) -> list[str]:
+    """The one parent that has children, where only one may have them."""
+    any_of_them = all_of([{link.via: {"$in": ids}}, match])
+    return [row[link.via] for row in await _all(link.document, any_of_them, frozenset({link.via}), limit=1)]
 
 
 async def counts_gathered(
@@ -249,6 +238,16 @@ def _command(match: Filter, projection: dict[str, int], sort: Sort | None, limit
     if limit:
         command["limit"] = limit
     return command
+
+
+async def _first_of_all(document: Document, match: Filter, asked: Window, fields: Fields) -> list[Row]:
+    """The first rows of a list that may have to be put together from many parts of an index."""
+    path, values = widest(match)
+    if len(values) <= MERGED:
+        return await _first(document, match, asked, fields)
+    parts = [{path: {"$in": values[start : start + MERGED]}} for start in range(0, len(values), MERGED)]
+    found = await asyncio.gather(*(_first(document, all_of([part, match]), asked, fields) for part in parts))
+    return asked.reading_order.arrange([row for rows in found for row in rows])[: asked.limit]
 
 
 async def _first(document: Document, match: dict[str, Any], asked: Window, fields: Fields) -> list[Row]:

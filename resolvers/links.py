@@ -52,7 +52,8 @@ class Picked:
 class Many:
     """Pages of the documents that name at `via` what the parent has at `of`: its id, or the id of what stands for it.
 
-    `follows` says that whoever sees the parent sees them, so that their own policy need not be asked.
+    `follows` says that whoever sees the parent sees them, so that their own policy need not be asked; `alone`, that of
+    several parents one at most has any.
     """
 
     document: Document
@@ -61,6 +62,7 @@ class Many:
     most: int = LARGEST_SIZE
     of: str = "_id"
     follows: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from resolvers.filters import Filter, all_of
 from resolvers.page import LARGEST_SIZE
 from resolvers.refusals import InvalidInput
 from resolvers.runtimes import Distribution
+from resolvers.selecting import allowed
 from resolvers.usage_counts import Groups, count
 from resolvers.usage_question import PERIODS, Key, Question, ToolUsageOrderField, UsageDimension
 from resolvers.usage_runtimes import Distributions, distributions
@@ -100,7 +101,7 @@ async def runtimes(rows: Sequence[Row], viewer: Viewer) -> list[Distribution | N
 
 async def _generations(viewer: Viewer, filter: Filter) -> Mapping[str, str]:
     """The generations that match and that the viewer may see, each with its instance."""
-    match = all_of([filter, await fetch.allowed(documents.Generation, viewer)])
+    match = all_of([filter, await allowed(documents.Generation, viewer)])
     found = fetch.collection_of(documents.Generation).find(match, {"instanceRef": 1})
     return {row["_id"]: row["instanceRef"] for row in await found.to_list()}
 

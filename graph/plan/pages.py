@@ -33,7 +33,7 @@ class Pages(Column):
 
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
         asked, link = self.constant or self.declared.window(self.arguments(run)), self.link(run)
-        if len(rows) > 1 and isinstance(link, Many) and self._can_stream(asked):
+        if len(rows) > 1 and isinstance(link, Many) and not link.alone and self._can_stream(asked):
             spent = run.reader.budget.spent
             try:
                 return await self._streamed(link, asked, rows, run)

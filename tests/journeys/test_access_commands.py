@@ -13,6 +13,7 @@ from documents.embedded import Embedded
 from graph.declared import NODE_VIEWS
 from resolvers import fetch
 from resolvers.policies import EVERYTHING
+from resolvers.selecting import allowed
 from resolvers.viewer import Role, Viewer
 from tests import builders as new
 from tests.asking import answer, ask, without_comparison
@@ -110,7 +111,7 @@ async def test_a_page_of_its_own_for_each_of_many_parents_carries_the_policy_too
 async def assert_each_carries_its_policy(commands: Commands, viewer: Viewer, world: World) -> None:
     """Whatever is read is read under its policy, or as part of what the viewer may see."""
     reads = list(commands.reads())
-    policies = {name: await fetch.allowed(document, viewer) for name, document in BY_COLLECTION.items()}
+    policies = {name: await allowed(document, viewer) for name, document in BY_COLLECTION.items()}
     for command in reads:
         for collection, match in matches(command):
             policy = policies[collection]

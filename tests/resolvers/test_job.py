@@ -9,6 +9,7 @@ import documents
 from documents.database import Database
 from documents.generation import GenerationStatus
 from documents.job import DatasetDirection, JobDataset, JobMetric, JobParameter
+from resolvers import fetch
 from resolvers.viewer import ANONYMOUS, Role, Viewer
 from tests import builders as new
 from tests.asking import ask, refusal
@@ -142,7 +143,8 @@ async def test_who_owns_the_instances_of_many_jobs_is_one_look(owner: Viewer, ro
         shown = await ask("{ jobs { nodes { parameters { value } } } }", owner)
 
     assert [one["parameters"] for one in shown["jobs"]["nodes"]] == [[{"value": 1}]] * 15
-    assert sorted(seen) == [("find", "generations"), ("find", "generations"), ("find", "instances"), ("find", "jobs")]
+    looked_up = ("distinct", "generations")
+    assert sorted(seen) == [looked_up, looked_up, ("find", "instances"), ("find", "jobs")]
 
 
 async def test_the_chain_from_instances_to_jobs_takes_a_round_trip_a_level(
@@ -236,6 +238,49 @@ async def paged(viewer: Viewer, order: dict[str, str]) -> list[str]:
         ids += [job["id"] for job in page["nodes"]]
         after, more = page["pageInfo"]["endCursor"], page["pageInfo"]["hasNextPage"]
     return ids
+
+
+async def test_jobs_of_more_generations_than_an_index_merges_come_in_the_same_order(
+    owner: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "MERGED", 2)
+    several = [Kept(owner) for _ in range(5)]
+    jobs = {}
+    for number, kept in enumerate(several):
+        days = [None, START + timedelta(days=number), START + timedelta(days=9 - number)]
+        own = [kept.job(external_id=10 * day + number, created_at=at) for day, at in enumerate(days)]
+        await kept.keep(*own)
+        jobs |= {job.id: (job.external_id, job.created_at) for job in own}
+
+    by_number = await paged(owner, {"field": "EXTERNAL_ID", "direction": "DESC"})
+    by_time = await paged(owner, {"field": "CREATED_AT", "direction": "ASC"})
+
+    assert [jobs[id][0] for id in by_number] == sorted((number for number, _ in jobs.values()), reverse=True)
+    assert [jobs[id][1] for id in by_time] == [*sorted(at for _, at in jobs.values() if at), *[None] * 5]
+
+
+async def test_jobs_of_a_generation_below_many_instances_are_one_find_and_one_count(
+    owner: Viewer, round_trips: RoundTrips
+) -> None:
+    several = [Kept(owner) for _ in range(4)]
+    built = new.a_generation(several[2].instance, status=GenerationStatus.READY)
+    for kept in several:
+        await kept.keep(*(kept.job() for _ in range(3)))
+    wanted = [several[2].job(built, external_id=number) for number in range(30)]
+    await keep(built, *wanted)
+    query = """query ($where: JobWhere) { instances { nodes { id jobs(first: 3, where: $where) {
+      totalCount nodes { id } pageInfo { hasNextPage } } } } }"""
+
+    with round_trips.counting() as seen:
+        shown = (await ask(query, owner, where={"generationId": built.id}))["instances"]["nodes"]
+
+    none = {"totalCount": 0, "nodes": [], "pageInfo": {"hasNextPage": False}}
+    some = {"totalCount": 30, "nodes": [{"id": job.id} for job in wanted[:3]], "pageInfo": {"hasNextPage": True}}
+    found = {one["id"]: one["jobs"] for one in shown}
+    assert found == {kept.instance.id: some if kept is several[2] else none for kept in several}
+    assert sorted(command for command, where in seen if where in ("jobs", "instances")) == [
+        "aggregate", "find", "find", "find"
+    ]  # fmt: skip
 
 
 async def test_jobs_are_those_of_active_generations_unless_another_is_named(owner: Viewer) -> None:
