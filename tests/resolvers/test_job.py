@@ -245,7 +245,7 @@ async def test_jobs_of_more_generations_than_an_index_merges_come_in_the_same_or
 ) -> None:
     monkeypatch.setattr(fetch, "MERGED", 2)
     several = [Kept(owner) for _ in range(5)]
-    jobs = {}
+    jobs: dict[str, tuple[int, datetime | None]] = {}
     for number, kept in enumerate(several):
         days = [None, START + timedelta(days=number), START + timedelta(days=9 - number)]
         own = [kept.job(external_id=10 * day + number, created_at=at) for day, at in enumerate(days)]
