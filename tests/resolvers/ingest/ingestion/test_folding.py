@@ -1,7 +1,6 @@
 """A worker that is lost between any two writes of a fold: whoever comes next goes on where it stopped."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,7 +21,6 @@ from tests.resolvers.ingest.ingestion.ingesting import (
 )
 
 pytestmark = pytest.mark.usefixtures("database")
-SOON = timedelta(seconds=0.2)
 
 
 class Lost(BaseException):
@@ -79,7 +77,7 @@ async def test_a_fold_is_finished_from_wherever_it_stopped(after: bool, monkeypa
         at += 1
         server = await a_server_with_overlapping_reports()
         broken = await _broken(Breaking(at, after=after), monkeypatch)
-        await works(read=read_here, lease=SOON)
+        await works(read=read_here)
 
         generation = await server.generation()
         assert await server.counted() == expected, at

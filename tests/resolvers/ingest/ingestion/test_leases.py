@@ -22,7 +22,7 @@ from resolvers.ingest.report.reader import Batch
 from tests.resolvers.ingest.ingestion.ingesting import Server, jobs, lines_of, parts_of, read_here, the, works
 
 pytestmark = pytest.mark.usefixtures("database")
-SHORT = timedelta(seconds=0.6)
+SHORT = timedelta(seconds=1)
 LONG = jobs(*range(1, 2501))
 """Three batches of rows."""
 
