@@ -1,9 +1,11 @@
 """Putting the server together: settings, database, viewers, application."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from types import FrameType
 
 import strawberry
 import structlog
@@ -50,9 +52,11 @@ def serve(
     configure_logs(settings)
     given = settings.admin_token.get_secret_value() if settings.admin_token else None
     fresh = new_secret() if given is None and (demo or settings.embedded) else None
+    interrupt = _Interrupt()
     with database_url(settings, _say) as url:
         asyncio.run(check_database(url))
         asyncio.run(check_bucket(settings))
+        interrupt.check()
 
         def app() -> Starlette:
             return make_app(settings, url, given or fresh, prepare, schema)
@@ -60,6 +64,23 @@ def serve(
         with ingesting(settings, url, quiet=demo) as workers:
             announce = partial(_announce, settings, token=fresh)
             return run(app, settings, processes=processes, started=announce, stopping=workers.stop)
+
+
+class _Interrupt:
+    """Ctrl-C while the server starts, which counts also where it met code that lets no exception through."""
+
+    def __init__(self) -> None:
+        self._told = False
+        signal.signal(signal.SIGINT, self._tell)
+
+    def _tell(self, number: int, frame: FrameType | None) -> None:
+        self._told = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if it was raised before, and is lost."""
+        if self._told:
+            raise KeyboardInterrupt
 
 
 def make_app(

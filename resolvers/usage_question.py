@@ -95,7 +95,7 @@ class Question:
 
     def key(self, row: Row) -> Key:
         """The beginning of the key of the groups that a row belongs in: all but the period."""
-        return (self.slots.get(row["generationRef"]), *(row[name] for name in self.fields))
+        return (self.slots.get(row["generationRef"]), *(row.get(name) for name in self.fields))
 
     def starts(self, day: int) -> datetime | None:
         """The start of the period that a day is in."""

@@ -130,7 +130,8 @@ async def _runtimes(question: Question, filter: Filter) -> Any:
     async for rows in slices(collection_of(documents.Job).find(match, dict.fromkeys(fields, 1))):
         for row in rows:
             if math.isfinite(row[RUNTIME]):
-                day = None if row[TIME] is None else row[TIME].date().isoformat()
+                at = row.get(TIME)
+                day = None if at is None else at.date().isoformat()
                 yield question.key(row) + (ends[number_of_day(day)] or ()), row[RUNTIME]
 
 

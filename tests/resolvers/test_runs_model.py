@@ -1,6 +1,6 @@
 """Claims, lapses, late reports, hand-backs, cancels and re-runs in any order, against a model of the table alone.
 
-RUNS says how many runs are tried, 100 unless told otherwise.
+RUNS says how many runs are tried, 60 unless told otherwise.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from tests.builders import a_twin, everything_kept, keep
 from tests.clock import Clock
 from tests.runs import Dag, a_worker, built
 
-RUNS = int(os.environ.get("RUNS", "100"))
+RUNS = int(os.environ.get("RUNS", "60"))
 LEASE = 60
 OPEN = ("PENDING", "READY", "RUNNING")
 WORKERS = st.integers(0, 2)

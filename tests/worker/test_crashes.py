@@ -13,8 +13,8 @@ from documents.database import Client
 from tests.running import end
 from tests.worker.working import Lab, Worker
 
-STEPS = int(os.environ.get("CRASH_STEPS", "100"))
-KILLS = int(os.environ.get("CRASH_KILLS", "10"))
+STEPS = int(os.environ.get("CRASH_STEPS", "60"))
+KILLS = int(os.environ.get("CRASH_KILLS", "6"))
 WORKERS = 8
 A_DAG = 50
 """Steps of one execution."""

@@ -21,8 +21,8 @@ from tests.bench.reports import write_report
 from tests.resolvers.ingest.ingestion.ingesting import Server, bucket, jobs, recounted_usage, works
 from tests.running import ROOT
 
-REPORTS = int(os.environ.get("INGEST_REPORTS", "12"))
-KILLS = int(os.environ.get("INGEST_KILLS", "8"))
+REPORTS = int(os.environ.get("INGEST_REPORTS", "8"))
+KILLS = int(os.environ.get("INGEST_KILLS", "5"))
 SEED = int(os.environ.get("INGEST_SEED", "7"))
 WORKERS = 3
 LEASE = 0.8
