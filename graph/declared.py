@@ -261,4 +261,6 @@ class Computed(Declared):
             values: Any = await self.compute(parents, reader.viewer, **arguments)  # type: ignore[misc]
             return list(values)
 
-        return reader.batch((self.compute, tuple(sorted(arguments.items()))), level, parent)
+        # The arguments of one place in the document are the same under every parent.
+        place = id(info._raw_info.field_nodes[0])
+        return reader.batch((self.compute, place), level, parent if parent is not None else {"_id": ""})

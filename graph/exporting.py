@@ -24,7 +24,8 @@ from graph.settings import load_settings
 from graph.starting import bucket_opened, database_opened
 from graph.summary import USAGE, end
 from resolvers.fetch import Row
-from resolvers.ingest.parquet.archives import Shard, archives, count, reported_at, uuids_of
+from resolvers.ingest.archives import reported_at
+from resolvers.ingest.parquet.archives import Shard, archives, count, uuids_of
 from resolvers.refusals import NotFound
 
 if TYPE_CHECKING:

@@ -7,14 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import strawberry
-from strawberry.types import Info
 
 import documents
-from graph.declared import Computed, reader_of
 from graph.enums import described
 from graph.job import JobWhere, active_generations
 from graph.scalars import BigInt
-from graph.view import Bind, ViewField, argument, computed, one, stored, view
+from graph.view import argument, computed, one, stored, view
 from graph.where import UNSET, OrderDirection
 from resolvers import runtimes, usage
 from resolvers.fetch import Row
@@ -105,19 +103,6 @@ class ToolUsage:
     )
 
 
-class Asked(Computed):
-    """What a function makes of all parents and of arguments that are objects: equal for one place in a document."""
-
-    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
-        reader = reader_of(info)
-        place = id(info._raw_info.field_nodes[0])
-
-        async def level(parents: list[Row]) -> list[Any]:
-            return await self.compute(parents, reader.viewer, **arguments)  # type: ignore[misc, no-any-return]
-
-        return reader.batch((self.compute, place), level, {"_id": ""} if parent is None else parent)
-
-
 async def _everywhere(parents: list[Row], viewer: Viewer, **arguments: Any) -> list[list[Row]]:
     found = await usage_everywhere(viewer, _wanted(**arguments))
     return [found for _ in parents]
@@ -142,9 +127,7 @@ def _wanted(where: Any = None, group_by: Any = None, first: int | None = None, o
 
 def tool_usage(*, everywhere: bool = False, description: str) -> Any:
     """The field that counts jobs by group: those of each parent, which is an instance, or those of all instances."""
-    bind: Bind = lambda model, name: Asked(_everywhere if everywhere else _of_instances)  # noqa: E731
-    field = ViewField(bind=bind, description=description)
-    field.arguments = [
+    arguments = [
         argument("where", JobWhere.type | None, description="Only jobs that match."),
         argument(
             "group_by",
@@ -159,7 +142,7 @@ def tool_usage(*, everywhere: bool = False, description: str) -> Any:
             description="In which order; those with the most jobs first when absent.",
         ),
     ]
-    return field
+    return computed(_everywhere if everywhere else _of_instances, arguments=arguments, description=description)
 
 
 @view()

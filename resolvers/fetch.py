@@ -20,7 +20,7 @@ from resolvers.filters import NEVER, Filter, all_of, equals
 from resolvers.links import Document, Gathered, Listed, Many, One, Picked, Referring
 from resolvers.order import Order, value_at
 from resolvers.page import COUNT_CAP, Page, Window
-from resolvers.policies import SELECTING, readable
+from resolvers.policies import readable
 from resolvers.selecting import allowed, settled, widest
 from resolvers.viewer import Viewer
 
@@ -95,8 +95,7 @@ async def _by_values(
     wanted = fields | {path} if fields else fields
 
     async def find(some: list[str]) -> list[Row]:
-        mine = await settled(policy, viewer) if document in SELECTING else policy
-        return await _find(document, all_of([{path: {"$in": some}}, mine]), wanted)
+        return await _find(document, all_of([{path: {"$in": some}}, await settled(policy, viewer)]), wanted)
 
     if len(values) > POINTS:
         return {row[path]: row for row in await find(values)}

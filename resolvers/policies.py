@@ -116,9 +116,6 @@ POLICIES: dict[type[documents.Document], Policy] = {
     documents.Job: of_generation,
 }
 
-SELECTING = frozenset(document for document, policy in POLICIES.items() if policy is of_generation)
-"""Documents whose policies hold an Among."""
-
 
 def readable(document: type[documents.Document], viewer: Viewer) -> Filter:
     """The filter that keeps `viewer` to what they may see of `document`."""

@@ -15,6 +15,7 @@ from documents.ingestion import IngestionKind
 from resolvers.discarding import discard
 from resolvers.fetch import Row, collection_of
 from resolvers.filters import Filter
+from resolvers.ingest.archives import READABLE
 from resolvers.ingest.report.digest import RowsDigest
 from resolvers.ingest.report.version import PARSER_VERSION
 from resolvers.refusals import NotFound
@@ -114,7 +115,7 @@ async def _another_parser(instance: Row, session: Session) -> str:
 
 async def _lacking(instance: Row, archive_ids: list[str] | None, into: Row | None, session: Session) -> list[Row]:
     """Archives that can be read and that the generation has not, oldest first."""
-    match: Filter = {"instanceRef": instance["_id"], "current": True, "quarantine": None}
+    match: Filter = READABLE | {"instanceRef": instance["_id"]}
     if archive_ids is not None:
         match |= {"_id": {"$in": archive_ids}}
     known = {"identifier": 1, "declared_jobs": 1}

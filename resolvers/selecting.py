@@ -5,14 +5,13 @@ from typing import Any
 
 from resolvers.filters import Among, Filter, all_of, selects
 from resolvers.links import Document
-from resolvers.policies import SELECTING, readable
+from resolvers.policies import readable
 from resolvers.viewer import Viewer
 
 
 async def allowed(document: Document, viewer: Viewer) -> Filter:
     """The viewer's policy for a document, ready for a find."""
-    policy = readable(document, viewer)
-    return await settled(policy, viewer) if document in SELECTING else policy
+    return await settled(readable(document, viewer), viewer)
 
 
 async def settled(filter: Filter, viewer: Viewer) -> Filter:

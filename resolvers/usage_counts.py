@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from pymongo.asynchronous.cursor import AsyncCursor
@@ -168,8 +168,7 @@ class _Named(dict[str, End | None]):
         self._pattern = pattern
 
     def __missing__(self, name: str) -> End | None:
-        day = (date.fromisoformat(self._pattern.format(name)) - date(1970, 1, 1)).days
-        self[name] = found = self._ends[day]
+        self[name] = found = self._ends[number_of_day(self._pattern.format(name))]
         return found
 
 

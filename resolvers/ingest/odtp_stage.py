@@ -12,13 +12,13 @@ from pymongo.errors import BulkWriteError
 
 import documents
 from resolvers.fetch import collection_of
+from resolvers.ingest.duplicates import duplicates_in
 from resolvers.ingest.odtp_rows import Refused, SourceRow
 from resolvers.ingest.odtp_summary import Note, Summary, counted
 from resolvers.ingest.odtp_unique import Names
 from resolvers.refusals import Refusal
 
 BATCH = 1_000
-DUPLICATE_KEY = 11000
 
 Source = AsyncDatabase[dict[str, Any]]
 Progress = Callable[[str, int, int], None]
@@ -160,10 +160,7 @@ async def insert_missing(document: type[documents.Document], rows: list[dict[str
     try:
         await collection_of(document).insert_many(rows, ordered=False)
     except BulkWriteError as error:
-        failures = error.details["writeErrors"]
-        if any(one["code"] != DUPLICATE_KEY for one in failures) or error.details["writeConcernErrors"]:
-            raise
-        return {one["index"]: _taken_key(one) for one in failures}
+        return {one["index"]: _taken_key(one) for one in duplicates_in(error)}
     return {}
 
 

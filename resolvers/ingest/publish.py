@@ -13,9 +13,8 @@ from documents.base import new_id, now
 from documents.distribution import CsvwColumn
 from resolvers.fetch import Row, collection_of
 from resolvers.ingest.distributions import Reported
+from resolvers.ingest.duplicates import DUPLICATE_KEY
 from resolvers.writing import Again, Session
-
-DUPLICATE_KEY = 11000
 
 Write = InsertOne[Row] | UpdateOne
 

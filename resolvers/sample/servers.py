@@ -18,9 +18,9 @@ from random import Random
 import orjson
 
 import documents
-from documents.activity import OPEN
 from documents.bucket import Bucket, the_bucket
 from resolvers.archive import Report
+from resolvers.discarding import UNENDED
 from resolvers.fetch import collection_of
 from resolvers.ingest.ingestion.worker import ingest
 from resolvers.instance import create_instance, new_key
@@ -129,7 +129,7 @@ def _silence() -> Iterator[None]:
 
 async def _all_ingested(instance_id: str) -> None:
     """Return when no report waits or is read: the worker beside the server may have been faster."""
-    unended = {"instanceRef": instance_id, "status": {"$in": [status.value for status in OPEN]}}
+    unended = UNENDED | {"instanceRef": instance_id}
     for _ in range(int(PATIENCE / 0.1)):
         if await collection_of(documents.Ingestion).find_one(unended, {"_id": 1}) is None:
             return

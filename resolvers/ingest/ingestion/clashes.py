@@ -16,8 +16,9 @@ import documents
 from documents.activity import ActivityStatus
 from resolvers.fetch import Row, collection_of
 from resolvers.filters import Filter
+from resolvers.ingest.archives import reported_at
+from resolvers.ingest.duplicates import duplicates_in
 from resolvers.ingest.ingestion.parts import Held
-from resolvers.ingest.ingestion.rows import DUPLICATE_KEY
 from resolvers.ingest.ingestion.spool import Spool
 from resolvers.ingest.report.stored import int32
 
@@ -97,12 +98,11 @@ class Clashes:
         try:
             await self._jobs.bulk_write(writes, ordered=False)
         except BulkWriteError as error:
-            if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
-                raise
+            duplicates_in(error)
 
 
 def _rank(archive: Row) -> Rank:
-    return archive["generated_at"] or archive["received_at"], archive["_id"]
+    return reported_at(archive), archive["_id"]
 
 
 def _over(row: bytes, replaced: Row) -> bytes:

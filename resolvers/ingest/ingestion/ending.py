@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import documents
-from documents.activity import OPEN, ActivityStatus
+from documents.activity import ActivityStatus
 from documents.base import now
 from documents.database import in_transaction
 from documents.generation import GenerationStatus
 from documents.ingestion import IngestionKind
 from documents.log_entry import LogLevel
 from resolvers import generation as generations
-from resolvers.discarding import discard
+from resolvers.discarding import UNENDED, discard
 from resolvers.fetch import Row, collection_of
 from resolvers.filters import Filter
 from resolvers.ingest.ingestion.lines import say
@@ -127,9 +127,8 @@ async def _settle(ingestion: Row | None, session: Session) -> None:
     if ingestion is None:
         return
     of_it = {"ingestionRef": ingestion["_id"]}
-    unended = of_it | {"status": {"$in": [status.value for status in OPEN]}}
     parts = collection_of(documents.IngestionPart)
-    if await parts.find_one(unended, {"_id": 1}, session=session):
+    if await parts.find_one(of_it | UNENDED, {"_id": 1}, session=session):
         return
     taken = await parts.find_one(of_it | {"status": ActivityStatus.SUCCEEDED.value}, {"_id": 1}, session=session)
     refused = await parts.find_one(of_it | {"status": ActivityStatus.FAILED.value}, sort=[("_id", 1)], session=session)

@@ -5,7 +5,6 @@ asks a majority how many there are (folding.verified), so that none can be lost 
 """
 
 import asyncio
-from typing import Any
 
 from bson.raw_bson import RawBSONDocument
 from pymongo import WriteConcern
@@ -13,10 +12,10 @@ from pymongo.errors import BulkWriteError
 
 import documents
 from resolvers.fetch import collection_of
+from resolvers.ingest.duplicates import duplicates_in
 from resolvers.ingest.ingestion.parts import Held
 from resolvers.ingest.ingestion.spool import Spool
 
-DUPLICATE_KEY = 11000
 IN_FLIGHT = 3
 """Batches that are being written at a time, while the reader goes on."""
 DRAINED_WITHIN = 3.0
@@ -80,7 +79,4 @@ class RowWriter:
 
 def _duplicates(error: BulkWriteError) -> dict[str, bytes]:
     """The rows that were there already, by id. Raises the error when anything else is in it."""
-    failed: list[dict[str, Any]] = error.details["writeErrors"]
-    if error.details["writeConcernErrors"] or any(one["code"] != DUPLICATE_KEY for one in failed):
-        raise error
-    return {one["keyValue"]["_id"]: one["op"].raw for one in failed}
+    return {one["keyValue"]["_id"]: one["op"].raw for one in duplicates_in(error)}

@@ -10,11 +10,12 @@ from pymongo.errors import BulkWriteError
 
 import documents
 from resolvers.fetch import Row, collection_of
+from resolvers.ingest.duplicates import duplicates_in
 from resolvers.ingest.ingestion import folding, removing
 from resolvers.ingest.ingestion.ending import Ended, refuse, succeed
 from resolvers.ingest.ingestion.folding import Written
 from resolvers.ingest.ingestion.parts import Held
-from resolvers.ingest.ingestion.rows import DUPLICATE_KEY, RowWriter
+from resolvers.ingest.ingestion.rows import RowWriter
 from resolvers.ingest.ingestion.spool import Spool, Unreadable, spooled
 from resolvers.ingest.report.cells import encoded
 from resolvers.ingest.report.reader import Batch, Declared, Summary
@@ -147,8 +148,7 @@ class Taking:
         try:
             await collection_of(documents.Rejection).insert_many(rows, ordered=False)
         except BulkWriteError as error:
-            if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
-                raise
+            duplicates_in(error)
 
     def _rejection(self, number: int, rejection: Rejection) -> dict[str, Any]:
         return {

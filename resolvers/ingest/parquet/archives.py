@@ -3,16 +3,15 @@
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import documents
 from resolvers.fetch import Row, collection_of
+from resolvers.ingest.archives import READABLE
 from resolvers.refusals import NotFound
 
 PAGE = 1000
 """Archives that are looked up at a time; between two pages hours may pass."""
-_TAKEN = {"current": True, "quarantine": None}
 
 
 @dataclass(frozen=True)
@@ -58,11 +57,5 @@ async def archives(instances: Mapping[str, str], shard: Shard) -> AsyncIterator[
         after = page[-1]["_id"]
 
 
-def reported_at(archive: Row) -> datetime:
-    """When the report was made, as far as is known."""
-    at: datetime = archive["generated_at"] or archive["received_at"]
-    return at.replace(tzinfo=UTC)
-
-
 def _of(instances: Mapping[str, str]) -> dict[str, Any]:
-    return {**_TAKEN, "instanceRef": {"$in": sorted(instances)}}
+    return {**READABLE, "instanceRef": {"$in": sorted(instances)}}

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from documents.destination import Destination
 from resolvers.fetch import Row
+from resolvers.ingest.archives import reported_at
 from resolvers.ingest.ingestion.spool import Unreadable, spooled
-from resolvers.ingest.parquet.archives import reported_at
 from resolvers.ingest.parquet.months import Months, parted
 from resolvers.ingest.parquet.table import Origin, record_batch, schema
 from resolvers.ingest.report.apart import ReaderFailed, read_apart
