@@ -1,4 +1,7 @@
-"""A process that claims as long as something waits, and prints what it got: `python -m tests.claimers NUMBER`."""
+"""A process that claims as long as something waits, and prints what it got: `python -m tests.claimers NUMBER`.
+
+It prints a line when it is ready, and begins when it is sent one, so that several begin together.
+"""
 
 import asyncio
 import os
@@ -13,6 +16,10 @@ async def claim_all(number: int) -> None:
     """Claim with eight workers at once until each has found nothing."""
     client = make_client(os.environ["URL"])
     await open_database(client[os.environ["NAME"]], indexes=False)
+
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
 
     async def claimer(worker: int) -> None:
         while claimed := await _claim(number, worker):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -78,17 +79,20 @@ async def test_processes_that_claim_at_once_get_each_step_once(database: Databas
     env = os.environ | {"URL": mongod.uri, "NAME": database.name}
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.claimers", str(number), env=env, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "tests.claimers", str(number), env=env, stdin=PIPE, stdout=PIPE
         )
         for number in range(3)
     ]
+    assert [await process.stdout.readline() for process in processes if process.stdout] == [b"ready\n"] * 3
 
-    answers = [(await process.communicate())[0].decode().split() for process in processes]
+    answers = await asyncio.gather(*(process.communicate(b"go\n") for process in processes))
 
-    claimed = [id for answer in answers for id in answer]
+    claims = [printed.decode().split() for printed, _ in answers]
+
+    claimed = [id for of_process in claims for id in of_process]
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert len(claimed) == len(set(claimed)) == 600
-    assert all(answers)
+    assert all(claims)
 
 
 def _report(what: str, took: float, seconds: list[float]) -> None:
