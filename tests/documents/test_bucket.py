@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable
 from itertools import count
@@ -259,11 +260,11 @@ async def test_many_urls_are_signed_without_keeping_the_loop_busy(place: Place) 
 
     async def watch() -> None:
         nonlocal longest
-        loop = asyncio.get_running_loop()
         while watching:
-            before = loop.time()
+            # What this thread computes, whatever else the machine does.
+            before = time.thread_time()
             await asyncio.sleep(0.001)
-            longest = max(longest, loop.time() - before)
+            longest = max(longest, time.thread_time() - before)
 
     watcher = asyncio.create_task(watch())
     signed = await place.bucket.sign_downloads(wanted, seconds=60)
