@@ -26,8 +26,8 @@ help: ## List the targets
 demo: environment ## Start the server with sample data, and print where GraphiQL is
 	@$(BIN)/provenance-graph demo
 
-test: environment ## Run the tests in two processes; ARGS="-k paging" is handed to pytest
-	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+test: environment ## Run the tests in three processes; ARGS="-k paging" is handed to pytest
+	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
 
 bench: environment ## Measure beside the peers; ARGS="--quick", "--growth", "--ingest" or "--json FILE --peers DIR"
 	@$(BIN)/python -m tests.bench $(ARGS)

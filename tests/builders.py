@@ -5,9 +5,12 @@ Python name.
 """
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+from unittest.mock import patch
 
 import documents
 from documents.activity import Activity, ActivityStatus, CodeReference
@@ -20,6 +23,17 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "https://code.example/component"
 
 _numbers = count(1)
+
+
+@contextmanager
+def from_the_beginning() -> Iterator[None]:
+    """What is made within gets the same ids and names each time, so that a text that names them is read once."""
+    ids = count(1)
+    with (
+        patch("documents.base.new_id", lambda kind: f"{kind}_{next(ids):024x}"),
+        patch(f"{__name__}._numbers", count(1)),
+    ):
+        yield
 
 
 def a_user(**fields: Any) -> documents.User:

@@ -131,6 +131,7 @@ class World:
         await asyncio.gather(*deleting)
 
 
+@new.from_the_beginning()
 def a_world() -> World:
     """An owner's private twin, a public one and a stranger's, with links across that lead out of what is public."""
     owner, stranger, friend = (new.a_user(github=name) for name in ("owner", "stranger", "friend"))
