@@ -56,10 +56,11 @@ def serve(
     with database_url(settings, _say) as url:
         asyncio.run(check_database(url))
         asyncio.run(check_bucket(settings))
+        asyncio.run(_prepared(settings, url, prepare))
         interrupt.check()
 
         def app() -> Starlette:
-            return make_app(settings, url, given or fresh, prepare, schema)
+            return make_app(settings, url, given or fresh, schema)
 
         with ingesting(settings, url, quiet=demo) as workers:
             announce = partial(_announce, settings, token=fresh)
@@ -83,13 +84,17 @@ class _Interrupt:
             raise KeyboardInterrupt
 
 
-def make_app(
-    settings: Settings,
-    url: str,
-    admin_token: str | None,
-    prepare: Prepare | None = None,
-    schema: strawberry.Schema = schema,
-) -> Starlette:
+async def _prepared(settings: Settings, url: str, prepare: Prepare | None) -> None:
+    """Make ready what the server's processes and the workers beside it have in common."""
+    # In production indexes are made by `provenance-graph migrate`, not at every start of an instance.
+    if settings.production:
+        return
+    async with bucket_opened(settings), connected(url, settings.database_name, indexes=True):
+        if prepare:
+            await prepare()
+
+
+def make_app(settings: Settings, url: str, admin_token: str | None, schema: strawberry.Schema = schema) -> Starlette:
     """The application on the database at `url`, which it opens when it starts and closes when it stops."""
     clients: list[Client] = []
     authenticator = Authenticator(
@@ -98,15 +103,11 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        # In production indexes are made by `provenance-graph migrate`, not at every start of an instance.
-        indexes = not settings.production
         async with (
             bucket_opened(settings),
-            connected(url, settings.database_name, indexes=indexes, seconds=OPERATION_WITHIN) as client,
+            connected(url, settings.database_name, indexes=False, seconds=OPERATION_WITHIN) as client,
         ):
             clients.append(client)
-            if prepare:
-                await prepare()
             async with sweeping():
                 yield
 

@@ -1,6 +1,5 @@
 """Operations over WebSocket: prepared, bounded in time and masked as over HTTP, and followed when they subscribe."""
 
-import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -36,7 +35,8 @@ from graph.limits import check_variables
 from graph.metrics import Metrics
 from graph.plan.text import dumps
 from graph.prepare import Prepared, Preparer, Unacceptable
-from resolvers.changes import Changes, cancelled
+from resolvers.cancellation import check_cancelled
+from resolvers.changes import Changes
 
 FORBIDDEN, TRY_AGAIN_LATER = 4403, 1013
 """Codes to close with: the protocol's own, and one of the registry that RFC 6455 opened. Clients connect again after
@@ -70,8 +70,7 @@ class Streams:
         try:
             async with aclosing(self._results(query, variables, name, of)) as results:
                 async for result in results:
-                    if cancelled():
-                        raise asyncio.CancelledError
+                    check_cancelled()
                     yield result
         except Unacceptable as refusal:
             yield _refused(refusal.errors)
@@ -125,8 +124,7 @@ class Streams:
         sent = b""
         async with aclosing(events) as open_events:
             async for event in open_events:
-                if cancelled():
-                    raise asyncio.CancelledError
+                check_cancelled()
                 async with self._changes.turn:
                     with pymongo.timeout(REQUEST_WITHIN):
                         running = execute_subscription_event(executor.build_per_event_executor(event))

@@ -18,6 +18,7 @@ from pymongo.asynchronous.change_stream import AsyncDatabaseChangeStream
 from pymongo.errors import OperationFailure, PyMongoError
 
 import documents
+from resolvers.cancellation import cancelled
 from resolvers.refusals import LimitExceeded
 
 WATCHED = (documents.Execution, documents.Step, documents.Transform, documents.Ingestion)
@@ -162,16 +163,6 @@ class Changes:
         for watches in self._watches.values():
             for watch in watches:
                 watch.wake()
-
-
-def cancelled() -> bool:
-    """Whether this task was cancelled.
-
-    Asked where a task could go on for ever, because the cancellation itself may be lost: Python 3.11's wait_for, which
-    the driver writes by, drops one that comes at the wrong moment, and a failure to close replaces it.
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _stream(token: Any) -> AsyncDatabaseChangeStream[Change]:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import structlog
 from pymongo.errors import PyMongoError
 
+from resolvers.cancellation import cancelled
 from resolvers.lapsing import return_lapsed
 from resolvers.uploads import sweep_uploads
 
@@ -48,7 +49,7 @@ async def sweep() -> int:
 
 
 async def _sweep_for_ever(every: float) -> None:
-    while True:
+    while not cancelled():
         await asyncio.sleep(every * random.uniform(0.8, 1.2))
         done = await sweep()
         if done:

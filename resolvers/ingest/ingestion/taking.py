@@ -9,6 +9,7 @@ from typing import IO, Any, Protocol
 from pymongo.errors import BulkWriteError
 
 import documents
+from resolvers.cancellation import check_cancelled
 from resolvers.fetch import Row, collection_of
 from resolvers.ingest.duplicates import duplicates_in
 from resolvers.ingest.ingestion import folding, removing
@@ -88,6 +89,7 @@ class Taking:
         declared = read_metadata(archive["metadata"], archive["identifier"]).declared
         async with self._read(file, stamp=self._stamp(), declared=declared) as batches:
             async for batch in batches:
+                check_cancelled()
                 if batch.rows:
                     self._held.done += len(batch.rows)
                     await self._write(batch.rows, writer)
@@ -108,6 +110,7 @@ class Taking:
         """Whether the archive was folded in; not so when others have some of the rows that it wrote."""
         delay = LOOKS_AFTER
         while not await folding.take(self._held):
+            check_cancelled()
             if not await self._unblocked():
                 await asyncio.sleep(delay)
                 delay = min(1.5 * delay, LOOKS_EVERY)
@@ -128,6 +131,7 @@ class Taking:
     async def _cleared(self) -> None:
         """Return when no rows are left of an earlier part of the same archive."""
         while self._held.part["generationRef"] is not None:
+            check_cancelled()
             others = await removing.leaves_rows(self._held.part)
             if others is None:
                 return

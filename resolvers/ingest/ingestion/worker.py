@@ -8,6 +8,7 @@ from datetime import timedelta
 import structlog
 from pymongo.errors import ConnectionFailure, PyMongoError
 
+from resolvers.cancellation import cancelled
 from resolvers.ingest.ingestion.claiming import Claimer
 from resolvers.ingest.ingestion.parts import LEASE, RENEWALS, Held, Lost, extend, hand_back, let_lapse
 from resolvers.ingest.ingestion.removing import release, remove_some
@@ -63,7 +64,7 @@ class Worker:
 
     async def run(self, *, once: bool, until_idle: bool, poll: float) -> None:
         """Go on until nothing waits, or for ever."""
-        while True:
+        while not cancelled():
             try:
                 busy = await self._next()
             except PyMongoError as error:
@@ -74,7 +75,7 @@ class Worker:
                     raise
             if once or (until_idle and not busy):
                 return
-            if not busy:
+            if not busy and not cancelled():
                 await asyncio.sleep(poll * random.uniform(0.8, 1.2))
 
     async def _next(self) -> bool:
@@ -147,7 +148,7 @@ class Worker:
 
 async def _keep(held: Held) -> None:
     """Extend the lease, and tell how far it is, until the part is about to end. Raises Lost."""
-    while True:
+    while not cancelled():
         await asyncio.sleep(held.lease.total_seconds() / RENEWALS)
         try:
             await extend(held)

@@ -1,17 +1,19 @@
 """Workers that go away, and ingestions that are cancelled, while archives are read and folded in."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import IO, Any
+from uuid import uuid4
 
 import pytest
 
 import documents
 from documents.base import now
-from documents.database import in_transaction, make_client
+from documents.database import in_transaction, make_client, open_database
 from documents.embedded import Embedded
 from resolvers.discarding import discard, stop
 from resolvers.fetch import Row, collection_of
@@ -311,3 +313,22 @@ async def test_the_rows_and_the_usage_of_a_discarded_generation_are_removed() ->
     assert await collection_of(documents.Usage).count_documents(of_it) == 0
     assert (await the(documents.Generation, id))["emptied"]
     assert await server.counted() == kept
+
+
+async def test_a_worker_stops_at_any_moment_even_where_the_driver_loses_that_it_was_cancelled(mongod: Embedded) -> None:
+    name = f"test_{uuid4().hex}"
+    for number in range(60):
+        # Only a client that has no connections yet makes one, which is where a cancellation may be lost.
+        client = make_client(mongod.uri, timeoutMS=10_000)
+        await client.aconnect()
+        await open_database(client[name], indexes=False)
+        stop = asyncio.Event()
+        worker = asyncio.create_task(ingest(stop, name="stopped"))
+        await asyncio.sleep(random.choice([0, random.uniform(0, 0.03)]))
+        for _ in range(number % 6):
+            await asyncio.sleep(0)
+
+        stop.set()
+        _, running = await asyncio.wait({worker}, timeout=5)
+        assert not running
+        await client.close()
