@@ -28,8 +28,9 @@ WORKERS = 3
 LEASE = 0.8
 SMALL, LARGE = 300, 1500
 """Jobs of a report."""
-LIVES = 3.0
-"""Workers are left for up to so many times as long as it takes to ingest a report."""
+LIVES = min(3.0, 2 * REPORTS / KILLS)
+"""Workers are left for up to so many times as long as it takes to ingest a report: all are to be killed before the last
+report is taken."""
 
 
 class Crew:
