@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from bson import ObjectId
@@ -70,7 +71,7 @@ class Answer:
 
     question: Question
     shown: dict[str, Key] = field(default_factory=dict)
-    groups: dict[Key, list[int]] = field(default_factory=dict)
+    groups: Groups = field(default_factory=dict)
     known: Distributions | None = None
 
 
@@ -145,9 +146,9 @@ def _values(answer: Answer, groups: Groups, order: ToolUsageOrderField) -> list[
     question = answer.question
     match order:
         case ToolUsageOrderField.JOBS:
-            return [counts[0] for counts in groups.values()]
+            return list(map(itemgetter(0), groups.values()))
         case ToolUsageOrderField.FAILED:
-            return [counts[1] for counts in groups.values()]
+            return list(map(itemgetter(1), groups.values()))
         case ToolUsageOrderField.PERIOD_START:
             return [key[-1] if question.period else None for key in groups]
         case ToolUsageOrderField.TOOL:

@@ -4,6 +4,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 from pymongo.asynchronous.cursor import AsyncCursor
@@ -24,10 +26,12 @@ BATCH = 2000
 SLICE = 250
 """Documents that are counted before others have their turn."""
 
-Groups = dict[Key, list[int]]
-"""Jobs, failed ones, and servers that ran them, of each group in which there are jobs."""
+Counts = tuple[int, int, int]
+"""Jobs, failed ones, and servers that ran them."""
+Groups = dict[Key, Counts]
+"""What each group counts in which there are jobs."""
 Own = Groups
-"""Jobs, failed ones and always one server, of each group of one generation."""
+"""What each group of one generation counts, always of one server."""
 End = tuple[datetime | None, ...]
 """The end of a key: the start of a period if periods are told apart."""
 
@@ -54,18 +58,14 @@ async def slices(cursor: AsyncCursor[Row]) -> AsyncIterator[list[Row]]:
 
 def _add(own: Own, key: Key, jobs: int, failed: int) -> None:
     known = own.get(key)
-    if known is None:
-        own[key] = [jobs, failed, 1]
-    else:
-        known[0] += jobs
-        known[1] += failed
+    own[key] = (jobs, failed, 1) if known is None else (known[0] + jobs, known[1] + failed, 1)
 
 
 def _together(several: list[Own]) -> Groups:
     """The groups of all generations."""
     if len(several) == 1:
         (own,) = several
-        return own if all(counts[0] for counts in own.values()) else {key: own[key] for key in own if own[key][0]}
+        return {key: own[key] for key in own if own[key][0]} if 0 in map(itemgetter(0), own.values()) else own
     sums: Own = {}
     for own in several:
         for key, counts in own.items():
@@ -75,7 +75,7 @@ def _together(several: list[Own]) -> Groups:
             if known is None:
                 sums[key] = counts
             else:
-                sums[key] = [one + other for one, other in zip(known, counts, strict=True)]
+                sums[key] = known[0] + counts[0], known[1] + counts[1], known[2] + counts[2]
         _limit(sums)
     return sums
 
@@ -178,18 +178,23 @@ class _Months:
     def __init__(self, question: Question, days: Days) -> None:
         self._timeless = Ends(question, days)[TIMELESS]
         self._ends = _Named(Ends(question, days), "{}-01")
+        self._whole = question.period is not None and not days.bounded
+        """Whether each month is a group of its own, and all are meant."""
+        self._begun: set[tuple[str, Key]] = set()
 
     def add(self, row: Row, key: Key, own: Own) -> None:
         months, failures, ends = row.get("months") or {}, row.get("failed_months") or {}, self._ends
-        for month, jobs in months.items():
-            end = ends[month]
-            if jobs and end is not None:
-                whole = key + end
-                # There may be very many groups, most of them new: a call for each would take as long again.
-                if whole in own:
-                    _add(own, whole, jobs, failures.get(month, 0))
-                else:
-                    own[whole] = [jobs, failures.get(month, 0), 1]
+        place = row["generationRef"], key
+        if self._whole and place not in self._begun:
+            # There may be very many groups, most of them new: one by one they would take twice as long.
+            counts = zip(months.values(), map(failures.get, months, repeat(0)), repeat(1), strict=False)
+            own.update(zip([key + (ends[month] or ()) for month in months], counts, strict=True))
+        else:
+            for month, jobs in months.items():
+                end = ends[month]
+                if jobs and end is not None:
+                    _add(own, key + end, jobs, failures.get(month, 0))
+        self._begun.add(place)
         if self._timeless is not None:
             jobs, failed = row["jobs"] - sum(months.values()), row["failed"] - sum(failures.values())
             if jobs:
