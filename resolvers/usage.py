@@ -20,6 +20,7 @@ from resolvers.refusals import InvalidInput
 from resolvers.runtimes import Distribution
 from resolvers.selecting import allowed
 from resolvers.usage_counts import Groups, count
+from resolvers.usage_most import is_by_month, most_used
 from resolvers.usage_question import PERIODS, Key, Question, ToolUsageOrderField, UsageDimension
 from resolvers.usage_runtimes import Distributions, distributions
 from resolvers.viewer import Viewer
@@ -109,7 +110,7 @@ async def _generations(viewer: Viewer, filter: Filter) -> Mapping[str, str]:
 
 async def _answer(question: Question, wanted: Wanted) -> dict[Any, list[Row]]:
     """The rows of the wanted groups of each slot."""
-    groups = await count(question) if wanted.first else {}
+    groups = await _groups(question, wanted) if wanted.first else {}
     by_median = wanted.order is ToolUsageOrderField.RUNTIME_P50
     answer = Answer(question, known=await distributions(question, groups, all_of_them=True) if by_median else None)
     slots: dict[Any, Groups] = {None: groups}
@@ -118,6 +119,13 @@ async def _answer(question: Question, wanted: Wanted) -> dict[Any, list[Row]]:
         for key, counts in groups.items():
             slots[key[0]][key] = counts
     return {slot: _rows(answer, some, _first(answer, some, wanted)) for slot, some in slots.items()}
+
+
+async def _groups(question: Question, wanted: Wanted) -> Groups:
+    """The groups, at least those that are wanted."""
+    if wanted.order is ToolUsageOrderField.JOBS and wanted.direction == DESCENDING and is_by_month(question):
+        return await most_used(question, wanted.first)
+    return await count(question)
 
 
 def _first(answer: Answer, groups: Groups, wanted: Wanted) -> list[Key]:

@@ -4,7 +4,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -76,12 +75,13 @@ def _together(several: list[Own]) -> Groups:
                 sums[key] = counts
             else:
                 sums[key] = known[0] + counts[0], known[1] + counts[1], known[2] + counts[2]
-        _limit(sums)
+        limit(len(sums))
     return sums
 
 
-def _limit(own: Own) -> None:
-    if len(own) > MOST_GROUPS:
+def limit(groups: int) -> None:
+    """Raise LimitExceeded where there are too many groups."""
+    if groups > MOST_GROUPS:
         raise LimitExceeded(f"There are more than {MOST_GROUPS:,} groups. Ask for fewer by where, or group by less.")
 
 
@@ -91,7 +91,7 @@ async def _from_counts(question: Question, days: Days, counts: defaultdict[str, 
         for row in rows:
             add(row, question.key(row), counts[row["generationRef"]])
         for own in counts.values():
-            _limit(own)
+            limit(len(own))
 
 
 Add = Callable[[Row, Key, Own], None]
@@ -159,7 +159,7 @@ class _Days:
                 _add(own, key + end, jobs, jobs if failed else 0)
 
 
-class _Named(dict[str, End | None]):
+class Named(dict[str, End | None]):
     """The end of the key for each month, or for each day of a year, as they are written."""
 
     def __init__(self, ends: Ends, pattern: str) -> None:
@@ -177,24 +177,14 @@ class _Months:
 
     def __init__(self, question: Question, days: Days) -> None:
         self._timeless = Ends(question, days)[TIMELESS]
-        self._ends = _Named(Ends(question, days), "{}-01")
-        self._whole = question.period is not None and not days.bounded
-        """Whether each month is a group of its own, and all are meant."""
-        self._begun: set[tuple[str, Key]] = set()
+        self._ends = Named(Ends(question, days), "{}-01")
 
     def add(self, row: Row, key: Key, own: Own) -> None:
         months, failures, ends = row.get("months") or {}, row.get("failed_months") or {}, self._ends
-        place = row["generationRef"], key
-        if self._whole and place not in self._begun:
-            # There may be very many groups, most of them new: one by one they would take twice as long.
-            counts = zip(months.values(), map(failures.get, months, repeat(0)), repeat(1), strict=False)
-            own.update(zip([key + (ends[month] or ()) for month in months], counts, strict=True))
-        else:
-            for month, jobs in months.items():
-                end = ends[month]
-                if jobs and end is not None:
-                    _add(own, key + end, jobs, failures.get(month, 0))
-        self._begun.add(place)
+        for month, jobs in months.items():
+            end = ends[month]
+            if jobs and end is not None:
+                _add(own, key + end, jobs, failures.get(month, 0))
         if self._timeless is not None:
             jobs, failed = row["jobs"] - sum(months.values()), row["failed"] - sum(failures.values())
             if jobs:
@@ -206,7 +196,7 @@ class _Years:
 
     def __init__(self, question: Question, days: Days) -> None:
         self._all = Ends(question, days)
-        self._years: dict[str, _Named] = {}
+        self._years: dict[str, Named] = {}
 
     def add(self, row: Row, key: Key, own: Own) -> None:
         failed, year = row["state"] in FAILED, row["year"]
@@ -217,7 +207,7 @@ class _Years:
             return
         ends = self._years.get(year)
         if ends is None:
-            ends = self._years[year] = _Named(self._all, f"{year}-{{}}")
+            ends = self._years[year] = Named(self._all, f"{year}-{{}}")
         for day, jobs in (row.get("days") or {}).items():
             end = ends[day]
             if end is not None:
@@ -245,4 +235,4 @@ async def _from_jobs(question: Question, filter: Filter, counts: defaultdict[str
             said, jobs = row["_id"], row["jobs"]
             key = question.key(said) + (ends[number_of_day(said.get("day"))] or ())
             _add(counts[said["generationRef"]], key, jobs, jobs if said["state"] in FAILED else 0)
-            _limit(counts[said["generationRef"]])
+            limit(len(counts[said["generationRef"]]))

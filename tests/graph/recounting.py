@@ -212,6 +212,20 @@ QUESTIONS = st.builds(
 )
 
 
+MOST_USED = st.builds(
+    Asked,
+    st.just(Condition({}, lambda job: True)) | CONDITIONS,
+    st.sampled_from([["TOOL", "MONTH"], ["TOOL", "INSTANCE", "MONTH"]]),
+    st.just("JOBS"),
+    st.just("DESC"),
+    st.sampled_from([1, 2, 3, 100]),
+    st.sampled_from(["stranger", "owner", "admin"]),
+    st.none() | st.sampled_from(["public", "private"]),
+    st.booleans(),
+)
+"""Questions for which no more groups are made than are shown."""
+
+
 def start_of(job: Job, period: str) -> datetime | None:
     if job.created_at is None:
         return None

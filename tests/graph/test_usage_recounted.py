@@ -13,6 +13,7 @@ from tests.graph.recounting import (
     ASK,
     HYPOTHESIS,
     JOBS,
+    MOST_USED,
     QUESTIONS,
     TIMES,
     Asked,
@@ -29,6 +30,20 @@ from tests.graph.recounting import (
     jobs=st.lists(JOBS, max_size=25), gone=st.lists(JOBS, max_size=5), asked=st.lists(QUESTIONS, min_size=1, max_size=4)
 )
 async def test_usage_is_a_recount_of_the_jobs(
+    database: Database, jobs: list[Any], gone: list[Any], asked: list[Asked]
+) -> None:
+    world = await World.new()
+    await world.has([a_job_of(world, one) for one in jobs], [a_job_of(world, one) for one in gone])
+
+    for one in asked:
+        await compared(world, one)
+
+
+@HYPOTHESIS
+@given(
+    jobs=st.lists(JOBS, max_size=25), gone=st.lists(JOBS, max_size=5), asked=st.lists(MOST_USED, min_size=1, max_size=4)
+)
+async def test_the_months_with_the_most_jobs_are_those_of_a_recount(
     database: Database, jobs: list[Any], gone: list[Any], asked: list[Asked]
 ) -> None:
     world = await World.new()

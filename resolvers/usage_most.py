@@ -1,0 +1,104 @@
+"""The months of tools with the most jobs, without making a group of every month of every tool.
+
+Of tens of thousands of groups some are shown. The others stay as they came: a document for each tool of a generation,
+whose counts by month are added up where several generations know the tool.
+"""
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+from pymongo.asynchronous.cursor import AsyncCursor
+
+import documents
+from documents.usage import UsageLevel
+from resolvers.fetch import Row, collection_of
+from resolvers.usage_counts import BATCH, Counts, Ends, Groups, Named, limit, slices
+from resolvers.usage_question import Key, Question, UsageDimension
+from resolvers.usage_window import Days
+
+
+@dataclass(slots=True)
+class Months:
+    """Jobs of one tool by month, in all generations; in `servers` how many of these, None where there is one."""
+
+    jobs: dict[str, int]
+    failed: dict[str, int]
+    servers: dict[str, int] | None = None
+
+    def add(self, other: "Months") -> None:
+        """Add what another generation counts."""
+        servers = self.servers = self._servers()
+        for month, jobs in other.jobs.items():
+            if jobs:
+                self.jobs[month] = self.jobs.get(month, 0) + jobs
+                servers[month] = servers.get(month, 0) + 1
+        for month, failed in other.failed.items():
+            self.failed[month] = self.failed.get(month, 0) + failed
+
+    def counts(self, month: str) -> Counts:
+        """What a month counts."""
+        return self.jobs[month], self.failed.get(month, 0), 1 if self.servers is None else self.servers[month]
+
+    def _servers(self) -> dict[str, int]:
+        return {month: 1 for month, jobs in self.jobs.items() if jobs} if self.servers is None else self.servers
+
+
+def is_by_month(question: Question) -> bool:
+    """Whether a question is about tools by month, whenever that was: what is answered here."""
+    days = question.asked.days
+    return (
+        question.level is UsageLevel.TOOL
+        and "tool_id" in question.fields
+        and question.period is UsageDimension.MONTH
+        and days is not None
+        and not days.bounded
+        and not question.asked.aside
+    )
+
+
+async def most_used(question: Question, first: int) -> Groups:
+    """At least the `first` groups with the most jobs of each slot, and all that have as many. Raises LimitExceeded."""
+    by_slot: defaultdict[object, dict[Key, Months]] = defaultdict(dict)
+    groups: Groups = {}
+    async for rows in slices(_found(question)):
+        for row in rows:
+            key, months = question.key(row), Months(row.get("months") or {}, row.get("failed_months") or {})
+            _add_timeless(groups, key, row, months)
+            known = by_slot[key[0]].setdefault(key, months)
+            if known is not months:
+                known.add(months)
+    limit(len(groups) + sum(len(months.jobs) for of_slot in by_slot.values() for months in of_slot.values()))
+    ends = Named(Ends(question, Days()), "{}-01")
+    for of_slot in by_slot.values():
+        least = _least(of_slot.values(), first)
+        for key, months in of_slot.items():
+            if max(months.jobs.values(), default=0) >= least:
+                for month, jobs in months.jobs.items():
+                    if jobs >= least:
+                        groups[key + (ends[month] or ())] = months.counts(month)
+    return groups
+
+
+def _found(question: Question) -> AsyncCursor[Row]:
+    match = question.within({"level": UsageLevel.TOOL.value}, question.asked.rest)
+    wanted = {"_id": 0} | dict.fromkeys(
+        ("generationRef", *question.fields, "jobs", "failed", "months", "failed_months"), 1
+    )
+    return collection_of(documents.Usage).find(match, wanted, batch_size=BATCH)
+
+
+def _add_timeless(groups: Groups, key: Key, row: Row, months: Months) -> None:
+    jobs = row["jobs"] - sum(months.jobs.values())
+    if jobs:
+        known = groups.get((*key, None), (0, 0, 0))
+        failed = row["failed"] - sum(months.failed.values())
+        groups[*key, None] = known[0] + jobs, known[1] + failed, known[2] + 1
+
+
+def _least(known: Iterable[Months], first: int) -> int:
+    """How many jobs the last of the first groups has; 1 when there are not so many groups."""
+    best = heapq.nlargest(first, chain.from_iterable(months.jobs.values() for months in known))
+    return max(1, best[-1]) if len(best) == first else 1
