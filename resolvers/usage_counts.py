@@ -100,13 +100,11 @@ Add = Callable[[Row, Key, Own], None]
 
 def _smallest(question: Question, days: Days) -> tuple[AsyncCursor[Row], Add]:
     """The smallest documents that tell enough, and how they are read."""
-    fields = ("generationRef", *question.fields)
     level = question.level
     if level is None:
         match = question.within(question.asked.rest, overlapping(days))
-        wanted = {"_id": 0} | dict.fromkeys((*fields, "state", "days", "jobs"), 1)
+        wanted = {"_id": 0} | dict.fromkeys(("generationRef", *question.fields, "state", "days", "jobs"), 1)
         return collection_of(documents.DailyUsage).find(match, wanted, batch_size=BATCH), _Days(question, days).add
-    match = question.within({"level": level.value}, question.asked.rest)
     reading: tuple[tuple[str, ...], Add]
     if level is UsageLevel.YEAR:
         reading = ("state", "year", "days"), _Years(question, days).add
@@ -114,8 +112,14 @@ def _smallest(question: Question, days: Days) -> tuple[AsyncCursor[Row], Add]:
         reading = (), lambda row, key, own: _add(own, key, row["jobs"], row["failed"])
     else:
         reading = ("months", "failed_months"), _Months(question, days).add
-    wanted = {"_id": 0} | dict.fromkeys((*fields, "jobs", "failed", *reading[0]), 1)
-    return collection_of(documents.Usage).find(match, wanted, batch_size=BATCH), reading[1]
+    return at_level(question, level, *reading[0]), reading[1]
+
+
+def at_level(question: Question, level: UsageLevel, *fields: str) -> AsyncCursor[Row]:
+    """The usage of one level, with what a question tells apart, `jobs`, `failed` and these fields."""
+    wanted = dict.fromkeys(("generationRef", *question.fields, "jobs", "failed", *fields), 1)
+    match = question.within({"level": level.value}, question.asked.rest)
+    return collection_of(documents.Usage).find(match, {"_id": 0} | wanted, batch_size=BATCH)
 
 
 class Ends(dict[int, End | None]):
@@ -186,9 +190,14 @@ class _Months:
             if jobs and end is not None:
                 _add(own, key + end, jobs, failures.get(month, 0))
         if self._timeless is not None:
-            jobs, failed = row["jobs"] - sum(months.values()), row["failed"] - sum(failures.values())
+            jobs, failed = timeless(row, months, failures)
             if jobs:
                 _add(own, key + self._timeless, jobs, failed)
+
+
+def timeless(row: Row, months: dict[str, int], failed_months: dict[str, int]) -> tuple[int, int]:
+    """Jobs that have no time and so are in no month, and failed ones among them."""
+    return row["jobs"] - sum(months.values()), row["failed"] - sum(failed_months.values())
 
 
 class _Years:

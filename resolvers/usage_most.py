@@ -10,12 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
-from pymongo.asynchronous.cursor import AsyncCursor
-
-import documents
 from documents.usage import UsageLevel
-from resolvers.fetch import Row, collection_of
-from resolvers.usage_counts import BATCH, Counts, Ends, Groups, Named, limit, slices
+from resolvers.fetch import Row
+from resolvers.usage_counts import Counts, Ends, Groups, Named, at_level, limit, slices, timeless
 from resolvers.usage_question import Key, Question, UsageDimension
 from resolvers.usage_window import Days
 
@@ -63,7 +60,7 @@ async def most_used(question: Question, first: int) -> Groups:
     """At least the `first` groups with the most jobs of each slot, and all that have as many. Raises LimitExceeded."""
     by_slot: defaultdict[object, dict[Key, Months]] = defaultdict(dict)
     groups: Groups = {}
-    async for rows in slices(_found(question)):
+    async for rows in slices(at_level(question, UsageLevel.TOOL, "months", "failed_months")):
         for row in rows:
             key, months = question.key(row), Months(row.get("months") or {}, row.get("failed_months") or {})
             _add_timeless(groups, key, row, months)
@@ -75,26 +72,15 @@ async def most_used(question: Question, first: int) -> Groups:
     for of_slot in by_slot.values():
         least = _least(of_slot.values(), first)
         for key, months in of_slot.items():
-            if max(months.jobs.values(), default=0) >= least:
-                for month, jobs in months.jobs.items():
-                    if jobs >= least:
-                        groups[key + (ends[month] or ())] = months.counts(month)
+            shown = [month for month, jobs in months.jobs.items() if jobs >= least]
+            groups |= {key + (ends[month] or ()): months.counts(month) for month in shown}
     return groups
 
 
-def _found(question: Question) -> AsyncCursor[Row]:
-    match = question.within({"level": UsageLevel.TOOL.value}, question.asked.rest)
-    wanted = {"_id": 0} | dict.fromkeys(
-        ("generationRef", *question.fields, "jobs", "failed", "months", "failed_months"), 1
-    )
-    return collection_of(documents.Usage).find(match, wanted, batch_size=BATCH)
-
-
 def _add_timeless(groups: Groups, key: Key, row: Row, months: Months) -> None:
-    jobs = row["jobs"] - sum(months.jobs.values())
+    jobs, failed = timeless(row, months.jobs, months.failed)
     if jobs:
         known = groups.get((*key, None), (0, 0, 0))
-        failed = row["failed"] - sum(months.failed.values())
         groups[*key, None] = known[0] + jobs, known[1] + failed, known[2] + 1
 
 

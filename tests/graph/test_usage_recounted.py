@@ -26,30 +26,15 @@ from tests.graph.recounting import (
 
 
 @HYPOTHESIS
-@given(
-    jobs=st.lists(JOBS, max_size=25), gone=st.lists(JOBS, max_size=5), asked=st.lists(QUESTIONS, min_size=1, max_size=4)
-)
+@given(jobs=st.lists(JOBS, max_size=25), gone=st.lists(JOBS, max_size=5), data=st.data())
+@pytest.mark.parametrize("questions", [QUESTIONS, MOST_USED], ids=["any", "the months with the most jobs"])
 async def test_usage_is_a_recount_of_the_jobs(
-    database: Database, jobs: list[Any], gone: list[Any], asked: list[Asked]
+    database: Database, jobs: list[Any], gone: list[Any], data: st.DataObject, questions: st.SearchStrategy[Asked]
 ) -> None:
     world = await World.new()
     await world.has([a_job_of(world, one) for one in jobs], [a_job_of(world, one) for one in gone])
 
-    for one in asked:
-        await compared(world, one)
-
-
-@HYPOTHESIS
-@given(
-    jobs=st.lists(JOBS, max_size=25), gone=st.lists(JOBS, max_size=5), asked=st.lists(MOST_USED, min_size=1, max_size=4)
-)
-async def test_the_months_with_the_most_jobs_are_those_of_a_recount(
-    database: Database, jobs: list[Any], gone: list[Any], asked: list[Asked]
-) -> None:
-    world = await World.new()
-    await world.has([a_job_of(world, one) for one in jobs], [a_job_of(world, one) for one in gone])
-
-    for one in asked:
+    for one in data.draw(st.lists(questions, min_size=1, max_size=4)):
         await compared(world, one)
 
 
