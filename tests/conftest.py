@@ -97,7 +97,9 @@ def round_trips() -> RoundTrips:
 @pytest.fixture(scope="session")
 async def client(mongod: Embedded, round_trips: RoundTrips) -> AsyncIterator[Client]:
     """The client of the run, made as the server makes its own."""
-    client = make_client(mongod.uri, event_listeners=[round_trips])
+    # The loop stands still while tests without one run. A driver that listens for changes of the server takes half a
+    # minute of that for silence, and breaks off what is asked next.
+    client = make_client(mongod.uri, event_listeners=[round_trips], serverMonitoringMode="poll")
     await client.aconnect()
     yield client
     await client.close()
