@@ -4,21 +4,19 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pymongo import AsyncMongoClient
-from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from graph.settings import load_settings
-from graph.summary import UNREADABLE, USAGE, end, write_report
-from resolvers.ingest.odtp_database import NotOdtp, import_odtp
-from resolvers.ingest.odtp_stage import Progress as Report
+from graph.summary import write_report
 from resolvers.ingest.odtp_summary import Note, Summary
+
+if TYPE_CHECKING:
+    from resolvers.ingest.odtp_stage import Progress as Report
 
 import_app = typer.Typer(
     help="Take over what another system holds. Importing again makes nothing twice.",
@@ -49,67 +47,18 @@ def odtp(
 
     Ends with 0 when it ran through, whatever was refused; with 1 when the source cannot be read; with 2 for wrong use.
     """
+    from graph.importing_odtp import take_over
+
     if report is not None:
         write_report(Summary(), report)
-    source = _source(uri)
-    name = database or _database_in(source) or "odtp"
-    console = Console(stderr=True)
-    summary = asyncio.run(_odtp(source, name, console))
+    summary = asyncio.run(take_over(uri, database, Console(stderr=True)))
     print_summary(summary, Console())
     if report is not None:
         write_report(summary, report)
 
 
-def _source(uri: str) -> AsyncMongoClient[dict[str, Any]]:
-    try:
-        return AsyncMongoClient(uri, appname="provenance-graph", serverSelectionTimeoutMS=5000, connect=False)
-    except (InvalidURI, ConfigurationError, ValueError) as error:
-        end(f"MONGODB_URI is no address of a MongoDB: {_without_credentials(str(error), uri)}", USAGE)
-
-
-def _database_in(source: AsyncMongoClient[dict[str, Any]]) -> str | None:
-    try:
-        return source.get_default_database().name
-    except ConfigurationError:
-        return None
-
-
-async def _odtp(client: AsyncMongoClient[dict[str, Any]], name: str, console: Console) -> Summary:
-    from graph.starting import database_opened
-
-    try:
-        await _reach(client, name)
-        async with database_opened(load_settings(), lambda line: console.print(line, markup=False)):
-            with progress_bars(console) as progress:
-                return await import_odtp(client[name], progress)
-    except NotOdtp as error:
-        end(f"{error} Name another one with --database.", UNREADABLE)
-    finally:
-        await client.close()
-
-
-async def _reach(client: AsyncMongoClient[dict[str, Any]], name: str) -> None:
-    """End when the source does not answer or does not let us in, naming the hosts and no credentials."""
-    try:
-        await client[name].list_collection_names()
-    except PyMongoError as error:
-        reason = getattr(error, "details", None) or {}
-        said = reason.get("errmsg") if isinstance(reason, dict) else None
-        end(f"The ODTP database at {_hosts(client)} cannot be read: {said or type(error).__name__}.", UNREADABLE)
-
-
-def _hosts(client: AsyncMongoClient[dict[str, Any]]) -> str:
-    seeds = client.topology_description.server_descriptions()
-    return ", ".join(f"{host}:{port}" for host, port in sorted(seeds, key=str)) or "the given address"
-
-
-def _without_credentials(message: str, uri: str) -> str:
-    user, at, _ = uri.partition("://")[2].rpartition("@")
-    return message.replace(f"{user}@", "…@") if at and user else message
-
-
 @contextmanager
-def progress_bars(console: Console) -> Iterator[Report]:
+def progress_bars(console: Console) -> Iterator["Report"]:
     """A function that shows how far each collection is: one bar a collection, while the block lasts."""
     columns = (
         TextColumn("{task.description:<14}"),

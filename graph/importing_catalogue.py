@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,8 +10,11 @@ from rich.console import Console
 from graph.importing import import_app, print_summary, progress_bars
 from graph.settings import load_settings
 from graph.summary import UNREADABLE, USAGE, end, write_report
-from resolvers.ingest.catalogue import CatalogueSummary, import_catalogue
+from resolvers.ingest.odtp_summary import Summary
 from resolvers.viewer import Role, Viewer
+
+if TYPE_CHECKING:
+    from resolvers.ingest.catalogue import CatalogueSummary
 
 __all__ = ["catalogue", "import_app"]
 
@@ -36,15 +39,16 @@ def catalogue(
     if not folder.is_dir():
         end(f"{folder} is no folder.", USAGE)
     if report is not None:
-        write_report(CatalogueSummary(), report)
+        write_report(Summary(), report)
     summary = asyncio.run(_import(folder, Console(stderr=True)))
     _print(summary, folder)
     if report is not None:
         write_report(summary, report)
 
 
-async def _import(folder: Path, console: Console) -> CatalogueSummary:
+async def _import(folder: Path, console: Console) -> "CatalogueSummary":
     from graph.starting import database_opened
+    from resolvers.ingest.catalogue import import_catalogue
 
     async with database_opened(load_settings(), lambda line: console.print(line, markup=False)):
         try:
@@ -54,7 +58,7 @@ async def _import(folder: Path, console: Console) -> CatalogueSummary:
             end(f"{folder} cannot be read: {error.strerror}.", UNREADABLE)
 
 
-def _print(summary: CatalogueSummary, folder: Path) -> None:
+def _print(summary: "CatalogueSummary", folder: Path) -> None:
     console = Console()
     if summary.collections():
         print_summary(summary, console)

@@ -1,20 +1,19 @@
 """The commands that make, list and revoke API tokens."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-import documents
 from graph.settings import load_settings
-from graph.starting import database_opened
 from resolvers.refusals import Refusal
-from resolvers.tokens import create_token, list_tokens, revoke_token
 from resolvers.viewer import Role
 
+T = TypeVar("T")
 token_app = typer.Typer(help="Make, list and revoke API tokens.", no_args_is_help=True)
 
 
@@ -26,32 +25,23 @@ def create(
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never, when left out.")] = None,
 ) -> None:
     """Make a token and print its secret, this once."""
+    from resolvers.tokens import create_token
 
-    async def work() -> str:
-        async with database_opened(load_settings(), _say):
-            lifetime = timedelta(days=days) if days else None
-            token, secret = await create_token(role=role, name=name, user_id=user, lifetime=lifetime)
-            _say(f"{token.id}: {token.role} token “{token.name}”. Its secret is shown only now:")
-            return secret
-
-    try:
-        typer.echo(asyncio.run(work()))
-    except Refusal as refusal:
-        raise typer.BadParameter(refusal.message) from refusal
+    lifetime = timedelta(days=days) if days else None
+    token, secret = _answered(lambda: create_token(role=role, name=name, user_id=user, lifetime=lifetime))
+    _say(f"{token.id}: {token.role} token “{token.name}”. Its secret is shown only now:")
+    typer.echo(secret)
 
 
 @token_app.command("list")
 def list_() -> None:
     """List the tokens, without their secrets."""
-
-    async def work() -> list[documents.Token]:
-        async with database_opened(load_settings(), _say):
-            return await list_tokens()
+    from resolvers.tokens import list_tokens
 
     # The id is for copying into `token revoke`, so it is never cut.
     id = Column("id", no_wrap=True, min_width=len("token_") + 24)
     table = Table(id, "name", "role", "user", "made", "expires", "last used", "revoked")
-    for token in asyncio.run(work()):
+    for token in _answered(list_tokens):
         times = (token.created_at, token.expires_at, token.last_used_at, token.revoked_at)
         table.add_row(token.id, token.name, token.role, token.user_ref or "", *(_shown(at) for at in times))
     Console().print(table)
@@ -60,16 +50,24 @@ def list_() -> None:
 @token_app.command("revoke")
 def revoke(id: Annotated[str, typer.Argument(help="The token's id, as `token list` shows it.")]) -> None:
     """Refuse a token from now on."""
+    from resolvers.tokens import revoke_token
 
-    async def work() -> None:
+    _answered(lambda: revoke_token(id))
+    _say(f"{id} is revoked.")
+
+
+def _answered(question: Callable[[], Awaitable[T]]) -> T:
+    """What is answered with the database open. A refusal ends the command as wrong use does."""
+    from graph.starting import database_opened
+
+    async def work() -> T:
         async with database_opened(load_settings(), _say):
-            await revoke_token(id)
+            return await question()
 
     try:
-        asyncio.run(work())
+        return asyncio.run(work())
     except Refusal as refusal:
         raise typer.BadParameter(refusal.message) from refusal
-    _say(f"{id} is revoked.")
 
 
 def _say(line: str) -> None:

@@ -1,6 +1,8 @@
 """The commands that are no servers, as somebody types them."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,14 @@ def test_help_is_given_without_a_database(words: str, monkeypatch: pytest.Monkey
 
     assert done.exit_code == 0
     assert done.stdout.startswith(f"Usage: provenance-graph {words}".rstrip())
+
+
+def test_no_command_waits_for_packages_that_only_others_need() -> None:
+    asked = "import sys, graph.cli; print({'beanie', 'documents', 'graphql', 'pymongo', 'strawberry'} & {*sys.modules})"
+
+    done = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "set()\n"
 
 
 def test_the_help_of_serve_lists_every_setting_with_what_it_may_hold() -> None:

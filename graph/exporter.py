@@ -1,0 +1,149 @@
+"""What `provenance-graph export` does: the archives of the server's own database and bucket, brought elsewhere."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from documents.bucket import Bucket, BucketError
+from documents.bucket_folder import FolderBucket
+from documents.destination import BucketDestination, Destination, FolderDestination
+from documents.file_url import object_url
+from graph.exporting import TASK, TASKS
+from graph.settings import load_settings
+from graph.starting import bucket_opened, database_opened
+from graph.summary import USAGE, end
+from resolvers.fetch import Row
+from resolvers.ingest.archives import reported_at
+from resolvers.ingest.parquet.archives import Shard, archives, count, uuids_of
+from resolvers.refusals import NotFound
+
+if TYPE_CHECKING:
+    from resolvers.ingest.parquet.export import Outcome
+
+MEDIA_TYPE = "application/vnd.apache.parquet"
+GOOGLE = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220})(?:/((?:[A-Za-z0-9_-][A-Za-z0-9._=-]*/?)*))?")
+
+
+@dataclass
+class Totals:
+    """What became of all archives so far."""
+
+    became: Counter[str] = field(default_factory=Counter)
+    jobs: int = 0
+    reasons: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, archive: Row, outcome: "Outcome") -> None:
+        """Count one more archive."""
+        self.became[outcome.became] += 1
+        self.jobs += outcome.jobs
+        if outcome.reason:
+            line = f"{archive['identifier']} ({archive['_id']}): {outcome.reason}"
+            self.reasons.setdefault(outcome.became, []).append(line)
+
+
+async def export(to: str, wanted: list[str], parameters: bool, shard: Shard, console: Console) -> Totals:
+    """Write the archives of the instances that are wanted, or of all, as Parquet to a folder or gs://bucket/prefix."""
+    from resolvers.ingest.parquet.export import Export
+
+    totals = Totals()
+    async with _destination(to) as destination, _opened(console):
+        export, uuids = Export(destination, parameters=parameters), await _uuids(wanted)
+        with _bar(console, await count(uuids) // shard.count) as bar:
+            async for archive in archives(uuids, shard):
+                bar.update(bar.task_ids[0], description=archive["identifier"])
+                totals.add(archive, await export.archive(archive, uuids[archive["instanceRef"]]))
+                bar.advance(bar.task_ids[0])
+    return totals
+
+
+async def listed(wanted: list[str], console: Console) -> AsyncIterator[dict[str, str]]:
+    """Where each archive of the instances that are wanted lies, or of all, and what its rows are to say of it."""
+    async with _opened(console) as bucket:
+        uuids = await _uuids(wanted)
+        async for archive in archives(uuids, Shard()):
+            yield _listed(uuids[archive["instanceRef"]], archive, bucket)
+
+
+def shard_of(text: str | None) -> Shard:
+    """The part that is asked for, or that Cloud Run gives to this task."""
+    given = text or f"{os.environ.get(TASK, '0')}/{os.environ.get(TASKS, '1')}"
+    parts = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", given)
+    if parts is None or int(parts[1]) >= int(parts[2]):
+        end(f"A shard is I/N, from 0/N to one less than N/N, and not {given}.", USAGE)
+    return Shard(int(parts[1]), int(parts[2]))
+
+
+@asynccontextmanager
+async def _opened(console: Console) -> AsyncIterator[Bucket]:
+    """The server's own database and bucket."""
+    settings = load_settings()
+    async with (
+        database_opened(settings, lambda line: console.print(line, markup=False)),
+        bucket_opened(settings) as bucket,
+    ):
+        if bucket is None:
+            end("PROVENANCE_BUCKET is not set, so there are no archives.", USAGE)
+        yield bucket
+
+
+@asynccontextmanager
+async def _destination(to: str) -> AsyncIterator[Destination]:
+    if not to.startswith("gs://"):
+        folder = FolderDestination(Path(to))
+        folder.tidy()
+        yield folder
+        return
+    named = GOOGLE.fullmatch(to)
+    if named is None:
+        end(f"{to} is not gs://bucket/prefix.", USAGE)
+    from documents.bucket_google import GoogleBucket
+
+    try:
+        bucket = GoogleBucket(named[1])
+        await bucket.check()
+    except BucketError as error:
+        end(str(error), USAGE)
+    prefix = (named[2] or "").rstrip("/")
+    yield BucketDestination(bucket, f"{prefix}/" if prefix else "", MEDIA_TYPE)
+    await bucket.close()
+
+
+async def _uuids(wanted: list[str]) -> dict[str, str]:
+    try:
+        return await uuids_of(wanted)
+    except NotFound as error:
+        end(str(error), USAGE)
+
+
+def _listed(uuid: str, archive: Row, bucket: Bucket) -> dict[str, str]:
+    key, generation = archive["key"], archive["generation"]
+    folder = isinstance(bucket, FolderBucket) and bucket.path(key, generation).absolute().as_uri()
+    return {
+        "url": folder or object_url(archive["bucket"], key),
+        "instance": uuid,
+        "archive": archive["_id"],
+        "sha256": archive["sha256"],
+        "reported_at": reported_at(archive).isoformat(),
+    }
+
+
+@contextmanager
+def _bar(console: Console, total: int) -> Iterator[Progress]:
+    columns = (
+        TextColumn("{task.description:<20}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        progress.add_task("", total=total)
+        yield progress
