@@ -2,6 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import strawberry
 from starlette.applications import Starlette
@@ -14,15 +17,16 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.deadline import REQUEST_WITHIN, Deadline
-from graph.envelope import Envelope
+from graph.envelope import Answering, Envelope, Enveloped
 from graph.errors import HTTPRefusal, refusal_errors
 from graph.graphiql.page import page, routes
 from graph.health import Readiness, livez
-from graph.http import GraphQLHandler, MakeContext, write
+from graph.http import GraphQLHandler, MakeContext, Written, write
 from graph.limits import Limits
 from graph.metrics import Metrics
-from graph.objects import ReachedAt
+from graph.objects import ReachedAt, tell_where
 from graph.prepare import Preparer
+from graph.protocol import whole
 from graph.request import JSON, wants_page
 from graph.settings import Executor, Settings
 from graph.sockets import Sockets
@@ -64,14 +68,21 @@ def create_app(
         *routes(),
         *extra_routes,
     ]
-    around = _middleware(settings, metrics, routes_)
+    envelope = Envelope(metrics, _paths(routes_))
+    cors = [Middleware(CORSMiddleware, **_cors(settings))] if settings.allowed_origins else []
     app = Application(
         routes=routes_,
         lifespan=lifespan or _nothing_to_start,
-        middleware=[*around, Middleware(Deadline, seconds=REQUEST_WITHIN)],
+        middleware=[
+            Middleware(Enveloped, envelope=envelope),
+            Middleware(ReachedAt),
+            *cors,
+            Middleware(Deadline, seconds=REQUEST_WITHIN),
+        ],
         exception_handlers={HTTPException: _http_exception},
     )
-    app.graphql = _wrapped(graphql, around)
+    app.posted = Posted(graphql, envelope)
+    app.posted_across = CORSMiddleware(app.posted, **_cors(settings)) if cors else None
     app.state.draining = False
     app.state.metrics = metrics
     return app
@@ -80,43 +91,55 @@ def create_app(
 class Application(Starlette):
     """Takes what nearly everybody asks, POST /graphql, past routes and layers that are not for it."""
 
-    graphql: ASGIApp
+    posted: ASGIApp
+    posted_across: ASGIApp | None
+    """The same for pages of other origins, where some are allowed."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == "/graphql":
-            scope["app"] = self
-            await self.graphql(scope, receive, send)
-        else:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != "/graphql":
             await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        if self.posted_across and any(name == b"origin" for name, _ in scope["headers"]):
+            # It adds its headers to what is sent, so the answer may not be written past it.
+            scope.pop("extensions", None)
+            await self.posted_across(scope, receive, send)
+        else:
+            await self.posted(scope, receive, send)
 
 
-def _wrapped(handler: GraphQLHandler, around: Sequence[Middleware]) -> ASGIApp:
-    """The handler with what goes around every answer."""
+@dataclass
+class Posted:
+    """Answers POST /graphql."""
 
-    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await handler(Request(scope, receive))
-        await response(scope, receive, send)
+    handler: GraphQLHandler
+    envelope: Envelope
 
-    app: ASGIApp = answered
-    for layer in reversed(around):
-        app = layer.cls(app, *layer.args, **layer.kwargs)
-    return app
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.envelope.around(scope, send, partial(self._answer, scope, receive, send))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, answering: Answering) -> None:
+        tell_where(scope)
+        response = await self.handler(Request(scope, receive))
+        headers = answering.begin(response.status_code, response.raw_headers)
+        offer = whole(scope)
+        if offer is None or not isinstance(response, Written) or not response.write(offer, headers):
+            response.raw_headers = headers
+            await response(scope, receive, send)
 
 
-def _middleware(settings: Settings, metrics: Metrics, routes: Sequence[BaseRoute]) -> list[Middleware]:
-    paths = frozenset(route.path for route in routes if isinstance(route, Route) and "{" not in route.path)
-    around = [Middleware(Envelope, metrics=metrics, paths=paths), Middleware(ReachedAt)]
-    if settings.allowed_origins:
-        cors = Middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.allowed_origins),
-            allow_methods=["GET", "POST", "PUT"],
-            allow_headers=["Authorization", "Content-Type", "If-None-Match", "Range", "X-Request-Id"],
-            expose_headers=["X-Request-Id"],
-            max_age=3600,
-        )
-        around.append(cors)
-    return around
+def _cors(settings: Settings) -> dict[str, Any]:
+    return {
+        "allow_origins": list(settings.allowed_origins),
+        "allow_methods": ["GET", "POST", "PUT"],
+        "allow_headers": ["Authorization", "Content-Type", "If-None-Match", "Range", "X-Request-Id"],
+        "expose_headers": ["X-Request-Id"],
+        "max_age": 3600,
+    }
+
+
+def _paths(routes: Sequence[BaseRoute]) -> frozenset[str]:
+    return frozenset(route.path for route in routes if isinstance(route, Route) and "{" not in route.path)
 
 
 async def _front(request: Request) -> Response:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from starlette.requests import HTTPConnection
-
 from graph.errors import HTTPRefusal, unauthenticated
 from resolvers.authentication import Authenticator
 from resolvers.reader import Budget, Reader
@@ -30,10 +28,10 @@ class MakeContext:
         self._objects = objects
         self._anonymous_objects = anonymous_objects
 
-    async def __call__(self, connection: HTTPConnection) -> Context:
-        """The context of a request. Raises HTTPRefusal 401 when its credentials cannot be accepted."""
+    async def __call__(self, authorization: str | None) -> Context:
+        """The context of a request with this header. Raises HTTPRefusal 401 when it cannot be accepted."""
         try:
-            viewer = await self._authenticator.viewer(connection.headers.get("authorization"))
+            viewer = await self._authenticator.viewer(authorization)
         except Unauthenticated as error:
             if error.temporary:
                 raise HTTPRefusal(503, error.message, "UNAUTHENTICATED", {"Retry-After": "5"}) from error

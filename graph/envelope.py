@@ -3,7 +3,9 @@
 import logging
 import re
 import time
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from random import getrandbits
 
 import orjson
@@ -23,6 +25,7 @@ SECURITY_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 """For answers that say nothing else: the page of GraphiQL brings its own policy."""
+Header = tuple[bytes, bytes]
 QUIET = ("/livez", "/readyz", "/metrics")
 
 log = structlog.stdlib.get_logger("graph.envelope")
@@ -33,54 +36,48 @@ def request_id() -> str:
     return logs.request_id.get()
 
 
+@dataclass(slots=True)
+class Answering:
+    """A request while it is answered."""
+
+    id: str
+    status: int = 0
+    """0 until the answer begins."""
+
+    def begin(self, status: int, headers: Iterable[Header]) -> list[Header]:
+        """Note that the answer begins; the headers of the response are those of the answer and the envelope's."""
+        self.status = status
+        given = list(headers)
+        said = {name for name, _ in given}
+        return [*given, (b"x-request-id", self.id.encode()), *(one for one in SECURITY_HEADERS if one[0] not in said)]
+
+
 @dataclass
 class Envelope:
-    """The outermost middleware."""
+    """What goes around every answer of one server."""
 
-    app: ASGIApp
     metrics: Metrics
     paths: frozenset[str]
     """Paths that are measured by name; all others are measured as one."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            return await self.app(scope, receive, send)
+    async def around(self, scope: Scope, send: Send, answer: Callable[[Answering], Awaitable[None]]) -> None:
+        """Have a request answered by `answer`, which says when it begins to."""
         given = _given_id(scope)
-        token = logs.request_id.set(given or f"{getrandbits(128):032x}")
-        try:
-            if scope["type"] == "websocket":
-                await self.app(scope, receive, send)
-            else:
-                await self._http(scope, receive, send, given is None)
-        finally:
-            logs.request_id.reset(token)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send, own_id: bool) -> None:
-        began, status = time.perf_counter(), 0
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                said = {name for name, _ in message["headers"]}
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", request_id().encode()),
-                    *(header for header in SECURITY_HEADERS if header[0] not in said),
-                ]
-            await send(message)
-
+        answering = Answering(given or _new_id())
+        token = logs.request_id.set(answering.id)
+        began = time.perf_counter()
         self.metrics.in_flight.inc()
         try:
-            await self.app(scope, receive, send_with_headers)
+            await answer(answering)
         except Exception:
             log.exception("the request failed")
-            if status:
+            if answering.status:
                 raise
-            await _fail(send_with_headers)
+            await _fail(_with_headers(send, answering))
         finally:
             self.metrics.in_flight.dec()
-            self._note(scope, status or 499, time.perf_counter() - began, own_id)
+            self._note(scope, answering.status or 499, time.perf_counter() - began, given is None)
+            logs.request_id.reset(token)
 
     def _note(self, scope: Scope, status: int, seconds: float, own_id: bool) -> None:
         path = scope["path"]
@@ -89,6 +86,44 @@ class Envelope:
         level = logging.DEBUG if path in QUIET and status < 400 else logging.INFO
         fields = {"method": scope["method"], "path": path[:200], "status": status, "ms": round(seconds * 1000, 1)}
         logs.access_log(level, fields, harmless=known and own_id)
+
+
+@dataclass
+class Enveloped:
+    """The outermost middleware."""
+
+    app: ASGIApp
+    envelope: Envelope
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self.envelope.around(scope, send, partial(self._answer, scope, receive, send))
+        elif scope["type"] == "websocket":
+            token = logs.request_id.set(_given_id(scope) or _new_id())
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                logs.request_id.reset(token)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, answering: Answering) -> None:
+        await self.app(scope, receive, _with_headers(send, answering))
+
+
+def _with_headers(send: Send, answering: Answering) -> Send:
+    """Sends an answer with the headers of the envelope."""
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = answering.begin(message["status"], message["headers"])
+        await send(message)
+
+    return send_with_headers
+
+
+def _new_id() -> str:
+    return f"{getrandbits(128):032x}"
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pymongo
-from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketState
 
 from graph.deadline import REQUEST_WITHIN
@@ -33,16 +31,13 @@ class Conversation:
             # A close frame has room for 123 bytes.
             await self.socket.close(code, reason[:100])
 
-    def _introduced(self) -> HTTPConnection:
-        """The connection as if the credentials had come in its header, which browsers cannot set on a WebSocket."""
+    def _introduced(self) -> str | None:
+        """The credentials, which browsers cannot set as a header of a WebSocket."""
         given = [value for name, value in self.connection_params.items() if name.lower() == "authorization"]
         if not given or given[0] is None:
-            return self.socket
+            return self.socket.headers.get("authorization")
         # What is no text is no header, and is refused as one that cannot be read.
-        header = given[0] if isinstance(given[0], str) and given[0].isascii() else "?"
-        others = {name: value for name, value in self.socket.headers.items() if name != "authorization"}
-        headers = Headers({**others, "authorization": header}).raw
-        return HTTPConnection({**self.socket.scope, "headers": headers})
+        return given[0] if isinstance(given[0], str) and given[0].isascii() else "?"
 
 
 @dataclass

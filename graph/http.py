@@ -14,7 +14,7 @@ from typing import Any, TypeGuard, cast
 import pymongo
 import structlog
 from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from strawberry.execution import optimized_is_awaitable
@@ -39,6 +39,7 @@ from graph.limits import check_variables
 from graph.metrics import Metrics
 from graph.plan import text
 from graph.prepare import Prepared, Preparer, Unacceptable
+from graph.protocol import Whole
 from graph.request import GRAPHQL_JSON, JSON, GraphQLRequest, RawHeaders, answer_type, read_get, read_post, wants_page
 from resolvers.reader import Reader
 
@@ -46,7 +47,8 @@ CONTENT_TYPES = {media: f"{media}; charset=utf-8".encode() for media in (JSON, G
 ANSWERED_BY = "X-Provenance-Answer"
 log = structlog.stdlib.get_logger("graph.http")
 
-MakeContext = Callable[[HTTPConnection], Awaitable[object]]
+MakeContext = Callable[[str | None], Awaitable[object]]
+"""From the Authorization header to what resolvers are given."""
 Page = Callable[[Request], Response]
 Answer = dict[str, Any]
 IsAwaitable = Callable[[Any], TypeGuard[Awaitable[Any]]]
@@ -70,7 +72,7 @@ class GraphQLHandler:
     async def __call__(self, request: Request) -> Response:
         """The response to a GraphQL request; every failure is a well-formed GraphQL answer."""
         headers: RawHeaders = dict(request.scope["headers"])
-        accept = headers[b"accept"].decode("latin-1") if b"accept" in headers else None
+        accept = _text(headers.get(b"accept"))
         if request.method == "GET" and self.page and wants_page(accept) and "query" not in request.query_params:
             return self.page(request)
         media = answer_type(accept)
@@ -96,10 +98,10 @@ class GraphQLHandler:
         if self.draining():
             raise HTTPRefusal(503, "The server is stopping.", UNAVAILABLE, {"Retry-After": "1"})
         until = time.monotonic() + REQUEST_WITHIN
-        asked = read_get(request) if request.method == "GET" else await read_post(headers, request.receive)
+        asked = read_get(request) if request.method == "GET" else await read_post(headers, request)
         try:
             prepared, operation = self._prepare(asked, request.method)
-            context = await self.make_context(request)
+            context = await self.make_context(_text(headers.get(b"authorization")))
             reader: Reader | None = getattr(context, "reader", None)
             parts, by = None, "reference"
             if reader is not None and not self.reference and operation.operation is OperationType.QUERY:
@@ -185,6 +187,10 @@ class GraphQLHandler:
         return write({"errors": errors}, media, 400 if media == GRAPHQL_JSON else 200)
 
 
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")
+
+
 def answer(result: ExecutionResult) -> Answer:
     """The result as a client reads it. Raises Unacceptable when the variables did not fit and nothing ran."""
     errors = result.errors or []
@@ -228,6 +234,10 @@ class Written(Response):
         ]
         if headers:
             self.headers.update(headers)
+
+    def write(self, offer: Whole, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Answer in one piece with these headers; False where it has to be sent."""
+        return len(self.parts) == 1 and self.status_code == 200 and offer.write(headers, self.parts[0])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it. Parts are let go as they are sent."""

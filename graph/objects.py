@@ -32,14 +32,15 @@ class ReachedAt:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            return await self.app(scope, receive, send)
-        # Found out when somebody asks, which few requests do.
-        token = reached_at.set(lambda: _origin(scope))
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            reached_at.reset(token)
+        if scope["type"] in ("http", "websocket"):
+            tell_where(scope)
+        await self.app(scope, receive, send)
+
+
+def tell_where(scope: Scope) -> None:
+    """Tell whoever signs URLs for this request, whose task is its own, where the client reaches this server."""
+    # Found out when somebody asks, which few requests do.
+    reached_at.set(lambda: _origin(scope))
 
 
 def _origin(scope: Scope) -> str:

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from graph.errors import LIMIT_EXCEEDED, HTTPRefusal
+from graph.protocol import whole
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -52,10 +53,12 @@ async def chunks_of(request: Request) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def read_post(headers: RawHeaders, receive: Receive) -> GraphQLRequest:
+async def read_post(headers: RawHeaders, request: Request) -> GraphQLRequest:
     """The request in a POST body. Raises HTTPRefusal: 400, 408, 413 or 415; ClientDisconnect when it never ends."""
     _check_content_type(headers)
-    return _parameters(_json(await read_body(headers, receive), "The body"))
+    offer = whole(request.scope)
+    body = await read_body(headers, request.receive) if offer is None else offer.body
+    return _parameters(_json(body, "The body"))
 
 
 def read_get(request: Request) -> GraphQLRequest:

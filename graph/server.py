@@ -13,6 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from graph.logs import configure_logs
+from graph.protocol import Protocol
 from graph.settings import Settings, SettingsError
 from graph.sockets import MAX_MESSAGE
 from graph.workers import Supervisor
@@ -60,6 +61,7 @@ def _serve(
     """Serve in this process; whether it came to that."""
     config = uvicorn.Config(
         app,
+        http=Protocol,
         log_config=None,
         access_log=False,
         server_header=False,

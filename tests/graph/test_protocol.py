@@ -1,0 +1,227 @@
+"""What comes whole is answered at once and what comes in pieces as it comes: the client cannot tell them apart."""
+
+import json
+import select
+import socket
+import threading
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+import uvicorn
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from graph.protocol import Protocol, whole
+from tests.running import Running, until
+
+SMALL = b'{"query":"{__typename}"}'
+ANSWER = {"data": {"__typename": "Query"}}
+LARGE = 300_000
+"""Bytes: more than a connection reads at once, and than a client that reads nothing has room for."""
+
+
+class Connection:
+    """A connection on which bytes are written as a test wants them."""
+
+    def __init__(self, url: str) -> None:
+        address = httpx2.URL(url)
+        self._socket = socket.create_connection((address.host, address.port or 80), timeout=30)
+        self._answers = self._socket.makefile("rb")
+
+    def write(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def read(self) -> tuple[bytes, dict[str, str], bytes]:
+        """The status line, the headers and the body of the next answer."""
+        status = self._answers.readline().rstrip()
+        headers: dict[str, str] = {}
+        while line := self._answers.readline().rstrip():
+            name, _, value = line.decode().partition(": ")
+            headers[name] = value
+        return status, headers, self._answers.read(int(headers.get("content-length", 0)))
+
+    def is_silent(self) -> bool:
+        """Whether nothing comes for a moment."""
+        return not select.select([self._socket], [], [], 0.1)[0]
+
+    def ended(self) -> bool:
+        """Whether the server has closed it, and wrote nothing more."""
+        return self._answers.read(1) == b""
+
+    def close(self) -> None:
+        self._answers.close()
+        self._socket.close()
+
+
+@pytest.fixture
+def connection(altered: Running) -> Iterator[Connection]:
+    connection = Connection(altered.url)
+    yield connection
+    connection.close()
+
+
+def posted(body: bytes, *headers: str, version: str = "1.1") -> bytes:
+    first = f"POST /graphql HTTP/{version}"
+    lines = [first, "Host: here", "Content-Type: application/json", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def echoing(size: int) -> bytes:
+    query = "query($value: JSON!){echo(value:$value)}"
+    return json.dumps({"query": query, "variables": {"value": "a" * size}}).encode()
+
+
+def without_what_varies(answer: tuple[bytes, dict[str, str], bytes]) -> tuple[bytes, list[str], dict[str, str], bytes]:
+    status, headers, body = answer
+    return status, sorted(headers), {**headers, "date": "", "x-request-id": ""}, body
+
+
+@pytest.mark.parametrize("query", [b'{"query":"{__typename}"}', b'{"query":"{nothing}"}', b"{", b"[]"], ids=repr)
+def test_a_request_in_one_piece_and_one_in_many_are_answered_alike(connection: Connection, query: bytes) -> None:
+    request = posted(query)
+    connection.write(request)
+    at_once = connection.read()
+
+    connection.write(request[:-1])
+    assert connection.is_silent()
+    connection.write(request[-1:])
+
+    assert without_what_varies(connection.read()) == without_what_varies(at_once)
+    assert {"x-request-id", "date"} <= at_once[1].keys()
+
+
+def test_requests_sent_without_waiting_are_answered_in_their_order(connection: Connection) -> None:
+    bodies = [echoing(size) for size in (1, 2, 70_000, 3, 4)]
+
+    connection.write(b"".join(map(posted, bodies)))
+
+    answers = [json.loads(connection.read()[2])["data"]["echo"] for _ in bodies]
+    assert list(map(len, answers)) == [1, 2, 70_000, 3, 4]
+
+
+def test_a_request_follows_one_of_another_kind_on_the_same_connection(connection: Connection) -> None:
+    connection.write(posted(SMALL) + b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n" + posted(SMALL))
+
+    first, second, third = connection.read(), connection.read(), connection.read()
+
+    assert json.loads(first[2]) == json.loads(third[2]) == ANSWER
+    assert second[0] == b"HTTP/1.1 200 OK"
+
+
+def test_a_large_body_and_a_large_answer_pass(connection: Connection) -> None:
+    connection.write(posted(echoing(LARGE)))
+
+    assert json.loads(connection.read()[2]) == {"data": {"echo": "a" * LARGE}}
+
+
+def test_a_body_in_chunks_is_read(connection: Connection) -> None:
+    head = (
+        b"POST /graphql HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    chunks = [SMALL[:5], SMALL[5:]]
+
+    connection.write(head + b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in chunks) + b"0\r\n\r\n")
+
+    assert json.loads(connection.read()[2]) == ANSWER
+
+
+def test_a_client_that_waits_to_be_told_to_go_on_is_told(connection: Connection) -> None:
+    request = posted(SMALL, "Expect: 100-continue")
+    connection.write(request[: -len(SMALL)])
+
+    told = connection.read()
+    connection.write(SMALL)
+
+    assert told[0] == b"HTTP/1.1 100 Continue"
+    assert json.loads(connection.read()[2]) == ANSWER
+
+
+@pytest.mark.parametrize("how", [{"version": "1.0"}, {"headers": "Connection: close"}], ids=str)
+def test_a_client_that_wants_the_connection_closed_gets_its_answer_first(
+    connection: Connection, how: dict[str, str]
+) -> None:
+    connection.write(posted(SMALL, *([how["headers"]] if "headers" in how else []), version=how.get("version", "1.1")))
+
+    _, headers, body = connection.read()
+
+    assert json.loads(body) == ANSWER
+    assert headers["connection"] == "close"
+    assert connection.ended()
+
+
+def test_an_idle_connection_that_was_answered_can_be_used_again(connection: Connection) -> None:
+    for _ in range(3):
+        connection.write(posted(SMALL))
+        assert json.loads(connection.read()[2]) == ANSWER
+
+
+def test_what_is_no_request_is_400_also_after_a_good_one(connection: Connection) -> None:
+    connection.write(posted(SMALL))
+    connection.read()
+    connection.write(b"NONSENSE\r\n\r\n")
+
+    assert connection.read()[0] == b"HTTP/1.1 400 Bad Request"
+    assert connection.ended()
+
+
+def test_pages_of_allowed_origins_may_read_what_is_answered_at_once(connection: Connection) -> None:
+    connection.write(posted(SMALL, "Origin: https://lab.example"))
+
+    _, headers, body = connection.read()
+
+    assert headers["access-control-allow-origin"] == "https://lab.example"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert json.loads(body) == ANSWER
+
+
+def test_clients_that_leave_before_their_answer_disturb_nobody(altered: Running) -> None:
+    failures = altered.log.count("Traceback")
+    for _ in range(20):
+        leaving = Connection(altered.url)
+        leaving.write(posted(b'{"query":"{slow(seconds:0.2)}"}'))
+        leaving.close()
+
+    assert altered.post("{slow(seconds:0.5)}").json() == {"data": {"slow": "done"}}
+    assert altered.log.count("Traceback") == failures
+
+
+async def says_how(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that answers whether it was offered the request whole."""
+    offer = whole(scope)
+    if offer and offer.write([(b"content-length", b"5")], b"whole"):
+        return
+    while (await receive()).get("more_body"):
+        pass
+    await PlainTextResponse("parts")(scope, receive, send)
+
+
+@pytest.fixture
+def telling() -> Iterator[Connection]:
+    """A connection to a server of `says_how`."""
+    server = uvicorn.Server(uvicorn.Config(says_how, http=Protocol, port=0, log_config=None, lifespan="off"))
+    serving = threading.Thread(target=server.run)
+    serving.start()
+    until(lambda: server.started, 30)
+    connection = Connection(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
+    yield connection
+    connection.close()
+    server.should_exit = True
+    serving.join()
+
+
+def test_what_comes_whole_is_offered_whole_and_nothing_else(telling: Connection) -> None:
+    request = posted(SMALL)
+
+    telling.write(request)
+    at_once = telling.read()
+    telling.write(request[:-1])
+    assert telling.is_silent()
+    telling.write(request[-1:])
+    in_pieces = telling.read()
+    telling.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+    got = telling.read()
+    telling.write(posted(SMALL, version="1.0"))
+    last = telling.read()
+
+    assert [answer[2] for answer in (at_once, in_pieces, got, last)] == [b"whole", b"parts", b"parts", b"parts"]
