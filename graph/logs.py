@@ -64,7 +64,7 @@ class AccessLog:
     def __init__(self) -> None:
         self._logger = logging.getLogger(ACCESS)
         self._write: Callable[[int, Fields, bool], None] = self._log
-        self._flushing = False
+        self._lines: list[str] = []
 
     def __call__(self, level: int, fields: Fields, *, harmless: bool) -> None:
         """Tell of an answer. What a client may have put a secret into is not `harmless`, and is redacted."""
@@ -74,37 +74,36 @@ class AccessLog:
 
     def write_to(self, handler: "logging.StreamHandler[TextIO]", redact: Redactor) -> None:
         """From now on write JSON to the stream of `handler`, in the form that it gives to all other lines."""
+        self._handler = handler
 
         def write(level: int, fields: Fields, harmless: bool) -> None:
             head = {"severity": logging.getLevelName(level), "message": "answered"}
             tail = {"requestId": request_id.get(), "logger": ACCESS, "time": datetime.now(UTC)}
             line = orjson.dumps(head | fields | tail, option=orjson.OPT_UTC_Z).decode()
-            try:
-                handler.stream.write(f"{line if harmless else redact(line)}\n")
-                self._flush_soon(handler)
-            except OSError:
-                # As for every line that cannot be written: said on stderr, and the answer goes out all the same.
-                handler.handleError(logging.makeLogRecord(fields))
+            self._lines.append(line if harmless else redact(line))
+            if len(self._lines) == 1:
+                self._flush_soon()
 
         self._write = write
 
-    def _flush_soon(self, handler: "logging.StreamHandler[TextIO]") -> None:
-        """Flush what is written within a moment together: each time is a system call."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            handler.flush()
+    def flush(self) -> None:
+        """Write the lines that wait for others."""
+        lines, self._lines = self._lines, []
+        if not lines:
             return
-        if not self._flushing:
-            self._flushing = True
-            loop.call_later(FLUSH_AFTER, self._flush, handler)
-
-    def _flush(self, handler: "logging.StreamHandler[TextIO]") -> None:
-        self._flushing = False
         try:
-            handler.flush()
+            self._handler.stream.write("\n".join([*lines, ""]))
+            self._handler.flush()
         except OSError:
-            handler.handleError(logging.makeLogRecord({}))
+            # As for every line that cannot be written: said on stderr, and the answers go out all the same.
+            self._handler.handleError(logging.makeLogRecord({}))
+
+    def _flush_soon(self) -> None:
+        """Write what is told within a moment together: each time is a system call."""
+        try:
+            asyncio.get_running_loop().call_later(FLUSH_AFTER, self.flush)
+        except RuntimeError:
+            self.flush()
 
     def write_as_others(self) -> None:
         """From now on write as all other lines are written."""

@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
-from graph.logs import configure_logs
+from graph.logs import access_log, configure_logs
 from graph.protocol import Protocol
 from graph.settings import Settings, SettingsError
 from graph.sockets import MAX_MESSAGE
@@ -72,6 +72,7 @@ def _serve(
     )
     server = _Server(config, app, started, stopping)
     server.run(sockets=[listener])
+    access_log.flush()
     return server.started
 
 

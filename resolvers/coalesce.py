@@ -37,24 +37,19 @@ class Queue:
     path: str
     waiting: list[Caller] = field(default_factory=list)
     running: set["asyncio.Task[None]"] = field(default_factory=set)
-    scheduled: bool = False
+    beginning: "asyncio.Task[None] | None" = None
+    """A find that begins in the next turn of the loop, for everybody who asks until then."""
 
     def add(self, caller: Caller) -> None:
         """Let a caller wait for the next find."""
         self.waiting.append(caller)
-        self._schedule()
+        self._begin()
 
-    def _schedule(self) -> None:
-        if self.waiting and not self.scheduled and len(self.running) < MOST_RUNNING:
-            self.scheduled = True
-            asyncio.get_running_loop().call_soon(self._start)
-
-    def _start(self) -> None:
-        self.scheduled = False
-        callers = self._next()
-        task = asyncio.ensure_future(self._read(callers))
-        self.running.add(task)
-        task.add_done_callback(self._ended)
+    def _begin(self) -> None:
+        if self.waiting and self.beginning is None and len(self.running) < MOST_RUNNING:
+            self.beginning = asyncio.ensure_future(self._read())
+            self.running.add(self.beginning)
+            self.beginning.add_done_callback(self._ended)
 
     def _next(self) -> list[Caller]:
         taken = count = 0
@@ -67,9 +62,13 @@ class Queue:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self.running.discard(task)
-        self._schedule()
+        if self.beginning is task:
+            self.beginning = None
+        self._begin()
 
-    async def _read(self, callers: list[Caller]) -> None:
+    async def _read(self) -> None:
+        self.beginning = None
+        callers = self._next()
         values = list(dict.fromkeys(value for caller in callers for value in caller.values))
         try:
             found = {row[self.path]: row for row in await callers[0].find(values)}

@@ -1,5 +1,6 @@
 """The line about each answer: short to make, and no place for secrets."""
 
+import asyncio
 import io
 import json
 import logging
@@ -62,3 +63,33 @@ def test_lines_below_the_level_are_not_written(production: io.StringIO) -> None:
     tell(logging.DEBUG)
 
     assert production.getvalue() == ""
+
+
+async def test_lines_of_one_moment_are_written_together_and_none_is_lost(production: io.StringIO) -> None:
+    tell(path="/one")
+    tell(path="/two")
+    at_once = production.getvalue()
+    await asyncio.sleep(5 * logs.FLUSH_AFTER)
+    a_moment_later = production.getvalue()
+    tell(path="/three")
+    logs.access_log.flush()
+    await asyncio.sleep(5 * logs.FLUSH_AFTER)
+
+    assert at_once == ""
+    assert [json.loads(line)["path"] for line in a_moment_later.splitlines()] == ["/one", "/two"]
+    assert [json.loads(line)["path"] for line in production.getvalue().splitlines()] == ["/one", "/two", "/three"]
+
+
+def test_a_stream_that_takes_nothing_fails_no_answer(
+    production: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(text: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    production.write = full  # type: ignore[method-assign]
+    tell()
+    del production.write
+
+    assert "No space left on device" in capsys.readouterr().err
+    tell()
+    assert production.getvalue().count("\n") == 1
