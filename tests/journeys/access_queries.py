@@ -1,6 +1,7 @@
 """Every question that the schema lets a client ask about a world, found by walking the schema."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -85,6 +86,7 @@ def target(field: GraphQLField) -> str:
     return name
 
 
+@cache
 def selection(type_: Any, hops: int) -> str:
     """Everything that can be selected of a type without following more than `hops` links."""
     if isinstance(type_, GraphQLInterfaceType):
@@ -240,15 +242,7 @@ def _keys(world: World, field: GraphQLField) -> Iterator[str]:
         elif name == "ids":
             yield f"ids: {_texts([*world.ids(), *UNKNOWN.values()][:100])}"
         else:
-            yield from (f"{name}: {_text(text)}" for text in texts(world))
-
-
-def texts(world: World) -> list[str]:
-    """Texts that stand in the world's documents, and one that does not."""
-    fields = ("display_name", "name", "title", "file_name", "repo_link", "url", "status", "identifier", "uuid")
-    return sorted(
-        {str(getattr(one, name)) for one in world.kept for name in fields if hasattr(one, name)} | {"nothing"}
-    )
+            yield from (f"{name}: {_text(text)}" for text in world.texts)
 
 
 def _narrowed(world: World, field: GraphQLField) -> Iterator[str]:
@@ -305,7 +299,7 @@ def _scalars(world: World, name: str) -> list[str]:
             few = [*world.ids(*kinds)[:6], *world.ids(documents.Instance)[:2], *world.ids(documents.Generation)[:3]]
             return [_text(id) for id in (*few, UNKNOWN["twin"])]
         case "String":
-            few = [one for one in texts(world) if one[0] in "setw"]
+            few = [one for one in world.texts if one[0] in "setw"]
             return [_text(text) for text in ("", "-", *few[::4], "secret")]
         case "Boolean":
             return ["true", "false", "null"]

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import documents
@@ -31,7 +32,15 @@ class World:
 
     def __post_init__(self) -> None:
         self.by_id: dict[str, Any] = {one.id: one for one in self.kept}
+        self._steps = [one for one in self.kept if isinstance(one, documents.Step)]
         self._rows: dict[str, list[dict[str, Any]]] = {}
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Texts that stand in the documents, and one that does not."""
+        fields = ("display_name", "name", "title", "file_name", "repo_link", "url", "status", "identifier", "uuid")
+        found = {str(getattr(one, name)) for one in self.kept for name in fields if hasattr(one, name)}
+        return sorted({*found, "nothing"})
 
     def sees(self, viewer: Viewer, one: Any) -> bool:
         """The reference policy, which climbs the chain instead of trusting what was copied."""
@@ -91,8 +100,10 @@ class World:
 
     def borrows(self, viewer: Viewer, step: documents.Step) -> bool:
         """Whether a worker is at work on something of the same owner that reuses a step."""
-        steps = [one for one in self.kept if isinstance(one, documents.Step) and one.owner_ref == step.owner_ref]
-        return any(self.runs(viewer, self.by_id[one.execution_ref]) for one in steps if one.reused_from_ref == step.id)
+        if viewer.role is not Role.WORKER:
+            return False
+        reusing = [one for one in self._steps if one.owner_ref == step.owner_ref and one.reused_from_ref == step.id]
+        return any(self.runs(viewer, self.by_id[one.execution_ref]) for one in reusing)
 
     def hidden(self, viewer: Viewer) -> list[documents.Document]:
         """What does not exist for a viewer."""
@@ -108,13 +119,14 @@ class World:
             await asyncio.gather(*(document.get_pymongo_collection().delete_many({}) for document in documents.ALL))
             await keep(*self.kept)
             self._rows = await everything_kept()
-        await asyncio.gather(*(self._begin(document) for document in documents.ALL))
+        now = await everything_kept()
+        differing = (one for one in documents.ALL if now[one.collection_name()] != self._rows[one.collection_name()])
+        await asyncio.gather(*(self._mend(document, now) for document in differing))
 
-    async def _begin(self, document: type[documents.Document]) -> None:
+    async def _mend(self, document: type[documents.Document], now: dict[str, list[dict[str, Any]]]) -> None:
         """Mend what differs, which is little after a single call: to write all anew takes ten times as long."""
         collection = document.get_pymongo_collection()
-        kept = {row["_id"]: row for row in self._rows[collection.name]}
-        found = {row["_id"]: row async for row in collection.find()}
+        kept, found = ({row["_id"]: row for row in rows[collection.name]} for rows in (self._rows, now))
         if wrong := [id for id, row in found.items() if kept.get(id) != row]:
             await collection.delete_many({"_id": {"$in": wrong}})
         if lacking := [row for id, row in kept.items() if found.get(id) != row]:

@@ -68,7 +68,7 @@ async def test_logs_and_notebook_in_a_bucket_are_for_those_who_work_with_buckets
 
 async def test_no_field_tells_how_a_user_signs_in(world: World) -> None:
     subject = "subject-that-nobody-else-knows"
-    user = new.a_user(oidc_subject=subject)
+    user = new.a_user(display_name="newcomer", email="newcomer@people.example", oidc_subject=subject)
     await new.keep(user)
 
     everything = await answer(
