@@ -21,6 +21,8 @@ ALTERED = (sys.executable, "-m", "tests.altered")
 """The same with some more fields, see tests/altered.py."""
 
 GRAPHQL_JSON = "application/graphql-response+json"
+PLAIN: Any = {"trust_env": False, "verify": False}
+"""How to make a client of servers on this machine: without certificates, which take longer to load than an answer."""
 ADMIN_TOKEN = "an-administrators-token-for-tests-0123456789"
 
 
@@ -32,7 +34,7 @@ class Running:
         self.directory = directory
         self.url = ""
         self.token = ADMIN_TOKEN
-        self.client = httpx2.Client(timeout=30, trust_env=False)
+        self.client = httpx2.Client(**PLAIN, timeout=30)
 
     @property
     def log(self) -> str:
@@ -148,10 +150,12 @@ def alive(pid: int) -> bool:
 
 def until(true: Callable[[], Any], seconds: float, shown: Callable[[], str] = str) -> None:
     """Return as soon as something is true, and fail when it is not in time."""
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
     while not true():
-        assert time.monotonic() < deadline, shown()
-        time.sleep(0.02)
+        waited = time.monotonic() - begun
+        assert waited < seconds, shown()
+        # Who has waited long looks less often: a look is often a request.
+        time.sleep(min(0.02 + waited / 20, 0.2))
 
 
 def memory() -> Path | None:

@@ -38,7 +38,7 @@ from documents.bucket import Bucket
 from documents.bucket_folder import FolderBucket
 from documents.bucket_google import GoogleBucket
 from graph.objects import object_routes
-from tests.running import end, memory, until
+from tests.running import PLAIN, end, memory, until
 
 LAB = "lab-files"
 PREFIX = "provenance/"
@@ -53,7 +53,7 @@ class Place:
 
     def send(self, method: str, url: str, **options: Any) -> httpx2.Response:
         """The answer to a request at a signed URL, which is relative when no request told where the server is."""
-        with httpx2.Client(trust_env=False, timeout=30, base_url=self.url) as client:
+        with httpx2.Client(**PLAIN, timeout=30, base_url=self.url) as client:
             return client.request(method, url, **options)
 
     async def request(self, method: str, url: str, **options: Any) -> httpx2.Response:
@@ -122,7 +122,7 @@ class Gate:
     def __init__(self, emulator: str) -> None:
         self.emulator = emulator
         self.url = ""
-        self.client = httpx2.Client(trust_env=False, timeout=30)
+        self.client = httpx2.Client(**PLAIN, timeout=30)
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._one_at_a_time = threading.Lock()
 

@@ -12,7 +12,7 @@ import pytest
 
 from graph.deadline import REQUEST_WITHIN
 from tests.galaxies import BOUNDARY, Galaxy, a_report, an_identifier, form, metadata, multipart
-from tests.running import Running, until
+from tests.running import PLAIN, Running, until
 
 UNKNOWN_UUID = "ffffffff-ffff-4fff-8fff-ffffffffffff"
 
@@ -193,7 +193,7 @@ def test_the_same_report_many_times_at_once_is_stored_once(galaxy: Galaxy) -> No
     headers = {**galaxy.headers, "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
     async def together() -> list[httpx2.Response]:
-        async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
+        async with httpx2.AsyncClient(**PLAIN, timeout=60) as client:
             address = f"{galaxy.server.url}/api/v2/upload"
             return await asyncio.gather(*(client.post(address, content=body, headers=headers) for _ in range(8)))
 

@@ -30,7 +30,7 @@ from resolvers.authentication import Authenticator
 from resolvers.oidc import Issuer
 from tests.builders import everything_kept, keep
 from tests.resolvers.issuer import LocalIssuer
-from tests.running import COMMAND, Running, on_database, running
+from tests.running import COMMAND, PLAIN, Running, on_database, running
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -93,7 +93,7 @@ async def serving(issuer: LocalIssuer, *, database_within: float = 10.0) -> Asyn
         extra_routes=[route],
     )
     app.add_middleware(Deadline, seconds=database_within)
-    async with listening(app) as address, httpx2.AsyncClient(base_url=address, trust_env=False) as client:
+    async with listening(app) as address, httpx2.AsyncClient(**PLAIN, base_url=address) as client:
         yield Pushing(client, issuer)
 
 

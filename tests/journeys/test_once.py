@@ -32,7 +32,7 @@ from tests.graph.test_storage_events import always, listening
 from tests.journeys.access_inputs import mutations
 from tests.journeys.access_queries import TYPES
 from tests.journeys.granted import GRANTED, Row, Working, asking
-from tests.running import ADMIN_TOKEN
+from tests.running import ADMIN_TOKEN, PLAIN
 from tests.unreliable import READS, WRITES, Fault, Heard, Unreliable
 
 EVERY = os.environ.get("FAULTS") == "all"
@@ -127,7 +127,7 @@ def named(collection: str) -> list[dict[str, Any]]:
 async def way(fast_directory: Path) -> AsyncIterator[tuple[Unreliable, Client]]:
     """An unreliable way to a database server of its own, and the client that takes it."""
     with pytest.MonkeyPatch.context() as patch, Embedded.start(fast_directory / "once", test_commands=True) as embedded:
-        # The driver looks for a server that it lost twice a second, and here it loses it thousands of times.
+        # The driver looks for a server that it lost twice a second at most, and here it loses it thousands of times.
         patch.setattr("pymongo.common.MIN_HEARTBEAT_INTERVAL", 0.01)
         admin = make_client(embedded.uri)
         # How long the server holds what a client that it lost was about to change; by itself a minute.
@@ -135,8 +135,8 @@ async def way(fast_directory: Path) -> AsyncIterator[tuple[Unreliable, Client]]:
         way = Unreliable(embedded.port, admin)
         async with way.serving() as port:
             uri = embedded.uri.replace(f":{embedded.port}/", f":{port}/").replace("replicaSet=provenance&", "")
-            often = {"heartbeatFrequencyMS": 20}
-            client = make_client(f"{uri}&directConnection=true", timeoutMS=10_000, **often)
+            # A lost server is looked for as soon as it is needed. To be listened to, it would have to be there.
+            client = make_client(f"{uri}&directConnection=true", timeoutMS=10_000, serverMonitoringMode="poll")
             await client.aconnect()
             await open_database(client["once"])
             yield way, client
@@ -158,7 +158,7 @@ async def lab(way: tuple[Unreliable, Client]) -> AsyncIterator[Lab]:
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     async with (
         listening(app) as address,
-        httpx2.AsyncClient(base_url=address, headers=headers, trust_env=False, timeout=60) as http,
+        httpx2.AsyncClient(**PLAIN, base_url=address, headers=headers, timeout=60) as http,
     ):
         # Left to itself the log takes seconds to draw the traceback of each failure.
         with capture_logs():

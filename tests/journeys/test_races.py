@@ -20,7 +20,7 @@ from tests.builders import everything_kept, keep
 from tests.journeys.access_inputs import KIND_OF_INPUT, mutations
 from tests.journeys.access_queries import TYPES, ids_of, selection
 from tests.journeys.access_world import a_world
-from tests.running import ADMIN_TOKEN, COMMAND, on_database, running
+from tests.running import ADMIN_TOKEN, COMMAND, PLAIN, on_database, running
 
 DATABASE = "test_races"
 MOST = 10
@@ -84,8 +84,7 @@ async def callers(servers: list[str], client: Client) -> AsyncIterator[list[http
     await open_database(client[DATABASE], indexes=False)
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     callers = [
-        httpx2.AsyncClient(base_url=servers[number % 2], headers=headers, trust_env=False, timeout=30)
-        for number in range(MOST)
+        httpx2.AsyncClient(**PLAIN, base_url=servers[number % 2], headers=headers, timeout=30) for number in range(MOST)
     ]
     yield callers
     await asyncio.gather(*(caller.aclose() for caller in callers))
