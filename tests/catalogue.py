@@ -6,10 +6,8 @@ from typing import Any
 import orjson
 
 from documents.database import Database
-from graph.context import Context
-from graph.schema import schema
-from resolvers.reader import Reader
 from resolvers.viewer import ANONYMOUS, Role, Viewer
+from tests.asking import by_reference
 
 Answer = dict[str, Any]
 
@@ -37,9 +35,9 @@ REQUEST = f"""mutation ($input: RequestTransformInput!) {{ requestTransform(inpu
 
 async def ask_text(query: str, viewer: Viewer = ANONYMOUS, **variables: Any) -> str:
     """The answer's data as it goes over the wire."""
-    result = await schema.execute(query, variable_values=variables, context_value=Context(Reader(viewer)))
-    assert result.errors is None, result.errors
-    return orjson.dumps(result.data).decode()
+    answer = await by_reference(query, viewer, **variables)
+    assert "errors" not in answer, answer["errors"]
+    return orjson.dumps(answer["data"]).decode()
 
 
 async def ask(query: str, viewer: Viewer = ANONYMOUS, **variables: Any) -> Answer:
