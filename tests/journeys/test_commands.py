@@ -67,10 +67,8 @@ def test_the_help_of_serve_lists_every_setting_with_what_it_may_hold() -> None:
 
 
 def test_the_published_schema_is_what_is_printed(tmp_path: Path) -> None:
-    env = environment(tmp_path)
-
-    printed = command("schema", env=env)
-    written = command("schema", "--output", str(tmp_path / "schema.graphql"), env=env)
+    printed = command("schema", env=environment(tmp_path))
+    written = typed("schema", "--output", str(tmp_path / "schema.graphql"))
 
     assert printed.stdout == PUBLISHED.read_text()
     assert (written.stdout, (tmp_path / "schema.graphql").read_text()) == ("", printed.stdout)
@@ -80,9 +78,9 @@ def test_a_change_that_breaks_clients_is_named(tmp_path: Path) -> None:
     relied_on = tmp_path / "old.graphql"
     relied_on.write_text(PUBLISHED.read_text().replace("type Viewer {", "type Viewer {\n  nickname: String\n"))
 
-    done = command("check-schema", str(relied_on), env=environment(tmp_path))
+    done = typed("check-schema", str(relied_on))
 
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
         "breaking: Field Viewer.nickname was removed.",
         f"Clients of {relied_on} would break.",
