@@ -157,7 +157,15 @@ async def test_shards_have_every_archive_once(instance: documents.Instance, tmp_
 
     assert all(outcome.became is Became.EXPORTED for shard in shards for outcome in shard)
     assert sorted(row["archive"] for row in exported(tmp_path)) == sorted(kept)
-    assert min(len(shard) for shard in shards) > 0
+
+
+def test_shards_are_about_as_large_as_each_other() -> None:
+    ids = [f"archive_{number:024x}" for number in range(300)]
+
+    sizes = [sum(Shard(index, 3).has(id) for id in ids) for index in range(3)]
+
+    assert sum(sizes) == 300
+    assert min(sizes) > 80
 
 
 async def test_archives_that_are_no_longer_current_or_in_quarantine_are_left_out(
