@@ -124,6 +124,8 @@ class Gate:
         self.url = ""
         self.client = httpx2.Client(**PLAIN, timeout=30)
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        text = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        self._signer = RSASigner.from_string(text)  # type: ignore[no-untyped-call]
         self._one_at_a_time = threading.Lock()
 
     def bucket(self) -> GoogleBucket:
@@ -139,9 +141,7 @@ class Gate:
 
     def signing(self) -> Credentials:
         """Credentials with a key that the gate knows."""
-        text = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        signer = RSASigner.from_string(text)  # type: ignore[no-untyped-call]
-        return Credentials(signer, "lab@project.example", "http://127.0.0.1:1")  # type: ignore[no-untyped-call]
+        return Credentials(self._signer, "lab@project.example", "http://127.0.0.1:1")  # type: ignore[no-untyped-call]
 
     async def answer(self, request: Request) -> Response:
         body = await request.body()
