@@ -15,6 +15,7 @@ from pymongo.asynchronous.cursor import AsyncCursor
 
 import documents
 from documents import direct
+from resolvers import turns
 from resolvers.coalesce import coalesced
 from resolvers.filters import NEVER, Filter, all_of, equals
 from resolvers.links import Document, Gathered, Listed, Many, One, Picked, Referring
@@ -157,12 +158,15 @@ async def pages(link: Many, asked: Window, parents: list[Row], fields: Fields, v
         groups = {rows[0][link.via]: rows} if rows else {}
     else:
         groups = await _children(link, ids, conditions, asked, fields)
-    return [asked.page(groups.get(value_at(parent, link.of), [])) for parent in parents]
+    made: list[Page] = []
+    async for some in turns.of(parents):
+        made += [asked.page(groups.get(parent.get(link.of, ""), [])) for parent in some]
+    return made
 
 
 def _named(link: Many, parents: list[Row]) -> list[str]:
     """What the children of some parents name them by."""
-    return [id for id in dict.fromkeys(value_at(parent, link.of) for parent in parents) if id is not None]
+    return [id for id in dict.fromkeys(parent.get(link.of) for parent in parents) if id is not None]
 
 
 async def gathered(link: Gathered, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Page]:
@@ -189,7 +193,7 @@ async def counts(link: Many, filter: dict[str, Any], parents: list[Row], viewer:
     if link.alone:
         ids = await _who_has_any(link, ids, match)
     found = {id: sum(row["found"] for row in rows) for id, rows in (await _for_each(link, ids, pipeline)).items()}
-    return [_capped(found.get(value_at(parent, link.of), 0)) for parent in parents]
+    return [_capped(found.get(parent.get(link.of, ""), 0)) for parent in parents]
 
 
 async def _who_has_any(link: Many, ids: list[str], match: Filter) -> list[str]:
@@ -300,7 +304,8 @@ async def _families(
     # In the direction of the first key, so that one index gives the parents together and their rows in order.
     sort = [(link.via, order.keys[0].direction), *(order.sort() if order.is_natural else [])]
     for start in range(0, len(ids), MOST_IDS):
-        await asyncio.sleep(0)
+        if start:
+            await turns.give_way()
         match = all_of([{link.via: {"$in": ids[start : start + MOST_IDS]}}, conditions])
         async for some in _complete(_batches(link.document, match, wanted, sort, most + 1), link.via, most):
             yield some if order.is_natural else [order.arrange(family) for family in some]
@@ -333,10 +338,9 @@ async def _complete(batches: AsyncGenerator[list[Row], None], via: str, most: in
             read += len(batch)
             if read > most:
                 raise Crowded
-            if not batch:
-                continue
-            *complete, open_family = _by_parent([*open_family, *batch], via)
-            yield complete
+            async for some in turns.of(batch):
+                *complete, open_family = _by_parent([*open_family, *some], via)
+                yield complete
     if open_family:
         yield [open_family]
 

@@ -1,7 +1,7 @@
 """How one document leads to others: the declarations that views are made of, and every read is planned from.
 
-Paths are the stored ones; what a child names its parent by stands at its top level. Each kind of link costs one round
-trip for a whole level, however many parents there are.
+Paths are the stored ones; what parents and children know each other by stands at their top level. Each kind of link
+costs one round trip for a whole level, however many parents there are.
 """
 
 from dataclasses import dataclass

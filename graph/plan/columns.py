@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from graph.declared import Compute, Found, node_document
-from graph.plan import text
 from graph.plan.shape import Row, Shape, StepAside
-from resolvers import fetch
+from resolvers import fetch, turns
 from resolvers.links import Listed, One, Picked, Referring
 from resolvers.reader import Reader
+
+MOST_ROWS = 10_000
+"""Rows beside which a column is read at once. Putting together what belongs to more would keep others waiting."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,12 @@ class Column(ABC):
 async def show(run: Run, shape: Shape, rows: list[Row]) -> list[Any]:
     """The rows as the answer shows them, their columns read side by side."""
     columns = await beside(run, shape, rows)
-    if len(rows) <= text.CHUNK:
+    if len(rows) <= turns.ROWS:
         return shape.build(rows, *columns)
     shown: list[Any] = []
-    for start in range(0, len(rows), text.CHUNK):
-        part = slice(start, start + text.CHUNK)
-        shown += shape.build(rows[part], *(column[part] for column in columns))
-        await asyncio.sleep(0)
+    async for some in turns.of(rows):
+        part = slice(len(shown), len(shown) + len(some))
+        shown += shape.build(some, *(column[part] for column in columns))
     return shown
 
 
@@ -56,9 +57,20 @@ async def beside(run: Run, shape: Shape, rows: list[Row]) -> list[list[Any]]:
         case []:
             return []
         case [only]:
-            return [await only.read(run, rows)]
+            return [await _read(run, only, rows)]
         case several:
-            return await together(*(column.read(run, rows) for column in several))
+            return await together(*(_read(run, column, rows) for column in several))
+
+
+async def _read(run: Run, column: Column, rows: list[Row]) -> list[Any]:
+    """A column; where there are very many rows it is read for some of them after the other."""
+    if len(rows) <= MOST_ROWS:
+        return await column.read(run, rows)
+    values: list[Any] = []
+    for start in range(0, len(rows), MOST_ROWS):
+        values += await column.read(run, rows[start : start + MOST_ROWS])
+        await turns.give_way()
+    return values
 
 
 async def together(*reads: Awaitable[Any]) -> list[Any]:

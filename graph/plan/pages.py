@@ -1,6 +1,5 @@
 """Pages beside rows: a connection for each row of a level."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,9 +8,8 @@ from graph.declared import Connected
 from graph.plan import text
 from graph.plan.columns import Arguments, Column, Run, beside, together
 from graph.plan.shape import Row, Shape
-from resolvers import fetch
+from resolvers import fetch, turns
 from resolvers.links import Every, Gathered, Many, Paged
-from resolvers.order import value_at
 from resolvers.page import Page, Window
 
 Columns = list[list[list[Any]]]
@@ -64,8 +62,7 @@ class Pages(Column):
             connections = await self._connections(run, pages, [None] * len(pages), [[]])
             found.update(zip((family[0][link.via] for family in families), connections, strict=True))
         empty = self.build(asked.page([]), None, [])
-        await asyncio.sleep(0)
-        return [found.get(value_at(row, link.of), empty) for row in rows]
+        return [found.get(row.get(link.of, ""), empty) for row in rows]
 
     async def _pages(self, link: Paged, asked: Window, rows: list[Row], run: Run) -> tuple[list[Page | None], Columns]:
         """A page for each row, and what stands beside its rows."""
@@ -80,7 +77,9 @@ class Pages(Column):
                 pages = await fetch.pages(link, asked, rows, fields, viewer)
             case Gathered():
                 pages = await fetch.gathered(link, asked, rows, fields, viewer)
-        flat = [row for page in pages for row in page.rows]
+        flat: list[Row] = []
+        async for some in turns.of(pages):
+            flat += [row for page in some for row in page.rows]
         run.reader.budget.spend(len(flat))
         return list(pages), [await beside(run, shape, flat) for shape in self.shapes]
 
@@ -118,7 +117,7 @@ class Pages(Column):
                 _let_go(pages, turn, columns, part)
             made += connections
             if turn.stop < len(pages):
-                await asyncio.sleep(0)
+                await turns.give_way()
         return made
 
     def _divided(self, pages: list[Page | None], counts: list[int | None], lists: list[list[Any]]) -> Iterator[Any]:
@@ -135,7 +134,7 @@ def _turns(pages: list[Page | None]) -> Iterator[slice]:
     start = weight = 0
     for end, page in enumerate(pages, 1):
         weight += 1 + (len(page.rows) if page is not None else 0)
-        if weight >= text.CHUNK or end == len(pages):
+        if weight >= turns.ROWS or end == len(pages):
             yield slice(start, end)
             start, weight = end, 0
 

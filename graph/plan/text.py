@@ -4,18 +4,17 @@ Of a big answer each page is written as soon as all below it is, since text take
 of, and what is text already is only copied into the page above. Nothing is written for so long that others wait.
 """
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
+from resolvers import turns
+
 # Scalars write dates as GraphQL wants them; a value that reaches the writer unwritten is a mistake of ours.
 ORJSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 BIG = 50_000
 """Objects in an answer beyond which it is written page by page."""
-CHUNK = 4_000
-"""Rows that are shown before others have their turn."""
 PART = 1_000_000
 """Bytes that are written before others have their turn."""
 ROOMY = 50_000
@@ -38,7 +37,7 @@ async def as_text(values: list[Any]) -> None:
         values[place] = orjson.Fragment(text if len(text) > ROOMY else bytes(memoryview(text)))
         if (written := written + len(text)) > PART:
             written = 0
-            await asyncio.sleep(0)
+            await turns.give_way()
 
 
 async def in_parts(value: Any) -> list[bytes]:
@@ -51,7 +50,7 @@ async def in_parts(value: Any) -> list[bytes]:
         if (size := size + len(piece)) > PART:
             parts.append(b"".join(some) if len(some) > 1 else piece)
             some, size = [], 0
-            await asyncio.sleep(0)
+            await turns.give_way()
     return [*parts, b"".join(some)]
 
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis_graphql import nodes, queries
 
 from documents.database import Client, open_database
-from graph.plan import text
+from graph.plan import columns, text
 from graph.schema import schema
+from resolvers import turns
 from tests.graph.plan.both import Both
 from tests.graph.plan.seasoned import Cook, Cursors, Pantry
 from tests.graph.plan.world import World, a_world
@@ -89,12 +90,12 @@ async def test_plan_and_reference_give_the_same_bytes(query: str, seed: int, kit
 @contextmanager
 def big_answers() -> Iterator[None]:
     """Small answers are taken for big ones, which are shown in parts."""
-    before = text.CHUNK, text.BIG, text.PART
-    text.CHUNK, text.BIG, text.PART = 2, 3, 50
+    before = turns.ROWS, columns.MOST_ROWS, text.BIG, text.PART
+    turns.ROWS, columns.MOST_ROWS, text.BIG, text.PART = 2, 4, 3, 50
     try:
         yield
     finally:
-        text.CHUNK, text.BIG, text.PART = before
+        turns.ROWS, columns.MOST_ROWS, text.BIG, text.PART = before
 
 
 def test_most_generated_queries_are_planned(kitchen: Kitchen) -> None:

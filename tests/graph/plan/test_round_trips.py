@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from graph.plan import columns
 from tests import builders as new
 from tests.asking import ADMIN, as_written, by_plan, by_reference
 from tests.conftest import RoundTrips
@@ -69,6 +70,21 @@ async def test_pages_under_any_number_of_parents_are_one_find(round_trips: Round
     )
 
     assert found == Counter(["users", "digitalTwins", "executions"])
+
+
+async def test_beside_very_many_rows_a_level_is_read_for_some_of_them_after_the_other(
+    round_trips: RoundTrips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await new.a_tree(5, twins=2, executions=2)
+    monkeypatch.setattr(columns, "MOST_ROWS", 4)
+    query = f"{{ users {{ nodes {{ {BELOW} }} }} }}"
+
+    with round_trips.counting() as planned:
+        answer = await by_plan(query, ADMIN)
+
+    # Of four users and of the fifth; below their eight twins, four by four, and below the last two.
+    assert Counter(collection for _, collection in planned) == {"users": 1, "digitalTwins": 2, "executions": 3}
+    assert as_written({"data": answer}) == as_written(await by_reference(query, ADMIN))
 
 
 async def test_a_node_and_what_is_below_it_are_one_find_a_level(round_trips: RoundTrips) -> None:
