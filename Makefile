@@ -27,7 +27,7 @@ demo: environment ## Start the server with sample data, and print where GraphiQL
 	@$(BIN)/provenance-graph demo
 
 test: environment ## Run the tests in three processes; ARGS="-k paging" is handed to pytest
-	@$(BIN)/pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: environment ## Measure beside the peers; ARGS="--quick", "--growth", "--ingest" or "--json FILE --peers DIR"
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -29,7 +29,35 @@ from tests.storage import Gate, Place, a_folder, google
 
 HOUSEKEEPING = frozenset({"hello", "isMaster", "ismaster", "saslStart", "saslContinue", "endSessions", "killCursors"})
 
+LONGEST = (
+    "journeys/test_once.py",
+    "journeys/test_access.py",
+    "worker/test_work.py",
+    "graph/test_graceful_stop.py",
+    "journeys/test_starting.py",
+    "journeys/test_ingesting.py",
+    "test_bench.py",
+    "test_spark.py",
+    "graph/plan/test_corrupt.py",
+    "journeys/test_access_commands.py",
+    "resolvers/test_claiming.py",
+    "journeys/test_access_writes.py",
+    "graph/plan/test_equality.py",
+    "journeys/test_database_gone.py",
+    "graph/subscriptions/test_stopping.py",
+    "worker/test_crashes.py",
+    "worker/test_real_workflows_run.py",
+)
+"""Files that take longest. Processes that share the tests begin with them, so that none is left alone in the end."""
+
 Seen = list[tuple[str, str]]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest files first where the tests are shared by several processes."""
+    if hasattr(config, "workerinput"):
+        turns = {Path(__file__).parent / name: turn for turn, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: turns.get(item.path, len(turns)))
 
 
 def pytest_collection_finish() -> None:
