@@ -69,12 +69,12 @@ def test_how_fast_reports_become_jobs_is_measured(tmp_path: Path) -> None:
 def test_how_fast_usage_is_told_is_measured(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
 
-    command = [sys.executable, "-m", "tests.bench", "--usage", "--jobs", "500", "--rounds", "1", "--json", str(file)]
+    command = [sys.executable, "-m", "tests.bench", "--usage", "--jobs", "1000", "--rounds", "1", "--json", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
 
     assert done.returncode == 0, done.stderr
     figures = orjson.loads(file.read_bytes())["usage"]
-    assert figures["jobs"] == 500
+    assert figures["jobs"] == 1000
     assert all(one["longest_ms"] >= one["ms"] > 0 for one in figures["told"])
     assert "tools by month" in done.stdout
 
