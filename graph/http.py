@@ -41,6 +41,7 @@ from graph.plan import text
 from graph.prepare import Prepared, Preparer, Unacceptable
 from graph.protocol import Whole
 from graph.request import GRAPHQL_JSON, JSON, GraphQLRequest, RawHeaders, answer_type, read_get, read_post, wants_page
+from resolvers import turns
 from resolvers.reader import Reader
 
 CONTENT_TYPES = {media: f"{media}; charset=utf-8".encode() for media in (JSON, GRAPHQL_JSON)}
@@ -247,4 +248,6 @@ class Written(Response):
         parts.reverse()
         while parts:
             await send({"type": "http.response.body", "body": parts.pop(), "more_body": True})
+            # A client that reads fast enough never makes this one wait.
+            await turns.give_way()
         await send({"type": "http.response.body", "body": last})
