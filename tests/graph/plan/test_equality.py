@@ -22,7 +22,7 @@ from tests.graph.plan.both import Both
 from tests.graph.plan.seasoned import Cook, Cursors, Pantry
 from tests.graph.plan.world import World, a_world
 
-QUERIES = int(os.environ.get("PLAN_QUERIES", "300"))
+QUERIES = int(os.environ.get("PLAN_QUERIES", "200"))
 """How many queries are generated; `PLAN_QUERIES=5000` takes some minutes."""
 
 TIMES = ["2024-02-29T23:59:59.999Z", "2024-03-01T00:59:59.999+01:00", "1970-01-01T00:00:00Z"]
