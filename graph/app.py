@@ -44,17 +44,17 @@ def create_app(
     lifespan: Lifespan | None = None,
     extra_routes: Sequence[BaseRoute] = (),
     limits: Limits | None = None,
-) -> Starlette:
+) -> "Application":
     """The server as an ASGI application.
 
     `make_context` is awaited once for each operation that passed the limits, and each WebSocket; it raises
     HTTPRefusal for credentials that cannot be accepted. `ready` tells whether the database answers.
-    `app.state.draining` is set by the server when it begins to stop.
+    `app.draining` is set by the server when it begins to stop.
     """
     metrics, preparer = Metrics(), Preparer(schema, limits or Limits())
 
     def draining() -> bool:
-        return bool(app.state.draining)
+        return app.draining
 
     reference, telling = settings.executor is Executor.REFERENCE, not settings.production
     graphql = GraphQLHandler(preparer, make_context, metrics, draining, page, reference, telling)
@@ -83,14 +83,14 @@ def create_app(
     )
     app.posted = Posted(graphql, envelope)
     app.posted_across = CORSMiddleware(app.posted, **_cors(settings)) if cors else None
-    app.state.draining = False
-    app.state.metrics = metrics
     return app
 
 
 class Application(Starlette):
     """Takes what nearly everybody asks, POST /graphql, past routes and layers that are not for it."""
 
+    draining = False
+    """Whether the server is stopping, and takes nothing new."""
     posted: ASGIApp
     posted_across: ASGIApp | None
     """The same for pages of other origins, where some are allowed."""

@@ -3,7 +3,7 @@
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import getrandbits
@@ -16,8 +16,9 @@ from graph import logs
 from graph.errors import internal_errors
 from graph.metrics import Metrics
 
+Header = tuple[bytes, bytes]
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,100}")
-SECURITY_HEADERS = (
+SECURITY_HEADERS: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
@@ -25,7 +26,7 @@ SECURITY_HEADERS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 """For answers that say nothing else: the page of GraphiQL brings its own policy."""
-Header = tuple[bytes, bytes]
+SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 QUIET = ("/livez", "/readyz", "/metrics")
 
 log = structlog.stdlib.get_logger("graph.envelope")
@@ -44,12 +45,14 @@ class Answering:
     status: int = 0
     """0 until the answer begins."""
 
-    def begin(self, status: int, headers: Iterable[Header]) -> list[Header]:
+    def begin(self, status: int, headers: Sequence[Header]) -> list[Header]:
         """Note that the answer begins; the headers of the response are those of the answer and the envelope's."""
         self.status = status
-        given = list(headers)
-        said = {name for name, _ in given}
-        return [*given, (b"x-request-id", self.id.encode()), *(one for one in SECURITY_HEADERS if one[0] not in said)]
+        said = dict(headers)
+        others = SECURITY_HEADERS
+        if not SECURITY_NAMES.isdisjoint(said):
+            others = tuple(one for one in SECURITY_HEADERS if one[0] not in said)
+        return [*headers, (b"x-request-id", self.id.encode()), *others]
 
 
 @dataclass
@@ -66,7 +69,7 @@ class Envelope:
         answering = Answering(given or _new_id())
         token = logs.request_id.set(answering.id)
         began = time.perf_counter()
-        self.metrics.in_flight.inc()
+        self.metrics.in_flight += 1
         try:
             await answer(answering)
         except Exception:
@@ -75,14 +78,14 @@ class Envelope:
                 raise
             await _fail(_with_headers(send, answering))
         finally:
-            self.metrics.in_flight.dec()
+            self.metrics.in_flight -= 1
             self._note(scope, answering.status or 499, time.perf_counter() - began, given is None)
             logs.request_id.reset(token)
 
     def _note(self, scope: Scope, status: int, seconds: float, own_id: bool) -> None:
         path = scope["path"]
         known = path in self.paths
-        self.metrics.answered(path if known else "other", status, seconds)
+        self.metrics.durations.add(path if known else "other", status, seconds)
         level = logging.DEBUG if path in QUIET and status < 400 else logging.INFO
         fields = {"method": scope["method"], "path": path[:200], "status": status, "ms": round(seconds * 1000, 1)}
         logs.access_log(level, fields, harmless=known and own_id)

@@ -1,7 +1,6 @@
 """How large a document and its variables may be, found before anything else is done with them."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphql import DocumentNode, FragmentDefinitionNode, OperationDefinitionNode, TokenKind
@@ -68,7 +67,7 @@ def check_variables(variables: dict[str, object], limits: Limits) -> None:
     seen = 0
     level: list[object] = [variables]
     for _ in range(limits.value_depth):
-        level = list(_children(level))
+        level = _children(level)
         if not level:
             return
         seen += len(level)
@@ -114,22 +113,24 @@ def _check_digits(digits: str) -> None:
         raise _beyond_64_bits(digits)
 
 
-def _children(values: list[object]) -> Iterator[object]:
+def _children(values: list[object]) -> list[object]:
     """The members of lists and objects one level further in; everything else is checked on the way."""
+    found: list[object] = []
     for value in values:
         if isinstance(value, str):
             _check_string(value, "A variable")
         elif isinstance(value, dict):
             for key in value:
                 _check_string(key, "A key in the variables")
-            yield from value.values()
+            found += value.values()
         elif isinstance(value, list):
-            yield from value
+            found += value
         elif isinstance(value, int):
             if not MIN_INT <= value <= MAX_INT:
                 raise _beyond_64_bits(str(value))
         elif isinstance(value, float):
             _check_float(value)
+    return found
 
 
 def _check_string(text: str, where: str) -> None:

@@ -1,20 +1,85 @@
-"""What is counted for Prometheus: answers by outcome, their time, what is running, what was refused."""
+"""What is counted for Prometheus: answers by outcome, their time, what is running, what was refused.
+
+All that counts is the one thread of the event loop, so what is counted at each answer is counted without the locks of
+the library's own counters, and put into its form when somebody asks for it.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
-    Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+BOUNDS = (*map(str, map(float, SECONDS)), "+Inf")
+
+
+class Counts(Collector):
+    """How often something happened, by one label. Labels that are `known` are there before it has happened."""
+
+    def __init__(self, name: str, what: str, label: str, *known: str) -> None:
+        self._described = name, what, label
+        self._counts = Counter(dict.fromkeys(known, 0))
+
+    def add(self, value: str) -> None:
+        """Count once more, under this value of the label."""
+        self._counts[value] += 1
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """What Prometheus is told."""
+        name, what, label = self._described
+        family = CounterMetricFamily(name, what, labels=[label])
+        for value, count in self._counts.items():
+            family.add_metric([value], count)
+        yield family
+
+
+@dataclass
+class Times:
+    """How many answers took how long."""
+
+    within: list[int] = field(default_factory=lambda: [0] * len(BOUNDS))
+    """Answers that took longer than the bound before, and at most this one."""
+    seconds: float = 0.0
+
+
+class Durations(Collector):
+    """The time of answers by path and status."""
+
+    def __init__(self) -> None:
+        self._times: dict[tuple[str, int], Times] = {}
+
+    def add(self, path: str, status: int, seconds: float) -> None:
+        """Count an answer. `path` is one of a few."""
+        times = self._times.get((path, status))
+        if times is None:
+            times = self._times[path, status] = Times()
+        times.within[bisect_left(SECONDS, seconds)] += 1
+        times.seconds += seconds
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """What Prometheus is told."""
+        family = HistogramMetricFamily(
+            "provenance_http_request_seconds", "Time to answer an HTTP request.", labels=["path", "status"]
+        )
+        for (path, status), times in self._times.items():
+            buckets = list(zip(BOUNDS, accumulate(times.within), strict=True))
+            family.add_metric([path, str(status)], buckets, times.seconds)
+        yield family
 
 
 class Metrics:
@@ -25,52 +90,38 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self.operations = Counter(
+        self.operations = Counts(
             "provenance_graphql_operations",
             "GraphQL requests by outcome: ok, errors (some fields failed), refused, failed.",
-            ["outcome"],
-            registry=self.registry,
+            "outcome",
+            "ok",
+            "errors",
         )
-        self.executions = Counter(
+        self.executions = Counts(
             "provenance_graphql_executions",
             "GraphQL operations run, by how: planned, stepped_aside (a plan left it to the reference), reference.",
-            ["by"],
-            registry=self.registry,
+            "by",
+            "planned",
+            "stepped_aside",
+            "reference",
         )
-        self.refusals = Counter(
-            "provenance_graphql_refusals", "GraphQL requests refused, by code.", ["code"], registry=self.registry
-        )
-        # Children are looked up once: finding one by its labels costs more than counting.
-        self.fine, self.failing = self.operations.labels("ok"), self.operations.labels("errors")
-        self.by = {by: self.executions.labels(by) for by in ("planned", "stepped_aside", "reference")}
-        self.seconds = Histogram(
-            "provenance_http_request_seconds",
-            "Time to answer an HTTP request.",
-            ["path", "status"],
-            buckets=SECONDS,
-            registry=self.registry,
-        )
-        self.in_flight = Gauge(
+        self.refusals = Counts("provenance_graphql_refusals", "GraphQL requests refused, by code.", "code")
+        self.durations = Durations()
+        for counted in (self.operations, self.executions, self.refusals, self.durations):
+            self.registry.register(counted)
+        self.in_flight = 0
+        Gauge(
             "provenance_http_requests_in_flight", "HTTP requests being answered.", registry=self.registry
-        )
+        ).set_function(lambda: self.in_flight)
         self.sockets = Gauge("provenance_websockets_open", "WebSockets that are open.", registry=self.registry)
         self.subscriptions = Gauge(
             "provenance_subscriptions_open", "Subscriptions that are followed.", registry=self.registry
         )
 
-        self._seconds: dict[tuple[str, int], Histogram] = {}
-
-    def answered(self, path: str, status: int, seconds: float) -> None:
-        """Note the time of an answer. `path` is one of a few."""
-        found = self._seconds.get((path, status))
-        if found is None:
-            found = self._seconds[path, status] = self.seconds.labels(path, str(status))
-        found.observe(seconds)
-
     def refused(self, code: str) -> None:
         """Count a request that was refused."""
-        self.operations.labels("refused").inc()
-        self.refusals.labels(code).inc()
+        self.operations.add("refused")
+        self.refusals.add(code)
 
     async def page(self, request: Request) -> Response:
         """The counters in Prometheus' text format."""

@@ -7,7 +7,6 @@ whole instead, in the scope, and its answer can be written at once. Whatever is 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
 
 from starlette.types import Scope
 from uvicorn._types import ASGI3Application
@@ -46,7 +45,8 @@ class Whole:
 
 def whole(scope: Scope) -> Whole | None:
     """The offer, where there is one."""
-    return cast(Whole | None, scope.get("extensions", {}).get(WHOLE))
+    offer: Whole | None = scope.get("extensions", {}).get(WHOLE)
+    return offer
 
 
 class Protocol(HttpToolsProtocol):

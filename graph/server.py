@@ -10,8 +10,8 @@ from types import FrameType
 
 import structlog
 import uvicorn
-from starlette.applications import Starlette
 
+from graph.app import Application
 from graph.logs import access_log, configure_logs
 from graph.protocol import Protocol
 from graph.settings import Settings, SettingsError
@@ -29,7 +29,7 @@ log = structlog.stdlib.get_logger("graph.server")
 
 
 def run(
-    make_app: Callable[[], Starlette],
+    make_app: Callable[[], Application],
     settings: Settings,
     *,
     processes: int = 1,
@@ -53,7 +53,7 @@ def run(
 
 
 def _serve(
-    app: Starlette,
+    app: Application,
     listener: socket.socket,
     started: Callable[[str], None] | None,
     stopping: Callable[[], None] = lambda: None,
@@ -80,7 +80,7 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        app: Starlette,
+        app: Application,
         started: Callable[[str], None] | None,
         stopping: Callable[[], None],
     ) -> None:
@@ -107,7 +107,7 @@ class _Server(uvicorn.Server):
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         if not self.should_exit:
-            self._app.state.draining = True
+            self._app.draining = True
             self._stopping()
             _end_in_time()
         self.should_exit = True

@@ -13,7 +13,7 @@ import typer
 from starlette.applications import Starlette
 
 from documents.database import Client, is_reachable
-from graph.app import create_app
+from graph.app import Application, create_app
 from graph.beside import ingesting
 from graph.context import MakeContext
 from graph.logs import configure_logs
@@ -59,7 +59,7 @@ def serve(
         asyncio.run(_prepared(settings, url, prepare))
         interrupt.check()
 
-        def app() -> Starlette:
+        def app() -> Application:
             return make_app(settings, url, given or fresh, schema)
 
         with ingesting(settings, url, quiet=demo) as workers:
@@ -94,7 +94,7 @@ async def _prepared(settings: Settings, url: str, prepare: Prepare | None) -> No
             await prepare()
 
 
-def make_app(settings: Settings, url: str, admin_token: str | None, schema: strawberry.Schema = schema) -> Starlette:
+def make_app(settings: Settings, url: str, admin_token: str | None, schema: strawberry.Schema = schema) -> Application:
     """The application on the database at `url`, which it opens when it starts and closes when it stops."""
     clients: list[Client] = []
     authenticator = Authenticator(

@@ -47,7 +47,7 @@ class Queue:
 
     def _begin(self) -> None:
         if self.waiting and self.beginning is None and len(self.running) < MOST_RUNNING:
-            self.beginning = asyncio.ensure_future(self._read())
+            self.beginning = asyncio.get_running_loop().create_task(self._read())
             self.running.add(self.beginning)
             self.beginning.add_done_callback(self._ended)
 
