@@ -54,17 +54,19 @@ async def in_parts(value: Any) -> list[bytes]:
     return [*parts, b"".join(some)]
 
 
-def _pieces(value: Any, levels: int) -> Iterator[bytes]:
+def _pieces(value: Any, levels: int, *, once: bool = True) -> Iterator[bytes]:
+    """A value in pieces. Only what stands there `once` is emptied: a list may have the same member several times."""
     if levels and isinstance(value, dict):
         for number, (key, member) in enumerate(value.items()):
             yield (b"," if number else b"{") + dumps(key) + b":"
-            yield from _pieces(member, levels - 1)
+            yield from _pieces(member, levels - 1, once=once)
         yield b"}" if value else b"{}"
     elif levels and isinstance(value, list):
         for number, member in enumerate(value):
             yield b"," if number else b"["
-            value[number] = None
-            yield from _pieces(member, levels - 1)
+            if once:
+                value[number] = None
+            yield from _pieces(member, levels - 1, once=False)
         yield b"]" if value else b"[]"
     else:
         yield dumps(value)

@@ -31,6 +31,14 @@ async def test_parts_are_the_whole(tree: Any) -> None:
     assert b"".join(await text.in_parts(copy.deepcopy(tree))) == whole
 
 
+@given(st.lists(TREES, min_size=1))
+async def test_what_stands_in_a_list_several_times_is_written_each_time(members: list[Any]) -> None:
+    tree = {"data": {"nodes": [*members, {"list": members}, *members, {"list": members}]}}
+    whole = text.dumps(tree)
+
+    assert b"".join(await text.in_parts(tree)) == whole
+
+
 @given(st.lists(TREES))
 async def test_values_as_text_stand_where_they_stood(values: list[Any]) -> None:
     whole = text.dumps(values)
