@@ -26,7 +26,6 @@ SECURITY_HEADERS: tuple[Header, ...] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 """For answers that say nothing else: the page of GraphiQL brings its own policy."""
-SECURITY_NAMES = frozenset(name for name, _ in SECURITY_HEADERS)
 QUIET = ("/livez", "/readyz", "/metrics")
 
 log = structlog.stdlib.get_logger("graph.envelope")
@@ -49,9 +48,7 @@ class Answering:
         """Note that the answer begins; the headers of the response are those of the answer and the envelope's."""
         self.status = status
         said = dict(headers)
-        others = SECURITY_HEADERS
-        if not SECURITY_NAMES.isdisjoint(said):
-            others = tuple(one for one in SECURITY_HEADERS if one[0] not in said)
+        others = [one for one in SECURITY_HEADERS if one[0] not in said]
         return [*headers, (b"x-request-id", self.id.encode()), *others]
 
 

@@ -7,8 +7,9 @@ answers without `data`: 400 as application/graphql-response+json, 200 as applica
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from inspect import isawaitable
+from operator import attrgetter
 from typing import Any, TypeGuard, cast
 
 import pymongo
@@ -43,9 +44,12 @@ from graph.protocol import Whole
 from graph.request import GRAPHQL_JSON, JSON, GraphQLRequest, RawHeaders, answer_type, read_get, read_post, wants_page
 from resolvers import turns
 from resolvers.reader import Reader
+from resolvers.viewer import Viewer
 
 CONTENT_TYPES = {media: f"{media}; charset=utf-8".encode() for media in (JSON, GRAPHQL_JSON)}
 ANSWERED_BY = "X-Provenance-Answer"
+# As a tuple, which hashes faster than the viewer, and of every field, whichever are added.
+_every_field = attrgetter(*(one.name for one in fields(Viewer)))
 log = structlog.stdlib.get_logger("graph.http")
 
 MakeContext = Callable[[str | None], Awaitable[object]]
@@ -74,14 +78,13 @@ class GraphQLHandler:
         """The response to a GraphQL request; every failure is a well-formed GraphQL answer."""
         headers: RawHeaders = dict(request.scope["headers"])
         accept = _text(headers.get(b"accept"))
-        method = request.method
-        if method == "GET" and self.page and wants_page(accept) and "query" not in request.query_params:
+        if request.method == "GET" and self.page and wants_page(accept) and "query" not in request.query_params:
             return self.page(request)
         media = answer_type(accept)
         try:
             if media is None:
                 raise HTTPRefusal(406, f"Answers are written as {GRAPHQL_JSON} or {JSON}.")
-            return await self._answer(request, method, headers, media)
+            return await self._answer(request, headers, media)
         except HTTPRefusal as refusal:
             self.metrics.refused(refusal.code)
             return write({"errors": refusal_errors(refusal)}, media or JSON, refusal.status, refusal.headers)
@@ -96,13 +99,13 @@ class GraphQLHandler:
             self.metrics.operations.add("failed")
             return write({"errors": internal_errors(request_id())}, media or JSON, 500)
 
-    async def _answer(self, request: Request, method: str, headers: RawHeaders, media: str) -> Response:
+    async def _answer(self, request: Request, headers: RawHeaders, media: str) -> Response:
         if self.draining():
             raise HTTPRefusal(503, "The server is stopping.", UNAVAILABLE, {"Retry-After": "1"})
         until = time.monotonic() + REQUEST_WITHIN
-        asked = read_get(request) if method == "GET" else await read_post(headers, request)
+        asked = read_get(request) if request.method == "GET" else await read_post(headers, request)
         try:
-            prepared, operation = self._prepare(asked, method)
+            prepared, operation = self._prepare(asked, request.method)
             context = await self.make_context(_text(headers.get(b"authorization")))
             reader: Reader | None = getattr(context, "reader", None)
             parts, by = None, "reference"
@@ -212,10 +215,8 @@ def _costed(answer: Answer, asked: GraphQLRequest, context: object) -> Answer:
 
 def _likeness(prepared: Prepared, asked: GraphQLRequest, reader: Reader, where: tuple[Any, Any]) -> Hashable:
     """Equal for requests whose answers are: what is asked, by whom, and at which address, which signed URLs name."""
-    viewer = reader.viewer
-    # Of nothing but what hashes fast: it is looked up several times.
-    who = (viewer.role.value, viewer.user_id, viewer.token_id, viewer.reported, reader.budget.objects)
-    return (prepared.text, asked.operation_name, repr(asked.variables), who, where)
+    who = _every_field(reader.viewer)
+    return (prepared.text, asked.operation_name, repr(asked.variables), who, reader.budget.objects, where)
 
 
 def write(answer: Answer, media: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
