@@ -303,10 +303,8 @@ async def _families(
     most = max(SMALL, 4 * len(ids) * asked.limit)
     # In the direction of the first key, so that one index gives the parents together and their rows in order.
     sort = [(link.via, order.keys[0].direction), *(order.sort() if order.is_natural else [])]
-    for start in range(0, len(ids), MOST_IDS):
-        if start:
-            await turns.give_way()
-        match = all_of([{link.via: {"$in": ids[start : start + MOST_IDS]}}, conditions])
+    async for named in turns.of(ids, MOST_IDS):
+        match = all_of([{link.via: {"$in": named}}, conditions])
         async for some in _complete(_batches(link.document, match, wanted, sort, most + 1), link.via, most):
             yield some if order.is_natural else [order.arrange(family) for family in some]
 

@@ -18,9 +18,10 @@ async def give_way() -> None:
         await asyncio.sleep(0)
 
 
-async def of(items: list[Item]) -> AsyncIterator[list[Item]]:
-    """The items in parts. Others have their turn before each part, unless there is but one."""
-    for start in range(0, len(items), ROWS):
-        if len(items) > ROWS:
+async def of(items: list[Item], most: int | None = None) -> AsyncIterator[list[Item]]:
+    """The items in parts of `most`, or ROWS. Others have their turn before each part, unless there is but one."""
+    size = most or ROWS
+    for start in range(0, len(items), size):
+        if len(items) > size:
             await give_way()
-        yield items[start : start + ROWS]
+        yield items[start : start + size]

@@ -67,9 +67,8 @@ async def _read(run: Run, column: Column, rows: list[Row]) -> list[Any]:
     if len(rows) <= MOST_ROWS:
         return await column.read(run, rows)
     values: list[Any] = []
-    for start in range(0, len(rows), MOST_ROWS):
-        values += await column.read(run, rows[start : start + MOST_ROWS])
-        await turns.give_way()
+    async for some in turns.of(rows, MOST_ROWS):
+        values += await column.read(run, some)
     return values
 
 
