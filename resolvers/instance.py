@@ -107,7 +107,7 @@ async def rotate_instance_key(session: Session, viewer: Viewer, *, key: str, id:
 async def own_instance(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
     """The instance. Raises NotFound when the viewer may not see it, and Forbidden when it is not theirs."""
     instance = await visible(documents.Instance, id, viewer, session, *path)
-    if not owns_any(viewer, instance["ownerRefs"]):
+    if not owns_any(viewer, instance.get("ownerRefs")):
         raise Forbidden(f"Instance {id} belongs to somebody else.", *path)
     return instance
 

@@ -64,4 +64,4 @@ async def _own_instances(ids: set[str], viewer: Viewer) -> set[str]:
     if viewer.user_id is None:
         return set()
     found = await fetch.by_ids(documents.Instance, ids, frozenset({"_id", "ownerRefs"}), viewer)
-    return {id for id, instance in found.items() if owns_any(viewer, instance.get("ownerRefs") or [])}
+    return {id for id, instance in found.items() if owns_any(viewer, instance.get("ownerRefs"))}

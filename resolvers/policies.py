@@ -127,6 +127,6 @@ def owns(viewer: Viewer, owner_id: str) -> bool:
     return viewer.role is Role.ADMIN or (viewer.user_id is not None and viewer.user_id == owner_id)
 
 
-def owns_any(viewer: Viewer, owner_ids: list[str]) -> bool:
-    """The same for what belongs to several."""
-    return viewer.role is Role.ADMIN or (viewer.user_id is not None and viewer.user_id in owner_ids)
+def owns_any(viewer: Viewer, owner_ids: list[str] | None) -> bool:
+    """The same for what belongs to several, or names nobody."""
+    return viewer.role is Role.ADMIN or (viewer.user_id is not None and viewer.user_id in (owner_ids or []))
