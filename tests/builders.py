@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import documents
 from documents.activity import Activity, ActivityStatus, CodeReference
+from documents.database import Database
 from documents.execution import WorkflowSchema
 from documents.generation import GenerationStatus
 from documents.output import AccessControl
@@ -288,13 +289,14 @@ async def keep(*kept: documents.Document) -> None:
         await kind.insert_many(documents_of_kind)
 
 
-async def everything_kept() -> dict[str, list[dict[str, Any]]]:
-    """Every row there is, by collection: equal before and after a write that was refused."""
-    first, *others = collections = [document.get_pymongo_collection() for document in documents.ALL]
+async def everything_kept(database: Database | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Every row of a database, or of that of the documents, by collection: equal before and after a refused write."""
+    database = documents.ALL[0].get_pymongo_collection().database if database is None else database
+    first, *others = names = [document.collection_name() for document in documents.ALL]
     # Hundreds of tests ask this twice, and thirty finds take ten times as long.
-    together = [{"$unionWith": {"coll": one.name, "pipeline": _named(one.name)}} for one in others]
-    kept: dict[str, list[dict[str, Any]]] = {one.name: [] for one in collections}
-    async for found in await first.aggregate([*_named(first.name), *together], batchSize=100_000):
+    together = [{"$unionWith": {"coll": name, "pipeline": _named(name)}} for name in others]
+    kept: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    async for found in await database[first].aggregate([*_named(first), *together], batchSize=100_000):
         kept[found["in"]].append(found["row"])
     return kept
 

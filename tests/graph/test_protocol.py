@@ -45,6 +45,12 @@ class Connection:
         """Whether nothing comes for a moment."""
         return not select.select([self._socket], [], [], 0.1)[0]
 
+    def write_in_pieces(self, data: bytes) -> None:
+        """Write all but its end, for which the server has to wait, and then its end."""
+        self.write(data[:-1])
+        assert self.is_silent()
+        self.write(data[-1:])
+
     def ended(self) -> bool:
         """Whether the server has closed it, and wrote nothing more."""
         return self._answers.read(1) == b""
@@ -83,9 +89,7 @@ def test_a_request_in_one_piece_and_one_in_many_are_answered_alike(connection: C
     connection.write(request)
     at_once = connection.read()
 
-    connection.write(request[:-1])
-    assert connection.is_silent()
-    connection.write(request[-1:])
+    connection.write_in_pieces(request)
 
     assert without_what_varies(connection.read()) == without_what_varies(at_once)
     assert {"x-request-id", "date"} <= at_once[1].keys()
@@ -215,9 +219,7 @@ def test_what_comes_whole_is_offered_whole_and_nothing_else(telling: Connection)
 
     telling.write(request)
     at_once = telling.read()
-    telling.write(request[:-1])
-    assert telling.is_silent()
-    telling.write(request[-1:])
+    telling.write_in_pieces(request)
     in_pieces = telling.read()
     telling.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
     got = telling.read()

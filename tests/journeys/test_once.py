@@ -27,6 +27,7 @@ from graph.schema import schema
 from graph.settings import Settings
 from resolvers import uploaded, writing
 from resolvers.authentication import Authenticator
+from tests.builders import everything_kept
 from tests.clock import Clock
 from tests.graph.test_storage_events import always, listening
 from tests.journeys.access_inputs import mutations
@@ -94,12 +95,7 @@ class Lab:
 
     async def kept(self) -> Rows:
         """Every row there is, by collection, by way of a connection that is in order."""
-        first, *others = names = [document.collection_name() for document in documents.ALL]
-        together = [{"$unionWith": {"coll": name, "pipeline": named(name)}} for name in others]
-        kept: Rows = {name: [] for name in names}
-        async for found in await self._database[first].aggregate([*named(first), *together]):
-            kept[found["in"]].append(found["row"])
-        return kept
+        return await everything_kept(self._database)
 
     async def begin(self, working: Working) -> None:
         """Keep this world and nothing else."""
@@ -116,11 +112,6 @@ class Lab:
                 await self._database[name].delete_many({})
                 if kept:
                     await self._database[name].insert_many(kept)
-
-
-def named(collection: str) -> list[dict[str, Any]]:
-    """Each row together with where it is kept."""
-    return [{"$replaceWith": {"in": {"$literal": collection}, "row": "$$ROOT"}}]
 
 
 @pytest.fixture(scope="module")
