@@ -3,19 +3,20 @@
 import os
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from documents.bucket import Bucket, BucketError
 from documents.bucket_folder import FolderBucket
 from documents.destination import BucketDestination, Destination, FolderDestination
 from documents.file_url import object_url
+from graph.bar import bar
 from graph.exporting import TASK, TASKS
 from graph.settings import load_settings
 from graph.starting import bucket_opened, database_opened
@@ -56,11 +57,12 @@ async def export(to: str, wanted: list[str], parameters: bool, shard: Shard, con
     totals = Totals()
     async with _destination(to) as destination, _opened(console):
         export, uuids = Export(destination, parameters=parameters), await _uuids(wanted)
-        with _bar(console, await count(uuids) // shard.count) as bar:
+        columns = MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+        with bar(console, await count(uuids) // shard.count, *columns) as progress:
             async for archive in archives(uuids, shard):
-                bar.update(bar.task_ids[0], description=archive["identifier"])
+                progress.update(progress.task_ids[0], description=archive["identifier"])
                 totals.add(archive, await export.archive(archive, uuids[archive["instanceRef"]]))
-                bar.advance(bar.task_ids[0])
+                progress.advance(progress.task_ids[0])
     return totals
 
 
@@ -133,17 +135,3 @@ def _listed(uuid: str, archive: Row, bucket: Bucket) -> dict[str, str]:
         "sha256": archive["sha256"],
         "reported_at": reported_at(archive).isoformat(),
     }
-
-
-@contextmanager
-def _bar(console: Console, total: int) -> Iterator[Progress]:
-    columns = (
-        TextColumn("{task.description:<20}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        progress.add_task("", total=total)
-        yield progress

@@ -1,15 +1,15 @@
 """`provenance-graph upload`: send the reports in a folder that the server has not yet."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+from graph.bar import bar
 from graph.uploader import INSTANCE, KEY, URL
 
 if TYPE_CHECKING:
@@ -83,9 +83,10 @@ def _send(server: "Server", pairs: list["Pair"], outcome: Outcome, console: Cons
             outcome.already.append(pair.identifier)
         else:
             new.append(pair)
-    with _bar(console, sum(pair.size for pair in new)) as bar:
+    columns = DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+    with bar(console, sum(pair.size for pair in new), *columns) as progress:
         for pair in new:
-            answer = server.send(pair, bar.of(pair.identifier))
+            answer = server.send(pair, _advance(progress, pair.identifier))
             if answer.quarantined:
                 outcome.quarantined[pair.identifier] = answer.message
             elif answer.kept:
@@ -94,31 +95,11 @@ def _send(server: "Server", pairs: list["Pair"], outcome: Outcome, console: Cons
                 outcome.refused[pair.identifier] = answer.message
 
 
-@dataclass
-class _Bar:
-    """How many bytes have gone out."""
-
-    progress: Progress
-
-    def of(self, identifier: str) -> Advance:
-        """What to tell of the bytes of one report."""
-        task = self.progress.task_ids[0]
-        self.progress.update(task, description=identifier)
-        return lambda size: self.progress.update(task, advance=size)
-
-
-@contextmanager
-def _bar(console: Console, total: int) -> Iterator[_Bar]:
-    columns = (
-        TextColumn("{task.description:<20}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
-        progress.add_task("", total=total)
-        yield _Bar(progress)
+def _advance(progress: Progress, identifier: str) -> Advance:
+    """What to tell of the bytes of one report that have gone out."""
+    task = progress.task_ids[0]
+    progress.update(task, description=identifier)
+    return lambda size: progress.update(task, advance=size)
 
 
 def _print(outcome: Outcome, console: Console) -> None:
