@@ -1,5 +1,6 @@
 """Opening the database: one client, the documents bound to it, their indexes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -58,8 +59,18 @@ async def in_transaction(
 ) -> T:
     """What `work` answers, once all it wrote is committed by a majority. Transient failures run `work` again.
 
-    The transaction is one of `session`, or of a session of its own.
+    The transaction is one of `session`, or of a session of its own. A caller who is cancelled waits for its end: the
+    database would keep one that is broken off while it begins or commits, and what it wrote, for a minute.
     """
+    whole = asyncio.create_task(_committed(work, session))
+    try:
+        return await asyncio.shield(whole)
+    except asyncio.CancelledError:
+        await asyncio.wait([whole])
+        raise
+
+
+async def _committed(work: Callable[[AsyncClientSession], Awaitable[T]], session: AsyncClientSession | None) -> T:
     # The driver alone would repeat a transaction for two minutes while the database is away.
     with pymongo.timeout(TRANSACTION_SECONDS):
         if session is not None:
