@@ -123,6 +123,8 @@ class Posted:
         response = await self.handler(Request(scope, receive))
         headers = answering.begin(response.status_code, response.raw_headers)
         offer = whole(scope)
+        # It refers to the scope: left there, only the collector would free what belongs to the request.
+        scope.pop("extensions", None)
         if offer is None or not isinstance(response, Written) or not response.write(offer, headers):
             response.raw_headers = headers
             await response(scope, receive, send)

@@ -14,7 +14,7 @@ Row = dict[str, Any]
 Find = Callable[[list[str]], Awaitable[list[Row]]]
 """Values of the key to the rows that have them."""
 
-MOST_RUNNING = 2
+MOST_RUNNING = 1
 """Finds of one queue on their way. While they are, callers gather for the next, which makes it worth more."""
 
 MOST_VALUES = 1_000
