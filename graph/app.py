@@ -121,12 +121,13 @@ class Posted:
     async def _answer(self, scope: Scope, receive: Receive, send: Send, answering: Answering) -> None:
         tell_where(scope)
         response = await self.handler(Request(scope, receive))
-        headers = answering.begin(response.status_code, response.raw_headers)
         offer = whole(scope)
         # It refers to the scope: left there, only the collector would free what belongs to the request.
         scope.pop("extensions", None)
-        if offer is None or not isinstance(response, Written) or not response.write(offer, headers):
-            response.raw_headers = headers
+        if offer and isinstance(response, Written) and response.write(offer, answering.lines):
+            answering.status = response.status_code
+        else:
+            response.raw_headers = answering.begin(response.status_code, response.raw_headers)
             await response(scope, receive, send)
 
 

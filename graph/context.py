@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from graph.errors import HTTPRefusal, unauthenticated
 from resolvers.authentication import Authenticator
 from resolvers.reader import Budget, Reader
-from resolvers.viewer import ANONYMOUS, Unauthenticated
+from resolvers.viewer import Role, Unauthenticated
 
 
 @dataclass
@@ -36,5 +36,5 @@ class MakeContext:
             if error.temporary:
                 raise HTTPRefusal(503, error.message, "UNAUTHENTICATED", {"Retry-After": "5"}) from error
             raise unauthenticated(error.message) from error
-        objects = self._anonymous_objects if viewer == ANONYMOUS else self._objects
+        objects = self._anonymous_objects if viewer.role is Role.ANONYMOUS else self._objects
         return Context(Reader(viewer, Budget(objects)))

@@ -26,6 +26,7 @@ SECURITY_HEADERS: tuple[Header, ...] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 """For answers that say nothing else: the page of GraphiQL brings its own policy."""
+SECURITY_LINES = b"".join(b"%b: %b\r\n" % header for header in SECURITY_HEADERS)
 QUIET = ("/livez", "/readyz", "/metrics")
 
 log = structlog.stdlib.get_logger("graph.envelope")
@@ -43,6 +44,11 @@ class Answering:
     id: str
     status: int = 0
     """0 until the answer begins."""
+
+    @property
+    def lines(self) -> bytes:
+        """The envelope's headers as they are written, for an answer that has none of them itself."""
+        return b"x-request-id: %b\r\n%b" % (self.id.encode(), SECURITY_LINES)
 
     def begin(self, status: int, headers: Sequence[Header]) -> list[Header]:
         """Note that the answer begins; the headers of the response are those of the answer and the envelope's."""

@@ -153,14 +153,19 @@ class GraphQLHandler:
     ) -> list[bytes] | None:
         """The answer by plan, written, in parts; None where the standard executor has to answer."""
 
+        found = prepared.plans.find(operation, asked.variables)
+        if found is None:
+            return None
+        plan, variables = found
+
         async def written() -> list[bytes] | None:
-            data = await prepared.plans.data(operation, asked.variables, reader)
+            data = await plan.data(reader, variables)
             if data is None:
                 return None
             answer = _costed({"data": data}, asked, context)
             return await text.in_parts(answer) if reader.budget.spent > text.BIG else [text.dumps(answer)]
 
-        if asked.extensions:
+        if plan.gathers or asked.extensions:
             return await written()
         return await self._alike.answer(_likeness(prepared, asked, reader, where), written)
 
@@ -239,9 +244,10 @@ class Written(Response):
         if headers:
             self.headers.update(headers)
 
-    def write(self, offer: Whole, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Answer in one piece with these headers; False where it has to be sent."""
-        return len(self.parts) == 1 and self.status_code == 200 and offer.write(headers, self.parts[0])
+    def write(self, offer: Whole, more: bytes) -> bool:
+        """Answer in one piece, with `more` headers; False where it has to be sent."""
+        whole = len(self.parts) == 1 and self.status_code == 200
+        return whole and offer.write(self.raw_headers, self.parts[0], more)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it. Parts are let go as they are sent."""

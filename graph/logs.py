@@ -4,10 +4,11 @@ import asyncio
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import orjson
 import structlog
@@ -58,13 +59,30 @@ class RedactedFormatter(structlog.stdlib.ProcessorFormatter):
         return self._redact(super().format(record))
 
 
+class Told(NamedTuple):
+    """What a line about an answer says, and whether it may say it as it is."""
+
+    level: int
+    fields: Fields
+    harmless: bool
+    request_id: str
+    at: float
+    """Seconds since the epoch."""
+
+    def line(self) -> str:
+        """The line, as JSON."""
+        head = {"severity": logging.getLevelName(self.level), "message": "answered"}
+        tail = {"requestId": self.request_id, "logger": ACCESS, "time": datetime.fromtimestamp(self.at, UTC)}
+        return orjson.dumps(head | self.fields | tail, option=orjson.OPT_UTC_Z).decode()
+
+
 class AccessLog:
     """Writes the line about an answer: the one that is written so often that its making matters."""
 
     def __init__(self) -> None:
         self._logger = logging.getLogger(ACCESS)
         self._write: Callable[[int, Fields, bool], None] = self._log
-        self._lines: list[str] = []
+        self._told: list[Told] = []
 
     def __call__(self, level: int, fields: Fields, *, harmless: bool) -> None:
         """Tell of an answer. What a client may have put a secret into is not `harmless`, and is redacted."""
@@ -74,23 +92,21 @@ class AccessLog:
 
     def write_to(self, handler: "logging.StreamHandler[TextIO]", redact: Redactor) -> None:
         """From now on write JSON to the stream of `handler`, in the form that it gives to all other lines."""
-        self._handler = handler
+        self._handler, self._redact = handler, redact
 
         def write(level: int, fields: Fields, harmless: bool) -> None:
-            head = {"severity": logging.getLevelName(level), "message": "answered"}
-            tail = {"requestId": request_id.get(), "logger": ACCESS, "time": datetime.now(UTC)}
-            line = orjson.dumps(head | fields | tail, option=orjson.OPT_UTC_Z).decode()
-            self._lines.append(line if harmless else redact(line))
-            if len(self._lines) == 1:
+            self._told.append(Told(level, fields, harmless, request_id.get(), time.time()))
+            if len(self._told) == 1:
                 self._flush_soon()
 
         self._write = write
 
     def flush(self) -> None:
         """Write the lines that wait for others."""
-        lines, self._lines = self._lines, []
-        if not lines:
+        told, self._told = self._told, []
+        if not told:
             return
+        lines = [one.line() if one.harmless else self._redact(one.line()) for one in told]
         try:
             self._handler.stream.write("\n".join([*lines, ""]))
             self._handler.flush()
@@ -99,7 +115,7 @@ class AccessLog:
             self._handler.handleError(logging.makeLogRecord({}))
 
     def _flush_soon(self) -> None:
-        """Write what is told within a moment together: each time is a system call."""
+        """Put together and write at once what is told within a moment: each time is a system call."""
         try:
             asyncio.get_running_loop().call_later(FLUSH_AFTER, self.flush)
         except RuntimeError:

@@ -27,16 +27,17 @@ class Whole:
         """All of the request's body."""
         return bytes(self._cycle.body)
 
-    def write(self, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+    def write(self, headers: Iterable[tuple[bytes, bytes]], body: bytes, more: bytes = b"") -> bool:
         """Answer 200; False, with nothing written, where something is in the way and the answer has to be sent.
 
-        Nothing in `headers` may come from a client unchecked: they are written as they are.
+        `more` are headers as lines. Nothing in them or in `headers` may come from a client unchecked: they are written
+        as they are.
         """
         cycle = self._cycle
         if cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused or cycle.transport.is_closing():
             return False
         lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
-        cycle.transport.write(b"".join((STATUS_LINE[200], *lines, b"\r\n", body)))
+        cycle.transport.write(b"".join((STATUS_LINE[200], *lines, more, b"\r\n", body)))
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         cycle.on_response()

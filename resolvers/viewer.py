@@ -1,10 +1,10 @@
 """Who is asking: what every policy and every write is given."""
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 
-class Role(Enum):
+class Role(StrEnum):
     """What a viewer may do at most; which things they may do it to is for the policies."""
 
     ANONYMOUS = "ANONYMOUS"

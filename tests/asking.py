@@ -93,7 +93,11 @@ async def by_plan(query: str, viewer: Viewer, /, **variables: Any) -> Any:
     if not is_planned(query):
         return None
     prepared = preparer.prepare(query)
-    return await prepared.plans.data(prepared.operation(None), variables, Reader(viewer))
+    found = prepared.plans.find(prepared.operation(None), variables)
+    if found is None:
+        return None
+    plan, values = found
+    return await plan.data(Reader(viewer), values)
 
 
 def is_planned(query: str) -> bool:

@@ -39,7 +39,7 @@ class Column(ABC):
 
 async def show(run: Run, shape: Shape, rows: list[Row]) -> list[Any]:
     """The rows as the answer shows them, their columns read side by side."""
-    columns = await beside(run, shape, rows)
+    columns = await beside(run, shape, rows) if shape.columns else []
     if len(rows) <= turns.ROWS:
         return shape.build(rows, *columns)
     shown: list[Any] = []
@@ -54,18 +54,18 @@ async def beside(run: Run, shape: Shape, rows: list[Row]) -> list[list[Any]]:
     if not rows:
         return [[] for _ in shape.columns]
     match shape.columns:
-        case []:
-            return []
         case [only]:
             return [await _read(run, only, rows)]
         case several:
             return await together(*(_read(run, column, rows) for column in several))
 
 
-async def _read(run: Run, column: Column, rows: list[Row]) -> list[Any]:
+def _read(run: Run, column: Column, rows: list[Row]) -> Awaitable[list[Any]]:
     """A column; where there are very many rows it is read for some of them after the other."""
-    if len(rows) <= MOST_ROWS:
-        return await column.read(run, rows)
+    return column.read(run, rows) if len(rows) <= MOST_ROWS else _in_turns(run, column, rows)
+
+
+async def _in_turns(run: Run, column: Column, rows: list[Row]) -> list[Any]:
     values: list[Any] = []
     async for some in turns.of(rows, MOST_ROWS):
         values += await column.read(run, some)

@@ -2,14 +2,16 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import structlog
 from graphql import DocumentNode, GraphQLError, OperationDefinitionNode
+from graphql.execution.values import VariableValues
 from strawberry import Schema
 
 from graph.plan.collect import Collector, flags_of, fragments_of
-from graph.plan.columns import Run, show
+from graph.plan.columns import Keyed, Run, show
 from graph.plan.compile import Compiler
 from graph.plan.shape import NotPlanned, Shape
 from graph.plan.variables import Variables
@@ -29,9 +31,21 @@ class Plan:
 
     shape: Shape
 
-    async def run(self, reader: Reader, variables: Any) -> Any:
-        """The answer's data."""
-        (data,) = await show(Run(reader, variables), self.shape, [ROOT])
+    @cached_property
+    def gathers(self) -> bool:
+        """Whether all it reads is read together with what others ask for, so that equal questions need not wait."""
+        return all(isinstance(column, Keyed) and not column.shape.columns for column in self.shape.columns)
+
+    async def data(self, reader: Reader, variables: VariableValues) -> Any:
+        """The answer's data; None when the standard executor has to answer."""
+        spent = reader.budget.spent
+        try:
+            (data,) = await show(Run(reader, variables), self.shape, [ROOT])
+        except Exception as error:
+            # Whatever it is, the standard executor meets it again and knows how to tell the client.
+            log.debug("a plan stepped aside", reason=str(error)[:200])
+            reader.budget.spent = spent
+            return None
         return data
 
 
@@ -61,24 +75,15 @@ class Plans:
         self._made: dict[Hashable, Plan | None] = {}
         self._variables: dict[str | None, Variables] = {}
 
-    async def data(self, operation: OperationDefinitionNode, given: dict[str, Any], reader: Reader) -> Any:
-        """The answer's data; None when the standard executor has to answer."""
+    def find(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> tuple[Plan, VariableValues] | None:
+        """The plan, and the values of its variables; None when the standard executor has to answer."""
         variables = self._variables_of(operation).values(given)
         if variables is None:
             return None
         flags = {name: variables.coerced.get(name, False) for name in self._flags}
         # A variable with a default may be null in a condition all the same, which is an error.
         plan = None if None in flags.values() else self._plan(operation, flags)
-        if plan is None:
-            return None
-        spent = reader.budget.spent
-        try:
-            return await plan.run(reader, variables)
-        except Exception as error:
-            # Whatever it is, the standard executor meets it again and knows how to tell the client.
-            log.debug("a plan stepped aside", reason=str(error)[:200])
-            reader.budget.spent = spent
-            return None
+        return None if plan is None else (plan, variables)
 
     def _variables_of(self, operation: OperationDefinitionNode) -> Variables:
         name = _name_of(operation)
