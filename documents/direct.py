@@ -17,9 +17,10 @@ from bson.codec_options import CodecOptions
 from pymongo import ReadPreference, _csot
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.command_cursor import AsyncCommandCursor
-from pymongo.asynchronous.pool import AsyncConnection
+from pymongo.asynchronous.pool import AsyncConnection, Pool
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, NetworkTimeout, ServerSelectionTimeoutError
 from pymongo.message import _op_msg, _OpMsg
+from pymongo.pool_shared import PoolState
 
 Row = dict[str, Any]
 Command = dict[str, Any]
@@ -30,6 +31,8 @@ SECONDS = 10.0
 """How long a reply may take; the driver, which asks again, is bounded by the request alone."""
 TOO_LONG = 50
 """MongoDB's code for MaxTimeMSExpired."""
+FRESH = 1.0
+"""Seconds of idleness after which the driver looks whether a connection is still open."""
 
 
 class Unanswered(Exception):
@@ -51,14 +54,10 @@ async def first_batch(collection: AsyncCollection[Row], command: Command) -> Row
     """The cursor of a find command with its first batch; None when the driver has to ask itself."""
     if pymongo.version_tuple[:2] != KNOWN:
         return None
-    client: Any = collection.database.client
     left = _csot.remaining()
     seconds = SECONDS if left is None else min(SECONDS, max(0.0, left))
     try:
-        async with asyncio.timeout(seconds):
-            async with await client._conn_for_reads(ReadPreference.PRIMARY, None, "find") as (connection, _):
-                cursor = await _asked(connection, collection, {"find": collection.name, **command}, seconds)
-                return cursor | {"address": connection.address}
+        return await _borrowing(collection, {"find": collection.name, **command}, seconds)
     except ServerSelectionTimeoutError:
         raise
     except (TimeoutError, NetworkTimeout) as error:
@@ -71,6 +70,52 @@ async def first_batch(collection: AsyncCollection[Row], command: Command) -> Row
 def rest(collection: AsyncCollection[Row], cursor: Row) -> AsyncCommandCursor[Row]:
     """The rows after the first batch."""
     return AsyncCommandCursor(collection, cursor | {"firstBatch": []}, cursor["address"])
+
+
+async def _borrowing(collection: AsyncCollection[Row], command: Command, seconds: float) -> Row:
+    """The cursor that the primary answers a command with."""
+    client: Any = collection.database.client
+    pool = _pool_of_primary(client)
+    connection = pool and _waiting(pool)
+    if not pool or not connection:
+        async with asyncio.timeout(seconds):
+            async with await client._conn_for_reads(ReadPreference.PRIMARY, None, "find") as (connection, _):
+                return await _asked(connection, collection, command, seconds)
+    try:
+        return await _asked(connection, collection, command, seconds)
+    finally:
+        await pool.checkin(connection)
+
+
+def _pool_of_primary(client: Any) -> Pool | None:
+    """The connections to the primary, None while none is known."""
+    topology = client._topology
+    if topology is None:
+        return None
+    known = topology.description.server_descriptions()
+    writable = [address for address, server in known.items() if server.is_writable]
+    # Of several routers of a cluster the driver picks one.
+    server = topology.get_server_by_address(writable[0]) if len(writable) == 1 else None
+    return server and server.pool
+
+
+def _waiting(pool: Pool) -> AsyncConnection | None:
+    """A connection that waits in the pool, taken out as the driver would; None when the driver has to find one.
+
+    The driver does the same in ten steps that wait for locks, none of which is held while anybody else has their turn.
+    """
+    if not pool.conns or pool.state is not PoolState.READY or pool.requests >= pool.max_pool_size:
+        return None
+    connection = pool.conns[0]
+    if connection.idle_time_seconds() > FRESH or pool.stale_generation(connection.generation, connection.service_id):
+        return None
+    pool.conns.popleft()
+    pool.operation_count += 1
+    pool.requests += 1
+    pool.active_sockets += 1
+    pool.active_contexts.add(connection.cancel_context)
+    connection.active = True
+    return connection
 
 
 async def _asked(
@@ -88,7 +133,7 @@ async def _asked(
     if listening.enabled_for_commands:
         listening.publish_command_start(command, collection.database.name, *told)
     began = time.monotonic()
-    reply = await _reply(connection, request, message, collection.codec_options)
+    reply = await _reply(connection, request, message, collection.codec_options, seconds)
     if listening.enabled_for_commands:
         listening.publish_command_success(timedelta(seconds=time.monotonic() - began), reply, "find", *told)
     if reply.get("code") == TOO_LONG:
@@ -96,16 +141,21 @@ async def _asked(
     if not reply["ok"]:
         raise Unanswered(reply.get("errmsg"))
     found: Row = reply["cursor"]
-    return found
+    return found | {"address": connection.address}
 
 
-async def _reply(connection: AsyncConnection, request: int, message: bytes, options: CodecOptions[Row]) -> Row:
+async def _reply(
+    connection: AsyncConnection, request: int, message: bytes, options: CodecOptions[Row], seconds: float
+) -> Row:
     protocol = connection.conn.get_conn
+    silent = asyncio.get_running_loop().call_later(seconds, protocol.close, TimeoutError())
     try:
         await protocol.write(message)
         data, _ = await protocol.read(request, connection.max_message_size)
     except BaseException as error:
         # Closes the connection, since a reply may still be on its way to it.
         await connection._raise_connection_failure(error)
+    finally:
+        silent.cancel()
     found: Row = _OpMsg.unpack(data).unpack_response(codec_options=options)[0]
     return found

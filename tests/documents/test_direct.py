@@ -69,6 +69,43 @@ async def test_a_find_that_is_given_up_takes_its_connection_along(mongod: Embedd
         await client.close()
 
 
+async def test_what_is_borrowed_is_counted_and_given_back(mongod: Embedded, things: Any) -> None:
+    client: Client = make_client(mongod.uri, maxPoolSize=3)
+    mine = client[things.database.name].things
+    async with client:
+        await client.admin.command("ping")
+        pool: Any = direct._pool_of_primary(client)
+        watched = set(pool.active_contexts)
+        reads = [asyncio.create_task(direct.find(mine, {"filter": {"number": number}})) for number in range(60)]
+        await asyncio.sleep(0)
+        most = pool.requests
+        for number in range(0, 60, 7):
+            reads[number].cancel()
+        refused = await direct.find(mine, {"filter": {"$nothing": 1}})
+        found = await asyncio.gather(*reads, return_exceptions=True)
+
+        assert most == 3
+        assert refused is None
+        assert [rows for rows in found if isinstance(rows, list)] == [[row] for row in ROWS[:60] if row["number"] % 7]
+        assert (pool.requests, pool.active_sockets, pool.operation_count) == (0, 0, 0)
+        assert pool.active_contexts == watched
+
+
+async def test_a_connection_that_the_driver_has_given_up_is_not_taken(mongod: Embedded, things: Any) -> None:
+    client: Client = make_client(mongod.uri)
+    mine = client[things.database.name].things
+    async with client:
+        assert await direct.find(mine, {"filter": {"_id": "thing_0002"}}) == [ROWS[2]]
+        pool: Any = direct._pool_of_primary(client)
+        (old,) = pool.conns
+        # As after a failure elsewhere: what is open belongs to a generation that has ended.
+        pool.gen.inc(None)
+
+        assert await direct.find(mine, {"filter": {"_id": "thing_0003"}}) == [ROWS[3]]
+        assert old.closed
+        assert old not in pool.conns
+
+
 async def test_a_find_ends_with_the_time_that_its_request_has(things: Any) -> None:
     began = time.monotonic()
     with pytest.raises((ExecutionTimeout, NetworkTimeout)), pymongo.timeout(0.2):
