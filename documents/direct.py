@@ -84,7 +84,14 @@ async def _borrowing(collection: AsyncCollection[Row], command: Command, seconds
     try:
         return await _asked(connection, collection, command, seconds)
     finally:
-        await pool.checkin(connection)
+        if pool.requests >= pool.max_pool_size or pool._pending or connection.closed:
+            # Somebody may wait for it.
+            await pool.checkin(connection)
+        else:
+            connection.active = False
+            reason, _, _ = pool._checkin_apply(connection, False, False, False)
+            if reason is not None:
+                await connection.close_conn(reason)
 
 
 def _pool_of_primary(client: Any) -> Pool | None:

@@ -101,8 +101,12 @@ async def coalesced(key: Hashable, path: str, values: list[str], find: Find) -> 
     `key` is equal for callers whose `find` differs in nothing but the values. An error fails only its own callers.
     """
     loop = asyncio.get_running_loop()
-    queues = _queues.setdefault(loop, {})
-    queue = queues.setdefault(key, Queue(path))
+    queues = _queues.get(loop)
+    if queues is None:
+        queues = _queues[loop] = {}
+    queue = queues.get(key)
+    if queue is None:
+        queue = queues[key] = Queue(path)
     caller = Caller(values, find, loop.create_future())
     queue.add(caller)
     try:

@@ -93,7 +93,7 @@ async def _by_values(
     if not values:
         return {}
     policy = readable(document, viewer)
-    wanted = fields | {path} if fields else fields
+    wanted = fields | {path} if fields and path not in fields else fields
 
     async def find(some: list[str]) -> list[Row]:
         return await _find(document, all_of([{path: {"$in": some}}, await settled(policy, viewer)]), wanted)

@@ -92,7 +92,7 @@ class Single(Column):
     argument: str | None = None
 
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
-        fields = frozenset(self.shape.needs)
+        fields = self.shape.fields
         found: list[Row | None]
         if isinstance(self.link, One):
             found = await fetch.ones(self.link, rows, fields, run.reader.viewer)
@@ -115,7 +115,7 @@ class Several(Column):
     shape: Shape
 
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
-        fields = frozenset(self.shape.needs)
+        fields = self.shape.fields
         if isinstance(self.link, Listed):
             found = await fetch.listed(self.link, rows, fields, run.reader.viewer)
         else:
@@ -136,7 +136,7 @@ class Keyed(Column):
 
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
         key = dict(self.declared.key(self.arguments(run)))
-        row = await fetch.by_key(self.declared.document, key, frozenset(self.shape.needs), run.reader.viewer)
+        row = await fetch.by_key(self.declared.document, key, self.shape.fields, run.reader.viewer)
         run.reader.budget.spend(1)
         return await show(run, self.shape, [row]) if row else [None]
 
@@ -165,7 +165,7 @@ class Nodes(Column):
 
     async def _of(self, document: Any, ids: list[str], run: Run) -> dict[str, Any]:
         shape = self.shape_of(document.kind)
-        found = await fetch.by_ids(document, ids, frozenset(shape.needs), run.reader.viewer)
+        found = await fetch.by_ids(document, ids, shape.fields, run.reader.viewer)
         run.reader.budget.spend(len(found))
         return dict(zip(found, await show(run, shape, list(found.values())), strict=True))
 

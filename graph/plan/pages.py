@@ -56,7 +56,7 @@ class Pages(Column):
         """Pages shown batch by batch, so that of a big level no two batches of rows are held at once."""
         (shape,) = self.shapes
         found: dict[str, Any] = {}
-        async for families in fetch.families(link, asked, rows, frozenset(shape.needs), run.reader.viewer):
+        async for families in fetch.families(link, asked, rows, shape.fields, run.reader.viewer):
             pages: list[Page | None] = [asked.page(family) for family in families]
             run.reader.budget.spend(sum(len(family[: asked.size]) for family in families))
             connections = await self._connections(run, pages, [None] * len(pages), [[]])
@@ -69,7 +69,7 @@ class Pages(Column):
         if not self.paged:
             return [None] * len(rows), []
         viewer = run.reader.viewer
-        fields = frozenset({"_id"}.union(*(shape.needs for shape in self.shapes)))
+        fields = frozenset({"_id"}.union(*(shape.fields for shape in self.shapes)))
         match link:
             case Every():
                 pages = [await fetch.every(link.document, asked, fields, viewer)]

@@ -77,23 +77,23 @@ class Plans:
 
     def find(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> tuple[Plan, VariableValues] | None:
         """The plan, and the values of its variables; None when the standard executor has to answer."""
-        variables = self._variables_of(operation).values(given)
+        name = operation.name.value if operation.name else None
+        variables = self._variables_of(name, operation).values(given)
         if variables is None:
             return None
         flags = {name: variables.coerced.get(name, False) for name in self._flags}
         # A variable with a default may be null in a condition all the same, which is an error.
-        plan = None if None in flags.values() else self._plan(operation, flags)
+        plan = None if None in flags.values() else self._plan(name, operation, flags)
         return None if plan is None else (plan, variables)
 
-    def _variables_of(self, operation: OperationDefinitionNode) -> Variables:
-        name = _name_of(operation)
+    def _variables_of(self, name: str | None, operation: OperationDefinitionNode) -> Variables:
         found = self._variables.get(name)
         if found is None:
             found = self._variables[name] = self._planner.variables(operation)
         return found
 
-    def _plan(self, operation: OperationDefinitionNode, flags: dict[str, bool]) -> Plan | None:
-        key = (_name_of(operation), *flags.values())
+    def _plan(self, name: str | None, operation: OperationDefinitionNode, flags: dict[str, bool]) -> Plan | None:
+        key = (name, *flags.values())
         if key not in self._made:
             if len(self._made) >= MOST_VARIANTS:
                 self._made.clear()
@@ -106,7 +106,3 @@ class Plans:
         except (NotPlanned, GraphQLError) as error:
             log.debug("an operation has no plan", reason=str(error)[:200])
             return None
-
-
-def _name_of(operation: OperationDefinitionNode) -> str | None:
-    return operation.name.value if operation.name else None

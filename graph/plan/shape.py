@@ -12,6 +12,7 @@ from further collections stands beside the rows in columns, one value a row.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -110,6 +111,11 @@ class Shape:
     names: dict[str, Any] = field(default_factory=dict)
     build: Build = field(default=lambda rows: rows, repr=False)
     source: str = ""
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """All that it needs, once it is made."""
+        return frozenset(self.needs)
 
     def column(self, label: str, column: "Column") -> str:
         """Place a column beside the rows; the variable that holds its value for a row."""
