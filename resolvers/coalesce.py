@@ -1,7 +1,8 @@
 """Point reads of concurrent requests, made as one find.
 
 The driver spends more on a find than the database does, so look-ups of the same kind, projection and policy that are
-asked for in one tick of the event loop go out together. Nothing is kept: a find begins after its last caller asked.
+asked for in one tick of the event loop go out together, and so do those that are asked for while a find is on its way.
+Nothing is kept: a find begins after its last caller asked.
 """
 
 import asyncio
@@ -14,8 +15,8 @@ Row = dict[str, Any]
 Find = Callable[[list[str]], Awaitable[list[Row]]]
 """Values of the key to the rows that have them."""
 
-MOST_RUNNING = 1
-"""Finds of one queue on their way. While they are, callers gather for the next, which makes it worth more."""
+PATIENCE = 0.005
+"""Seconds that a find may be on its way before those who ask do not wait for it: the database may be far, or silent."""
 
 MOST_VALUES = 1_000
 """Values in one find; callers beyond it wait for the next."""
@@ -36,20 +37,23 @@ class Queue:
 
     path: str
     waiting: list[Caller] = field(default_factory=list)
-    running: set["asyncio.Task[None]"] = field(default_factory=set)
-    beginning: "asyncio.Task[None] | None" = None
-    """A find that begins in the next turn of the loop, for everybody who asks until then."""
+    reading: "asyncio.Task[None] | None" = None
+    """The last find, until its rows have come."""
+    begun: float | None = None
+    """When it began, by the clock of the loop; None while it waits for its turn."""
 
     def add(self, caller: Caller) -> None:
         """Let a caller wait for the next find."""
         self.waiting.append(caller)
-        self._begin()
+        self._go_on()
 
-    def _begin(self) -> None:
-        if self.waiting and self.beginning is None and len(self.running) < MOST_RUNNING:
-            self.beginning = asyncio.get_running_loop().create_task(self._read())
-            self.running.add(self.beginning)
-            self.beginning.add_done_callback(self._ended)
+    def _go_on(self) -> None:
+        """Begin a find in the next turn of the loop, for everybody who asks until then."""
+        loop = asyncio.get_running_loop()
+        late = self.begun is not None and loop.time() - self.begun > PATIENCE
+        if self.waiting and (self.reading is None or late):
+            self.begun = None
+            self.reading = loop.create_task(self._read())
 
     def _next(self) -> list[Caller]:
         taken = count = 0
@@ -60,22 +64,23 @@ class Queue:
         callers, self.waiting = self.waiting[:taken], self.waiting[taken:]
         return callers
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self.running.discard(task)
-        if self.beginning is task:
-            self.beginning = None
-        self._begin()
-
     async def _read(self) -> None:
-        self.beginning = None
-        callers = self._next()
+        this, callers = self.reading, self._next()
+        self.begun = asyncio.get_running_loop().time()
         values = list(dict.fromkeys(value for caller in callers for value in caller.values))
         try:
-            found = {row[self.path]: row for row in await callers[0].find(values)}
+            rows = await callers[0].find(values)
         except Exception:
+            rows = None
+        if self.reading is this:
+            # Begun before the callers go on, so that the database is at work meanwhile.
+            self.reading = self.begun = None
+            self._go_on()
+        if rows is None:
             # Which caller's values were at fault is not known, so each finds out alone.
             await asyncio.gather(*(_alone(caller, self.path) for caller in callers))
             return
+        found = {row[self.path]: row for row in rows}
         for caller in callers:
             if not caller.rows.done():
                 caller.rows.set_result({value: found[value] for value in caller.values if value in found})
@@ -112,5 +117,5 @@ async def coalesced(key: Hashable, path: str, values: list[str], find: Find) -> 
     try:
         return await caller.rows
     finally:
-        if not queue.waiting and not queue.running:
+        if not queue.waiting and queue.reading is None:
             queues.pop(key, None)

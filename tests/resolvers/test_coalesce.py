@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import documents
-from resolvers.coalesce import Row, coalesced
+from resolvers.coalesce import PATIENCE, Row, coalesced
 from tests.asking import ask, by_plan
 from tests.conftest import RoundTrips
 
@@ -90,6 +90,56 @@ async def test_more_values_than_one_find_takes_are_read_in_turns(monkeypatch: py
 
     assert answers == [{f"{number}": {"_id": f"{number}"}} for number in range(10)]
     assert max(sizes) == 3
+
+
+async def test_who_asks_while_a_find_is_on_its_way_is_answered_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resolvers.coalesce.PATIENCE", 60)
+    found = Finds()
+    asking = [ask_for("a", found)]
+    await found.begun(1)
+    asking += [ask_for(value, found) for value in "bcd"]
+    await asyncio.sleep(0.01)
+
+    assert found.asked == [["a"]]
+    found.go_on.set()
+    assert await asyncio.gather(*asking) == [{value: {"_id": value}} for value in "abcd"]
+    assert found.asked == [["a"], ["b", "c", "d"]]
+
+
+async def test_nobody_waits_for_a_find_that_takes_long() -> None:
+    found = Finds()
+    asking = [ask_for("a", found)]
+    await found.begun(1)
+    await asyncio.sleep(PATIENCE * 2)
+    asking += [ask_for(value, found) for value in "bc"]
+    await found.begun(2)
+
+    assert found.asked == [["a"], ["b", "c"]]
+    found.go_on.set()
+    assert await asyncio.gather(*asking) == [{value: {"_id": value}} for value in "abc"]
+
+
+class Finds:
+    """Finds that wait to be told to go on."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, values: list[str]) -> list[Row]:
+        self.asked.append(values)
+        await self.go_on.wait()
+        return [{"_id": value} for value in values]
+
+    async def begun(self, count: int) -> None:
+        """Wait until so many have begun."""
+        while len(self.asked) < count:
+            await asyncio.sleep(0)
+
+
+def ask_for(value: str, find: Finds) -> "asyncio.Task[dict[str, Row]]":
+    """Ask for a value, at the same time as others."""
+    return asyncio.create_task(coalesced("k", "_id", [value], find))
 
 
 async def test_plans_coalesce_across_viewers_of_what_everybody_may_see(round_trips: RoundTrips) -> None:
