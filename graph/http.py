@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from strawberry.execution import optimized_is_awaitable
 
+from graph import collector
 from graph.alike import Alike
 from graph.deadline import REQUEST_WITHIN
 from graph.envelope import request_id
@@ -167,7 +168,8 @@ class GraphQLHandler:
 
         if plan.gathers or asked.extensions:
             return await written()
-        return await self._alike.answer(_likeness(prepared, asked, reader, where), written)
+        with collector.paused():
+            return await self._alike.answer(_likeness(prepared, asked, reader, where), written)
 
     async def _executed(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> Answer:
         """The standard executor's answer."""

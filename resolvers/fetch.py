@@ -315,17 +315,34 @@ async def _batches(
     """The rows that a find gives, as they come."""
     collection, projection = collection_of(document), dict.fromkeys(fields, 1)
     cursor = await direct.first_batch(collection, _command(match, projection, sort, limit))
-    rows: AsyncCommandCursor[Row] | AsyncCursor[Row]
     if cursor is None:
-        rows = collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH)
+        plain = collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH)
+        found = _read_ahead([], plain)
+    elif cursor["id"]:
+        found = _read_ahead(cursor["firstBatch"], direct.rest(collection, cursor).batch_size(BATCH))
     else:
         yield cursor["firstBatch"]
-        if not cursor["id"]:
-            return
-        rows = direct.rest(collection, cursor).batch_size(BATCH)
-    async with rows:
-        while batch := await rows.to_list(BATCH):
+        return
+    async with aclosing(found):
+        async for batch in found:
             yield batch
+
+
+async def _read_ahead(
+    first: list[Row], rest: AsyncCommandCursor[Row] | AsyncCursor[Row]
+) -> AsyncGenerator[list[Row], None]:
+    """Rows in batches. The database finds the next ones while these are worked on."""
+    async with rest:
+        ahead = asyncio.create_task(rest.to_list(BATCH))
+        try:
+            if first:
+                yield first
+            while batch := await ahead:
+                ahead = asyncio.create_task(rest.to_list(BATCH))
+                yield batch
+        finally:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
 
 
 async def _complete(batches: AsyncGenerator[list[Row], None], via: str, most: int) -> AsyncIterator[list[list[Row]]]:

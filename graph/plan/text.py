@@ -13,7 +13,7 @@ from resolvers import turns
 
 # Scalars write dates as GraphQL wants them; a value that reaches the writer unwritten is a mistake of ours.
 ORJSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-BIG = 50_000
+BIG = 10_000
 """Objects in an answer beyond which it is written page by page."""
 PART = 1_000_000
 """Bytes that are written before others have their turn."""
