@@ -317,9 +317,9 @@ async def _batches(
     cursor = await direct.first_batch(collection, _command(match, projection, sort, limit))
     if cursor is None:
         plain = collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH)
-        found = _read_ahead([], plain)
+        found = read_ahead([], plain)
     elif cursor["id"]:
-        found = _read_ahead(cursor["firstBatch"], direct.rest(collection, cursor).batch_size(BATCH))
+        found = read_ahead(cursor["firstBatch"], direct.rest(collection, cursor).batch_size(BATCH))
     else:
         yield cursor["firstBatch"]
         return
@@ -328,7 +328,7 @@ async def _batches(
             yield batch
 
 
-async def _read_ahead(
+async def read_ahead(
     first: list[Row], rest: AsyncCommandCursor[Row] | AsyncCursor[Row]
 ) -> AsyncGenerator[list[Row], None]:
     """Rows in batches. The database finds the next ones while these are worked on."""
