@@ -14,8 +14,6 @@ from graph.prepare import Preparer, Recent, Unacceptable
 from tests.altered import altered as altered_schema
 from tests.running import Running
 
-CPU_SECONDS = 0.15
-"""The costliest takes 0.03 alone, and twice as long beside other tests, which share cores and caches with it."""
 ANSWER_BYTES = 10_000
 
 
@@ -108,8 +106,16 @@ def cost_of(server: Running, ask: Any) -> tuple[httpx2.Response, float]:
     return min(tries, key=lambda one: one[0])[1], min(tries, key=lambda one: one[0])[0]
 
 
+@pytest.fixture(scope="module")
+def allowed(server: Running) -> float:
+    """Seconds of CPU for what anybody may ask: what the schema is. The costliest hostile document takes a third."""
+    response, cpu = cost_of(server, lambda n: server.post(get_introspection_query() + " " * n))
+    assert "errors" not in response.json()
+    return cpu
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_document_is_refused_cheaply_and_briefly(server: Running, name: str) -> None:
+def test_a_hostile_document_is_refused_cheaply_and_briefly(server: Running, allowed: float, name: str) -> None:
     response, cpu = cost_of(server, lambda n: server.post(HOSTILE[name] + " " * n))
 
     errors = response.json()["errors"]
@@ -118,22 +124,24 @@ def test_a_hostile_document_is_refused_cheaply_and_briefly(server: Running, name
     assert 1 <= len(errors) <= 5
     assert errors[0]["extensions"]["code"] == EXPECTED.get(name, "LIMIT_EXCEEDED")
     assert len(response.content) < ANSWER_BYTES
-    assert cpu < CPU_SECONDS
+    assert cpu < allowed
 
 
 @pytest.mark.parametrize(
     ("body", "status"), [(b"[" * 100_000, 400), (b" " * 30_000_000, 413)], ids=["100,000 brackets", "30 MB"]
 )
-def test_a_hostile_body_is_refused_cheaply_and_briefly(server: Running, body: bytes, status: int) -> None:
+def test_a_hostile_body_is_refused_cheaply_and_briefly(
+    server: Running, allowed: float, body: bytes, status: int
+) -> None:
     response, cpu = cost_of(server, lambda n: server.send(body))
 
     assert response.status_code == status
     assert len(response.content) < ANSWER_BYTES
-    assert cpu < CPU_SECONDS
+    assert cpu < allowed
 
 
 @pytest.mark.parametrize("value", [[1] * 200_000, [[[1] * 100] * 100] * 20, "deep"], ids=["long", "wide", "deep"])
-def test_hostile_variables_are_refused_cheaply_and_briefly(server: Running, value: Any) -> None:
+def test_hostile_variables_are_refused_cheaply_and_briefly(server: Running, allowed: float, value: Any) -> None:
     if value == "deep":
         for _ in range(300):
             value = [value]
@@ -141,7 +149,7 @@ def test_hostile_variables_are_refused_cheaply_and_briefly(server: Running, valu
     response, cpu = cost_of(server, lambda n: server.post("query($v:JSON!){echo(value:$v)}", {"v": value}))
 
     assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (400, "LIMIT_EXCEEDED")
-    assert cpu < CPU_SECONDS
+    assert cpu < allowed
 
 
 @pytest.mark.parametrize(
@@ -157,14 +165,16 @@ def test_hostile_variables_are_refused_cheaply_and_briefly(server: Running, valu
     ],
     ids=json.dumps,
 )
-def test_filter_values_that_mean_something_to_a_database_are_refused(server: Running, value: Any) -> None:
+def test_filter_values_that_mean_something_to_a_database_are_refused(
+    server: Running, allowed: float, value: Any
+) -> None:
     body = json.dumps({"query": FILTER, "variables": {"v": value}}).encode()
 
     response, cpu = cost_of(server, lambda n: server.send(body))
 
     assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_USER_INPUT")
     assert len(response.content) < ANSWER_BYTES
-    assert cpu < CPU_SECONDS
+    assert cpu < allowed
 
 
 def test_others_are_answered_while_hostile_documents_arrive(server: Running) -> None:
