@@ -84,14 +84,7 @@ async def _borrowing(collection: AsyncCollection[Row], command: Command, seconds
     try:
         return await _asked(connection, collection, command, seconds)
     finally:
-        if pool.requests >= pool.max_pool_size or pool._pending or connection.closed:
-            # Somebody may wait for it.
-            await pool.checkin(connection)
-        else:
-            connection.active = False
-            reason, _, _ = pool._checkin_apply(connection, False, False, False)
-            if reason is not None:
-                await connection.close_conn(reason)
+        await _give_back(pool, connection)
 
 
 def _pool_of_primary(client: Any) -> Pool | None:
@@ -111,7 +104,7 @@ def _waiting(pool: Pool) -> AsyncConnection | None:
 
     The driver does the same in ten steps that wait for locks, none of which is held while anybody else has their turn.
     """
-    if not pool.conns or pool.state is not PoolState.READY or pool.requests >= pool.max_pool_size:
+    if not pool.conns or pool.state != PoolState.READY or pool.requests >= pool.max_pool_size or _is_awaited(pool):
         return None
     connection = pool.conns[0]
     if connection.idle_time_seconds() > FRESH or pool.stale_generation(connection.generation, connection.service_id):
@@ -123,6 +116,22 @@ def _waiting(pool: Pool) -> AsyncConnection | None:
     pool.active_contexts.add(connection.cancel_context)
     connection.active = True
     return connection
+
+
+async def _give_back(pool: Pool, connection: AsyncConnection) -> None:
+    if connection.closed or _is_awaited(pool):
+        await pool.checkin(connection)
+        return
+    # The same, without telling those who wait.
+    connection.active = False
+    reason, _, _ = pool._checkin_apply(connection, False, False, False)
+    if reason is not None:
+        await connection.close_conn(reason)
+
+
+def _is_awaited(pool: Pool) -> bool:
+    """Whether others wait for a connection; the driver sees to their turn."""
+    return bool(pool.size_cond._waiters or pool._max_connecting_cond._waiters)
 
 
 async def _asked(

@@ -117,5 +117,5 @@ async def coalesced(key: Hashable, path: str, values: list[str], find: Find) -> 
     try:
         return await caller.rows
     finally:
-        if not queue.waiting and queue.reading is None:
-            queues.pop(key, None)
+        if not queue.waiting and queue.reading is None and queues.get(key) is queue:
+            del queues[key]

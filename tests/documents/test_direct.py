@@ -92,6 +92,21 @@ async def test_what_is_borrowed_is_counted_and_given_back(mongod: Embedded, thin
         assert pool.active_contexts == watched
 
 
+async def test_whoever_waits_for_a_connection_gets_the_next(mongod: Embedded, things: Any) -> None:
+    client: Client = make_client(mongod.uri, maxPoolSize=2)
+    mine = client[things.database.name].things
+
+    async def by_turns(number: int) -> None:
+        for _ in range(10):
+            if number % 2:
+                assert await direct.find(mine, {"filter": {"number": number}}) == [ROWS[number]]
+            else:
+                assert await mine.find_one({"number": number}) == ROWS[number]
+
+    async with client, asyncio.timeout(30):
+        await asyncio.gather(*(by_turns(number) for number in range(12)))
+
+
 async def test_a_connection_that_the_driver_has_given_up_is_not_taken(mongod: Embedded, things: Any) -> None:
     client: Client = make_client(mongod.uri)
     mine = client[things.database.name].things
