@@ -2,9 +2,9 @@
 
 The driver's own find costs two to three times the CPU of the message it sends: cursors, sessions, two tasks and a timer
 for each reply. What connects, authenticates, watches the servers and keeps the pool is the driver all the same; only
-the talk on a borrowed connection is done here. That takes names the driver does not publish, so other versions of it
-are left to themselves, and whatever goes wrong, silence aside, is left to the driver, which meets it again and knows
-what to do.
+taking a connection that lies ready there, the talk on it and giving it back are done here. That takes names the driver
+does not publish, so other versions of it are left to themselves, and whatever goes wrong, silence aside, is left to the
+driver, which meets it again and knows what to do.
 """
 
 import asyncio

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from graph import logs
 from graph.errors import internal_errors
 from graph.metrics import Metrics
+from graph.protocol import as_lines
 
 Header = tuple[bytes, bytes]
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,100}")
@@ -26,7 +27,7 @@ SECURITY_HEADERS: tuple[Header, ...] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 """For answers that say nothing else: the page of GraphiQL brings its own policy."""
-SECURITY_LINES = b"".join(b"%b: %b\r\n" % header for header in SECURITY_HEADERS)
+SECURITY_LINES = as_lines(SECURITY_HEADERS)
 QUIET = ("/livez", "/readyz", "/metrics")
 
 log = structlog.stdlib.get_logger("graph.envelope")

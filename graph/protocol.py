@@ -36,12 +36,17 @@ class Whole:
         cycle = self._cycle
         if cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused or cycle.transport.is_closing():
             return False
-        lines = [b"%b: %b\r\n" % header for header in (*cycle.default_headers, *headers)]
-        cycle.transport.write(b"".join((STATUS_LINE[200], *lines, more, b"\r\n", body)))
+        lines = as_lines((*cycle.default_headers, *headers))
+        cycle.transport.write(b"".join((STATUS_LINE[200], lines, more, b"\r\n", body)))
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
         cycle.on_response()
         return True
+
+
+def as_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as HTTP/1.1 writes them."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def whole(scope: Scope) -> Whole | None:
