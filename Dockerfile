@@ -3,14 +3,17 @@ FROM python:3.13-slim AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /source
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 RUN python -m venv /app
 COPY requirements-production.lock ./
 RUN /app/bin/pip install --require-hashes --only-binary :all: --requirement requirements-production.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml setup.py README.md ./
 COPY documents documents
 COPY resolvers resolvers
 COPY graph graph
-RUN /app/bin/pip install --no-deps . && /app/bin/pip uninstall --yes pip
+RUN /app/bin/pip install --no-deps . \
+    && (cd / && /app/bin/python -c "from documents.raw import COMPILED; assert COMPILED") \
+    && /app/bin/pip uninstall --yes pip
 
 
 FROM python:3.13-slim

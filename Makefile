@@ -62,7 +62,7 @@ lock: environment ## Pin the newest allowed versions of all dependencies
 
 environment: $(MADE) ## Make or refresh the Python environment in .venv
 
-$(MADE): requirements.lock pyproject.toml
+$(MADE): requirements.lock pyproject.toml setup.py $(wildcard documents/*.pyx documents/*.pxd)
 	@if ! $(BIN)/python -c '$(FITS); import pip' 2>/dev/null; then \
 		found=; \
 		for python in $(PYTHON); do \
@@ -80,5 +80,8 @@ $(MADE): requirements.lock pyproject.toml
 	@echo "Installing what requirements.lock pins (a minute or two the first time)"
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
 	@echo "Installing provenance-graph from this folder"
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
+		--no-build-isolation --editable .
+	@$(BIN)/python -c 'from documents.raw import COMPILED; assert COMPILED' 2>/dev/null || echo \
+		"Without a C compiler and Python's headers what writes big answers was not compiled: they take twice as long." >&2
 	@touch $@

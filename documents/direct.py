@@ -156,7 +156,7 @@ async def _asked(
         raise ExecutionTimeout(reply["errmsg"], TOO_LONG, reply)
     if not reply["ok"]:
         raise Unanswered(reply.get("errmsg"))
-    found: Row = reply["cursor"]
+    found: Row = dict(reply["cursor"])
     return found | {"address": connection.address}
 
 

@@ -11,6 +11,8 @@ from typing import NoReturn
 import pytest
 from platformdirs import user_cache_path
 
+from documents import raw
+
 PROVIDED_IN_CI = frozenset({"bash", "chromium", "curl", "git", "java", "jq", "make", "node", "npm"})
 """What `.ci/run` installs or finds before it runs the tests."""
 
@@ -34,6 +36,12 @@ def need_package(name: str) -> None:
     """Skip the test without this Python package; fail in CI, where `.ci/run` installs all that tests look for."""
     if importlib.util.find_spec(name) is None:
         _do_without(f"The Python package {name} is not installed.", promised=True)
+
+
+def need_compiled() -> None:
+    """What is compiled of the project; without it the tests of a file are skipped, or fail in CI."""
+    if not raw.COMPILED:
+        _do_without("What is compiled was left out, because there was no C compiler.", promised=True)
 
 
 def need_npm_packages(package: Path) -> Path:
@@ -68,4 +76,4 @@ def need_shared(folder: str) -> Path:
 def _do_without(what: str, *, promised: bool) -> NoReturn:
     if promised and os.environ.get("CI"):
         pytest.fail(f"{what} In CI it has to be there.", pytrace=False)
-    pytest.skip(what)
+    pytest.skip(what, allow_module_level=True)
