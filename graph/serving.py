@@ -12,6 +12,7 @@ import structlog
 import typer
 from starlette.applications import Starlette
 
+from documents import raw
 from documents.database import Client, is_reachable
 from graph.app import Application, create_app
 from graph.beside import ingesting
@@ -30,6 +31,7 @@ from resolvers.tokens import new_secret
 
 OPERATION_WITHIN = 10.0
 """Seconds that one operation on the database may take while serving, so that no client waits for a silent one."""
+COMPILE = "Install a C compiler and Python's headers, then provenance-graph again."
 
 log = structlog.stdlib.get_logger("graph.serving")
 Prepare = Callable[[], Awaitable[None]]
@@ -141,6 +143,8 @@ def serve_demo(settings: Settings) -> bool:
 
 def _announce(settings: Settings, address: str, token: str | None) -> None:
     """Tell whoever started the server where it is. The token stands behind a #, so that it reaches no log."""
+    if not raw.COMPILED:
+        log.warning("big answers take twice as long: what writes them was not compiled", remedy=COMPILE)
     if settings.production:
         log.info("serving", address=address)
         return

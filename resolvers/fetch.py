@@ -7,6 +7,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
@@ -14,7 +16,7 @@ from pymongo.asynchronous.command_cursor import AsyncCommandCursor
 from pymongo.asynchronous.cursor import AsyncCursor
 
 import documents
-from documents import direct
+from documents import direct, raw
 from resolvers import turns
 from resolvers.coalesce import coalesced
 from resolvers.filters import NEVER, Filter, all_of, equals
@@ -27,6 +29,7 @@ from resolvers.viewer import Viewer
 
 Row = dict[str, Any]
 Fields = frozenset[str]
+Collection = AsyncCollection[Row]
 Sort = list[tuple[str, int]]
 
 WHOLE: Fields = frozenset()
@@ -52,9 +55,10 @@ class Crowded(Exception):
     """Parents have so many children that each needs a page of its own."""
 
 
-def collection_of(document: Document) -> AsyncCollection[Row]:
-    """Where a document's rows are."""
-    return document.get_pymongo_collection()
+def collection_of(document: Document, *, as_sent: bool = False) -> AsyncCollection[Row]:
+    """Where a document's rows are. Rows `as_sent` read like dictionaries, and are for `documents.raw.Writer`."""
+    collection = document.get_pymongo_collection()
+    return raw.as_sent(collection) if as_sent else collection
 
 
 async def _narrowed(document: Document, filter: Filter, viewer: Viewer) -> Filter:
@@ -138,26 +142,28 @@ async def picked(link: Picked, value: str, parents: list[Row], fields: Fields, v
     return [groups.get(id) for id in ids]
 
 
-async def every(document: Document, asked: Window, fields: Fields, viewer: Viewer) -> Page:
+async def every(document: Document, asked: Window, fields: Fields, viewer: Viewer, *, as_sent: bool = False) -> Page:
     """A page of all rows of a kind."""
     match = await _conditions(document, asked, viewer)
-    return asked.page(await _first_of_all(document, match, asked, fields))
+    return asked.page(await _first_of_all(collection_of(document, as_sent=as_sent), match, asked, fields))
 
 
-async def pages(link: Many, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Page]:
+async def pages(
+    link: Many, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+) -> list[Page]:
     """A page of children for each parent."""
-    ids = _named(link, parents)
+    ids, collection = _named(link, parents), collection_of(link.document, as_sent=as_sent)
     conditions = await _of_children(link, asked, viewer)
     groups: Mapping[str, list[Row]]
     if len(ids) == 1:
-        rows = await _first(link.document, all_of([equals(link.via, ids[0]), conditions]), asked, fields)
+        rows = await _first(collection, all_of([equals(link.via, ids[0]), conditions]), asked, fields)
         groups = {ids[0]: rows}
     elif link.alone:
         wanted = fields | {link.via} if fields else fields
-        rows = await _first(link.document, all_of([{link.via: {"$in": ids}}, conditions]), asked, wanted)
+        rows = await _first(collection, all_of([{link.via: {"$in": ids}}, conditions]), asked, wanted)
         groups = {rows[0][link.via]: rows} if rows else {}
     else:
-        groups = await _children(link, ids, conditions, asked, fields)
+        groups = await _children(link, collection, ids, conditions, asked, fields)
     made: list[Page] = []
     async for some in turns.of(parents):
         made += [asked.page(groups.get(parent.get(link.of, ""), [])) for parent in some]
@@ -169,12 +175,15 @@ def _named(link: Many, parents: list[Row]) -> list[str]:
     return [id for id in dict.fromkeys(parent.get(link.of) for parent in parents) if id is not None]
 
 
-async def gathered(link: Gathered, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Page]:
+async def gathered(
+    link: Gathered, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+) -> list[Page]:
     """A page of the listed rows for each parent."""
+    collection = collection_of(link.document, as_sent=as_sent)
     lists: list[set[str]] = [set(value_at(parent, link.via) or []) for parent in parents]
     match = all_of([{"_id": {"$in": sorted(set().union(*lists))}}, await _conditions(link.document, asked, viewer)])
     order = asked.reading_order
-    rows = order.arrange(await _find(link.document, match, fields | set(order.paths) if fields else fields))
+    rows = order.arrange(await _all(collection, match, fields | set(order.paths) if fields else fields))
     return [asked.page([row for row in rows if row["_id"] in ids][: asked.limit]) for ids in lists]
 
 
@@ -192,14 +201,16 @@ async def counts(link: Many, filter: dict[str, Any], parents: list[Row], viewer:
     pipeline: list[dict[str, Any]] = [{"$match": match}, {"$limit": COUNT_CAP + 1}, {"$count": "found"}]
     if link.alone:
         ids = await _who_has_any(link, ids, match)
-    found = {id: sum(row["found"] for row in rows) for id, rows in (await _for_each(link, ids, pipeline)).items()}
+    counted = await _for_each(link, collection_of(link.document), ids, pipeline)
+    found = {id: sum(row["found"] for row in rows) for id, rows in counted.items()}
     return [_capped(found.get(parent.get(link.of, ""), 0)) for parent in parents]
 
 
 async def _who_has_any(link: Many, ids: list[str], match: Filter) -> list[str]:
     """The one parent that has children, where only one may have them."""
     any_of_them = all_of([{link.via: {"$in": ids}}, match])
-    return [row[link.via] for row in await _all(link.document, any_of_them, frozenset({link.via}), limit=1)]
+    found = await _all(collection_of(link.document), any_of_them, frozenset({link.via}), limit=1)
+    return [row[link.via] for row in found]
 
 
 async def counts_gathered(
@@ -218,14 +229,14 @@ def _capped(found: int) -> int | None:
 
 
 async def _find(document: Document, match: Filter, fields: Fields, order: Order | None = None) -> list[Row]:
-    return await _all(document, match, fields, order.sort() if order else None)
+    return await _all(collection_of(document), match, fields, order.sort() if order else None)
 
 
 async def _all(
-    document: Document, match: Filter, fields: Fields, sort: Sort | None = None, limit: int = 0
+    collection: Collection, match: Filter, fields: Fields, sort: Sort | None = None, limit: int = 0
 ) -> list[Row]:
     """All rows that a find gives."""
-    collection, projection = collection_of(document), dict.fromkeys(fields, 1)
+    projection = dict.fromkeys(fields, 1)
     rows = await direct.find(collection, _command(match, projection, sort, limit))
     if rows is not None:
         return rows
@@ -243,60 +254,59 @@ def _command(match: Filter, projection: dict[str, int], sort: Sort | None, limit
     return command
 
 
-async def _first_of_all(document: Document, match: Filter, asked: Window, fields: Fields) -> list[Row]:
+async def _first_of_all(collection: Collection, match: Filter, asked: Window, fields: Fields) -> list[Row]:
     """The first rows of a list that may have to be put together from many parts of an index."""
     path, values = widest(match)
     if len(values) <= MERGED:
-        return await _first(document, match, asked, fields)
+        return await _first(collection, match, asked, fields)
     parts = [{path: {"$in": values[start : start + MERGED]}} for start in range(0, len(values), MERGED)]
-    found = await asyncio.gather(*(_first(document, all_of([part, match]), asked, fields) for part in parts))
+    found = await asyncio.gather(*(_first(collection, all_of([part, match]), asked, fields) for part in parts))
     return asked.reading_order.arrange([row for rows in found for row in rows])[: asked.limit]
 
 
-async def _first(document: Document, match: dict[str, Any], asked: Window, fields: Fields) -> list[Row]:
+async def _first(collection: Collection, match: dict[str, Any], asked: Window, fields: Fields) -> list[Row]:
     """The first rows of one list, in reading order."""
     order = asked.reading_order
     wanted = fields | set(order.paths) if fields else fields
-    collection = collection_of(document)
     if match == NEVER:
         return []
     if order.is_natural:
-        return await _all(document, match, wanted, order.sort(), asked.limit)
+        return await _all(collection, match, wanted, order.sort(), asked.limit)
     stages = order.stages(match, asked.limit, collection.name) + _project(wanted)
     return await (await collection.aggregate(stages, batchSize=BATCH)).to_list()
 
 
 async def _children(
-    link: Many, ids: list[str], conditions: Filter, asked: Window, fields: Fields
+    link: Many, collection: Collection, ids: list[str], conditions: Filter, asked: Window, fields: Fields
 ) -> Mapping[str, list[Row]]:
     """The first rows of each parent: one find for all when they are few, else a page for each in one aggregation."""
     found: dict[str, list[Row]] = {}
     try:
-        async for families in _families(link, ids, conditions, asked, fields):
+        async for families in _families(link, collection, ids, conditions, asked, fields):
             for family in families:
                 found[family[0][link.via]] = family
     except Crowded:
         wanted = fields | {link.via, *asked.order.paths} if fields else fields
         stages = asked.reading_order.joined_stages(conditions, asked.limit)
-        return await _for_each(link, ids, [*stages, *_project(wanted)])
+        return await _for_each(link, collection, ids, [*stages, *_project(wanted)])
     return found
 
 
 async def families(
-    link: Many, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer
+    link: Many, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
 ) -> AsyncIterator[list[list[Row]]]:
     """The children of the parents that have any, as they come from the database: the rows of each parent, in order.
 
     Raises Crowded when they are too many to be read without a limit for each parent.
     """
-    ids = _named(link, parents)
+    ids, collection = _named(link, parents), collection_of(link.document, as_sent=as_sent)
     conditions = await _of_children(link, asked, viewer)
-    async for some in _families(link, ids, conditions, asked, fields):
+    async for some in _families(link, collection, ids, conditions, asked, fields):
         yield some
 
 
 async def _families(
-    link: Many, ids: list[str], conditions: Filter, asked: Window, fields: Fields
+    link: Many, collection: Collection, ids: list[str], conditions: Filter, asked: Window, fields: Fields
 ) -> AsyncIterator[list[list[Row]]]:
     order = asked.reading_order
     wanted = fields | {link.via, *order.paths} if fields else fields
@@ -305,15 +315,15 @@ async def _families(
     sort = [(link.via, order.keys[0].direction), *(order.sort() if order.is_natural else [])]
     async for named in turns.of(ids, MOST_IDS):
         match = all_of([{link.via: {"$in": named}}, conditions])
-        async for some in _complete(_batches(link.document, match, wanted, sort, most + 1), link.via, most):
+        async for some in _complete(_batches(collection, match, wanted, sort, most + 1), link.via, most):
             yield some if order.is_natural else [order.arrange(family) for family in some]
 
 
 async def _batches(
-    document: Document, match: Filter, fields: Fields, sort: Sort, limit: int
+    collection: Collection, match: Filter, fields: Fields, sort: Sort, limit: int
 ) -> AsyncGenerator[list[Row], None]:
     """The rows that a find gives, as they come."""
-    collection, projection = collection_of(document), dict.fromkeys(fields, 1)
+    projection = dict.fromkeys(fields, 1)
     cursor = await direct.first_batch(collection, _command(match, projection, sort, limit))
     if cursor is None:
         plain = collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH)
@@ -362,26 +372,26 @@ async def _complete(batches: AsyncGenerator[list[Row], None], via: str, most: in
 
 def _by_parent(rows: list[Row], via: str) -> list[list[Row]]:
     """Neighbouring rows of one parent together."""
-    found: list[list[Row]] = []
-    parent = None
-    for row in rows:
-        if row[via] == parent:
-            found[-1].append(row)
-        else:
-            parent = row[via]
-            found.append([row])
-    return found
+    return [list(family) for _, family in groupby(rows, itemgetter(via))]
 
 
-async def _for_each(link: Many, ids: list[str], pipeline: list[dict[str, Any]]) -> dict[str, list[Row]]:
+async def _for_each(
+    link: Many, collection: Collection, ids: list[str], pipeline: list[dict[str, Any]]
+) -> dict[str, list[Row]]:
     """What `pipeline` gives over the children of each parent, by the parent's id, in one round trip."""
     parent = documents.by_kind(ids[0]) if ids else None
     if parent is None:
         return {}
-    child = collection_of(link.document).name
-    lookup = {"from": child, "localField": "_id", "foreignField": link.via, "as": "rows", "pipeline": pipeline}
+    lookup = {
+        "from": collection.name,
+        "localField": "_id",
+        "foreignField": link.via,
+        "as": "rows",
+        "pipeline": pipeline,
+    }
     stages: list[dict[str, Any]] = [{"$match": {"_id": {"$in": ids}}}, {"$project": {"_id": 1}}, {"$lookup": lookup}]
-    found = await collection_of(parent).aggregate(stages, batchSize=BATCH)
+    parents = collection_of(parent).with_options(codec_options=collection.codec_options)
+    found = await parents.aggregate(stages, batchSize=BATCH)
     return {row["_id"]: row["rows"] async for row in found}
 
 

@@ -133,7 +133,7 @@ def value_at(document: dict[str, Any], path: str) -> Any:
     """What stands at a dotted path, None when anything on the way is missing."""
     value: Any = document
     for part in path.split("."):
-        if not isinstance(value, dict):
+        if not hasattr(value, "get"):
             return None
         value = value.get(part)
     return value

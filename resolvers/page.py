@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from resolvers.cursor import decode_cursor, encode_cursor, fingerprint
 from resolvers.order import Order
@@ -55,14 +55,13 @@ class Window:
     def page(self, read: list[Document]) -> "Page":
         """The page made of what was read, in reading order, up to `limit` rows."""
         more = len(read) > self.size
-        rows = read[: self.size]
+        rows = read[: self.size] if more else read
         if self.backwards:
             return Page(rows[::-1], self, has_next_page=self.before is not None, has_previous_page=more)
         return Page(rows, self, has_next_page=more, has_previous_page=self.after is not None)
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """The rows of one page, in order."""
 
     rows: list[Document]

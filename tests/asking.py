@@ -14,6 +14,7 @@ from graph.context import Context
 from graph.errors import field_errors
 from graph.http import IsAwaitable
 from graph.limits import Limits
+from graph.plan.text import dumps
 from graph.prepare import Preparer, Recent, Unacceptable
 from graph.schema import schema
 from resolvers.reader import Reader
@@ -39,7 +40,7 @@ async def answer(query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) ->
     written = await by_reference(query, viewer, **variables)
     if "errors" not in written and is_planned(query):
         assert planned is not None, f"There is no plan for {query}"
-        assert orjson.dumps(planned) == orjson.dumps(written["data"])
+        assert dumps(planned) == dumps(written["data"])
     return as_written(written)
 
 
@@ -56,7 +57,7 @@ def without_comparison() -> Iterator[None]:
 
 def as_written(answer: dict[str, Any]) -> dict[str, Any]:
     """An answer as a client reads it."""
-    shown: dict[str, Any] = orjson.loads(orjson.dumps(answer))
+    shown: dict[str, Any] = orjson.loads(dumps(answer))
     return shown
 
 

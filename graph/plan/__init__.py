@@ -17,6 +17,10 @@ becomes
 that is two finds, whatever the number of users. `collect` spreads fragments, `compile` walks the operation and makes
 `shape`s (what a row becomes) with `columns` (what is read beside the rows), `planner` keeps and runs the plans.
 
+Beside its function each shape has a `script`, by which a page's rows are written as the database sent them:
+
+        User  {"displayName":<text at displayName>,"digitalTwins":<column 0>}
+
 The standard executor is the reference. For any query both give the same bytes; on anything unexpected, such as an error
 in a field or a null where none may be, the plan steps aside and the reference answers.
 """

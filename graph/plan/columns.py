@@ -13,8 +13,10 @@ from resolvers import fetch, turns
 from resolvers.links import Listed, One, Picked, Referring
 from resolvers.reader import Reader
 
-MOST_ROWS = 10_000
-"""Rows beside which a column is read at once. Putting together what belongs to more would keep others waiting."""
+MOST_ROWS = 5_000
+"""Rows beside which a column is read at once. Putting together what belongs to many more would keep others waiting."""
+LANES = 2
+"""Parts of a column that are read at the same time: the database looks for one while the other is being shown."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,20 @@ async def beside(run: Run, shape: Shape, rows: list[Row]) -> list[list[Any]]:
             return await together(*(_read(run, column, rows) for column in several))
 
 
-def _read(run: Run, column: Column, rows: list[Row]) -> Awaitable[list[Any]]:
-    """A column; where there are very many rows it is read for some of them after the other."""
-    return column.read(run, rows) if len(rows) <= MOST_ROWS else _in_turns(run, column, rows)
+async def _read(run: Run, column: Column, rows: list[Row]) -> list[Any]:
+    """A column; beside very many rows it is read in parts."""
+    if len(rows) <= MOST_ROWS:
+        return await column.read(run, rows)
+    parts = [rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS)]
+    values: list[list[Any]] = [[]] * len(parts)
 
+    async def read_every(first: int) -> None:
+        for number in range(first, len(parts), LANES):
+            await turns.give_way()
+            values[number] = await column.read(run, parts[number])
 
-async def _in_turns(run: Run, column: Column, rows: list[Row]) -> list[Any]:
-    values: list[Any] = []
-    async for some in turns.of(rows, MOST_ROWS):
-        values += await column.read(run, some)
-    return values
+    await together(*map(read_every, range(LANES)))
+    return [value for part in values for value in part]
 
 
 async def together(*reads: Awaitable[Any]) -> list[Any]:

@@ -77,12 +77,18 @@ class Compiler:
 
     def _literal(self, type_: GraphQLObjectType, fields: Collected, shape: Shape) -> str:
         """Code for the dictionary that shows one row."""
-        members = (f"{key!r}: {self._member(type_, nodes, shape)}" for key, nodes in fields.items())
+        members: list[str] = []
+        shape.script.say("{")
+        for key, nodes in fields.items():
+            shape.script.say(f'{"," if members else ""}"{key}":')
+            members.append(f"{key!r}: {self._member(type_, nodes, shape)}")
+        shape.script.say("}")
         return f"{{{', '.join(members)}}}"
 
     def _member(self, type_: GraphQLObjectType, nodes: list[FieldNode], shape: Shape) -> str:
         name = nodes[0].name.value
         if name == "__typename":
+            shape.script.say(f'"{type_.name}"')
             return repr(type_.name)
         field = type_.fields.get(name)
         declared = getattr(field.extensions.get(DECLARED), "declared", None) if field else None
@@ -98,7 +104,11 @@ class Compiler:
                 assert isinstance(part, GraphQLObjectType)
                 return self._literal(part, self.collector.below(part, nodes), shape)
         label = (nodes[0].alias or nodes[0].name).value
-        return shape.column(label, self._column(declared, field, nodes))
+        column = self._column(declared, field, nodes)
+        if isinstance(column, Values) and column.shape is not None:
+            # What is embedded in rows is made of dictionaries.
+            shape.script.leave()
+        return shape.column(label, column)
 
     def _embedded(self, nodes: list[FieldNode], field: GraphQLField, shape: Shape) -> Callable[[str], str]:
         def show(value: str) -> str:
@@ -135,7 +145,7 @@ class Compiler:
         assert isinstance(type_, GraphQLObjectType)
         made = compile_connection(self, type_, self.collector.below(type_, nodes))
         constant = None if uses_variables(nodes[0]) else self._window(declared, arguments)
-        return Pages(declared, arguments, made.shapes, made.build, made.paged, made.counted, constant)
+        return Pages(declared, arguments, made, constant)
 
     def _window(self, declared: Connected, arguments: Arguments) -> Window | None:
         """The window of constant arguments; None when they are refused, which matters where there are rows above."""

@@ -1,13 +1,15 @@
 """Connections in a plan: nodes, edges, pageInfo and totalCount of a page that was read with all others of its level."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from graphql import FieldNode, GraphQLObjectType, get_named_type
 
 from graph.plan.collect import Collected
 from graph.plan.shape import NotPlanned, Shape
+from graph.plan.text import dumps
 
 if TYPE_CHECKING:
     from graph.plan.compile import Compiler
@@ -20,12 +22,25 @@ PAGE_INFO = {
 }
 
 
+@dataclass(frozen=True)
+class Code:
+    """Code for a value of the answer, and for its text: constant bytes, and expressions that give bytes."""
+
+    value: str
+    text: list[str | bytes]
+
+
 @dataclass
 class CompiledConnection:
-    """How one page is shown: `build(page, count, *rows shown, one list a shape)`."""
+    """How one page is shown.
+
+    Both functions take `(page, count, *rows shown, one list a shape)`: `build` gives the answer's dictionary, `write`
+    its text, of rows that are text already.
+    """
 
     shapes: list[Shape] = field(default_factory=list)
     build: Callable[..., Any] = field(default=lambda page, count: {})
+    write: Callable[..., bytes] = field(default=lambda page, count: b"{}")
     counted: bool = False
     paged: bool = False
 
@@ -33,25 +48,29 @@ class CompiledConnection:
 def compile_connection(compiler: "Compiler", type_: GraphQLObjectType, fields: Collected) -> CompiledConnection:
     """The code for a connection's fields."""
     made = CompiledConnection()
-    members = [f"{key!r}: {_member(compiler, type_, nodes, made)}" for key, nodes in fields.items()]
+    code = _object((key, _member(compiler, type_, nodes, made)) for key, nodes in fields.items())
     lists = "".join(f", o{number}" for number in range(len(made.shapes)))
-    source = f"def build(page, count{lists}):\n    return {{{', '.join(members)}}}"
-    scope: dict[str, Any] = {"zip": zip}
+    source = (
+        f"def build(page, count{lists}):\n    return {code.value}\n"
+        f"def write(page, count{lists}):\n    return {_joined(code.text)}"
+    )
+    scope: dict[str, Any] = {"zip": zip, "dumps": dumps}
     exec(compile(source, f"<plan of {type_.name}>", "exec"), scope)
-    made.build = scope["build"]
+    made.build, made.write = scope["build"], scope["write"]
     return made
 
 
-def _member(compiler: "Compiler", type_: GraphQLObjectType, nodes: list[FieldNode], made: CompiledConnection) -> str:
+def _member(compiler: "Compiler", type_: GraphQLObjectType, nodes: list[FieldNode], made: CompiledConnection) -> Code:
     name = nodes[0].name.value
     match name:
         case "__typename":
-            return repr(type_.name)
+            return _constant(type_.name)
         case "totalCount":
             made.counted = True
-            return "count"
+            return _dumped("count")
         case "nodes":
-            return _rows(compiler, get_named_type(type_.fields["nodes"].type), nodes, made)
+            rows = _rows(compiler, get_named_type(type_.fields["nodes"].type), nodes, made)
+            return Code(rows, [b"[", f"b','.join({rows})", b"]"])
         case "edges":
             return _edges(compiler, get_named_type(type_.fields["edges"].type), nodes, made)
         case "pageInfo":
@@ -65,26 +84,55 @@ def _rows(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: Compil
     return f"o{len(made.shapes) - 1}"
 
 
-def _edges(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: CompiledConnection) -> str:
+def _edges(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: CompiledConnection) -> Code:
     made.paged = True
     members, sources = [], ["page.rows"]
     for key, below in compiler.collector.below(type_, nodes).items():
         match below[0].name.value:
             case "__typename":
-                members.append(f"{key!r}: {type_.name!r}")
+                members.append((key, _constant(type_.name)))
             case "cursor":
-                members.append(f"{key!r}: page.cursor(r)")
+                members.append((key, _dumped("page.cursor(r)")))
             case "node":
                 sources.append(_rows(compiler, get_named_type(type_.fields["node"].type), below, made))
-                members.append(f"{key!r}: n{len(sources) - 1}")
+                node = f"n{len(sources) - 1}"
+                members.append((key, Code(node, [node])))
+    edge = _object(members)
     names = ", ".join(["r", *(f"n{number}" for number in range(1, len(sources)))])
-    return f"[{{{', '.join(members)}}} for {names}, in zip({', '.join(sources)}, strict=True)]"
+    loop = f"for {names}, in zip({', '.join(sources)}, strict=True)"
+    return Code(f"[{edge.value} {loop}]", [b"[", f"b','.join([{_joined(edge.text)} {loop}])", b"]"])
 
 
-def _page_info(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: CompiledConnection) -> str:
+def _page_info(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: CompiledConnection) -> Code:
     made.paged = True
-    members = []
-    for key, below in compiler.collector.below(type_, nodes).items():
-        name = below[0].name.value
-        members.append(f"{key!r}: {type_.name!r}" if name == "__typename" else f"{key!r}: {PAGE_INFO[name]}")
-    return f"{{{', '.join(members)}}}"
+    return _object(
+        (key, _constant(type_.name) if below[0].name.value == "__typename" else _dumped(PAGE_INFO[below[0].name.value]))
+        for key, below in compiler.collector.below(type_, nodes).items()
+    )
+
+
+def _constant(value: str) -> Code:
+    return Code(repr(value), [dumps(value)])
+
+
+def _dumped(value: str) -> Code:
+    return Code(value, [f"dumps({value})"])
+
+
+def _object(members: Iterable[tuple[str, Code]]) -> Code:
+    values: list[str] = []
+    text: list[str | bytes] = [b"{"]
+    for key, code in members:
+        text += [*([b","] if values else []), dumps(key), b":", *code.text]
+        values.append(f"{key!r}: {code.value}")
+    return Code(f"{{{', '.join(values)}}}", [*text, b"}"])
+
+
+def _joined(text: list[str | bytes]) -> str:
+    """One expression for all pieces, constant ones put together."""
+    pieces = [
+        [b"".join(some)] if constant else list(some)  # type: ignore[arg-type]
+        for constant, some in groupby(text, key=lambda piece: isinstance(piece, bytes))
+    ]
+    shown = [repr(piece) if isinstance(piece, bytes) else piece for some in pieces for piece in some]
+    return f"b''.join(({', '.join(shown)},))"

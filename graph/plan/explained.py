@@ -106,16 +106,16 @@ def _of_pages(column: Pages, run: Run) -> list[Read]:
     name = link.document.collection_name()
     by = {"by": _place(link)} if not isinstance(link, Every) else {}
     reads = []
-    if column.paged:
+    if column.shown.paged:
         order = window.reading_order
         facts = by | {
             "filter": _json(all_of([counted, *window.bounds()])),
-            "fields": _fields(column.shapes, *order.paths, *([link.via] if isinstance(link, Many) else [])),
+            "fields": _fields(column.shown.shapes, *order.paths, *([link.via] if isinstance(link, Many) else [])),
             "order": _order(order),
             "page": _method(link, window),
         }
-        reads.append(Read(f"pages of {name}", facts, column.shapes))
-    if column.counted:
+        reads.append(Read(f"pages of {name}", facts, column.shown.shapes))
+    if column.shown.counted:
         method = {Every: "one count", Many: "one aggregation for all", Gathered: "one find for all"}[type(link)]
         facts = by | {"filter": _json(counted), "count": f"{method}, null beyond {COUNT_CAP:,}"}
         reads.append(Read(f"counts of {name}", facts))

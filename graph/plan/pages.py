@@ -1,13 +1,16 @@
 """Pages beside rows: a connection for each row of a level."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any
 
 from graph.declared import Connected
 from graph.plan import text
 from graph.plan.columns import Arguments, Column, Run, beside, together
-from graph.plan.shape import Row, Shape
+from graph.plan.connections import CompiledConnection
+from graph.plan.shape import Row
 from resolvers import fetch, turns
 from resolvers.links import Every, Gathered, Many, Paged
 from resolvers.page import Page, Window
@@ -22,26 +25,26 @@ class Pages(Column):
 
     declared: Connected
     arguments: Arguments
-    shapes: list[Shape]
-    build: Callable[..., Any]
-    """`(page, count, *rows shown, one list a shape)` → the connection."""
-    paged: bool
-    counted: bool
-    constant: Window | None = field(default=None)
+    shown: CompiledConnection
+    constant: Window | None = None
 
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
         asked, link = self.constant or self.declared.window(self.arguments(run)), self.link(run)
         if len(rows) > 1 and isinstance(link, Many) and not link.alone and self._can_stream(asked):
-            spent = run.reader.budget.spent
             try:
                 return await self._streamed(link, asked, rows, run)
             except fetch.Crowded:
-                # They will be read, and counted, once more.
-                run.reader.budget.spent = spent
+                # There are too many to be read without a limit for each parent.
+                pass
         (pages, columns), counts = await together(
             self._pages(link, asked, rows, run), self._counts(link, asked, rows, run)
         )
         return await self._connections(run, pages, counts, columns)
+
+    @cached_property
+    def as_sent(self) -> bool:
+        """Whether its rows are written as the database sent them."""
+        return all(shape.writer is not None for shape in self.shown.shapes)
 
     def link(self, run: Run) -> Paged:
         """The link that the arguments ask for, which for most fields is always the same."""
@@ -49,44 +52,53 @@ class Pages(Column):
 
     def _can_stream(self, asked: Window) -> bool:
         """Whether pages can be shown while later ones are still being read: nothing is beside or below their rows."""
-        plain = len(self.shapes) == 1 and not self.shapes[0].columns
-        return plain and not self.counted and not asked.backwards
+        shapes = self.shown.shapes
+        return len(shapes) == 1 and not shapes[0].columns and not self.shown.counted and not asked.backwards
 
     async def _streamed(self, link: Many, asked: Window, rows: list[Row], run: Run) -> list[Any]:
         """Pages shown batch by batch, so that of a big level no two batches of rows are held at once."""
-        (shape,) = self.shapes
+        (shape,) = self.shown.shapes
         found: dict[str, Any] = {}
-        async for families in fetch.families(link, asked, rows, shape.fields, run.reader.viewer):
-            pages: list[Page | None] = [asked.page(family) for family in families]
-            run.reader.budget.spend(sum(len(family[: asked.size]) for family in families))
-            connections = await self._connections(run, pages, [None] * len(pages), [[]])
-            found.update(zip((family[0][link.via] for family in families), connections, strict=True))
-        empty = self.build(asked.page([]), None, [])
+        spent = 0
+        try:
+            async for families in fetch.families(
+                link, asked, rows, shape.fields, run.reader.viewer, as_sent=self.as_sent
+            ):
+                pages = [asked.page(family) for family in families]
+                spent += (read := sum(len(page.rows) for page in pages))
+                run.reader.budget.spend(read)
+                connections = await self._connections(run, [*pages], [None] * len(pages), [[]])
+                found.update(zip((family[0][link.via] for family in families), connections, strict=True))
+        except fetch.Crowded:
+            # They will be read, and counted, once more.
+            run.reader.budget.spent -= spent
+            raise
+        empty = self.shown.build(asked.page([]), None, [])
         return [found.get(row.get(link.of, ""), empty) for row in rows]
 
     async def _pages(self, link: Paged, asked: Window, rows: list[Row], run: Run) -> tuple[list[Page | None], Columns]:
         """A page for each row, and what stands beside its rows."""
-        if not self.paged:
+        if not self.shown.paged:
             return [None] * len(rows), []
         viewer = run.reader.viewer
-        fields = frozenset({"_id"}.union(*(shape.fields for shape in self.shapes)))
+        fields = frozenset({"_id"}.union(*(shape.fields for shape in self.shown.shapes)))
         match link:
             case Every():
-                pages = [await fetch.every(link.document, asked, fields, viewer)]
+                pages = [await fetch.every(link.document, asked, fields, viewer, as_sent=self.as_sent)]
             case Many():
-                pages = await fetch.pages(link, asked, rows, fields, viewer)
+                pages = await fetch.pages(link, asked, rows, fields, viewer, as_sent=self.as_sent)
             case Gathered():
-                pages = await fetch.gathered(link, asked, rows, fields, viewer)
+                pages = await fetch.gathered(link, asked, rows, fields, viewer, as_sent=self.as_sent)
         flat: list[Row] = []
         async for some in turns.of(pages):
             flat += [row for page in some for row in page.rows]
         run.reader.budget.spend(len(flat))
-        return list(pages), [await beside(run, shape, flat) for shape in self.shapes]
+        return list(pages), [await beside(run, shape, flat) for shape in self.shown.shapes]
 
     async def _counts(self, link: Paged, asked: Window, rows: list[Row], run: Run) -> list[int | None]:
         """How many rows there are for each row, where that is asked for."""
         viewer = run.reader.viewer
-        if not self.counted:
+        if not self.shown.counted:
             return [None] * len(rows)
         match link:
             case Every():
@@ -101,32 +113,34 @@ class Pages(Column):
     ) -> list[Any]:
         """What each page is shown as, in turns; pages and columns are let go on the way."""
         made: list[Any] = []
-        # A page that stands alone is taken apart when the answer is written.
-        big = len(pages) > 1 and run.reader.budget.spent > text.BIG
+        big = run.reader.budget.spent > text.BIG
+        # A big page that stands alone is taken apart when the answer is written.
+        write = self.as_sent and not (big and len(pages) == 1)
         start = 0
         for turn in _turns(pages):
             some, rows = pages[turn], [row for page in pages[turn] if page is not None for row in page.rows]
             part = slice(start, start := start + len(rows))
             lists = [
-                shape.build(rows, *(column[part] for column in beside))
-                for shape, beside in zip(self.shapes, columns, strict=True)
+                (shape.texts if self.as_sent else shape.build)(rows, *(column[part] for column in beside))
+                for shape, beside in zip(self.shown.shapes, columns, strict=True)
             ]
-            connections = list(self._divided(some, counts[turn], lists))
-            if big:
-                await text.as_text(connections)
+            show = self.shown.write if write else self.shown.build
+            connections = list(map(show, some, counts[turn], *_divided(some, lists)))
+            if big and len(pages) > 1:
+                if not write:
+                    await text.as_text(connections)
                 _let_go(pages, turn, columns, part)
             made += connections
             if turn.stop < len(pages):
                 await turns.give_way()
         return made
 
-    def _divided(self, pages: list[Page | None], counts: list[int | None], lists: list[list[Any]]) -> Iterator[Any]:
-        """The connections of pages whose rows, one after the other, are shown in `lists`."""
-        start = 0
-        for page, count in zip(pages, counts, strict=True):
-            end = start + (len(page.rows) if page is not None else 0)
-            yield self.build(page, count, *(shown[start:end] for shown in lists))
-            start = end
+
+def _divided(pages: list[Page | None], lists: list[list[Any]]) -> Iterator[list[list[Any]]]:
+    """What shows the rows of each page, of lists that show the rows of all pages one after the other."""
+    ends = accumulate((len(page.rows) if page is not None else 0 for page in pages), initial=0)
+    bounds = list(pairwise(ends))
+    return ([shown[start:end] for start, end in bounds] for shown in lists)
 
 
 def _turns(pages: list[Page | None]) -> Iterator[slice]:

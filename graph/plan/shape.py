@@ -8,7 +8,11 @@ A shape over steps with outputs below may read
 
 so that an object costs one literal, and nothing is looked up by name that could be written into the code. What is read
 from further collections stands beside the rows in columns, one value a row.
+
+Where all values are plain ones, rows need not become dictionaries at all: see `script`.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +24,7 @@ from graphql import (
     GRAPHQL_MAX_INT,
     GRAPHQL_MIN_INT,
     GraphQLEnumType,
+    GraphQLError,
     GraphQLLeafType,
     GraphQLList,
     GraphQLNonNull,
@@ -28,6 +33,9 @@ from graphql import (
     is_leaf_type,
 )
 
+from documents import raw
+from graph.plan.script import Script
+from graph.plan.text import dumps
 from graph.scalars import show_big_int, show_datetime
 
 if TYPE_CHECKING:
@@ -105,22 +113,38 @@ class Shape:
 
     type_name: str
     needs: set[str] = field(default_factory=lambda: {"_id"})
-    columns: "list[Column]" = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     """The names that the columns have in the answer."""
     names: dict[str, Any] = field(default_factory=dict)
     build: Build = field(default=lambda rows: rows, repr=False)
     source: str = ""
+    script: Script = field(default_factory=Script, repr=False)
 
     @cached_property
     def fields(self) -> frozenset[str]:
         """All that it needs, once it is made."""
         return frozenset(self.needs)
 
-    def column(self, label: str, column: "Column") -> str:
+    @cached_property
+    def writer(self) -> raw.Writer | None:
+        """What writes rows as the database sent them, None when they must come as dictionaries."""
+        return self.script.writer() if not any("." in path for path in self.needs) else None
+
+    def texts(self, rows: list[Any], *columns: list[Any]) -> list[bytes]:
+        """The rows, as the database sent them, as JSON."""
+        assert self.writer is not None
+        try:
+            return self.writer.write(rows, *columns)
+        except ValueError:
+            # A value is not of the plain type that it should have: the function knows what to make of it.
+            return [dumps(one) for one in self.build(raw.dictionaries(rows), *columns)]
+
+    def column(self, label: str, column: Column) -> str:
         """Place a column beside the rows; the variable that holds its value for a row."""
         self.columns.append(column)
         self.labels.append(label)
+        self.script.column()
         return f"v{len(self.columns) - 1}"
 
     def name(self, value: Any) -> str:
@@ -129,7 +153,7 @@ class Shape:
         self.names[name] = value
         return name
 
-    def finish(self, literal: str) -> "Shape":
+    def finish(self, literal: str) -> Shape:
         """Compile the function that makes the answer's objects from rows and columns."""
         numbers = range(len(self.columns))
         parameters = ", ".join(["rows", *(f"c{n}" for n in numbers)])
@@ -170,7 +194,17 @@ def stored_value(shape: Shape, path: str, type_: GraphQLOutputType, default: Any
         # Calls cost more than what they do; but what a comprehension runs over may not assign.
         code = "either({}, {})" if default.__class__ is list else "(z if (z := {}) is not None else {})"
         found = code.format(found, shape.name(default))
-    return written(shape, found, type_, show)
+    code = written(shape, found, type_, show)
+    shape.script.value(path, type_, _where_nothing_is(shape, code))
+    return code
+
+
+def _where_nothing_is(shape: Shape, code: str) -> bytes | None:
+    """What the code shows of a row that holds nothing; None when that is left to the standard executor."""
+    try:
+        return dumps(eval(code, GLOBALS | shape.names, {"r": EMPTY}))
+    except (StepAside, KeyError, TypeError, AttributeError, GraphQLError):
+        return None
 
 
 def written(shape: Shape, value: str, type_: GraphQLOutputType, show: Show) -> str:

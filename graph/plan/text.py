@@ -1,7 +1,8 @@
 """Answers as text: at once when they are small, in turns and in parts when they are big.
 
 Of a big answer each page is written as soon as all below it is, since text takes less room than the objects it tells
-of, and what is text already is only copied into the page above. Nothing is written for so long that others wait.
+of, and what is text already is only copied into the page above. Nothing is written for so long that others wait. Text
+stands among the objects as bytes.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,14 @@ DEEPEST = 5
 
 def dumps(value: Any) -> bytes:
     """JSON. Raises TypeError for a value that no scalar has written."""
-    return orjson.dumps(value, option=ORJSON)
+    return orjson.dumps(value, _text, ORJSON)
+
+
+def _text(value: Any) -> orjson.Fragment:
+    """What is text already. Raises TypeError for all else that orjson does not know."""
+    if type(value) is not bytes:
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    return orjson.Fragment(value)
 
 
 async def as_text(values: list[Any]) -> None:
@@ -34,7 +42,7 @@ async def as_text(values: list[Any]) -> None:
     for place, value in enumerate(values):
         text = dumps(value)
         # A copy, because orjson leaves a short text in several times its room.
-        values[place] = orjson.Fragment(text if len(text) > ROOMY else bytes(memoryview(text)))
+        values[place] = text if len(text) > ROOMY else bytes(memoryview(text))
         if (written := written + len(text)) > PART:
             written = 0
             await turns.give_way()
@@ -68,5 +76,7 @@ def _pieces(value: Any, levels: int, *, once: bool = True) -> Iterator[bytes]:
                 value[number] = None
             yield from _pieces(member, levels - 1, once=False)
         yield b"]" if value else b"[]"
+    elif isinstance(value, bytes):
+        yield value
     else:
         yield dumps(value)

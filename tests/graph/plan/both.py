@@ -1,6 +1,8 @@
-"""Asking one server's two executors: what answers clients by plan, and the reference."""
+"""Asking one server's executors: what answers clients by plan, compiled and not, and the reference."""
 
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +10,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from documents import raw
 from graph.context import Context
 from graph.http import ANSWERED_BY, GraphQLHandler, Written
 from graph.limits import Limits
@@ -21,11 +24,22 @@ LARGE = Limits(characters=500_000, tokens=50_000, depth=40, aliases=1_000, direc
 """Whether a document is too large is asked before any executor is."""
 
 
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """What is planned within the block is planned as where the compiled part of the project is missing."""
+    before, raw.COMPILED = raw.COMPILED, False
+    try:
+        yield
+    finally:
+        raw.COMPILED = before
+
+
 @dataclass(frozen=True)
 class Answers:
-    """What both gave for one request."""
+    """What all gave for one request."""
 
     planned: bytes
+    uncompiled: bytes
     reference: bytes
     by: str
     """planned, stepped-aside, reference, or empty where the request was refused."""
@@ -37,15 +51,15 @@ class Answers:
 
     @property
     def agree(self) -> bool:
-        """Whether both are the same bytes.
+        """Whether all are the same bytes.
 
-        Where the plan stepped aside the reference answered twice. Of several errors it tells the one that was met
+        Where the plan stepped aside the reference answered again. Of several errors it tells the one that was met
         first, which is a matter of which read ended first, so then the data must be the same, and there be errors.
         """
-        if self.by == "planned" or self.planned == self.reference:
-            return self.planned == self.reference
-        planned, reference = (orjson.loads(answer) for answer in (self.planned, self.reference))
-        return "errors" in planned and "errors" in reference and planned["data"] == reference["data"]
+        if self.by == "planned" or self.planned == self.uncompiled == self.reference:
+            return self.planned == self.uncompiled == self.reference
+        answers = [orjson.loads(answer) for answer in (self.planned, self.uncompiled, self.reference)]
+        return all("errors" in answer and answer["data"] == answers[0]["data"] for answer in answers)
 
     @property
     def data(self) -> Any:
@@ -53,33 +67,37 @@ class Answers:
         return orjson.loads(self.planned)["data"]
 
 
+def _handler(preparer: Preparer, *, reference: bool = False) -> GraphQLHandler:
+    return GraphQLHandler(preparer, _context, Metrics(), lambda: False, reference=reference, telling=True)
+
+
 @dataclass
 class Both:
-    """A server with plans and one without, which remember the same documents."""
+    """A server with plans and one without, which remember the same documents, and one that is not compiled."""
 
     preparer: Preparer = field(default_factory=lambda: Preparer(schema, LARGE))
 
     def __post_init__(self) -> None:
-        self._plans, self._reference = (
-            GraphQLHandler(self.preparer, _context, Metrics(), lambda: False, reference=reference, telling=True)
-            for reference in (False, True)
-        )
+        self._plans, self._reference = _handler(self.preparer), _handler(self.preparer, reference=True)
+        self._uncompiled = _handler(Preparer(schema, LARGE))
 
     async def planned(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> bytes:
         """The answer of the server with plans."""
         return _body(await self._plans(_request(orjson.dumps({"query": query, "variables": variables}), viewer)))
 
     async def ask(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> Answers:
-        """Both answers to a query."""
+        """All answers to a query."""
         body = orjson.dumps({"query": query, "variables": variables})
         planned = await self._plans(_request(body, viewer))
         reference = await self._reference(_request(body, viewer))
-        return Answers(_body(planned), _body(reference), planned.headers.get(ANSWERED_BY, ""))
+        with uncompiled():
+            plain = await self._uncompiled(_request(body, viewer))
+        return Answers(_body(planned), _body(plain), _body(reference), planned.headers.get(ANSWERED_BY, ""))
 
     async def same(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> Answers:
-        """Both answers, which must agree."""
+        """The answers, which must agree."""
         answers = await self.ask(query, viewer, **variables)
-        assert answers.agree, f"{answers.planned!r} is not {answers.reference!r}"
+        assert answers.agree, f"{answers.planned!r} or {answers.uncompiled!r} is not {answers.reference!r}"
         return answers
 
 

@@ -1,5 +1,7 @@
 """In development a response says what answered, and the metrics count it everywhere."""
 
+import sys
+
 import pytest
 
 from documents.embedded import Embedded
@@ -8,6 +10,8 @@ from tests.running import COMMAND, Running, on_database, running
 HEADER = "X-Provenance-Answer"
 PLANNED = "{ users { totalCount } }"
 ASIDE = "{ users(first: 101) { totalCount } }"
+LISTED = "{ organisations { nodes { id url createdAt resources { nodes { id } } } pageInfo { endCursor } totalCount } }"
+UNCOMPILED = "import sys; sys.modules['documents._row'] = None; from graph.cli import main; main()"
 MUTATION = 'mutation { createOrganisation(input: { url: "https://a.example" }) { organisation { id } } }'
 
 
@@ -43,3 +47,19 @@ def test_in_production_clients_are_not_told(mongod: Embedded, query: str) -> Non
     with running(*COMMAND, "serve", env=env) as server:
         assert answered_by(server, query) == [None]
         assert sum(counted(server).values()) == 1
+
+
+def test_a_server_that_was_not_compiled_says_so_and_answers_by_plan_all_the_same(mongod: Embedded) -> None:
+    env = on_database(mongod.uri, "uncompiled")
+    with (
+        running(*COMMAND, "serve", env=env) as compiled,
+        running(sys.executable, "-c", UNCOMPILED, "serve", env=env) as other,
+    ):
+        compiled.ask(MUTATION)
+
+        answers = [server.post(LISTED) for server in (compiled, other)]
+
+        assert [answer.headers[HEADER] for answer in answers] == ["planned", "planned"]
+        assert answers[0].json()["data"] == answers[1].json()["data"]
+        assert answers[0].json()["data"]["organisations"]["totalCount"] == 1
+        assert ("not compiled" in compiled.log, "not compiled" in other.log) == (False, True)

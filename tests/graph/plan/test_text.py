@@ -4,7 +4,6 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +44,7 @@ async def test_values_as_text_stand_where_they_stood(values: list[Any]) -> None:
 
     await text.as_text(values)
 
-    assert all(isinstance(value, orjson.Fragment) for value in values)
+    assert all(type(value) is bytes for value in values)
     assert text.dumps(values) == whole
     assert b"".join(await text.in_parts({"data": values})) == b'{"data":%b}' % whole
 
