@@ -117,6 +117,13 @@ def test_texts_are_written_as_json(text: str) -> None:
     assert written("text", {"x": [text, text]}, listed=True) == orjson.dumps([text, text])
 
 
+@pytest.mark.parametrize("odd", ["\0", "\x1f", '"', "\\", "\x7f", "é", "\u2028"])
+def test_what_has_to_be_escaped_is_found_wherever_it_stands(odd: str) -> None:
+    for place in range(20):
+        text = "a" * place + odd + "~ !#[]"[: 19 - place]
+        assert written("text", {"x": text}) == orjson.dumps(text)
+
+
 @given(times)
 def test_times_are_written_as_python_does(at: datetime) -> None:
     assert written("time", {"x": at}) == f'"{at.isoformat("T", "milliseconds")}Z"'.encode()
