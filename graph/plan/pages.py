@@ -6,14 +6,18 @@ from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
+from documents import raw
 from graph.declared import Connected
 from graph.plan import text
 from graph.plan.columns import Arguments, Column, Run, beside, together
 from graph.plan.connections import CompiledConnection
-from graph.plan.shape import Row
+from graph.plan.shape import Row, Shape
 from resolvers import fetch, turns
 from resolvers.links import Every, Gathered, Many, Paged
 from resolvers.page import Page, Window
+
+TEXT_OF_ROW = 4_000
+"""Bytes of text that take about as long to be copied as a row takes to be written."""
 
 Columns = list[list[list[Any]]]
 """For each shape of a page's rows, the columns beside all rows of the level."""
@@ -117,11 +121,11 @@ class Pages(Column):
         # A big page that stands alone is taken apart when the answer is written.
         write = self.as_sent and not (big and len(pages) == 1)
         start = 0
-        for turn in _turns(pages):
+        for turn in _turns(pages, self._texts(columns) if big else []):
             some, rows = pages[turn], [row for page in pages[turn] if page is not None for row in page.rows]
             part = slice(start, start := start + len(rows))
             lists = [
-                (shape.texts if self.as_sent else shape.build)(rows, *(column[part] for column in beside))
+                self._rows(shape, rows, [column[part] for column in beside], write)
                 for shape, beside in zip(self.shown.shapes, columns, strict=True)
             ]
             show = self.shown.write if write else self.shown.build
@@ -135,6 +139,22 @@ class Pages(Column):
                 await turns.give_way()
         return made
 
+    def _rows(self, shape: Shape, rows: list[Any], beside: list[list[Any]], write: bool) -> list[Any]:
+        """What some rows are shown as: text, or what the answer is written from."""
+        if write:
+            return shape.texts(rows, *beside)
+        return shape.build(raw.dictionaries(rows) if self.as_sent else rows, *beside)
+
+    def _texts(self, columns: Columns) -> list[list[Any]]:
+        """The columns that hold pages, which in a big answer are text."""
+        beside = zip(self.shown.shapes, columns, strict=True)
+        return [
+            column
+            for shape, of_shape in beside
+            for declared, column in zip(shape.columns, of_shape, strict=True)
+            if isinstance(declared, Pages)
+        ]
+
 
 def _divided(pages: list[Page | None], lists: list[list[Any]]) -> Iterator[list[list[Any]]]:
     """What shows the rows of each page, of lists that show the rows of all pages one after the other."""
@@ -143,11 +163,13 @@ def _divided(pages: list[Page | None], lists: list[list[Any]]) -> Iterator[list[
     return ([shown[start:end] for start, end in bounds] for shown in lists)
 
 
-def _turns(pages: list[Page | None]) -> Iterator[slice]:
-    """Slices of pages with about as many rows as may be shown at once."""
-    start = weight = 0
+def _turns(pages: list[Page | None], texts: list[list[Any]]) -> Iterator[slice]:
+    """Slices of pages with about as many rows as may be shown at once, or as much text beside these."""
+    start = weight = first = 0
     for end, page in enumerate(pages, 1):
-        weight += 1 + (len(page.rows) if page is not None else 0)
+        after = first + (len(page.rows) if page is not None else 0)
+        weight += 1 + after - first + sum(sum(map(len, column[first:after])) for column in texts) // TEXT_OF_ROW
+        first = after
         if weight >= turns.ROWS or end == len(pages):
             yield slice(start, end)
             start, weight = end, 0
