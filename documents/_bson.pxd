@@ -41,6 +41,12 @@ cdef inline int64_t int64_at(const uint8_t* at) noexcept:
     return value
 
 
+cdef inline double double_at(const uint8_t* at) noexcept:
+    cdef double value
+    memcpy(&value, at, 8)
+    return value
+
+
 cdef inline Py_ssize_t size_of(uint8_t type_, const uint8_t* at, const uint8_t* end) except -1:
     """Bytes of the value that begins at `at`, none of which are at `end` or beyond."""
     cdef Py_ssize_t size = -1

@@ -19,6 +19,7 @@ from documents._bson cimport (
     STRING,
     Elements,
     begin,
+    double_at,
     int32_at,
     int64_at,
     is_named,
@@ -163,20 +164,20 @@ cdef class Writer:
                 if row is None:
                     raise TypeError("a row is None")
                 text.size = 0
-                self._find(row.raw, found)
+                self._find(row, found)
                 self._write(text, found, number, columns)
                 shown.append(PyBytes_FromStringAndSize(text.bytes, text.size))
         finally:
             PyMem_Free(found)
         return shown
 
-    cdef int _find(self, bytes raw, Found* found) except -1:
+    cdef int _find(self, Row row, Found* found) except -1:
         """Where each field's value is, of a row that outlives what is found."""
         cdef Py_ssize_t place, likely = 0
         cdef Elements elements
         for place in range(self.count):
             found[place].type = NOTHING
-        begin(&elements, <const uint8_t*>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
+        begin(&elements, row.begins(), row.size)
         while step(&elements):
             place = likely
             for _ in range(self.count):
@@ -238,7 +239,7 @@ cdef int write_value(Text text, Member member, Found found, bytes missing) excep
     elif found.type == BOOLEAN and member.shown == TRUTH:
         return text.put(b"true", 4) if found.value[0] else text.put(b"false", 5)
     elif found.type == DOUBLE and member.shown == NUMBER:
-        return write_number(text, found.value)
+        return write_number(text, double_at(found.value))
     raise ValueError(f"a value of type {found.type}")
 
 
@@ -265,9 +266,7 @@ cdef int write_integer(Text text, Member member, int64_t number) except -1:
     raise ValueError("a number that is too large, or is none here")
 
 
-cdef int write_number(Text text, const uint8_t* at) except -1:
-    cdef double number
-    memcpy(&number, at, 8)
+cdef int write_number(Text text, double number) except -1:
     if not isfinite(number):
         raise ValueError("a number that JSON does not have")
     return text.add(orjson.dumps(number))

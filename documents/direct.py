@@ -156,8 +156,8 @@ async def _asked(
         raise ExecutionTimeout(reply["errmsg"], TOO_LONG, reply)
     if not reply["ok"]:
         raise Unanswered(reply.get("errmsg"))
-    found: Row = dict(reply["cursor"])
-    return found | {"address": connection.address}
+    cursor = reply["cursor"]
+    return {key: cursor[key] for key in ("id", "ns", "firstBatch")} | {"address": connection.address}
 
 
 async def _reply(

@@ -7,8 +7,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
@@ -30,6 +28,8 @@ from resolvers.viewer import Viewer
 Row = dict[str, Any]
 Fields = frozenset[str]
 Collection = AsyncCollection[Row]
+Family = tuple[str, list[Row]]
+"""What its children name a parent by, and these."""
 Sort = list[tuple[str, int]]
 
 WHOLE: Fields = frozenset()
@@ -283,8 +283,7 @@ async def _children(
     found: dict[str, list[Row]] = {}
     try:
         async for families in _families(link, collection, ids, conditions, asked, fields):
-            for family in families:
-                found[family[0][link.via]] = family
+            found.update(families)
     except Crowded:
         wanted = fields | {link.via, *asked.order.paths} if fields else fields
         stages = asked.reading_order.joined_stages(conditions, asked.limit)
@@ -294,8 +293,8 @@ async def _children(
 
 async def families(
     link: Many, asked: Window, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
-) -> AsyncIterator[list[list[Row]]]:
-    """The children of the parents that have any, as they come from the database: the rows of each parent, in order.
+) -> AsyncIterator[list[Family]]:
+    """The children of the parents that have any, as they come from the database, those of each parent in order.
 
     Raises Crowded when they are too many to be read without a limit for each parent.
     """
@@ -307,7 +306,7 @@ async def families(
 
 async def _families(
     link: Many, collection: Collection, ids: list[str], conditions: Filter, asked: Window, fields: Fields
-) -> AsyncIterator[list[list[Row]]]:
+) -> AsyncIterator[list[Family]]:
     order = asked.reading_order
     wanted = fields | {link.via, *order.paths} if fields else fields
     most = max(SMALL, 4 * len(ids) * asked.limit)
@@ -316,7 +315,7 @@ async def _families(
     async for named in turns.of(ids, MOST_IDS):
         match = all_of([{link.via: {"$in": named}}, conditions])
         async for some in _complete(_batches(collection, match, wanted, sort, most + 1), link.via, most):
-            yield some if order.is_natural else [order.arrange(family) for family in some]
+            yield some if order.is_natural else [(parent, order.arrange(rows)) for parent, rows in some]
 
 
 async def _batches(
@@ -355,24 +354,19 @@ async def read_ahead(
             await asyncio.gather(ahead, return_exceptions=True)
 
 
-async def _complete(batches: AsyncGenerator[list[Row], None], via: str, most: int) -> AsyncIterator[list[list[Row]]]:
+async def _complete(batches: AsyncGenerator[list[Row], None], via: str, most: int) -> AsyncIterator[list[Family]]:
     """Rows grouped by their parent, no parent's rows before all of them are there."""
-    read, open_family = 0, list[Row]()
+    read, parent, rest = 0, "", list[Row]()
     async with aclosing(batches):
         async for batch in batches:
             read += len(batch)
             if read > most:
                 raise Crowded
             async for some in turns.of(batch):
-                *complete, open_family = _by_parent([*open_family, *some], via)
+                *complete, (parent, rest) = raw.families([*rest, *some], via)
                 yield complete
-    if open_family:
-        yield [open_family]
-
-
-def _by_parent(rows: list[Row], via: str) -> list[list[Row]]:
-    """Neighbouring rows of one parent together."""
-    return [list(family) for _, family in groupby(rows, itemgetter(via))]
+    if rest:
+        yield [(parent, rest)]
 
 
 async def _for_each(

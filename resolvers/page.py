@@ -57,8 +57,8 @@ class Window:
         more = len(read) > self.size
         rows = read[: self.size] if more else read
         if self.backwards:
-            return Page(rows[::-1], self, has_next_page=self.before is not None, has_previous_page=more)
-        return Page(rows, self, has_next_page=more, has_previous_page=self.after is not None)
+            return Page(rows[::-1], self, self.before is not None, more)
+        return Page(rows, self, more, self.after is not None)
 
 
 class Page(NamedTuple):

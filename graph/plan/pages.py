@@ -68,11 +68,11 @@ class Pages(Column):
             async for families in fetch.families(
                 link, asked, rows, shape.fields, run.reader.viewer, as_sent=self.as_sent
             ):
-                pages = [asked.page(family) for family in families]
+                pages = [asked.page(family) for _, family in families]
                 spent += (read := sum(len(page.rows) for page in pages))
                 run.reader.budget.spend(read)
                 connections = await self._connections(run, [*pages], [None] * len(pages), [[]])
-                found.update(zip((family[0][link.via] for family in families), connections, strict=True))
+                found.update(zip((parent for parent, _ in families), connections, strict=True))
         except fetch.Crowded:
             # They will be read, and counted, once more.
             run.reader.budget.spent -= spent
