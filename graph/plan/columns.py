@@ -4,7 +4,9 @@ import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
+from math import ceil
 from typing import Any
 
 from graph.declared import Compute, Found, node_document
@@ -15,8 +17,11 @@ from resolvers.reader import Reader
 
 MOST_ROWS = 5_000
 """Rows beside which a column is read at once. Putting together what belongs to many more would keep others waiting."""
-LANES = 2
-"""Parts of a column that are read at the same time: the database looks for one while the other is being shown."""
+LANES = 3
+"""Parts of a level that are read at the same time, each with all below it: while the database looks for one, another is
+being shown."""
+WORTH_LANES = 1_000
+"""Rows beyond which a column is read in lanes; below, and within a lane, one round trip a level is faster."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Run:
 
     reader: Reader
     variables: Any
+    in_lane: bool = False
+    """Whether a level above is read in lanes already."""
 
 
 Arguments = Callable[[Run], dict[str, Any]]
@@ -63,19 +70,17 @@ async def beside(run: Run, shape: Shape, rows: list[Row]) -> list[list[Any]]:
 
 
 async def _read(run: Run, column: Column, rows: list[Row]) -> list[Any]:
-    """A column; beside very many rows it is read in parts."""
+    """A column; beside many rows it is read in lanes, and beside very many for some of them after the other."""
+    if len(rows) > WORTH_LANES and not run.in_lane:
+        size, lane = ceil(len(rows) / LANES), replace(run, in_lane=True)
+        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+        return list(chain.from_iterable(await together(*(_read(lane, column, part) for part in parts))))
     if len(rows) <= MOST_ROWS:
         return await column.read(run, rows)
-    parts = [rows[start : start + MOST_ROWS] for start in range(0, len(rows), MOST_ROWS)]
-    values: list[list[Any]] = [[]] * len(parts)
-
-    async def read_every(first: int) -> None:
-        for number in range(first, len(parts), LANES):
-            await turns.give_way()
-            values[number] = await column.read(run, parts[number])
-
-    await together(*map(read_every, range(LANES)))
-    return [value for part in values for value in part]
+    values: list[Any] = []
+    async for some in turns.of(rows, MOST_ROWS):
+        values += await column.read(run, some)
+    return values
 
 
 async def together(*reads: Awaitable[Any]) -> list[Any]:

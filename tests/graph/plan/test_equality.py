@@ -90,12 +90,12 @@ async def test_plan_and_reference_give_the_same_bytes(query: str, seed: int, kit
 @contextmanager
 def big_answers() -> Iterator[None]:
     """Small answers are taken for big ones, which are shown in parts."""
-    before = turns.ROWS, columns.MOST_ROWS, text.BIG, text.PART
-    turns.ROWS, columns.MOST_ROWS, text.BIG, text.PART = 2, 4, 3, 50
+    before = turns.ROWS, columns.MOST_ROWS, columns.WORTH_LANES, text.BIG, text.PART
+    turns.ROWS, columns.MOST_ROWS, columns.WORTH_LANES, text.BIG, text.PART = 2, 4, 7, 3, 50
     try:
         yield
     finally:
-        turns.ROWS, columns.MOST_ROWS, text.BIG, text.PART = before
+        turns.ROWS, columns.MOST_ROWS, columns.WORTH_LANES, text.BIG, text.PART = before
 
 
 def test_most_generated_queries_are_planned(kitchen: Kitchen) -> None:

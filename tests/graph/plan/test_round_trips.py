@@ -87,6 +87,21 @@ async def test_beside_very_many_rows_a_level_is_read_for_some_of_them_after_the_
     assert as_written({"data": answer}) == as_written(await by_reference(query, ADMIN))
 
 
+async def test_beside_many_rows_a_level_is_read_in_lanes_each_with_all_below_it(
+    round_trips: RoundTrips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await new.a_tree(7, twins=2, executions=2)
+    monkeypatch.setattr(columns, "WORTH_LANES", 6)
+    query = f"{{ users {{ nodes {{ {BELOW} }} }} }}"
+
+    with round_trips.counting() as planned:
+        answer = await by_plan(query, ADMIN)
+
+    # Of three, three and one user, and in each lane of all their twins, though these may be more than six.
+    assert Counter(collection for _, collection in planned) == {"users": 1, "digitalTwins": 3, "executions": 3}
+    assert as_written({"data": answer}) == as_written(await by_reference(query, ADMIN))
+
+
 async def test_a_node_and_what_is_below_it_are_one_find_a_level(round_trips: RoundTrips) -> None:
     tree = await new.a_tree(3, twins=2, executions=2)
 
