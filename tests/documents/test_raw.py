@@ -92,6 +92,34 @@ def test_texts_of_a_row_are_read_one_by_one(document: dict[str, str]) -> None:
     assert {key: found[key] for key in document} == document
 
 
+def test_neighbours_with_the_same_text_are_put_together() -> None:
+    rows = [row({"_id": f"{number}", "of": of, "n": number}) for number, of in enumerate(["a", "a", "b", "aa", "a"])]
+    plain = [bson.decode(one.raw) for one in rows]
+
+    for some in (rows, plain):
+        found = [(of, [one["n"] for one in family]) for of, family in raw.families(some, "of")]
+        assert found == [("a", [0, 1]), ("b", [2]), ("aa", [3]), ("a", [4])]
+    assert raw.families([], "of") == []
+    for broken in ([row({"x": 1})], [row({"of": 7})]):
+        with pytest.raises(ValueError, match="no text at of"):
+            raw.families(broken, "of")
+    with pytest.raises(AttributeError):
+        raw.families([rows[0], None], "of")
+
+
+def test_a_document_within_another_is_whole_by_itself() -> None:
+    inner = {"_id": "inner", "tags": ["a"], "n": Int64(7)}
+    found = row({"cursor": {"id": Int64(1), "firstBatch": [inner, inner], "none": [], "mixed": [inner, 1]}, "ok": 1.0})
+
+    batch = found["cursor"]["firstBatch"]
+    assert [bson.decode(one.raw) for one in batch] == [inner, inner]
+    assert [dict(one) for one in batch] == [inner, inner]
+    assert (found["ok"], found["cursor"]["id"], found["cursor"]["none"]) == (1.0, 1, [])
+    assert type(found["cursor"]["id"]) is Int64
+    mixed = found["cursor"]["mixed"]
+    assert (dict(mixed[0]), mixed[1]) == (inner, 1)
+
+
 async def test_finds_and_aggregations_give_rows_in_as_many_batches_as_they_like(
     database: Any, round_trips: RoundTrips
 ) -> None:

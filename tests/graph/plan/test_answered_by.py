@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from documents.embedded import Embedded
+from tests.needs import need_compiled
 from tests.running import COMMAND, Running, on_database, running
 
 HEADER = "X-Provenance-Answer"
@@ -50,6 +51,7 @@ def test_in_production_clients_are_not_told(mongod: Embedded, query: str) -> Non
 
 
 def test_a_server_that_was_not_compiled_says_so_and_answers_by_plan_all_the_same(mongod: Embedded) -> None:
+    need_compiled()
     env = on_database(mongod.uri, "uncompiled")
     with (
         running(*COMMAND, "serve", env=env) as compiled,
