@@ -21,7 +21,7 @@ LANES = 3
 """Parts of a level that are read at the same time, each with all below it: while the database looks for one, another is
 being shown."""
 WORTH_LANES = 1_000
-"""Rows beyond which a column is read in lanes; below, and within a lane, one round trip a level is faster."""
+"""Rows beyond which a column with levels below is read in lanes. Below, and in a lane, a level is one round trip."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,11 @@ Arguments = Callable[[Run], dict[str, Any]]
 
 class Column(ABC):
     """Values beside rows."""
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether pages are below its pages, so that there is something to be read beside its own rows."""
+        return False
 
     @abstractmethod
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
@@ -71,7 +76,7 @@ async def beside(run: Run, shape: Shape, rows: list[Row]) -> list[list[Any]]:
 
 async def _read(run: Run, column: Column, rows: list[Row]) -> list[Any]:
     """A column; beside many rows it is read in lanes, and beside very many for some of them after the other."""
-    if len(rows) > WORTH_LANES and not run.in_lane:
+    if column.has_levels and len(rows) > WORTH_LANES and not run.in_lane:
         size, lane = ceil(len(rows) / LANES), replace(run, in_lane=True)
         parts = [rows[start : start + size] for start in range(0, len(rows), size)]
         return list(chain.from_iterable(await together(*(_read(lane, column, part) for part in parts))))

@@ -50,6 +50,11 @@ class Pages(Column):
         """Whether its rows are written as the database sent them."""
         return all(shape.writer is not None for shape in self.shown.shapes)
 
+    @cached_property
+    def has_levels(self) -> bool:
+        """Whether pages are below its pages."""
+        return any(isinstance(column, Pages) for shape in self.shown.shapes for column in shape.columns)
+
     def link(self, run: Run) -> Paged:
         """The link that the arguments ask for, which for most fields is always the same."""
         return self.declared.link_for(self.arguments(run)) if self.declared.unless else self.declared.link
