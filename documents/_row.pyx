@@ -57,8 +57,10 @@ cdef class Row:
                 return Int64(int64_at(found.value))
             if found.type == DOCUMENT:
                 return part_of(self, &found)
-            if found.type == ARRAY and holds_documents(&found):
-                return documents_of(self, &found)
+            if found.type == ARRAY:
+                documents = documents_of(self, &found)
+                if documents is not None:
+                    return documents
         return self._whole()[key]
 
     def get(self, str key, default=None):
@@ -113,20 +115,14 @@ cdef Row part_of(Row whole, Elements* element):
     return part
 
 
-cdef bint holds_documents(Elements* array) except -1:
-    cdef Elements items
-    begin(&items, array.value, array.size)
-    while step(&items):
-        if items.type != DOCUMENT:
-            return False
-    return True
-
-
 cdef list documents_of(Row whole, Elements* array):
+    """What an array holds, None when that is not documents alone."""
     cdef Elements items
     cdef list found = []
     begin(&items, array.value, array.size)
     while step(&items):
+        if items.type != DOCUMENT:
+            return None
         found.append(part_of(whole, &items))
     return found
 

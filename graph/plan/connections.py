@@ -130,9 +130,8 @@ def _object(members: Iterable[tuple[str, Code]]) -> Code:
 
 def _joined(text: list[str | bytes]) -> str:
     """One expression for all pieces, constant ones put together."""
-    pieces = [
-        [b"".join(some)] if constant else list(some)  # type: ignore[arg-type]
-        for constant, some in groupby(text, key=lambda piece: isinstance(piece, bytes))
-    ]
-    shown = [repr(piece) if isinstance(piece, bytes) else piece for some in pieces for piece in some]
-    return f"b''.join(({', '.join(shown)},))"
+    pieces: list[str] = []
+    for kind, group in groupby(text, key=type):
+        some = list(group)
+        pieces += [repr(b"".join(some))] if kind is bytes else some  # type: ignore[arg-type]
+    return f"b''.join(({', '.join(pieces)},))"

@@ -10,9 +10,17 @@ plain types, is written so; whatever a row holds instead is left to that functio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from graphql import GraphQLEnumType, GraphQLList, GraphQLNonNull, GraphQLOutputType, is_leaf_type
+from graphql import (
+    GraphQLEnumType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLOutputType,
+    get_nullable_type,
+    is_leaf_type,
+)
 
 from documents import raw
 from graph.plan import text
@@ -44,13 +52,13 @@ class Script:
         """Text that every row has here."""
         self._said += said
 
-    def value(self, path: str, type_: GraphQLOutputType, missing: bytes | None) -> None:
-        """What stands at a stored path; `missing` is what is written where nothing does, None where something must."""
+    def value(self, path: str, type_: GraphQLOutputType, missing: Callable[[], bytes | None]) -> None:
+        """What stands at a stored path; `missing` gives what is written where nothing does, None where it must."""
         listed, missing_item = False, None
-        of = _nullable(type_)
+        of: Any = get_nullable_type(type_)
         if isinstance(of, GraphQLList):
             listed, missing_item = True, None if isinstance(of.of_type, GraphQLNonNull) else b"null"
-            of = _nullable(of.of_type)
+            of = get_nullable_type(of.of_type)
         shown = _shown(of)
         if not self._is_plain or shown is None or "." in path:
             return self.leave()
@@ -59,7 +67,7 @@ class Script:
         self._add(
             shown,
             self._fields.index(path),
-            missing=missing,
+            missing=missing(),
             listed=listed,
             missing_item=missing_item,
             names=_names(of) if isinstance(of, GraphQLEnumType) else None,
@@ -84,10 +92,6 @@ class Script:
     def _add(self, shown: str, place: int, **options: Any) -> None:
         self._members.append(raw.Member(self._said.encode(), shown, place, **options))
         self._said = ""
-
-
-def _nullable(type_: GraphQLOutputType) -> Any:
-    return type_.of_type if isinstance(type_, GraphQLNonNull) else type_
 
 
 def _shown(type_: Any) -> str | None:

@@ -30,6 +30,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
+    get_nullable_type,
     is_leaf_type,
 )
 
@@ -195,7 +196,7 @@ def stored_value(shape: Shape, path: str, type_: GraphQLOutputType, default: Any
         code = "either({}, {})" if default.__class__ is list else "(z if (z := {}) is not None else {})"
         found = code.format(found, shape.name(default))
     code = written(shape, found, type_, show)
-    shape.script.value(path, type_, _where_nothing_is(shape, code))
+    shape.script.value(path, type_, lambda: _where_nothing_is(shape, code))
     return code
 
 
@@ -210,7 +211,7 @@ def _where_nothing_is(shape: Shape, code: str) -> bytes | None:
 def written(shape: Shape, value: str, type_: GraphQLOutputType, show: Show) -> str:
     """Code for a value as the answer shows it: null where it may be, aside where it may not."""
     required = isinstance(type_, GraphQLNonNull)
-    of: Any = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+    of: Any = get_nullable_type(type_)
     if isinstance(of, GraphQLList):
         inner = written(shape, "y", of.of_type, show)
         listed = f"[{inner} for y in items({'z' if not required else value})]"
