@@ -8,8 +8,8 @@ Nothing is kept: a find begins after its last caller asked.
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
 
 Row = dict[str, Any]
 Find = Callable[[list[str]], Awaitable[list[Row]]]
@@ -36,6 +36,9 @@ class Queue:
     """Callers whose reads can be made as one."""
 
     path: str
+    loop: asyncio.AbstractEventLoop
+    forget: Callable[[], object]
+    """Called when nobody waits any more."""
     waiting: list[Caller] = field(default_factory=list)
     reading: "asyncio.Task[None] | None" = None
     """The last find, until its rows have come."""
@@ -45,15 +48,24 @@ class Queue:
     def add(self, caller: Caller) -> None:
         """Let a caller wait for the next find."""
         self.waiting.append(caller)
-        self._go_on()
+        if self.reading is None or self._is_late():
+            self._begin()
 
-    def _go_on(self) -> None:
+    def _is_late(self) -> bool:
+        return self.begun is not None and self.loop.time() - self.begun > PATIENCE
+
+    def _begin(self) -> None:
         """Begin a find in the next turn of the loop, for everybody who asks until then."""
-        loop = asyncio.get_running_loop()
-        late = self.begun is not None and loop.time() - self.begun > PATIENCE
-        if self.waiting and (self.reading is None or late):
-            self.begun = None
-            self.reading = loop.create_task(self._read())
+        self.begun = None
+        self.reading = self.loop.create_task(self._read())
+
+    def _end(self) -> None:
+        """Go on with those who wait, before the callers of the last find do, so that the database is at work."""
+        self.reading = self.begun = None
+        if self.waiting:
+            self._begin()
+        else:
+            self.forget()
 
     def _next(self) -> list[Caller]:
         taken = count = 0
@@ -66,16 +78,14 @@ class Queue:
 
     async def _read(self) -> None:
         this, callers = self.reading, self._next()
-        self.begun = asyncio.get_running_loop().time()
+        self.begun = self.loop.time()
         values = list(dict.fromkeys(value for caller in callers for value in caller.values))
         try:
             rows = await callers[0].find(values)
         except Exception:
             rows = None
         if self.reading is this:
-            # Begun before the callers go on, so that the database is at work meanwhile.
-            self.reading = self.begun = None
-            self._go_on()
+            self._end()
         if rows is None:
             # Which caller's values were at fault is not known, so each finds out alone.
             await asyncio.gather(*(_alone(caller, self.path) for caller in callers))
@@ -97,25 +107,19 @@ async def _alone(caller: Caller, path: str) -> None:
             caller.rows.set_result(found)
 
 
-_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, Queue]] = WeakKeyDictionary()
+_queues: dict[Hashable, Queue] = {}
+"""Those in which somebody waits, each of one event loop."""
 
 
-async def coalesced(key: Hashable, path: str, values: list[str], find: Find) -> dict[str, Row]:
+def coalesced(key: Hashable, path: str, values: list[str], find: Find) -> "asyncio.Future[dict[str, Row]]":
     """The rows by their value at `path`, which is unique and among what `find` reads.
 
     `key` is equal for callers whose `find` differs in nothing but the values. An error fails only its own callers.
     """
     loop = asyncio.get_running_loop()
-    queues = _queues.get(loop)
-    if queues is None:
-        queues = _queues[loop] = {}
-    queue = queues.get(key)
+    queue = _queues.get((loop, key))
     if queue is None:
-        queue = queues[key] = Queue(path)
+        queue = _queues[loop, key] = Queue(path, loop, partial(_queues.pop, (loop, key)))
     caller = Caller(values, find, loop.create_future())
     queue.add(caller)
-    try:
-        return await caller.rows
-    finally:
-        if not queue.waiting and queue.reading is None and queues.get(key) is queue:
-            del queues[key]
+    return caller.rows

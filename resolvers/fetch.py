@@ -5,8 +5,9 @@ Raw documents come back, as dictionaries. Beanie's models are for writing.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
@@ -77,34 +78,45 @@ async def _of_children(link: Many, asked: Window, viewer: Viewer) -> Filter:
 
 async def by_ids(document: Document, ids: Iterable[str], fields: Fields, viewer: Viewer) -> dict[str, Row]:
     """The rows with these ids that the viewer may see, by id."""
-    return await _by_values(document, "_id", sorted(set(ids)), fields, viewer)
+    wanted = sorted(set(ids))
+    return await _by_values(document, "_id", wanted, fields, viewer) if wanted else {}
+
+
+def by_value(document: Document, path: str, value: str, fields: Fields, viewer: Viewer) -> Awaitable[dict[str, Row]]:
+    """The row with this value at a unique path by that value; none when there is none that the viewer may see."""
+    return _by_values(document, path, [value], fields, viewer)
 
 
 async def by_key(document: Document, key: dict[str, str], fields: Fields, viewer: Viewer) -> Row | None:
     """The row with these values at its unique paths, None when there is none that the viewer may see."""
     if len(key) == 1:
         ((path, value),) = key.items()
-        return (await _by_values(document, path, [value], fields, viewer)).get(value)
+        return (await by_value(document, path, value, fields, viewer)).get(value)
     match = all_of([*(equals(path, value) for path, value in key.items()), await allowed(document, viewer)])
     rows = await _find(document, match, fields)
     return rows[0] if rows else None
 
 
-async def _by_values(
+def _by_values(
     document: Document, path: str, values: list[str], fields: Fields, viewer: Viewer
-) -> dict[str, Row]:
+) -> Awaitable[dict[str, Row]]:
     """Rows by the values of a unique path; a few are looked up together with what other requests look up."""
-    if not values:
-        return {}
     policy = readable(document, viewer)
     wanted = fields | {path} if fields and path not in fields else fields
-
-    async def find(some: list[str]) -> list[Row]:
-        return await _find(document, all_of([{path: {"$in": some}}, await settled(policy, viewer)]), wanted)
-
+    find = partial(_find_among, document, path, wanted, policy, viewer)
     if len(values) > POINTS:
-        return {row[path]: row for row in await find(values)}
-    return await coalesced((document, path, wanted, repr(policy)), path, values, find)
+        return _keyed(path, find(values))
+    return coalesced((document, path, wanted, repr(policy)), path, values, find)
+
+
+async def _find_among(
+    document: Document, path: str, fields: Fields, policy: Filter, viewer: Viewer, values: list[str]
+) -> list[Row]:
+    return await _find(document, all_of([{path: {"$in": values}}, await settled(policy, viewer)]), fields)
+
+
+async def _keyed(path: str, rows: Awaitable[list[Row]]) -> dict[str, Row]:
+    return {row[path]: row for row in await rows}
 
 
 async def ones(link: One, parents: list[Row], fields: Fields, viewer: Viewer) -> list[Row | None]:

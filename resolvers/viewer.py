@@ -32,6 +32,8 @@ class Viewer:
 
 
 ANONYMOUS = Viewer(Role.ANONYMOUS)
+ADMIN = Viewer(Role.ADMIN)
+"""Whoever has the administrator's token, which is no user's."""
 
 
 class Unauthenticated(Exception):

@@ -74,14 +74,22 @@ async def beside(run: Run, shape: Shape, rows: list[Row]) -> list[list[Any]]:
             return await together(*(_read(run, column, rows) for column in several))
 
 
-async def _read(run: Run, column: Column, rows: list[Row]) -> list[Any]:
+def _read(run: Run, column: Column, rows: list[Row]) -> Awaitable[list[Any]]:
     """A column; beside many rows it is read in lanes, and beside very many for some of them after the other."""
-    if column.has_levels and len(rows) > WORTH_LANES and not run.in_lane:
-        size, lane = ceil(len(rows) / LANES), replace(run, in_lane=True)
-        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
-        return list(chain.from_iterable(await together(*(_read(lane, column, part) for part in parts))))
-    if len(rows) <= MOST_ROWS:
-        return await column.read(run, rows)
+    if len(rows) > WORTH_LANES and column.has_levels and not run.in_lane:
+        return _read_in_lanes(run, column, rows)
+    if len(rows) > MOST_ROWS:
+        return _read_by_and_by(run, column, rows)
+    return column.read(run, rows)
+
+
+async def _read_in_lanes(run: Run, column: Column, rows: list[Row]) -> list[Any]:
+    size, lane = ceil(len(rows) / LANES), replace(run, in_lane=True)
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return list(chain.from_iterable(await together(*(_read(lane, column, part) for part in parts))))
+
+
+async def _read_by_and_by(run: Run, column: Column, rows: list[Row]) -> list[Any]:
     values: list[Any] = []
     async for some in turns.of(rows, MOST_ROWS):
         values += await column.read(run, some)
@@ -149,6 +157,8 @@ class Keyed(Column):
     declared: Found
     shape: Shape
     arguments: Arguments
+    only: tuple[str, str] | None = None
+    """The Python name of its only argument and the variable that it is, where it is one."""
 
     async def read(self, run: Run, rows: list[Row]) -> list[Any]:
         key = dict(self.declared.key(self.arguments(run)))

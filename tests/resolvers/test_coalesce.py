@@ -69,8 +69,8 @@ async def test_a_caller_who_leaves_takes_nobody_along() -> None:
         await asyncio.sleep(0.01)
         return [{"_id": value} for value in values]
 
-    leaving = asyncio.ensure_future(coalesced("k", "_id", ["a"], find))
-    staying = asyncio.ensure_future(coalesced("k", "_id", ["b"], find))
+    leaving = coalesced("k", "_id", ["a"], find)
+    staying = coalesced("k", "_id", ["b"], find)
     await asyncio.sleep(0)
     leaving.cancel()
 
@@ -137,9 +137,9 @@ class Finds:
             await asyncio.sleep(0)
 
 
-def ask_for(value: str, find: Finds) -> "asyncio.Task[dict[str, Row]]":
+def ask_for(value: str, find: Finds) -> "asyncio.Future[dict[str, Row]]":
     """Ask for a value, at the same time as others."""
-    return asyncio.create_task(coalesced("k", "_id", [value], find))
+    return coalesced("k", "_id", [value], find)
 
 
 async def test_plans_coalesce_across_viewers_of_what_everybody_may_see(round_trips: RoundTrips) -> None:
