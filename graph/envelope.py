@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from random import getrandbits
 
 import orjson
@@ -15,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from graph import logs
 from graph.errors import internal_errors
 from graph.metrics import Metrics
-from graph.protocol import as_lines
+from graph.protocol import RawHeaders, Whole, as_lines, whole
 
 Header = tuple[bytes, bytes]
 SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,100}")
@@ -43,13 +42,15 @@ class Answering:
     """A request while it is answered."""
 
     id: str
+    offer: Whole | None
+    """The way to answer it in one piece, where there is one."""
     status: int = 0
     """0 until the answer begins."""
 
     @property
     def lines(self) -> bytes:
         """The envelope's headers as they are written, for an answer that has none of them itself."""
-        return b"x-request-id: %b\r\n%b" % (self.id.encode(), SECURITY_LINES)
+        return as_lines([(b"x-request-id", self.id.encode())]) + SECURITY_LINES
 
     def begin(self, status: int, headers: Sequence[Header]) -> list[Header]:
         """Note that the answer begins; the headers of the response are those of the answer and the envelope's."""
@@ -57,6 +58,9 @@ class Answering:
         said = dict(headers)
         others = [one for one in SECURITY_HEADERS if one[0] not in said]
         return [*headers, (b"x-request-id", self.id.encode()), *others]
+
+
+Answer = Callable[[Scope, Receive, Send, Answering], Awaitable[None]]
 
 
 @dataclass
@@ -67,15 +71,16 @@ class Envelope:
     paths: frozenset[str]
     """Paths that are measured by name; all others are measured as one."""
 
-    async def around(self, scope: Scope, send: Send, answer: Callable[[Answering], Awaitable[None]]) -> None:
-        """Have a request answered by `answer`, which says when it begins to."""
-        given = _given_id(scope)
-        answering = Answering(given or _new_id())
-        token = logs.request_id.set(answering.id)
+    async def around(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have a request, whose task is its own, answered by `answer`, which says when it begins to."""
+        offer = whole(scope)
+        given = _given_id(offer.headers if offer else dict(scope["headers"]))
+        answering = Answering(given or _new_id(), offer)
+        logs.request_id.set(answering.id)
         began = time.perf_counter()
         self.metrics.in_flight += 1
         try:
-            await answer(answering)
+            await answer(scope, receive, send, answering)
         except Exception:
             log.exception("the request failed")
             if answering.status:
@@ -84,15 +89,13 @@ class Envelope:
         finally:
             self.metrics.in_flight -= 1
             self._note(scope, answering.status or 499, time.perf_counter() - began, given is None)
-            logs.request_id.reset(token)
 
     def _note(self, scope: Scope, status: int, seconds: float, own_id: bool) -> None:
         path = scope["path"]
         known = path in self.paths
         self.metrics.durations.add(path if known else "other", status, seconds)
         level = logging.DEBUG if path in QUIET and status < 400 else logging.INFO
-        fields = {"method": scope["method"], "path": path[:200], "status": status, "ms": round(seconds * 1000, 1)}
-        logs.access_log(level, fields, harmless=known and own_id)
+        logs.access_log(level, logs.Answered(scope["method"], path, status, seconds, known and own_id))
 
 
 @dataclass
@@ -104,13 +107,10 @@ class Enveloped:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self.envelope.around(scope, send, partial(self._answer, scope, receive, send))
+            await self.envelope.around(self._answer, scope, receive, send)
         elif scope["type"] == "websocket":
-            token = logs.request_id.set(_given_id(scope) or _new_id())
-            try:
-                await self.app(scope, receive, send)
-            finally:
-                logs.request_id.reset(token)
+            logs.request_id.set(_given_id(dict(scope["headers"])) or _new_id())
+            await self.app(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -130,16 +130,13 @@ def _with_headers(send: Send, answering: Answering) -> Send:
 
 
 def _new_id() -> str:
-    return f"{getrandbits(128):032x}"
+    return getrandbits(128).to_bytes(16).hex()
 
 
-def _given_id(scope: Scope) -> str | None:
+def _given_id(headers: RawHeaders) -> str | None:
     """The id that the client gave the request, when it can be one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and SANE_ID.fullmatch(value):
-            id: str = value.decode()
-            return id
-    return None
+    given = headers.get(b"x-request-id")
+    return given.decode() if given and SANE_ID.fullmatch(given) else None
 
 
 async def _fail(send: Send) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypeGuard, cast
 import pymongo
 import structlog
 from graphql import ExecutionResult, OperationDefinitionNode, OperationType, execute
+from graphql.execution.values import VariableValues
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -39,10 +40,11 @@ from graph.errors import (
 )
 from graph.limits import check_variables
 from graph.metrics import Metrics
-from graph.plan import text
+from graph.objects import tell_where
+from graph.plan import Plan, Point, text
 from graph.prepare import Prepared, Preparer, Unacceptable
-from graph.protocol import Whole
-from graph.request import GRAPHQL_JSON, JSON, GraphQLRequest, RawHeaders, answer_type, read_get, read_post, wants_page
+from graph.protocol import RawHeaders, Whole, as_lines
+from graph.request import GRAPHQL_JSON, JSON, GraphQLRequest, answer_type, read_get, read_post, wants_page
 from resolvers import turns
 from resolvers.reader import Reader
 from resolvers.viewer import Viewer
@@ -60,6 +62,33 @@ Answer = dict[str, Any]
 IsAwaitable = Callable[[Any], TypeGuard[Awaitable[Any]]]
 
 
+@dataclass(slots=True)
+class Planned:
+    """A request that is answered by a plan."""
+
+    plan: Plan
+    variables: VariableValues
+    prepared: Prepared
+    asked: GraphQLRequest
+    context: object
+    reader: Reader
+
+    async def written(self) -> list[bytes] | None:
+        """The answer, in parts; None where the standard executor has to answer."""
+        data = await self.plan.data(self.reader, self.variables)
+        if data is None:
+            return None
+        answer = _costed({"data": data}, self.asked, self.context)
+        return await text.in_parts(answer) if self.reader.budget.spent > text.BIG else [text.dumps(answer)]
+
+    def likeness(self, request: Request) -> Hashable:
+        """Equal where answers are: what is asked, by whom, and at which address, which signed URLs name."""
+        asked, reader = self.asked, self.reader
+        where = (request.scope.get("scheme"), request.headers.get("host"))
+        who = _every_field(reader.viewer)
+        return (self.prepared.text, asked.operation_name, repr(asked.variables), who, reader.budget.objects, where)
+
+
 @dataclass
 class GraphQLHandler:
     """Answers GET and POST of /graphql."""
@@ -75,17 +104,17 @@ class GraphQLHandler:
     """Say in a header of each answer what gave it."""
     _alike: Alike[list[bytes] | None] = field(default_factory=Alike, init=False)
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, request: Request, offer: Whole | None = None) -> Response:
         """The response to a GraphQL request; every failure is a well-formed GraphQL answer."""
-        headers: RawHeaders = dict(request.scope["headers"])
-        accept = _text(headers.get(b"accept"))
+        headers: RawHeaders = dict(request.scope["headers"]) if offer is None else offer.headers
+        accept = headers.get(b"accept")
         if request.method == "GET" and self.page and wants_page(accept) and "query" not in request.query_params:
             return self.page(request)
         media = answer_type(accept)
         try:
             if media is None:
                 raise HTTPRefusal(406, f"Answers are written as {GRAPHQL_JSON} or {JSON}.")
-            return await self._answer(request, headers, media)
+            return await self._answer(request, offer, headers, media)
         except HTTPRefusal as refusal:
             self.metrics.refused(refusal.code)
             return write({"errors": refusal_errors(refusal)}, media or JSON, refusal.status, refusal.headers)
@@ -100,24 +129,26 @@ class GraphQLHandler:
             self.metrics.operations.add("failed")
             return write({"errors": internal_errors(request_id())}, media or JSON, 500)
 
-    async def _answer(self, request: Request, headers: RawHeaders, media: str) -> Response:
+    async def _answer(self, request: Request, offer: Whole | None, headers: RawHeaders, media: str) -> Response:
         if self.draining():
             raise HTTPRefusal(503, "The server is stopping.", UNAVAILABLE, {"Retry-After": "1"})
         until = time.monotonic() + REQUEST_WITHIN
-        asked = read_get(request) if request.method == "GET" else await read_post(headers, request)
+        get = request.method == "GET"
+        asked = read_get(request) if get else await read_post(headers, request.receive, offer)
         try:
-            prepared, operation = self._prepare(asked, request.method)
-            context = await self.make_context(_text(headers.get(b"authorization")))
-            reader: Reader | None = getattr(context, "reader", None)
-            parts, by = None, "reference"
+            prepared = self.preparer.prepare(asked.query)
+            if prepared.point and (parts := await self._looked_up(prepared.point, asked, headers)) is not None:
+                return self._ok(parts, media)
+            operation = self._operation(prepared, asked, get=get)
+            tell_where(request.scope)
+            context = await self._context(headers)
+            reader, by = _reader(context), "reference"
             if reader is not None and not self.reference and operation.operation is OperationType.QUERY:
-                where = (request.scope.get("scheme"), headers.get(b"host"))
-                parts = await self._planned(prepared, operation, asked, context, reader, where)
-                by = "stepped_aside" if parts is None else "planned"
-            self.metrics.executions.add(by)
-            if parts is not None:
-                self.metrics.operations.add("ok")
-                return Written(parts, media, 200, self._told(by))
+                if (found := prepared.plans.find(operation, asked.variables)) is not None:
+                    planned = Planned(*found, prepared, asked, context, reader)
+                    if (parts := await self._planned(planned, request)) is not None:
+                        return self._ok(parts, media)
+                by = "stepped_aside"
             # A plan may take as long as its reads are answered. All else, and what follows upon a plan, is given until
             # then, since the driver would go on for minutes while the database is away.
             with pymongo.timeout(max(0.1, until - time.monotonic())):
@@ -126,50 +157,47 @@ class GraphQLHandler:
             return self._refused(refusal.errors, media)
         except RequestRefused as refusal:
             return self._refused(refusal_errors(refusal), media)
+        self.metrics.executions.add(by)
         self.metrics.operations.add("errors" if "errors" in result else "ok")
         return write(result, media, headers=self._told(by))
+
+    def _ok(self, parts: list[bytes], media: str) -> Response:
+        """The response that carries what a plan gave."""
+        self.metrics.executions.add("planned")
+        self.metrics.operations.add("ok")
+        return Written(parts, media, 200, self._told("planned"))
 
     def _told(self, by: str) -> dict[str, str]:
         return {ANSWERED_BY: by.replace("_", "-")} if self.telling else {}
 
-    def _prepare(self, asked: GraphQLRequest, method: str) -> tuple[Prepared, OperationDefinitionNode]:
-        prepared = self.preparer.prepare(asked.query)
+    def _operation(self, prepared: Prepared, asked: GraphQLRequest, *, get: bool) -> OperationDefinitionNode:
         operation = prepared.operation(asked.operation_name)
         kind = operation.operation
         if kind is OperationType.SUBSCRIPTION:
             raise RequestRefused("Subscriptions are answered over WebSocket, by graphql-transport-ws.")
-        if kind is OperationType.MUTATION and method == "GET":
+        if kind is OperationType.MUTATION and get:
             raise HTTPRefusal(405, "Send mutations with POST.", headers={"Allow": "POST"})
         check_variables(asked.variables, self.preparer.limits)
-        return prepared, operation
+        return operation
 
-    async def _planned(
-        self,
-        prepared: Prepared,
-        operation: OperationDefinitionNode,
-        asked: GraphQLRequest,
-        context: object,
-        reader: Reader,
-        where: tuple[Any, Any],
-    ) -> list[bytes] | None:
-        """The answer by plan, written, in parts; None where the standard executor has to answer."""
+    async def _context(self, headers: RawHeaders) -> object:
+        credentials = headers.get(b"authorization")
+        return await self.make_context(None if credentials is None else credentials.decode("latin-1"))
 
-        found = prepared.plans.find(operation, asked.variables)
-        if found is None:
+    async def _looked_up(self, point: Point, asked: GraphQLRequest, headers: RawHeaders) -> list[bytes] | None:
+        """The answer of a point read, None where it is none after all."""
+        value = None if self.reference or asked.extensions else point.value(asked.operation_name, asked.variables)
+        if value is None or (reader := _reader(await self._context(headers))) is None:
             return None
-        plan, variables = found
+        data = await point.data(reader, value)
+        return None if data is None else [text.dumps({"data": data})]
 
-        async def written() -> list[bytes] | None:
-            data = await plan.data(reader, variables)
-            if data is None:
-                return None
-            answer = _costed({"data": data}, asked, context)
-            return await text.in_parts(answer) if reader.budget.spent > text.BIG else [text.dumps(answer)]
-
-        if plan.gathers or asked.extensions:
-            return await written()
+    async def _planned(self, planned: Planned, request: Request) -> list[bytes] | None:
+        """The answer by plan, written, in parts; None where the standard executor has to answer."""
+        if planned.plan.gathers or planned.asked.extensions:
+            return await planned.written()
         with collector.paused():
-            return await self._alike.answer(_likeness(prepared, asked, reader, where), written)
+            return await self._alike.answer(planned.likeness(request), planned.written)
 
     async def _executed(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> Answer:
         """The standard executor's answer."""
@@ -199,8 +227,10 @@ class GraphQLHandler:
         return write({"errors": errors}, media, 400 if media == GRAPHQL_JSON else 200)
 
 
-def _text(header: bytes | None) -> str | None:
-    return None if header is None else header.decode("latin-1")
+def _reader(context: object) -> Reader | None:
+    """What plans read with, where the server has one."""
+    reader: Reader | None = getattr(context, "reader", None)
+    return reader
 
 
 def answer(result: ExecutionResult) -> Answer:
@@ -218,12 +248,6 @@ def _costed(answer: Answer, asked: GraphQLRequest, context: object) -> Answer:
     if asked.extensions.get("cost") is True and (cost := getattr(context, "cost", None)) is not None:
         answer["extensions"] = {"cost": cost}
     return answer
-
-
-def _likeness(prepared: Prepared, asked: GraphQLRequest, reader: Reader, where: tuple[Any, Any]) -> Hashable:
-    """Equal for requests whose answers are: what is asked, by whom, and at which address, which signed URLs name."""
-    who = _every_field(reader.viewer)
-    return (prepared.text, asked.operation_name, repr(asked.variables), who, reader.budget.objects, where)
 
 
 def write(answer: Answer, media: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -248,8 +272,9 @@ class Written(Response):
 
     def write(self, offer: Whole, more: bytes) -> bool:
         """Answer in one piece, with `more` headers; False where it has to be sent."""
-        whole = len(self.parts) == 1 and self.status_code == 200
-        return whole and offer.write(self.raw_headers, self.parts[0], more)
+        if len(self.parts) > 1 or self.status_code != 200:
+            return False
+        return offer.write(as_lines(self.raw_headers) + more, self.parts[0])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it. Parts are let go as they are sent."""

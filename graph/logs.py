@@ -59,21 +59,45 @@ class RedactedFormatter(structlog.stdlib.ProcessorFormatter):
         return self._redact(super().format(record))
 
 
+class Answered(NamedTuple):
+    """An answer, as a line tells of it."""
+
+    method: str
+    path: str
+    status: int
+    seconds: float
+    """How long it took."""
+    harmless: bool
+    """Whether it may be told as it is, since it holds nothing that a client may have put a secret into."""
+
+    @property
+    def fields(self) -> Fields:
+        """What is said of it, by name."""
+        # By hand, because `round` takes longer than all else here.
+        ms = int(self.seconds * 10_000 + 0.5) / 10
+        return {"method": self.method, "path": self.path[:200], "status": self.status, "ms": ms}
+
+
 class Told(NamedTuple):
-    """What a line about an answer says, and whether it may say it as it is."""
+    """What is told later than it was."""
 
     level: int
-    fields: Fields
-    harmless: bool
+    answer: Answered
     request_id: str
     at: float
     """Seconds since the epoch."""
 
     def line(self) -> str:
         """The line, as JSON."""
-        head = {"severity": logging.getLevelName(self.level), "message": "answered"}
-        tail = {"requestId": self.request_id, "logger": ACCESS, "time": datetime.fromtimestamp(self.at, UTC)}
-        return orjson.dumps(head | self.fields | tail, option=orjson.OPT_UTC_Z).decode()
+        said = {
+            "severity": logging.getLevelName(self.level),
+            "message": "answered",
+            **self.answer.fields,
+            "requestId": self.request_id,
+            "logger": ACCESS,
+            "time": datetime.fromtimestamp(self.at, UTC),
+        }
+        return orjson.dumps(said, option=orjson.OPT_UTC_Z).decode()
 
 
 class AccessLog:
@@ -81,21 +105,21 @@ class AccessLog:
 
     def __init__(self) -> None:
         self._logger = logging.getLogger(ACCESS)
-        self._write: Callable[[int, Fields, bool], None] = self._log
+        self._write: Callable[[int, Answered], None] = self._log
         self._told: list[Told] = []
 
-    def __call__(self, level: int, fields: Fields, *, harmless: bool) -> None:
-        """Tell of an answer. What a client may have put a secret into is not `harmless`, and is redacted."""
+    def __call__(self, level: int, answer: Answered) -> None:
+        """Tell of an answer; unless that is harmless the line is redacted."""
         # Asked first, because a line that nobody reads costs as much to put together as one that is read.
         if self._logger.isEnabledFor(level):
-            self._write(level, fields, harmless)
+            self._write(level, answer)
 
     def write_to(self, handler: "logging.StreamHandler[TextIO]", redact: Redactor) -> None:
         """From now on write JSON to the stream of `handler`, in the form that it gives to all other lines."""
         self._handler, self._redact = handler, redact
 
-        def write(level: int, fields: Fields, harmless: bool) -> None:
-            self._told.append(Told(level, fields, harmless, request_id.get(), time.time()))
+        def write(level: int, answer: Answered) -> None:
+            self._told.append(Told(level, answer, request_id.get(), time.time()))
             if len(self._told) == 1:
                 self._flush_soon()
 
@@ -106,7 +130,7 @@ class AccessLog:
         told, self._told = self._told, []
         if not told:
             return
-        lines = [one.line() if one.harmless else self._redact(one.line()) for one in told]
+        lines = [one.line() if one.answer.harmless else self._redact(one.line()) for one in told]
         try:
             self._handler.stream.write("\n".join([*lines, ""]))
             self._handler.flush()
@@ -125,8 +149,8 @@ class AccessLog:
         """From now on write as all other lines are written."""
         self._write = self._log
 
-    def _log(self, level: int, fields: Fields, harmless: bool) -> None:
-        structlog.stdlib.get_logger(ACCESS).log(level, "answered", **fields)
+    def _log(self, level: int, answer: Answered) -> None:
+        structlog.stdlib.get_logger(ACCESS).log(level, "answered", **answer.fields)
 
 
 access_log = AccessLog()

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import strawberry
@@ -21,7 +22,7 @@ from graph.errors import (
     request_errors,
 )
 from graph.limits import Limits, check_document, check_text
-from graph.plan import Planner, Plans
+from graph.plan import Planner, Plans, Point
 
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 """What `strawberry.Schema.execute` checks."""
@@ -37,6 +38,14 @@ class Prepared:
     document: DocumentNode
     operations: dict[str | None, OperationDefinitionNode]
     plans: Plans
+
+    @cached_property
+    def point(self) -> Point | None:
+        """What answers its only operation, where that is but a look-up by a variable."""
+        match list(self.operations.values()):
+            case [only]:
+                return self.plans.point(only)
+        return None
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation of this name, or the only one. Raises RequestRefused when there is none or a choice."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from graph.errors import LIMIT_EXCEEDED, HTTPRefusal
-from graph.protocol import whole
+from graph.protocol import RawHeaders, Whole
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -19,10 +19,6 @@ MAX_BODY = 1_000_000
 """Bytes; what is larger goes through an upload."""
 BODY_TIMEOUT = 30.0
 """Seconds a client has for sending the body."""
-
-
-RawHeaders = Mapping[bytes, bytes]
-"""Headers as they came, by lower-case name."""
 
 
 class Silent(Exception):
@@ -53,11 +49,10 @@ async def chunks_of(request: Request) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def read_post(headers: RawHeaders, request: Request) -> GraphQLRequest:
+async def read_post(headers: RawHeaders, receive: Receive, offer: Whole | None) -> GraphQLRequest:
     """The request in a POST body. Raises HTTPRefusal: 400, 408, 413 or 415; ClientDisconnect when it never ends."""
     _check_content_type(headers)
-    offer = whole(request.scope)
-    body = await read_body(headers, request.receive) if offer is None else offer.body
+    body = await read_body(headers, receive) if offer is None else offer.body
     return _parameters(_json(body, "The body"))
 
 
@@ -71,9 +66,9 @@ def read_get(request: Request) -> GraphQLRequest:
 
 
 @lru_cache(maxsize=64)
-def answer_type(accept: str | None) -> str | None:
+def answer_type(accept: bytes | None) -> str | None:
     """The media type to answer with, None when the client takes neither. On equal terms the newer one is chosen."""
-    ranges = dict(_range(part) for part in (accept or "*/*").split(","))
+    ranges = dict(_ranges(accept or b"*/*"))
     anything = ranges.get("application/*", ranges.get("*/*", 0.0))
     plain, newer = ranges.get(JSON, anything), ranges.get(GRAPHQL_JSON, 0.0)
     if newer and newer >= plain:
@@ -81,9 +76,13 @@ def answer_type(accept: str | None) -> str | None:
     return JSON if plain else None
 
 
-def wants_page(accept: str | None) -> bool:
+def wants_page(accept: bytes | None) -> bool:
     """Whether this is a browser that opens an address: it names HTML, which no client of the API does."""
-    return any(name == "text/html" and quality for name, quality in map(_range, (accept or "").split(",")))
+    return any(name == "text/html" and quality for name, quality in _ranges(accept or b""))
+
+
+def _ranges(accept: bytes) -> Iterator[tuple[str, float]]:
+    return map(_range, accept.decode("latin-1").split(","))
 
 
 def _range(part: str) -> tuple[str, float]:
@@ -170,7 +169,7 @@ def _parameters(found: Any) -> GraphQLRequest:
     if not isinstance(query, str) or not query.strip():
         raise HTTPRefusal(400, "query must be a string that holds a GraphQL document.")
     name = found.get("operationName")
-    if not isinstance(name, str | None):
+    if name is not None and not isinstance(name, str):
         raise HTTPRefusal(400, "operationName must be a string.")
     return GraphQLRequest(query, name or None, _object(found, "variables"), _object(found, "extensions"))
 

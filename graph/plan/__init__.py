@@ -15,7 +15,8 @@ becomes
             DigitalTwin  [{"name": r.get("name") or must(r.get("name"))} for r in rows]
 
 that is two finds, whatever the number of users. `collect` spreads fragments, `compile` walks the operation and makes
-`shape`s (what a row becomes) with `columns` (what is read beside the rows), `planner` keeps and runs the plans.
+`shape`s (what a row becomes) with `columns` (what is read beside the rows), `planner` keeps and runs the plans; those
+that are but one look-up by a variable are run by `point`.
 
 Beside its function each shape has a `script`, by which a page's rows are written as the database sent them:
 
@@ -25,6 +26,7 @@ The standard executor is the reference. For any query both give the same bytes; 
 in a field or a null where none may be, the plan steps aside and the reference answers.
 """
 
-from graph.plan.planner import Planner, Plans
+from graph.plan.planner import Plan, Planner, Plans
+from graph.plan.point import Point
 
-__all__ = ["Planner", "Plans"]
+__all__ = ["Plan", "Planner", "Plans", "Point"]

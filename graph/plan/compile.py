@@ -33,7 +33,7 @@ from graph.plan.columns import Arguments, Column, Keyed, Nodes, Run, Several, Si
 from graph.plan.connections import compile_connection
 from graph.plan.pages import Pages
 from graph.plan.shape import NotPlanned, Shape, stored_value, written
-from graph.plan.variables import converter
+from graph.plan.variables import converter, only_variable, python_names
 from graph.projection import DECLARED
 from resolvers.links import Listed, One, Picked, Referring
 from resolvers.page import Window
@@ -131,7 +131,9 @@ class Compiler:
             case Connected():
                 return self._pages(declared, field, nodes, arguments)
             case Found():
-                return Keyed(declared, self.shape_below(nodes, get_named_type(field.type)), arguments)
+                names = python_names(self.schema, field.extensions[DECLARED].arguments)
+                below = self.shape_below(nodes, get_named_type(field.type))
+                return Keyed(declared, below, arguments, only_variable(nodes[0], names))
             case ById():
                 return Nodes(lambda run: [arguments(run)[declared.argument]], self._node_shapes(nodes), several=False)
             case ByIds():

@@ -13,7 +13,8 @@ from strawberry import Schema
 from graph.plan.collect import Collector, flags_of, fragments_of
 from graph.plan.columns import Keyed, Run, show
 from graph.plan.compile import Compiler
-from graph.plan.shape import NotPlanned, Shape
+from graph.plan.point import Point, point
+from graph.plan.shape import ROOT, NotPlanned, Shape
 from graph.plan.variables import Variables
 from resolvers.reader import Reader
 
@@ -21,8 +22,6 @@ log = structlog.stdlib.get_logger("graph.plan")
 
 MOST_VARIANTS = 16
 """Plans kept for one document: conditions on variables make others of it."""
-
-ROOT = {"_id": ""}
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,12 @@ class Plans:
         # A variable with a default may be null in a condition all the same, which is an error.
         plan = None if None in flags.values() else self._plan(name, operation, flags)
         return None if plan is None else (plan, variables)
+
+    def point(self, operation: OperationDefinitionNode) -> Point | None:
+        """What answers an operation that is but a look-up by a variable, None for all others."""
+        name = operation.name.value if operation.name else None
+        plan = None if self._flags else self._plan(name, operation, {})
+        return None if plan is None else point(name, plan.shape, self._variables_of(name, operation).only_text)
 
     def _variables_of(self, name: str | None, operation: OperationDefinitionNode) -> Variables:
         found = self._variables.get(name)

@@ -48,6 +48,8 @@ Show = Callable[[str], str]
 """From code for a stored value to code for what is shown of it."""
 
 EMPTY: Row = {}
+ROOT: Row = {"_id": ""}
+"""Stands for the root of an operation."""
 
 
 class StepAside(Exception):

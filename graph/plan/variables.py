@@ -10,6 +10,7 @@ from typing import Any
 from graphql import (
     GRAPHQL_MAX_INT,
     GRAPHQL_MIN_INT,
+    ArgumentNode,
     FieldNode,
     GraphQLField,
     GraphQLNonNull,
@@ -45,6 +46,14 @@ class Variables:
         self._plain = [one for one in signatures if one is not None]
         self._all_plain = len(self._plain) == len(self._definitions)
 
+    @property
+    def only_text(self) -> str | None:
+        """The name of the only variable, where that is a text."""
+        match self._plain, len(self._definitions):
+            case [(signature, type_)], 1 if type_ is str:
+                return signature.name
+        return None
+
     def values(self, given: dict[str, Any]) -> VariableValues | None:
         """Their values, None when what is given does not fit."""
         if self._all_plain and (plain := self._as_given(given)) is not None:
@@ -79,9 +88,23 @@ def _plain_signature(
     return None if type_ is None else (found, type_)
 
 
+def python_names(schema: Schema, arguments: list[StrawberryArgument]) -> dict[str, str]:
+    """The Python names of a field's arguments by those in the schema."""
+    named = schema.config.name_converter.from_argument
+    return {named(one): one.python_name for one in arguments}
+
+
+def only_variable(node: FieldNode, names: dict[str, str]) -> tuple[str, str] | None:
+    """The Python name of a field's only argument and the variable that it is, None for other fields."""
+    match node.arguments:
+        case [ArgumentNode(name=name, value=VariableNode(name=variable))]:
+            return names[name.value], variable.value
+    return None
+
+
 def converter(schema: Schema, field: GraphQLField, node: FieldNode, arguments: list[StrawberryArgument]) -> Convert:
     """What works out a field's arguments. Raises GraphQLError, or StepAside, where they do not fit."""
-    direct = _direct(field, node, arguments)
+    direct = _direct(field, node, python_names(schema, arguments))
     if direct is not None:
         return direct
     registry, config = schema.schema_converter.scalar_registry, schema.config
@@ -92,16 +115,15 @@ def converter(schema: Schema, field: GraphQLField, node: FieldNode, arguments: l
     return converted
 
 
-def _direct(field: GraphQLField, node: FieldNode, arguments: list[StrawberryArgument]) -> Convert | None:
+def _direct(field: GraphQLField, node: FieldNode, names: dict[str, str]) -> Convert | None:
     """The converter of a field all of whose arguments are variables of plain types; None for other fields."""
     given = {one.name.value: one.value for one in node.arguments or ()}
-    names = {one.graphql_name or one.python_name: one.python_name for one in arguments}
     if not given or any(argument.default_value is not Undefined for argument in field.args.values()):
         return None
     wanted: list[tuple[str, str, bool]] = []
     for name, value in given.items():
         type_ = field.args[name].type
-        if not isinstance(value, VariableNode) or str(type_).removesuffix("!") not in PLAIN or name not in names:
+        if not isinstance(value, VariableNode) or str(type_).removesuffix("!") not in PLAIN:
             return None
         wanted.append((names[name], value.name.value, isinstance(type_, GraphQLNonNull)))
 

@@ -31,7 +31,7 @@ def production() -> Iterator[io.StringIO]:
 
 
 def tell(level: int = logging.INFO, path: str = "/graphql", *, harmless: bool = True) -> None:
-    logs.access_log(level, {"method": "POST", "path": path, "status": 200, "ms": 1.5}, harmless=harmless)
+    logs.access_log(level, logs.Answered("POST", path, 200, 0.0015, harmless))
 
 
 def test_the_line_of_an_answer_has_the_form_of_all_others(production: io.StringIO) -> None:

@@ -10,9 +10,9 @@ import httpx2
 import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from graph.protocol import Protocol, whole
+from graph.protocol import Protocol, RawHeaders, whole
 from tests.running import Running, until
 
 SMALL = b'{"query":"{__typename}"}'
@@ -193,17 +193,32 @@ def test_clients_that_leave_before_their_answer_disturb_nobody(altered: Running)
 async def says_how(scope: Scope, receive: Receive, send: Send) -> None:
     """An application that answers whether it was offered the request whole."""
     offer = whole(scope)
-    if offer and offer.write([(b"content-length", b"5")], b"whole"):
+    if offer and offer.write(b"content-length: 5\r\n", b"whole"):
         return
     while (await receive()).get("more_body"):
         pass
     await PlainTextResponse("parts")(scope, receive, send)
 
 
+async def says_short(scope: Scope, receive: Receive, send: Send) -> None:
+    """The part of an application that answers alone what comes whole."""
+    await PlainTextResponse("short")(scope, receive, send)
+
+
+class WithShortWay:
+    """An application with a part that answers alone what is posted whole to /short, unless a header is against it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await says_how(scope, receive, send)
+
+    def short_way(self, scope: Scope, headers: RawHeaders) -> ASGIApp | None:
+        return says_short if scope["path"] == "/short" and b"x-long" not in headers else None
+
+
 @pytest.fixture
 def telling() -> Iterator[Connection]:
-    """A connection to a server of `says_how`."""
-    server = uvicorn.Server(uvicorn.Config(says_how, http=Protocol, port=0, log_config=None, lifespan="off"))
+    """A connection to a server of `says_how` and `says_short`."""
+    server = uvicorn.Server(uvicorn.Config(WithShortWay(), http=Protocol, port=0, log_config=None, lifespan="off"))
     serving = threading.Thread(target=server.run)
     serving.start()
     until(lambda: server.started, 30)
@@ -227,3 +242,15 @@ def test_what_comes_whole_is_offered_whole_and_nothing_else(telling: Connection)
     last = telling.read()
 
     assert [answer[2] for answer in (at_once, in_pieces, got, last)] == [b"whole", b"parts", b"parts", b"parts"]
+
+
+def test_what_comes_whole_is_answered_by_the_part_that_is_for_it(telling: Connection) -> None:
+    short = posted(SMALL).replace(b"/graphql", b"/short")
+    telling.write(short)
+    at_once = telling.read()
+    telling.write_in_pieces(short)
+    in_pieces = telling.read()
+    telling.write(posted(SMALL, "X-Long: yes").replace(b"/graphql", b"/short"))
+    against = telling.read()
+
+    assert [answer[2] for answer in (at_once, in_pieces, against)] == [b"short", b"parts", b"whole"]

@@ -86,7 +86,11 @@ class Both:
 
     async def ask(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> Answers:
         """Both answers to a query."""
-        body = orjson.dumps({"query": query, "variables": variables})
+        return await self.post({"query": query, "variables": variables}, viewer)
+
+    async def post(self, asked: dict[str, Any], viewer: Viewer = ANONYMOUS, /) -> Answers:
+        """Both answers to what is posted."""
+        body = orjson.dumps(asked)
         planned = await self._plans(_request(body, viewer))
         reference = await self._reference(_request(body, viewer))
         return Answers(_body(planned), _body(reference), planned.headers.get(ANSWERED_BY, ""))
