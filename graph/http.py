@@ -132,32 +132,47 @@ class GraphQLHandler:
     async def _answer(self, request: Request, offer: Whole | None, headers: RawHeaders, media: str) -> Response:
         if self.draining():
             raise HTTPRefusal(503, "The server is stopping.", UNAVAILABLE, {"Retry-After": "1"})
-        until = time.monotonic() + REQUEST_WITHIN
-        get = request.method == "GET"
-        asked = read_get(request) if get else await read_post(headers, request.receive, offer)
+        asked = read_get(request) if request.method == "GET" else await read_post(headers, request.receive, offer)
         try:
             prepared = self.preparer.prepare(asked.query)
-            if prepared.point and (parts := await self._looked_up(prepared.point, asked, headers)) is not None:
-                return self._ok(parts, media)
-            operation = self._operation(prepared, asked, get=get)
-            tell_where(request.scope)
-            context = await self._context(headers)
-            reader, by = _reader(context), "reference"
-            if reader is not None and not self.reference and operation.operation is OperationType.QUERY:
-                if (found := prepared.plans.find(operation, asked.variables)) is not None:
-                    planned = Planned(*found, prepared, asked, context, reader)
-                    if (parts := await self._planned(planned, request)) is not None:
-                        return self._ok(parts, media)
-                by = "stepped_aside"
-            # A plan may take as long as its reads are answered. All else, and what follows upon a plan, is given until
-            # then, since the driver would go on for minutes while the database is away.
-            with pymongo.timeout(max(0.1, until - time.monotonic())):
-                result = await self._executed(prepared, asked, context)
+            point = None if self.reference else prepared.point
+            parts = None if point is None else await self._looked_up(point, asked, headers)
+            return (
+                await self._run(prepared, asked, request, headers, media) if parts is None else self._ok(parts, media)
+            )
         except Unacceptable as refusal:
             return self._refused(refusal.errors, media)
         except RequestRefused as refusal:
             return self._refused(refusal_errors(refusal), media)
+
+    async def _looked_up(self, point: Point, asked: GraphQLRequest, headers: RawHeaders) -> list[bytes] | None:
+        """The answer of a point read, None where it is none after all."""
+        value = None if asked.extensions else point.value(asked.operation_name, asked.variables)
+        if value is None or (reader := _reader(await self._context(headers))) is None:
+            return None
+        data = await point.data(reader, value)
+        return None if data is None else [text.dumps({"data": data})]
+
+    async def _run(
+        self, prepared: Prepared, asked: GraphQLRequest, request: Request, headers: RawHeaders, media: str
+    ) -> Response:
+        """The response to what is no point read: by a plan, or by the standard executor."""
+        until = time.monotonic() + REQUEST_WITHIN
+        operation = self._operation(prepared, asked, request.method)
+        tell_where(request.scope)
+        context = await self._context(headers)
+        reader, by = _reader(context), "reference"
+        if reader is not None and not self.reference and operation.operation is OperationType.QUERY:
+            if (found := prepared.plans.find(operation, asked.variables)) is not None:
+                planned = Planned(*found, prepared, asked, context, reader)
+                if (parts := await self._planned(planned, request)) is not None:
+                    return self._ok(parts, media)
+            by = "stepped_aside"
         self.metrics.executions.add(by)
+        # A plan may take as long as its reads are answered. All else, and what follows upon a plan, is given until
+        # then, since the driver would go on for minutes while the database is away.
+        with pymongo.timeout(max(0.1, until - time.monotonic())):
+            result = await self._executed(prepared, asked, context)
         self.metrics.operations.add("errors" if "errors" in result else "ok")
         return write(result, media, headers=self._told(by))
 
@@ -170,12 +185,12 @@ class GraphQLHandler:
     def _told(self, by: str) -> dict[str, str]:
         return {ANSWERED_BY: by.replace("_", "-")} if self.telling else {}
 
-    def _operation(self, prepared: Prepared, asked: GraphQLRequest, *, get: bool) -> OperationDefinitionNode:
+    def _operation(self, prepared: Prepared, asked: GraphQLRequest, method: str) -> OperationDefinitionNode:
         operation = prepared.operation(asked.operation_name)
         kind = operation.operation
         if kind is OperationType.SUBSCRIPTION:
             raise RequestRefused("Subscriptions are answered over WebSocket, by graphql-transport-ws.")
-        if kind is OperationType.MUTATION and get:
+        if kind is OperationType.MUTATION and method == "GET":
             raise HTTPRefusal(405, "Send mutations with POST.", headers={"Allow": "POST"})
         check_variables(asked.variables, self.preparer.limits)
         return operation
@@ -183,14 +198,6 @@ class GraphQLHandler:
     async def _context(self, headers: RawHeaders) -> object:
         credentials = headers.get(b"authorization")
         return await self.make_context(None if credentials is None else credentials.decode("latin-1"))
-
-    async def _looked_up(self, point: Point, asked: GraphQLRequest, headers: RawHeaders) -> list[bytes] | None:
-        """The answer of a point read, None where it is none after all."""
-        value = None if self.reference or asked.extensions else point.value(asked.operation_name, asked.variables)
-        if value is None or (reader := _reader(await self._context(headers))) is None:
-            return None
-        data = await point.data(reader, value)
-        return None if data is None else [text.dumps({"data": data})]
 
     async def _planned(self, planned: Planned, request: Request) -> list[bytes] | None:
         """The answer by plan, written, in parts; None where the standard executor has to answer."""

@@ -178,7 +178,7 @@ async def pages(
         groups = await _children(link, collection, ids, conditions, asked, fields)
     made: list[Page] = []
     async for some in turns.of(parents):
-        made += [asked.page(groups.get(parent.get(link.of, ""), [])) for parent in some]
+        made += asked.pages(groups.get(parent.get(link.of, ""), []) for parent in some)
     return made
 
 
@@ -196,7 +196,7 @@ async def gathered(
     match = all_of([{"_id": {"$in": sorted(set().union(*lists))}}, await _conditions(link.document, asked, viewer)])
     order = asked.reading_order
     rows = order.arrange(await _all(collection, match, fields | set(order.paths) if fields else fields))
-    return [asked.page([row for row in rows if row["_id"] in ids][: asked.limit]) for ids in lists]
+    return asked.pages([row for row in rows if row["_id"] in ids][: asked.limit] for ids in lists)
 
 
 async def count_every(document: Document, filter: dict[str, Any], viewer: Viewer) -> int | None:

@@ -1,6 +1,6 @@
 """What a client asks of a list, and what it gets."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -54,11 +54,17 @@ class Window:
 
     def page(self, read: list[Document]) -> "Page":
         """The page made of what was read, in reading order, up to `limit` rows."""
-        more = len(read) > self.size
-        rows = read[: self.size] if more else read
+        (made,) = self.pages([read])
+        return made
+
+    def pages(self, lists: Iterable[list[Document]]) -> "list[Page]":
+        """A page of each list, as `page` makes it."""
+        size = self.size
         if self.backwards:
-            return Page(rows[::-1], self, self.before is not None, more)
-        return Page(rows, self, more, self.after is not None)
+            follows = self.before is not None
+            return [Page(read[:size][::-1], self, follows, len(read) > size) for read in lists]
+        precedes = self.after is not None
+        return [Page(read if len(read) <= size else read[:size], self, len(read) > size, precedes) for read in lists]
 
 
 class Page(NamedTuple):

@@ -73,7 +73,7 @@ class Pages(Column):
             async for families in fetch.families(
                 link, asked, rows, shape.fields, run.reader.viewer, as_sent=self.as_sent
             ):
-                pages = [asked.page(family) for _, family in families]
+                pages = asked.pages(family for _, family in families)
                 spent += (read := sum(len(page.rows) for page in pages))
                 run.reader.budget.spend(read)
                 connections = await self._connections(run, [*pages], [None] * len(pages), [[]])
@@ -126,7 +126,7 @@ class Pages(Column):
         # A big page that stands alone is taken apart when the answer is written.
         write = self.as_sent and not (big and len(pages) == 1)
         start = 0
-        for turn in _turns(pages, self._texts(columns) if big else []):
+        for turn in _turns(_weights(pages, self._texts(columns) if big else [])):
             some, rows = pages[turn], [row for page in pages[turn] if page is not None for row in page.rows]
             part = slice(start, start := start + len(rows))
             lists = [
@@ -168,16 +168,24 @@ def _divided(pages: list[Page | None], lists: list[list[Any]]) -> Iterator[list[
     return ([shown[start:end] for start, end in bounds] for shown in lists)
 
 
-def _turns(pages: list[Page | None], texts: list[list[Any]]) -> Iterator[slice]:
-    """Slices of pages with about as many rows as may be shown at once, or as much text beside these."""
-    start = weight = first = 0
-    for end, page in enumerate(pages, 1):
-        after = first + (len(page.rows) if page is not None else 0)
-        weight += 1 + after - first + sum(sum(map(len, column[first:after])) for column in texts) // TEXT_OF_ROW
-        first = after
-        if weight >= turns.ROWS or end == len(pages):
+def _turns(weights: list[int]) -> Iterator[slice]:
+    """Slices of pages with about as much work as may be done at once."""
+    start = weight = 0
+    for end, one in enumerate(weights, 1):
+        weight += one
+        if weight >= turns.ROWS or end == len(weights):
             yield slice(start, end)
             start, weight = end, 0
+
+
+def _weights(pages: list[Page | None], texts: list[list[Any]]) -> list[int]:
+    """How much work each page is, in rows: those it has, and the text beside these."""
+    rows = [len(page.rows) if page is not None else 0 for page in pages]
+    if not texts:
+        return [1 + count for count in rows]
+    ends = pairwise(accumulate(rows, initial=0))
+    copied = (sum(sum(map(len, column[start:end])) for column in texts) for start, end in ends)
+    return [1 + count + size // TEXT_OF_ROW for count, size in zip(rows, copied, strict=True)]
 
 
 def _let_go(pages: list[Page | None], turn: slice, columns: Columns, part: slice) -> None:
