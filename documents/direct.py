@@ -39,6 +39,12 @@ class Unanswered(Exception):
     """The database answered with an error, or not at all: the driver should ask itself."""
 
 
+def seconds_left() -> float | None:
+    """What is left of the time that whoever runs has given to the database, by `pymongo.timeout`; None without one."""
+    left = _csot.remaining()
+    return None if left is None else max(0.0, left)
+
+
 async def find(collection: AsyncCollection[Row], command: Command) -> list[Row] | None:
     """All rows that a find command (without its first key) gives; None when the driver has to ask itself."""
     cursor = await first_batch(collection, command)
@@ -54,17 +60,21 @@ async def first_batch(collection: AsyncCollection[Row], command: Command) -> Row
     """The cursor of a find command with its first batch; None when the driver has to ask itself."""
     if pymongo.version_tuple[:2] != KNOWN:
         return None
-    left = _csot.remaining()
-    seconds = SECONDS if left is None else min(SECONDS, max(0.0, left))
+    left = seconds_left()
+    seconds = SECONDS if left is None else min(SECONDS, left)
+    began = time.monotonic()
     try:
         return await _borrowing(collection, {"find": collection.name, **command}, seconds)
     except ServerSelectionTimeoutError:
         raise
-    except (TimeoutError, NetworkTimeout) as error:
-        # The driver would only wait as long once more.
-        raise NetworkTimeout(f"The database did not answer a find within {seconds:.1f} s.") from error
-    except (Unanswered, ConnectionFailure):
+    except Unanswered:
         return None
+    except (TimeoutError, ConnectionFailure) as error:
+        waited = time.monotonic() - began
+        if isinstance(error, ConnectionFailure) and not isinstance(error, NetworkTimeout) and waited < seconds / 2:
+            return None
+        # The driver would only wait as long once more. It may itself have hung up a moment before the time was over.
+        raise NetworkTimeout(f"The database did not answer a find within {waited:.1f} s.") from error
 
 
 def rest(collection: AsyncCollection[Row], cursor: Row) -> AsyncCommandCursor[Row]:

@@ -1,7 +1,8 @@
 """Equal questions that wait at the same time are answered once.
 
 While one is answered, others like it gather; the first of them is answered next, and its answer is given to all that
-had asked before it began. So nobody gets an answer that is older than the question, and nothing is kept.
+had asked before it began. So nobody gets an answer that is older than the question, and nothing is kept. That there is
+no answer is told to all who wait, who would find the same.
 """
 
 import asyncio
@@ -26,8 +27,10 @@ class Alike(Generic[Answer]):
     def __init__(self) -> None:
         self._asked: dict[Hashable, list[asyncio.Future[Turn[Answer]]]] = {}
 
-    async def answer(self, key: Hashable, make: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def answer(self, key: Hashable, make: Callable[[], Awaitable[Answer | None]]) -> Answer | None:
         """What `make` gives, or gave to somebody with the same key who began after this was asked.
+
+        None when it gave nothing, also to somebody who began before.
 
         What it raises reaches its own caller only; others make their answer themselves.
         """
@@ -35,12 +38,12 @@ class Alike(Generic[Answer]):
         if key in self._asked:
             turn = await self._turn(key)
             if not turn.yours:
-                return turn.answer  # type: ignore[return-value]
+                return turn.answer
             gathered = self._asked[key]
         self._asked[key] = []
         try:
             made = await make()
-            for other in gathered:
+            for other in gathered if made is not None else (*gathered, *self._asked[key]):
                 if not other.done():
                     other.set_result(Turn(made))
         finally:

@@ -23,7 +23,7 @@ from graph.health import Readiness, livez
 from graph.http import GraphQLHandler, MakeContext, Written, write
 from graph.limits import Limits
 from graph.metrics import Metrics
-from graph.objects import ReachedAt
+from graph.objects import ReachedAt, tell_where
 from graph.prepare import Preparer
 from graph.protocol import RawHeaders, whole
 from graph.request import JSON, wants_page
@@ -127,6 +127,7 @@ class Posted:
         return self.envelope.around(self._answer, scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, answering: Answering) -> None:
+        tell_where(scope)
         offer = answering.offer
         response = await self.handler(Request(scope, receive), offer)
         if offer and isinstance(response, Written) and response.write(offer, answering.lines):

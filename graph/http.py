@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from inspect import isawaitable
 from operator import attrgetter
 from typing import Any, TypeGuard, cast
@@ -40,7 +41,6 @@ from graph.errors import (
 )
 from graph.limits import check_variables
 from graph.metrics import Metrics
-from graph.objects import tell_where
 from graph.plan import Plan, Point, text
 from graph.prepare import Prepared, Preparer, Unacceptable
 from graph.protocol import RawHeaders, Whole, as_lines
@@ -59,34 +59,9 @@ MakeContext = Callable[[str | None], Awaitable[object]]
 """From the Authorization header to what resolvers are given."""
 Page = Callable[[Request], Response]
 Answer = dict[str, Any]
+ByPlan = Callable[[Reader, object], Awaitable[list[bytes] | None]]
+"""From what a request reads with, and its context, to the answer in parts; None when the plan has to step aside."""
 IsAwaitable = Callable[[Any], TypeGuard[Awaitable[Any]]]
-
-
-@dataclass(slots=True)
-class Planned:
-    """A request that is answered by a plan."""
-
-    plan: Plan
-    variables: VariableValues
-    prepared: Prepared
-    asked: GraphQLRequest
-    context: object
-    reader: Reader
-
-    async def written(self) -> list[bytes] | None:
-        """The answer, in parts; None where the standard executor has to answer."""
-        data = await self.plan.data(self.reader, self.variables)
-        if data is None:
-            return None
-        answer = _costed({"data": data}, self.asked, self.context)
-        return await text.in_parts(answer) if self.reader.budget.spent > text.BIG else [text.dumps(answer)]
-
-    def likeness(self, request: Request) -> Hashable:
-        """Equal where answers are: what is asked, by whom, and at which address, which signed URLs name."""
-        asked, reader = self.asked, self.reader
-        where = (request.scope.get("scheme"), request.headers.get("host"))
-        who = _every_field(reader.viewer)
-        return (self.prepared.text, asked.operation_name, repr(asked.variables), who, reader.budget.objects, where)
 
 
 @dataclass
@@ -102,7 +77,7 @@ class GraphQLHandler:
     """Answer by the standard executor alone."""
     telling: bool = False
     """Say in a header of each answer what gave it."""
-    _alike: Alike[list[bytes] | None] = field(default_factory=Alike, init=False)
+    _alike: Alike[list[bytes]] = field(default_factory=Alike, init=False)
 
     async def __call__(self, request: Request, offer: Whole | None = None) -> Response:
         """The response to a GraphQL request; every failure is a well-formed GraphQL answer."""
@@ -132,51 +107,63 @@ class GraphQLHandler:
     async def _answer(self, request: Request, offer: Whole | None, headers: RawHeaders, media: str) -> Response:
         if self.draining():
             raise HTTPRefusal(503, "The server is stopping.", UNAVAILABLE, {"Retry-After": "1"})
+        until = time.monotonic() + REQUEST_WITHIN
         asked = read_get(request) if request.method == "GET" else await read_post(headers, request.receive, offer)
         try:
             prepared = self.preparer.prepare(asked.query)
-            point = None if self.reference else prepared.point
-            parts = None if point is None else await self._looked_up(point, asked, headers)
-            return (
-                await self._run(prepared, asked, request, headers, media) if parts is None else self._ok(parts, media)
-            )
+            plan = self._plan(prepared, asked, request)
+            credentials = headers.get(b"authorization")
+            context = await self.make_context(None if credentials is None else credentials.decode("latin-1"))
+            reader: Reader | None = getattr(context, "reader", None)
+            by = "reference"
+            if plan is not None and reader is not None:
+                if (parts := await plan(reader, context)) is not None:
+                    return self._planned(parts, media)
+                by = "stepped_aside"
+            self.metrics.executions.add(by)
+            # A plan may take as long as its reads are answered. All else, and what follows upon a plan, is given until
+            # then, since the driver would go on for minutes while the database is away.
+            with pymongo.timeout(max(0.1, until - time.monotonic())):
+                result = await self._executed(prepared, asked, context)
         except Unacceptable as refusal:
             return self._refused(refusal.errors, media)
         except RequestRefused as refusal:
             return self._refused(refusal_errors(refusal), media)
-
-    async def _looked_up(self, point: Point, asked: GraphQLRequest, headers: RawHeaders) -> list[bytes] | None:
-        """The answer of a point read, None where it is none after all."""
-        value = None if asked.extensions else point.value(asked.operation_name, asked.variables)
-        if value is None or (reader := _reader(await self._context(headers))) is None:
-            return None
-        data = await point.data(reader, value)
-        return None if data is None else [text.dumps({"data": data})]
-
-    async def _run(
-        self, prepared: Prepared, asked: GraphQLRequest, request: Request, headers: RawHeaders, media: str
-    ) -> Response:
-        """The response to what is no point read: by a plan, or by the standard executor."""
-        until = time.monotonic() + REQUEST_WITHIN
-        operation = self._operation(prepared, asked, request.method)
-        tell_where(request.scope)
-        context = await self._context(headers)
-        reader, by = _reader(context), "reference"
-        if reader is not None and not self.reference and operation.operation is OperationType.QUERY:
-            if (found := prepared.plans.find(operation, asked.variables)) is not None:
-                planned = Planned(*found, prepared, asked, context, reader)
-                if (parts := await self._planned(planned, request)) is not None:
-                    return self._ok(parts, media)
-            by = "stepped_aside"
-        self.metrics.executions.add(by)
-        # A plan may take as long as its reads are answered. All else, and what follows upon a plan, is given until
-        # then, since the driver would go on for minutes while the database is away.
-        with pymongo.timeout(max(0.1, until - time.monotonic())):
-            result = await self._executed(prepared, asked, context)
         self.metrics.operations.add("errors" if "errors" in result else "ok")
         return write(result, media, headers=self._told(by))
 
-    def _ok(self, parts: list[bytes], media: str) -> Response:
+    def _plan(self, prepared: Prepared, asked: GraphQLRequest, request: Request) -> ByPlan | None:
+        """What answers a request by plan, where one may. Raises what a request is refused by."""
+        point = None if self.reference or asked.extensions else prepared.point
+        if point is not None and (value := point.value(asked.operation_name, asked.variables)) is not None:
+            # What it takes is within all limits.
+            return partial(_looked_up, point, value)
+        operation = self._operation(prepared, asked, request.method)
+        if self.reference or operation.operation is not OperationType.QUERY:
+            return None
+        return partial(self._read, prepared, operation, asked, request)
+
+    async def _read(
+        self,
+        prepared: Prepared,
+        operation: OperationDefinitionNode,
+        asked: GraphQLRequest,
+        request: Request,
+        reader: Reader,
+        context: object,
+    ) -> list[bytes] | None:
+        """The answer of a plan, which others that ask the same may be given."""
+        found = prepared.plans.find(operation, asked.variables)
+        if found is None:
+            return None
+        plan, variables = found
+        written = partial(_written, plan, variables, asked, reader, context)
+        if plan.gathers or asked.extensions:
+            return await written()
+        with collector.paused():
+            return await self._alike.answer(_likeness(prepared, asked, request, reader), written)
+
+    def _planned(self, parts: list[bytes], media: str) -> Response:
         """The response that carries what a plan gave."""
         self.metrics.executions.add("planned")
         self.metrics.operations.add("ok")
@@ -194,17 +181,6 @@ class GraphQLHandler:
             raise HTTPRefusal(405, "Send mutations with POST.", headers={"Allow": "POST"})
         check_variables(asked.variables, self.preparer.limits)
         return operation
-
-    async def _context(self, headers: RawHeaders) -> object:
-        credentials = headers.get(b"authorization")
-        return await self.make_context(None if credentials is None else credentials.decode("latin-1"))
-
-    async def _planned(self, planned: Planned, request: Request) -> list[bytes] | None:
-        """The answer by plan, written, in parts; None where the standard executor has to answer."""
-        if planned.plan.gathers or planned.asked.extensions:
-            return await planned.written()
-        with collector.paused():
-            return await self._alike.answer(planned.likeness(request), planned.written)
 
     async def _executed(self, prepared: Prepared, asked: GraphQLRequest, context: object) -> Answer:
         """The standard executor's answer."""
@@ -234,10 +210,28 @@ class GraphQLHandler:
         return write({"errors": errors}, media, 400 if media == GRAPHQL_JSON else 200)
 
 
-def _reader(context: object) -> Reader | None:
-    """What plans read with, where the server has one."""
-    reader: Reader | None = getattr(context, "reader", None)
-    return reader
+async def _looked_up(point: Point, value: str, reader: Reader, context: object) -> list[bytes] | None:
+    """The answer of a point read, None where the standard executor has to answer."""
+    data = await point.data(reader, value)
+    return None if data is None else [text.dumps({"data": data})]
+
+
+async def _written(
+    plan: Plan, variables: VariableValues, asked: GraphQLRequest, reader: Reader, context: object
+) -> list[bytes] | None:
+    """The answer of a plan, in parts; None where the standard executor has to answer."""
+    data = await plan.data(reader, variables)
+    if data is None:
+        return None
+    answer = _costed({"data": data}, asked, context)
+    return await text.in_parts(answer) if reader.budget.spent > text.BIG else [text.dumps(answer)]
+
+
+def _likeness(prepared: Prepared, asked: GraphQLRequest, request: Request, reader: Reader) -> Hashable:
+    """Equal where answers are: what is asked, by whom, and at which address, which signed URLs name."""
+    where = (request.scope.get("scheme"), request.headers.get("host"))
+    who = _every_field(reader.viewer)
+    return (prepared.text, asked.operation_name, repr(asked.variables), who, reader.budget.objects, where)
 
 
 def answer(result: ExecutionResult) -> Answer:

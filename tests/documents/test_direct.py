@@ -6,7 +6,7 @@ from typing import Any
 
 import pymongo
 import pytest
-from pymongo.errors import ExecutionTimeout, NetworkTimeout
+from pymongo.errors import AutoReconnect, ExecutionTimeout, NetworkTimeout
 
 from documents import direct
 from documents.database import Client, Database, make_client
@@ -128,3 +128,20 @@ async def test_a_find_ends_with_the_time_that_its_request_has(things: Any) -> No
         await direct.find(things, {"filter": SLOW, "batchSize": 1000})
 
     assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(("waited", "is_left"), [(0.0, True), (0.15, False)])
+async def test_the_driver_asks_again_while_there_is_time_for_it(
+    things: Any, monkeypatch: pytest.MonkeyPatch, waited: float, is_left: bool
+) -> None:
+    async def hang_up(*_: object) -> Any:
+        await asyncio.sleep(waited)
+        raise AutoReconnect("connection closed")
+
+    monkeypatch.setattr(direct, "_borrowing", hang_up)
+    with pymongo.timeout(0.2):
+        if is_left:
+            assert await direct.find(things, {"filter": {}}) is None
+        else:
+            with pytest.raises(NetworkTimeout, match=r"within 0\.\d s"):
+                await direct.find(things, {"filter": {}})

@@ -28,7 +28,7 @@ class Kitchen:
             await asyncio.sleep(0)
 
 
-def ask(alike: Alike[int], kitchen: Kitchen, key: str = "a") -> "asyncio.Task[int]":
+def ask(alike: Alike[int], kitchen: Kitchen, key: str = "a") -> "asyncio.Task[int | None]":
     return asyncio.ensure_future(alike.answer(key, kitchen.make))
 
 
@@ -57,6 +57,26 @@ async def test_other_questions_are_answered_beside_it() -> None:
     await kitchen.serve(1)
     await kitchen.serve(2)
     assert await asyncio.gather(*asked) == [1, 2]
+
+
+async def test_that_there_is_no_answer_is_told_to_all_who_wait() -> None:
+    alike, ready = Alike[int](), asyncio.Event()
+    tried = 0
+
+    async def nothing() -> None:
+        nonlocal tried
+        tried += 1
+        await ready.wait()
+
+    first = asyncio.ensure_future(alike.answer("a", nothing))
+    await asyncio.sleep(0)
+    others = [asyncio.ensure_future(alike.answer("a", nothing)) for _ in range(3)]
+    await asyncio.sleep(0)
+    ready.set()
+
+    assert await asyncio.gather(first, *others) == [None] * 4
+    assert tried == 1
+    assert not alike._asked
 
 
 async def test_an_error_reaches_its_own_caller_only() -> None:
@@ -102,7 +122,7 @@ async def test_who_hangs_up_keeps_nobody_waiting(gone: int) -> None:
 
 async def test_who_hangs_up_in_the_moment_of_their_turn_passes_it_on() -> None:
     alike, kitchen = Alike[int](), Kitchen()
-    asked: list[asyncio.Task[int]] = []
+    asked: list[asyncio.Task[int | None]] = []
     gate = asyncio.Event()
 
     async def make() -> int:

@@ -2,10 +2,13 @@
 
 import asyncio
 
+import pymongo
 import pytest
+from pymongo.errors import NetworkTimeout
 
 import documents
-from resolvers.coalesce import PATIENCE, Row, coalesced
+from documents.direct import seconds_left
+from resolvers.coalesce import PATIENCE, Find, Row, coalesced
 from tests.asking import ask, by_plan
 from tests.conftest import RoundTrips
 
@@ -64,12 +67,63 @@ async def test_an_error_fails_only_its_own_callers() -> None:
     assert answers[2] == {"b": {"_id": "b"}}
 
 
+async def test_a_database_that_is_away_is_asked_once_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resolvers.coalesce.PATIENCE", 60)
+    found = Finds()
+
+    async def find(values: list[str]) -> list[Row]:
+        await found(values)
+        raise NetworkTimeout("silent")
+
+    asking = [ask_for(value, find) for value in "ab"]
+    await found.begun(1)
+    asking.append(ask_for("c", find))
+    await asyncio.sleep(0)
+    found.go_on.set()
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [NetworkTimeout] * 3
+    assert found.asked == [["a", "b"]]
+
+
+async def test_a_callers_deadline_is_for_that_caller_alone() -> None:
+    found = Finds()
+    with pymongo.timeout(0.05):
+        hurried = ask_for("a", found)
+        with pytest.raises(NetworkTimeout, match=r"within 0\.\d s"):
+            await hurried
+    patient = ask_for("b", found)
+    await found.begun(2)
+    found.go_on.set()
+
+    assert await patient == {"b": {"_id": "b"}}
+
+
+async def test_a_find_has_no_callers_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resolvers.coalesce.PATIENCE", 60)
+    left: list[float | None] = []
+    begun = Finds()
+
+    async def find(values: list[str]) -> list[Row]:
+        left.append(seconds_left())
+        return await begun(values)
+
+    with pymongo.timeout(5):
+        asking = [ask_for("a", find)]
+        await begun.begun(1)
+    asking.append(ask_for("b", find))
+    begun.go_on.set()
+    await asyncio.gather(*asking)
+
+    assert left == [None, None]
+
+
 async def test_a_caller_who_leaves_takes_nobody_along() -> None:
     async def find(values: list[str]) -> list[Row]:
         await asyncio.sleep(0.01)
         return [{"_id": value} for value in values]
 
-    leaving = coalesced("k", "_id", ["a"], find)
+    leaving = asyncio.ensure_future(coalesced("k", "_id", ["a"], find))
     staying = coalesced("k", "_id", ["b"], find)
     await asyncio.sleep(0)
     leaving.cancel()
@@ -137,9 +191,9 @@ class Finds:
             await asyncio.sleep(0)
 
 
-def ask_for(value: str, find: Finds) -> "asyncio.Future[dict[str, Row]]":
+def ask_for(value: str, find: Find) -> "asyncio.Future[dict[str, Row]]":
     """Ask for a value, at the same time as others."""
-    return coalesced("k", "_id", [value], find)
+    return asyncio.ensure_future(coalesced("k", "_id", [value], find))
 
 
 async def test_plans_coalesce_across_viewers_of_what_everybody_may_see(round_trips: RoundTrips) -> None:
