@@ -24,6 +24,8 @@ Advance = Callable[[str, float], None]
 
 CONTESTS = 19
 """As many as there are when nothing is left out."""
+SHORT = 3
+"""Times as many turns for what is answered within milliseconds, so that what disturbs a turn decides nothing."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Comparison:
             case = self._cases[name]
             await agree.check(case, servers.ours, servers.others)
             for connections in (1, 16, 64):
-                await self._measure(case, "lists", connections, servers.all)
+                await self._measure(case, "lists", connections, servers.all, times=SHORT)
         for name in WITHOUT_PEERS:
             case = self._cases[name]
             if name != "mutation":
@@ -169,11 +171,17 @@ class Comparison:
         await self._measure(deep, "small", 16, [Served(one) for one in (ours, *rival)], processes=2)
 
     async def _measure(
-        self, case: Case, scale: str, connections: int, subjects: Sequence[Subject], processes: int = 1
+        self,
+        case: Case,
+        scale: str,
+        connections: int,
+        subjects: Sequence[Subject],
+        processes: int = 1,
+        times: int = 1,
     ) -> Measured:
         pace = self.pace
         warm = pace.warm_up if pace.thorough or case.name != "deep" or processes > 1 else 0
-        contest = Contest(case, connections, subjects, warm, pace.seconds, pace.rounds)
+        contest = Contest(case, connections, subjects, warm, pace.seconds, times * pace.rounds)
         where = f"{case.name}, {connections} connection{'s' if connections > 1 else ''}"
         figures = await contest.run(lambda name: self._tell(f"{where}: {name}"))
         found = Measured(case.name, scale, connections, processes, figures)
