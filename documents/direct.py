@@ -45,6 +45,11 @@ def seconds_left() -> float | None:
     return None if left is None else max(0.0, left)
 
 
+def silence(seconds: float) -> NetworkTimeout:
+    """What is raised where a find was not answered in so many seconds."""
+    return NetworkTimeout(f"The database did not answer a find within {seconds:.1f} s.")
+
+
 async def find(collection: AsyncCollection[Row], command: Command) -> list[Row] | None:
     """All rows that a find command (without its first key) gives; None when the driver has to ask itself."""
     cursor = await first_batch(collection, command)
@@ -69,12 +74,15 @@ async def first_batch(collection: AsyncCollection[Row], command: Command) -> Row
         raise
     except Unanswered:
         return None
-    except (TimeoutError, ConnectionFailure) as error:
+    except (TimeoutError, NetworkTimeout) as error:
+        # The driver would only wait as long once more.
+        raise silence(seconds) from error
+    except ConnectionFailure as error:
         waited = time.monotonic() - began
-        if isinstance(error, ConnectionFailure) and not isinstance(error, NetworkTimeout) and waited < seconds / 2:
+        if waited < seconds / 2:
             return None
-        # The driver would only wait as long once more. It may itself have hung up a moment before the time was over.
-        raise NetworkTimeout(f"The database did not answer a find within {waited:.1f} s.") from error
+        # The driver itself hung up a moment before the time was over.
+        raise silence(waited) from error
 
 
 def rest(collection: AsyncCollection[Row], cursor: Row) -> AsyncCommandCursor[Row]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from resolvers.viewer import ANONYMOUS, Role, Viewer
+from resolvers.viewer import ADMIN, ANONYMOUS, Role, Viewer
 
 
 class Asking(StrEnum):
@@ -24,7 +24,7 @@ VIEWERS = {
     Asking.ANONYMOUS: ANONYMOUS,
     Asking.USER: Viewer(Role.USER, "user_of_the_token"),
     Asking.WORKER: Viewer(Role.WORKER),
-    Asking.ADMIN: Viewer(Role.ADMIN),
+    Asking.ADMIN: ADMIN,
 }
 
 

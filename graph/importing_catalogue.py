@@ -11,7 +11,7 @@ from graph.importing import import_app, print_summary, progress_bars
 from graph.settings import load_settings
 from graph.summary import UNREADABLE, USAGE, end, write_report
 from resolvers.ingest.odtp_summary import Summary
-from resolvers.viewer import Role, Viewer
+from resolvers.viewer import ADMIN
 
 if TYPE_CHECKING:
     from resolvers.ingest.catalogue import CatalogueSummary
@@ -53,7 +53,7 @@ async def _import(folder: Path, console: Console) -> "CatalogueSummary":
     async with database_opened(load_settings(), lambda line: console.print(line, markup=False)):
         try:
             with progress_bars(console) as progress:
-                return await import_catalogue(folder, Viewer(Role.ADMIN), progress)
+                return await import_catalogue(folder, ADMIN, progress)
         except OSError as error:
             end(f"{folder} cannot be read: {error.strerror}.", UNREADABLE)
 

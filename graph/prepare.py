@@ -23,6 +23,7 @@ from graph.errors import (
 )
 from graph.limits import Limits, check_document, check_text
 from graph.plan import Planner, Plans, Point
+from graph.plan.planner import name_of
 
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 """What `strawberry.Schema.execute` checks."""
@@ -151,7 +152,7 @@ class Preparer:
 
 def _operations(document: DocumentNode) -> dict[str | None, OperationDefinitionNode]:
     return {
-        definition.name.value if definition.name else None: definition
+        name_of(definition): definition
         for definition in document.definitions
         if isinstance(definition, OperationDefinitionNode)
     }

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, NetworkTimeout
+from pymongo.errors import ConnectionFailure, ExecutionTimeout
 
-from documents.direct import seconds_left
+from documents.direct import seconds_left, silence
 
 Row = dict[str, Any]
 Find = Callable[[list[str]], Awaitable[list[Row]]]
@@ -152,4 +152,4 @@ async def _within(seconds: float, rows: "asyncio.Future[dict[str, Row]]") -> dic
     try:
         return await asyncio.wait_for(rows, seconds)
     except TimeoutError:
-        raise NetworkTimeout(f"The database did not answer a find within {seconds:.1f} s.") from None
+        raise silence(seconds) from None

@@ -14,7 +14,7 @@ from graph.plan.collect import Collector, flags_of, fragments_of
 from graph.plan.columns import Keyed, Run, show
 from graph.plan.compile import Compiler
 from graph.plan.point import Point, point
-from graph.plan.shape import ROOT, NotPlanned, Shape
+from graph.plan.shape import ROOT, NotPlanned, Shape, step_aside
 from graph.plan.variables import Variables
 from resolvers.reader import Reader
 
@@ -22,6 +22,11 @@ log = structlog.stdlib.get_logger("graph.plan")
 
 MOST_VARIANTS = 16
 """Plans kept for one document: conditions on variables make others of it."""
+
+
+def name_of(operation: OperationDefinitionNode) -> str | None:
+    """What an operation is called, None where it has no name."""
+    return operation.name.value if operation.name else None
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,7 @@ class Plan:
         try:
             (data,) = await show(Run(reader, variables), self.shape, [ROOT])
         except Exception as error:
-            # Whatever it is, the standard executor meets it again and knows how to tell the client.
-            log.debug("a plan stepped aside", reason=str(error)[:200])
-            reader.budget.spent = spent
+            step_aside(error, reader, spent)
             return None
         return data
 
@@ -76,7 +79,7 @@ class Plans:
 
     def find(self, operation: OperationDefinitionNode, given: dict[str, Any]) -> tuple[Plan, VariableValues] | None:
         """The plan, and the values of its variables; None when the standard executor has to answer."""
-        name = operation.name.value if operation.name else None
+        name = name_of(operation)
         variables = self._variables_of(name, operation).values(given)
         if variables is None:
             return None
@@ -87,7 +90,7 @@ class Plans:
 
     def point(self, operation: OperationDefinitionNode) -> Point | None:
         """What answers an operation that is but a look-up by a variable, None for all others."""
-        name = operation.name.value if operation.name else None
+        name = name_of(operation)
         plan = None if self._flags else self._plan(name, operation, {})
         return None if plan is None else point(name, plan.shape, self._variables_of(name, operation).only_text)
 

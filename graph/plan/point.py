@@ -1,7 +1,7 @@
 """Point reads: operations that ask for one thing by a key that is a variable.
 
 Most of what applications ask is of this kind, and then all that a plan does for a level costs more than the look-up. So
-what their plans come to is put together beforehand; whatever is not as simple as it expects is left to the plan.
+what their plans come to is put together beforehand; requests that are not as simple as it expects are left to the plan.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 
 from graph.limits import UNSTORABLE
 from graph.plan.columns import Keyed
-from graph.plan.shape import ROOT, Shape
+from graph.plan.shape import ROOT, Shape, step_aside
 from resolvers import fetch
 from resolvers.reader import Reader
 
@@ -33,15 +33,15 @@ class Point:
         return value if value.__class__ is str and not UNSTORABLE.search(value) else None
 
     async def data(self, reader: Reader, value: str) -> Any:
-        """The answer's data; None when the plan has to answer."""
-        shape = self.column.shape
+        """The answer's data; None when the standard executor has to answer."""
+        shape, spent = self.column.shape, reader.budget.spent
         try:
             found = await fetch.by_value(self.column.declared.document, self.path, value, shape.fields, reader.viewer)
             row = found.get(value)
             (data,) = self.root.build([ROOT], [None] if row is None else shape.build([row]))
             reader.budget.spend(1)
-        except Exception:
-            # The plan meets it again, and knows what to do.
+        except Exception as error:
+            step_aside(error, reader, spent)
             return None
         return data
 

@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 from graphql import (
     GRAPHQL_MAX_INT,
     GRAPHQL_MIN_INT,
@@ -41,6 +42,9 @@ from graph.scalars import show_big_int, show_datetime
 
 if TYPE_CHECKING:
     from graph.plan.columns import Column
+    from resolvers.reader import Reader
+
+log = structlog.stdlib.get_logger("graph.plan")
 
 Row = dict[str, Any]
 Build = Callable[..., list[Any]]
@@ -54,6 +58,15 @@ ROOT: Row = {"_id": ""}
 
 class StepAside(Exception):
     """Something that the standard executor must answer: a missing value, an error in a field."""
+
+
+def step_aside(error: Exception, reader: Reader, spent: int) -> None:
+    """Leave an answer to the standard executor, which meets the error again and knows how to tell the client.
+
+    What it reads is counted from `spent` on.
+    """
+    log.debug("a plan stepped aside", reason=str(error)[:200])
+    reader.budget.spent = spent
 
 
 class NotPlanned(Exception):

@@ -26,7 +26,7 @@ from resolvers.ingest.ingestion.worker import ingest
 from resolvers.instance import create_instance, new_key
 from resolvers.report_metadata import read_metadata
 from resolvers.reports import dropped, expected, registered, stored
-from resolvers.viewer import Role, Viewer
+from resolvers.viewer import ADMIN
 from resolvers.writing import Outcome, Session, committed
 
 UUID = "6f1d2c3b-4a59-4e68-8b7a-9c0d1e2f3a4b"
@@ -89,7 +89,7 @@ async def _an_instance() -> str:
     async def work(session: Session) -> Outcome:
         return await create_instance(
             session,
-            Viewer(Role.ADMIN),
+            ADMIN,
             key=new_key(),
             uuid=UUID,
             url="https://galaxy.example",
