@@ -7,12 +7,12 @@ RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-de
 RUN python -m venv /app
 COPY requirements-production.lock ./
 RUN /app/bin/pip install --require-hashes --only-binary :all: --requirement requirements-production.lock
-COPY pyproject.toml setup.py README.md ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY documents documents
 COPY resolvers resolvers
 COPY graph graph
 RUN /app/bin/pip install --no-deps . \
-    && (cd / && /app/bin/python -c "from documents.raw import COMPILED; assert COMPILED") \
+    && (cd / && /app/bin/python -c "from documents.mongo.raw import COMPILED; assert COMPILED") \
     && /app/bin/pip uninstall --yes pip
 
 

@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help environment demo test bench check format lock schema
+.PHONY: help environment demo test failover mutants bench soak check docs format lock schema reference
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-13s%s\n", $$1, $$2}' Makefile
@@ -29,8 +29,17 @@ demo: environment ## Start the server with sample data, and print where GraphiQL
 test: environment ## Run the tests in three processes; ARGS="-k paging" is handed to pytest
 	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-bench: environment ## Measure beside the peers; ARGS="--quick", "--growth", "--ingest" or "--json FILE --peers DIR"
+failover: environment ## Kill, hang and demote the primary of three mongod under traffic, which takes minutes
+	@$(BIN)/pytest -s tests/failover/test_failover.py $(ARGS)
+
+mutants: environment ## List changes that no test notices; ARGS="resolvers/access/policies.py" or "--sample 150 --seed 7"
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
+bench: environment ## Measure beside the peers; ARGS="--quick", "--growth", "--overload", "--against COMMIT" or "--json FILE"
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: environment ## Ask a server everything at once for half an hour; ARGS="--minutes 3" takes less
+	@$(BIN)/python -m tests.bench.soak $(ARGS)
 
 check: environment ## Check format, lint, types and the direction of imports
 	@echo "Checking the format"
@@ -41,6 +50,13 @@ check: environment ## Check format, lint, types and the direction of imports
 	@$(BIN)/mypy
 	@echo "Checking the direction of imports"
 	@$(BIN)/lint-imports
+
+docs: environment ## Build the site of docs/ in build/site; a link that leads nowhere fails
+	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
+	@echo "Built build/site/index.html"
+
+reference: environment ## Write what the pages of docs/reference take from the code anew
+	@$(BIN)/python -m tests.docs.generate
 
 format: environment ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
@@ -54,7 +70,7 @@ schema: environment ## Write schema.graphql anew
 lock: environment ## Pin the newest allowed versions of all dependencies
 	@$(BIN)/python -m pip install --quiet "uv$(UV_VERSION)"
 	@echo "Writing requirements.lock: everything, for laptops and tests"
-	@$(COMPILE) pyproject.toml --upgrade --extra embedded --extra parquet --group dev --output-file requirements.lock
+	@$(COMPILE) pyproject.toml --upgrade --extra embedded --extra parquet --group dev --group docs --output-file requirements.lock
 	@echo "Writing requirements-production.lock: what the container image holds, in the same versions"
 	@$(COMPILE) pyproject.toml --constraint requirements.lock --extra parquet --output-file requirements-production.lock
 	@echo "Writing requirements-spark.lock: half a gigabyte that only one test needs, beside requirements.lock"
@@ -62,7 +78,7 @@ lock: environment ## Pin the newest allowed versions of all dependencies
 
 environment: $(MADE) ## Make or refresh the Python environment in .venv
 
-$(MADE): requirements.lock pyproject.toml setup.py $(wildcard documents/*.pyx documents/*.pxd)
+$(MADE): requirements.lock pyproject.toml setup.py $(wildcard documents/mongo/*.pyx documents/mongo/*.pxd)
 	@if ! $(BIN)/python -c '$(FITS); import pip' 2>/dev/null; then \
 		found=; \
 		for python in $(PYTHON); do \
@@ -82,6 +98,6 @@ $(MADE): requirements.lock pyproject.toml setup.py $(wildcard documents/*.pyx do
 	@echo "Installing provenance-graph from this folder"
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
 		--no-build-isolation --editable .
-	@$(BIN)/python -c 'from documents.raw import COMPILED; assert COMPILED' 2>/dev/null || echo \
+	@$(BIN)/python -c 'from documents.mongo.raw import COMPILED; assert COMPILED' 2>/dev/null || echo \
 		"Without a C compiler and Python's headers what writes big answers was not compiled: they take twice as long." >&2
 	@touch $@

@@ -1,34 +1,37 @@
-"""What we keep: one document a collection, and how to reach it. Knows nothing of GraphQL or HTTP."""
+"""The stored documents, one class per collection, and access to them. Knows nothing of GraphQL or HTTP."""
 
-from documents.archive import Archive
+from documents.access.idempotency_key import Reservation
+from documents.access.token import Token
+from documents.activities.log_entry import LogEntry
 from documents.base import Document, kind_of
-from documents.component import Component
-from documents.component_version import ComponentVersion
-from documents.daily_usage import DailyUsage
-from documents.dataset import Dataset
-from documents.dataset_version import DatasetVersion
-from documents.digital_twin import DigitalTwin
-from documents.distribution import Distribution
-from documents.execution import Execution
-from documents.generation import Generation
-from documents.ingestion import Ingestion
-from documents.ingestion_part import IngestionPart
-from documents.instance import Instance
-from documents.job import Job
-from documents.log_entry import LogEntry
-from documents.organisation import Organisation
-from documents.output import Output
-from documents.rejection import Rejection
-from documents.reservation import Reservation
-from documents.resource import Resource
-from documents.result import Result
-from documents.seen_file import SeenFile
-from documents.step import Step
-from documents.token import Token
-from documents.transform import Transform
-from documents.upload import Upload
-from documents.usage import Usage
-from documents.user import User
+from documents.catalogue.dataset import Dataset
+from documents.catalogue.dataset_version import DatasetVersion
+from documents.catalogue.distribution import Distribution
+from documents.catalogue.former_organisation import FormerOrganisation
+from documents.catalogue.organisation import Organisation
+from documents.catalogue.resource import Resource
+from documents.catalogue.transform import Transform
+from documents.file_events.seen_file import SeenFile
+from documents.galaxy.archive import Archive
+from documents.galaxy.daily_usage import DailyUsage
+from documents.galaxy.generation import Generation
+from documents.galaxy.ingestion import Ingestion
+from documents.galaxy.ingestion_part import IngestionPart
+from documents.galaxy.instance import Instance
+from documents.galaxy.job import Job
+from documents.galaxy.rejection import Rejection
+from documents.galaxy.usage import Usage
+from documents.imports.imported_row import ImportedRow
+from documents.storage.upload import Upload
+from documents.twins.component import Component
+from documents.twins.component_version import ComponentVersion
+from documents.twins.digital_twin import DigitalTwin
+from documents.twins.execution import Execution
+from documents.twins.output import Output
+from documents.twins.result import Result
+from documents.twins.step import Step
+from documents.twins.user import User
+from documents.twins.workflow import Workflow
 
 ALL: list[type[Document]] = [
     Archive,
@@ -40,7 +43,9 @@ ALL: list[type[Document]] = [
     DigitalTwin,
     Distribution,
     Execution,
+    FormerOrganisation,
     Generation,
+    ImportedRow,
     Ingestion,
     IngestionPart,
     Instance,
@@ -59,14 +64,15 @@ ALL: list[type[Document]] = [
     Upload,
     Usage,
     User,
+    Workflow,
 ]
-"""Every document. A collection exists when its document is listed here."""
+"""All documents. A collection exists when its document is listed here."""
 
 _BY_KIND = {document.kind: document for document in ALL}
 
 
 def by_kind(id: str) -> type[Document] | None:
-    """The document that ids like this one belong to, None when there is no such kind."""
+    """The document class that the id belongs to, None for an unknown kind."""
     return _BY_KIND.get(kind_of(id))
 
 
@@ -82,7 +88,9 @@ __all__ = [
     "Distribution",
     "Document",
     "Execution",
+    "FormerOrganisation",
     "Generation",
+    "ImportedRow",
     "Ingestion",
     "IngestionPart",
     "Instance",
@@ -101,5 +109,6 @@ __all__ = [
     "Upload",
     "Usage",
     "User",
+    "Workflow",
     "by_kind",
 ]

@@ -1,4 +1,4 @@
-"""What every document shares: ids that name their kind, UTC times to the millisecond, and JSON kept as text."""
+"""The base of all documents: ids that name their kind, UTC times to the millisecond, and JSON kept as text."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
@@ -12,7 +12,7 @@ JsonText = str
 
 
 def utc_milliseconds(at: datetime) -> datetime:
-    """The same instant in UTC, cut to the milliseconds that BSON keeps. A naive time is taken as UTC."""
+    """The instant in UTC, cut to the milliseconds that BSON keeps. A naive time is taken as UTC."""
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
@@ -21,7 +21,7 @@ Timestamp = Annotated[datetime, AfterValidator(utc_milliseconds)]
 
 
 def now() -> datetime:
-    """The present, as it will read when it comes back from the database."""
+    """The current time, as it will read when it comes back from the database."""
     return utc_milliseconds(datetime.now(UTC))
 
 
@@ -31,12 +31,12 @@ def new_id(kind: str) -> str:
 
 
 def kind_of(id: str) -> str:
-    """What stands before the first underscore of an id: `step` for `step_6b00…`, empty when there is none."""
+    """The part of an id before its first underscore: `step` for `step_6b00…`, empty when there is none."""
     kind, underscore, _ = id.partition("_")
     return kind if underscore else ""
 
 
-class Embedded(BaseModel):
+class EmbeddedModel(BaseModel):
     """A part of a document, without an identity of its own."""
 
     model_config = ConfigDict(populate_by_name=True, extra="forbid")

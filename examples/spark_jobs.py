@@ -7,7 +7,7 @@ For reports that were never uploaded, name the folder that holds NAME.tar.gz and
 
     spark-submit examples/spark_jobs.py --instance 5e1f0c1a-7a53-4d5e-9f0b-2f4f7c1d9a60 reports jobs
 
-Executors need Python with provenance-graph[parquet]; see README.md, "Jobs as Parquet".
+Executors need Python with provenance-graph[parquet]; see docs/guides/parquet.md.
 """
 
 import argparse
@@ -22,10 +22,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from resolvers.ingest.parquet.reading import record_batches
-from resolvers.ingest.parquet.table import PARTITIONS, Origin, schema
-from resolvers.refusals import InvalidInput
-from resolvers.report_metadata import read_metadata
+from resolvers.galaxy.parquet.arrow_schema import PARTITIONS, Origin, schema
+from resolvers.galaxy.parquet.record_batches import record_batches
+from resolvers.galaxy.report_metadata import read_metadata
+from resolvers.user_errors import InvalidInput
 
 SETTINGS = {
     # One archive at a time is handed to Python, and a task gets few of them: a megabyte takes half a second to read.

@@ -1,0 +1,1 @@
+"""GraphQL over HTTP and WebSocket: the layer that clients see."""

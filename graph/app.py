@@ -1,4 +1,4 @@
-"""The application: every address it answers, and what goes around the answers."""
+"""The ASGI application: its routes and the middleware around them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,25 +15,43 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from graph.deadline import REQUEST_WITHIN, Deadline
-from graph.envelope import Answering, Envelope, Enveloped
+from graph.engine.admission import Admission, Capacity
+from graph.engine.capacity import BYTES_A_SOCKET, MEMORY_A_CHARACTER, answer_memory, slots
+from graph.engine.deadline import REQUEST_TIMEOUT, Deadline
+from graph.engine.limits import Limits
+from graph.engine.prepare import MAX_ROOM, DocumentCache
 from graph.errors import HTTPRefusal, refusal_errors
-from graph.graphiql.page import page, routes
-from graph.health import Readiness, livez
-from graph.http import GraphQLHandler, MakeContext, Written, write
-from graph.limits import Limits
-from graph.metrics import Metrics
-from graph.objects import ReachedAt, tell_where
-from graph.prepare import Preparer
-from graph.protocol import RawHeaders, whole
-from graph.request import JSON, wants_page
+from graph.graphiql.html import page, routes
+from graph.http.complete_request import RawHeaders, take_complete_request
+from graph.http.csvw_documents import CsvwDocuments
+from graph.http.graphql import GraphQLHandler, JSONBytesResponse, MakeContext, write
+from graph.http.health import Readiness, livez
+from graph.http.media_types import JSON, wants_page
+from graph.http.metrics import Metrics
+from graph.http.middleware import Answering, InstrumentationMiddleware, RequestInstrumentation
+from graph.http.migration_check import RefuseUnready
+from graph.http.protocol_errors import Refusing, refusing_across
+from graph.http.send_buffers import Unsent
+from graph.http.signed_urls import ReachedAt, tell_where
 from graph.settings import Executor, Settings
-from graph.sockets import Sockets
+from graph.websocket.endpoint import Sockets
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 Ready = Callable[[], Awaitable[bool]]
+OWN_HEADERS = ("Authorization", "Content-Encoding", "Content-Type", "If-None-Match", "Range", "X-Request-Id")
+"""Headers that pages of other origins may send because this server reads them."""
+TRACING_HEADERS = (
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+    "apollographql-client-name",
+    "apollographql-client-version",
+)
+"""Headers that tracing libraries and Apollo Client add by themselves; if they were refused, so were the requests."""
+STOPPING = "The server is stopping."
 BY_WAY_OF = frozenset({b"origin", b"x-forwarded-for", b"x-forwarded-proto"})
-"""Headers of requests that come from pages or through proxies, which layers of their own look at."""
+"""Headers of requests that come from pages or through proxies, which need uvicorn's own layers."""
 
 
 def create_app(
@@ -45,56 +63,80 @@ def create_app(
     lifespan: Lifespan | None = None,
     extra_routes: Sequence[BaseRoute] = (),
     limits: Limits | None = None,
+    processes: int = 1,
 ) -> "Application":
     """The server as an ASGI application.
 
     `make_context` is awaited once for each operation that passed the limits, and each WebSocket; it raises
     HTTPRefusal for credentials that cannot be accepted. `ready` tells whether the database answers.
-    `app.draining` is set by the server when it begins to stop.
+    `app.draining` is set by the server when it begins to stop, `app.unready` while its database cannot be used. What
+    operations may take is shared with the other `processes` of the server.
     """
-    metrics, preparer = Metrics(), Preparer(schema, limits or Limits())
+    metrics, memory = Metrics(), answer_memory(settings, processes)
+    document_cache = DocumentCache(schema, limits or Limits(), room=min(MAX_ROOM, memory // MEMORY_A_CHARACTER))
+    admission = Admission(Capacity(slots(settings, processes), memory * 2 // 3))
+    unsent = Unsent(memory // 3, metrics.unread.inc)
+    metrics.watch(admission, unsent)
 
     def draining() -> bool:
         return app.draining
 
+    def closed() -> str | None:
+        return STOPPING if app.draining else app.unready
+
     reference, telling = settings.executor is Executor.REFERENCE, not settings.production
-    graphql = GraphQLHandler(preparer, make_context, metrics, draining, page, reference, telling)
+    graphql = GraphQLHandler(
+        document_cache, make_context, metrics, admission, draining, closed, page, reference, telling
+    )
     routes_ = [
         Route("/", _front, methods=["GET"]),
         Route("/graphql", graphql.__call__, methods=["GET", "POST"]),
-        WebSocketRoute("/graphql", Sockets(preparer, make_context, settings.allowed_origins, metrics)),
+        WebSocketRoute("/graphql", Sockets(graphql, settings.allowed_origins, memory // BYTES_A_SOCKET)),
         Route("/livez", livez, methods=["GET"]),
-        Route("/readyz", Readiness(ready, draining).__call__, methods=["GET"]),
+        Route("/readyz", Readiness(ready, draining, lambda: app.unready).__call__, methods=["GET"]),
         Route("/metrics", metrics.page, methods=["GET"]),
         *routes(),
+        *CsvwDocuments(make_context, admission, closed).routes(),
         *extra_routes,
     ]
-    envelope = Envelope(metrics, _paths(routes_))
+    instrumentation = RequestInstrumentation(metrics, _paths(routes_))
     cors = [Middleware(CORSMiddleware, **_cors(settings))] if settings.allowed_origins else []
-    app = Application(
+    app: Application = Application(
         routes=routes_,
         lifespan=lifespan or _nothing_to_start,
         middleware=[
-            Middleware(Enveloped, envelope=envelope),
+            Middleware(InstrumentationMiddleware, instrumentation=instrumentation),
             Middleware(ReachedAt),
             *cors,
-            Middleware(Deadline, seconds=REQUEST_WITHIN),
+            Middleware(RefuseUnready, reason=lambda: app.unready),
+            Middleware(Deadline, seconds=REQUEST_TIMEOUT),
         ],
         exception_handlers={HTTPException: _http_exception},
     )
-    app.posted = Posted(graphql, envelope)
+    app.unsent = unsent
+    app.metrics = metrics
+    app.posted = GraphQLEndpoint(graphql, instrumentation)
     app.posted_across = CORSMiddleware(app.posted, **_cors(settings)) if cors else None
+    refusing = Refusing(instrumentation, metrics)
+    app.refusing = refusing_across(CORSMiddleware(refusing, **_cors(settings))) if cors else refusing
     return app
 
 
 class Application(Starlette):
-    """Takes what nearly everybody asks, POST /graphql, past routes and layers that are not for it."""
+    """Dispatches POST /graphql, the hot path, directly to its handler, skipping routing and middleware."""
 
     draining = False
-    """Whether the server is stopping, and takes nothing new."""
+    """Whether the server is stopping and accepts no new work."""
+    unready: str | None = None
+    """The reason why the server must not use its database yet, None when it may."""
+    unsent: Unsent
+    """Bytes that clients have yet to read."""
+    metrics: Metrics
     posted: ASGIApp
     posted_across: ASGIApp | None
-    """The same for pages of other origins, where some are allowed."""
+    """`posted` behind CORS, for pages of other origins, where some are allowed."""
+    refusing: ASGIApp
+    """Answers requests that the protocol refuses."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != "/graphql":
@@ -102,14 +144,14 @@ class Application(Starlette):
             return
         scope["app"] = self
         if self.posted_across and any(name == b"origin" for name, _ in scope["headers"]):
-            # It adds its headers to what is sent, so the answer may not be written past it.
-            whole(scope)
+            # CORS adds its headers to the messages sent, so the response must not be written past it.
+            take_complete_request(scope)
             await self.posted_across(scope, receive, send)
         else:
             await self.posted(scope, receive, send)
 
-    def short_way(self, scope: Scope, headers: RawHeaders) -> ASGIApp | None:
-        """What answers a POST that is whole, past uvicorn's own layers too; None where one of them is needed."""
+    def fast_path(self, scope: Scope, headers: RawHeaders) -> ASGIApp | None:
+        """The handler of a POST that arrived whole, without uvicorn's own layers; None where they are needed."""
         if scope["path"] != "/graphql" or not BY_WAY_OF.isdisjoint(headers):
             return None
         scope["app"] = self
@@ -117,20 +159,20 @@ class Application(Starlette):
 
 
 @dataclass
-class Posted:
+class GraphQLEndpoint:
     """Answers POST /graphql."""
 
     handler: GraphQLHandler
-    envelope: Envelope
+    instrumentation: RequestInstrumentation
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        return self.envelope.around(self._answer, scope, receive, send)
+        return self.instrumentation.handle(self._answer, scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, answering: Answering) -> None:
         tell_where(scope)
         offer = answering.offer
         response = await self.handler(Request(scope, receive), offer)
-        if offer and isinstance(response, Written) and response.write(offer, answering.lines):
+        if offer and isinstance(response, JSONBytesResponse) and response.write(offer, answering.lines):
             answering.status = response.status_code
         else:
             response.raw_headers = answering.begin(response.status_code, response.raw_headers)
@@ -140,9 +182,9 @@ class Posted:
 def _cors(settings: Settings) -> dict[str, Any]:
     return {
         "allow_origins": list(settings.allowed_origins),
-        "allow_methods": ["GET", "POST", "PUT"],
-        "allow_headers": ["Authorization", "Content-Type", "If-None-Match", "Range", "X-Request-Id"],
-        "expose_headers": ["X-Request-Id"],
+        "allow_methods": ["GET", "HEAD", "POST", "PUT"],
+        "allow_headers": [*OWN_HEADERS, *TRACING_HEADERS, *settings.allowed_headers],
+        "expose_headers": ["ETag", "X-Request-Id"],
         "max_age": 3600,
     }
 

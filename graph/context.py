@@ -1,40 +1,55 @@
-"""What every resolver is given: who asks, and what to read with."""
+"""The context of a request: the viewer, and the reader that resolvers use."""
 
 from dataclasses import dataclass
 
-from graph.errors import HTTPRefusal, unauthenticated
-from resolvers.authentication import Authenticator
-from resolvers.reader import Budget, Reader
-from resolvers.viewer import Role, Unauthenticated
+import pymongo
+
+from graph.engine.deadline import REQUEST_TIMEOUT
+from graph.errors import UNAVAILABLE, HTTPRefusal, unauthenticated
+from resolvers.access.authentication import Authenticator
+from resolvers.access.viewer import Role, Unauthenticated, Viewer
+from resolvers.reads.loaders import RequestLoader
+from resolvers.reads.response_budget import AnswerBudget, AnswerLimits
 
 
 @dataclass
 class Context:
     """The context of one request."""
 
-    reader: Reader
+    reader: RequestLoader
 
     @property
     def cost(self) -> dict[str, int]:
-        """What the answer used so far, and what it may use."""
-        return {"objects": self.reader.budget.spent, "allowed": self.reader.budget.objects}
+        """The answer's budget: how much it has used and may use."""
+        budget = self.reader.budget
+        return {
+            "objects": budget.objects,
+            "allowed": budget.limits.objects,
+            "bytes": budget.bytes,
+            "allowedBytes": budget.limits.bytes,
+        }
 
 
 class MakeContext:
     """Makes the context of a request from its credentials."""
 
-    def __init__(self, authenticator: Authenticator, objects: int, anonymous_objects: int) -> None:
+    def __init__(self, authenticator: Authenticator, limits: AnswerLimits, anonymous_limits: AnswerLimits) -> None:
         self._authenticator = authenticator
-        self._objects = objects
-        self._anonymous_objects = anonymous_objects
+        self._limits = limits
+        self._anonymous_limits = anonymous_limits
 
     async def __call__(self, authorization: str | None) -> Context:
         """The context of a request with this header. Raises HTTPRefusal 401 when it cannot be accepted."""
         try:
-            viewer = await self._authenticator.viewer(authorization)
+            viewer = self._authenticator.at_once(authorization) or await self._viewer(authorization)
         except Unauthenticated as error:
             if error.temporary:
-                raise HTTPRefusal(503, error.message, "UNAUTHENTICATED", {"Retry-After": "5"}) from error
+                raise HTTPRefusal(503, error.message, UNAVAILABLE, {"Retry-After": "5"}) from error
             raise unauthenticated(error.message) from error
-        objects = self._anonymous_objects if viewer.role is Role.ANONYMOUS else self._objects
-        return Context(Reader(viewer, Budget(objects)))
+        limits = self._anonymous_limits if viewer.role is Role.ANONYMOUS else self._limits
+        return Context(RequestLoader(viewer, AnswerBudget(limits)))
+
+    async def _viewer(self, authorization: str | None) -> Viewer:
+        # PyMongo would otherwise retry for minutes while the database is down.
+        with pymongo.timeout(REQUEST_TIMEOUT):
+            return await self._authenticator.viewer(authorization)

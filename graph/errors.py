@@ -1,4 +1,4 @@
-"""Which errors a client is told, and how: known refusals with a code, everything else masked."""
+"""Errors as clients see them: known refusals with a code, everything else masked."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,10 @@ from typing import Any
 import structlog
 from graphql import GraphQLError
 
-from resolvers.refusals import Refusal, Refusals
+from documents.outage import Outage, outage_of
+from documents.storage.bucket import BucketFull, BucketUnavailable
+from resolvers.outage_log import count_outage
+from resolvers.user_errors import Refusal, Refusals
 
 INTERNAL = "INTERNAL_SERVER_ERROR"
 BAD_USER_INPUT = "BAD_USER_INPUT"
@@ -16,17 +19,27 @@ PARSE_FAILED = "GRAPHQL_PARSE_FAILED"
 VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
 UNAUTHENTICATED = "UNAUTHENTICATED"
 UNAVAILABLE = "UNAVAILABLE"
+OVERLOADED = "OVERLOADED"
+PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+PERSISTED_QUERY_NOT_SUPPORTED = "PERSISTED_QUERY_NOT_SUPPORTED"
 
+RETRY_AFTER = {"Retry-After": "2"}
+"""A header of answers that an outage left empty: an election takes a few seconds."""
 MASKED = "Internal error"
 MAX_MESSAGE = 500
 MAX_LOCATIONS = 5
 MAX_REQUEST_ERRORS = 5
-"""Errors shown for a request that did not run; the answer to a hostile one stays small."""
+"""Errors shown for a request that did not run: the answer to a hostile request stays small."""
 MAX_FIELD_ERRORS = 100
 MAX_TRACEBACKS = 5
+REQUESTS_FAILED = "requests could not be answered"
 
 log = structlog.stdlib.get_logger("graph.errors")
 Formatted = dict[str, Any]
+
+SEND_DOCUMENT: Formatted = {"message": "PersistedQueryNotFound", "extensions": {"code": PERSISTED_QUERY_NOT_FOUND}}
+"""Apollo's clients for iOS and Kotlin answer this code by sending the document once; Apollo Client and urql answer
+PersistedQueryNotSupported by sending no more hashes."""
 
 
 class PublicError(Exception):
@@ -45,8 +58,12 @@ class RequestRefused(PublicError):
         super().__init__(message, code)
 
 
+REFUSAL = "provenance.refusal"
+"""The extension of the scope that holds the reason why a request is refused."""
+
+
 class HTTPRefusal(PublicError):
-    """A request refused before its operation is looked at, with a status of its own."""
+    """A request refused before its operation is looked at, with an HTTP status of its own."""
 
     def __init__(
         self, status: int, message: str, code: str = BAD_REQUEST, headers: Mapping[str, str] | None = None
@@ -56,32 +73,62 @@ class HTTPRefusal(PublicError):
         self.headers = dict(headers or {})
 
 
+class PersistedQueryNotSupported(HTTPRefusal):
+    """A request refused because it names its document by a hash: the server stores no persisted queries."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "PersistedQueryNotSupported", PERSISTED_QUERY_NOT_SUPPORTED)
+
+
+class Overloaded(HTTPRefusal):
+    """A request refused because the server is at capacity."""
+
+    def __init__(self) -> None:
+        message = "The server is busy with other requests. Try again in a second or later."
+        super().__init__(503, message, OVERLOADED, {"Retry-After": "1"})
+
+
 def unauthenticated(message: str) -> HTTPRefusal:
     """The refusal of a token that is wrong, expired or revoked."""
     return HTTPRefusal(401, message, UNAUTHENTICATED, {"WWW-Authenticate": "Bearer"})
 
 
 def request_errors(errors: Sequence[GraphQLError], code: str) -> list[Formatted]:
-    """What a client is told about a document or variables that cannot be run."""
+    """The errors for a document or variables that cannot be run."""
     return [_formatted(error, error.message, {"code": code}) for error in errors[:MAX_REQUEST_ERRORS]]
 
 
 def refusal_errors(refusal: PublicError) -> list[Formatted]:
-    """What a client is told about a refusal that is not about one place in the document."""
+    """The errors for a refusal that is not about one place in the document."""
     return [{"message": cut(refusal.message), "extensions": {"code": refusal.code}}]
 
 
 def internal_errors(request_id: str) -> list[Formatted]:
-    """What a client is told when the server failed."""
+    """The errors for a failure of the server."""
     return [{"message": MASKED, "extensions": {"code": INTERNAL, "requestId": request_id}}]
 
 
-def field_errors(errors: Sequence[GraphQLError], request_id: str) -> list[Formatted]:
-    """What a client is told about fields that failed while the operation ran. The masked ones are logged."""
+def outage_errors(outage: Outage, error: Exception) -> list[Formatted]:
+    """The errors for a request that an outage left without any data; the outage is counted in the log."""
+    count_outage(REQUESTS_FAILED, error, outage)
+    return [{"message": outage_message(outage, error), "extensions": {"code": outage.value}}]
+
+
+def outage_status(outage: str) -> int:
+    """The HTTP status of an answer that an outage left empty."""
+    return 507 if outage == Outage.INSUFFICIENT_STORAGE else 503
+
+
+def field_errors(errors: Sequence[GraphQLError], request_id: str, *, writing: bool = False) -> list[Formatted]:
+    """The errors of fields that failed while the operation ran. Unexpected ones are masked and logged.
+
+    `writing` says that the operation is a mutation, which may have been applied although it failed.
+    """
     formatted: list[Formatted] = []
     unexpected: list[GraphQLError] = []
+    _count_outages(errors)
     for error in errors:
-        known = _public(error)
+        known = _public(error, writing)
         if known is None:
             unexpected.append(error)
         if len(formatted) < MAX_FIELD_ERRORS:
@@ -92,28 +139,73 @@ def field_errors(errors: Sequence[GraphQLError], request_id: str) -> list[Format
 
 
 def cut(message: str) -> str:
-    """The message, short enough not to echo a hostile request."""
+    """The message, truncated so that a hostile request is not echoed."""
     return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
 
 
-def _public(error: GraphQLError) -> tuple[str, dict[str, Any]] | None:
+def unanswered_by(answer: Mapping[str, Any]) -> str | None:
+    """The code of the outage that left every root field of an answer without a value, None otherwise."""
+    errors: list[Formatted] = answer.get("errors") or []
+    codes: set[str] = {error["extensions"]["code"] for error in errors}
+    if not errors or not codes <= set(Outage):
+        return None
+    data: dict[str, Any] = answer["data"] or {}
+    failed = {error["path"][0] for error in errors if error.get("path")}
+    if any(value is not None or name not in failed for name, value in data.items()):
+        return None
+    # A database that is away may be back soon, so that is reported rather than a full disk.
+    return min(codes, key=outage_status)
+
+
+def _public(error: GraphQLError, writing: bool) -> tuple[str, dict[str, Any]] | None:
     """Message and extensions of an error that was raised for the client, None for any other."""
     cause = root_cause(error)
+    if outage := outage_of(cause):
+        unsure = "" if outage is Outage.INSUFFICIENT_STORAGE else _unsure(error, writing)
+        return outage_message(outage, cause, _path(error)) + unsure, {"code": outage.value}
     if isinstance(cause, PublicError):
         return cause.message, {"code": cause.code}
     if isinstance(cause, Refusal):
         return cause.message, {"code": cause.error_code}
     if isinstance(cause, Refusals):
         return str(cause), {"code": cause.refusals[0].error_code}
-    # graphql-core names the place in the document when an argument cannot be taken, and no place when a value
-    # of ours cannot be written; the second is our fault, and its message may show what clients must not see.
+    # graphql-core's error has nodes when an argument is invalid, and none when one of our values cannot be serialised:
+    # the second is our bug, and its message may show what clients must not see.
     if isinstance(cause, GraphQLError) and cause.nodes:
         return cause.message, {"code": BAD_USER_INPUT}
     return None
 
 
+def outage_message(outage: Outage, cause: BaseException, field: str = "") -> str:
+    """The error message for an outage that the field at `field` met."""
+    if isinstance(cause, BucketFull):
+        return str(cause)
+    if outage is Outage.INSUFFICIENT_STORAGE:
+        return "The database's disk is full."
+    if isinstance(cause, OSError):
+        return "The server has no file descriptors left at the moment. Try again later."
+    if outage is Outage.TIMEOUT:
+        return f"The request timed out before {field or 'it'} was answered. Ask for less, or try again later."
+    what = "bucket" if isinstance(cause, BucketUnavailable) else "database"
+    return f"The {what} is not responding at the moment. Try again later."
+
+
+def _unsure(error: GraphQLError, writing: bool) -> str:
+    """An additional sentence when a mutation's root field itself failed, rather than a field of its payload."""
+    if not writing or len(error.path or ()) != 1:
+        return ""
+    return f" It is unknown whether {_path(error)} was applied: repeat it with the same idempotencyKey."
+
+
+def _count_outages(errors: Sequence[GraphQLError]) -> None:
+    """Count a failed request in the log, once for each kind of outage that it met."""
+    met = {outage: cause for error in errors if (outage := outage_of(cause := root_cause(error)))}
+    for outage, cause in met.items():
+        count_outage(REQUESTS_FAILED, cause, outage)
+
+
 def root_cause(error: GraphQLError) -> BaseException:
-    """The exception a resolver raised, below the wrappings of the executor."""
+    """The exception that a resolver raised, unwrapped from the executor's errors."""
     cause: BaseException = error
     while isinstance(cause, GraphQLError) and isinstance(cause.original_error, Exception):
         cause = cause.original_error

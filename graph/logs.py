@@ -1,4 +1,4 @@
-"""Logs: JSON lines in production, readable in a terminal, one request id, no secrets."""
+"""Logs: JSON lines in production, readable in a terminal, with the request's id and without secrets."""
 
 import asyncio
 import logging
@@ -18,14 +18,14 @@ from graph.settings import Settings
 
 REMOVED = "[removed]"
 ACCESS = "graph.access"
-"""The logger that tells of each answer."""
+"""The name of the access logger."""
 FLUSH_AFTER = 0.02
-"""Seconds that the line about an answer may wait for others."""
+"""Seconds that an access-log line may wait for others."""
 Fields = dict[str, object]
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""The id of the request being answered; every line that is logged meanwhile has it."""
+"""The id of the request being answered, which every line logged meanwhile carries."""
 SECRET_SHAPES = (
-    # A password in an address, of a database or of anything else; without "@" there is none.
+    # The password in an address, of a database or anything else; without "@" there is none.
     (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/@\"'<>]*:[^\s@\"'<>]*@", re.IGNORECASE), rf"\1{REMOVED}@"),
     (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=:-]{4,}", re.IGNORECASE), rf"\1 {REMOVED}"),
     # API tokens, and the keys of instances.
@@ -35,7 +35,7 @@ SECRET_SHAPES = (
 
 
 class Redactor:
-    """Takes secrets out of a line: those known from the settings, and whatever has the shape of one."""
+    """Removes secrets from a line: those known from the settings, and any text of a secret's shape."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = sorted((secret for secret in secrets if len(secret) >= 8), key=len, reverse=True)
@@ -49,7 +49,7 @@ class Redactor:
 
 
 class RedactedFormatter(structlog.stdlib.ProcessorFormatter):
-    """Formats as ever, and redacts the finished line, so that no field and no traceback is forgotten."""
+    """Redacts the finished line, so that no field and no traceback is missed."""
 
     def __init__(self, processors: Sequence[Processor], before: Sequence[Processor], redact: Redactor) -> None:
         super().__init__(processors=processors, foreign_pre_chain=before)
@@ -60,26 +60,26 @@ class RedactedFormatter(structlog.stdlib.ProcessorFormatter):
 
 
 class Answered(NamedTuple):
-    """An answer, as a line tells of it."""
+    """An answered request, as the access log records it."""
 
     method: str
     path: str
     status: int
     seconds: float
-    """How long it took."""
+    """The time it took."""
     harmless: bool
-    """Whether it may be told as it is, since it holds nothing that a client may have put a secret into."""
+    """Whether the line needs no redaction, since it holds nothing that a client may have put a secret into."""
 
     @property
     def fields(self) -> Fields:
-        """What is said of it, by name."""
-        # By hand, because `round` takes longer than all else here.
+        """The fields of the log line."""
+        # By hand, because `round` takes longer than everything else here.
         ms = int(self.seconds * 10_000 + 0.5) / 10
         return {"method": self.method, "path": self.path[:200], "status": self.status, "ms": ms}
 
 
-class Told(NamedTuple):
-    """What is told later than it was."""
+class PendingLine(NamedTuple):
+    """An access-log line waiting for the next flush."""
 
     level: int
     answer: Answered
@@ -101,32 +101,32 @@ class Told(NamedTuple):
 
 
 class AccessLog:
-    """Writes the line about an answer: the one that is written so often that its making matters."""
+    """Writes access-log lines, the most frequent ones by far, so they are formatted by hand and written in batches."""
 
     def __init__(self) -> None:
         self._logger = logging.getLogger(ACCESS)
         self._write: Callable[[int, Answered], None] = self._log
-        self._told: list[Told] = []
+        self._told: list[PendingLine] = []
 
     def __call__(self, level: int, answer: Answered) -> None:
-        """Tell of an answer; unless that is harmless the line is redacted."""
-        # Asked first, because a line that nobody reads costs as much to put together as one that is read.
+        """Log an answer; unless it is harmless, its line is redacted."""
+        # Checked first, because formatting a line costs as much when nobody reads it.
         if self._logger.isEnabledFor(level):
             self._write(level, answer)
 
     def write_to(self, handler: "logging.StreamHandler[TextIO]", redact: Redactor) -> None:
-        """From now on write JSON to the stream of `handler`, in the form that it gives to all other lines."""
+        """From now on write JSON to the stream of `handler`, in the format of all other lines."""
         self._handler, self._redact = handler, redact
 
         def write(level: int, answer: Answered) -> None:
-            self._told.append(Told(level, answer, request_id.get(), time.time()))
+            self._told.append(PendingLine(level, answer, request_id.get(), time.time()))
             if len(self._told) == 1:
                 self._flush_soon()
 
         self._write = write
 
     def flush(self) -> None:
-        """Write the lines that wait for others."""
+        """Write the waiting lines."""
         told, self._told = self._told, []
         if not told:
             return
@@ -135,18 +135,18 @@ class AccessLog:
             self._handler.stream.write("\n".join([*lines, ""]))
             self._handler.flush()
         except OSError:
-            # As for every line that cannot be written: said on stderr, and the answers go out all the same.
+            # As with every line that cannot be written: say so on stderr, and go on answering.
             self._handler.handleError(logging.makeLogRecord({}))
 
     def _flush_soon(self) -> None:
-        """Put together and write at once what is told within a moment: each time is a system call."""
+        """Flush in a moment, all lines in one system call."""
         try:
             asyncio.get_running_loop().call_later(FLUSH_AFTER, self.flush)
         except RuntimeError:
             self.flush()
 
     def write_as_others(self) -> None:
-        """From now on write as all other lines are written."""
+        """From now on write through the logger, like all other lines."""
         self._write = self._log
 
     def _log(self, level: int, answer: Answered) -> None:
@@ -157,9 +157,9 @@ access_log = AccessLog()
 
 
 def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
-    """Send everything that is logged in this process, uvicorn's lines too, to `stream` in one form.
+    """Send all log lines of this process, uvicorn's included, to `stream` in one format.
 
-    Without one: to stdout in production, where logs are all that is printed, and to stderr for people.
+    By default to stdout in production, where logs are the only output, and to stderr otherwise.
     """
     stream = stream or (sys.stdout if settings.production else sys.stderr)
     before: list[Processor] = [
@@ -196,7 +196,7 @@ def _for_machines() -> list[Processor]:
 
 
 def _for_people(colors: bool) -> list[Processor]:
-    # The default way to show exceptions prints the local variables of each frame, tokens and addresses among them.
+    # The default traceback formatter prints the local variables of each frame, tokens and addresses among them.
     plain = structlog.dev.plain_traceback
     return [structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="time", exception_formatter=plain)]
 
@@ -209,7 +209,7 @@ def _install(handler: logging.Handler, level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # They tell each query, with its values, and each connection; uvicorn tells what this server says itself.
+    # These loggers write each query with its values, and each connection; uvicorn's access log repeats ours.
     for name in ("pymongo", "google", "urllib3", "uvicorn"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 

@@ -1,4 +1,4 @@
-"""The schema: a table of contents of what clients may ask and do."""
+"""The schema: the root types, assembled from the modules of all types."""
 
 from typing import Any
 
@@ -7,48 +7,66 @@ from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
-from graph.activity import ActivityMutation
-from graph.archive import ArchiveMutation
-from graph.component import ComponentMutation, ComponentQuery
-from graph.dataset import DatasetMutation, DatasetQuery
-from graph.digital_twin import DigitalTwinMutation, DigitalTwinQuery
-from graph.execution import ExecutionMutation, ExecutionQuery
-from graph.file_event import FileEventMutation
-from graph.gathering import stop_only_what_has_begun
-from graph.generation import GenerationMutation
-from graph.ingestion import IngestionMutation
-from graph.instance import InstanceMutation, InstanceQuery
-from graph.job import JobQuery
-from graph.log_entry import LogEntryMutation
-from graph.node import NodeQuery
-from graph.organisation import OrganisationMutation, OrganisationQuery
-from graph.output import OutputMutation
-from graph.resource import ResourceMutation, ResourceQuery
-from graph.result import Result, ResultMutation
-from graph.scalars import SCALARS
+from graph.activities.activity import ActivityMutation
+from graph.activities.log_entry import LogEntryMutation
+from graph.catalogue.dataset import DatasetMutation, DatasetQuery
+from graph.catalogue.dataset_version import DatasetVersionQuery
+from graph.catalogue.distribution import DistributionQuery
+from graph.catalogue.organisation import OrganisationMutation, OrganisationQuery
+from graph.catalogue.resource import ResourceMutation, ResourceQuery
+from graph.catalogue.transform import TransformMutation, TransformQuery
+from graph.core.node import NodeQuery
+from graph.core.required_links import check_required_links
+from graph.core.scalars import SCALARS
+from graph.core.user_error_types import SHOWN_AS, Refusal
+from graph.core.view import VIEWS, finish_views
+from graph.engine.executor import BudgetedExecutor
+from graph.engine.graphql_core_patch import patch_graphql_core
+from graph.file_events.file_event import FileEventMutation
+from graph.galaxy.archive import ArchiveMutation, ArchiveQuery
+from graph.galaxy.generation import GenerationMutation, GenerationQuery
+from graph.galaxy.ingestion import IngestionMutation, IngestionQuery
+from graph.galaxy.instance import InstanceMutation, InstanceQuery
+from graph.galaxy.job import JobQuery
+from graph.galaxy.tool_usage import ToolUsageQuery
+from graph.storage.upload import UploadMutation
 from graph.subscription import Subscription
-from graph.tool_usage import ToolUsageQuery
-from graph.transform import TransformMutation, TransformQuery
-from graph.upload import UploadMutation
-from graph.user import UserMutation, UserQuery
-from graph.user_errors import SHOWN_AS, Refusal
-from graph.view import VIEWS, finish_views
+from graph.twins.component import ComponentMutation, ComponentQuery
+from graph.twins.component_version import ComponentVersionQuery
+from graph.twins.digital_twin import DigitalTwinMutation, DigitalTwinQuery
+from graph.twins.digital_twin_access import DigitalTwinAccessMutation
+from graph.twins.execution import ExecutionMutation, ExecutionQuery
+from graph.twins.output import OutputMutation, OutputQuery
+from graph.twins.result import Result, ResultMutation, ResultQuery
+from graph.twins.step import StepQuery
+from graph.twins.user import UserMutation, UserQuery
+from graph.twins.workflow import WorkflowMutation, WorkflowQuery
 from graph.viewer import ViewerQuery
 
 
-@strawberry.type(description="What can be asked.")
+@strawberry.type(description="The entry points for reading data.")
 class Query(
     NodeQuery,
     ViewerQuery,
     OrganisationQuery,
     ResourceQuery,
     DatasetQuery,
+    DatasetVersionQuery,
+    DistributionQuery,
     TransformQuery,
     UserQuery,
     DigitalTwinQuery,
     ExecutionQuery,
+    WorkflowQuery,
+    StepQuery,
+    OutputQuery,
+    ResultQuery,
     ComponentQuery,
+    ComponentVersionQuery,
     InstanceQuery,
+    ArchiveQuery,
+    IngestionQuery,
+    GenerationQuery,
     JobQuery,
     ToolUsageQuery,
 ):
@@ -56,7 +74,8 @@ class Query(
 
 
 @strawberry.type(
-    description="What can be written. Each mutation takes one input and answers a payload with userErrors."
+    description="The entry points for writing data. Each mutation takes one input and returns a payload with "
+    "userErrors."
 )
 class Mutation(
     OrganisationMutation,
@@ -67,7 +86,9 @@ class Mutation(
     ComponentMutation,
     UserMutation,
     DigitalTwinMutation,
+    DigitalTwinAccessMutation,
     ExecutionMutation,
+    WorkflowMutation,
     ActivityMutation,
     LogEntryMutation,
     ResultMutation,
@@ -82,7 +103,7 @@ class Mutation(
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's schema; what went wrong in a field is logged where the answer is made, with the request's id."""
+    """Strawberry's schema. Errors in fields are logged where the response is made, with the request's id."""
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         pass
@@ -91,17 +112,20 @@ class Schema(strawberry.Schema):
 def make_schema(
     query: type = Query, mutation: type = Mutation, subscription: type = Subscription, **options: Any
 ) -> Schema:
-    """The schema over all views; tests add fields of their own to its roots."""
+    """Return the schema of all views. Tests pass root types with fields of their own."""
     finish_views()
-    stop_only_what_has_begun()
-    return Schema(
+    patch_graphql_core()
+    made = Schema(
         query=query,
         mutation=mutation,
         subscription=subscription,
         types=[Result, Refusal, *SHOWN_AS.values(), *(shown for shown in VIEWS.values() if _is_concrete(shown))],
         config=StrawberryConfig(scalar_map=SCALARS),
+        execution_context_class=BudgetedExecutor,
         **options,
     )
+    check_required_links(made._schema)
+    return made
 
 
 def _is_concrete(shown: Any) -> bool:
@@ -113,5 +137,5 @@ schema = make_schema()
 
 
 def as_text() -> str:
-    """The schema as SDL, ending in a newline: what schema.graphql holds."""
+    """Return the schema as SDL ending in a newline, the content of schema.graphql."""
     return f"{schema.as_str().rstrip()}\n"

@@ -1,4 +1,4 @@
-"""What the server is told from outside: environment variables, checked before anything starts."""
+"""The server's settings: environment variables, validated before anything starts."""
 
 import difflib
 import os
@@ -15,24 +15,27 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from graph.uploader import INSTANCE, KEY
-from graph.worker.options import TOKEN, URL
+from graph.clients.report_uploader import INSTANCE, KEY
+from graph.clients.worker.options import TOKEN, URL
+from resolvers.reads.response_budget import AnswerLimits
 
 PREFIX = "PROVENANCE_"
 OF_CLIENTS = (URL, TOKEN, INSTANCE, KEY)
-"""Variables of `provenance-graph work` and `upload`, which may be set for a server on the same machine."""
+"""Variables of `provenance-graph work` and `upload`, which may be set on a server's machine too."""
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'^_`|~.+-]{1,100}")
+MAX_ALLOWED_HEADERS = 100
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Environment(StrEnum):
-    """Where the server runs."""
+    """The environment that the server runs in."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
 
 class LogLevel(StrEnum):
-    """The least important line that is still written."""
+    """The least severe level that is written."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -41,18 +44,18 @@ class LogLevel(StrEnum):
 
 
 class Executor(StrEnum):
-    """What answers queries."""
+    """The executor that answers queries."""
 
     PLAN = "plan"
     REFERENCE = "reference"
 
 
 class SettingsError(Exception):
-    """A variable holds a value that the server cannot start with; the message names both."""
+    """A variable holds a value that the server cannot use; the message names both."""
 
 
 class Settings(BaseSettings):
-    """The settings of one server. Every one is optional on a laptop; `load_settings` makes them."""
+    """The settings of one server, all optional on a laptop; made by `load_settings`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -62,6 +65,9 @@ class Settings(BaseSettings):
     log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error")
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origins such as https://lab.example, separated by commas, or *"
+    )
+    allowed_headers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="at most 100 names of header fields such as X-Tenant, separated by commas"
     )
     database_url: SecretStr | None = Field(None, description="a mongodb:// or mongodb+srv:// address")
     database_name: str = Field(
@@ -87,28 +93,53 @@ class Settings(BaseSettings):
     anonymous_objects: int = Field(
         50_000, ge=1, le=100_000_000, description="how many objects one answer to an anonymous caller may hold"
     )
+    answer_bytes: int = Field(
+        64_000_000, ge=1_000, le=2_000_000_000, description="how many bytes the text of one answer may have"
+    )
+    anonymous_answer_bytes: int = Field(
+        8_000_000,
+        ge=1_000,
+        le=2_000_000_000,
+        description="how many bytes the text of one answer to an anonymous caller may have",
+    )
+    answer_memory: int | None = Field(
+        None, ge=16, le=1_000_000, description="how many megabytes answers may take while they are made and sent"
+    )
+    concurrency: int | None = Field(
+        None, ge=1, le=1_000, description="how many operations of many objects run at a time in a process"
+    )
     workers_wanted: int | None = Field(
         None, validation_alias="PROVENANCE_WORKERS", ge=0, le=64, description="a number from 0 to 64"
     )
 
     @property
     def production(self) -> bool:
-        """Whether real users depend on this server."""
+        """Whether this is a production server."""
         return self.env is Environment.PRODUCTION
 
     @property
     def embedded(self) -> bool:
-        """Whether the server brings its own database."""
+        """Whether the server runs an embedded database."""
         return self.database_url is None
 
     @property
     def workers(self) -> int:
-        """How many ingest workers run beside the server."""
+        """The number of ingest workers that run alongside the server."""
         return self.workers_wanted if self.workers_wanted is not None else int(self.embedded)
 
     @property
+    def answer_limits(self) -> AnswerLimits:
+        """The limits of one answer."""
+        return AnswerLimits(self.objects, self.answer_bytes)
+
+    @property
+    def anonymous_answer_limits(self) -> AnswerLimits:
+        """The limits of one answer to an anonymous caller."""
+        return AnswerLimits(self.anonymous_objects, self.anonymous_answer_bytes)
+
+    @property
     def listen_on(self) -> str:
-        """The address to bind: this machine only, unless told otherwise or in production."""
+        """The address to bind: the loopback interface unless set, and all interfaces in production."""
         return self.host or ("0.0.0.0" if self.production else "127.0.0.1")
 
     @field_validator("env", "log_level", "executor", mode="before")
@@ -126,6 +157,16 @@ class Settings(BaseSettings):
             if origin != "*" and not re.fullmatch(r"https?://[^/\s?#@*]+", origin):
                 raise _refused()
         return origins
+
+    @field_validator("allowed_headers", mode="before")
+    @classmethod
+    def _split_headers(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        if len(names) > MAX_ALLOWED_HEADERS or not all(HEADER_NAME.fullmatch(name) for name in names):
+            raise _refused()
+        return names
 
     @field_validator("database_url")
     @classmethod
@@ -169,28 +210,29 @@ def _refused() -> PydanticCustomError:
 
 
 def load_settings(warn: Callable[[str], None] | None = None) -> Settings:
-    """The settings in the environment. Raises SettingsError naming the variable, its value and what is allowed.
+    """The settings in the environment. Raises SettingsError naming the variable, its value and the allowed values.
 
-    `warn` gets a sentence for each variable that looks like ours and is not; without it they go to stderr.
+    `warn` is called with a sentence for each variable that looks like a setting and is none; by default it goes to
+    stderr.
     """
     for warning in unknown_variables(os.environ):
         (warn or _to_stderr)(warning)
     try:
         return Settings()
     except ValidationError as error:
-        # The original holds the values, secrets among them, and would be printed with the traceback.
+        # The original error holds the values, secrets among them, and would be printed with the traceback.
         message = "\n".join(_sentence(detail) for detail in error.errors(include_url=False))
     raise SettingsError(message)
 
 
 def variable_of(field: str) -> str:
-    """The environment variable behind a field of Settings."""
+    """The environment variable of a field of Settings."""
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """A sentence for each PROVENANCE_ variable that no setting reads, with the nearest name that one does."""
+    """A sentence for each PROVENANCE_ variable that is no setting, with the setting of the most similar name."""
     known = [variable_of(field) for field in Settings.model_fields]
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in {*known, *OF_CLIENTS})
     return [f"{name} is not a setting and is ignored.{_nearest(name, known)}" for name in unknown]
@@ -212,7 +254,7 @@ def _sentence(detail: ErrorDetails) -> str:
 
 
 def _field_of(name: str) -> str:
-    """The field a validation error is about: pydantic names it by its alias where it has one."""
+    """The field that a validation error is about, which pydantic names by its alias where it has one."""
     by_variable = {variable_of(field): field for field in Settings.model_fields}
     return by_variable.get(name, name)
 

@@ -1,4 +1,4 @@
-"""The root of subscriptions: what clients may follow. Each field says again what a query would, whenever it changed."""
+"""The root type for subscriptions. Each field repeats a query's answer whenever it changes."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -7,28 +7,20 @@ from typing import Annotated, Any, TypeVar, cast
 import strawberry
 from strawberry.types import Info
 
-from graph.activity import Activity
-from graph.execution import Execution
-from graph.following import Following
-from graph.log_entry import LogEntry
-from graph.projection import fields_below
-from resolvers import watching
-from resolvers.links import Many
-from resolvers.refusals import Refusal
+from graph.activities.activity import Activity
+from graph.activities.log_entry import LogBatch
+from graph.core.projection import fields_below
+from graph.twins.execution import Execution
+from graph.websocket.session import SubscriptionContext
+from resolvers.activities import subscriptions
+from resolvers.reads.relations import Many
+from resolvers.user_errors import Refusal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@strawberry.type(description="Lines that follow one another in a log.")
-class LogBatch:
-    entries: list[LogEntry] = strawberry.field(description="The lines, in order of sequence; at least one.")
-    cursor: str = strawberry.field(
-        description="The place of the last of them. Give it to after, to go on from here; logs takes it as well."
-    )
-
-
 def _subscription(description: str) -> Callable[[F], F]:
-    """A field of the root Subscription type, whose values are what the method below it yields."""
+    """Declare a field of the root Subscription type, whose values are those that the decorated method yields."""
 
     def declare(method: F) -> F:
         field: Any = strawberry.subscription(method, description=description)
@@ -46,47 +38,57 @@ def _link_of_logs() -> Many:
 
 
 LOGS = _link_of_logs()
-"""Lines of an activity in the order of its `logs`, so that cursors of both are the same."""
+"""Lines of an activity, in the order of its `logs` field, so that the cursors of both are the same."""
 
 ExecutionId = Annotated[strawberry.ID, strawberry.argument(description="The execution's id.")]
-ActivityId = Annotated[strawberry.ID, strawberry.argument(description="The id of a step, a transform or an ingestion.")]
+ActivityId = Annotated[strawberry.ID, strawberry.argument(description="Id of a step, a transform or an ingestion.")]
 After = Annotated[
-    str | None, strawberry.argument(description="Only what follows this cursor, of a batch or of the activity's logs.")
+    str | None,
+    strawberry.argument(
+        description="Return only the lines after this cursor, which comes from a batch or from the activity's logs. "
+        "An empty string counts as no cursor."
+    ),
 ]
 
 
-@strawberry.type(description="What can be followed, over WebSocket by graphql-transport-ws.")
+@strawberry.type(
+    description="The entry points for following changes, over WebSocket with the graphql-transport-ws protocol."
+)
 class Subscription:
     @_subscription(
-        "The present state first, then again after each change of the execution or its steps, whichever "
-        "process made it. Changes that follow each other closely come as one, and what looks as before is not sent "
-        "again. Completes after a terminal state."
+        "Follow an execution: sends its current state, and again after every change of the execution or its steps, "
+        "whichever process made the change. Changes in quick succession are sent as one, and a state that looks the "
+        "same is not sent again. Completes after a final state."
     )
     async def execution(self, info: Info, id: ExecutionId) -> AsyncGenerator[Execution, None]:
-        following = cast(Following, info.context)
-        rows = watching.execution(following.changes, following.renewed, id, fields_below(info))
+        following = cast(SubscriptionContext, info.context)
+        rows = subscriptions.execution(following.changes, following.renewed, id, fields_below(info))
         async with aclosing(_refused_in_place(rows)) as told:
             async for row in told:
                 yield row
 
     @_subscription(
-        "Everything after the cursor, then what follows, each line once and in order of sequence. "
-        "Completes when the activity is in a terminal state and all its lines were sent."
+        "Follow the log of an activity: sends all lines after the cursor, then new lines as they arrive, each once "
+        "and in order of sequence. A line that arrives more than five seconds after one that follows it in the log is "
+        "sent out of order, in a batch of its own. After a cursor from the activity's logs, such late lines may "
+        "include some that you have already seen. Completes when the activity has reached a final state and all its "
+        "lines were sent."
     )
     async def activity_logs(
         self, info: Info, id: ActivityId, after: After = strawberry.UNSET
     ) -> AsyncGenerator[LogBatch, None]:
-        following = cast(Following, info.context)
-        place = None if after is strawberry.UNSET else after
-        pages = watching.activity_logs(following.changes, following.renewed, id, place, LOGS)
-        async with aclosing(_refused_in_place(pages)) as told:
-            async for page in told:
-                batch = page if isinstance(page, Refusal) else LogBatch(entries=page.rows, cursor=page.end_cursor)
+        following = cast(SubscriptionContext, info.context)
+        lines_to_come = subscriptions.activity_logs(following.changes, following.renewed, id, after or None, LOGS)
+        async with aclosing(_refused_in_place(lines_to_come)) as told:
+            async for lines in told:
+                batch = lines if isinstance(lines, Refusal) else LogBatch(entries=lines.rows, cursor=lines.cursor)
                 yield cast(LogBatch, batch)
 
 
 async def _refused_in_place(events: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    """The events, then the refusal if they end by one: an exception as a field's value is an error at its place."""
+    """Yield the events, then the refusal if they end with one: an exception yielded as a field's value becomes an error
+    of that field.
+    """
     async with aclosing(events) as open_events:
         try:
             async for event in open_events:

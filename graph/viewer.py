@@ -1,4 +1,4 @@
-"""Who is asking, as they see themselves."""
+"""The viewer, whose credentials a request carries, in the GraphQL schema."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 import documents
-from graph.enums import described
-from graph.view import computed, one, stored, view
-from resolvers import viewer
+from graph.core.enums import described
+from graph.core.pagination import Connection
+from graph.core.view import computed, connection, one, stored, view
+from graph.twins.digital_twin import DigitalTwinOrder, DigitalTwinWhere
+from graph.twins.output import OutputWhere
+from resolvers.access import viewer
 
 if TYPE_CHECKING:
-    from graph.user import User
+    from graph.twins.digital_twin import DigitalTwin
+    from graph.twins.output import Output
+    from graph.twins.user import User
 
 Role = described(
     viewer.Role,
-    "What a viewer may do.",
-    ANONYMOUS="Reads what is public, writes nothing.",
-    USER="Writes what they own.",
+    "The role of a viewer, which decides what the viewer may do.",
+    ANONYMOUS="Reads public objects and writes nothing.",
+    USER="Writes objects of their own.",
     WORKER="Writes the catalogue and the component registry, and reports activities.",
     ADMIN="Reads and writes everything.",
 )
 
 
 class Asking(BaseModel):
-    """A viewer as a row, so that it is shown like everything else."""
+    """The viewer as a row, so that it can be read like any other object."""
 
     role: str
     user_ref: str | None
@@ -33,11 +38,30 @@ class Asking(BaseModel):
 
 @view(Asking)
 class Viewer:
-    """Who is asking. user is null for an anonymous viewer."""
+    """The user or worker whose credentials the request carries. An anonymous viewer has no user."""
 
-    role: Role = stored(description="What they may do.")  # type: ignore[valid-type]
+    role: Role = stored(description="The viewer's role.")  # type: ignore[valid-type]
     user: User | None = one(
-        documents.User, "user_ref", description="The user they are; null for a token that stands for none."
+        documents.User,
+        "user_ref",
+        description="The viewer's user account. Null for anonymous viewers and for tokens that belong to no user.",
+    )
+    shared_digital_twins: Connection[DigitalTwin] = connection(
+        documents.DigitalTwin,
+        "reader_refs",
+        of="user_ref",
+        where=DigitalTwinWhere,
+        order_by=DigitalTwinOrder,
+        description="Digital twins of other users that are shared with the viewer, oldest first unless orderBy is "
+        "given.",
+    )
+    shared_outputs: Connection[Output] = connection(
+        documents.Output,
+        "access_control.authorized_users",
+        of="user_ref",
+        where=OutputWhere,
+        description="Outputs that are shared with the viewer individually, oldest first. The outputs of shared "
+        "digital twins are reached through sharedDigitalTwins.",
     )
 
 
@@ -47,4 +71,4 @@ def _as_rows(parents: list[Any], asking: viewer.Viewer) -> list[dict[str, Any]]:
 
 @view()
 class ViewerQuery:
-    viewer: Viewer = computed(_as_rows, description="Who is asking, by the credentials of this request.")
+    viewer: Viewer = computed(_as_rows, description="The viewer, identified by the credentials of the request.")

@@ -1,0 +1,1 @@
+"""Operations behind the graph: reads, writes, access control, and the rules of the domain."""

@@ -1,4 +1,4 @@
-"""Filters put together from values that are typed already, so that no operator can come from a client."""
+"""Filters built from typed values, so that no operator can come from a client."""
 
 import re
 from collections.abc import Iterable
@@ -7,22 +7,23 @@ from datetime import datetime
 from typing import Any
 
 import documents
-from resolvers.refusals import InvalidInput, LimitExceeded
+from resolvers.user_errors import InvalidInput, LimitExceeded
 
 Filter = dict[str, Any]
 
 MOST_VALUES = 1000
-"""How many values one `in` may list."""
+"""Values that one `in` may list."""
 
 NEVER: Filter = {"_id": {"$in": []}}
 
 
 @dataclass(frozen=True)
-class Among:
-    """In place of a condition, as in `{"generationRef": Among(…)}`: one of the values that other documents have.
+class InSubquery:
+    """A semi-join, used in place of a condition, as in `{"generationRef": InSubquery(…)}`: one of the values in other
+    documents.
 
-    They are those at `path` of the documents that `filter` finds and the viewer may read; of all that it finds unless
-    `guarded`. What reads rows looks them up beforehand, in one round trip.
+    The values are those at `path` of the documents that `filter` finds and the viewer may read; of all documents found
+    unless `guarded`. They are looked up before the find, in one round trip.
     """
 
     document: type[documents.Document]
@@ -31,18 +32,18 @@ class Among:
     guarded: bool = True
 
 
-def selects(condition: Any) -> bool:
-    """Whether there is an Among in a filter."""
+def contains_subquery(condition: Any) -> bool:
+    """Whether a filter contains an InSubquery."""
     if isinstance(condition, dict):
-        return any(map(selects, condition.values()))
+        return any(map(contains_subquery, condition.values()))
     if isinstance(condition, list):
         # Lists hold either conditions or values.
-        return bool(condition) and isinstance(condition[0], dict) and any(map(selects, condition))
-    return isinstance(condition, Among)
+        return bool(condition) and isinstance(condition[0], dict) and any(map(contains_subquery, condition))
+    return isinstance(condition, InSubquery)
 
 
 def all_of(filters: Iterable[Filter]) -> Filter:
-    """What matches every filter: everything when there is none."""
+    """A filter that matches when every filter does: everything when there is none."""
     wanted = [one for one in filters if one]
     if len(wanted) > 1:
         return {"$and": wanted}
@@ -50,7 +51,7 @@ def all_of(filters: Iterable[Filter]) -> Filter:
 
 
 def any_of(filters: Iterable[Filter]) -> Filter:
-    """What matches at least one filter: nothing when there is none."""
+    """A filter that matches when at least one does: nothing when there is none."""
     wanted = list(filters)
     if not wanted:
         return NEVER
@@ -58,42 +59,78 @@ def any_of(filters: Iterable[Filter]) -> Filter:
 
 
 def none_of(inner: Filter) -> Filter:
-    """What does not match."""
+    """The negation of a filter."""
     return {"$nor": [inner]} if inner else NEVER
 
 
 def equals(path: str, value: Any) -> Filter:
-    """A field that has exactly this value; null asks for a field without one."""
+    """A field equal to this value; null matches a field without a value."""
     return {path: {"$eq": value}}
 
 
 def is_one_of(path: str, values: list[Any]) -> Filter:
     """A field with one of these values. An empty list matches nothing."""
-    if len(values) > MOST_VALUES:
-        raise LimitExceeded(
-            f"{len(values)} values in one `in`: at most {MOST_VALUES} are taken.", code="LIMIT_EXCEEDED"
-        )
+    _check_number(values, "in")
     return {path: {"$in": values}}
 
 
+def is_none_of(path: str, values: list[Any]) -> Filter:
+    """A field with none of these values. An empty list matches everything."""
+    _check_number(values, "notIn")
+    return {path: {"$nin": values}}
+
+
 def contains(path: str, part: str) -> Filter:
-    """A text that has `part` in it, upper and lower case told apart."""
+    """A text that contains `part`, case-sensitive."""
     return {path: {"$regex": re.escape(_searchable(part))}}
 
 
 def starts_with(path: str, beginning: str) -> Filter:
-    """A text that begins with `beginning`, upper and lower case told apart."""
+    """A text that begins with `beginning`, case-sensitive."""
     return {path: {"$regex": f"^{re.escape(_searchable(beginning))}"}}
 
 
 def compares(path: str, comparison: str, value: datetime | int) -> Filter:
-    """A field that is `gt`, `gte`, `lt` or `lte` than a value; fields without a value never are."""
+    """A field that is `gt`, `gte`, `lt` or `lte` a value; fields without a value never match."""
     return {path: {f"${comparison}": value}}
+
+
+def has_no_elements(path: str) -> Filter:
+    """A list that is empty or missing."""
+    return {path: {"$in": [None, []]}}
+
+
+def has_element(path: str, below: str, conditions: list[Filter]) -> Filter:
+    """A list with an element that meets all of the conditions; `below` is their path within each element.
+
+    `below` is empty where the elements are values. MongoDB matches these by operators alone, without `$and`.
+    """
+    if len(conditions) == 1:
+        return {f"{path}.{below}".rstrip("."): conditions[0][below]}
+    return {path: {"$elemMatch": all_of(conditions) if below else _merged(one[below] for one in conditions)}}
+
+
+def _merged(operators: Iterable[Filter]) -> Filter:
+    """Operators of one value, all of which must match it. Two regular expressions become one."""
+    merged: Filter = {}
+    for one in operators:
+        if "$regex" in merged and "$regex" in one:
+            ahead = (f"(?=[\\s\\S]*?{expression})" for expression in (merged["$regex"], one["$regex"]))
+            one = {"$regex": f"^{''.join(ahead)}"}
+        merged |= one
+    return merged
+
+
+def _check_number(values: list[Any], operator: str) -> None:
+    if len(values) > MOST_VALUES:
+        raise LimitExceeded(
+            f"{len(values)} values in one `{operator}`: at most {MOST_VALUES} are allowed.", code="LIMIT_EXCEEDED"
+        )
 
 
 def _searchable(text: str) -> str:
     if "\0" in text:
         raise InvalidInput("A filter holds a NUL character, which no stored text has.", code="BAD_USER_INPUT")
     if len(text) > MOST_VALUES:
-        raise LimitExceeded(f"A filter of {len(text)} characters: at most {MOST_VALUES} are searched for.")
+        raise LimitExceeded(f"A filter of {len(text)} characters: at most {MOST_VALUES} can be searched for.")
     return text

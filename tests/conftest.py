@@ -15,38 +15,41 @@ import pytest
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 import documents
-from documents.bucket import open_bucket
-from documents.database import Client, Database, make_client, open_database
-from documents.embedded import Embedded
-from graph.server import COLLECT_AFTER
-from tests.asking import without_comparison
+from documents.embedded_mongod.server import EmbeddedMongo
+from documents.mongo.database import Client, Database, make_client, open_database
+from documents.storage.bucket import open_bucket
+from graph.server.run import COLLECT_AFTER
+from resolvers.activities.active_workers import active_workers
 from tests.browser.chromium import Page, chromium
-from tests.clock import Clock
-from tests.needs import need
-from tests.resolvers.issuer import LocalIssuer, running_issuer
-from tests.running import ALTERED, COMMAND, Running, on_database, running
-from tests.storage import Gate, Place, a_folder, google
+from tests.support.asking import without_comparison
+from tests.support.clock import Clock
+from tests.support.issuer import LocalIssuer, running_issuer
+from tests.support.needs import need
+from tests.support.patience import within
+from tests.support.running import ALTERED, COMMAND, Running, on_database, running
+from tests.support.storage import Gate, Place, a_folder, google
 
 HOUSEKEEPING = frozenset({"hello", "isMaster", "ismaster", "saslStart", "saslContinue", "endSessions", "killCursors"})
 
 LONGEST = (
     "journeys/test_once.py",
     "journeys/test_access.py",
-    "worker/test_work.py",
-    "graph/test_graceful_stop.py",
+    "graph/clients/worker/test_work.py",
+    "graph/server/test_run.py",
     "journeys/test_starting.py",
     "journeys/test_ingesting.py",
+    "test_tutorials.py",
     "test_bench.py",
     "test_spark.py",
-    "graph/plan/test_corrupt.py",
+    "graph/engine/plan/test_corrupt.py",
     "journeys/test_access_commands.py",
-    "resolvers/test_claiming.py",
+    "resolvers/activities/test_claim.py",
     "journeys/test_access_writes.py",
-    "graph/plan/test_equality.py",
+    "graph/engine/plan/test_equality.py",
     "journeys/test_database_gone.py",
-    "graph/subscriptions/test_stopping.py",
-    "worker/test_crashes.py",
-    "worker/test_real_workflows_run.py",
+    "graph/websocket/subscriptions/test_stopping.py",
+    "graph/clients/worker/test_crashes.py",
+    "graph/clients/worker/test_real_workflows_run.py",
 )
 """Files that take longest. Processes that share the tests begin with them, so that none is left alone in the end."""
 
@@ -54,8 +57,15 @@ Seen = list[tuple[str, str]]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the longest files first where the tests are shared by several processes."""
+    """Let patience scale the time of a test; where processes share the tests, put the longest files first."""
+    least = float(config.getini("timeout"))
+    for item in items:
+        own = item.get_closest_marker("timeout")
+        # A test may ask for more than others have, not for less: how long it takes says how busy the machine is.
+        seconds = max(least, *own.args) if own else least
+        item.add_marker(pytest.mark.timeout(within(seconds)), append=False)
     if hasattr(config, "workerinput"):
+        # Stable: tests that were shuffled within their files stay so.
         turns = {Path(__file__).parent / name: turn for turn, name in enumerate(LONGEST)}
         items.sort(key=lambda item: turns.get(item.path, len(turns)))
 
@@ -111,9 +121,9 @@ def fast_directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def mongod(fast_directory: Path) -> Iterator[Embedded]:
+def mongod(fast_directory: Path) -> Iterator[EmbeddedMongo]:
     """The one server of the run."""
-    with Embedded.start(fast_directory / "mongod") as embedded:
+    with EmbeddedMongo.start(fast_directory / "mongod") as embedded:
         yield embedded
 
 
@@ -124,7 +134,7 @@ def round_trips() -> RoundTrips:
 
 
 @pytest.fixture(scope="session")
-async def client(mongod: Embedded, round_trips: RoundTrips) -> AsyncIterator[Client]:
+async def client(mongod: EmbeddedMongo, round_trips: RoundTrips) -> AsyncIterator[Client]:
     """The client of the run, made as the server makes its own."""
     # The loop stands still while tests without one run. A driver that listens for changes of the server takes half a
     # minute of that for silence, and breaks off what is asked next.
@@ -144,6 +154,7 @@ def emptied() -> list[str]:
 async def database(client: Client, emptied: list[str]) -> AsyncIterator[Database]:
     """An empty database of the test's own with its indexes, to which the documents are bound."""
     # Made anew for each test, a run would make 40,000 index files, and the server keeps dropped ones open for minutes.
+    active_workers.forget()
     again = bool(emptied)
     name = emptied.pop() if again else f"test_{uuid4().hex}"
     database = client[name]
@@ -227,6 +238,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
+@pytest.fixture
+def stopped(clock: Clock) -> None:
+    """Let `clock` stand still unless it is moved."""
+    clock.stop()
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Running]:
     """The demo: the real server on a database of its own, with the sample data."""
@@ -235,9 +252,11 @@ def server() -> Iterator[Running]:
 
 
 @pytest.fixture(scope="session")
-def altered(mongod: Embedded) -> Iterator[Running]:
-    """The real server with the fields of tests/altered.py, on an empty database; pages of lab.example may ask it."""
-    env = on_database(mongod.uri, "test_altered") | {"PROVENANCE_ALLOWED_ORIGINS": "https://lab.example"}
+def altered(mongod: EmbeddedMongo) -> Iterator[Running]:
+    """The real server with the fields of tests/support/faulty_server.py, on an empty database; pages of lab.example may
+    ask it."""
+    pages = {"PROVENANCE_ALLOWED_ORIGINS": "https://lab.example", "PROVENANCE_ALLOWED_HEADERS": "X-Tenant, x-lab"}
+    env = on_database(mongod.uri, "test_altered") | pages
     with running(*ALTERED, env=env) as running_server:
         yield running_server
 
@@ -266,5 +285,5 @@ def one_issuer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalIssuer
 @pytest.fixture
 def issuer(one_issuer: LocalIssuer) -> LocalIssuer:
     """The issuer, well-mannered and not yet asked for anything."""
-    one_issuer.manner, one_issuer.seconds, one_issuer.key_requests = "good", 0.0, 0
+    one_issuer.manner, one_issuer.use, one_issuer.silent, one_issuer.key_requests = "good", "sig", False, 0
     return one_issuer

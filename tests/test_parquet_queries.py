@@ -1,4 +1,4 @@
-"""The queries that the README gives for exported jobs, asked of DuckDB."""
+"""The queries that docs/guides/parquet.md gives for exported jobs, asked of DuckDB."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,22 +8,23 @@ import duckdb
 import pytest
 
 import documents
-from documents.database import Database
-from tests import builders as new
-from tests.builders import keep
-from tests.exports import export, stored
-from tests.reports import report
-from tests.test_readme import blocks
+from documents.mongo.database import Database
+from tests.support import builders as new
+from tests.support.builders import keep
+from tests.support.exports import export, stored
+from tests.support.reports import report
+from tests.test_readme import blocks, page
 
-AT = "2019-01-31 10:00:00"
-JANUARY, FEBRUARY = datetime(2019, 1, 1, tzinfo=UTC), datetime(2019, 2, 1, tzinfo=UTC)
+QUERIES = blocks("sql", page("guides/parquet.md"))
+AT = "2024-01-31 10:00:00"
+JANUARY, FEBRUARY = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
 EARLIER = report(
     jobs=[f"1\tcat1\t1.0\trunning\t{AT}", f"2\tcat1\t1.0\tok\t{AT}"],
-    metric_num=["2\tcore\truntime_seconds\t12.0", "2\tcgroup\tmemory.max_usage_in_bytes\t1000.0"],
+    metric_num=["2\tcore\truntime_seconds\t12.0", "2\tcore\tgalaxy_slots\t4.0"],
 )
 LATER = report(
     jobs=[f"1\tcat1\t1.0\tok\t{AT}", f"3\tcat2\tNone\tok\t{AT}"],
-    metric_num=["1\tcore\truntime_seconds\t14.0", "3\tcgroup\tmemory.max_usage_in_bytes\t2000.0"],
+    metric_num=["1\tcore\truntime_seconds\t14.0", "3\tcore\tgalaxy_slots\t8.0"],
 )
 
 
@@ -35,25 +36,25 @@ async def instance(database: Database) -> documents.Instance:
 
 
 def asked(folder: Path, *queries: str) -> list[Any]:
-    """What DuckDB answers to each query below the views of the README."""
+    """What DuckDB answers to each query below the views of docs/guides/parquet.md."""
     with duckdb.connect() as database:
-        database.execute(blocks("sql")[0].replace("'exported/", f"'{folder}/"))
+        database.execute(QUERIES[0].replace("'exported/", f"'{folder}/"))
         return [database.execute(query).fetchall() for query in queries]
 
 
 JOBS = "SELECT external_id, state, tool_id FROM jobs ORDER BY external_id"
 
 
-async def test_the_queries_of_the_readme_answer(instance: documents.Instance, tmp_path: Path) -> None:
+async def test_the_queries_of_the_document_answer(instance: documents.Instance, tmp_path: Path) -> None:
     await stored(instance, LATER, generated_at=FEBRUARY)
     await stored(instance, EARLIER, generated_at=JANUARY)
     await export(tmp_path)
 
-    jobs, tools, memory = asked(tmp_path, JOBS, *blocks("sql")[1:])
+    jobs, tools, slots = asked(tmp_path, JOBS, *QUERIES[1:])
 
     assert jobs == [(1, "ok", "cat1"), (2, "ok", "cat1"), (3, "ok", "cat2")]
     assert tools == [("cat1", 2, 13.0), ("cat2", 1, None)]
-    assert memory == [("cat2", 2000.0), ("cat1", 1000.0)]
+    assert slots == [("cat2", 8.0), ("cat1", 4.0)]
 
 
 async def test_jobs_of_two_instances_with_one_number_do_not_mix(instance: documents.Instance, tmp_path: Path) -> None:
@@ -87,8 +88,8 @@ async def test_what_an_older_reader_made_does_not_count(
 ) -> None:
     await stored(instance, EARLIER)
     await export(tmp_path)
-    for module in ("table", "export"):
-        monkeypatch.setattr(f"resolvers.ingest.parquet.{module}.PARSER_VERSION", "10")
+    for module in ("arrow_schema", "export"):
+        monkeypatch.setattr(f"resolvers.galaxy.parquet.{module}.PARSER_VERSION", "10")
     await export(tmp_path)
 
     (versions,) = asked(tmp_path, "SELECT parser_version, count(*) FROM jobs GROUP BY ALL")

@@ -2,145 +2,87 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import fields
-from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
-from graphql import build_schema, parse, validate
+from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode, parse, print_ast
 from typer.core import TyperGroup
 
-from documents.reservation import KEPT_SECONDS
-from documents.upload import UploadPurpose
-from graph.cli import app
-from graph.deadline import REQUEST_WITHIN
+from documents.access.idempotency_key import KEPT_SECONDS
+from documents.outage import Outage
+from graph.clients.worker.environment import GIVEN
+from graph.clients.worker.exit_codes import EXIT_CODES, TRY_AGAIN, is_retryable
+from graph.commands.main import app
+from graph.core.user_error_types import ErrorCode
+from graph.engine.limits import Limits
 from graph.errors import (
     BAD_REQUEST,
     BAD_USER_INPUT,
     INTERNAL,
     LIMIT_EXCEEDED,
+    OVERLOADED,
     PARSE_FAILED,
+    PERSISTED_QUERY_NOT_FOUND,
+    PERSISTED_QUERY_NOT_SUPPORTED,
     UNAUTHENTICATED,
-    UNAVAILABLE,
     VALIDATION_FAILED,
 )
-from graph.limits import Limits
-from graph.log_entry import MOST_ENTRIES
-from graph.node import MOST_IDS
-from graph.request import BODY_TIMEOUT, MAX_BODY
 from graph.schema import schema
 from graph.settings import OF_CLIENTS, Settings, variable_of
-from graph.sockets import MAX_MESSAGE, MAX_OPERATIONS, MAX_SOCKETS, READ_WITHIN
-from graph.user_errors import ErrorCode
-from graph.where import DEEPEST
-from graph.worker.environment import GIVEN
-from resolvers import log_entry, report_metadata
-from resolvers.changes import MOST_WATCHING
-from resolvers.claiming import LONGEST_LEASE
-from resolvers.cursor import BadCursor
-from resolvers.execution_checks import MOST_STEPS
-from resolvers.file_events import MOST_FILES
-from resolvers.filters import MOST_VALUES
-from resolvers.ingest.distributions import MOST
-from resolvers.ingestion import MOST_NAMED
-from resolvers.output import MOST_AUTHORIZED, MOST_URLS
-from resolvers.page import COUNT_CAP, DEFAULT_SIZE, LARGEST_SIZE
-from resolvers.queueing import MOST_REMEMBERED
-from resolvers.result import MOST_OUTPUTS
-from resolvers.runs import MOST_ATTEMPTS
-from resolvers.signed_url import MOST_SECONDS
-from resolvers.uploads import KEPT, LARGEST, MOST_OPEN
-from resolvers.usage_counts import MOST_GROUPS
-from resolvers.usage_runtimes import EXACT_SAMPLES
-from tests.needs import PROJECT, need
+from resolvers.reads.cursor import BadCursor
+from tests.bench.__main__ import app as bench
+from tests.bench.soak import app as soak
+from tests.docs import command_line
+from tests.docs.generate import DOCS, PART, PARTS, generated
+from tests.docs.limits import LIMITS
+from tests.mutants.__main__ import app as mutants
+from tests.support.needs import PROJECT, need
 
-DOCUMENTS = sorted(PROJECT.glob("*.md"))
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted(DOCS.rglob("*.md"))
+DOCUMENTS = [*sorted(PROJECT.glob("*.md")), *PAGES]
+MANUAL = [PROJECT / "README.md", *PAGES]
+"""The documents without the log of changes and the doors that lead to others."""
 TABS = PROJECT / "graph/graphiql/queries"
-
-SETTINGS = Settings.model_construct()
-LIMITS = {
-    "bytes of a request's body": MAX_BODY,
-    "seconds for sending it": BODY_TIMEOUT,
-    "seconds that a request waits for the database": REQUEST_WITHIN,
-    "characters of a document": Limits.characters,
-    "tokens of a document": Limits.tokens,
-    "levels of fields, introspection aside": Limits.depth,
-    "aliases": Limits.aliases,
-    "root fields": Limits.root_fields,
-    "directives": Limits.directives,
-    "fields, with fragments spread": Limits.fields,
-    "fragments": Limits.fragments,
-    "pairs of fields with one name in one place": Limits.comparisons,
-    "values in variables": Limits.values,
-    "levels of variables": Limits.value_depth,
-    "rows of a page": LARGEST_SIZE,
-    "log lines of a page": MOST_ENTRIES,
-    "rows of a page when nothing is said": DEFAULT_SIZE,
-    "counted rows; `totalCount` is null beyond": COUNT_CAP,
-    "ids for `nodes`": MOST_IDS,
-    "values of an `in`": MOST_VALUES,
-    "levels of a `where`": DEEPEST,
-    "documents in one `ingestTransform`": MOST,
-    "files in one `reportFiles`": MOST_FILES,
-    "steps of an execution": MOST_STEPS,
-    "seconds of a lease": LONGEST_LEASE,
-    "times that a step or transform is begun": MOST_ATTEMPTS,
-    "lines in one `appendLogs`": log_entry.MOST_AT_ONCE,
-    "characters of a line of a log": log_entry.LONGEST_MESSAGE,
-    "lines of an attempt": log_entry.MOST_LINES,
-    "outputs of a result": MOST_OUTPUTS,
-    "bytes of an uploaded output": LARGEST[UploadPurpose.OUTPUT],
-    "bytes of an uploaded archive": LARGEST[UploadPurpose.ARCHIVE],
-    "bytes of a report's metadata": report_metadata.LARGEST,
-    "archives named in one `ingestArchives`": MOST_NAMED,
-    "ingestions that an archive tells of": MOST_REMEMBERED,
-    "groups of one `toolUsage`, of which at most 100 are shown": MOST_GROUPS,
-    "runtimes in one `toolUsage` for exact percentiles": EXACT_SAMPLES,
-    "hours until an upload must be registered": KEPT / timedelta(hours=1),
-    "uploads of one token or user that wait for that": MOST_OPEN,
-    "seconds that a signed URL works": MOST_SECONDS,
-    "signed URLs in one answer": MOST_URLS,
-    "users that an output names as its readers": MOST_AUTHORIZED,
-    "operations at a time on one WebSocket": MAX_OPERATIONS,
-    "bytes of a message on it": MAX_MESSAGE,
-    "seconds that a client may leave a message unread": READ_WITHIN,
-    "WebSockets of a process": MAX_SOCKETS,
-    "subscriptions of a process": MOST_WATCHING,
-    "objects of an answer": SETTINGS.objects,
-    "objects of an answer to an anonymous caller": SETTINGS.anonymous_objects,
+CHAINS = [tab.name for tab in sorted(TABS.glob("[1-3]_*.graphql"))]
+TO_BE_WRITTEN = {
+    "adding-an-entity.md": {
+        "documents/catalogue/remark.py",
+        "resolvers/catalogue/remark.py",
+        "graph/catalogue/remark.py",
+        "tests/graph/catalogue/test_remark.py",
+    },
+    "compatibility.md": {"documents/migrations/step_NNNN_what_it_does.py"},
 }
+"""Files that a page asks its reader to make."""
 
 
-def section(title: str) -> str:
-    """What stands below a heading of the README, down to the next of its rank."""
-    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found, f"README.md has no section {title}"
-    return found[1]
+def manual() -> str:
+    """The text of the README and of the documents that it leads to."""
+    return "\n".join(one.read_text(encoding="utf-8") for one in MANUAL)
 
 
-def subsection(title: str) -> str:
-    """What stands below a heading of the second rank, down to the next one."""
-    found = re.search(rf"^### {title}\n(.*?)(?=^###? |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found, f"README.md has no subsection {title}"
-    return found[1]
+def page(path: str) -> str:
+    """The text of a page of docs/."""
+    return (DOCS / path).read_text(encoding="utf-8")
 
 
-def rows(title: str) -> list[list[str]]:
-    """The cells of the tables of a section, without headings."""
-    lines = re.findall(r"^\|(.*)\|$", section(title), re.MULTILINE)
+def rows(path: str) -> list[list[str]]:
+    """The cells of the tables of a page, without headings."""
+    lines = re.findall(r"^\|(.*)\|$", page(path), re.MULTILINE)
     cells = [[cell.strip() for cell in line.split(" | ")] for line in lines]
-    heads = [number - 1 for number, line in enumerate(lines) if set(line) <= set("-|")]
+    heads = [number - 1 for number, line in enumerate(lines) if set(line) <= set("-| ")]
     return [row for number, row in enumerate(cells) if number not in heads and number - 1 not in heads]
 
 
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of the README in a language, those without one when it is empty."""
-    pairs = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    return [text for named, text in pairs if named == language]
+def blocks(language: str, text: str | None = None) -> list[str]:
+    """The fenced blocks in a language, those without one when it is empty; of the whole manual unless of a text."""
+    pairs = re.findall(r"^```(\w*)\n(.*?)^```$", manual() if text is None else text, re.MULTILINE | re.DOTALL)
+    return [block for named, block in pairs if named == language]
 
 
 def anchors(document: Path) -> set[str]:
@@ -149,29 +91,53 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("query", blocks("graphql"), ids=lambda query: query.split("\n")[0][:30])
-def test_a_query_of_the_readme_fits_the_committed_schema(query: str) -> None:
-    committed = build_schema((PROJECT / "schema.graphql").read_text(encoding="utf-8"))
-
-    assert validate(committed, parse(query)) == []
-
-
-@pytest.mark.parametrize("tab", ["1_catalogue.graphql", "2_twins.graphql", "3_servers.graphql"])
-def test_a_chain_of_the_readme_is_that_of_the_tab(tab: str) -> None:
-    lines = (TABS / tab).read_text(encoding="utf-8").splitlines(keepends=True)
-
-    assert "".join(line for line in lines if not line.startswith("#")) in blocks("graphql")
+def links(document: Path) -> list[str]:
+    """Where a document leads within the repository."""
+    prose = re.sub(r"`[^`]*`", "", document.read_text(encoding="utf-8"))
+    return re.findall(r"\]\((?!https?:)([^)]+)\)", prose)
 
 
-def test_the_readme_names_every_mutation_that_is_served() -> None:
+def of_tab(name: str) -> str:
+    """The query of a tab of GraphiQL, without the comment at its beginning."""
+    lines = (TABS / name).read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("#"))
+
+
+@pytest.mark.parametrize("tab", CHAINS)
+def test_a_chain_of_the_documents_is_that_of_the_tab(tab: str) -> None:
+    assert of_tab(tab) in blocks("graphql", page("guides/first-queries.md"))
+
+
+@pytest.mark.parametrize(("place", "tab"), list(enumerate(CHAINS)))
+def test_a_query_of_the_readme_is_part_of_the_tab(place: int, tab: str) -> None:
+    short = blocks("graphql", (PROJECT / "README.md").read_text(encoding="utf-8"))
+
+    assert len(short) == len(CHAINS)
+    assert len(_paths(short[place])) > 5
+    assert _paths(short[place]) - _paths(of_tab(tab)) == set()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
+def test_the_generated_parts_of_a_page_are_what_the_code_says(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert text == generated(text), "run `make reference`"
+
+
+def test_every_generated_part_stands_on_one_page() -> None:
+    assert sorted(name for name, _ in PART.findall(manual())) == sorted(PARTS)
+
+
+def test_the_documents_name_every_mutation_that_is_served() -> None:
+    text = manual()
     mutation = schema._schema.mutation_type
     assert mutation
 
-    assert [name for name in mutation.fields if not re.search(rf"\b{name}\b", README)] == []
+    assert [name for name in mutation.fields if not re.search(rf"\b{name}\b", text)] == []
 
 
 def test_the_table_of_settings_names_every_variable_once_and_nothing_else() -> None:
-    named = [row[0].strip("`") for row in rows("Configuration")]
+    named = [row[0].strip("`") for row in rows("reference/configuration.md")]
 
     assert sorted(named) == sorted(variable_of(field) for field in Settings.model_fields)
 
@@ -184,44 +150,65 @@ def test_the_documents_name_no_variable_that_is_not_read() -> None:
 
 
 def test_the_defaults_of_the_table_are_those_of_the_settings() -> None:
-    said = {row[0].strip("`"): row[1] for row in rows("Configuration")}
+    said = {row[0].strip("`"): row[1] for row in rows("reference/configuration.md")}
 
-    for name in ("env", "port", "database_name", "log_level", "objects", "anonymous_objects", "executor"):
+    for name in (
+        "env",
+        "port",
+        "database_name",
+        "log_level",
+        "objects",
+        "anonymous_objects",
+        "answer_bytes",
+        "anonymous_answer_bytes",
+        "executor",
+    ):
         assert said[variable_of(name)] == f"`{Settings.model_fields[name].default}`"
 
 
 def test_the_table_of_limits_gives_the_values_of_the_code() -> None:
-    assert {row[0]: int(row[1].replace(",", "")) for row in rows("Limits")} == {
-        name: int(value) for name, value in LIMITS.items()
+    assert {row[0]: int(row[1].replace(",", "")) for row in rows("reference/limits.md")} == {
+        name: int(value) for limits in LIMITS.values() for name, value in limits.items()
     }
     assert {field.name for field in fields(Limits)} == {
-        "characters", "tokens", "depth", "aliases", "root_fields", "directives", "fields", "fragments", "comparisons",
-        "values", "value_depth",
-    }, "a limit is missing from the README"  # fmt: skip
+        "characters", "tokens", "operations", "depth", "aliases", "root_fields", "directives", "fields", "fragments",
+        "comparisons", "values", "value_depth", "conditions", "order_keys", "list_items", "input_objects",
+    }, "a limit is missing from tests/docs/limits.py"  # fmt: skip
 
 
 def test_every_code_of_an_error_is_in_the_tables() -> None:
-    named = set(re.findall(r"`([A-Z_]+)`", section("Errors")))
+    named = set(re.findall(r"`([A-Z_]+)`", page("reference/errors.md")))
     request = {PARSE_FAILED, VALIDATION_FAILED, BAD_USER_INPUT, BAD_REQUEST, LIMIT_EXCEEDED, UNAUTHENTICATED}
 
-    assert named == {code.value for code in ErrorCode} | request | {UNAVAILABLE, INTERNAL, BadCursor.code}
+    hashed = {PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED}
+    served = {OVERLOADED, INTERNAL} | {outage.value for outage in Outage}
+    assert named == {code.value for code in ErrorCode} | request | hashed | served | {BadCursor.code}
 
 
 def test_the_table_of_a_commands_environment_is_what_a_worker_sets() -> None:
-    named = dict(re.findall(r"^\| `(PROVENANCE_[A-Z_]+)` \| (.*) \|$", subsection("Run a worker"), re.MULTILINE))
+    named = dict(re.findall(r"^\| `(PROVENANCE_[A-Z_]+)` \| (.*) \|$", page("reference/worker.md"), re.MULTILINE))
 
     assert named == GIVEN
 
 
-def test_what_the_readme_shows_of_the_script_stands_in_it() -> None:
-    (shown,) = blocks("bash")
+def test_the_table_of_exit_codes_is_what_a_worker_makes_of_them() -> None:
+    codes = {row[0]: row[1] for row in rows("reference/worker.md") if re.match(r"\d|others$", row[0])}
+
+    assert codes == EXIT_CODES
+    for code in range(256):
+        listed = next((said for codes, said in EXIT_CODES.items() if str(code) in re.findall(r"\d+", codes)), "")
+        assert is_retryable(code, (TRY_AGAIN,)) == ("retryable" in listed or listed.startswith("the same")), code
+
+
+def test_the_functions_that_are_shown_of_the_script_stand_in_it() -> None:
+    (shown,) = blocks("bash", page("guides/run-a-worker.md"))
     script = (PROJECT / "examples/worker.sh").read_text(encoding="utf-8")
 
     assert [part for part in re.split(r"\n(?=\w+\(\) \{)", shown) if part.strip() not in script] == []
 
 
-def test_keys_are_kept_as_long_as_the_readme_says() -> None:
-    assert f"kept for {KEPT_SECONDS // 86_400} days" in README
+def test_keys_are_kept_as_long_as_the_documents_say() -> None:
+    assert f"kept for {KEPT_SECONDS // 86_400} days" in " ".join(manual().split())
 
 
 def test_the_commands_that_are_named_exist_with_their_options() -> None:
@@ -244,13 +231,60 @@ def test_every_make_target_that_is_named_exists() -> None:
     assert named <= targets
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_the_options_that_are_given_to_make_exist() -> None:
+    apps = {"bench": bench, "mutants": mutants, "soak": soak}
+    named = re.findall(rf'make ({"|".join(apps)}) ARGS="([^"]*)"', manual())
+    assert {target for target, _ in named} >= {"bench", "mutants"}
+
+    for target, words in named:
+        parameters = typer.main.get_command(apps[target]).params
+        known = {option for parameter in parameters for option in parameter.opts}
+        assert {word for word in words.split() if word.startswith("--")} <= known, words
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(PROJECT)))
 def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", document.read_text(encoding="utf-8")):
+    for target in links(document):
         path, _, anchor = target.partition("#")
-        led = PROJECT / path if path else document
+        led = document.parent / path if path else document
         assert led.is_file(), target
         assert not anchor or anchor in anchors(led), target
+
+
+def test_the_readme_leads_to_the_index_and_that_to_every_page() -> None:
+    index = DOCS / "index.md"
+    led = {(DOCS / target.partition("#")[0]).resolve() for target in links(index)}
+
+    assert "docs/index.md" in links(PROJECT / "README.md")
+    assert [str(one.relative_to(DOCS)) for one in PAGES if one != index and one.resolve() not in led] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((PROJECT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_page_of_commands_says_of_each_what_it_needs() -> None:
+    named = [row[0].strip("`") for row in rows("reference/command-line.md")]
+
+    assert sorted(named) == sorted({" ".join(words) for words in command_line.paths()} | {"work --ingest"})
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: str(document.relative_to(PROJECT)))
+def test_files_that_are_named_are_there(document: Path) -> None:
+    named = re.findall(r"`((?:graph|resolvers|documents|tests|examples|docs)/[\w./*-]+)`", document.read_text("utf-8"))
+
+    missing = {name for name in named if not any(PROJECT.glob(name.rstrip("/")))}
+
+    assert missing - TO_BE_WRITTEN.get(document.name, set()) == set()
+
+
+def test_the_pages_name_modules_by_their_whole_paths() -> None:
+    tracked = [need("git"), "ls-files", "graph/**.py", "resolvers/**.py", "documents/**.py", "tests/**.py"]
+    paths = subprocess.run(tracked, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
+    modules = {Path(path).name for path in paths}
+    assert {"policies.py", "admission.py"} <= modules
+
+    assert [name for name in re.findall(r"`(\w+\.py)`", manual()) if name in modules] == []
 
 
 @pytest.mark.parametrize(
@@ -271,6 +305,22 @@ def test_no_tracked_file_names_a_registry_or_a_machine(parts: tuple[str, str]) -
     )
 
     assert (found.returncode, found.stdout) == (1, "")
+
+
+def _paths(query: str) -> set[str]:
+    """The fields that a query selects, each by its path and with its arguments."""
+    (operation,) = parse(query).definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    return set(_below(operation.selection_set, ""))
+
+
+def _below(selections: SelectionSetNode, path: str) -> Iterator[str]:
+    for one in selections.selections:
+        assert isinstance(one, FieldNode)
+        here = f"{path}/{one.name.value}({', '.join(sorted(map(print_ast, one.arguments or ())))})"
+        yield here
+        if one.selection_set:
+            yield from _below(one.selection_set, here)
 
 
 def _code(document: Path) -> str:

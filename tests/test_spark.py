@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from documents.database import Database
-from documents.embedded import Embedded
-from tests import builders as new
-from tests.builders import keep
-from tests.exports import Rows, exported, stored
-from tests.galaxies import an_identifier, metadata
-from tests.needs import PROJECT, need, need_package
-from tests.reports import report
-from tests.running import command, environment, on_database
-from tests.storage import Place
+from documents.embedded_mongod.server import EmbeddedMongo
+from documents.mongo.database import Database
+from tests.support import builders as new
+from tests.support.builders import keep
+from tests.support.exports import Rows, exported, stored
+from tests.support.galaxies import an_identifier, metadata
+from tests.support.needs import PROJECT, need, need_package
+from tests.support.patience import within
+from tests.support.reports import report
+from tests.support.running import command, environment, on_database
+from tests.support.storage import Place
 
 FIRST = report(
     jobs=[
@@ -39,8 +40,13 @@ for words in json.loads(sys.argv[1]):
     print("---")
 """
 """Runs the example several times in one Spark, which takes long to start."""
+LONG = within(600)
+"""Seconds that Spark may take, of which it takes thirty on a quiet machine."""
 QUICKLY = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 """Java compiles less, and collects in one thread, which pays for what runs for seconds."""
+
+
+pytestmark = pytest.mark.timeout(2 * LONG)
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +76,7 @@ def spark(*runs: list[str], folder: Path) -> list[str]:
         env=os.environ | {"PYSPARK_PYTHON": sys.executable, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=LONG,
         check=False,
     )
     # Spark tells of all that it does, and what went wrong is somewhere among that.
@@ -84,7 +90,7 @@ def as_set(rows: Rows, *, without: frozenset[str] = frozenset()) -> set[str]:
 
 
 async def test_spark_makes_the_rows_that_the_export_makes(
-    database: Database, mongod: Embedded, folder: Place, fast_directory: Path, tmp_path: Path
+    database: Database, mongod: EmbeddedMongo, folder: Place, fast_directory: Path, tmp_path: Path
 ) -> None:
     instance, other = new.an_instance(), new.an_instance()
     await keep(instance, other)

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import tempfile
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -14,13 +13,15 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from documents.embedded import Embedded
+from tests.bench import earlier as recalling
 from tests.bench import growth as growing
 from tests.bench import ingest as ingesting
+from tests.bench import overload as overloading
 from tests.bench import report
 from tests.bench import usage as using
 from tests.bench.compare import Advance, Comparison, Pace
 from tests.bench.contest import as_json
+from tests.bench.database import database as database_of_run
 from tests.bench.scale import FULL, SMALLEST
 from tests.bench.servers import ROOT, install_peers
 
@@ -49,6 +50,12 @@ def bench(
     growth: Annotated[bool, typer.Option("--growth", help="Only how deep grows from 1× to 100×.")] = False,
     ingest: Annotated[bool, typer.Option("--ingest", help="Only how fast reports of servers become jobs.")] = False,
     usage: Annotated[bool, typer.Option("--usage", help="Only how fast usage of tools is told.")] = False,
+    overload: Annotated[
+        bool, typer.Option("--overload", help="Only what becomes of ten times the load, within what bounds.")
+    ] = False,
+    against: Annotated[
+        str | None, typer.Option(help="Only beside the server of an earlier commit, such as HEAD~10.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1000, help="Jobs that --ingest takes, or --usage tells of.")] = 1_000_000,
     rounds: Annotated[int | None, typer.Option(min=1, help="Turns of each server.")] = None,
     database_url: Annotated[
@@ -60,16 +67,19 @@ def bench(
     Their answers are compared first. Ratios of medians in one run are the point; times depend on the machine. The
     peers need node and npm, and are installed once into the user's cache folder. Takes about four minutes.
     """
-    with _database(database_url) as (url, database):
+    with database_of_run(database_url) as (url, database):
         if ingest:
             data = _ingest(url, database, 20_000 if tiny else jobs // 10 if quick else jobs)
         elif usage:
             data = _tell(url, 20_000 if tiny else jobs // 10 if quick else jobs)
         elif growth:
             data = _grow(url)
+        elif overload:
+            data = _overload(url, 0.5 if tiny else 2.0 if quick else 6.0)
         else:
             pace = TINY if tiny else QUICK if quick else DEFAULT
-            data = _compare(url, pace if rounds is None else replace(pace, rounds=rounds), peers, tiny)
+            pace = pace if rounds is None else replace(pace, rounds=rounds)
+            data = _recall(url, against, pace, peers, tiny) if against else _compare(url, pace, peers, tiny)
     if json:
         json.write_bytes(as_json(data))
         console.print(f"Wrote {json}.")
@@ -92,11 +102,30 @@ def _compare(url: str, pace: Pace, folder: Path, tiny: bool) -> dict[str, Any]:
     return report.as_data(measured, sizes)
 
 
+def _recall(url: str, commit: str, pace: Pace, peers: Path, tiny: bool) -> dict[str, Any]:
+    sizes = SMALLEST if tiny else FULL
+    try:
+        with _progress() as advance:
+            found = _run(recalling.compared(url, commit, sizes, pace, peers, advance))
+    except recalling.CannotCompare as error:
+        raise typer.BadParameter(str(error), param_hint="--against") from None
+    console.print(recalling.table(found))
+    return {"against": {"commit": commit, "cases": [asdict(one) for one in found]}}
+
+
 def _grow(url: str) -> dict[str, Any]:
     with _progress() as advance:
         grown = _run(growing.growth(url, advance))
     console.print(growing.table(grown))
     return {"growth": [asdict(one) for one in grown]}
+
+
+def _overload(url: str, seconds: float) -> dict[str, Any]:
+    with _progress() as advance:
+        found = _run(overloading.overload(url, seconds, advance))
+    console.print(overloading.table(found))
+    console.print("All bounds hold." if found.holds else "Some bounds are passed.")
+    return {"overload": asdict(found)}
 
 
 def _ingest(url: str, database: int | None, jobs: int) -> dict[str, Any]:
@@ -127,21 +156,6 @@ def _progress() -> Iterator[Advance]:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=1.0)
         yield lambda what, share: progress.update(task, description=what, completed=share)
-
-
-@contextmanager
-def _database(given: str | None) -> Iterator[tuple[str, int | None]]:
-    """The given MongoDB, or one for this run, in memory where the machine has that, and its process."""
-    if given is not None:
-        yield given, None
-        return
-    memory = Path("/dev/shm")
-    parent = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
-    with (
-        tempfile.TemporaryDirectory(prefix="provenance-bench-", dir=parent) as directory,
-        Embedded.start(Path(directory) / "mongod") as embedded,
-    ):
-        yield embedded.uri, embedded.pid
 
 
 if __name__ == "__main__":

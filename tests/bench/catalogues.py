@@ -1,11 +1,11 @@
 """Organisations with resources, datasets, versions, distributions and transforms."""
 
 from documents import Dataset, DatasetVersion, Distribution, Organisation, Resource, Transform
-from documents.activity import ActivityStatus, CodeReference
-from documents.transform import TransformDetails
+from documents.activities.activity import ActivityStatus, CodeReference
+from documents.catalogue.transform import TransformDetails
 from tests.bench.level import BEGAN, Level, Row, at, id_of, made
 from tests.bench.scale import Catalogue
-from tests.builders import COMMIT, REPOSITORY
+from tests.support.builders import COMMIT, REPOSITORY
 
 
 def levels_of(sizes: Catalogue) -> list[Level]:

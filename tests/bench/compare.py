@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from documents.database import make_client
+from documents.mongo.database import make_client
 from tests.bench import agree, floor
 from tests.bench.cases import Case, cases
 from tests.bench.contest import Contest, Figures, InProcess, Served, Subject

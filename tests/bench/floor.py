@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from documents.database import Database
+from documents.mongo.database import Database
 
 Row = dict[str, Any]
 Groups = defaultdict[str, list[Row]]

@@ -16,6 +16,8 @@ from tests.bench.servers import Server, Servers, memory
 
 DATABASE = "bench_growth"
 REPEATS = 5
+ANSWER_BYTES = 100_000_000
+"""More than a server allows by itself: the largest answer has 71 MB."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ async def _at(url: str, scale: str, tree: Tree, advance: Advance) -> Grown:
     advance(f"{scale}: asking", share + 0.5 / len(GROWTH))
     found = cases(None, tree.users)
     with Servers(url, None) as servers:
-        server = servers.ours("plan", DATABASE)
+        server = servers.ours("plan", DATABASE, settings={"PROVENANCE_ANSWER_BYTES": str(ANSWER_BYTES)})
         await server.until_it_answers()
         address = server.addresses[0]
         alone = await take_turn([address], [found["point"].requests(address)], 1, 1.0)

@@ -21,14 +21,15 @@ from pymongo import MongoClient
 
 import documents
 from documents.base import new_id
-from documents.bucket_folder import FolderBucket
-from documents.database import in_transaction, make_client, open_database
-from resolvers.fetch import Row, collection_of
-from resolvers.queueing import queue_ingest
+from documents.mongo.database import make_client, open_database
+from documents.mongo.transaction import in_transaction
+from documents.storage.folder_bucket import FolderBucket
+from resolvers.galaxy.ingestion_queue import queue_ingest
+from resolvers.reads.fetch import Row, collection_of
 from tests.bench.reports import write_report
-from tests.builders import an_archive, an_instance
-from tests.galaxies import metadata
-from tests.running import COMMAND, ROOT, environment
+from tests.support.builders import an_archive, an_instance
+from tests.support.galaxies import metadata
+from tests.support.running import COMMAND, ROOT, environment
 
 BATCH = 1000
 BARE = "bench_bare"

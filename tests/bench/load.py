@@ -59,12 +59,17 @@ class Failed(Exception):
 
 
 class Asker(asyncio.Protocol):
-    """One connection, which asks one request after the other until a moment has come, at least once."""
+    """One connection, which asks one request after the other until a moment has come, at least once.
+
+    What a server that is busy refuses is asked again: its answer took as long as all of that.
+    """
 
     def __init__(self, requests: Iterator[bytes], until: float) -> None:
         self.seconds: list[float] = []
         self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._requests, self._until = requests, until
+        self._request = b""
+        self._is_refused = False
         self._parts: list[bytes] = []
         self._missing = -1
         """Bytes of the body that are still to come; -1 before its headers are complete, -2 while it comes in chunks."""
@@ -78,8 +83,7 @@ class Asker(asyncio.Protocol):
 
     def start(self) -> None:
         """Ask the first request."""
-        self._asked = time.perf_counter()
-        self._transport.write(next(self._requests))
+        self._ask_next(time.perf_counter())
 
     def close(self) -> None:
         """Hang up."""
@@ -102,7 +106,8 @@ class Asker(asyncio.Protocol):
         if not found:
             return data
         lower = head.lower()
-        if not lower.startswith(b"http/1.1 200"):
+        self._is_refused = lower.startswith(b"http/1.1 503") and b"\r\nretry-after:" in lower
+        if not self._is_refused and not lower.startswith(b"http/1.1 200"):
             self._fail(data)
         _, announced, length = lower.partition(b"\r\ncontent-length:")
         self._missing = int(length.split(b"\r\n", 1)[0]) if announced else -2
@@ -111,7 +116,15 @@ class Asker(asyncio.Protocol):
     def _ends(self) -> bool:
         return b"".join(self._parts[-2:]).endswith(b"0\r\n\r\n")
 
+    def _ask_next(self, now: float) -> None:
+        self._asked, self._request = now, next(self._requests)
+        self._transport.write(self._request)
+
     def _answered(self) -> None:
+        if self._is_refused:
+            self._parts, self._missing = [], -1
+            self._transport.write(self._request)
+            return
         now = time.perf_counter()
         self.seconds.append(now - self._asked)
         # A chunk's length stands before it.
@@ -121,8 +134,7 @@ class Asker(asyncio.Protocol):
         body, self._missing = self._parts, -1
         self._parts = []
         if now < self._until:
-            self._asked = now
-            self._transport.write(next(self._requests))
+            self._ask_next(now)
         elif not self.done.done():
             self.done.set_result(b"".join(body))
 

@@ -10,9 +10,9 @@ from typing import IO, Annotated
 
 import typer
 
-from resolvers.ingest.report.apart import read_apart
-from resolvers.ingest.report.reader import read_report
-from resolvers.ingest.report.stored import Stamp
+from resolvers.galaxy.report.job_bson import Stamp
+from resolvers.galaxy.report.read_report import read_report
+from resolvers.galaxy.report.sandbox.run_sandbox import read_apart
 from tests.bench.reports import in_disorder, write_report
 
 STAMP = Stamp(

@@ -16,10 +16,20 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from tests.bench.cgroup import confined
 from tests.bench.load import Address, Failed, ask
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = str(Path(sys.executable).parent / "provenance-graph")
+SERVE = """
+# Earlier commits have it. Asked first: a module that their folder lacks is found where this project is installed.
+try:
+    from graph.cli import main
+except ModuleNotFoundError:
+    from graph.commands.main import main
+main()
+"""
+"""The command from the folder that it is started in."""
 ADMIN_TOKEN = "an-administrators-token-for-the-bench-0123"
 AS_ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 START_SECONDS = 60
@@ -80,8 +90,21 @@ class Servers(ExitStack):
         self._url, self.peers = database_url, peers
         self._directory = Path(self.enter_context(tempfile.TemporaryDirectory(prefix="provenance-bench-")))
 
-    def ours(self, name: str, database: str, *, executor: str = "plan", workers: int = 1) -> Server:
-        """This server as users run it, answering an administrator."""
+    def ours(
+        self,
+        name: str,
+        database: str,
+        *,
+        executor: str = "plan",
+        workers: int = 1,
+        source: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+        group: Path | None = None,
+    ) -> Server:
+        """This server as users run it, answering an administrator, in a group of processes where one is given.
+
+        With `source`, the one whose code is there.
+        """
         port = _free_port()
         settings = {
             "PROVENANCE_ENV": "production",
@@ -91,9 +114,13 @@ class Servers(ExitStack):
             "PROVENANCE_EXECUTOR": executor,
             "HOST": "127.0.0.1",
             "PORT": str(port),
+            **(settings or {}),
         }
-        command = [COMMAND, "serve", *(["--workers", str(workers)] if workers > 1 else [])]
-        process, said = self._run(name, command, ROOT, settings)
+        program = [sys.executable, "-c", SERVE] if source else [COMMAND]
+        command = [*program, "serve", *(["--workers", str(workers)] if workers > 1 else [])]
+        if group is not None:
+            command = confined(group, command)
+        process, said = self._run(name, command, source or ROOT, settings)
         return self._server(name, [process], [Address(port, headers=AS_ADMIN)], said)
 
     def peer(self, name: str, database: str, processes: int = 1) -> Server:

@@ -3,7 +3,7 @@
 from documents import DigitalTwin, Execution, Step, User
 from tests.bench.level import BEGAN, Level, Row, at, id_of, made
 from tests.bench.scale import Tree
-from tests.builders import a_step, a_twin, a_user, an_execution, an_output
+from tests.support.builders import a_step, a_twin, a_user, an_execution, an_output
 
 
 def levels_of(tree: Tree) -> list[Level]:

@@ -16,14 +16,16 @@ import orjson
 
 import documents
 from documents.base import new_id
-from documents.database import in_transaction, make_client, open_database
-from documents.generation import GenerationStatus
-from resolvers.ingest.report.cells import Cell, bin_of
-from resolvers.ingest.report.counting import CHUNK_CELLS
-from resolvers.usage_totals import add_usage
+from documents.galaxy.generation import GenerationStatus
+from documents.migrations import note_newest
+from documents.mongo.database import make_client, open_database
+from documents.mongo.transaction import in_transaction
+from resolvers.galaxy.report.usage.cells import Cell, bin_of
+from resolvers.galaxy.report.usage.counter import CHUNK_CELLS
+from resolvers.galaxy.statistics.aggregates import add_usage
 from tests.bench.load import Address, ask
 from tests.bench.servers import Servers
-from tests.builders import a_generation, an_instance
+from tests.support.builders import a_generation, an_instance
 
 DATABASE = "bench_usage"
 TOOLS, VERSIONS, MONTHS = 1500, 3, 24
@@ -85,6 +87,7 @@ async def told(url: str, jobs: int, advance: Advance) -> Usage:
     try:
         await client.drop_database(DATABASE)
         await open_database(client[DATABASE])
+        await note_newest(client[DATABASE])
         cells, seconds = await _fill(jobs, advance)
         with Servers(url, None) as servers:
             server = servers.ours("plan", DATABASE)

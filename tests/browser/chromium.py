@@ -15,6 +15,8 @@ from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from tests.support.patience import BOUND, until_awaited, within
+
 OPTIONS = [
     "--headless=new",
     "--no-sandbox",
@@ -31,8 +33,9 @@ OPTIONS = [
     "--window-size=1400,900",
     "--hide-scrollbars",
 ]
-PAUSE = 0.05
-"""Seconds between two looks at a page that is not ready yet."""
+KEYS = {"Tab": 9, "Enter": 13, "Escape": 27}
+"""Windows' codes of the keys that tests press."""
+SHIFT = 8
 
 
 @contextlib.asynccontextmanager
@@ -51,7 +54,7 @@ async def chromium(program: str) -> AsyncIterator[str]:
         assert process.stderr is not None
         said = process.stderr
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(within()):
                 address = await _devtools(said)
             # What it says later is read too, because a full pipe would stop it.
             listening = asyncio.create_task(said.read())
@@ -115,14 +118,41 @@ class Page:
             raise AssertionError(f"{expression} raised {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    async def until(self, expression: str, seconds: float = 20) -> Any:
+    async def until(self, expression: str, seconds: float = BOUND) -> Any:
         """The value of the expression as soon as it is true."""
-        for _ in range(int(seconds / PAUSE)):
-            if value := await self.evaluate(expression):
-                return value
-            await asyncio.sleep(PAUSE)
-        shown = await self.evaluate("document.body.innerText")
-        raise AssertionError(f"{expression} was not true in {seconds} s. The page shows:\n{shown}")
+        try:
+            return await until_awaited(lambda: self.evaluate(expression), seconds)
+        except AssertionError as error:
+            shown = await self.evaluate("document.body.innerText")
+            raise AssertionError(f"{expression}: {error} The page shows:\n{shown}") from error
+
+    async def press(self, key: str, *, shift: bool = False) -> None:
+        """Presses a key of KEYS and lets it go, as a keyboard does."""
+        text = {"text": "\r"} if key == "Enter" else {}
+        about = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key], "modifiers": SHIFT * shift}
+        await self.command("Input.dispatchKeyEvent", type="keyDown", **about, **text)
+        await self.command("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    async def type(self, text: str) -> None:
+        """Writes the text where the focus is."""
+        await self.command("Input.insertText", text=text)
+
+    async def show_on(self, width: int, height: int, scheme: str = "light") -> None:
+        """Shows the page on a screen of that many pixels, to somebody who prefers light or dark."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 640}
+        await self.command("Emulation.setDeviceMetricsOverride", **size)
+        await self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    async def before_scripts(self, script: str) -> None:
+        """Runs the script in each page that is opened from now on, before the scripts of the page."""
+        await self.command("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    async def controls(self) -> list[tuple[str, str]]:
+        """Role and name of all that a screen reader says can be used, in the order of the page."""
+        nodes = (await self.command("Accessibility.getFullAXTree"))["nodes"]
+        shown = [node for node in nodes if not node["ignored"]]
+        pairs = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in shown]
+        return [pair for pair in pairs if pair[0] in {"button", "textbox", "tab", "link", "checkbox", "combobox"}]
 
     async def screenshot(self, file: Path) -> None:
         """Writes what the page looks like as a PNG file."""
@@ -135,7 +165,7 @@ class Page:
         self._answers[number] = asyncio.get_running_loop().create_future()
         message = {"id": number, "method": method, "params": parameters}
         await self._connection.send(json.dumps(message | ({"sessionId": self._session} if self._session else {})))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(within()):
             answer = await self._answers[number]
         if "error" in answer:
             raise AssertionError(f"{method} was refused: {answer['error']}")

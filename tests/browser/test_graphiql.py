@@ -2,44 +2,33 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.browser.chromium import Page
-from tests.running import Running
-
-RUN = "document.querySelector('.graphiql-execute-button').click()"
-SHOWN = "document.querySelector('.result-window .CodeMirror').CodeMirror"
-ANSWER = "document.querySelector('.result-window .CodeMirror')?.CodeMirror.getValue()"
-QUERY = "document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror"
-HEADERS = "document.querySelector('[aria-label=Headers] .graphiql-editor:not(.hidden) .CodeMirror')"
-
-
-async def ready(page: Page, address: str) -> None:
-    """Opens the address and waits until GraphiQL has rendered and read the schema."""
-    await page.open(address)
-    await page.until("!!document.querySelector('.graphiql-query-editor .CodeMirror')?.CodeMirror.options.lint.schema")
-
-
-async def run(page: Page) -> Any:
-    """Presses the button, and gives the answer that is shown then."""
-    await page.evaluate(f"{SHOWN}.setValue('')")
-    await page.evaluate(RUN)
-    return json.loads(await page.until(ANSWER))
-
-
-async def open_tab(page: Page, name: str) -> None:
-    """Turns to the tab of that name."""
-    tab = f"[...document.querySelectorAll('.graphiql-tab-button')].find(tab => tab.innerText === '{name}')"
-    await page.evaluate(f"{tab}.click()")
-    # GraphiQL finds the operation's name a moment after the text has changed.
-    await page.until(f"{QUERY}.getValue().includes(' {name}') && {QUERY}.operationName === '{name}'")
-
-
-async def asked(page: Page, operation: str) -> dict[str, str]:
-    """The headers, by small letters, of the newest request that carried the operation."""
-    newest = next(sent for sent in reversed(page.requests) if operation in sent.get("postData", ""))
-    return {name.lower(): value for name, value in newest["headers"].items()}
+from tests.browser.graphiql import (
+    ANSWER,
+    EXAMPLES,
+    PILL,
+    QUERY,
+    RUN,
+    SHOWN,
+    STATUS,
+    TABS,
+    VARIABLES,
+    asked,
+    open_tab,
+    paste_token,
+    press,
+    ready,
+    run,
+    set_headers,
+    write,
+)
+from tests.support.running import Running
 
 
 async def test_the_page_renders_introspects_and_answers_every_worked_query_asking_no_other_host(
@@ -55,19 +44,27 @@ async def test_the_page_renders_introspects_and_answers_every_worked_query_askin
     await open_tab(page, "Twins")
     twins = await run(page)
     await page.screenshot(tmp_path / "twins.png")
-    await open_tab(page, "Servers")
-    servers = await run(page)
+    await open_tab(page, "Galaxy")
+    galaxy = await run(page)
     await open_tab(page, "DatasetsPage")
-    datasets = await run(page)
+    first = await run(page)
+    cursor = first["data"]["datasets"]["pageInfo"]["endCursor"]
+    await page.evaluate(f"{VARIABLES}.setValue({VARIABLES}.getValue().replace('null', '\"{cursor}\"'))")
+    second = await run(page)
     await open_tab(page, "CreateOrganisation")
     created = [await run(page) for _ in range(2)]
     await page.screenshot(tmp_path / "created.png")
 
-    assert [list(answer) for answer in (catalogue, twins, servers, datasets, *created)] == [["data"]] * 6
+    assert [list(answer) for answer in (catalogue, twins, galaxy, first, second, *created)] == [["data"]] * 7
     assert commits(catalogue["data"])
     assert files(twins["data"])
-    assert each(each([servers["data"]], "instances"), "jobs")
-    assert 1 <= len(datasets["data"]["datasets"]["nodes"]) == datasets["data"]["datasets"]["totalCount"]
+    assert each(each([galaxy["data"]], "instances"), "jobs")
+    assert [dataset["title"] for dataset in each([first["data"], second["data"]], "datasets")] == [
+        "Households by size",
+        "Population by area",
+    ]
+    assert [answer["data"]["datasets"]["totalCount"] for answer in (first, second)] == [2, 2]
+    assert [answer["data"]["datasets"]["pageInfo"]["hasNextPage"] for answer in (first, second)] == [True, False]
     assert created[0] == created[1]
     assert created[0]["data"]["createOrganisation"]["userErrors"] == []
     assert await page.evaluate("document.title") == "provenance-graph"
@@ -97,16 +94,15 @@ def each(parents: list[Any], connection: str) -> list[Any]:
 async def test_a_first_visit_opens_the_worked_queries_and_a_later_one_the_tabs_that_were_left(
     page: Page, server: Running
 ) -> None:
-    tabs = "[...document.querySelectorAll('.graphiql-tab-button')].map(tab => tab.innerText)"
     await ready(page, server.url + "/graphql")
-    first = await page.evaluate(tabs)
+    first = await page.evaluate(TABS)
 
     await page.evaluate(f"{QUERY}.setValue('query Mine {{ __typename }}')")
-    await page.until(f"{tabs}.includes('Mine') && localStorage['graphiql:tabState']?.includes('Mine')")
+    await page.until(f"{TABS}.includes('Mine') && localStorage['graphiql:tabState']?.includes('Mine')")
     await ready(page, server.url + "/graphql?again")
 
-    assert first == ["Catalogue", "Twins", "Servers", "DatasetsPage", "CreateOrganisation"]
-    assert await page.evaluate(tabs) == ["Mine", *first[1:]]
+    assert first == EXAMPLES
+    assert await page.evaluate(TABS) == ["Mine", *first[1:]]
     assert page.complaints == []
 
 
@@ -117,7 +113,7 @@ async def test_a_token_in_the_address_goes_with_requests_and_out_of_the_address(
     await page.until(ANSWER)
 
     assert await page.evaluate("location.href") == f"{server.url}/"
-    assert await page.evaluate("document.querySelector('.graph-token').innerText") == "Token in use"
+    assert await page.until(f"{PILL} === 'Token in use'")
     assert (await asked(page, "Catalogue"))["authorization"] == f"Bearer {server.token}"
     assert not any(server.token in sent["url"] for sent in page.requests if "#" not in sent["url"])
     assert server.token not in await page.evaluate("JSON.stringify(localStorage)")
@@ -125,10 +121,7 @@ async def test_a_token_in_the_address_goes_with_requests_and_out_of_the_address(
 
 async def test_the_headers_editor_takes_the_place_of_the_token(page: Page, server: Running) -> None:
     await ready(page, f"{server.url}/#token={server.token}")
-    await page.evaluate("[...document.querySelectorAll('button')].find(b => b.innerText === 'Headers').click()")
-    await page.until(f"!!{HEADERS}")
-    await page.evaluate(f"{HEADERS}.CodeMirror.focus()")
-    await page.command("Input.insertText", text='{"Authorization": "Bearer other"}')
+    await set_headers(page, {"Authorization": "Bearer other"})
 
     await page.evaluate(RUN)
     await page.until(ANSWER)
@@ -139,23 +132,19 @@ async def test_the_headers_editor_takes_the_place_of_the_token(page: Page, serve
 async def test_without_a_token_requests_are_anonymous_until_one_is_pasted_and_again_once_it_is_forgotten(
     page: Page, server: Running
 ) -> None:
-    press = "[...document.querySelectorAll('.graph-token button')].find(b => b.innerText === '%s').click()"
-    state = "document.querySelector('.graph-token > button').innerText"
     await ready(page, server.url)
     await page.evaluate(RUN)
     await page.until(ANSWER)
     anonymous = await asked(page, "Catalogue")
 
-    await page.evaluate(press % "No token")
-    await page.until("document.activeElement?.type === 'password'")
-    await page.command("Input.insertText", text=server.token)
-    await page.evaluate(press % "Use this token")
-    await page.until(f"{state} === 'Token in use'")
+    assert await page.evaluate(PILL) == "No token"
+    await paste_token(page, server.token)
+    await page.until(f"{PILL} === 'Token in use'")
     kept = await page.evaluate("({...sessionStorage})")
-    await page.evaluate(press % "Token in use")
-    await page.until("!!document.querySelector('.graph-token form')")
-    await page.evaluate(press % "Forget it")
-    await page.until(f"{state} === 'No token'")
+    await press(page, "Token in use")
+    await page.until("document.querySelector('.graph-token form')?.innerText.includes('of an administrator')")
+    await press(page, "Forget it")
+    await page.until(f"{PILL} === 'No token'")
 
     assert "authorization" not in anonymous
     assert kept == {"provenance-graph:token": server.token}
@@ -165,8 +154,7 @@ async def test_without_a_token_requests_are_anonymous_until_one_is_pasted_and_ag
 
 async def test_a_subscription_reaches_the_same_host_with_the_token(page: Page, altered: Running) -> None:
     await ready(page, f"{altered.url}/#token={altered.token}")
-    await page.evaluate(f"{QUERY}.setValue('subscription Told {{ role }}')")
-    await page.until("document.querySelector('.graphiql-tab-button').innerText === 'Told'")
+    await write(page, "subscription Told { role }", "Told")
 
     await page.evaluate(RUN)
     answer = json.loads(await page.until(ANSWER))
@@ -216,3 +204,245 @@ async def test_a_server_that_is_gone_is_told_in_words(page: Page, server: Runnin
         r"The request did not reach 127\.0\.0\.1:\d+: .+\. Is the server still running\?",
         answer["errors"][0]["message"],
     )
+
+
+async def test_the_examples_are_restored_before_the_tabs_of_the_user(page: Page, server: Running) -> None:
+    texts = "[...document.querySelectorAll('.graphiql-tab-button')].length"
+    await ready(page, server.url)
+    original = await page.evaluate(f"{QUERY}.getValue()")
+    await write(page, "query Mine { __typename }", "Mine")
+    await page.evaluate("document.querySelectorAll('.graphiql-tab-close')[1].click()")
+    await page.until(f"{texts} === {len(EXAMPLES) - 1}")
+    before = await page.evaluate(TABS)
+
+    await press(page, "Restore the examples")
+    await page.until(f"{texts} === {len(EXAMPLES) + 1}")
+    restored = await page.evaluate(TABS)
+    await page.until(f"{QUERY}?.getValue() === {json.dumps(original)}")
+    said = await page.evaluate(STATUS)
+    await open_tab(page, "Mine")
+    mine = await page.evaluate(f"{QUERY}.getValue()")
+    await page.until("localStorage['graphiql:tabState']?.includes('Twins')")
+    await ready(page, f"{server.url}/?again")
+
+    assert before == ["Mine", *EXAMPLES[2:]]
+    assert restored == [*EXAMPLES, "Mine"]
+    assert mine == "query Mine { __typename }"
+    assert "The examples are restored." in said
+    assert await page.evaluate(TABS) == restored
+    assert page.complaints == []
+
+
+async def test_tab_leaves_an_editor_after_escape_and_the_page_says_so(page: Page, server: Running) -> None:
+    editor = "document.activeElement.closest('.CodeMirror')?.parentElement.className ?? ''"
+    await ready(page, server.url)
+    await write(page, "query Mine { __typename }", "Mine")
+    await page.evaluate(f"{QUERY}.focus()")
+
+    await page.press("Tab")
+    indented = await page.evaluate(f"{QUERY}.getValue()"), await page.evaluate(editor)
+    await page.press("Escape")
+    await page.press("Tab")
+    forward = await page.evaluate("document.activeElement.ariaLabel")
+    await page.press("Tab", shift=True)
+    back = await page.evaluate(editor)
+    await page.press("Escape")
+    await page.press("Tab", shift=True)
+    left = await page.evaluate(editor)
+    hint = await page.evaluate(
+        "document.getElementById(document.querySelector('textarea').ariaDescribedByElements[0].id).innerText"
+    )
+
+    await page.evaluate(f"{SHOWN}.focus()")
+    await page.press("Tab")
+    left_answer = await page.evaluate(editor)
+
+    assert indented[0] != "query Mine { __typename }"
+    assert "graphiql-editor" in indented[1]
+    assert forward == "Execute query (Ctrl-Enter)"
+    assert "graphiql-editor" in back
+    assert left == left_answer == ""
+    assert await page.evaluate(f"{QUERY}.getValue()") == indented[0]
+    assert hint == "Escape, then Tab leaves an editor."
+
+
+async def test_escape_closes_a_list_of_completions_before_it_leads_out(page: Page, server: Running) -> None:
+    await ready(page, server.url)
+    await write(page, "query Mine { __typ }", "Mine")
+    await page.evaluate(f"{QUERY}.focus(), {QUERY}.setCursor(0, 18), {QUERY}.execCommand('autocomplete')")
+    await page.until("!!document.querySelector('.CodeMirror-hints')")
+
+    await page.press("Escape")
+    await page.until("!document.querySelector('.CodeMirror-hints')")
+    await page.press("Tab")
+
+    assert await page.evaluate(f"{QUERY}.hasFocus()")
+
+
+async def test_a_token_is_given_by_the_keyboard_alone(page: Page, server: Running) -> None:
+    focused = "document.activeElement.innerText"
+    await ready(page, server.url)
+
+    for _ in range(30):
+        await page.press("Tab")
+        if await page.evaluate(focused) == "No token":
+            break
+    await page.press("Enter")
+    await page.until("document.activeElement.type === 'password'")
+    await page.press("Escape")
+    closed = await page.evaluate(focused)
+    await page.press("Enter")
+    await page.until("document.activeElement.type === 'password'")
+    await page.type(server.token)
+    await page.press("Enter")
+    await page.until(f"{PILL} === 'Token in use'")
+
+    assert closed == "No token"
+    assert await page.evaluate(focused) == "Token in use"
+    assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+async def test_a_screen_reader_has_a_name_for_each_control_and_is_told_what_changes(
+    page: Page, server: Running
+) -> None:
+    await ready(page, server.url)
+    await press(page, "No token")
+    await page.until("document.activeElement?.type === 'password'")
+
+    controls = await page.controls()
+    region = "document.querySelector('[role=status]')"
+
+    assert [control for control in controls if not control[1]] == []
+    assert {
+        ("button", "No token"),
+        ("button", "Restore the examples"),
+        ("button", "Execute query (Ctrl-Enter)"),
+        ("button", "Show Documentation Explorer"),
+        ("textbox", "Query"),
+        ("textbox", "Variables"),
+        ("textbox", "Answer"),
+        ("textbox", "Token"),
+        ("tab", "Galaxy"),
+    } <= set(controls)
+    assert await page.evaluate(f"{region}.checkVisibility()")
+    assert await page.evaluate(f"{region}.parentElement.tagName") == "FOOTER"
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (768, 1024), (1440, 900)])
+async def test_the_page_can_be_used_on_a_screen_of_that_width(
+    page: Page, server: Running, tmp_path: Path, width: int, height: int
+) -> None:
+    parts = [
+        ".graph-token > button",
+        ".graphiql-execute-button",
+        ".graphiql-query-editor .CodeMirror",
+        ".result-window .CodeMirror",
+        ".graph-bar button",
+        "[aria-label='Open settings dialog']",
+    ]
+    background = "getComputedStyle(document.querySelector('.graph-bar')).backgroundColor"
+    await page.show_on(width, height)
+    await ready(page, f"{server.url}/#token={server.token}")
+
+    answer = await run(page)
+    await page.screenshot(tmp_path / "answer.png")
+    boxes = [await box(page, part) for part in parts]
+    await press(page, "Token in use")
+    await page.until("document.activeElement?.type === 'password'")
+    form = await box(page, ".graph-token form")
+    await page.screenshot(tmp_path / "token.png")
+    await page.press("Escape")
+    await page.evaluate("document.querySelector('[aria-label=\"Show Documentation Explorer\"]').click()")
+    await page.until("document.querySelector('.graphiql-doc-explorer-content')?.innerText.includes('Query')")
+    docs = await box(page, ".graphiql-plugin")
+    await page.screenshot(tmp_path / "docs.png")
+    light = await page.evaluate(background)
+    await page.show_on(width, height, "dark")
+    dark = await page.evaluate(background)
+    await page.screenshot(tmp_path / "dark.png")
+
+    assert list(answer) == ["data"]
+    for left, top, right, bottom in [*boxes, form, docs]:
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+    for left, top, right, bottom in (boxes[2], boxes[3]):
+        assert right - left >= 230
+        assert bottom - top >= 150
+    assert docs[2] - docs[0] >= 200
+    assert await page.evaluate("document.scrollingElement.scrollWidth") == width
+    assert (light, dark) == ("rgb(255, 255, 255)", "rgb(33, 42, 59)")
+    assert page.complaints == []
+
+
+async def test_on_a_small_phone_nothing_lies_on_anything_else(page: Page, server: Running, tmp_path: Path) -> None:
+    await page.show_on(390, 667)
+    await ready(page, server.url)
+    await open_tab(page, "DatasetsPage")
+    collapsed = await page.evaluate("document.querySelector('.graphiql-toggle-editor-tools').ariaLabel")
+
+    await press(page, "Variables")
+    await page.until("document.querySelector('.graphiql-toggle-editor-tools').ariaLabel === 'Hide editor tools'")
+    await run(page)
+    await page.screenshot(tmp_path / "variables.png")
+    parts = [".graphiql-query-editor", ".graphiql-editor-tools", ".graphiql-editor-tool", ".graphiql-response"]
+    boxes = [await box(page, part) for part in parts]
+    await page.evaluate("document.querySelector('.graphiql-response').scrollIntoView()")
+    answer = await box(page, ".graphiql-response")
+    await page.evaluate("document.querySelector('[aria-label=\"Open settings dialog\"]').click()")
+    await page.until("!!document.querySelector('[data-theme=dark]')")
+    dialog, button = await box(page, ".graphiql-dialog"), await box(page, "[data-theme=dark]")
+
+    assert collapsed == "Show editor tools"
+    assert all(upper[3] <= lower[1] for upper, lower in pairwise(boxes))
+    assert all(bottom - top >= 50 for _, top, _, bottom in boxes)
+    assert answer[3] <= 667
+    assert dialog[0] <= button[0] < button[2] <= dialog[2] <= 390
+
+
+async def box(page: Page, part: str) -> list[float]:
+    """The left, top, right and bottom edge of the first element that the selector finds, in pixels."""
+    shown = f"document.querySelector({json.dumps(part)}).getBoundingClientRect()"
+    edges = await page.evaluate(f"(({{left, top, right, bottom}}) => [left, top, right, bottom])({shown})")
+    return [float(edge) for edge in edges]
+
+
+async def test_without_javascript_the_page_says_that_it_needs_it(page: Page, server: Running) -> None:
+    await page.show_on(390, 844)
+    await page.command("Emulation.setScriptExecutionDisabled", value=True)
+
+    await page.open(server.url)
+    await page.until("document.readyState === 'complete'")
+    left, top, right, bottom = await box(page, "noscript p")
+
+    shown = await page.evaluate("document.querySelector('noscript p').innerText")
+    assert shown == (
+        "GraphiQL needs JavaScript: switch it on for this page. Programs send GraphQL to /graphql with POST."
+    )
+    assert 0 <= left < right <= 390
+    assert 0 <= top < bottom <= 844
+    assert "Loading" not in await page.evaluate("document.body.innerText")
+
+
+async def test_a_script_that_cannot_be_loaded_is_told_in_words(page: Page, server: Running) -> None:
+    await page.command("Network.setBlockedURLs", urls=["*graphiql-3.8.3.js"])
+
+    await page.open(server.url)
+
+    await page.until("document.body?.innerText.includes('GraphiQL could not be loaded. Reload the page')")
+
+
+async def test_a_browser_that_blocks_site_data_can_use_the_page(page: Page, server: Running) -> None:
+    refuse = "{get() { throw new DOMException('denied', 'SecurityError') }}"
+    await page.before_scripts(
+        f"for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, {refuse})"
+    )
+    await ready(page, f"{server.url}/#token={server.token}")
+
+    answer = await run(page)
+    await page.until(f"{PILL} === 'Token in use'")
+    await press(page, "Restore the examples")
+    await page.until(f"({STATUS}).includes('The examples are restored.')")
+
+    assert commits(answer["data"])
+    assert await page.evaluate(TABS) == EXAMPLES
+    assert page.complaints == []

@@ -47,6 +47,12 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings().allowed_origins == ("https://a.example", "http://localhost:3000")
 
 
+def test_headers_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVENANCE_ALLOWED_HEADERS", "X-Tenant, x-lab,")
+
+    assert load_settings().allowed_headers == ("X-Tenant", "x-lab")
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
@@ -57,6 +63,13 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
         ("PROVENANCE_BUCKET", "s3://b", "PROVENANCE_BUCKET is 's3://b'; allowed: gs://name or gs://name/prefix."),
         ("PROVENANCE_DATABASE_NAME", "a/b", "PROVENANCE_DATABASE_NAME is 'a/b'; allowed: 1 to 63 letters, digits"),
         ("PROVENANCE_ALLOWED_ORIGINS", "lab.example", "PROVENANCE_ALLOWED_ORIGINS is 'lab.example'; allowed: origins"),
+        (
+            "PROVENANCE_ALLOWED_HEADERS",
+            "X Tenant",
+            "PROVENANCE_ALLOWED_HEADERS is 'X Tenant'; allowed: at most 100 names",
+        ),
+        ("PROVENANCE_ALLOWED_HEADERS", "*", "PROVENANCE_ALLOWED_HEADERS is '*'; allowed: at most 100 names of header"),
+        ("PROVENANCE_ALLOWED_HEADERS", "x," * 101, "PROVENANCE_ALLOWED_HEADERS is 'x,x,"),
         ("PROVENANCE_OIDC_ISSUER", "http://id.example", "PROVENANCE_OIDC_ISSUER is 'http://id.example'; allowed: an"),
         ("PROVENANCE_OIDC_ISSUER", "https://id.example", "PROVENANCE_OIDC_AUDIENCE must be set with"),
         ("PROVENANCE_EVENTS_AUDIENCE", "https://g.example", "PROVENANCE_EVENTS_AUDIENCE and PROVENANCE_EVENTS_ACCOUNT"),

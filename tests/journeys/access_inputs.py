@@ -48,12 +48,14 @@ TEXTS = {
 }
 KIND_OF_ID = {
     "organisationId": "organisation",
+    "duplicateIds": "organisation",
     "resourceId": "resource",
     "ownerId": "user",
     "transformId": "transform",
     "digitalTwinId": "twin",
     "componentVersionId": "release",
     "executionId": "execution",
+    "workflowId": "workflow",
     "outputIds": "output",
     "addOutputIds": "output",
     "removeOutputIds": "output",
@@ -73,10 +75,15 @@ KIND_OF_ID = {
 }
 KIND_OF_INPUT = {
     "UpdateDigitalTwinInput": "twin",
+    "UpdateWorkflowInput": "workflow",
+    "UpdateDigitalTwinAccessInput": "twin",
+    "TransferDigitalTwinInput": "twin",
     "UpdateOrganisationInput": "organisation",
+    "MergeOrganisationsInput": "organisation",
     "UpdateResourceInput": "resource",
     "DeprecateComponentVersionInput": "release",
     "UpdateResultInput": "result",
+    "UsedInput": "output",
     "UpdateOutputAccessInput": "output",
     "CancelExecutionInput": "execution",
     "ExtendLeaseInput": "step",
@@ -85,6 +92,8 @@ KIND_OF_INPUT = {
     "UpdateInstanceInput": "instance",
     "RotateInstanceKeyInput": "instance",
     "CancelIngestionInput": "ingestion",
+    "CancelTransformInput": "transform",
+    "UpdateUserInput": "user",
 }
 """What `id` of an input is the id of."""
 
@@ -122,7 +131,20 @@ def hostile_inputs(field: GraphQLField, world: World) -> Iterator[dict[str, Any]
 def _input(type_: GraphQLInputObjectType, world: World, known: bool) -> dict[str, Any]:
     # What names the same thing twice, or asks for a state that is not there, is left out unless it must be given.
     left_out = {"idempotencyKey", "expectedRevision", "csvw", "transformId", "version", "ownerId"}
-    left_out |= {"dependsOn", "dryRun", "fromStepId", "removeOutputIds", "uploadId", "attempt"}
+    left_out |= {
+        "workflowId",
+        "dependsOn",
+        "dryRun",
+        "fromStepId",
+        "removeOutputIds",
+        "uploadId",
+        "attempt",
+        "authorizeUserNames",
+        "authorizedUserNames",
+        "ownerName",
+        "revokeUserNames",
+        "expectedLatestVersionId",
+    }
     return {
         name: _value(type_.name, name, field.type, world, known)
         for name, field in type_.fields.items()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import orjson
@@ -23,10 +23,10 @@ from graphql import (
 )
 
 import documents
-from graph.declared import NODE_VIEWS
-from graph.projection import DECLARED
+from graph.core.fields import NODE_VIEWS
+from graph.core.projection import DECLARED
 from graph.schema import schema
-from resolvers.policies import POLICIES, everybody
+from resolvers.access.policies import POLICIES, everybody
 from tests.journeys.access_world import World
 
 TYPES: dict[str, Any] = dict(schema._schema.type_map)
@@ -37,6 +37,7 @@ PERSONAL = {
     ("Viewer", "role"),
     ("User", "email"),
     ("AccessControl", "authorizedUsers"),
+    ("DigitalTwin", "readers"),
     ("TransformDetails", "logs"),
     ("TransformDetails", "notebook"),
     ("JobParameter", "value"),
@@ -234,7 +235,11 @@ def _brief(field: GraphQLField) -> str:
 
 def _keys(world: World, field: GraphQLField) -> Iterator[str]:
     """Arguments of a look-up, one key at a time, with every value that may lead somewhere."""
-    for name in () if is_paged(field) or is_grouped(field) else field.args:
+    together = {"resourceId", "identifier"} & set(field.args)
+    if together:
+        pairs = product([*ids_of(world, "resource"), UNKNOWN["resource"]], world.texts)
+        yield from (f"resourceId: {_text(id)}, identifier: {_text(text)}" for id, text in pairs)
+    for name in () if is_paged(field) or is_grouped(field) else field.args.keys() - together:
         if name == "id":
             own = ids_of(world, KINDS.get(target(field), ""))
             strays = [ids_of(world, kind)[-1] for kind in KINDS.values()]

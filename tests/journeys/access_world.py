@@ -2,23 +2,24 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import documents
-from documents.activity import ActivityStatus
-from documents.component_version import ParameterDefinition
-from documents.generation import GenerationStatus
-from documents.ingestion_part import IngestionCounts
-from documents.job import JobParameter
-from documents.resource import CodeRepo
-from documents.step import Borrower
-from documents.transform import TransformDetails
-from resolvers.viewer import ANONYMOUS, Role, Viewer
-from tests import builders as new
-from tests.builders import everything_kept, keep
-from tests.counted import usage_of
+from documents.activities.activity import ActivityStatus, Used
+from documents.catalogue.resource import CodeRepo
+from documents.catalogue.transform import TransformDetails
+from documents.galaxy.generation import GenerationStatus
+from documents.galaxy.ingestion_part import IngestionCounts
+from documents.galaxy.job import JobParameter
+from documents.twins.component_version import ParameterDefinition
+from documents.twins.step import Borrower
+from resolvers.access.viewer import ANONYMOUS, Role, Viewer
+from tests.support import builders as new
+from tests.support.builders import everything_kept, keep
+from tests.support.counted import usage_of
 
 ADMIN = Viewer(Role.ADMIN)
 
@@ -47,7 +48,9 @@ class World:
         if viewer.role is Role.ADMIN:
             return True
         match one:
-            case documents.DigitalTwin() | documents.Instance():
+            case documents.DigitalTwin():
+                return one.public or self.owns(viewer, one) or viewer.user_id in one.reader_refs
+            case documents.Instance() | documents.Workflow():
                 return one.public or self.owns(viewer, one)
             case documents.Execution():
                 return self.sees(viewer, self.by_id[one.digital_twin_ref]) or self.runs(viewer, one)
@@ -61,8 +64,10 @@ class World:
                 rights = one.access_control
                 named = rights.public or viewer.user_id in rights.authorized_users
                 step = self.by_id[one.step_ref]
-                runs = self.runs(viewer, self.by_id[step.execution_ref]) or self.borrows(viewer, step)
-                return named or self.owns(viewer, one) or runs
+                execution = self.by_id[step.execution_ref]
+                shared = viewer.user_id in self.by_id[execution.digital_twin_ref].reader_refs
+                runs = self.runs(viewer, execution) or self.borrows(viewer, step)
+                return named or shared or self.owns(viewer, one) or runs
             case documents.Token() | documents.Reservation():
                 return False
         return self.sees_of_a_server(viewer, one)
@@ -82,7 +87,9 @@ class World:
     def owns(self, viewer: Viewer, one: Any) -> bool:
         """Whether an instance, a twin, or the twin that an output came from, is the viewer's."""
         match one:
-            case documents.DigitalTwin():
+            case documents.User():
+                return one.id == viewer.user_id
+            case documents.DigitalTwin() | documents.Workflow():
                 return viewer.user_id is not None and one.owner_ref == viewer.user_id
             case documents.Instance():
                 return viewer.user_id is not None and viewer.user_id in one.owner_refs
@@ -145,18 +152,20 @@ class World:
 
 @new.from_the_beginning()
 def a_world() -> World:
-    """An owner's private twin, a public one and a stranger's, with links across that lead out of what is public."""
+    """An owner's private twin, a public one and a stranger's, which is shared, with links across that lead out."""
     owner, stranger, friend = (new.a_user(github=name) for name in ("owner", "stranger", "friend"))
     component = new.a_component()
     version = new.a_component_version(component, parameters=[ParameterDefinition(name="a", datatype="integer")])
     component.latest_version_ref = version.id
     private = _a_chain(owner, version, friend, public=False)
     public = _a_chain(owner, version, friend, public=True)
-    strangers = _a_chain(stranger, version, friend, public=False)
+    strangers = _a_chain(stranger, version, friend, public=False, readers=[friend.id])
     _link(private, public)
     _link(public, private)
     _link(strangers, private)
     _run(strangers, Viewer(Role.WORKER))
+    workflows = _workflows(owner, stranger, version)
+    _make_from(workflows, private, public, strangers)
     outputs = [one for one in (*private, *public, *strangers) if isinstance(one, documents.Output)]
     gathering = _a_gathering(friend, outputs)
     servers = [
@@ -164,7 +173,7 @@ def a_world() -> World:
         *_a_server(owner, public=True),
         *_a_server(stranger, public=False),
     ]
-    people = [owner, stranger, friend, component, version, *_a_catalogue()]
+    people = [owner, stranger, friend, component, version, *workflows, *_a_catalogue()]
     return World([*people, *private, *public, *strangers, *gathering, *servers], _viewers(owner, stranger, friend))
 
 
@@ -181,10 +190,16 @@ def _viewers(owner: documents.User, stranger: documents.User, friend: documents.
 
 
 def _a_chain(
-    owner: documents.User, version: documents.ComponentVersion, friend: documents.User, *, public: bool
+    owner: documents.User,
+    version: documents.ComponentVersion,
+    friend: documents.User,
+    *,
+    public: bool,
+    readers: Sequence[str] = (),
 ) -> list[Any]:
     """A twin with two executions, two steps each, their log lines and outputs, and a result of each execution."""
-    twin = new.a_twin(owner, public=public, status="waiting" if public else "secret")
+    status = "waiting" if public else "secret"
+    twin = new.a_twin(owner, public=public, reader_refs=list(readers), status=status)
     chain: list[Any] = [twin]
     for tag in ("red", "blue"):
         execution = new.an_execution(twin, workflow_schema=new.a_workflow(version), tags=[tag])
@@ -201,12 +216,33 @@ def _a_chain(
 
 
 def _link(from_: list[Any], to: list[Any]) -> None:
-    """Let one chain's first execution re-run another's, wait for its steps and take their outputs."""
+    """Let one chain's first execution re-run another's, wait for its steps, and take and use their outputs."""
     execution, other = (next(one for one in chain if isinstance(one, documents.Execution)) for chain in (from_, to))
     step, target = (next(one for one in chain if isinstance(one, documents.Step)) for chain in (from_, to))
     execution.parent_ref = other.id
     step.depends_on = [*step.depends_on, target.id]
+    used = [one for one in to if isinstance(one, documents.Output)]
+    step.used = [Used(ref=output.id, step_key="used") for output in used]
     step.reused_from_ref = target.id
+
+
+def _workflows(
+    owner: documents.User, stranger: documents.User, version: documents.ComponentVersion
+) -> list[documents.Workflow]:
+    """A private workflow, a public one, a stranger's, and one without an owner."""
+    return [
+        new.a_named_workflow(owner, version, tags=["secret"]),
+        new.a_named_workflow(owner, version, public=True, tags=["red"]),
+        new.a_named_workflow(stranger, version, version),
+        new.a_named_workflow(None, version),
+    ]
+
+
+def _make_from(workflows: list[documents.Workflow], *chains: list[Any]) -> None:
+    """Let the executions of each chain be made from all workflows in turn, whoever may see them."""
+    executions = [one for chain in chains for one in chain if isinstance(one, documents.Execution)]
+    for number, execution in enumerate(executions):
+        execution.workflow_ref, execution.workflow_revision = workflows[number % len(workflows)].id, 1
 
 
 def _run(chain: list[Any], worker: Viewer) -> None:

@@ -12,16 +12,16 @@ from typing import Any
 from graphql import get_named_type, is_leaf_type
 
 import documents
-from documents.activity import ActivityStatus
+from documents.activities.activity import ActivityStatus
 from documents.base import now
-from documents.generation import GenerationStatus
-from documents.ingestion import IngestionKind
-from documents.resource import CodeRepo, MonitorDir
-from documents.upload import UploadPurpose, UploadStatus
-from tests import builders as new
+from documents.catalogue.resource import CodeRepo, MonitorDir
+from documents.galaxy.generation import GenerationStatus
+from documents.galaxy.ingestion import IngestionKind
+from documents.storage.upload import UploadPurpose, UploadStatus
 from tests.journeys.access_inputs import mutations, plausible
 from tests.journeys.access_queries import TYPES, selection
 from tests.journeys.access_world import World, a_world
+from tests.support import builders as new
 
 RUNNER = "ADMIN"
 """The key of an administrator who came without a token."""
@@ -43,6 +43,7 @@ def _as_it_is(_: Names) -> dict[str, Any]:
 GRANTED: dict[str, dict[str, Row]] = {
     "createOrganisation": {"": _as_it_is},
     "updateOrganisation": {"": _as_it_is},
+    "mergeOrganisations": {"": lambda ids: {"duplicateIds": [ids["watching organisation"]]}},
     "createResource": {"": _as_it_is},
     "updateResource": {"": _as_it_is},
     "createDataset": {"": lambda _: {"identifier": "another"}},
@@ -60,22 +61,42 @@ GRANTED: dict[str, dict[str, Row]] = {
     "reportFiles": {"": lambda _: {"files": [{"url": f"{FILES}/a.csv", "generation": "1", "updatedAt": LATER}]}},
     "ingestComponent": {"": _as_it_is},
     "deprecateComponentVersion": {"": _as_it_is},
+    "cancelTransform": {"that runs": lambda ids: {"id": ids["transform"]}},
     "createUser": {"": _as_it_is},
+    "updateUser": {"": lambda ids: {"id": ids["owner"]}},
     "createDigitalTwin": {"": lambda ids: {"ownerId": ids["owner"]}},
     "updateDigitalTwin": {"": lambda _: {"public": True}},
+    "updateDigitalTwinAccess": {
+        "": lambda ids: {"id": ids["twin"], "authorizeUserIds": [ids["stranger"]], "revokeUserIds": None}
+    },
+    "transferDigitalTwin": {"": lambda ids: {"id": ids["ended twin"], "ownerId": ids["stranger"]}},
     "createExecution": {
         "": lambda ids: {
             "steps": [
                 {"key": "a", "componentVersionId": ids["version"], "parameters": {"a": 1}},
                 {"key": "b", "componentVersionId": ids["version"], "parameters": {"a": 2}, "dependsOn": ["a"]},
-            ]
-        }
+            ],
+            "overrides": None,
+        },
+        "of a workflow": lambda ids: {
+            "steps": [],
+            "workflowId": ids["workflow"],
+            "overrides": [{"stepKey": "0", "parameters": {"a": 1}}],
+        },
     },
+    "createWorkflow": {"": lambda ids: {"ownerId": ids["owner"]}},
+    "updateWorkflow": {"": lambda ids: {"id": ids["workflow"]}},
     "rerunExecution": {
-        "all": lambda ids: {"executionId": ids["done"], "parameterOverrides": [], "strategy": "ALL_STEPS"},
+        "all": lambda ids: {
+            "executionId": ids["done"],
+            "parameterOverrides": [],
+            "componentVersionOverrides": [],
+            "strategy": "ALL_STEPS",
+        },
         "from a step": lambda ids: {
             "executionId": ids["done"],
             "parameterOverrides": [],
+            "componentVersionOverrides": [],
             "strategy": "FROM_STEP",
             "fromStepId": ids["done 1"],
         },
@@ -158,10 +179,16 @@ class Working:
     def __post_init__(self) -> None:
         owner = self.world.viewers["owner"].user_id
         version = next(one for one in self.world.kept if isinstance(one, documents.ComponentVersion))
+        stranger = self.world.viewers["stranger"].user_id
         assert owner is not None
+        assert stranger is not None
         twin = documents.DigitalTwin(owner_ref=owner, name="at work")
-        self.ids |= {"owner": owner, "version": version.id, "twin": twin.id}
-        kept = [twin, *self._executions(twin, version), *self._a_resource(), *self._a_reprocess()]
+        ended = documents.DigitalTwin(owner_ref=owner, name="done")
+        workflow = new.a_named_workflow(None, version, owner_ref=owner)
+        self.ids |= {"owner": owner, "stranger": stranger, "version": version.id, "workflow": workflow.id}
+        self.ids |= {"twin": twin.id, "ended twin": ended.id}
+        kept = [twin, ended, new.an_execution(ended, status=ActivityStatus.CANCELLED), workflow]
+        kept += [*self._executions(twin, version), *self._a_resource(), *self._a_reprocess()]
         kept += [
             self._an_upload("upload", UploadPurpose.OUTPUT),
             self._an_upload("archive upload", UploadPurpose.ARCHIVE),
@@ -216,6 +243,7 @@ class Working:
     def _a_resource(self) -> list[Any]:
         """Two resources: of one a transform runs, of the other one waits; both watch a directory."""
         organisation = documents.Organisation(url="https://watching.example")
+        self.ids["watching organisation"] = organisation.id
         kept: list[Any] = [organisation]
         for title in ("watching", "waiting"):
             code = CodeRepo(

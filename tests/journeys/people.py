@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.running import Running
+from tests.support.running import Running
 
 COMMIT = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 WORKER = "machine-7"

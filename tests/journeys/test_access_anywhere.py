@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import documents
-from documents.database import Database
-from resolvers.viewer import ANONYMOUS, Role, Viewer
-from tests import builders as new
-from tests.asking import answer, ask, without_comparison
+from documents.mongo.database import Database
+from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from tests.journeys.access_world import World, a_world
+from tests.support import builders as new
+from tests.support.asking import answer, ask, without_comparison
 
 WALK = """{
   users(first: 100) { nodes { id digitalTwins(first: 100) { totalCount nodes { id } } } }

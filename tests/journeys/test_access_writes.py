@@ -7,21 +7,24 @@ import pytest
 from graphql import GraphQLField, get_named_type, is_leaf_type
 
 import documents
-from documents.database import Database
-from graph.declared import NODE_VIEWS
-from resolvers.viewer import Role, Viewer
-from tests.asking import answer
-from tests.builders import everything_kept
+from documents.mongo.database import Database
+from graph.core.fields import NODE_VIEWS
+from resolvers.access.viewer import Role, Viewer
 from tests.journeys.access_inputs import KIND_OF_INPUT, mutations, plausible
 from tests.journeys.access_queries import KINDS, TYPES, UNKNOWN, ids_of, selection
 from tests.journeys.access_world import World, a_world
+from tests.support.asking import answer
+from tests.support.builders import everything_kept
+from tests.support.patience import within
 
 REFUSED = {"FORBIDDEN", "NOT_FOUND"}
 OWNED = (
+    documents.User,
     documents.DigitalTwin,
     documents.Execution,
     documents.Output,
     documents.Result,
+    documents.Workflow,
     documents.Instance,
     documents.Ingestion,
 )
@@ -43,7 +46,7 @@ def inputs_without_rights(name: str, field: GraphQLField, world: World) -> list[
     kind = KIND_OF_INPUT.get(input_type.name)
     if kind:
         given += [{**given[0], "id": id} for id in ids_of(world, kind)]
-    if name == "createDigitalTwin":
+    if name in ("createDigitalTwin", "createWorkflow"):
         given = [{**given[0], "ownerId": world.viewers["owner"].user_id}, {**given[0], "ownerId": UNKNOWN["user"]}]
     if name == "createInstance":
         given = [{**given[0], "ownerIds": [world.viewers["owner"].user_id]}, {**given[0], "ownerIds": []}]
@@ -54,9 +57,7 @@ async def payload(name: str, field: GraphQLField, viewer: Viewer, given: dict[st
     """What a mutation answers."""
     query = f"mutation ($input: {field.args['input'].type}) {{ {name}(input: $input) {{ {selected} }} }}"
     found = await answer(query, viewer, input=given)
-    # A step that is lent to a worker leads to an execution that may be hidden from them.
-    codes = {error["extensions"]["code"] for error in found.get("errors", ())}
-    assert codes <= {"NOT_FOUND"}, found["errors"]
+    assert "errors" not in found, found["errors"]
     return found["data"][name]
 
 
@@ -115,7 +116,7 @@ async def test_a_write_to_something_hidden_is_answered_like_one_to_nothing(world
 
 
 # A world for each of hundreds of calls, twice.
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(within(600))
 @pytest.mark.parametrize("who", ["owner", "worker"])
 async def test_what_a_payload_leads_to_is_what_the_writer_may_see(world: World, who: str) -> None:
     viewer = world.viewers[who]

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from documents.embedded import Embedded
-from graph.cli import app
+from documents.embedded_mongod.server import EmbeddedMongo
+from documents.migrations import STEPS
+from documents.migrations.steps import newest
+from graph.commands.breaking_changes import ON_PURPOSE
+from graph.commands.main import app
 from graph.settings import Settings, variable_of
-from tests.running import COMMAND, ROOT, command, environment, on_database, running
+from tests.support.running import COMMAND, ROOT, command, environment, on_database, running
 
 PUBLISHED = ROOT / "schema.graphql"
 CREATE_USER = 'mutation{createUser(input:{displayName:"ada",email:"ada@people.example"}){user{id} userErrors{message}}}'
@@ -51,7 +54,10 @@ def test_help_is_given_without_a_database(words: str, monkeypatch: pytest.Monkey
 
 
 def test_no_command_waits_for_packages_that_only_others_need() -> None:
-    asked = "import sys, graph.cli; print({'beanie', 'documents', 'graphql', 'pymongo', 'strawberry'} & {*sys.modules})"
+    asked = (
+        "import sys, graph.commands.main; print({'beanie', 'documents', 'graphql', 'pymongo', 'strawberry'} & "
+        "{*sys.modules})"
+    )
 
     done = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
 
@@ -87,6 +93,29 @@ def test_a_change_that_breaks_clients_is_named(tmp_path: Path) -> None:
     ]
 
 
+def test_a_change_that_was_made_on_purpose_says_what_to_do_instead(tmp_path: Path) -> None:
+    relied_on, served = tmp_path / "old.graphql", PUBLISHED.read_text()
+    before = served.replace("): InputFileConnection!", "): [InputFile!]!").replace(
+        "UpdateResultPayload", "ResultPayload"
+    )
+    relied_on.write_text(before.replace("type Viewer {", "type Viewer {\n  nickname: String\n"))
+
+    payloads, input_files, *_ = ON_PURPOSE.values()
+
+    done = typed("check-schema", str(relied_on))
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "breaking: Field Viewer.nickname was removed.",
+        "breaking, on purpose: ResultPayload was removed.",
+        "breaking, on purpose: Field Mutation.updateResult changed type from ResultPayload! to UpdateResultPayload!.",
+        f"  instead: {payloads}",
+        "breaking, on purpose: Field Step.inputFiles changed type from [InputFile!]! to InputFileConnection!.",
+        f"  instead: {input_files}",
+        f"Clients of {relied_on} would break.",
+    ]
+
+
 def test_a_schema_whose_clients_are_safe_is_told_from_one_that_cannot_be_read(tmp_path: Path) -> None:
     no_schema = tmp_path / "no.graphql"
     no_schema.write_text("type Query { a: Nowhere }")
@@ -101,10 +130,10 @@ def test_a_schema_whose_clients_are_safe_is_told_from_one_that_cannot_be_read(tm
         f"{tmp_path / 'nowhere'} cannot be read: No such file or directory.\n",
     )
     assert senseless.exit_code == 1
-    assert senseless.stderr.startswith(f"{no_schema} is no GraphQL schema: ")
+    assert senseless.stderr.startswith(f"{no_schema} is not a GraphQL schema: ")
 
 
-def test_a_token_is_good_from_its_making_until_it_is_revoked(mongod: Embedded, tmp_path: Path) -> None:
+def test_a_token_is_good_from_its_making_until_it_is_revoked(mongod: EmbeddedMongo, tmp_path: Path) -> None:
     env = environment(tmp_path, on_database(mongod.uri, "test_commands"))
     migrated = command("migrate", env=env)
     with running(*COMMAND, "serve", env=env) as server:
@@ -119,7 +148,10 @@ def test_a_token_is_good_from_its_making_until_it_is_revoked(mongod: Embedded, t
         refused = server.post(VIEWER, authorization=f"Bearer {secrets[0]}")
         log = server.log
 
-    assert (migrated.returncode, migrated.stderr) == (0, "Database test_commands has all its indexes.\n")
+    assert migrated.returncode == 0
+    assert migrated.stderr.splitlines()[-1] == (
+        f"Database test_commands is at schema version {newest(STEPS)} and has all its indexes."
+    )
     assert known == [
         {"role": "USER", "user": {"displayName": "ada"}},
         {"role": "WORKER", "user": None},
@@ -138,14 +170,14 @@ def seen(response: Any) -> Any:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("create", "nobody's"), "A USER token belongs to a user."),
+        (("create", "nobody's"), "A USER token needs a user."),
         (("create", "x", "--user", "user_000000000000000000000000"), "No User with id user_000000000000000000000000."),
-        (("create", "x", "--role", "anonymous"), "A token stands for USER, WORKER or ADMIN."),
+        (("create", "x", "--role", "anonymous"), "A token's role must be USER, WORKER or ADMIN."),
         (("revoke", "token_000000000000000000000000"), "No Token with id token_000000000000000000000000."),
     ],
 )
 def test_what_a_token_cannot_be_is_told(
-    mongod: Embedded, tmp_path: Path, arguments: tuple[str, ...], said: str
+    mongod: EmbeddedMongo, tmp_path: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     done = command("token", *arguments, env=environment(tmp_path, on_database(mongod.uri, "test_commands")))
 

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from graph.graphiql.page import worked_queries
-from tests.running import COMMAND, Running, running
+from graph.graphiql.html import worked_queries
+from tests.support.running import COMMAND, Running, running
 
-CATALOGUE, TWINS, SERVERS = (tab["query"] for tab in worked_queries()[:3])
+CATALOGUE, TWINS, GALAXY = (tab["query"] for tab in worked_queries()[:3])
 EVERYTHING = """{ organisations { totalCount } resources { totalCount } datasets { totalCount }
   transforms { totalCount } users { totalCount } digitalTwins { totalCount } executions { totalCount }
   components { totalCount } instances { totalCount nodes { archives { totalCount } jobs { totalCount } } } }"""
@@ -18,13 +18,15 @@ def test_its_first_lines_say_where_to_look_where_the_data_is_and_how_to_stop(ser
     assert f"GraphiQL     {server.url}/#token={server.token}\n" in said
     assert f"Data         {server.directory / 'data'} " in said
     assert "Ctrl-C" in said
-    assert re.search(r"^\d{4}-", said.partition("Ctrl-C")[0], re.MULTILINE) is None
+    # A machine that is busy enough may have something to warn of.
+    before = said.partition("Ctrl-C")[0].splitlines()
+    assert [line for line in before if re.match(r"\d{4}-.*\[info", line)] == []
 
 
 def test_each_chain_is_answered_in_a_single_query(server: Running) -> None:
     catalogue = server.post(CATALOGUE, authorization=f"Bearer {server.token}")
     twins = server.post(TWINS, authorization=f"Bearer {server.token}")
-    servers = server.post(SERVERS)
+    servers = server.post(GALAXY)
 
     assert list(catalogue.json()) == list(twins.json()) == list(servers.json()) == ["data"]
     (office,) = (one for one in catalogue.json()["data"]["organisations"]["nodes"] if one["resources"]["nodes"])
@@ -40,6 +42,15 @@ def test_each_chain_is_answered_in_a_single_query(server: Running) -> None:
     declared = [count["count"] for archive in galaxy["archives"]["nodes"] for count in archive["declaredJobs"]]
     assert galaxy["activeGeneration"]["jobs"] == str(sum(map(int, declared))) == "1200"
     assert [len(job["metrics"]) for job in galaxy["jobs"]["nodes"]] == [2] * 5
+
+
+def test_the_chains_lead_to_their_ends_for_anonymous_visitors_too(server: Running) -> None:
+    catalogue, twins, galaxy = (server.post(query) for query in (CATALOGUE, TWINS, GALAXY))
+
+    assert list(catalogue.json()) == list(twins.json()) == list(galaxy.json()) == ["data"]
+    assert re.findall(r'"commit":"[0-9a-f]{40}"', catalogue.text)
+    assert re.findall(r'"fileName":"[^"]+"', twins.text)
+    assert re.findall(r'"externalId":"[^"]+"', galaxy.text)
 
 
 def test_anonymous_visitors_see_what_is_public_and_write_nothing(server: Running) -> None:

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.galaxies import Galaxy, form, metadata
-from tests.needs import need_shared_data
-from tests.running import Running
+from tests.support.galaxies import Galaxy, form, metadata
+from tests.support.needs import need_shared_data
+from tests.support.patience import within
+from tests.support.running import Running
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def replay(galaxy: Galaxy, first: str, headers: dict[str, str], beginning: bytes
     }
     lines = "\r\n".join([first, *(f"{name}: {value}" for name, value in ours.items()), "", ""])
     url = urlsplit(galaxy.server.url)
-    with socket.create_connection((url.hostname, url.port), timeout=20) as connection:
+    with socket.create_connection((url.hostname, url.port), timeout=within()) as connection:
         connection.sendall(lines.encode() + body)
         answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer
@@ -79,6 +80,7 @@ def replay(galaxy: Galaxy, first: str, headers: dict[str, str], beginning: bytes
 def test_real_and_broken_reports_are_taken_or_refused_for_their_reasons(galaxy: Galaxy) -> None:
     folder = need_shared_data() / "grt"
     good = [*(folder / "real_v1").glob("*.json"), *(folder / "synthetic/good").glob("*.json")]
+    assert len(good) >= 7
     wrong = {"1560000001.5": 400, "1560000006.5": 202}
 
     for file in good:

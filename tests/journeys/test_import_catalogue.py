@@ -3,28 +3,26 @@
 import asyncio
 import hashlib
 import json
-import os
 import re
-import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
-from time import monotonic
+from time import process_time
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from documents.database import Database
-from documents.embedded import Embedded
-from graph.importing_catalogue import import_app
-from resolvers.ingest.catalogue import CatalogueSummary, import_catalogue
-from resolvers.ingest.csvw import read_csvw
-from resolvers.refusals import InvalidInput
-from tests.catalogue import ADMIN, ask_text, counts, csvw
-from tests.needs import need_shared_data
-
-COMMAND = "from graph.importing_catalogue import import_app; import_app(prog_name='import')"
+from documents.embedded_mongod.server import EmbeddedMongo
+from documents.mongo.database import Database
+from graph.commands.import_catalogue import import_app
+from resolvers.formats.csvw import read_csvw
+from resolvers.imports.catalogue.importer import CatalogueSummary, import_catalogue
+from resolvers.user_errors import InvalidInput
+from tests.support.catalogue import ADMIN, ask_text, counts, csvw
+from tests.support.checkouts import Checkout
+from tests.support.needs import need_shared_data
+from tests.support.running import ROOT, command, environment, on_database
 
 PAGE = """query ($after: String) { datasets(first: 50, after: $after) {
   pageInfo { hasNextPage endCursor }
@@ -32,14 +30,11 @@ PAGE = """query ($after: String) { datasets(first: 50, after: $after) {
     label ordinal createdAt distribution { csvw sha256 sizeBytes } } } } } }"""
 
 
-async def typed(mongod: Embedded, database: Database, *arguments: str) -> tuple[int | None, str, str]:
+async def typed(mongod: EmbeddedMongo, database: Database, *arguments: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command in a process of its own."""
-    settings = {"PROVENANCE_DATABASE_URL": mongod.uri, "PROVENANCE_DATABASE_NAME": database.name, "COLUMNS": "200"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", COMMAND, "catalogue", *arguments, env=os.environ | settings, stdout=-1, stderr=-1
-    )
-    printed, said = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode, printed.decode(), said.decode()
+    env = environment(ROOT) | on_database(mongod.uri, database.name) | {"COLUMNS": "200"}
+    done = await asyncio.to_thread(command, "import", "catalogue", *arguments, env=env)
+    return done.returncode, done.stdout, done.stderr
 
 
 def rows(printed: str) -> list[list[str]]:
@@ -48,7 +43,7 @@ def rows(printed: str) -> list[list[str]]:
 
 
 async def test_a_folder_is_imported_with_a_table_and_the_first_reasons(
-    mongod: Embedded, database: Database, tmp_path: Path
+    mongod: EmbeddedMongo, database: Database, tmp_path: Path
 ) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -66,7 +61,7 @@ async def test_a_folder_is_imported_with_a_table_and_the_first_reasons(
     assert ["info.json files", "1", "1", "0", "0"] in rows(printed)
     assert printed.count("The CSV-W document is not JSON") == 20
     assert "  and 5 more\n" in printed
-    assert "1 other JSON files are no CSV-W." in printed
+    assert "1 other JSON files are not CSV-W documents." in printed
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     assert [line["id"] for line in lines if line["outcome"] == "refused"] == [
         f"bad{number:02}.csv-metadata.json" for number in range(25)
@@ -74,18 +69,33 @@ async def test_a_folder_is_imported_with_a_table_and_the_first_reasons(
     assert await database["dataset_versions"].count_documents({}) == 1
 
 
-async def test_a_folder_with_nothing_in_it_says_so(mongod: Embedded, database: Database, tmp_path: Path) -> None:
+async def test_a_folder_with_nothing_in_it_says_so(mongod: EmbeddedMongo, database: Database, tmp_path: Path) -> None:
     code, printed, said = await typed(mongod, database, str(tmp_path))
 
     assert code == 0, said
     assert "holds neither CSV-W documents nor info.json files." in printed
 
 
+async def test_a_checkout_is_imported_with_its_history(
+    mongod: EmbeddedMongo, database: Database, tmp_path: Path
+) -> None:
+    checkout = Checkout.new(tmp_path / "births-family")
+    commits = [checkout.commit({"age.csv-metadata.json": csvw("age", n=day)}, day=day) for day in (1, 2, 3)]
+
+    code, printed, said = await typed(mongod, database, str(tmp_path), "--history")
+
+    assert code == 0, said
+    assert ["CSV-W documents", "3", "1", "0", "0"] in rows(printed)
+    assert "age.csv-metadata.json: It names no publisher; https://github.com/statistics is assumed." in printed
+    transforms = await database["transforms"].find({}).sort("end_timestamp").to_list()
+    assert [one["code"][0]["commit"] for one in transforms] == commits
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "Missing argument"),
-        (["/nowhere/at/all"], "/nowhere/at/all is no folder."),
+        (["/nowhere/at/all"], "/nowhere/at/all is not a folder."),
         ([".", "--report", "/nowhere/at/all"], "/nowhere/at/all cannot be written"),
     ],
 )
@@ -99,11 +109,11 @@ def test_wrong_use_ends_with_2(arguments: list[str], message: str) -> None:
 async def test_every_real_document_is_refused_or_a_version_that_reads_back_as_it_was(database: Database) -> None:
     folder = need_shared_data()
     real = documents_in(folder)
-    started = monotonic()
+    started = process_time()
 
     summary = await run(folder)
 
-    assert monotonic() - started < 30
+    assert process_time() - started < 30
     refused = {note.id for note in summary.refusals}
     answered = "".join([text async for text in pages()])
     for file, content in real.items():

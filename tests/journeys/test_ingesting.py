@@ -5,20 +5,22 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
-from documents.embedded import Embedded
+from documents.embedded_mongod.server import EmbeddedMongo
+from graph.settings import Settings
 from tests.bench.reports import write_report
-from tests.galaxies import Galaxy, a_report
-from tests.running import COMMAND, Running, alive, command, end, environment, on_database, running, until
+from tests.support.galaxies import Galaxy, a_report
+from tests.support.patience import BOUND, until, within
+from tests.support.running import COMMAND, Running, alive, command, end, environment, on_database, running
 
 INGESTIONS = """query ($id: ID!) { instance(id: $id) { ingestions(first: 10) { nodes {
-  status attempt progress { completed total } counts { jobs rejected } } } } }"""
+  status attempt handedBack progress { completed total } counts { jobs rejected } } } } }"""
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +31,14 @@ def serving() -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def lab(mongod: Embedded) -> Iterator[Running]:
+def lab(mongod: EmbeddedMongo) -> Iterator[Running]:
     """A server on a database that it was told of, beside which no worker runs."""
     with running(*COMMAND, "serve", env=on_database(mongod.uri, "test_ingesting")) as server:
         yield server
 
 
 @pytest.fixture
-def variables(lab: Running, mongod: Embedded) -> dict[str, str]:
+def variables(lab: Running, mongod: EmbeddedMongo) -> dict[str, str]:
     """What a worker for it has in its environment."""
     return environment(lab.directory, on_database(mongod.uri, "test_ingesting"))
 
@@ -54,7 +56,7 @@ def workers_of(server: Running) -> list[int]:
     """The processes of the ingest workers beside a server."""
     text = Path(f"/proc/{server.process.pid}/task").glob("*/children")
     pids = [int(pid) for one in text for pid in one.read_text().split()]
-    return [pid for pid in pids if b"graph.beside" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in pids if b"graph.server.ingest_supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def test_an_upload_is_ingested_beside_the_server_within_seconds(serving: Running) -> None:
@@ -62,10 +64,12 @@ def test_an_upload_is_ingested_beside_the_server_within_seconds(serving: Running
 
     assert galaxy.upload(a_report()).status_code == 200
 
-    until(lambda: ended(galaxy), 10, lambda: serving.log)
+    until(lambda: ended(galaxy), shown=lambda: serving.log)
     counts = {"jobs": "2", "rejected": "0"}
     progress = {"completed": "2", "total": "2"}
-    assert ingestions(galaxy) == [{"status": "SUCCEEDED", "attempt": 1, "progress": progress, "counts": counts}]
+    assert ingestions(galaxy) == [
+        {"status": "SUCCEEDED", "attempt": 1, "handedBack": 0, "progress": progress, "counts": counts}
+    ]
 
 
 def test_a_worker_beside_the_server_that_dies_is_started_again(serving: Running) -> None:
@@ -73,49 +77,50 @@ def test_a_worker_beside_the_server_that_dies_is_started_again(serving: Running)
     (before,) = workers_of(serving)
 
     os.kill(before, signal.SIGKILL)
-    until(lambda: workers_of(serving) not in ([], [before]), 15, lambda: serving.log)
+    until(lambda: workers_of(serving) not in ([], [before]), shown=lambda: serving.log)
 
     galaxy.upload(a_report())
-    until(lambda: ended(galaxy), 15, lambda: serving.log)
+    until(lambda: ended(galaxy), shown=lambda: serving.log)
     assert "an ingest worker ended, and is started again" in serving.log
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
-def test_the_workers_beside_a_server_end_with_it(sent: signal.Signals, mongod: Embedded) -> None:
+def test_the_workers_beside_a_server_end_with_it(sent: signal.Signals, mongod: EmbeddedMongo) -> None:
     env = on_database(mongod.uri, "test_beside") | {"PROVENANCE_WORKERS": "2"}
     with running(*COMMAND, "serve", env=env) as server:
-        until(lambda: server.log.count("waits for reports") == 2, 20, lambda: server.log)
+        until(lambda: server.log.count("waits for reports") == 2, shown=lambda: server.log)
         workers = workers_of(server)
 
         server.process.send_signal(sent)
 
-        code = server.process.wait(8.5)
-        until(lambda: not any(alive(pid) for pid in workers), 8.5, lambda: server.log)
+        code = server.process.wait(within())
+        until(lambda: not any(alive(pid) for pid in workers), shown=lambda: server.log)
         assert (len(workers), code) == (2, 0 if sent == signal.SIGTERM else -sent)
         assert "Traceback" not in server.log
 
 
+@pytest.mark.timeout(within(300))
 def test_what_a_stopped_server_was_ingesting_is_gone_on_with_by_the_next_one(tmp_path: Path) -> None:
-    """Within less than a lease: it was handed back."""
+    """Without a wait for its lease to lapse: it was handed back."""
     report = io.BytesIO()
     write_report(report, 25_000)
     with running(*COMMAND, "serve", directory=tmp_path) as server:
         galaxy = Galaxy.new(server)
         galaxy.upload(report.getvalue())
-        until(lambda: ingestions(galaxy)[0]["status"] == "RUNNING", 20, lambda: server.log)
+        until(lambda: ingestions(galaxy)[0]["status"] == "RUNNING", shown=lambda: server.log)
         server.stop()
-        code = server.process.wait(8.5)
+        code = server.process.wait(within())
         said = server.log
     with running(*COMMAND, "serve", directory=tmp_path) as server:
         again = Galaxy(server, galaxy.id, galaxy.uuid, galaxy.key)
-        began = time.monotonic()
-        until(lambda: ended(again), 60, lambda: server.log)
-        took = time.monotonic() - began
-        counts = ingestions(again)[0]["counts"]
+        until(lambda: ended(again), 2 * BOUND, lambda: server.log)
+        (ingestion,) = ingestions(again)
+    with EmbeddedMongo.start(tmp_path / "data" / "database") as kept, MongoClient[dict[str, Any]](kept.uri) as client:
+        parts = list(client[Settings().database_name].ingestionParts.find())
 
     assert (code, "handed back" in said) == (0, True)
-    assert took < 25
-    assert counts == {"jobs": "25000", "rejected": "0"}
+    assert [(part["attempt"], part["handed_back"]) for part in parts] == [(2, 1)]
+    assert ingestion["counts"] == {"jobs": "25000", "rejected": "0"}
 
 
 def test_no_worker_runs_beside_a_server_on_a_database_that_it_was_told_of(lab: Running) -> None:
@@ -138,10 +143,10 @@ def test_a_command_that_is_told_to_stop_ends_at_once_and_well(variables: dict[st
     with (tmp_path / "log").open("wb") as log:
         worker = subprocess.Popen([*COMMAND, "work", "--ingest"], env=variables, stderr=log)
     try:
-        until(lambda: "waits for reports" in (tmp_path / "log").read_text(), 20)
+        until(lambda: "waits for reports" in (tmp_path / "log").read_text())
         worker.send_signal(signal.SIGTERM)
 
-        assert worker.wait(8) == 0
+        assert worker.wait(within()) == 0
     finally:
         end(worker)
 
@@ -149,8 +154,8 @@ def test_a_command_that_is_told_to_stop_ends_at_once_and_well(variables: dict[st
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--ingest", "--command", "true"], "Only --name, --once, --until-idle and --poll go with it."),
-        ([], "Say what to run for each step or transform."),
+        (["--ingest", "--command", "true"], "Only --name, --once, --until-idle and --poll may be given with it."),
+        ([], "Give the command to run for each step or transform."),
     ],
 )
 def test_a_command_that_cannot_be_meant_is_refused(arguments: list[str], said: str, tmp_path: Path) -> None:
@@ -160,7 +165,7 @@ def test_a_command_that_cannot_be_meant_is_refused(arguments: list[str], said: s
     assert said in " ".join(done.stderr.split())
 
 
-def test_a_worker_without_a_bucket_does_not_begin(mongod: Embedded, tmp_path: Path) -> None:
+def test_a_worker_without_a_bucket_does_not_begin(mongod: EmbeddedMongo, tmp_path: Path) -> None:
     env = environment(tmp_path, on_database(mongod.uri, "test_no_bucket") | {"PROVENANCE_ENV": "production"})
 
     done = command("work", "--ingest", env=env)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from documents.embedded import Embedded
-from tests.graph.subscriptions.follower import EXECUTION, follower
+from documents.embedded_mongod.server import EmbeddedMongo
 from tests.journeys.people import Program, Somebody
-from tests.resolvers.issuer import AUDIENCE, LocalIssuer, running_issuer
-from tests.running import COMMAND, Running, command, environment, on_database, running
+from tests.support.follower import EXECUTION, follower
+from tests.support.issuer import AUDIENCE, LocalIssuer, running_issuer
+from tests.support.running import COMMAND, Running, command, environment, on_database, running
 
 GAUGE_YML = """\
 # A component that reads a tide gauge.
@@ -112,7 +112,7 @@ STEPS = "steps { nodes { id key status parameters outputs { nodes { id fileName 
 IN_ONE_QUERY = """{ viewer { user { digitalTwins { nodes { name
   executions(orderBy: [{field: TITLE, direction: ASC}]) {
   nodes { title status parent { title } steps { nodes { key parameters componentVersion { version component {
-    componentName } } logs { nodes { message } } } }
+    name } } logs { nodes { message } } } }
     results { nodes { title outputs { nodes { fileName downloadUrl { url method } } } } } } } } } } } }"""
 
 
@@ -123,7 +123,7 @@ def issuer(tmp_path: Path) -> Iterator[LocalIssuer]:
 
 
 @pytest.fixture
-def lab(mongod: Embedded, issuer: LocalIssuer, tmp_path: Path) -> Iterator[tuple[Running, str]]:
+def lab(mongod: EmbeddedMongo, issuer: LocalIssuer, tmp_path: Path) -> Iterator[tuple[Running, str]]:
     """A server where people sign in at the issuer, and a token for a worker of it."""
     env = on_database(mongod.uri, "test_new_user")
     env |= {"PROVENANCE_OIDC_ISSUER": issuer.url, "PROVENANCE_OIDC_AUDIENCE": AUDIENCE}
@@ -212,7 +212,7 @@ async def test_somebody_new_runs_watches_shares_repeats_and_gathers(
     assert (harbour["name"], run["title"], rerun["title"]) == ("The harbour", "tides", "tides, lower")
     assert (run["parent"], rerun["parent"]) == (None, {"title": "tides"})
     assert [step["parameters"] for step in rerun["steps"]["nodes"]] == [{"HOURS": 6}, {"LIMIT": 2.5}]
-    assert [step["componentVersion"]["component"]["componentName"] for step in run["steps"]["nodes"]] == [
+    assert [step["componentVersion"]["component"]["name"] for step in run["steps"]["nodes"]] == [
         "tide-gauge",
         "tide-alarm",
     ]

@@ -37,6 +37,8 @@ const token = (() => {
   return {
     get: () => current,
     use,
+    // An HTTP header has room for ASCII alone, and a token has no spaces.
+    isSendable: (value) => /^[\x21-\x7e]+$/.test(value),
     watch(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

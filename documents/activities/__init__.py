@@ -1,0 +1,1 @@
+"""Fields that activities of every kind store, and the lines of their logs."""

@@ -1,0 +1,110 @@
+"""Fields that steps and transforms share: the state of work that ran, runs, or waits to run."""
+
+from enum import StrEnum
+
+from pydantic import Field
+from pymongo import IndexModel
+
+from documents.base import Document, EmbeddedModel, Timestamp, now
+
+
+class ActivityStatus(StrEnum):
+    """The status of an activity. The last four are terminal."""
+
+    PENDING = "PENDING"
+    READY = "READY"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    SKIPPED = "SKIPPED"
+
+
+OPEN = (ActivityStatus.PENDING, ActivityStatus.READY, ActivityStatus.RUNNING)
+"""The statuses of activities that have not ended."""
+
+
+class CodeReference(EmbeddedModel):
+    """Exact code: a repository at a commit, and a file in it when the activity ran a single one."""
+
+    repository: str
+    path: str | None = None
+    commit: str
+
+
+class Used(EmbeddedModel):
+    """An artifact that an activity reads, by its id, with the SHA-256 of its bytes where that is known.
+
+    `step_key` is set on files that a worker is to fetch: the key of the step in whose place the file comes.
+    """
+
+    ref: str
+    sha256: str | None = None
+    step_key: str | None = Field(None, alias="stepKey")
+
+
+class ActivityError(EmbeddedModel):
+    """The error with which an activity failed."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+class Leaver(EmbeddedModel):
+    """A worker that handed an activity back with a reason, or failed at it for a reason that may pass, and how often.
+
+    It may not claim the activity before `until`.
+    """
+
+    key: str
+    worker: str
+    failures: int = 0
+    hand_backs: int = 0
+    until: Timestamp
+
+
+class Activity(Document):
+    """Status, frozen code, lease, log and times of one run.
+
+    `claimed_by` is the key of the viewer who holds it, or held it last; `claimants` are the keys of all who ever held
+    it, and `claimed_again` says whether that viewer had held an earlier attempt as well. `earlier_workers` are the
+    names of those who held earlier attempts, and `left_by` those of them who gave up on it. `log_end` is the highest
+    sequence of its log lines, `log_base` what `log_end` was when the attempt began, and `log_late` the highest number
+    of a line that came late. `handed_back` is how many of the attempts do not count, because their workers handed them
+    back. While it is READY, it cannot be claimed before `available_at`. `reports` is incremented by each write that
+    must conflict with the end of the activity.
+    """
+
+    status: ActivityStatus = ActivityStatus.PENDING
+    code: list[CodeReference] = Field(default_factory=list)
+    attempt: int = 0
+    handed_back: int = 0
+    available_at: Timestamp | None = Field(None, alias="availableAt")
+    left_by: list[Leaver] = Field(default_factory=list)
+    worker: str | None = None
+    earlier_workers: list[str] = Field(default_factory=list)
+    claimed_by: str | None = None
+    claimants: list[str] = Field(default_factory=list)
+    claimed_again: bool = False
+    lease_expires_at: Timestamp | None = Field(None, alias="leaseExpiresAt")
+    log_base: int = 0
+    log_end: int = 0
+    log_late: int = 0
+    reports: int = 0
+    created_at: Timestamp = Field(default_factory=now)
+    started_at: Timestamp | None = Field(None, alias="start_timestamp")
+    ended_at: Timestamp | None = Field(None, alias="end_timestamp")
+    error: ActivityError | None = None
+
+
+def activity_indexes() -> list[IndexModel]:
+    """Indexes that every collection of activities needs: waiting activities, oldest first, and lapsed leases.
+
+    Activities that wait for their `availableAt` are sorted apart from the claimable ones: no claim reads them.
+    """
+    running = {"status": ActivityStatus.RUNNING.value}
+    return [
+        IndexModel([("status", 1), ("availableAt", 1), ("created_at", 1), ("_id", 1)]),
+        IndexModel([("leaseExpiresAt", 1)], name="leases", partialFilterExpression=running),
+    ]

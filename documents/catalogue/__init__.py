@@ -1,0 +1,1 @@
+"""Organisations, resources, datasets, their versions and distributions, and transforms."""

@@ -1,0 +1,42 @@
+"""The document that a dataset version serves: CSV-W metadata."""
+
+from typing import ClassVar
+
+from pydantic import Field
+from pymongo import IndexModel
+
+from documents.base import Document, EmbeddedModel, JsonText, Timestamp, now
+
+
+class CsvwColumn(EmbeddedModel):
+    """One column as the CSV-W table schema describes it."""
+
+    name: str | None = None
+    title: str | None = None
+    datatype: str | None = None
+    property_url: str | None = Field(None, alias="propertyUrl")
+    required: bool = False
+    virtual: bool = False
+
+
+class Distribution(Document):
+    """A CSV-W document, byte for byte as it was ingested, with the fields that clients query extracted from it."""
+
+    kind: ClassVar[str] = "distribution"
+
+    dataset_ref: str = Field(alias="parent_dataset")
+    version_ref: str = Field(alias="versionRef")
+    csvw: JsonText
+    sha256: str
+    size_bytes: int = Field(alias="sizeBytes")
+    columns: list[CsvwColumn] = Field(default_factory=list)
+    transform_ref: str | None = Field(None, alias="transform_id")
+    created_at: Timestamp = Field(default_factory=now)
+
+    class Settings:
+        name = "distributions"
+        indexes = [
+            IndexModel([("parent_dataset", 1), ("_id", 1)]),
+            IndexModel([("transform_id", 1), ("_id", 1)]),
+            IndexModel([("sha256", 1)]),
+        ]

@@ -1,0 +1,73 @@
+"""One run of a resource's code."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
+from pymongo import IndexModel
+
+from documents.activities.activity import Activity, ActivityStatus, activity_indexes
+from documents.base import EmbeddedModel
+
+
+class TransformCauseKind(StrEnum):
+    """The reason why a transform is due."""
+
+    REQUESTED = "REQUESTED"
+    CODE_CHANGED = "CODE_CHANGED"
+    FILES_CHANGED = "FILES_CHANGED"
+    INGESTED = "INGESTED"
+
+
+class TransformCause(EmbeddedModel):
+    """The cause of a transform: the files that changed, or the person who asked. Of `file_count` files the first are
+    listed."""
+
+    kind: TransformCauseKind
+    files: list[str] = Field(default_factory=list)
+    file_count: int = Field(0, alias="fileCount")
+    message: str | None = None
+
+
+class TransformDetails(EmbeddedModel):
+    """The results of a finished run. Logs and notebook are URLs."""
+
+    validated: bool | None = None
+    logs: str | None = None
+    notebook: str | None = None
+
+
+class Transform(Activity):
+    """One run of a resource's code. A resource has at most one transform waiting to be claimed, and one running."""
+
+    kind: ClassVar[str] = "transform"
+
+    resource_ref: str = Field(alias="resourceRef")
+    details: TransformDetails = Field(default_factory=TransformDetails)
+    cause: TransformCause | None = None
+
+    class Settings:
+        name = "transforms"
+        indexes = [
+            IndexModel(
+                [("resourceRef", 1)],
+                name="one_waiting",
+                unique=True,
+                partialFilterExpression={"status": ActivityStatus.READY.value},
+            ),
+            IndexModel(
+                [("resourceRef", 1), ("status", 1)],
+                name="one_running",
+                unique=True,
+                partialFilterExpression={"status": ActivityStatus.RUNNING.value},
+            ),
+            IndexModel([("resourceRef", 1), ("_id", 1)]),
+            IndexModel([("resourceRef", 1), ("created_at", 1), ("_id", 1)]),
+            *activity_indexes(),
+            IndexModel([("status", 1), ("created_at", 1), ("_id", 1)]),
+            IndexModel([("created_at", 1), ("_id", 1)]),
+            IndexModel([("start_timestamp", 1), ("_id", 1)]),
+            IndexModel([("end_timestamp", 1), ("_id", 1)]),
+            IndexModel([("code.commit", 1), ("_id", 1)]),
+            IndexModel([("details.validated", 1), ("_id", 1)]),
+        ]

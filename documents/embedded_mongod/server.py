@@ -1,0 +1,191 @@
+"""The embedded database: a real `mongod` of our own, as a replica set of one, that lives as long as its owner.
+
+Layout of its directory: `db/` (MongoDB's files), `keyfile` and `password` (readable by the owner alone), `lock` (held
+while a process owns the directory), `version` (of the server that used it last), the logs `mongod.log`, `mongod.log.1`
+and what the server printed, `mongod.out`.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from documents.embedded_mongod import errors
+from documents.embedded_mongod.directory import prepare, prepare_again, secret
+from documents.embedded_mongod.errors import EmbeddedError
+from documents.embedded_mongod.process import Process, find_binary, launch
+from documents.embedded_mongod.replica_set import REPLICA_SET, USER, make_ready
+from documents.embedded_mongod.supervisor import EmbeddedSupervisor
+
+__all__ = ["EmbeddedError", "EmbeddedMongo"]
+
+START_SECONDS = 60.0
+SHUTDOWN_SECONDS = 8.0
+PREDECESSOR_SECONDS = 20.0
+PORT_ATTEMPTS = 5
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+class EmbeddedMongo:
+    """A running embedded database. Use it as a context manager, or call `stop`."""
+
+    def __init__(self, server: "_Server", process: Process, lock: int, port: int) -> None:
+        self._server = server
+        self._process = process
+        self._lock: int | None = lock
+        self._supervisor: EmbeddedSupervisor | None = None
+        self.port = port
+        password = secret(server.data_dir / "password")
+        self.uri = f"mongodb://{USER}:{password}@127.0.0.1:{port}/?replicaSet={REPLICA_SET}&authSource=admin"
+
+    @classmethod
+    def start(
+        cls,
+        data_dir: Path,
+        *,
+        port: int | None = None,
+        test_commands: bool = False,
+        progress: Callable[[str], None] = _silent,
+    ) -> Self:
+        """Start on `data_dir`, which is created if absent, and return when the server takes writes; `port` None picks a
+        free one.
+
+        Raises EmbeddedError. `test_commands` allows failpoints. The server ends when the calling process does.
+        """
+        if os.name != "posix":
+            raise EmbeddedError(errors.no_binary())
+        server = _Server(find_binary(), data_dir.absolute(), test_commands, progress)
+        lock = prepare(server.data_dir)
+        try:
+            progress(f"Starting the embedded database in {server.data_dir}")
+            process, port, version = server.start(port)
+        except BaseException:
+            os.close(lock)
+            raise
+        progress(f"MongoDB {version} listens on 127.0.0.1:{port}")
+        return cls(server, process, lock, port)
+
+    def supervise(self, lost: Callable[[EmbeddedError], None]) -> None:
+        """Start the server again at the same port whenever it ends by itself.
+
+        `lost` is called, in a thread of its own, when that has failed or been needed too often.
+        """
+        self._supervisor = EmbeddedSupervisor(self._process, self._start_again, lost)
+        self._supervisor.start()
+
+    def _start_again(self) -> Process:
+        prepare_again(self._server.data_dir)
+        self._process, _, _ = self._server.start(self.port)
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the server still runs; another process may have killed it."""
+        return self._process.exit_code is None
+
+    def stop(self) -> None:
+        """Shut down cleanly, by force after 8 seconds, and release the directory. A second call does nothing."""
+        if self._lock is None:
+            return
+        if self._supervisor:
+            self._supervisor.dismiss(SHUTDOWN_SECONDS)
+        self._process.stop(SHUTDOWN_SECONDS)
+        os.close(self._lock)
+        self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+
+@dataclass(frozen=True)
+class _Server:
+    """The settings with which the server is started, the first time and again."""
+
+    binary: Path
+    data_dir: Path
+    test_commands: bool
+    progress: Callable[[str], None]
+
+    def start(self, asked: int | None) -> tuple[Process, int, str]:
+        """A server that takes writes, its port and its version. Raises EmbeddedError."""
+        process, port = self._launch(asked)
+        try:
+            version = make_ready(port, secret(self.data_dir / "keyfile"), secret(self.data_dir / "password"))
+            (self.data_dir / "version").write_text(version + "\n")
+        except BaseException:
+            process.stop(SHUTDOWN_SECONDS)
+            raise
+        return process, port, version
+
+    def _launch(self, asked: int | None) -> tuple[Process, int]:
+        """A listening server and its port; a free port lost to another process is replaced."""
+        ports_lost = 0
+        deadline = time.monotonic() + PREDECESSOR_SECONDS
+        while True:
+            port = _free_port() if asked is None else asked
+            process = launch(_command(self.binary, self.data_dir, port, self.test_commands), self.data_dir)
+            ended = _wait_until_listening(process, self.binary, self.data_dir, port)
+            if ended is None:
+                return process, port
+            if ended.code == errors.PORT_TAKEN and asked is None and ports_lost < PORT_ATTEMPTS:
+                ports_lost += 1
+            # The lock is ours, so the process that still uses the directory is the server of a killed owner, on its way
+            # out.
+            elif ended.code == errors.DIRECTORY_IN_USE and time.monotonic() < deadline:
+                self.progress("Waiting for the previous server to finish")
+                time.sleep(0.5)
+            else:
+                raise errors.explain(ended)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _command(binary: Path, data_dir: Path, port: int, test_commands: bool) -> list[str]:
+    parameters = {
+        # Set-up signs in with the key file, so there is never a moment when anyone may create the first user.
+        "enableLocalhostAuthBypass": "false",
+        "diagnosticDataCollectionEnabled": "false",
+        # A replica set of one member has nobody to hand over to.
+        "shutdownTimeoutMillisForSignaledShutdown": "0",
+    } | ({"enableTestCommands": "1"} if test_commands else {})
+    return [
+        *(str(binary), "--dbpath", str(data_dir / "db"), "--logpath", str(data_dir / "mongod.log"), "--logappend"),
+        *("--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket", "--quiet", "--noscripting"),
+        *("--replSet", REPLICA_SET, "--keyFile", str(data_dir / "keyfile"), "--oplogSize", "256"),
+        *("--networkMessageCompressors", "disabled", "--wiredTigerCacheSizeGB", "0.25"),
+        *(argument for item in parameters.items() for argument in ("--setParameter", "=".join(item))),
+    ]
+
+
+def _wait_until_listening(process: Process, binary: Path, data_dir: Path, port: int) -> errors.Ended | None:
+    """None once the server listens, or how it ended. Read from its own log: another server may answer at the port."""
+    log = data_dir / "mongod.log"
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        code = process.exit_code
+        said = log.read_text(errors="replace") if log.exists() else ""
+        if code is not None:
+            return errors.Ended(binary, data_dir, port, code, process.output(), said)
+        if '"Waiting for connections"' in said:
+            return None
+        time.sleep(0.02)
+    process.stop(SHUTDOWN_SECONDS)
+    raise EmbeddedError(f"{binary} was not ready after {START_SECONDS:.0f} s. See {log}, {errors.ELSEWHERE}.")

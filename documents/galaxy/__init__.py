@@ -1,0 +1,1 @@
+"""Galaxy servers, their archives and ingestions, the jobs read from them, and counted usage."""

@@ -1,0 +1,1 @@
+"""Rows of other systems as they were at the last import."""

@@ -1,0 +1,20 @@
+"""Every step, in the order in which they run."""
+
+from collections.abc import Sequence
+
+from documents.migrations import step_0002_waiting_activities, step_0003_names_of_objects, step_0004_no_secrets_in_urls
+from documents.migrations.step import Step
+
+STEPS: tuple[Step, ...] = (
+    step_0002_waiting_activities.STEP,
+    step_0003_names_of_objects.STEP,
+    step_0004_no_secrets_in_urls.STEP,
+)
+
+OLDEST = 1
+"""The version of a database that holds documents and no schema version."""
+
+
+def newest(steps: Sequence[Step]) -> int:
+    """The schema version that the last of the steps leads to."""
+    return steps[-1].version if steps else OLDEST

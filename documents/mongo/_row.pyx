@@ -1,0 +1,149 @@
+# cython: language_level=3, nonecheck=True
+"""Documents as the database sent them."""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from libc.stdint cimport uint8_t
+from libc.string cimport memcmp
+
+from documents.mongo._bson cimport (
+    ARRAY,
+    DOCUMENT,
+    DOUBLE,
+    INT64,
+    STRING,
+    Elements,
+    begin,
+    double_at,
+    int64_at,
+    is_named,
+    step,
+    string_at,
+)
+
+from bson import Int64, _raw_to_dict
+from bson.codec_options import _RAW_BSON_DOCUMENT_MARKER, CodecOptions
+
+
+@cython.final
+@cython.freelist(1000)
+@cython.no_gc
+cdef class Row:
+    """A document as the database sent it. Reads like a dictionary; the driver makes it where it is asked to."""
+
+    _type_marker = _RAW_BSON_DOCUMENT_MARKER
+
+    def __init__(self, bson, options=None):
+        self._held = bson if type(bson) is bytes else bytes(bson)
+        self.size = len(self._held)
+
+    @property
+    def raw(self):
+        """Its BSON, by which the driver passes it on."""
+        return self._held[self._start : self._start + self.size]
+
+    def __getitem__(self, str key):
+        cdef Elements found
+        if self._decoded is None:
+            # Most of what is looked up is an id, or the documents of a reply, and little of all there is.
+            if not self._holds(key, &found):
+                raise KeyError(key)
+            if found.type == STRING:
+                return string_at(found.value, found.size)
+            if found.type == DOUBLE:
+                return double_at(found.value)
+            if found.type == INT64:
+                return Int64(int64_at(found.value))
+            if found.type == DOCUMENT:
+                return part_of(self, &found)
+            if found.type == ARRAY:
+                documents = documents_of(self, &found)
+                if documents is not None:
+                    return documents
+        return self._whole()[key]
+
+    def get(self, str key, default=None):
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def __contains__(self, str key):
+        cdef Elements found
+        return self._holds(key, &found)
+
+    def __iter__(self):
+        return iter(self._whole())
+
+    def __len__(self):
+        return len(self._whole())
+
+    def keys(self):
+        return self._whole().keys()
+
+    def __hash__(self):
+        raise TypeError("unhashable type: 'Row'")
+
+    cdef bint _holds(self, str key, Elements* elements) except -1:
+        """Whether there is such an element, at which the walk then stands."""
+        cdef Py_ssize_t size
+        cdef const char* name = PyUnicode_AsUTF8AndSize(key, &size)
+        begin(elements, self.begins(), self.size)
+        while step(elements):
+            if is_named(elements, name, size):
+                return True
+        return False
+
+    cdef const uint8_t* begins(self) except NULL:
+        if self._held is None:
+            raise ValueError("a row of nothing")
+        return <const uint8_t*>PyBytes_AS_STRING(self._held) + self._start
+
+    cdef dict _whole(self):
+        if self._decoded is None:
+            self._decoded = _raw_to_dict(self.raw, 4, self.size - 1, AS_SENT, {}, raw_array=False)
+        return self._decoded
+
+
+AS_SENT = CodecOptions(document_class=Row)
+
+
+cdef Row part_of(Row whole, Elements* element):
+    """The document that an element holds, which stays where it is."""
+    cdef Row part = Row.__new__(Row)
+    part._held = whole._held
+    part._start = element.value - <const uint8_t*>PyBytes_AS_STRING(whole._held)
+    part.size = element.size
+    return part
+
+
+cdef list documents_of(Row whole, Elements* array):
+    """What an array holds, None when that is not documents alone."""
+    cdef Elements items
+    cdef list found = []
+    begin(&items, array.value, array.size)
+    while step(&items):
+        if items.type != DOCUMENT:
+            return None
+        found.append(part_of(whole, &items))
+    return found
+
+
+def families(list rows, str key):
+    """Neighbouring rows that hold the same text at `key` together, as `(text, rows)`."""
+    cdef list families = [], family = None
+    cdef Elements named
+    cdef Row row
+    cdef Py_ssize_t length = 0
+    cdef const uint8_t* text = NULL
+    for row in rows:
+        if not row._holds(key, &named) or named.type != STRING:
+            raise ValueError(f"no text at {key}")
+        if family is None or named.size != length or memcmp(named.value, text, length):
+            family = []
+            families.append((string_at(named.value, named.size), family))
+            # Of a row that the family holds.
+            text, length = named.value, named.size
+        family.append(row)
+    return families

@@ -1,0 +1,72 @@
+"""Opening the database: one client, the documents bound to it, their indexes."""
+
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pymongo
+from beanie import init_beanie
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure
+from pymongo.server_api import ServerApi
+
+import documents
+from documents.migrations import make_indexes
+from documents.mongo.primary import WAITS, ImpatientClient
+
+Client = AsyncMongoClient[dict[str, Any]]
+Database = AsyncDatabase[dict[str, Any]]
+
+
+def make_client(url: str, **options: Any) -> Client:
+    """A client that waits for a majority, uses Stable API v1, and gives up on a silent server within seconds.
+
+    Its server timeouts can be set in the URL.
+    """
+    said = {name.lower() for name in parse_qs(urlsplit(url).query)}
+    waits = {name: value for name, value in WAITS.items() if name.lower() not in said}
+    # Not strict: Beanie asks for buildInfo, which is outside the API, when it starts.
+    return ImpatientClient(
+        url,
+        server_api=ServerApi("1", deprecation_errors=True),
+        appname="provenance-graph",
+        w="majority",
+        retryWrites=True,
+        tz_aware=False,
+        **waits | options,
+    )
+
+
+async def open_database(database: Database, *, indexes: bool = True) -> None:
+    """Bind every document to `database`, and make its indexes unless told otherwise."""
+    await init_beanie(database=database, document_models=documents.ALL, skip_indexes=True)
+    if indexes:
+        await make_indexes(database)
+
+
+async def is_reachable(client: Client, seconds: float = 1.0) -> bool:
+    """Whether the database answers a ping in time."""
+    try:
+        with pymongo.timeout(seconds):
+            await client.admin.command("ping")
+    except pymongo.errors.PyMongoError:
+        return False
+    return True
+
+
+def start_session() -> AsyncClientSession:
+    """A session of the client that the documents are bound to; other processes can end it by its `session_id`."""
+    return documents.ALL[0].get_pymongo_collection().database.client.start_session()
+
+
+async def end_session_of(session_id: Any) -> None:
+    """Abort the transaction that a lost process had begun in a session; does nothing where that is not allowed.
+
+    MongoDB itself keeps the transaction of a lost client for a minute, and the rows it wrote cannot be written
+    meanwhile.
+    """
+    database = documents.ALL[0].get_pymongo_collection().database
+    with suppress(OperationFailure):
+        await database.client.admin.command("killSessions", [session_id])

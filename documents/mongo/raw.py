@@ -1,0 +1,45 @@
+"""Documents as the raw BSON that the database sent, for code that only copies them into an answer.
+
+Reading and writing them is compiled (`_row.pyx`, `_writer.pyx`), which takes a C compiler when the project is
+installed, and names that the driver does not publish. Where either is missing, `COMPILED` is false and documents are
+read as dictionaries: the answers are the same, and large ones take about twice as long.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import bson
+from pymongo.asynchronous.collection import AsyncCollection
+
+from documents.private_apis import RAW_BSON
+
+try:
+    from documents.mongo._row import Row
+    from documents.mongo._row import families as _families
+    from documents.mongo._writer import Member, Writer
+except ImportError:
+    COMPILED = False
+else:
+    COMPILED = RAW_BSON.problem is None
+
+__all__ = ["COMPILED", "Member", "Row", "Writer", "as_sent", "dictionaries", "families"]
+
+
+def as_sent(collection: AsyncCollection[dict[str, Any]]) -> AsyncCollection[Any]:
+    """The collection with raw documents, each a Row."""
+    return collection.with_options(codec_options=collection.codec_options.with_options(document_class=Row))
+
+
+def dictionaries(rows: list[Row]) -> list[dict[str, Any]]:
+    """The raw documents decoded into dictionaries."""
+    return [bson.decode(row.raw) for row in rows]
+
+
+def families(rows: list[Any], key: str) -> list[tuple[str, list[Any]]]:
+    """Groups of consecutive documents with the same text at `key`, as `(text, documents)`."""
+    if COMPILED and rows and type(rows[0]) is Row:
+        return _families(rows, key)
+    return [(text, list(family)) for text, family in groupby(rows, itemgetter(key))]

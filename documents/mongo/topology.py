@@ -1,0 +1,108 @@
+"""Topology that bounds the wait for a primary that hangs, and for the election of the next.
+
+The driver by itself lets an operation wait for a primary until its request's deadline, and does not interrupt a command
+sent to a primary that hangs, although the other members have elected a new one meanwhile. The topology here needs names
+that the driver does not publish, so with other versions the driver's own is used.
+"""
+
+import asyncio
+import time
+from contextvars import Context
+from typing import Any
+
+from pymongo.asynchronous.server import Server
+from pymongo.asynchronous.topology import Topology
+from pymongo.errors import NetworkTimeout, ServerSelectionTimeoutError
+from pymongo.server_description import ServerDescription
+
+from documents.mongo import pool
+
+ELECTION_TIMEOUT = 5.0
+"""Seconds after a primary was last heard for which operations wait for the next; later ones are refused at once."""
+NOTICED_WITHIN = 4.5
+"""Seconds after a primary was last heard within which its silence is noticed: heartbeat and connect timeout, and a
+margin. If it takes longer, this process itself was stopped, as one is whose CPU is throttled between requests."""
+
+Address = tuple[str, int | None]
+
+
+class ImpatientTopology(Topology):
+    """A topology that bounds the wait for a primary, and interrupts commands to one that was replaced."""
+
+    _last_heard: float | None = None
+    """When the primary was heard last, None while there is one, and before the first operation."""
+    _primary: Address | None = None
+    """The last known primary."""
+
+    def get_server_selection_timeout(self) -> float:
+        """How long an operation may wait for a server, in seconds."""
+        given: float = super().get_server_selection_timeout()
+        if self.description.has_writable_server():
+            return given
+        if self._last_heard is None:
+            self._last_heard = time.monotonic()
+        return min(given, max(0.0, self._last_heard + ELECTION_TIMEOUT - time.monotonic()))
+
+    async def select_servers(self, *given: Any, **named: Any) -> list[Server]:
+        """The servers for an operation. Raises ServerSelectionTimeoutError."""
+        try:
+            return await super().select_servers(*given, **named)
+        except ServerSelectionTimeoutError:
+            # A refusal takes no time at all: a caller that retries in a loop must not starve the monitors.
+            await asyncio.sleep(0)
+            raise
+
+    async def _process_change(self, server_description: ServerDescription, *rest: Any, **named: Any) -> None:
+        before = self.description.server_descriptions()
+        await super()._process_change(server_description, *rest, **named)
+        if isinstance(server_description.error, NetworkTimeout):
+            self._hang_up(server_description.address)
+        primary = self._writable()
+        if primary is not None:
+            self._follow(primary)
+        elif self._last_heard is None and not self.description.has_writable_server():
+            self._last_heard = _last_heard(before.get(self._primary) if self._primary else None)
+
+    def _writable(self) -> Address | None:
+        """The one server that takes writes, if there is one."""
+        servers = self.description.server_descriptions().items()
+        found = [address for address, server in servers if server.is_writable]
+        return found[0] if len(found) == 1 else None
+
+    def _follow(self, primary: Address) -> None:
+        """Record the primary, and hang up on the previous one unless it still answers."""
+        self._last_heard = None
+        last, self._primary = self._primary, primary
+        if last is None or last == primary:
+            return
+        server = self.description.server_descriptions().get(last)
+        if server is not None and not server.is_server_type_known:
+            self._hang_up(last)
+
+    def _hang_up(self, address: Address) -> None:
+        """Interrupt commands that wait for a server's reply. They are repeated elsewhere where that is allowed."""
+        server = self._servers.get(address)
+        if server is not None:
+            # In a task of its own: the topology's lock must not be held while connections are closed.
+            task = asyncio.get_running_loop().create_task(_interrupt(server), context=Context())
+            _interrupting.add(task)
+            task.add_done_callback(_interrupting.discard)
+
+
+def _last_heard(lost: ServerDescription | None) -> float:
+    """When a lost primary was heard last; now, where that is unknown or this process was stopped meanwhile."""
+    at = time.monotonic()
+    if lost is None or not lost.is_writable or lost.last_update_time is None:
+        return at
+    return lost.last_update_time if at - lost.last_update_time < NOTICED_WITHIN else at
+
+
+_interrupting: set[asyncio.Task[None]] = set()
+
+
+async def _interrupt(server: Server) -> None:
+    pool.hang_up(server.pool)
+    await server.pool.reset(interrupt_connections=True)
+    # The server may have answered again meanwhile.
+    if server.description.is_readable:
+        await server.pool.ready()

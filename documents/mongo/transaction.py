@@ -1,0 +1,116 @@
+"""Transactions: all writes of some work are committed by a majority, or none of them.
+
+The driver's own `with_transaction` retries for two minutes, without a pause where the database is away, and leaves the
+transaction open at the request's deadline: the rows it wrote could then not be written for a minute.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from typing import TypeVar
+
+import pymongo
+from pymongo import ReadPreference, WriteConcern
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
+from pymongo.read_concern import ReadConcern
+
+from documents.mongo.database import start_session
+from documents.mongo.fast_find import seconds_left
+
+T = TypeVar("T")
+Session = AsyncClientSession
+Work = Callable[[Session], Awaitable[T]]
+
+TRANSACTION_TIMEOUT = 30.0
+"""Seconds in which a transaction is repeated; MongoDB ends one that is open for 60."""
+ABORT_TIMEOUT = 0.1
+"""Seconds for aborting a transaction after its deadline."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.5
+"""Seconds before the work is repeated; each pause is half as long again."""
+MAX_TIME_EXPIRED = 50
+
+
+async def in_transaction(work: Work[T], session: Session | None = None) -> T:
+    """Run `work` and return its result once all its writes are committed by a majority. Transient failures run `work`
+    again.
+
+    The transaction runs in `session`, or in a session of its own. A cancelled caller waits for its end: the database
+    would keep a transaction that was broken off while it began or committed, with locks on its rows, for a minute.
+    """
+    whole = asyncio.create_task(_committed(work, session))
+    try:
+        return await asyncio.shield(whole)
+    except asyncio.CancelledError:
+        await asyncio.wait([whole])
+        raise
+
+
+async def _committed(work: Work[T], session: Session | None) -> T:
+    with pymongo.timeout(TRANSACTION_TIMEOUT):
+        if session is not None:
+            return await _repeated(session, work)
+        async with start_session() as own:
+            return await _repeated(own, work)
+
+
+async def _repeated(session: Session, work: Work[T]) -> T:
+    """Run `work` until its transaction is committed; returns its result."""
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await _once(session, work)
+        except PyMongoError as error:
+            if not _is_worth_repeating(error, "TransientTransactionError"):
+                raise
+        # At random, so that callers that conflicted do not meet again.
+        await asyncio.sleep(pause * random.random())
+        pause = min(1.5 * pause, LONGEST_PAUSE)
+
+
+async def _once(session: Session, work: Work[T]) -> T:
+    # MongoDB refuses transactions with a read preference other than primary, which the database's URL may set for other
+    # reads.
+    await session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority"), ReadPreference.PRIMARY)
+    try:
+        outcome = await work(session)
+    except BaseException:
+        await _abort(session)
+        raise
+    await _commit(session)
+    return outcome
+
+
+async def _commit(session: Session) -> None:
+    """Commit, and repeat while the outcome is unknown."""
+    while True:
+        try:
+            return await session.commit_transaction()
+        except PyMongoError as error:
+            expired = getattr(error, "code", None) == MAX_TIME_EXPIRED
+            if expired or not _is_worth_repeating(error, "UnknownTransactionCommitResult"):
+                raise
+        await asyncio.sleep(FIRST_PAUSE)
+
+
+async def _abort(session: Session) -> None:
+    """Abort the transaction, even after the deadline of its caller."""
+    if not session.in_transaction:
+        return
+    left = seconds_left()
+    seconds = ABORT_TIMEOUT if left is None else max(ABORT_TIMEOUT, left)
+
+    async def abort() -> None:
+        with pymongo.timeout(seconds):
+            await session.abort_transaction()
+
+    # In a context of its own, which has its own deadline.
+    await asyncio.get_running_loop().create_task(abort(), context=Context())
+
+
+def _is_worth_repeating(error: PyMongoError, label: str) -> bool:
+    """Whether a failure may pass in the time left; finding no primary has used all the time it may take."""
+    left = seconds_left()
+    in_time = left is None or left > 0
+    return in_time and error.has_error_label(label) and not isinstance(error, ServerSelectionTimeoutError)

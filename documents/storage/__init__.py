@@ -1,0 +1,1 @@
+"""Buckets, export destinations, uploads, and the URLs of files."""

@@ -1,0 +1,1 @@
+"""Users, digital twins, components, workflows, executions, steps, outputs and results."""

@@ -1,0 +1,1 @@
+"""Organisations, resources, datasets and transforms in the GraphQL schema."""

@@ -1,0 +1,1 @@
+"""Client programs of the server, which import nothing of it."""

@@ -1,0 +1,85 @@
+"""Fetching a step's inputs: the outputs of the steps that it depends on, and those that it was told to use."""
+
+import asyncio
+from pathlib import Path
+from urllib.parse import quote
+
+from graph.clients.worker.activity import Claimed
+from graph.clients.worker.client import Json, Server
+from graph.clients.worker.file_names import ABOUT_NAMES, FileNames, UnusableName
+from graph.clients.worker.queries import INPUT_FILES
+from graph.clients.worker.transfer import AT_ONCE, NotMoved, fetch, gather_or_cancel
+
+PAGE = 100
+
+
+async def fetch_inputs(server: Server, claimed: Claimed, folder: Path) -> int:
+    """Fetch the step's input files into a folder for each step that they come from; returns their number.
+
+    Raises UnusableName, NotMoved, NotTaken, GaveUp and OSError.
+    """
+    folders = Folders(folder)
+    for step in claimed.told["dependsOn"]:
+        folders.add(step["key"])
+    count, after = 0, None
+    while True:
+        page = await _page(server, claimed, after)
+        files: list[Json] = page["nodes"]
+        for file in files:
+            folders.add(file["stepKey"]).add(file["name"])
+        moving = asyncio.Semaphore(AT_ONCE)
+        await gather_or_cancel(_fetch(server, file, folder, moving) for file in files)
+        count += len(files)
+        if not page["pageInfo"]["hasNextPage"]:
+            return count
+        after = page["pageInfo"]["endCursor"]
+
+
+class Folders:
+    """A folder for each step, by its key, with the names of its files."""
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self._keys = FileNames("The step's key")
+        self._names: dict[str, FileNames] = {}
+
+    def add(self, key: str) -> FileNames:
+        """The names in the folder of a key, which is created if needed. Raises UnusableName and OSError."""
+        if key not in self._names:
+            self._keys.add(folder_name(key))
+            (self._parent / folder_name(key)).mkdir(exist_ok=True)
+            self._names[key] = FileNames(f"Step {key}'s output")
+        return self._names[key]
+
+
+def folder_name(key: str) -> str:
+    """A step's key as the name of a folder: the key itself, unless it would lead elsewhere."""
+    if key in (".", ".."):
+        return key.replace(".", "%2E")
+    return quote(key, safe="") if "/" in key else key
+
+
+async def _page(server: Server, claimed: Claimed, after: str | None) -> Json:
+    node = (await server.ask(INPUT_FILES, id=claimed.id, first=PAGE, after=after))["node"]
+    if node is None:
+        raise NotMoved("The step cannot be read any more.")
+    page: Json = node["inputFiles"]
+    return page
+
+
+async def _fetch(server: Server, told: Json, folder: Path, moving: asyncio.Semaphore) -> None:
+    name = told["name"]
+    parts = Path(name).parts
+    if not parts or Path(name).is_absolute() or ".." in parts:
+        raise UnusableName(f"{name!r} is not a valid file name.")
+    if told["downloadUrl"] is None:
+        raise NotMoved(f"The bytes of {name} are stored where workers cannot fetch them.", retryable=False)
+    file = (folder / folder_name(told["stepKey"])).joinpath(*parts)
+    async with moving:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            await server.until_answered(lambda: fetch(server, told["downloadUrl"], file, told["sha256"]))
+        except OSError as error:
+            if error.errno not in ABOUT_NAMES:
+                raise
+            raise UnusableName(f"Step {told['stepKey']}'s output {name!r} cannot be a file here: {error}.") from error

@@ -1,0 +1,146 @@
+"""The worker's loop: claims as many activities as it may run at once, until it is told to stop."""
+
+import asyncio
+import os
+import random
+import signal
+
+from graph.clients.worker import say
+from graph.clients.worker.claim import Claim
+from graph.clients.worker.client import Server, open_client
+from graph.clients.worker.options import Misused, Options, graphql_address
+from graph.clients.worker.pause import Pause
+from graph.clients.worker.queries import WHO
+from graph.clients.worker.run_activity import Running
+from graph.clients.worker.stop import RELEASE_WITHIN, Stop
+from graph.clients.worker.watchdog import Guard
+from graph.clients.worker.workspace import check_place
+
+FIRST_ANSWER_WITHIN = 15.0
+"""Seconds in which the server must answer the first time, so that a wrong address is reported."""
+ROLES = ("WORKER", "ADMIN")
+
+
+def run(options: Options) -> None:
+    """Work until told to stop by SIGTERM or SIGINT, or for as long as the options say. Raises Misused."""
+    guard = Guard()
+    asyncio.run(_work(options, guard))
+
+
+async def _work(options: Options, guard: Guard) -> None:
+    async with open_client(graphql_address(options.url), options.token) as server:
+        await _introduced(server)
+        say.info("%s: claims %s at %s", options.name, " and ".join(_plural(options.kinds)), server.address)
+        await Worker(server, options, guard).work()
+
+
+async def _introduced(server: Server) -> None:
+    """Check that the server can be reached and that the token's role is sufficient."""
+    try:
+        async with asyncio.timeout(FIRST_ANSWER_WITHIN):
+            role = (await server.ask(WHO))["viewer"]["role"]
+    except TimeoutError:
+        raise Misused(f"{server.address} did not answer within {FIRST_ANSWER_WITHIN:.0f} s.") from None
+    if role not in ROLES:
+        raise Misused(f"The token's role is {role}; a worker needs {' or '.join(ROLES)}.")
+
+
+def _plural(kinds: tuple[str, ...]) -> list[str]:
+    return [f"{kind.lower()}s" for kind in kinds]
+
+
+class Worker:
+    """Keeps as many activities running as the options allow."""
+
+    def __init__(self, server: Server, options: Options, guard: Guard) -> None:
+        self._server, self._options, self._guard = server, options, guard
+        self._stop, self._pause = Stop(), Pause(options.pause)
+        self._running: set[asyncio.Task[None]] = set()
+        self._misused: Misused | None = None
+        self._nothing_waits = False
+
+    async def work(self) -> None:
+        """Claim and run until there is a reason to stop, and let running activities finish. Raises Misused."""
+        for told in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(told, self._told_to_stop)
+        while not self._stop.requested.is_set() and await self._go_on():
+            pass
+        if self._running:
+            await asyncio.wait(self._running)
+        if self._misused:
+            raise self._misused
+
+    async def _go_on(self) -> bool:
+        """Do the next thing; returns whether to go on after it."""
+        if len(self._running) >= self._options.at_once:
+            await self._one_ends()
+            return True
+        if self._pause.forbids or not self._works_again():
+            await self._one_ends(within=self._pause.seconds_left or self._options.poll)
+            return True
+        if await self._begin():
+            return not self._options.once
+        if not self._options.waits and not self._running and self._nothing_waits:
+            return False
+        await self._one_ends(within=self._options.poll * random.uniform(0.5, 1.5))
+        return True
+
+    def _works_again(self) -> bool:
+        """Whether there is space to run something. It is checked after a pause: else a claim would be handed back."""
+        try:
+            if self._pause.is_over:
+                check_place(self._options.directory)
+        except OSError as error:
+            self._pause.begin(f"There is no folder to work in: {error}.")
+            return False
+        return True
+
+    async def _begin(self) -> bool:
+        """Claim an activity and start it; returns whether there was one."""
+        claim = Claim(self._server, self._options)
+        claiming = asyncio.create_task(self._server.until_answered(claim.ask))
+        stop = asyncio.create_task(self._stop.requested.wait())
+        await asyncio.wait({claiming, stop}, return_when=asyncio.FIRST_COMPLETED)
+        # A granted claim must be known to be handed back, so a claim in flight gets a moment to finish.
+        await asyncio.wait({claiming}, timeout=RELEASE_WITHIN)
+        stop.cancel()
+        claiming.cancel()
+        try:
+            claimed, lease = await claiming or (None, None)
+        except (asyncio.CancelledError, Misused) as error:
+            self._give_up(error if isinstance(error, Misused) else None)
+            return False
+        self._nothing_waits = claim.nothing_waits
+        if claimed is None or lease is None:
+            return False
+        say.info("%s: claimed, %s", claimed.label, claimed.id)
+        self._pause.note_claim()
+        running = Running(self._server, claimed, lease, self._options, self._guard, self._stop, self._pause)
+        self._running.add(asyncio.create_task(self._run(running), name=claimed.id))
+        return True
+
+    async def _run(self, running: Running) -> None:
+        try:
+            await running.run()
+        except Misused as error:
+            self._give_up(error)
+        finally:
+            self._pause.give_up_trying()
+
+    async def _one_ends(self, within: float | None = None) -> None:
+        """Wait until a running activity has ended, there is a reason to stop, or some seconds have passed."""
+        stop = asyncio.create_task(self._stop.requested.wait())
+        await asyncio.wait({*self._running, stop}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        self._running = {task for task in self._running if not task.done()}
+
+    def _told_to_stop(self) -> None:
+        if self._stop.requested.is_set():
+            # A second signal means at once; the subreapers end the commands.
+            os._exit(1)
+        say.info("%s: stopping; what runs is ended and handed back", self._options.name)
+        self._stop.request()
+
+    def _give_up(self, error: Misused | None) -> None:
+        self._misused = self._misused or error
+        self._stop.request()

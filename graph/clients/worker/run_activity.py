@@ -1,0 +1,256 @@
+"""Running one activity, from its claim to its end."""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from graph.clients.worker import say
+from graph.clients.worker.activity import Claimed
+from graph.clients.worker.client import MutationError, Server
+from graph.clients.worker.command import Command, CommandLost
+from graph.clients.worker.environment import environment, write_files
+from graph.clients.worker.exit_codes import NOT_RUN, explain, is_retryable, name_of, signal_of
+from graph.clients.worker.failures import (
+    COMMAND_LOST,
+    COMMAND_NOT_STARTED,
+    INPUTS_NOT_FETCHED,
+    LOG_NOT_SENT,
+    OUTPUTS_NOT_UPLOADED,
+    Failed,
+    Unable,
+)
+from graph.clients.worker.file_names import UnusableName
+from graph.clients.worker.inputs import fetch_inputs
+from graph.clients.worker.lease_renewal import Lease, Lost
+from graph.clients.worker.log_shipper import INFO, WARNING, Log
+from graph.clients.worker.options import Misused, NotTaken, Options
+from graph.clients.worker.outputs import upload_outputs
+from graph.clients.worker.pause import Pause
+from graph.clients.worker.queries import COMPLETE, RELEASE
+from graph.clients.worker.retry import GaveUp, Retry
+from graph.clients.worker.stop import FINISH_WITHIN, RELEASE_WITHIN, STOP_WITHIN, Stop
+from graph.clients.worker.transfer import NotMoved
+from graph.clients.worker.watchdog import Guard
+from graph.clients.worker.workspace import Workspace, open_workspace
+
+WORKS_AFTER = 10.0
+"""Seconds after which a command that is still running proves that this worker can run commands."""
+SIGNALS_TOGETHER = 0.5
+"""Seconds between the signals by which a service manager ends a command and its worker."""
+LONGEST_SHOWN = 2_000
+MAX_REASON_LENGTH = 1_000
+"""Characters of a reason for handing back."""
+CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
+
+T = TypeVar("T")
+
+
+class Running:
+    """An activity that this worker is running."""
+
+    def __init__(
+        self,
+        server: Server,
+        claimed: Claimed,
+        lease: Lease,
+        options: Options,
+        guard: Guard,
+        stop: Stop,
+        pause: Pause,
+    ) -> None:
+        self._claimed, self._lease, self._options = claimed, lease, options
+        self._guard, self._stop, self._pause = guard, stop, pause
+        self._server = server.retrying(Retry(options.retry_within))
+        self._log = Log(self._server, claimed, lease)
+        self._moving = server.retrying(Retry(options.retry_within, self._log.note))
+        self._command_ended = False
+
+    async def run(self) -> None:
+        """Run the activity and report its end; or, told to stop, hand it back. Raises Misused."""
+        keeping, work = asyncio.create_task(self._lease.keep()), asyncio.create_task(self._work())
+        lost, stop = asyncio.create_task(self._lease.lost.wait()), asyncio.create_task(self._stop.requested.wait())
+        try:
+            await asyncio.wait({work, lost, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if stop.done() and self._command_ended:
+                left = self._stop.seconds_until(FINISH_WITHIN)
+                await asyncio.wait({work, lost}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                self._conclude(work)
+            else:
+                await self._abandon(work)
+        finally:
+            for task in (work, keeping, lost, stop):
+                task.cancel()
+            await asyncio.gather(work, keeping, lost, stop, return_exceptions=True)
+
+    def _conclude(self, work: "asyncio.Task[None]") -> None:
+        """Log the outcome when it could not be reported."""
+        label = self._claimed.label
+        try:
+            work.result()
+        except Lost:
+            say.warning("%s: lost. %s", label, self._lease.why)
+        except (MutationError, GaveUp, NotTaken) as error:
+            say.error("%s: its end could not be reported, and its lease will lapse. %s", label, error)
+        except Misused:
+            raise
+        except Exception:
+            say.exception("%s: the worker failed, and the lease will lapse.", label)
+
+    async def _abandon(self, work: "asyncio.Task[None]") -> None:
+        """End the command, and hand the activity back if the lease is still held."""
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        if self._lease.lost.is_set():
+            say.warning("%s: lost, and its command was ended. %s", self._claimed.label, self._lease.why)
+        else:
+            await self._hand_back(within=min(RELEASE_WITHIN, self._stop.seconds_until(STOP_WITHIN)))
+
+    async def _hand_back(self, *, reason: str | None = None, within: float | None = None) -> None:
+        """Hand the activity back; with a reason, which its log will show, it is not available at once."""
+        label, line = self._claimed.label, reason and " ".join(reason.split())[:MAX_REASON_LENGTH]
+        try:
+            async with asyncio.timeout(within):
+                await self._server.change(RELEASE, **self._ours(), reason=line)
+            say.info("%s: handed back.", label)
+        except (TimeoutError, GaveUp, MutationError, Misused) as error:
+            why = str(error) or "The server did not answer in time."
+            say.warning("%s: not handed back, so its lease will lapse. %s", label, why)
+
+    async def _work(self) -> None:
+        label, sending = self._claimed.label, asyncio.create_task(self._log.send())
+        try:
+            files = await self._while_sent(sending, self._done())
+        except Unable as trouble:
+            pause = self._pause.begin(str(trouble))
+            await self._finish_log(sending)
+            await self._hand_back(reason=f"{trouble} This worker claims nothing for {pause}.")
+        except Failed as failure:
+            if failure.pause:
+                self._pause.begin(str(failure))
+            await self._finish_log(sending)
+            await self._complete("FAILED", failure.error)
+            how = "failed, and may be tried again" if failure.error["retryable"] else "failed"
+            say.error("%s: %s. %s", label, how, str(failure).replace("\n", " | "))
+        else:
+            await self._finish_log(sending)
+            await self._complete("SUCCEEDED", None)
+            say.info("%s: succeeded. Log lines: %d, files: %d.", label, self._log.lines, files)
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+    async def _while_sent(self, sending: "asyncio.Task[None]", work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, which is cancelled when the log can no longer be sent. Raises Failed."""
+        working = asyncio.create_task(work)
+        try:
+            await asyncio.wait({working, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                sending.result()
+            return await working
+        except GaveUp as error:
+            raise Failed(LOG_NOT_SENT, str(error), retryable=True, pause=True) from error
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    async def _finish_log(self, sending: "asyncio.Task[None]") -> None:
+        """Send the rest of the log, since lines are not accepted once the end is reported. Raises Lost."""
+        with suppress(GaveUp):
+            if not sending.done():
+                await self._log.close()
+            await sending
+            return
+        say.error("%s: the last lines of its log could not be sent.", self._claimed.label)
+
+    async def _done(self) -> int:
+        """Run the command and upload its files; returns their number. Raises Failed, Unable and Lost."""
+        try:
+            async with open_workspace(
+                self._options.directory, self._guard, self._stop, keep=self._options.keep
+            ) as workspace:
+                if self._options.keep:
+                    say.info("%s: works in %s", self._claimed.label, workspace.folder)
+                return await self._done_in(workspace)
+        except OSError as error:
+            raise Unable(f"There is no folder to work in: {error}") from error
+
+    async def _done_in(self, workspace: Workspace) -> int:
+        failing = INPUTS_NOT_FETCHED
+        try:
+            if self._claimed.is_step:
+                await fetch_inputs(self._moving, self._claimed, workspace.inputs)
+            failing = COMMAND_NOT_STARTED
+            command = await self._start(workspace)
+            failing = COMMAND_LOST
+            self._check(await self._end_of(command))
+            failing = OUTPUTS_NOT_UPLOADED
+            return await upload_outputs(self._moving, self._claimed, workspace.outputs) if self._claimed.is_step else 0
+        except (UnusableName, NotTaken) as error:
+            raise Failed(failing, str(error), retryable=False) from error
+        except NotMoved as error:
+            raise Failed(failing, str(error), retryable=error.retryable) from error
+        except CommandLost as error:
+            raise Failed(failing, str(error), retryable=True) from error
+        except (GaveUp, OSError) as error:
+            why = str(error) or type(error).__name__
+            if failing in (INPUTS_NOT_FETCHED, COMMAND_NOT_STARTED):
+                raise Unable(why) from error
+            raise Failed(failing, why, retryable=True, pause=isinstance(error, GaveUp)) from error
+        except MutationError as refusal:
+            # If the refusal says the lease is gone, stop without reporting.
+            with suppress(MutationError):
+                self._lease.refused(refusal)
+            raise Failed(failing, str(refusal), retryable=refusal.code == CHECKSUM_MISMATCH) from refusal
+
+    async def _start(self, workspace: Workspace) -> Command:
+        """Start the command. Raises OSError."""
+        write_files(self._claimed, workspace, self._options)
+        made = environment(self._claimed, workspace, self._options, os.environ)
+        if made.notice:
+            await self._log.note(made.notice)
+        return await Command.start(self._options.command, workspace.work, made.variables, self._guard)
+
+    async def _end_of(self, command: Command) -> int:
+        """The command's exit code, after all of its output has been read. Raises CommandLost."""
+        works = asyncio.get_running_loop().call_later(WORKS_AFTER, self._pause.end)
+        streams = ((command.stdout, INFO), (command.stderr, WARNING))
+        following = asyncio.gather(*(self._log.follow(stream, level) for stream, level in streams))
+        try:
+            code = await command.wait()
+            self._log.over()
+            await following
+        finally:
+            works.cancel()
+            following.cancel()
+            await asyncio.shield(command.end())
+            await asyncio.gather(following, return_exceptions=True)
+        if signal_of(code):
+            # A service manager that ends the worker too wants the activity handed back.
+            await asyncio.sleep(SIGNALS_TOGETHER)
+        self._command_ended = True
+        return code
+
+    def _check(self, code: int) -> None:
+        """Raise Failed for every exit code but 0."""
+        if code not in NOT_RUN:
+            self._pause.end()
+        if code == 0:
+            return
+        last = "\n".join(self._log.last)[-LONGEST_SHOWN:]
+        message = f"{explain(code)}\n{last}" if last else explain(code)
+        retryable = is_retryable(code, self._options.retry_on)
+        raise Failed(name_of(code), message, retryable=retryable, pause=code in NOT_RUN)
+
+    async def _complete(self, outcome: str, error: dict[str, Any] | None) -> None:
+        if self._lease.elsewhere:
+            return
+        try:
+            await self._server.change(COMPLETE, **self._ours(), outcome=outcome, error=error)
+        except MutationError as refusal:
+            self._lease.refused(refusal)
+
+    def _ours(self) -> dict[str, Any]:
+        return {"id": self._claimed.id, "worker": self._options.name, "attempt": self._claimed.attempt}

@@ -1,0 +1,37 @@
+"""Stopping within a bounded time: a service manager kills a process that does not end soon after SIGTERM."""
+
+import asyncio
+import os
+import threading
+import time
+
+STOP_WITHIN = 8.5
+"""Seconds from SIGTERM to the end of the process; Cloud Run kills after 10."""
+RELEASE_WITHIN = 2.0
+"""Seconds for handing back; without an answer the lease expires."""
+FINISH_WITHIN = STOP_WITHIN - RELEASE_WITHIN - 0.5
+"""Seconds for an activity whose command has ended to finish, before it is handed back."""
+LATE = 70
+"""Exit code of a worker that did not stop in time."""
+
+
+class Stop:
+    """The request to stop, and the time left for it."""
+
+    def __init__(self) -> None:
+        self.requested = asyncio.Event()
+        self._at = 0.0
+
+    def request(self) -> None:
+        """Request the stop. A process that does not end in time is ended, and leaves its folders to the watchdog."""
+        if self.requested.is_set():
+            return
+        self._at = time.monotonic()
+        self.requested.set()
+        timer = threading.Timer(STOP_WITHIN, os._exit, (LATE,))
+        timer.daemon = True
+        timer.start()
+
+    def seconds_until(self, seconds: float) -> float:
+        """The rest of so many seconds since the request."""
+        return max(0.0, self._at + seconds - time.monotonic())

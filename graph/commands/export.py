@@ -1,0 +1,102 @@
+"""`provenance-graph export`: writes jobs as Parquet, for analysis by other programs."""
+
+import asyncio
+import json
+import os
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from graph.commands.import_report import USAGE, end
+
+if TYPE_CHECKING:
+    from graph.commands.parquet_export import Totals
+
+export_app = typer.Typer(
+    help="Export jobs for analysis by other programs. Exporting again writes what is missing.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+FAILED = 1
+SHOWN = 20
+"""The number of reasons of each kind that are printed."""
+TASK, TASKS = "CLOUD_RUN_TASK_INDEX", "CLOUD_RUN_TASK_COUNT"
+
+Instances = Annotated[
+    list[str] | None,
+    typer.Option("--instance", help="UUID or id of an instance; may be repeated. All by default."),
+]
+
+
+@export_app.callback()
+def exporting() -> None:
+    """Export jobs for analysis by other programs. Exporting again writes what is missing."""
+
+
+@export_app.command()
+def parquet(
+    destination: Annotated[str, typer.Argument(help="A folder, or gs://bucket/prefix.")],
+    instance: Instances = None,
+    parameters: Annotated[
+        bool,
+        typer.Option(
+            "--parameters",
+            help="Include the parameters of jobs, below with_parameters/. They may be personal: only owners see them.",
+        ),
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            show_default=False,
+            help=f"Only part I (from 0) of N, so that N machines share the work. On Cloud Run: {TASK} of {TASKS}.",
+        ),
+    ] = None,
+) -> None:
+    """Write the jobs of all current archives as Parquet, by instance and month.
+
+    The export holds public and private jobs alike, so protect the destination as you protect the database. Existing
+    files are left as they are: an interrupted run continues where it stopped. Exits with 0 when every archive is
+    exported, with 1 when some could not be read, and with 2 for wrong use.
+    """
+    if find_spec("pyarrow") is None:
+        end("Writing Parquet needs pyarrow, which comes with: pip install 'provenance-graph[parquet]'", USAGE)
+    from graph.commands.parquet_export import export, shard_of
+
+    part = shard_of(shard or f"{os.environ.get(TASK, '0')}/{os.environ.get(TASKS, '1')}")
+    console = Console(stderr=True)
+    try:
+        totals = asyncio.run(export(destination, instance or [], parameters, part, console))
+    except OSError as error:
+        end(f"{destination} cannot be written: {error.strerror}.", FAILED)
+    _print(totals, console)
+    if totals.became["failed"]:
+        raise typer.Exit(FAILED)
+
+
+@export_app.command("list")
+def list_(instance: Instances = None) -> None:
+    """Print all current archives, one JSON object a line: where each is stored, and the values for its rows' columns.
+
+    For programs that read the archives themselves, such as examples/spark_jobs.py.
+    """
+    from graph.commands.parquet_export import list_archives
+
+    async def work() -> None:
+        async for archive in list_archives(instance or [], Console(stderr=True)):
+            typer.echo(json.dumps(archive))
+
+    asyncio.run(work())
+
+
+def _print(totals: "Totals", console: Console) -> None:
+    counts = {name: totals.became[name] for name in ("exported", "there already", "refused", "failed")}
+    lines = [f"{', '.join(f'{number:,} {name}' for name, number in counts.items())}; {totals.jobs:,} jobs written."]
+    for became, reasons in totals.reasons.items():
+        lines += [f"{became}: {reason}" for reason in reasons[:SHOWN]]
+        if len(reasons) > SHOWN:
+            lines.append(f"  and {len(reasons) - SHOWN:,} more")
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,134 @@
+"""The export of `provenance-graph export`: from the server's own database and bucket to another place."""
+
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from documents.storage.bucket import Bucket, BucketError
+from documents.storage.export_destination import BucketDestination, Destination, FolderDestination
+from documents.storage.file_url import object_url
+from documents.storage.folder_bucket import FolderBucket
+from graph.commands.import_report import USAGE, end
+from graph.commands.progress import bar
+from graph.server.open_database import bucket_opened, database_opened
+from graph.settings import load_settings
+from resolvers.galaxy.parquet.archives import Shard, archives, count, uuids_of
+from resolvers.galaxy.readable_archives import reported_at
+from resolvers.reads.fetch import Row
+from resolvers.user_errors import NotFound
+
+if TYPE_CHECKING:
+    from resolvers.galaxy.parquet.export import Outcome
+
+MEDIA_TYPE = "application/vnd.apache.parquet"
+GOOGLE = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220})(?:/((?:[A-Za-z0-9_-][A-Za-z0-9._=-]*/?)*))?")
+
+
+@dataclass
+class Totals:
+    """The outcome for all archives so far."""
+
+    became: Counter[str] = field(default_factory=Counter)
+    jobs: int = 0
+    reasons: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, archive: Row, outcome: "Outcome") -> None:
+        """Count one more archive."""
+        self.became[outcome.became] += 1
+        self.jobs += outcome.jobs
+        if outcome.reason:
+            line = f"{archive['identifier']} ({archive['_id']}): {outcome.reason}"
+            self.reasons.setdefault(outcome.became, []).append(line)
+
+
+async def export(to: str, wanted: list[str], parameters: bool, shard: Shard, console: Console) -> Totals:
+    """Write the archives of the given instances, or of all, as Parquet to a folder or gs://bucket/prefix."""
+    from resolvers.galaxy.parquet.export import Export
+
+    totals = Totals()
+    async with _destination(to) as destination, _opened(console):
+        export, uuids = Export(destination, parameters=parameters), await _uuids(wanted)
+        columns = MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+        with bar(console, await count(uuids) // shard.count, *columns) as progress:
+            async for archive in archives(uuids, shard):
+                progress.update(progress.task_ids[0], description=archive["identifier"])
+                totals.add(archive, await export.archive(archive, uuids[archive["instanceRef"]]))
+                progress.advance(progress.task_ids[0])
+    return totals
+
+
+async def list_archives(wanted: list[str], console: Console) -> AsyncIterator[dict[str, str]]:
+    """The place of each archive of the given instances, or of all, and the values for its rows' columns."""
+    async with _opened(console) as bucket:
+        uuids = await _uuids(wanted)
+        async for archive in archives(uuids, Shard()):
+            yield _listed(uuids[archive["instanceRef"]], archive, bucket)
+
+
+def shard_of(text: str) -> Shard:
+    """The shard of a text `I/N`. Exits when the text is invalid."""
+    parts = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if parts is None or int(parts[1]) >= int(parts[2]):
+        end(f"A shard is I/N with I from 0 to N-1, not {text}.", USAGE)
+    return Shard(int(parts[1]), int(parts[2]))
+
+
+@asynccontextmanager
+async def _opened(console: Console) -> AsyncIterator[Bucket]:
+    """The server's own database and bucket."""
+    settings = load_settings()
+    async with (
+        database_opened(settings, lambda line: console.print(line, markup=False)),
+        bucket_opened(settings) as bucket,
+    ):
+        if bucket is None:
+            end("PROVENANCE_BUCKET is not set, so there are no archives.", USAGE)
+        yield bucket
+
+
+@asynccontextmanager
+async def _destination(to: str) -> AsyncIterator[Destination]:
+    if not to.startswith("gs://"):
+        folder = FolderDestination(Path(to))
+        folder.tidy()
+        yield folder
+        return
+    named = GOOGLE.fullmatch(to)
+    if named is None:
+        end(f"{to} is not gs://bucket/prefix.", USAGE)
+    from documents.storage.google_bucket import GoogleBucket
+
+    try:
+        bucket = GoogleBucket(named[1])
+        await bucket.check()
+    except BucketError as error:
+        end(str(error), USAGE)
+    prefix = (named[2] or "").rstrip("/")
+    yield BucketDestination(bucket, f"{prefix}/" if prefix else "", MEDIA_TYPE)
+    await bucket.close()
+
+
+async def _uuids(wanted: list[str]) -> dict[str, str]:
+    try:
+        return await uuids_of(wanted)
+    except NotFound as error:
+        end(str(error), USAGE)
+
+
+def _listed(uuid: str, archive: Row, bucket: Bucket) -> dict[str, str]:
+    key, generation = archive["key"], archive["generation"]
+    folder = isinstance(bucket, FolderBucket) and bucket.path(key, generation).absolute().as_uri()
+    return {
+        "url": folder or object_url(archive["bucket"], key),
+        "instance": uuid,
+        "archive": archive["_id"],
+        "sha256": archive["sha256"],
+        "reported_at": reported_at(archive).isoformat(),
+    }

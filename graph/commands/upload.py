@@ -1,0 +1,114 @@
+"""`provenance-graph upload`: sends the reports in a folder that the server does not have yet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+from graph.clients.report_uploader import INSTANCE, KEY, URL
+from graph.commands.progress import bar
+
+if TYPE_CHECKING:
+    from graph.clients.report_uploader.client import Server
+    from graph.clients.report_uploader.folder import Pair
+
+FAILED = 1
+Advance = Callable[[int], None]
+SHOWN = 20
+"""The number of reasons of each kind that are printed."""
+
+
+@dataclass
+class Outcome:
+    """The outcome for the reports of a folder, by identifier."""
+
+    sent: list[str] = field(default_factory=list)
+    already: list[str] = field(default_factory=list)
+    quarantined: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def upload(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", exists=True, file_okay=False, help="A folder with NAME.json and NAME.tar.gz."),
+    ],
+    instance: Annotated[
+        str, typer.Option(envvar=INSTANCE, help="The UUID of the Galaxy server that the reports are from.")
+    ],
+    key: Annotated[
+        str | None,
+        typer.Option(
+            envvar=KEY,
+            show_default=False,
+            help=f"The Galaxy server's key. Others on this machine can see it here: set {KEY}, or enter it when asked.",
+        ),
+    ] = None,
+    url: Annotated[
+        str, typer.Option(envvar=URL, help="The server's address, such as https://graph.example.")
+    ] = "http://127.0.0.1:8000",
+) -> None:
+    """Upload the reports in a folder that the server does not have yet.
+
+    An interrupted run continues where it stopped, and one with nothing new sends nothing. Exits with 0 when the server
+    has every report, with 1 when it refused one or could not be reached, and with 2 for wrong use.
+    """
+    secret = key or typer.prompt("Key", hide_input=True, err=True)
+    console = Console(stderr=True)
+    # Importing the client takes a moment, which other commands should not wait for.
+    from graph.clients.report_uploader.client import Server, Stopped
+    from graph.clients.report_uploader.folder import pairs_in
+
+    server, outcome = Server(url, instance, secret), Outcome()
+    try:
+        _send(server, pairs_in(folder), outcome, console)
+    except (Stopped, OSError) as stop:
+        _print(outcome, console)
+        console.print(f"{stop} Run the same command again to continue.", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(FAILED) from None
+    finally:
+        server.close()
+    _print(outcome, console)
+    if outcome.refused:
+        raise typer.Exit(FAILED)
+
+
+def _send(server: "Server", pairs: list["Pair"], outcome: Outcome, console: Console) -> None:
+    there = server.reports()
+    new = []
+    for pair in pairs:
+        if pair.identifier in there and there[pair.identifier] == f"sha256:{pair.sha256()}":
+            outcome.already.append(pair.identifier)
+        else:
+            new.append(pair)
+    columns = DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+    with bar(console, sum(pair.size for pair in new), *columns) as progress:
+        for pair in new:
+            answer = server.send(pair, _advance(progress, pair.identifier))
+            if answer.quarantined:
+                outcome.quarantined[pair.identifier] = answer.message
+            elif answer.kept:
+                outcome.sent.append(pair.identifier)
+            else:
+                outcome.refused[pair.identifier] = answer.message
+
+
+def _advance(progress: Progress, identifier: str) -> Advance:
+    """A function that reports the bytes sent of one report."""
+    task = progress.task_ids[0]
+    progress.update(task, description=identifier)
+    return lambda size: progress.update(task, advance=size)
+
+
+def _print(outcome: Outcome, console: Console) -> None:
+    kept = len(outcome.sent) + len(outcome.quarantined)
+    lines = [f"{kept:,} sent, {len(outcome.already):,} there already, {len(outcome.refused):,} refused."]
+    for heading, reasons in (("Stored, but not ingested", outcome.quarantined), ("Refused", outcome.refused)):
+        lines += [f"{heading}: {identifier}: {reason}" for identifier, reason in list(reasons.items())[:SHOWN]]
+        if len(reasons) > SHOWN:
+            lines.append(f"  and {len(reasons) - SHOWN:,} more")
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Declaring views: fields, filters, pages, mutations, scalars and enums."""

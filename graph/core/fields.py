@@ -1,0 +1,272 @@
+"""Declarations of a view's fields: how the value is found, and which stored fields it needs.
+
+A declaration is all there is: the standard executor answers from it, and a plan is compiled from it. Neither looks at
+objects one by one where a level can be read at once.
+"""
+
+import asyncio
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import get_named_type, is_leaf_type, is_non_null_type
+from strawberry.types import Info
+from strawberry.utils.str_converters import to_camel_case
+
+import documents
+from documents.mongo.field_paths import Model
+from graph.core.projection import fields_below, times_shown
+from resolvers.filters import Filter, all_of
+from resolvers.reads.fetch import Row
+from resolvers.reads.loaders import RequestLoader, no_objects, objects_in
+from resolvers.reads.order import Order, value_at
+from resolvers.reads.page import Page, PageRequest, window
+from resolvers.reads.relations import Document, Gathered, Link, Listed, Many, One, Paged
+from resolvers.user_errors import InvalidInput, LimitExceeded
+
+NODE_VIEWS: dict[str, str] = {}
+"""The view that shows each kind of document with an identity."""
+
+Compute = Callable[..., list[Any] | Awaitable[list[Any]]]
+"""`(parents, viewer, **arguments)` → a list of the same length as `parents`."""
+
+
+def reader_of(info: Info) -> RequestLoader:
+    """The reader of the request."""
+    reader: RequestLoader = info.context.reader
+    return reader
+
+
+class FieldSource(ABC):
+    """How one field is found. `needs` are the stored paths that must be read for it."""
+
+    needs: frozenset[str] = frozenset()
+    below: bool = False
+    """Whether the fields selected below belong to the same document."""
+
+    @abstractmethod
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        """The field's value for one parent, possibly awaitable; used by the standard executor."""
+
+
+@dataclass(frozen=True)
+class Stored(FieldSource):
+    """The value at a path of the document."""
+
+    path: str
+    default: Any = None
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({self.path})
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        value = value_at(parent, self.path)
+        return self.default if value is None else value
+
+
+@dataclass(frozen=True)
+class Facet(FieldSource):
+    """Another view of the parent's own document."""
+
+    below = True
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        return parent
+
+
+@dataclass(frozen=True)
+class Linked(FieldSource):
+    """One other document, or a short list of them."""
+
+    link: Link
+    argument: str | None = None
+    source: Model | None = None
+    """The stored path of the link."""
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({self.link.via}) if isinstance(self.link, One | Listed) else frozenset()
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        value = arguments[self.argument] if self.argument else ""
+        required = is_non_null_type(info._raw_info.return_type)
+        return reader_of(info).linked(self.link, parent, fields_below(info), value, required=required)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A page, as a connection shows it."""
+
+    page: Page
+    link: Paged
+    parent: Row
+    reader: RequestLoader
+
+    @property
+    def nodes(self) -> list[Row]:
+        return self.page.rows
+
+    @property
+    def edges(self) -> "list[EdgeOf]":
+        return [EdgeOf(row, self.page) for row in self.page.rows]
+
+    @property
+    def page_info(self) -> Row:
+        return self.page.info
+
+    @property
+    def total_count(self) -> Awaitable[int | None]:
+        return self.reader.count(self.link, self.page.window, self.parent)
+
+
+@dataclass(frozen=True)
+class EdgeOf:
+    """A row of a page, with its cursor."""
+
+    node: Row
+    page: Page
+
+    @property
+    def cursor(self) -> str:
+        return self.page.cursor(self.node)
+
+
+@dataclass(frozen=True)
+class Connected(FieldSource):
+    """Pages of other documents, filtered and ordered by the client."""
+
+    link: Paged
+    to_filter: Callable[[Any], dict[str, Any]] | None = None
+    to_order: Callable[[Any], Order] | None = None
+    scope: Callable[[Any], Filter] | None = None
+    """An additional filter, derived from the client's where."""
+    unless: Callable[[Any], Paged | None] | None = None
+    """Another link, for some values of where."""
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        match self.link:
+            case Gathered(via=path) | Many(of=path):
+                return frozenset({path})
+        return frozenset()
+
+    def link_for(self, arguments: dict[str, Any]) -> Paged:
+        """The link that these arguments select."""
+        return (self.unless(arguments.get("where")) if self.unless else None) or self.link
+
+    def window(self, arguments: dict[str, Any]) -> PageRequest:
+        """The window that these arguments ask for."""
+        where, order_by = arguments.get("where"), arguments.get("order_by")
+        asked = self.to_filter(where) if self.to_filter and where else {}
+        return window(
+            first=arguments.get("first"),
+            after=arguments.get("after"),
+            last=arguments.get("last"),
+            before=arguments.get("before"),
+            collection=self.link.document.collection_name(),
+            order=self.to_order(order_by) if self.to_order and order_by else self.link.order,
+            filter=all_of([asked, self.scope(where)]) if self.scope else asked,
+            most=self.link.most,
+        )
+
+    async def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        reader = reader_of(info)
+        # The arguments of one place in the document are the same under every parent.
+        link = self.link_for(arguments)
+        asked = reader.once((id(info._raw_info.field_nodes[0]), link), lambda: self.window(arguments))
+        whole: Row = parent if parent is not None else {"_id": ""}
+        page = await reader.page(link, asked, whole, fields_below(info), times_shown(info))
+        return Listing(page, link, whole, reader)
+
+
+@dataclass(frozen=True)
+class Found(FieldSource):
+    """The document with the values of a unique key: `keys` are names of arguments, `paths` their stored paths."""
+
+    document: Document
+    paths: dict[str, str]
+    keys: tuple[tuple[str, ...], ...]
+
+    def key(self, arguments: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        """The stored paths and values to look up, those of one unique key at least. Raises InvalidInput."""
+        given = {name: value for name, value in arguments.items() if value is not None}
+        if not any(given.keys() >= set(key) for key in self.keys):
+            choices = (" and ".join(map(to_camel_case, key)) for key in self.keys)
+            raise InvalidInput(f"Give {', or '.join(choices)}.", code="BAD_USER_INPUT")
+        return tuple((self.paths[name], value) for name, value in given.items())
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        return reader_of(info).found(self.document, self.key(arguments), fields_below(info))
+
+
+@dataclass(frozen=True)
+class ById(FieldSource):
+    """The document, of any kind, that has the argument's id."""
+
+    argument: str
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        return _node(info, arguments[self.argument])
+
+
+@dataclass(frozen=True)
+class ByIds(FieldSource):
+    """The documents, of any kind, that have the argument's ids; None where there is none."""
+
+    argument: str
+    most: int
+
+    def ids(self, arguments: dict[str, Any]) -> list[str]:
+        """The requested ids. Raises LimitExceeded."""
+        ids: list[str] = arguments[self.argument]
+        if len(ids) > self.most:
+            raise LimitExceeded(f"{self.argument} takes at most {self.most} ids, not {len(ids)}.")
+        return ids
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        return asyncio.gather(*(_node(info, id) for id in self.ids(arguments)))
+
+
+def node_document(id: str) -> Document | None:
+    """The kind of document that an id belongs to; None when the id is malformed or its kind is not shown."""
+    document = documents.by_kind(id)
+    return document if document is not None and document.kind in NODE_VIEWS and "\0" not in id else None
+
+
+async def _node(info: Info, id: str) -> Row | None:
+    document = node_document(id)
+    if document is None:
+        return None
+    return await reader_of(info).node(document, id, fields_below(info, NODE_VIEWS[document.kind]))
+
+
+@dataclass(frozen=True)
+class Computed(FieldSource):
+    """Values that a function computes for all parents of a level."""
+
+    compute: Compute
+    stored: frozenset[str] = frozenset()
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return self.stored
+
+    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        reader = reader_of(info)
+        of_rows = not is_leaf_type(get_named_type(info._raw_info.return_type))
+        if not inspect.iscoroutinefunction(self.compute):
+            (value,) = self.compute([parent], reader.viewer, **arguments)  # type: ignore[misc]
+            reader.budget.add_objects(objects_in(value) if of_rows else 0)
+            return value
+
+        async def level(parents: list[Row]) -> list[Any]:
+            values: Any = await self.compute(parents, reader.viewer, **arguments)  # type: ignore[misc]
+            return list(values)
+
+        # The arguments of one place in the document are the same under every parent.
+        place = id(info._raw_info.field_nodes[0])
+        whole: Row = parent if parent is not None else {"_id": ""}
+        return reader.batch((self.compute, place), level, whole, objects_in if of_rows else no_objects)

@@ -1,0 +1,92 @@
+"""Projections: the stored fields that a selection needs, so that nothing else is read."""
+
+from typing import Any, cast
+
+from graphql import (
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    InlineFragmentNode,
+    SelectionSetNode,
+    get_named_type,
+)
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types import Info
+
+from resolvers.reads.fetch import Fields
+
+DECLARED = GraphQLCoreConverter.DEFINITION_BACKREF
+ALWAYS = frozenset({"_id"})
+
+
+def fields_below(info: Info, type_name: str | None = None) -> Fields:
+    """The stored paths needed by the fields selected below this one, of the named type or the field's own."""
+    raw: GraphQLResolveInfo[Any] = info._raw_info
+    # Collect all of them: a fragment's field may be merged with another here, and stand alone elsewhere.
+    key = (tuple(id(node) for node in raw.field_nodes), type_name, "fields")
+    fields: Fields = info.context.reader.once(key, lambda: _collect_all(raw, type_name))
+    return fields
+
+
+def times_shown(info: Info) -> int:
+    """How often each row of a page is shown: once in `nodes` and once as each edge's `node`; at least once."""
+    raw: GraphQLResolveInfo[Any] = info._raw_info
+    key = (tuple(id(node) for node in raw.field_nodes), "times shown")
+    times: int = info.context.reader.once(key, lambda: _times_shown(raw))
+    return times
+
+
+def _times_shown(raw: GraphQLResolveInfo[Any]) -> int:
+    # Imported here, because the plan imports this module.
+    from graph.core.selections import Collector
+
+    collector = Collector(raw.schema, raw.fragments, cast(Any, raw.variable_values))
+    type_ = cast(GraphQLObjectType, get_named_type(raw.return_type))
+    times, is_read = 0, False
+    for nodes in collector.below(type_, list(raw.field_nodes)).values():
+        name = nodes[0].name.value
+        is_read = is_read or name in ("nodes", "edges", "pageInfo")
+        if name == "nodes":
+            times += 1
+        if name == "edges":
+            edge = cast(GraphQLObjectType, get_named_type(type_.fields["edges"].type))
+            times += sum(inner[0].name.value == "node" for inner in collector.below(edge, nodes).values())
+    return max(times, int(is_read))
+
+
+def _collect_all(raw: GraphQLResolveInfo[Any], type_name: str | None) -> Fields:
+    type_ = raw.schema.type_map[type_name] if type_name else get_named_type(raw.return_type)
+    found = set(ALWAYS)
+    for node in raw.field_nodes:
+        if node.selection_set:
+            _collect(type_, node.selection_set, raw, found, set())
+    return frozenset(found)
+
+
+def _collect(
+    type_: Any, selections: SelectionSetNode, raw: GraphQLResolveInfo[Any], found: set[str], seen: set[str]
+) -> None:
+    for selection in selections.selections:
+        match selection:
+            case FieldNode():
+                _collect_field(type_, selection, raw, found, seen)
+            case InlineFragmentNode():
+                _collect(type_, selection.selection_set, raw, found, seen)
+            case FragmentSpreadNode():
+                name = selection.name.value
+                if (key := f"{type_}:{name}") not in seen:
+                    seen.add(key)
+                    _collect(type_, raw.fragments[name].selection_set, raw, found, seen)
+
+
+def _collect_field(type_: Any, node: FieldNode, raw: GraphQLResolveInfo[Any], found: set[str], seen: set[str]) -> None:
+    # A fragment may be on another type of an interface; a field that this type lacks, that one has.
+    field = getattr(type_, "fields", {}).get(node.name.value)
+    if field is None:
+        return
+    declared = getattr(field.extensions.get(DECLARED), "declared", None)
+    if declared is not None:
+        found.update(declared.needs)
+    if node.selection_set and (declared is None or declared.below):
+        _collect(get_named_type(field.type), node.selection_set, raw, found, seen)

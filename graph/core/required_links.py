@@ -1,0 +1,45 @@
+"""Non-null links: allowed only where everybody who may see the source may see the target."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from graphql import GraphQLObjectType, GraphQLSchema, is_non_null_type
+
+from documents.mongo.field_paths import stored_path
+from graph.core.fields import Linked
+from graph.core.projection import DECLARED
+from resolvers.access.policies import READABLE_WITH_SOURCE
+from resolvers.reads.relations import One, Picked
+
+
+class LinkToOne(NamedTuple):
+    """A field that links documents of one kind to one other document each."""
+
+    place: str
+    source: Any
+    link: One | Picked
+    required: bool
+
+
+def links_to_one(schema: GraphQLSchema) -> Iterator[LinkToOne]:
+    """Every field of the schema that leads to one other document."""
+    for type_ in schema.type_map.values():
+        for name, field in type_.fields.items() if isinstance(type_, GraphQLObjectType) else ():
+            declared: Any = getattr(field.extensions.get(DECLARED), "declared", None)
+            if isinstance(declared, Linked) and isinstance(declared.link, One | Picked):
+                required = is_non_null_type(field.type)
+                yield LinkToOne(f"{type_.name}.{name}", declared.source, declared.link, required)
+
+
+def check_required_links(schema: GraphQLSchema) -> None:
+    """Raise TypeError at start when a link is non-null although some readers may not follow it."""
+    wrong = [one.place for one in links_to_one(schema) if one.required and not _is_readable_with_source(one)]
+    if wrong:
+        raise TypeError(
+            f"{', '.join(wrong)}: must be nullable, or be listed in READABLE_WITH_SOURCE (resolvers/access/policies.py)"
+        )
+
+
+def _is_readable_with_source(one: LinkToOne) -> bool:
+    paths = {stored_path(one.source, name)[0] for name in READABLE_WITH_SOURCE.get(one.source, ())}
+    return isinstance(one.link, One) and one.link.via in paths

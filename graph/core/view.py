@@ -1,0 +1,332 @@
+"""Declaring views: classes whose fields say where their values are found.
+
+    @view(documents.Step)
+    class Step(Activity):
+        key: str = stored(description="Unique within the execution.")
+        execution: Execution | None = one(documents.Execution, "execution_ref", description="What it is part of.")
+        outputs: Connection[Output] = many(documents.Output, "step_ref", description="Files it produced.")
+
+Names in declarations are the documents' Python names; a name that the document lacks stops the process at start.
+Annotations may name any view: they are resolved by `finish_views` when all are known.
+"""
+
+import copy
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types import Info
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.field import StrawberryField
+
+from documents.base import kind_of, now
+from documents.mongo.field_paths import Model, stored_path
+from graph.core.fields import (
+    NODE_VIEWS,
+    ById,
+    ByIds,
+    Compute,
+    Computed,
+    Connected,
+    Facet,
+    FieldSource,
+    Found,
+    Linked,
+    Stored,
+)
+from graph.core.where import OrderInput, WhereInput
+from resolvers.filters import Filter
+from resolvers.reads.order import BY_ID, Order, SortKey
+from resolvers.reads.page import MAX_PAGE_SIZE
+from resolvers.reads.relations import Document, Every, Gathered, Listed, Many, One, Paged, Picked, Referring
+
+Bind = Callable[[Model | None, str], FieldSource]
+C = TypeVar("C", bound=type)
+
+VIEWS: dict[str, type] = {}
+"""Every view by name, for annotations."""
+
+
+class ViewField(StrawberryField):
+    """A field that is resolved as it declares."""
+
+    declared: FieldSource
+    bind: Bind
+
+    def __init__(self, *args: Any, bind: Bind | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if bind:
+            self.bind = bind
+
+    def __copy__(self) -> "ViewField":
+        copied = super().__copy__()
+        copied.__dict__.update({name: self.__dict__[name] for name in ("bind", "declared") if name in self.__dict__})
+        return copied
+
+    @property
+    def is_basic_field(self) -> bool:
+        """Whether a field is resolved without looking at the request."""
+        # An interface's field is declared anew by each view that implements it, and never resolved itself.
+        return isinstance(self.__dict__.get("declared"), Stored | Facet | None)
+
+    def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> Any:
+        return self.declared.answer(source, info, kwargs)  # type: ignore[arg-type]
+
+
+def view(document: Model | None = None, *, name: str | None = None) -> Callable[[C], C]:
+    """A Strawberry type that shows `document`, with the class's docstring as its description."""
+
+    def decorate(cls: C) -> C:
+        for base in cls.__mro__:
+            _bind_fields(base, document)
+        shown: C = strawberry.type(cls, name=name, description=_description(cls))
+        _give_own_fields(shown, document)
+        VIEWS[cls.__name__] = shown
+        kind = getattr(document, "kind", None)
+        if kind and any(base.__name__ == "Node" for base in cls.__mro__):
+            NODE_VIEWS[kind] = name or cls.__name__
+            shown.is_type_of = staticmethod(lambda row, info: True)  # type: ignore[attr-defined]
+            shown.__strawberry_definition__.is_type_of = shown.is_type_of  # type: ignore[attr-defined]
+        return shown
+
+    return decorate
+
+
+def interface(cls: C) -> C:
+    """A Strawberry interface of views; the id of a document tells which of them shows it."""
+    shown: C = strawberry.interface(cls, description=_description(cls))
+    shown.__strawberry_definition__.resolve_type = _resolve_type  # type: ignore[attr-defined]
+    VIEWS[cls.__name__] = shown
+    return shown
+
+
+def finish_views() -> None:
+    """Resolve the names of views in annotations, wherever the views are declared."""
+    for shown in VIEWS.values():
+        for field in shown.__strawberry_definition__.fields:  # type: ignore[attr-defined]
+            module = sys.modules[(field.origin or shown).__module__]
+            if isinstance(field, ViewField) and field.type_annotation:
+                field.type_annotation.namespace = {**vars(module), **VIEWS}
+
+
+def stored(path: str | None = None, *, description: str, name: str | None = None, instead: str | None = None) -> Any:
+    """The value that the document keeps at `path`, by default the field's own name.
+
+    `instead` is the field that replaces a deprecated one.
+    """
+
+    def bind(model: Model | None, own_name: str) -> FieldSource:
+        found, info = stored_path(model, path or own_name)
+        # A time that was never stored must not default to the start of this process.
+        known = not info.is_required() and info.default_factory is not now
+        default = info.get_default(call_default_factory=True, validated_data={}) if known else None
+        return Stored(found, default)
+
+    return _field(bind, description, name=name, deprecation_reason=f"Use {instead}." if instead else None)
+
+
+def embedded(*, description: str) -> Any:
+    """A part of the document as an object of its own."""
+    return _field(lambda model, name: Facet(), description)
+
+
+def one(document: Document, via: str, *, description: str) -> Any:
+    """The document whose id this one keeps at `via`."""
+    return _field(lambda model, name: Linked(One(document, stored_path(model, via)[0]), source=model), description)
+
+
+def many_by_ids(document: Document, via: str, *, description: str) -> Any:
+    """The documents whose ids this one lists at `via`."""
+    return _field(lambda model, name: Linked(Listed(document, stored_path(model, via)[0])), description)
+
+
+def many_containing(document: Document, via: str, order: SortKey = BY_ID, *, description: str) -> Any:
+    """The documents that list this one's id at `via`."""
+    link = Referring(document, stored_path(document, via)[0], Order.by(order))
+    return _field(lambda model, name: Linked(link), description)
+
+
+def one_by(document: Document, via: str, by: str, *, argument: StrawberryArgument, description: str) -> Any:
+    """The one child that names this document at `via` and has the argument's value at `by`."""
+    link = Picked(document, stored_path(document, via)[0], stored_path(document, by)[0])
+    return _field(lambda model, name: Linked(link, argument.python_name), description, [argument])
+
+
+def connection(
+    document: Document,
+    via: str,
+    order: SortKey = BY_ID,
+    *,
+    where: WhereInput | None = None,
+    order_by: OrderInput | None = None,
+    most: int = MAX_PAGE_SIZE,
+    of: str | None = None,
+    follows: bool = False,
+    unless: Callable[[Any], Paged | None] | None = None,
+    description: str,
+) -> Any:
+    """Pages of the documents that name this one's id at `via`, in `order` unless the client asks for another.
+
+    With `of` they name what this one keeps there; `follows` as in Many. `unless` gives another link for some wheres.
+    """
+
+    def link(model: Model | None) -> Many:
+        parent_path = stored_path(model, of)[0] if of else "_id"
+        return Many(document, stored_path(document, via)[0], Order.by(order), most, parent_path, follows)
+
+    return _connection(link, where, order_by, description, unless=unless)
+
+
+def connection_by_ids(
+    document: Document,
+    via: str,
+    *,
+    where: WhereInput | None = None,
+    order_by: OrderInput | None = None,
+    description: str,
+) -> Any:
+    """Pages of the documents whose ids this one lists at `via`."""
+    return _connection(lambda model: Gathered(document, stored_path(model, via)[0]), where, order_by, description)
+
+
+def root_connection(
+    document: Document,
+    order: SortKey = BY_ID,
+    *,
+    where: WhereInput | None = None,
+    order_by: OrderInput | None = None,
+    scope: Callable[[Any], Filter] | None = None,
+    description: str,
+) -> Any:
+    """Pages of all documents of a kind, or of those in the `scope` that follows from the client's where."""
+    return _connection(lambda model: Every(document, Order.by(order)), where, order_by, description, scope=scope)
+
+
+def lookup(document: Document, *keys: StrawberryArgument | tuple[StrawberryArgument, ...], description: str) -> Any:
+    """The one document with the values of a unique key, which is one argument or several together."""
+    parts = [key if isinstance(key, tuple) else (key,) for key in keys]
+    names = tuple(tuple(one.python_name for one in key) for key in parts)
+    paths = {name: stored_path(document, _attribute(name))[0] for key in names for name in key}
+    return _field(lambda model, name: Found(document, paths, names), description, [one for key in parts for one in key])
+
+
+def node_field(key: StrawberryArgument, *, description: str) -> Any:
+    """The document of any kind that has the argument's id."""
+    return _field(lambda model, name: ById(key.python_name), description, [key])
+
+
+def nodes_field(keys: StrawberryArgument, *, most: int, description: str) -> Any:
+    """The documents of any kind that have the argument's ids, in that order."""
+    return _field(lambda model, name: ByIds(keys.python_name, most), description, [keys])
+
+
+def computed(compute: Compute, *needs: str, arguments: Sequence[StrawberryArgument] = (), description: str) -> Any:
+    """Values that `compute` makes for all parents of a level, reading the stored paths in `needs`."""
+
+    def bind(model: Model | None, name: str) -> FieldSource:
+        return Computed(compute, frozenset(stored_path(model, need)[0] for need in needs))
+
+    return _field(bind, description, arguments)
+
+
+def argument(name: str, type_: Any, *, description: str, default: Any = strawberry.UNSET) -> StrawberryArgument:
+    """An argument of a field."""
+    return StrawberryArgument(name, None, StrawberryAnnotation(type_), description=description, default=default)
+
+
+def _attribute(argument: str) -> str:
+    """The document's name for an argument: `resource_ref` for `resource_id`."""
+    return f"{argument.removesuffix('_id')}_ref" if argument.endswith("_id") else argument
+
+
+def _field(
+    bind: Bind,
+    description: str,
+    arguments: Sequence[StrawberryArgument] = (),
+    name: str | None = None,
+    deprecation_reason: str | None = None,
+) -> Any:
+    field = ViewField(bind=bind, description=description, graphql_name=name, deprecation_reason=deprecation_reason)
+    field.arguments = list(arguments)
+    return field
+
+
+def _connection(
+    link: Callable[[Model | None], Any],
+    where: WhereInput | None,
+    order_by: OrderInput | None,
+    description: str,
+    *,
+    scope: Callable[[Any], Filter] | None = None,
+    unless: Callable[[Any], Paged | None] | None = None,
+) -> Any:
+    def bind(model: Model | None, name: str) -> FieldSource:
+        to_filter, to_order = where.to_filter if where else None, order_by.to_order if order_by else None
+        return Connected(link(model), to_filter, to_order, scope, unless)
+
+    inputs = [
+        *(
+            [argument("where", where.type | None, description="Return only the objects that match these conditions.")]
+            if where
+            else []
+        ),
+        *(
+            [argument("order_by", list[order_by.type] | None, description="Sort keys, the most significant first.")]  # type: ignore[name-defined]
+            if order_by
+            else []
+        ),
+    ]
+    return _field(bind, description, [*paging(), *inputs])
+
+
+def paging() -> list[StrawberryArgument]:
+    """The arguments of a connection that select a page."""
+    return [
+        argument(
+            "first",
+            int | None,
+            description="Number of items to return from the start of the list. Defaults to 20 when neither first nor "
+            "last is given.",
+        ),
+        argument(
+            "after",
+            str | None,
+            description="Return only the items after this cursor. An empty string counts as no cursor.",
+        ),
+        argument(
+            "last",
+            int | None,
+            description="Number of items to return from the end of the list. Cannot be combined with first.",
+        ),
+        argument(
+            "before",
+            str | None,
+            description="Return only the items before this cursor. An empty string counts as no cursor.",
+        ),
+    ]
+
+
+def _bind_fields(cls: Any, document: Model | None) -> None:
+    for name, field in vars(cls).items():
+        if isinstance(field, ViewField) and "declared" not in field.__dict__:
+            field.declared = field.bind(document, name)
+
+
+def _give_own_fields(shown: type, document: Model | None) -> None:
+    """Bind inherited fields to this view's document, whose stored paths may differ from the interface's."""
+    definition = shown.__strawberry_definition__  # type: ignore[attr-defined]
+    for number, field in enumerate(definition.fields):
+        if isinstance(field, ViewField) and field.origin is not shown:
+            own = copy.copy(field)
+            own.declared = own.bind(document, own.python_name)
+            definition.fields[number] = own
+
+
+def _description(cls: type) -> str:
+    return " ".join((cls.__doc__ or "").split())
+
+
+def _resolve_type(row: Any, info: Any, type_: Any) -> str:
+    return NODE_VIEWS[kind_of(row["_id"])]

@@ -1,0 +1,1 @@
+"""The execution of operations: limits, admission, validation, plans, executors."""

@@ -1,0 +1,131 @@
+"""Answers to introspection queries: cached, since the schema never changes, and made in a thread, since they are large.
+
+The standard introspection query resolves 16,000 fields, which takes 50 ms of CPU or more and would block the event
+loop. A thread gives way every few milliseconds.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from graphql import DocumentNode, ExecutionResult, MiddlewareManager, OperationDefinitionNode, OperationType, execute
+from strawberry import Schema
+
+from graph.engine.complexity import INTROSPECTION, ComplexityMeter
+from graph.engine.plan import json_output
+from graph.engine.single_flight import key_of
+from graph.errors import LIMIT_EXCEEDED, Overloaded, RequestRefused
+
+SCHEMA = "__schema"
+MAX_ANSWERS = 16
+MAX_BYTES = 8_000_000
+"""Bytes of all cached answers."""
+MAX_FIELDS = 50_000
+"""Fields of one answer, three times those of the standard query. Aliases and nesting multiply them."""
+MAX_PENDING = 16
+"""Answers that are being made or are waiting; they are made one after another."""
+
+Kept = bytes | RequestRefused
+"""The text of an answer's data, or the refusal in its place."""
+
+
+class _TooManyFields(BaseException):
+    """Ends an execution. An Exception would become the error of one field, and the others would go on."""
+
+
+def asks_for_schema(document: DocumentNode, operation: OperationDefinitionNode) -> bool:
+    """Whether an operation asks for the schema. Raises RequestRefused when it asks twice, or for other fields too."""
+    if operation.operation is not OperationType.QUERY:
+        return False
+    names = [nodes[0].name.value for nodes in ComplexityMeter(document).root_fields(operation).values()]
+    asked = [name for name in names if name in INTROSPECTION]
+    if (times := asked.count(SCHEMA)) > 1:
+        raise RequestRefused(f"The operation asks for {SCHEMA} {times} times; once is allowed.", LIMIT_EXCEEDED)
+    others = [name for name in names if name not in (*INTROSPECTION, "__typename")]
+    if asked and others:
+        both = f"{asked[0]} beside {others[0]}"
+        raise RequestRefused(f"The operation asks for {both}. Ask for the schema by itself.", LIMIT_EXCEEDED)
+    return bool(asked)
+
+
+class SchemaAnswers:
+    """Makes and caches the answers to introspection queries of one schema."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
+        self._pending: dict[Hashable, asyncio.Future[Kept]] = {}
+        # One thread: several would only take turns, each with an answer in memory.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="introspection")
+
+    async def data(
+        self, query: str, document: DocumentNode, name: str | None, variables: dict[str, Any]
+    ) -> bytes | None:
+        """The JSON text of the data; None when variables do not fit, which the standard executor reports.
+
+        Raises RequestRefused when there would be too many fields, and Overloaded when too many requests wait.
+        """
+        key = (query, name, key_of(variables))
+        if (kept := self._kept.get(key)) is not None:
+            self._kept.move_to_end(key)
+        else:
+            kept = await asyncio.shield(self._begin(key, document, name, variables))
+        if isinstance(kept, RequestRefused):
+            raise RequestRefused(kept.message, kept.code)
+        return kept or None
+
+    def _begin(
+        self, key: Hashable, document: DocumentNode, name: str | None, variables: dict[str, Any]
+    ) -> asyncio.Future[Kept]:
+        if (pending := self._pending.get(key)) is not None:
+            return pending
+        if len(self._pending) >= MAX_PENDING:
+            raise Overloaded
+        loop = asyncio.get_running_loop()
+        made = loop.run_in_executor(self._thread, self._make, document, name, variables)
+        self._pending[key] = made
+        made.add_done_callback(lambda done: self._finish(key, done))
+        return made
+
+    def _finish(self, key: Hashable, done: "asyncio.Future[Kept]") -> None:
+        del self._pending[key]
+        if not done.cancelled() and done.exception() is None and (made := done.result()):
+            self._keep(key, made)
+
+    def _keep(self, key: Hashable, made: Kept) -> None:
+        self._kept[key] = made
+        while len(self._kept) > MAX_ANSWERS or sum(map(_size, self._kept.values())) > MAX_BYTES:
+            self._kept.popitem(last=False)
+
+    def _make(self, document: DocumentNode, name: str | None, variables: dict[str, Any]) -> Kept:
+        fields = 0
+
+        def count(resolve: Any, source: Any, info: Any, **arguments: Any) -> Any:
+            nonlocal fields
+            fields += 1
+            if fields > MAX_FIELDS:
+                raise _TooManyFields
+            return resolve(source, info, **arguments)
+
+        try:
+            result = execute(
+                self._schema._schema,
+                document,
+                variable_values=variables,
+                operation_name=name,
+                executor_class=self._schema.execution_context_class,
+                middleware=MiddlewareManager(count),
+            )
+        except _TooManyFields:
+            most = f"more than {MAX_FIELDS:,} fields"
+            return RequestRefused(
+                f"The answer about the schema would hold {most}. Ask for fewer aliases or levels.", LIMIT_EXCEEDED
+            )
+        assert isinstance(result, ExecutionResult)
+        return b"" if result.errors else json_output.dumps(result.data)
+
+
+def _size(kept: Kept) -> int:
+    return len(kept) if isinstance(kept, bytes) else 0

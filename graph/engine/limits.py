@@ -1,0 +1,161 @@
+"""Limits on the size of a document and its variables, checked before anything else is done with them."""
+
+import re
+from dataclasses import dataclass
+
+from graphql import DocumentNode, FragmentDefinitionNode, OperationDefinitionNode, TokenKind
+
+from graph.engine.complexity import SATURATED, ComplexityMeter, Size
+from graph.errors import LIMIT_EXCEEDED, RequestRefused
+
+MIN_INT, MAX_INT = -(2**63), 2**63 - 1
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of one request."""
+
+    characters: int = 50_000
+    tokens: int = 4_000
+    operations: int = 50
+    """Operations in a document, of which one is run. Validation follows the fragments of each anew."""
+    depth: int = 15
+    aliases: int = 30
+    root_fields: int = 20
+    directives: int = 50
+    fields: int = 4_000
+    """Fields of all definitions, with fragments expanded: without fragments no document of 4,000 tokens has more."""
+    fragments: int = 100
+    comparisons: int = 2_000
+    """Pairs of fields with one name in one place: validation takes about 10 µs for each."""
+    values: int = 50_000
+    """Members of lists and objects in the variables."""
+    value_depth: int = 64
+    conditions: int = 200
+    """Conditions in one where, including those below `and`, `or` and `not`."""
+    order_keys: int = 10
+    """Items of one orderBy."""
+    list_items: int = 2_000
+    """Items of any other list in arguments. Mutations accept fewer, and their errors name the list."""
+    input_objects: int = 2_500
+    """Input objects in arguments, counted at each place where they are used."""
+
+
+def check_text(text: str, limits: Limits) -> None:
+    """Refuse a document that is too long to parse, or that holds text no answer could echo."""
+    if len(text) > limits.characters:
+        raise _exceeded("characters", len(text), limits.characters, " Send long values as variables.")
+    if UNSTORABLE.search(text):
+        raise RequestRefused("The document holds a NUL or half of a surrogate pair, which is not text.")
+
+
+def check_document(document: DocumentNode, limits: Limits) -> None:
+    """Refuse a document with an operation or fragment beyond the limits."""
+    _check_literals(document)
+    operations = sum(isinstance(definition, OperationDefinitionNode) for definition in document.definitions)
+    if operations > limits.operations:
+        raise _exceeded("operations", operations, limits.operations)
+    meter = ComplexityMeter(document)
+    if meter.fragments > limits.fragments:
+        raise _exceeded("fragments", meter.fragments, limits.fragments)
+    fields = comparisons = 0
+    for definition in document.definitions:
+        # A fragment that no operation spreads is refused too: validation would do so, but only after reading it.
+        if isinstance(definition, OperationDefinitionNode):
+            size = meter.operation(definition)
+        elif isinstance(definition, FragmentDefinitionNode):
+            size = meter.fragment(definition.name.value)
+        else:
+            continue
+        fields += size.fields
+        _compare(size, fields, limits, root=isinstance(definition, OperationDefinitionNode))
+        comparisons += meter.comparisons(definition.selection_set, limits.comparisons, size.fields + 1)
+        if comparisons > limits.comparisons:
+            raise _exceeded("pairs of fields with one name in one place", comparisons, limits.comparisons)
+
+
+def check_variables(variables: dict[str, object], limits: Limits) -> None:
+    """Refuse values that cannot be stored or serialised, or that are too many or too deep to be read."""
+    seen = 0
+    level: list[object] = [variables]
+    for _ in range(limits.value_depth):
+        level = _children(level)
+        if not level:
+            return
+        seen += len(level)
+        if seen > limits.values:
+            raise _exceeded("values in variables", seen, limits.values)
+    raise RequestRefused(f"The variables are nested deeper than {limits.value_depth} levels.", LIMIT_EXCEEDED)
+
+
+def _compare(size: Size, fields: int, limits: Limits, *, root: bool) -> None:
+    # A fragment may be spread in an introspection, whose depth is not counted.
+    if root and size.depth > limits.depth:
+        raise _exceeded("levels of fields", size.depth, limits.depth)
+    if size.aliases > limits.aliases:
+        raise _exceeded("aliases", size.aliases, limits.aliases)
+    if size.directives > limits.directives:
+        raise _exceeded("directives", size.directives, limits.directives)
+    if root and size.root_fields > limits.root_fields:
+        raise _exceeded("root fields", size.root_fields, limits.root_fields)
+    if fields > limits.fields:
+        raise _exceeded("fields", fields, limits.fields)
+
+
+def _exceeded(what: str, found: int, limit: int, advice: str = "") -> RequestRefused:
+    many = f"{found:,}" if found < SATURATED else f"more than {SATURATED:,}"
+    return RequestRefused(f"The request has {many} {what}; at most {limit:,} are allowed.{advice}", LIMIT_EXCEEDED)
+
+
+def _check_literals(document: DocumentNode) -> None:
+    token = document.loc.start_token if document.loc else None
+    while token is not None:
+        if token.kind in (TokenKind.STRING, TokenKind.BLOCK_STRING):
+            _check_string(token.value or "", "The document")
+        elif token.kind is TokenKind.INT:
+            _check_digits(token.value or "0")
+        elif token.kind is TokenKind.FLOAT:
+            _check_float(float(token.value or "0"))
+        token = token.next
+
+
+def _check_digits(digits: str) -> None:
+    # Python refuses to parse a number of more than 4,300 digits, so its length is checked first.
+    if len(digits) > 20 or not MIN_INT <= int(digits) <= MAX_INT:
+        raise _beyond_64_bits(digits)
+
+
+def _children(values: list[object]) -> list[object]:
+    """The members of lists and objects one level further in; all other values are checked on the way."""
+    found: list[object] = []
+    for value in values:
+        if isinstance(value, str):
+            _check_string(value, "A variable")
+        elif isinstance(value, dict):
+            for key in value:
+                _check_string(key, "A key in the variables")
+            found += value.values()
+        elif isinstance(value, list):
+            found += value
+        elif isinstance(value, int):
+            if not MIN_INT <= value <= MAX_INT:
+                raise _beyond_64_bits(str(value))
+        elif isinstance(value, float):
+            _check_float(value)
+    return found
+
+
+def _check_string(text: str, where: str) -> None:
+    if UNSTORABLE.search(text):
+        raise RequestRefused(f"{where} holds a NUL or half of a surrogate pair, which cannot be stored.")
+
+
+def _check_float(number: float) -> None:
+    if number in (float("inf"), float("-inf")):
+        raise RequestRefused("A number is beyond the range of a double. Send it as a string.")
+
+
+def _beyond_64_bits(digits: str) -> RequestRefused:
+    shown = digits if len(digits) <= 40 else f"of {len(digits)} digits"
+    return RequestRefused(f"The number {shown} is beyond 64 bits. Send it as a string.")

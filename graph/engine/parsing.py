@@ -1,0 +1,35 @@
+"""Parsing a document without leaving garbage behind.
+
+Tokens refer to the next and the previous one, so those of each document, accepted or refused, would stay until Python
+collects garbage, which is postponed while answers are made.
+"""
+
+from graphql import DocumentNode, GraphQLError, Lexer, Source, Token
+from graphql.language.parser import Parser
+
+from graph.errors import LIMIT_EXCEEDED, RequestRefused
+
+TOO_DEEP = "The request is nested too deeply to be read."
+
+
+def parsed(text: str, max_tokens: int) -> DocumentNode:
+    """The AST of a document. Raises GraphQLError for bad syntax, RequestRefused when it is too large or too deep."""
+    lexer = Lexer(Source(text))
+    try:
+        return Parser(lexer.source, max_tokens=max_tokens, lexer=lexer).parse_document()
+    except RecursionError:
+        raise RequestRefused(TOO_DEEP, LIMIT_EXCEEDED) from None
+    except GraphQLError as error:
+        if f"more than {max_tokens} tokens" in error.message:
+            limit = f"The request has more than {max_tokens:,} tokens, which is as many as are allowed."
+            raise RequestRefused(limit, LIMIT_EXCEEDED) from None
+        raise
+    finally:
+        _unlink(lexer.token)
+
+
+def _unlink(last: Token) -> None:
+    """Clear the tokens' backward links, so that they are freed without the collector."""
+    token: Token | None = last.next or last
+    while token is not None:
+        token.prev, token = None, token.prev

@@ -1,0 +1,138 @@
+"""Code generation for connections: nodes, edges, pageInfo and totalCount of pages read with their whole level."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from graphql import FieldNode, GraphQLObjectType, get_named_type
+
+from graph.core.selections import Collected
+from graph.engine.plan.json_output import dumps
+from graph.engine.plan.row_codegen import NotPlanned, RowTemplate
+
+if TYPE_CHECKING:
+    from graph.engine.plan.compiler import Compiler
+
+PAGE_INFO = {
+    "hasNextPage": "page.has_next_page",
+    "hasPreviousPage": "page.has_previous_page",
+    "startCursor": "page.start_cursor",
+    "endCursor": "page.end_cursor",
+}
+
+
+@dataclass(frozen=True)
+class Code:
+    """Code for a value of the answer, and for its text: constant bytes, and expressions that evaluate to bytes."""
+
+    value: str
+    text: list[str | bytes]
+
+
+@dataclass
+class CompiledConnection:
+    """The functions that show one page.
+
+    Both take `(page, count, *rows shown, one list per shape)`: `build` returns the answer's dictionary, `write` its
+    text, from rows that are already text.
+    """
+
+    shapes: list[RowTemplate] = field(default_factory=list)
+    build: Callable[..., Any] = field(default=lambda page, count: {})
+    write: Callable[..., bytes] = field(default=lambda page, count: b"{}")
+    counted: bool = False
+    paged: bool = False
+
+
+def compile_connection(compiler: "Compiler", type_: GraphQLObjectType, fields: Collected) -> CompiledConnection:
+    """The code for a connection's fields."""
+    made = CompiledConnection()
+    code = _object((key, _member(compiler, type_, nodes, made)) for key, nodes in fields.items())
+    lists = "".join(f", o{number}" for number in range(len(made.shapes)))
+    source = (
+        f"def build(page, count{lists}):\n    return {code.value}\n"
+        f"def write(page, count{lists}):\n    return {_joined(code.text)}"
+    )
+    scope: dict[str, Any] = {"zip": zip, "dumps": dumps}
+    exec(compile(source, f"<plan of {type_.name}>", "exec"), scope)
+    # Removed from the globals, since functions and their globals would keep each other alive when the plan is dropped.
+    made.build, made.write = scope.pop("build"), scope.pop("write")
+    return made
+
+
+def _member(compiler: "Compiler", type_: GraphQLObjectType, nodes: list[FieldNode], made: CompiledConnection) -> Code:
+    name = nodes[0].name.value
+    match name:
+        case "__typename":
+            return _constant(type_.name)
+        case "totalCount":
+            made.counted = True
+            return _dumped("count")
+        case "nodes":
+            rows = _rows(compiler, get_named_type(type_.fields["nodes"].type), nodes, made)
+            return Code(rows, [b"[", f"b','.join({rows})", b"]"])
+        case "edges":
+            return _edges(compiler, get_named_type(type_.fields["edges"].type), nodes, made)
+        case "pageInfo":
+            return _page_info(compiler, get_named_type(type_.fields["pageInfo"].type), nodes, made)
+    raise NotPlanned(f"{type_.name}.{name}")
+
+
+def _rows(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: CompiledConnection) -> str:
+    made.paged = True
+    made.shapes.append(compiler.shape_below(nodes, type_))
+    return f"o{len(made.shapes) - 1}"
+
+
+def _edges(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: CompiledConnection) -> Code:
+    made.paged = True
+    members, sources = [], ["page.rows"]
+    for key, below in compiler.collector.below(type_, nodes).items():
+        match below[0].name.value:
+            case "__typename":
+                members.append((key, _constant(type_.name)))
+            case "cursor":
+                members.append((key, _dumped("page.cursor(r)")))
+            case "node":
+                sources.append(_rows(compiler, get_named_type(type_.fields["node"].type), below, made))
+                node = f"n{len(sources) - 1}"
+                members.append((key, Code(node, [node])))
+    edge = _object(members)
+    names = ", ".join(["r", *(f"n{number}" for number in range(1, len(sources)))])
+    loop = f"for {names}, in zip({', '.join(sources)}, strict=True)"
+    return Code(f"[{edge.value} {loop}]", [b"[", f"b','.join([{_joined(edge.text)} {loop}])", b"]"])
+
+
+def _page_info(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: CompiledConnection) -> Code:
+    made.paged = True
+    return _object(
+        (key, _constant(type_.name) if below[0].name.value == "__typename" else _dumped(PAGE_INFO[below[0].name.value]))
+        for key, below in compiler.collector.below(type_, nodes).items()
+    )
+
+
+def _constant(value: str) -> Code:
+    return Code(repr(value), [dumps(value)])
+
+
+def _dumped(value: str) -> Code:
+    return Code(value, [f"dumps({value})"])
+
+
+def _object(members: Iterable[tuple[str, Code]]) -> Code:
+    values: list[str] = []
+    text: list[str | bytes] = [b"{"]
+    for key, code in members:
+        text += [*([b","] if values else []), dumps(key), b":", *code.text]
+        values.append(f"{key!r}: {code.value}")
+    return Code(f"{{{', '.join(values)}}}", [*text, b"}"])
+
+
+def _joined(text: list[str | bytes]) -> str:
+    """One expression for all pieces, with adjacent constants merged."""
+    pieces: list[str] = []
+    for kind, group in groupby(text, key=type):
+        some = list(group)
+        pieces += [repr(b"".join(some))] if kind is bytes else some  # type: ignore[arg-type]
+    return f"b''.join(({', '.join(pieces)},))"

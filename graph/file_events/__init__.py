@@ -1,0 +1,1 @@
+"""Reports of new and changed files in the GraphQL schema."""

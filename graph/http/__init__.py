@@ -1,0 +1,1 @@
+"""HTTP: connections, requests, responses, and every route but the WebSocket's."""

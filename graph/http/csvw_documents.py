@@ -1,0 +1,116 @@
+"""The published CSV-W documents, byte for byte, and redirects to the newest ones.
+
+    GET /distributions/<distribution id>/csvw
+    GET /datasets/<dataset id>/latest
+    GET /resources/<resource id>/datasets/<identifier>/latest
+
+Access is as in the schema: a document that the caller may not see is answered with 404.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+import documents
+from graph.core.fields import node_document
+from graph.engine.admission import Admission
+from graph.errors import UNAVAILABLE, HTTPRefusal, Overloaded, refusal_errors
+from graph.http.graphql import RETRY_SOON, MakeContext, is_signed_in, write
+from graph.http.media_types import JSON
+from resolvers.access.viewer import Viewer
+from resolvers.catalogue.distribution import Served, csvw_path, dataset_named, newest_of, served_document
+
+MEDIA_TYPE = "application/csvm+json"
+"""The media type of metadata documents: https://www.w3.org/TR/tabular-metadata/#iana-considerations."""
+MAX_AGE = 86_400
+"""Seconds that caches may keep a public document, which never changes but may be withdrawn."""
+PRIVATE = "private, no-store"
+ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
+"""An entity tag by RFC 9110, section 8.8.3."""
+NOT_FOUND = "NOT_FOUND"
+
+Respond = Callable[[Request, Viewer], Awaitable[Response]]
+
+
+@dataclass
+class CsvwDocuments:
+    """Answers GET and HEAD for documents."""
+
+    make_context: MakeContext
+    admission: Admission
+    closed: Callable[[], str | None]
+    """The reason why no new request is answered, None when there is none."""
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """The routes of documents."""
+        asked: dict[str, Respond] = {
+            "/distributions/{id}/csvw": _document,
+            "/datasets/{id}/latest": _newest,
+            "/resources/{id}/datasets/{identifier:path}/latest": _newest_named,
+        }
+        return [Route(path, partial(self._answer, respond), methods=["GET"]) for path, respond in asked.items()]
+
+    async def _answer(self, respond: Respond, request: Request) -> Response:
+        """The response, or JSON with the reason why there is none."""
+        try:
+            if closed := self.closed():
+                raise HTTPRefusal(503, closed, UNAVAILABLE, RETRY_SOON)
+            return await self._admitted(respond, request)
+        except HTTPRefusal as refusal:
+            if isinstance(refusal, Overloaded):
+                await self.admission.refusal_due()
+            return write({"errors": refusal_errors(refusal)}, JSON, refusal.status, refusal.headers)
+
+    async def _admitted(self, respond: Respond, request: Request) -> Response:
+        context = await self.make_context(request.headers.get("authorization"))
+        reader = context.reader  # type: ignore[attr-defined]
+        read = partial(respond, request, reader.viewer)
+        return await (read() if is_signed_in(reader) else self.admission.point(read))
+
+
+async def _document(request: Request, viewer: Viewer) -> Response:
+    id = request.path_params["id"]
+    served = await served_document(id, viewer) if node_document(id) is documents.Distribution else None
+    if served is None:
+        raise HTTPRefusal(404, "There is no distribution with this id that you may see.", NOT_FOUND)
+    headers = _headers(served)
+    if _has_already(request.headers.get("if-none-match", ""), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(served.content, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _headers(served: Served) -> dict[str, str]:
+    return {
+        "ETag": f'"{served.sha256}"',
+        "Cache-Control": f"public, max-age={MAX_AGE}" if served.public else PRIVATE,
+        # A script in a document must not run as if it came from this server.
+        "Content-Security-Policy": "sandbox",
+    }
+
+
+def _has_already(if_none_match: str, entity_tag: str) -> bool:
+    """Whether the client has the current document, by RFC 9110, section 13.1.2."""
+    return if_none_match.strip() == "*" or entity_tag in ENTITY_TAG.findall(if_none_match)
+
+
+async def _newest(request: Request, viewer: Viewer) -> Response:
+    return await _to_newest(request.path_params["id"], viewer)
+
+
+async def _newest_named(request: Request, viewer: Viewer) -> Response:
+    id, identifier = request.path_params["id"], request.path_params["identifier"]
+    named = await dataset_named(id, identifier, viewer) if node_document(id) is documents.Resource else None
+    return await _to_newest(named or "", viewer)
+
+
+async def _to_newest(dataset_id: str, viewer: Viewer) -> Response:
+    newest = await newest_of(dataset_id, viewer) if node_document(dataset_id) is documents.Dataset else None
+    if newest is None:
+        raise HTTPRefusal(404, "There is no such dataset with a version that you may see.", NOT_FOUND)
+    cache = "no-cache" if newest.public else PRIVATE
+    return RedirectResponse(csvw_path(newest.id), 307, headers={"Cache-Control": cache})

@@ -1,0 +1,128 @@
+"""The writing side of a connection: bytes yet to be read by the client, and the last response, maybe a refusal."""
+
+import asyncio
+from asyncio import Transport
+from typing import Any, cast
+
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from graph.errors import REFUSAL, HTTPRefusal
+from graph.http.lingering_close import LastTransport, Lingering
+from graph.http.send_buffers import OUTGOING, Outgoing, unsent_of
+
+
+class ClosingConnection(HttpToolsProtocol):
+    """A connection whose application has `refusing`, which answers requests that the connection refuses."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._refusing: ASGI3Application = cast(Any, self.config.app).refusing
+        self._held: RequestResponseCycle | None = None
+        """A POST whose head has arrived, held until all bytes that came with it are parsed."""
+        self._answered: RequestResponseCycle | None = None
+        """The request that is being answered; later ones may be waiting behind it."""
+        self._lingering: Lingering | None = None
+        self._unsent = unsent_of(self.config.app)
+        self._outgoing: Outgoing | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._outgoing = Outgoing(transport, self._unsent)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        if self._answered is not None and not self._answered.response_complete:
+            # uvicorn notifies only the newest request.
+            self._give_up(self._answered)
+        if self._outgoing is not None:
+            self._outgoing.lose()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._outgoing is not None:
+            self._outgoing.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._outgoing is not None:
+            self._outgoing.resume()
+
+    def _refuse(self, refusal: HTTPRefusal) -> None:
+        """Answer the newest request with a refusal, in its turn, and read nothing more."""
+        self._linger()
+        self._unset_keepalive_if_required()
+        before = self.cycle
+        if not self._in_head():
+            if before.response_started:
+                return
+            waits = self._give_up(before)
+        else:
+            waits = not self._is_idle()
+        self.cycle = self._refused_cycle(refusal)
+        if waits:
+            self.pipeline.appendleft((self.cycle, self._refusing))
+        else:
+            self._start_asgi_task(self.cycle, self._refusing)
+
+    def _give_up(self, cycle: RequestResponseCycle) -> bool:
+        """Remove a request whose body cannot be read; returns whether it was still waiting for others."""
+        self._held = None
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+            return True
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return False
+
+    def _refused_cycle(self, refusal: HTTPRefusal) -> RequestResponseCycle:
+        scope = cast(dict[str, Any], dict(self.scope))
+        if self._in_head():
+            scope["method"] = self.parser.get_method().decode() if self.url else "-"
+            scope["path"] = self.url.partition(b"?")[0].decode("latin-1")
+            scope["query_string"] = b""
+        cycle = self._cycle(scope, keep_alive=False)
+        scope["extensions"][REFUSAL] = refusal
+        cycle.more_body = False
+        self._make_last(cycle)
+        return cycle
+
+    def _make_last(self, cycle: RequestResponseCycle) -> None:
+        cycle.keep_alive = False
+        cycle.transport = cast(Transport, LastTransport(self.transport, self._end))
+
+    def _end(self) -> None:
+        """Close the connection after its last response."""
+        self.pipeline.clear()
+        self._linger().close()
+
+    def _linger(self) -> Lingering:
+        if self._lingering is None:
+            self._lingering = Lingering(self, self.transport, self.flow)
+            self.transport.set_protocol(self._lingering)
+        return self._lingering
+
+    def _cycle(self, scope: Any, keep_alive: bool) -> RequestResponseCycle:
+        scope["extensions"] = {OUTGOING: self._outgoing}
+        return RequestResponseCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            # HTTP/1.0 does not have it.
+            expect_100_continue=self.expect_100_continue and scope["http_version"] == "1.1",
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _in_head(self) -> bool:
+        """Whether a request has begun whose head is not complete."""
+        return self.scope is not None and "path" not in self.scope

@@ -1,0 +1,217 @@
+"""Send buffers: bytes that clients have yet to read, bounded for all connections of a process together.
+
+Bytes written to a client that does not read stay in memory. So each write has a time limit, and when too many bytes
+wait in total, connections that hold many and have not progressed for long are aborted, those of anonymous callers
+first.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from starlette.types import Scope
+
+OUTGOING = "provenance.outgoing"
+"""The extension of the scope that holds a connection's Outgoing."""
+WRITE_TIMEOUT = 30.0
+"""Seconds for the client to read a write …"""
+SLOWEST_RATE = 50_000.0
+"""… plus the time that its bytes take at this many per second."""
+SWEEP_INTERVAL = 1.0
+SEND_BUFFER = 262_144
+"""Bytes of the system's send buffer."""
+SIGNED_IN_SEND_BUFFER = 1_048_576
+"""Bytes of it for a signed-in client's large response, which is then written in fewer turns."""
+
+
+class Outgoing:
+    """The bytes that one connection has yet to send, and the callback for when its client hangs up."""
+
+    def __init__(self, transport: asyncio.Transport, unsent: "Unsent") -> None:
+        self.transport = transport
+        self.held = 0
+        """Bytes that are ready but not written yet."""
+        self.is_lost = self.is_paused = False
+        """Whether the client is gone, and whether the write buffer is above its high-water mark."""
+        self.signed_in = False
+        """Whether the connection's last caller was signed in."""
+        self.on_hang_up: Callable[[], object] | None = None
+        self.since = self.deadline = 0.0
+        self._unsent = unsent
+        self._drained: asyncio.Event | None = None
+        self._is_wide = False
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait."""
+        return self.held + self.transport.get_write_buffer_size()
+
+    def pause(self) -> None:
+        """Note that the write buffer is above its high-water mark."""
+        self.is_paused = True
+        self._unsent.add(self)
+
+    def resume(self) -> None:
+        """Note that the client has read nearly everything."""
+        self.is_paused = False
+        if self._drained is not None:
+            self._drained.set()
+        if self.held:
+            self._unsent.add(self)
+        else:
+            self._unsent.remove(self)
+
+    def lose(self) -> None:
+        """Note that the connection is lost."""
+        self.is_lost = True
+        self.resume()
+        self._unsent.remove(self)
+        if self.on_hang_up is not None:
+            self.on_hang_up()
+
+    async def drain(self) -> None:
+        """Return once the client has read nearly everything, or is gone."""
+        if self.is_paused:
+            self._drained = asyncio.Event()
+            await self._drained.wait()
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[Callable[[int], None]]:
+        """Count so many bytes as waiting; the yielded function subtracts those that were written."""
+        left = size
+
+        def release(written: int) -> None:
+            nonlocal left
+            left -= written
+            self.held -= written
+
+        self.held += size
+        if size > SEND_BUFFER and self.signed_in:
+            self._widen()
+        if self.is_paused:
+            self._unsent.make_room()
+        try:
+            yield release
+        finally:
+            release(left)
+            if not self.is_paused and not self.held:
+                self._unsent.remove(self)
+
+    def _widen(self) -> None:
+        """Enlarge the system's send buffer."""
+        own = self.transport.get_extra_info("socket")
+        if own is not None and not self._is_wide and not self.transport.is_closing():
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SIGNED_IN_SEND_BUFFER)
+            self._is_wide = True
+
+
+class Unsent:
+    """The connections with bytes that their clients have yet to read."""
+
+    def __init__(self, limit: int, on_abort: Callable[[], object] = lambda: None) -> None:
+        self._limit = limit
+        self._on_abort = on_abort
+        self._waiting: set[Outgoing] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait on all connections."""
+        return sum(one.size for one in self._waiting)
+
+    def add(self, one: Outgoing) -> None:
+        """Add a connection, whose client from now on has a time limit to read."""
+        loop = asyncio.get_running_loop()
+        one.since = loop.time()
+        one.deadline = one.since + WRITE_TIMEOUT + one.size / SLOWEST_RATE
+        self._waiting.add(one)
+        self.make_room()
+        if self._timer is None:
+            self._timer = loop.call_later(SWEEP_INTERVAL, self._sweep)
+
+    def remove(self, one: Outgoing) -> None:
+        """Remove a connection."""
+        self._waiting.discard(one)
+
+    def make_room(self) -> None:
+        """Abort connections while more bytes wait than may."""
+        now = asyncio.get_running_loop().time()
+        while len(self._waiting) > 1 and self.size > self._limit:
+            self._abort(max(self._waiting, key=lambda one: (not one.signed_in, one.size * (now - one.since))))
+
+    def _sweep(self) -> None:
+        """Abort the connections whose time is over, and check again later while others wait."""
+        loop = asyncio.get_running_loop()
+        for one in [one for one in self._waiting if one.deadline < loop.time()]:
+            self._abort(one)
+        self._timer = loop.call_later(SWEEP_INTERVAL, self._sweep) if self._waiting else None
+
+    def _abort(self, one: Outgoing) -> None:
+        self._waiting.discard(one)
+        self._on_abort()
+        one.transport.abort()
+
+
+def unsent_of(app: object) -> Unsent:
+    """The application's Unsent; one for this connection alone if it has none."""
+    found = getattr(app, "unsent", None)
+    return found if isinstance(found, Unsent) else Unsent(sys.maxsize)
+
+
+def outgoing(scope: Scope) -> Outgoing | None:
+    """A request's Outgoing; None on servers that do not offer it."""
+    extensions = scope.get("extensions")
+    return extensions.get(OUTGOING) if extensions else None
+
+
+def has_hung_up(scope: Scope) -> bool:
+    """Whether the client of a request is known to be gone."""
+    found = outgoing(scope)
+    return found is not None and found.is_lost
+
+
+async def until_read(scope: Scope, *, signed_in: bool) -> None:
+    """Return once the client of a request, signed in or not, has read the responses before."""
+    if (found := outgoing(scope)) is not None:
+        found.signed_in = signed_in
+        await found.drain()
+
+
+def ends_with_client(scope: Scope) -> "OnHangUp":
+    """Cancel the task in this block when the client of its request hangs up."""
+    task = asyncio.current_task()
+    return OnHangUp(scope, task.cancel if task else None)
+
+
+def outlives_client(scope: Scope) -> "OnHangUp":
+    """Let this block finish when the client hangs up, although a surrounding block would be cancelled."""
+    return OnHangUp(scope, None)
+
+
+class OnHangUp:
+    """A block during which a client's hang-up calls `call`; cancelled at once if the client is gone already.
+
+    Not for WebSockets, which cancel their operations themselves. A class instead of a generator, because each request
+    enters two such blocks.
+    """
+
+    __slots__ = ("_before", "_call", "_outgoing")
+
+    def __init__(self, scope: Scope, call: Callable[[], object] | None) -> None:
+        self._outgoing = None if scope["type"] == "websocket" else outgoing(scope)
+        self._call = call
+        self._before: Callable[[], object] | None = None
+
+    def __enter__(self) -> None:
+        found = self._outgoing
+        if found is None:
+            return
+        if found.is_lost and self._call is not None:
+            raise asyncio.CancelledError
+        self._before, found.on_hang_up = found.on_hang_up, self._call
+
+    def __exit__(self, *raised: object) -> None:
+        if self._outgoing is not None:
+            self._outgoing.on_hang_up = self._before

@@ -1,0 +1,124 @@
+"""Signed URLs of a bucket that is a folder: `/objects/…`, for reading or storing one object.
+
+The permission is in the query string, which is signed and never logged.
+"""
+
+from collections.abc import AsyncIterator
+
+from starlette.datastructures import URL
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from documents.storage.bucket import ObjectExists, content_disposition, reached_at, the_bucket
+from documents.storage.folder_bucket import ROUTE, FolderBucket, Granted, NotSigned
+from graph.http.byte_ranges import byte_ranges
+from graph.http.content_encoding import AS_IT_IS
+from graph.http.request import Silent, chunks_of
+
+MOST_PARAMETERS = 10
+
+
+def object_routes() -> list[BaseRoute]:
+    """The route of signed URLs, when the bucket is a folder."""
+    return [Route(ROUTE + "/{key:path}", _object, methods=["GET", "PUT"])]
+
+
+class ReachedAt:
+    """Middleware: makes the server's public origin known to code that signs URLs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            tell_where(scope)
+        await self.app(scope, receive, send)
+
+
+def tell_where(scope: Scope) -> None:
+    """Set the public origin for URLs signed in this request, which has its own task."""
+    # Computed on demand, since few requests sign URLs.
+    reached_at.set(lambda: _origin(scope))
+
+
+def _origin(scope: Scope) -> str:
+    url = URL(scope=scope)
+    scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
+    return f"{scheme}://{url.netloc}"
+
+
+async def _object(request: Request) -> Response:
+    bucket = the_bucket()
+    if not isinstance(bucket, FolderBucket):
+        raise HTTPException(404)
+    parameters = request.query_params.multi_items()
+    try:
+        if len(parameters) > MOST_PARAMETERS:
+            raise NotSigned("The URL has too many parameters.")
+        # HEAD has the same permission as GET.
+        method = "GET" if request.method == "HEAD" else request.method
+        granted = bucket.granted(method, request.path_params["key"], parameters)
+    except NotSigned as refusal:
+        raise HTTPException(403, str(refusal)) from None
+    return await (_store(bucket, granted, request) if request.method == "PUT" else _send(bucket, granted))
+
+
+async def _send(bucket: FolderBucket, granted: Granted) -> Response:
+    stored = await bucket.stat(granted.key)
+    if stored is None or stored.generation != granted.generation:
+        raise HTTPException(404, "There is no such object any more.")
+    headers = {"Content-Disposition": content_disposition(granted.file_name), "Cache-Control": "private, no-store"}
+    return Ranged(bucket.path(granted.key, granted.generation), media_type=granted.media_type, headers=headers)
+
+
+class Ranged(FileResponse):
+    """An object, or the requested ranges of it."""
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        # Starlette's own parser refuses headers that the RFC says to ignore.
+        return byte_ranges(http_range, file_size)
+
+
+async def _store(bucket: FolderBucket, granted: Granted, request: Request) -> Response:
+    announced = request.headers.get("content-length")
+    if announced is not None and announced != str(granted.size):
+        raise _wrong_size(granted, f"{announced[:20]} bytes")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise HTTPException(415, "Send the bytes as they are, without a Content-Encoding.", AS_IT_IS)
+    if await bucket.stat(granted.key) is not None:
+        raise _exists()
+    try:
+        stored = await bucket.write(granted.key, _body(request, granted))
+    except ObjectExists:
+        raise _exists() from None
+    except ClientDisconnect:
+        return Response(status_code=400)
+    return Response(status_code=201, headers={"X-Generation": str(stored.generation)})
+
+
+async def _body(request: Request, granted: Granted) -> AsyncIterator[bytes]:
+    """The body, refused as soon as it is too long, or at its end when it is too short."""
+    size = 0
+    try:
+        async for chunk in chunks_of(request):
+            size += len(chunk)
+            if size > granted.size:
+                raise _wrong_size(granted, "more")
+            yield chunk
+    except Silent as silent:
+        raise HTTPException(408, str(silent)) from None
+    if size < granted.size:
+        raise _wrong_size(granted, f"{size} bytes")
+
+
+def _wrong_size(granted: Granted, sent: str) -> HTTPException:
+    said = f"{granted.size} bytes were announced and {sent} sent."
+    return HTTPException(413 if sent == "more" else 400, said)
+
+
+def _exists() -> HTTPException:
+    return HTTPException(412, "The object is stored already; objects are never overwritten.")

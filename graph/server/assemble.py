@@ -1,0 +1,184 @@
+"""Assembling the server: settings, database, authentication, application."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from types import FrameType
+
+import strawberry
+import structlog
+import typer
+from starlette.applications import Starlette
+
+from documents import private_apis
+from documents.mongo import raw
+from documents.mongo.database import Client, is_reachable
+from graph.app import Application, create_app
+from graph.context import MakeContext
+from graph.http.galaxy_reports import report_routes
+from graph.http.migration_check import checking
+from graph.http.signed_urls import object_routes
+from graph.http.storage_events import storage_event_routes
+from graph.logs import configure_logs
+from graph.schema import schema
+from graph.server.file_descriptors import raise_limit, watching_descriptors
+from graph.server.ingest_supervisor import run_ingest_processes
+from graph.server.open_database import (
+    bucket_opened,
+    check_bucket,
+    check_database,
+    connected,
+    database_url,
+    make_current,
+)
+from graph.server.run import run
+from graph.settings import Settings, SettingsError
+from resolvers.access.authentication import Authenticator
+from resolvers.access.tokens import new_secret
+from resolvers.sweeps.sweep_loop import sweeping
+
+OPERATION_WITHIN = 10.0
+"""Seconds that one database operation may take while serving, so that no client waits for an unresponsive database."""
+COMPILE = "Install a C compiler and Python's headers, then provenance-graph again."
+
+log = structlog.stdlib.get_logger("graph.serving")
+Prepare = Callable[[], Awaitable[None]]
+"""A task to run once the database is open, before the first request."""
+
+
+def serve(
+    settings: Settings,
+    prepare: Prepare | None = None,
+    processes: int = 1,
+    *,
+    schema: strawberry.Schema = schema,
+    demo: bool = False,
+) -> bool:
+    """Serve until told to stop. A demo and an embedded database come with a fresh admin token, unless one is set.
+
+    Returns whether the server ended because it was told to. Raises SettingsError, SchemaError, EmbeddedError, and
+    PyMongoError when the database cannot be used.
+    """
+    configure_logs(settings)
+    raise_limit()
+    for warning in private_apis.warnings():
+        log.warning(warning)
+    given = settings.admin_token.get_secret_value() if settings.admin_token else None
+    fresh = new_secret() if given is None and (demo or settings.embedded) else None
+    interrupt = _Interrupt()
+    with database_url(settings, _say) as url:
+        asyncio.run(check_database(url))
+        asyncio.run(check_bucket(settings))
+        asyncio.run(_prepared(settings, url, prepare))
+        interrupt.check()
+
+        def app() -> Application:
+            return make_app(settings, url, given or fresh, schema, processes)
+
+        with run_ingest_processes(settings, url, quiet=demo) as workers:
+            announce = partial(_announce, settings, token=fresh)
+            return run(app, settings, processes=processes, started=announce, stopping=workers.stop)
+
+
+class _Interrupt:
+    """Remembers a Ctrl-C during the start, which some code catches and loses."""
+
+    def __init__(self) -> None:
+        self._told = False
+        signal.signal(signal.SIGINT, self._tell)
+
+    def _tell(self, number: int, frame: FrameType | None) -> None:
+        self._told = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if one was raised before and lost."""
+        if self._told:
+            raise KeyboardInterrupt
+
+
+async def _prepared(settings: Settings, url: str, prepare: Prepare | None) -> None:
+    """Prepare what the server's processes and ingest workers share."""
+    # In production `provenance-graph migrate` migrates, not every start of an instance.
+    if settings.production:
+        return
+    async with bucket_opened(settings), connected(url, settings.database_name) as client:
+        await make_current(settings, client[settings.database_name], _say)
+        if prepare:
+            await prepare()
+
+
+def make_app(
+    settings: Settings, url: str, admin_token: str | None, schema: strawberry.Schema = schema, processes: int = 1
+) -> Application:
+    """The application on the database at `url`, which it opens when it starts and closes when it stops."""
+    clients: list[Client] = []
+    authenticator = Authenticator(
+        admin_token=admin_token, oidc_issuer=settings.oidc_issuer, oidc_audience=settings.oidc_audience
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with (
+            bucket_opened(settings),
+            connected(url, settings.database_name, seconds=OPERATION_WITHIN) as client,
+            watching_descriptors(made.metrics.without_descriptors.inc),
+            checking(client[settings.database_name], unready),
+            sweeping(when=lambda: made.unready is None),
+        ):
+            clients.append(client)
+            yield
+
+    def unready(reason: str | None) -> None:
+        made.unready = reason
+
+    async def ready() -> bool:
+        return bool(clients) and await is_reachable(clients[-1], seconds=0.8)
+
+    make_context = MakeContext(authenticator, settings.answer_limits, settings.anonymous_answer_limits)
+    made = create_app(
+        schema=schema,
+        settings=settings,
+        make_context=make_context,
+        ready=ready,
+        lifespan=lifespan,
+        processes=processes,
+        extra_routes=[*storage_event_routes(settings), *object_routes(), *report_routes()],
+    )
+    return made
+
+
+def serve_demo(settings: Settings) -> bool:
+    """Serve sample data, which is stored once. Raises SettingsError in production, and what `serve` raises."""
+    from resolvers.demo_data import store_sample
+
+    if settings.production:
+        raise SettingsError("demo stores sample data, so it does not run with PROVENANCE_ENV=production.")
+
+    async def prepare() -> None:
+        await store_sample(_say)
+
+    return serve(settings, prepare, demo=True)
+
+
+def _announce(settings: Settings, address: str, token: str | None) -> None:
+    """Print the server's addresses. The token is in a URL fragment (#), so that no log shows it."""
+    if not raw.COMPILED and private_apis.RAW_BSON.problem is None:
+        log.warning("big answers take twice as long: what writes them was not compiled", remedy=COMPILE)
+    if settings.production:
+        log.info("serving", address=address)
+        return
+    page = f"{address}/#token={token}" if token else address
+    lines = [f"GraphiQL     {page}", f"GraphQL      {address}/graphql"]
+    if token:
+        lines.append(f"Admin token  {token} (good until the server stops)")
+    if settings.embedded:
+        lines.append(f"Data         {settings.data_dir} (delete it to begin anew)")
+    _say("\n".join(["", "provenance-graph is serving.", "", *(f"  {line}" for line in lines), ""]))
+    _say("Open GraphiQL in a browser; its tabs hold queries to begin with. Press Ctrl-C here to stop.\n")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

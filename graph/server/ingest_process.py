@@ -1,0 +1,96 @@
+"""`provenance-graph work --ingest`: a process that turns uploaded reports into jobs.
+
+It uses the database and the bucket directly, as the server does, so any number of them may run anywhere.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import threading
+from dataclasses import dataclass, field
+
+import pymongo
+import structlog
+import typer
+
+from graph.logs import configure_logs
+from graph.server.file_descriptors import raise_limit
+from graph.server.open_database import bucket_opened, connected, database_url, make_current
+from graph.settings import Settings, SettingsError, load_settings
+from resolvers.galaxy.ingest.poll_loop import POLL, ingest
+
+EXIT_WITHIN = 7.8
+"""Seconds after which the process exits even if something blocks its end."""
+OPERATION_WITHIN = 120.0
+"""Seconds that one database operation may take."""
+
+log = structlog.stdlib.get_logger("graph.ingesting")
+
+
+@dataclass(frozen=True)
+class Ingesting:
+    """The options of an ingest worker."""
+
+    name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    once: bool = False
+    until_idle: bool = False
+    poll: float = POLL
+
+
+def run(options: Ingesting) -> None:
+    """Ingest reports until told to stop by SIGTERM or SIGINT, or for as long as the options say.
+
+    Raises SettingsError, SchemaError, EmbeddedError and PyMongoError when it cannot start.
+    """
+    settings = load_settings()
+    configure_logs(settings)
+    raise_limit()
+    with database_url(settings, _say) as url:
+        asyncio.run(_work(settings, url, options))
+
+
+async def _work(settings: Settings, url: str, options: Ingesting) -> None:
+    stop = asyncio.Event()
+    _stop_when_told(stop)
+    async with (
+        bucket_opened(settings) as bucket,
+        connected(url, settings.database_name, seconds=OPERATION_WITHIN) as client,
+    ):
+        if bucket is None:
+            raise SettingsError("PROVENANCE_BUCKET must be set: without it there are no reports to ingest.")
+        with pymongo.timeout(None):
+            await make_current(settings, client[settings.database_name], _say)
+        _forget_soon()
+        log.info("waits for reports", worker=options.name, database=settings.database_name, bucket=bucket.name)
+        await ingest(stop, name=options.name, once=options.once, until_idle=options.until_idle, poll=options.poll)
+    log.info("ends", worker=options.name)
+
+
+def _forget_soon() -> None:
+    """Have written rows collected early: the driver leaves them in reference cycles, a thousand at a time.
+
+    A full collection runs when the tracked objects have grown by a quarter, which is much as long as all modules count.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _stop_when_told(stop: asyncio.Event) -> None:
+    def told() -> None:
+        if stop.is_set():
+            # A second signal means at once.
+            os._exit(1)
+        log.info("stopping; what is under way is handed back")
+        stop.set()
+        timer = threading.Timer(EXIT_WITHIN, os._exit, (70,))
+        timer.daemon = True
+        timer.start()
+
+    for sent in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sent, told)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

@@ -1,0 +1,171 @@
+"""Opening the database that the settings name, or the embedded one."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pymongo
+import structlog
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
+
+from documents.embedded_mongod.server import EmbeddedError, EmbeddedMongo
+from documents.migrations import INDEXES, SchemaError, migrate, schema_problem
+from documents.mongo.database import Client, Database, make_client, open_database
+from documents.storage.bucket import Bucket, BucketError, open_bucket
+from documents.storage.folder_bucket import FolderBucket
+from graph.logs import Redactor
+from graph.settings import Settings, SettingsError
+
+AUTHENTICATION_FAILED = (18, 8000)
+"""MongoDB's error code, and that of Atlas."""
+
+NO_TRANSACTIONS = "Transaction numbers are only allowed on a replica set"
+NO_REPLICA_SET = (
+    "PROVENANCE_DATABASE_URL names a MongoDB that is not a replica set, so it has no transactions. "
+    "Start it with --replSet, which works for a single server too, and run rs.initiate() in it once."
+)
+
+log = structlog.stdlib.get_logger("graph.starting")
+Say = Callable[[str], None]
+
+
+@contextmanager
+def database_url(settings: Settings, say: Say) -> Iterator[str]:
+    """The database's URL; without one in the settings, that of an embedded database that runs for as long as the block.
+
+    An embedded database that exits is restarted. When that is no longer possible, the process is told to stop, as by
+    SIGTERM, and the block raises EmbeddedError.
+    """
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    lost: list[EmbeddedError] = []
+
+    def end(error: EmbeddedError) -> None:
+        log.critical("the embedded database is lost, and the process ends", reason=str(error))
+        lost.append(error)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with EmbeddedMongo.start(settings.data_dir / "database", progress=say) as embedded:
+        embedded.supervise(end)
+        try:
+            yield embedded.uri
+        finally:
+            if lost:
+                raise lost[0] from None
+
+
+@asynccontextmanager
+async def connected(url: str, name: str, *, seconds: float | None = None) -> AsyncIterator[Client]:
+    """A client with every document bound to database `name`. With `seconds`, no operation takes longer than that."""
+    client = make_client(url, timeoutMS=int(seconds * 1000) if seconds else None)
+    try:
+        await client.aconnect()
+        with pymongo.timeout(None):
+            await open_database(client[name], indexes=False)
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def bucket_opened(settings: Settings) -> AsyncIterator[Bucket | None]:
+    """The bucket of the settings, open for the block; without one a folder, but None in production."""
+    bucket = make_bucket(settings)
+    open_bucket(bucket)
+    try:
+        yield bucket
+    finally:
+        open_bucket(None)
+        if bucket:
+            await bucket.close()
+
+
+def make_bucket(settings: Settings) -> Bucket | None:
+    """The bucket of the settings. Raises SettingsError when it cannot be used."""
+    try:
+        if settings.bucket is not None:
+            return _google_bucket(settings.bucket)
+        # In production, files in an instance's own folder are lost with the instance.
+        return None if settings.production else FolderBucket(settings.data_dir / "bucket")
+    except BucketError as error:
+        raise SettingsError(f"PROVENANCE_BUCKET cannot be used. {error}") from error
+
+
+def _google_bucket(url: str) -> Bucket:
+    # Google's library takes more than a second to import, so only those who use it wait for it.
+    from documents.storage.google_bucket import GoogleBucket
+
+    name, _, prefix = url.removeprefix("gs://").partition("/")
+    return GoogleBucket(name, f"{prefix.rstrip('/')}/" if prefix.rstrip("/") else "")
+
+
+async def check_bucket(settings: Settings) -> None:
+    """Raise SettingsError unless the bucket of the settings can be used."""
+    bucket = make_bucket(settings)
+    try:
+        if bucket:
+            await bucket.check()
+    except BucketError as error:
+        raise SettingsError(f"PROVENANCE_BUCKET cannot be used. {error}") from error
+    finally:
+        if bucket:
+            await bucket.close()
+
+
+async def check_database(url: str) -> None:
+    """Check, within seconds, that the database can be used.
+
+    Raises PyMongoError unless it answers and accepts the credentials, SettingsError when it has no transactions.
+    """
+    client = make_client(url)
+    try:
+        said = await client.admin.command("hello")
+    finally:
+        await client.close()
+    # A router of a sharded cluster has a message in place of a replica set's name.
+    if "setName" not in said and "msg" not in said:
+        raise SettingsError(NO_REPLICA_SET)
+
+
+def database_problem(error: PyMongoError) -> str:
+    """A sentence about a database that cannot be used, without the credentials."""
+    reason = Redactor()(str(error)).partition(" (configured timeouts")[0].partition(", full error")[0]
+    match error:
+        case OperationFailure() if error.code in AUTHENTICATION_FAILED:
+            return "The database refused the user name or password in PROVENANCE_DATABASE_URL."
+        case OperationFailure() if NO_TRANSACTIONS in reason:
+            return NO_REPLICA_SET
+        case OperationFailure():
+            return f"The database refused: {reason}."
+        case ServerSelectionTimeoutError():
+            return f"The database does not answer: {reason}. Is it running, and is PROVENANCE_DATABASE_URL right?"
+        case ConfigurationError():
+            return f"PROVENANCE_DATABASE_URL cannot be used: {reason}."
+    return f"The database failed: {reason}."
+
+
+@asynccontextmanager
+async def database_opened(settings: Settings, say: Say) -> AsyncIterator[Client]:
+    """The database open for a command, at this release's schema version. Raises SchemaError when it is at another."""
+    with database_url(settings, say) as url:
+        async with connected(url, settings.database_name) as client:
+            await make_current(settings, client[settings.database_name], say)
+            yield client
+
+
+async def make_current(settings: Settings, database: Database, say: Say) -> None:
+    """Migrate the database, or in production only check it. Raises SchemaError when this release cannot use it."""
+    if not settings.production:
+        told: set[str] = set()
+
+        def tell(does: str, done: int, total: int) -> None:
+            # A fresh database is set up without messages.
+            if does != INDEXES and does not in told:
+                told.add(does)
+                say(f"Migrating the database: {does}")
+
+        await migrate(database, tell)
+    elif problem := await schema_problem(database):
+        raise SchemaError(problem)

@@ -1,0 +1,157 @@
+"""Serving until told to stop, and stopping in time: Cloud Run kills an instance 10 s after SIGTERM."""
+
+import gc
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+
+from documents.private_apis import HTTP_PROTOCOL
+from graph.app import Application
+from graph.http.send_buffers import SEND_BUFFER
+from graph.logs import access_log, configure_logs
+from graph.server.web_processes import Supervisor
+from graph.settings import Settings, SettingsError
+from graph.websocket.endpoint import MAX_MESSAGE
+
+FINISH_WITHIN = 6
+"""Seconds that running requests get after a signal; the rest is for closing the database."""
+COLLECT_AFTER = (50_000, 50, 100)
+"""Allocations between collections: a big answer makes many objects, all of them in use and none in a cycle."""
+EXIT_WITHIN = 8.3
+"""Seconds after which the process exits even if something blocks its end."""
+
+log = structlog.stdlib.get_logger("graph.server")
+
+
+def run(
+    make_app: Callable[[], Application],
+    settings: Settings,
+    *,
+    processes: int = 1,
+    started: Callable[[str], None] | None = None,
+    stopping: Callable[[], None] = lambda: None,
+) -> bool:
+    """Serve until SIGTERM or SIGINT, then finish running requests, refuse new ones, and return whether all went well.
+
+    `started` is called with the server's address once it answers, and `stopping`, within a signal handler, when it is
+    told to stop. Raises SettingsError when the address is taken.
+    """
+    configure_logs(settings)
+    with _listen(settings.listen_on, settings.port) as listener:
+        if processes == 1:
+            return _serve(make_app(), listener, started, stopping)
+
+        def work(number: int) -> bool:
+            return _serve(make_app(), listener, None if number else started)
+
+        return Supervisor(work, processes, stopping).run()
+
+
+def _serve(
+    app: Application,
+    listener: socket.socket,
+    started: Callable[[str], None] | None,
+    stopping: Callable[[], None] = lambda: None,
+) -> bool:
+    """Serve in this process; whether the server started."""
+    config = uvicorn.Config(
+        app,
+        **_protocols(),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=FINISH_WITHIN,
+        timeout_keep_alive=65,
+        ws_max_size=MAX_MESSAGE,
+        # Compression takes 20 kB per socket, and for large answers so long that it would block all other requests.
+        ws_per_message_deflate=False,
+        lifespan="on",
+    )
+    server = _Server(config, app, started, stopping)
+    server.run(sockets=[listener])
+    access_log.flush()
+    return server.started
+
+
+def _protocols() -> dict[str, Any]:
+    """Our protocols for HTTP and WebSockets, where uvicorn has what they build upon; otherwise its own."""
+    if HTTP_PROTOCOL.problem:
+        return {}
+    from graph.http.uvicorn_protocol import Protocol, SocketProtocol
+
+    return {"http": Protocol, "ws": SocketProtocol}
+
+
+class _Server(uvicorn.Server):
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: Application,
+        started: Callable[[str], None] | None,
+        stopping: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._app = app
+        self._tell = started
+        self._stopping = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # Objects made at startup stay, so the collector need not scan them again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
+        if self.started and self._tell and sockets:
+            self._tell(_url(sockets[0]))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        log.info("stopping; what runs is finished first")
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not uvicorn's own handler: it raises the signal again at the end, which kills the process before its caller
+        # cleans up.
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        if not self.should_exit:
+            self._app.draining = True
+            self._stopping()
+            _end_in_time()
+        self.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        # Python adds the address to the system's message, and this message names it already.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise SettingsError(f"Cannot listen on {host} port {port}: {reason}. Set HOST or PORT to another.") from None
+    # Connections inherit the listener's buffer size. By default the system grows it to several megabytes for each.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _end_in_time() -> None:
+    timer = threading.Timer(EXIT_WITHIN, _end)
+    timer.daemon = True
+    timer.start()
+
+
+def _end() -> None:
+    log.critical("the server did not stop in time and is ended")
+    os._exit(70)

@@ -1,0 +1,1 @@
+"""Users, digital twins, components, workflows and executions in the GraphQL schema."""

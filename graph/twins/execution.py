@@ -1,0 +1,243 @@
+"""Executions of workflows in the GraphQL schema."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import strawberry
+from strawberry.types import Info
+
+import documents
+from graph.activities.activity import ActivityStatus
+from graph.core.fields import reader_of
+from graph.core.mutation import idempotency_key, mutation, optional, required, run_mutation, user_errors_field
+from graph.core.node import Node
+from graph.core.pagination import Connection
+from graph.core.scalars import JSON
+from graph.core.user_error_types import UserError
+from graph.core.view import argument, connection, embedded, lookup, many_by_ids, one, root_connection, stored, view
+from graph.core.warning import InputWarning, warned, with_warnings
+from graph.core.where import (
+    By,
+    DateTimeFilter,
+    IDFilter,
+    OrderDirection,
+    StringFilter,
+    by_enum,
+    order_input,
+    where_input,
+)
+from graph.twins.execution_input import CreateExecutionInput, RerunExecutionInput
+from graph.twins.step import BY_ORDINAL, StepWhere
+from resolvers.concurrency.keyed_lock import keyed_lock
+from resolvers.twins.cancel_execution import cancel_execution
+from resolvers.twins.execution import create_execution
+from resolvers.twins.rerun import rerun_execution
+
+if TYPE_CHECKING:
+    from graph.twins.component_version import ComponentVersion
+    from graph.twins.digital_twin import DigitalTwin
+    from graph.twins.result import Result
+    from graph.twins.step import Step
+    from graph.twins.workflow import Workflow
+
+ExecutionWhere = where_input(
+    "Execution",
+    documents.Execution,
+    title=By(StringFilter, "title", "Filter by the execution's title."),
+    tag=By(StringFilter, "tags", "Filter by tag; null matches executions without tags."),
+    **by_enum("status", ActivityStatus, "status", "Filter by the execution's state."),
+    digital_twin_id=By(IDFilter, "digital_twin_ref", "Filter by the digital twin for which the execution runs."),
+    workflow_id=By(
+        IDFilter,
+        "workflow_ref",
+        "Filter by the workflow from which the execution was created; null matches executions created without a "
+        "workflow.",
+    ),
+    component_version_id=By(
+        IDFilter,
+        "workflow_schema.component_versions",
+        "Filter by a component version that the execution runs; null matches executions that run none.",
+    ),
+    start_timestamp=By(
+        DateTimeFilter, "start_timestamp", "Filter by the time when the execution's first step started."
+    ),
+    created_at=By(DateTimeFilter, "created_at", "Filter by the time when the execution was created."),
+)
+ExecutionOrder = order_input(
+    "Execution",
+    documents.Execution,
+    OrderDirection.DESC,
+    CREATED_AT="created_at",
+    START_TIMESTAMP="start_timestamp",
+    END_TIMESTAMP="end_timestamp",
+    TITLE="title",
+)
+
+
+@view(documents.Execution)
+class WorkflowSchema:
+    """The workflow of an execution, as it was when the execution was created."""
+
+    executor: str = stored("workflow_schema.workflow_executor", description="Name of the executor that runs the steps.")
+    executor_version: str = stored(
+        "workflow_schema.workflow_executor_version", description="Version of the executor that runs the steps."
+    )
+    executor_schema: JSON | None = stored(
+        "workflow_schema.workflow_executor_schema",
+        description="The workflow in the executor's own format. Null when there is none.",
+    )
+    workflow_executor: str = stored(
+        "workflow_schema.workflow_executor", description="Name of the executor that runs the steps.", instead="executor"
+    )
+    workflow_executor_version: str = stored(
+        "workflow_schema.workflow_executor_version",
+        description="Version of the executor that runs the steps.",
+        instead="executorVersion",
+    )
+    component_versions: list[ComponentVersion] = many_by_ids(
+        documents.ComponentVersion,
+        "workflow_schema.component_versions",
+        description="The component versions that the steps run, in the order of the steps.",
+    )
+    workflow_executor_schema: JSON | None = stored(
+        "workflow_schema.workflow_executor_schema",
+        description="The workflow in the executor's own format. Null when there is none.",
+        instead="executorSchema",
+    )
+
+
+@view(documents.Execution)
+class Execution(Node):
+    """An execution: one run of a workflow of component versions for a digital twin."""
+
+    digital_twin: DigitalTwin | None = one(
+        documents.DigitalTwin,
+        "digital_twin_ref",
+        description="The digital twin for which the execution runs. Null when you may not see it, as is the case for "
+        "workers.",
+    )
+    title: str = stored(description="The execution's title, unique among those of its digital twin.")
+    description: str | None = stored(description="A description of the execution's purpose.")
+    tags: list[str] = stored(description="Tags that describe the execution.")
+    status: ActivityStatus = stored(description="The execution's state, derived from the states of its steps.")  # type: ignore[valid-type]
+    workflow: Workflow | None = one(
+        documents.Workflow,
+        "workflow_ref",
+        description="The workflow from which the execution was created, in its current state. Null when there was "
+        "none or you may not see it.",
+    )
+    workflow_revision: int | None = stored(
+        description="The revision of the workflow from which the execution was created. Null when there was none."
+    )
+    workflow_schema: WorkflowSchema = embedded(
+        description="The workflow as it was when the execution was created. Later changes to the workflow do not "
+        "affect it."
+    )
+    steps: Connection[Step] = connection(
+        documents.Step,
+        "execution_ref",
+        BY_ORDINAL,
+        where=StepWhere,
+        description="The execution's steps, in the order of their ordinals.",
+    )
+    results: Connection[Result] = connection(
+        documents.Result, "execution_ref", description="Results made from the execution's outputs, oldest first."
+    )
+    parent: Execution | None = one(
+        documents.Execution,
+        "parent_ref",
+        description="The execution that this one re-runs. Null when it is not a re-run.",
+    )
+    reruns: Connection[Execution] = connection(
+        documents.Execution, "parent_ref", description="Executions that re-run this one, oldest first."
+    )
+    start_timestamp: datetime | None = stored(description="When the execution's first step started. Null before that.")
+    end_timestamp: datetime | None = stored(description="When the execution's last step ended. Null before that.")
+    created_at: datetime = stored(description="When the execution was created.")
+    updated_at: datetime = stored(description="When the execution last changed.")
+    revision: int = stored(description="The execution's revision number, incremented by each change.")
+
+
+@view()
+class ExecutionQuery:
+    execution: Execution | None = lookup(
+        documents.Execution,
+        argument("id", strawberry.ID, description="The execution's id."),
+        description="The execution with this id. Null when no such execution exists or you may not see it.",
+    )
+    executions: Connection[Execution] = root_connection(
+        documents.Execution,
+        where=ExecutionWhere,
+        order_by=ExecutionOrder,
+        description="All executions that you may see, oldest first unless orderBy is given.",
+    )
+
+
+@strawberry.input(description="An execution to cancel before its end.")
+class CancelExecutionInput:
+    idempotency_key: str | None = idempotency_key()
+    id: strawberry.ID = required("Id of the execution to cancel.")
+    reason: str | None = optional("Human-readable reason, recorded as the error of each step that had not ended.")
+
+
+@strawberry.type(description="The execution that was written, or the reasons why nothing was written.")
+class ExecutionPayload:
+    execution: Execution | None = strawberry.field(
+        description="The execution in its current state. Null when the call was refused.", default=None
+    )
+    user_errors: list[UserError] = user_errors_field()
+
+
+@strawberry.type(description="The execution that was created, or the reasons why none was.")
+class CreateExecutionPayload:
+    execution: Execution | None = strawberry.field(
+        description="The execution in its current state. Null for a dry run, and when the call was refused.",
+        default=None,
+    )
+    warnings: list[InputWarning] = warned()
+    user_errors: list[UserError] = user_errors_field()
+
+
+@strawberry.type(description="The new execution that re-runs an earlier one, or the reasons why none was created.")
+class RerunExecutionPayload:
+    execution: Execution | None = strawberry.field(
+        description="The new execution. Null when the call was refused.", default=None
+    )
+    warnings: list[InputWarning] = warned()
+    user_errors: list[UserError] = user_errors_field()
+
+
+@strawberry.type
+class ExecutionMutation:
+    @mutation(
+        "Create an execution of component versions for a digital twin. Workers can claim steps without dependencies "
+        "at once. Parameters, code and ports are frozen. Parameters that a component version does not declare are "
+        "passed on to it, with a warning. For the digital twin's owner and administrators. Refused when the digital "
+        "twin has an execution with this title, or a step is invalid; userErrors lists every problem."
+    )
+    async def create_execution(self, info: Info, input: CreateExecutionInput) -> CreateExecutionPayload:
+        if input.dry_run:
+            input.idempotency_key = strawberry.UNSET
+            return await run_mutation(info, with_warnings(CreateExecutionPayload), create_execution, input)
+        async with keyed_lock(reader_of(info).viewer.key, input.digital_twin_id):
+            return await run_mutation(info, with_warnings(CreateExecutionPayload), create_execution, input)
+
+    @mutation(
+        "Re-run an execution with the same code and parameters, except for those that you override. Component "
+        "versions that have since been deprecated run again. The new execution has the earlier one as its parent. For "
+        "the execution's owner and administrators. Refused with INVALID_STATE when a step to be reused did not "
+        "succeed."
+    )
+    async def rerun_execution(self, info: Info, input: RerunExecutionInput) -> RerunExecutionPayload:
+        async with keyed_lock(reader_of(info).viewer.key, input.execution_id):
+            return await run_mutation(info, with_warnings(RerunExecutionPayload), rerun_execution, input)
+
+    @mutation(
+        "Cancel an execution. Waiting steps are not run, and workers that run a step are refused with INVALID_STATE "
+        "at their next report. Steps that have ended stay unchanged. For the execution's owner and administrators. "
+        "Refused with INVALID_STATE when the execution has ended."
+    )
+    async def cancel_execution(self, info: Info, input: CancelExecutionInput) -> ExecutionPayload:
+        return await run_mutation(info, ExecutionPayload, cancel_execution, input)

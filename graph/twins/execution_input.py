@@ -1,0 +1,151 @@
+"""Inputs of createExecution and rerunExecution."""
+
+from __future__ import annotations
+
+import strawberry
+
+from graph.core.enums import described
+from graph.core.mutation import idempotency_key, optional, required
+from graph.core.scalars import JSON
+from graph.twins.component_type import ComponentType
+from resolvers.twins import rerun
+
+RerunStrategy = described(
+    rerun.RerunStrategy,
+    "A choice of the steps of an execution to run again. The other steps are SUCCEEDED at once: their reusedFrom "
+    "leads to the steps that ran earlier, and to the outputs of those.",
+    ALL_STEPS="All steps.",
+    FROM_FAILURE="The steps that did not succeed, and those that depend on them. The execution must have failed or "
+    "been cancelled.",
+    FROM_STEP="The step fromStepId, and the steps that depend on it. All other steps must have succeeded.",
+)
+
+
+@strawberry.input(description="An existing output that a step reads.")
+class UsedInput:
+    id: strawberry.ID | None = optional(
+        "Id of an output that both you and the owner of the digital twin may read. Required."
+    )
+    sha256: str | None = optional(
+        "SHA-256 of the output's bytes, in hexadecimal. The call is refused with CHECKSUM_MISMATCH when the output "
+        "has another one."
+    )
+    step_key: str | None = optional(
+        "Step key under which the output appears in inputFiles; the worker names the folder after it. Defaults to the "
+        "key of the step that produced the output, or to 'used' when you may not see that step."
+    )
+
+
+@strawberry.input(description="A component version to run as a step of an execution.")
+class StepInput:
+    key: str | None = optional(
+        "The step's key, unique within the execution, at most 255 bytes. Defaults to the step's position in the list."
+    )
+    component_version_id: strawberry.ID = required(
+        "Id of the component version to run. Deprecated versions are refused."
+    )
+    type: ComponentType | None = optional(  # type: ignore[valid-type]
+        "How the step behaves once started; defaults to the behaviour of its component."
+    )
+    parameters: JSON | None = optional(
+        "An object of parameter values by name, as declared by the component version. Values may be given as strings, "
+        "and omitted parameters get their defaults. Parameters that the component version does not declare are "
+        "accepted with a warning. Values of secrets are refused, because they must never be stored."
+    )
+    ports: list[str] | None = optional(
+        "Port mappings in the form host:container, such as 8501:8501.", default_factory=list
+    )
+    depends_on: list[str] | None = optional(
+        "Keys of the steps that the step waits for. When no step has any, the steps run one after another."
+    )
+    inputs: JSON | None = optional(
+        "The outputs of earlier steps that the step reads, in a format defined by its component."
+    )
+    used: list[UsedInput] | None = optional(
+        "Existing outputs that the step reads in addition to the outputs of the steps that it depends on: at most "
+        "1,000 for a step and 10,000 for an execution. The worker fetches both in the same way."
+    )
+
+
+@strawberry.input(
+    description="Changes to a step of a workflow for one execution. Omitted fields stay as they are in the workflow."
+)
+class StepOverrideInput:
+    step_key: str = required("Key of the step in the workflow.")
+    component_version_id: strawberry.ID | None = optional(
+        "Id of another version of the same component. Parameters that this version does not accept are left out, with "
+        "a warning."
+    )
+    parameters: JSON | None = optional(
+        "An object of parameter values by name. Omitted parameters keep their values from the workflow."
+    )
+    ports: list[str] | None = optional(
+        "The complete list of the step's port mappings in the form host:container, such as 8501:8501."
+    )
+    used: list[UsedInput] | None = optional(
+        "Existing outputs that the step reads in addition to the outputs of the steps that it depends on."
+    )
+
+
+@strawberry.input(description="An execution to create, from steps or from a workflow.")
+class CreateExecutionInput:
+    idempotency_key: str | None = idempotency_key()
+    digital_twin_id: strawberry.ID = required("Id of the digital twin for which the execution runs.")
+    title: str = required("The execution's title, unique among those of its digital twin.")
+    description: str | None = optional("A description of the execution's purpose.")
+    tags: list[str] | None = optional("Tags that describe the execution.", default_factory=list)
+    workflow_executor: str = optional("Name of the executor that runs the steps.", default="provenance-graph")
+    workflow_executor_version: str = optional("Version of the executor that runs the steps.", default="1")
+    steps: list[StepInput] = optional(
+        "The steps to run, at most 1,000. Give either steps or workflowId.", default_factory=list
+    )
+    workflow_id: strawberry.ID | None = optional(
+        "Id of the workflow to run; its steps are copied in their current state. Give either steps or workflowId."
+    )
+    overrides: list[StepOverrideInput] | None = optional(
+        "Changes to the workflow's steps for this execution only. Requires workflowId."
+    )
+    dry_run: bool = optional(
+        "Whether to validate only: nothing is stored, and no idempotencyKey is used up. The execution in the payload "
+        "is then null, and userErrors is empty when the same call without dryRun would succeed.",
+        default=False,
+    )
+
+
+@strawberry.input(description="Parameter values that a step gets in a re-run.")
+class ParameterOverrideInput:
+    step_key: str = required("Key of the step.")
+    parameters: JSON = required("An object of parameter values by name. Omitted parameters keep their values.")
+
+
+@strawberry.input(description="Another version of its component that a step runs in a re-run.")
+class ComponentVersionOverrideInput:
+    step_key: str = required("Key of the step.")
+    component_version_id: strawberry.ID = required(
+        "Id of another version of the component that the step ran. The step keeps its parameters, except for those "
+        "that this version does not accept, which are left out with a warning. New parameters get their defaults, or "
+        "the values in parameterOverrides."
+    )
+    ports: list[str] | None = optional(
+        "The complete list of the step's port mappings in the form host:container, such as 8501:8501. Defaults to the "
+        "current mappings."
+    )
+
+
+@strawberry.input(description="An execution to re-run.")
+class RerunExecutionInput:
+    idempotency_key: str | None = idempotency_key()
+    execution_id: strawberry.ID = required("Id of the execution to re-run.")
+    title: str | None = optional("Title of the new execution. Defaults to the title of the earlier one, with a number.")
+    strategy: RerunStrategy = optional("The choice of steps to run again.", default=rerun.RerunStrategy.ALL_STEPS)  # type: ignore[valid-type]
+    from_step_id: strawberry.ID | None = optional(
+        "Id of the step with which to begin; only for the strategy FROM_STEP."
+    )
+    parameter_overrides: list[ParameterOverrideInput] | None = optional(
+        "Parameter values for steps that run again. Overrides of steps that are reused are refused.",
+        default_factory=list,
+    )
+    component_version_overrides: list[ComponentVersionOverrideInput] | None = optional(
+        "Component versions for steps that run again. Overrides of steps that are reused are refused.",
+        default_factory=list,
+    )

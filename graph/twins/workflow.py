@@ -1,0 +1,223 @@
+"""Workflows in the GraphQL schema."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import strawberry
+from strawberry.types import Info
+
+import documents
+import documents.twins.workflow
+from graph.core.fields import reader_of
+from graph.core.mutation import (
+    expected_revision,
+    idempotency_key,
+    mutation,
+    optional,
+    required,
+    run_mutation,
+    user_errors_field,
+)
+from graph.core.node import Node
+from graph.core.pagination import Connection
+from graph.core.scalars import JSON
+from graph.core.user_error_types import UserError
+from graph.core.view import argument, connection, lookup, many_by_ids, one, root_connection, stored, view
+from graph.core.warning import InputWarning, warned, with_warnings
+from graph.core.where import BooleanFilter, By, DateTimeFilter, IDFilter, StringFilter, order_input, where_input
+from graph.twins.component_type import ComponentType
+from graph.twins.execution import ExecutionOrder, ExecutionWhere
+from resolvers.concurrency.keyed_lock import keyed_lock
+from resolvers.twins.workflow import create_workflow, update_workflow
+
+if TYPE_CHECKING:
+    from graph.twins.component_version import ComponentVersion
+    from graph.twins.execution import Execution
+    from graph.twins.user import User
+
+WorkflowWhere = where_input(
+    "Workflow",
+    documents.Workflow,
+    name=By(StringFilter, "name", "Filter by the workflow's name."),
+    tag=By(StringFilter, "tags", "Filter by tag; null matches workflows without tags."),
+    public=By(BooleanFilter, "public", "Filter by whether everybody may read the workflow."),
+    owner_id=By(IDFilter, "owner_ref", "Filter by the workflow's owner."),
+    component_version_id=By(
+        IDFilter,
+        "component_versions",
+        "Filter by a component version that the workflow runs; null matches workflows that run none.",
+    ),
+    created_at=By(DateTimeFilter, "created_at", "Filter by the time when the workflow was created."),
+)
+WorkflowOrder = order_input(
+    "Workflow", documents.Workflow, NAME="name", CREATED_AT="created_at", UPDATED_AT="updated_at"
+)
+
+
+@view(documents.twins.workflow.WorkflowStep)
+class WorkflowStep:
+    """A step of a workflow: a component version to run."""
+
+    key: str = stored(
+        description="The step's key, unique within the workflow. Used in dependsOn and overrides to refer to the step."
+    )
+    component_version_id: strawberry.ID = stored(
+        "component_version_ref",
+        description="Id of the component version that the step runs; see also componentVersions of the workflow.",
+    )
+    type: ComponentType = stored(description="How the step behaves once started.")  # type: ignore[valid-type]
+    parameters: JSON = stored(
+        description="The parameter values given for the step, as an object by name. An execution adds the component "
+        "version's defaults."
+    )
+    ports: list[str] = stored(description="Port mappings in the form host:container, such as 8501:8501.")
+    depends_on: list[str] = stored(description="Keys of the steps that the step waits for.")
+    inputs: JSON | None = stored(
+        description="The outputs of earlier steps that the step reads, in a format defined by its component."
+    )
+
+
+@view(documents.Workflow)
+class Workflow(Node):
+    """A workflow: a named graph of component versions to run repeatedly. Pass its id to createExecution to run it.
+
+    Each execution has a copy of the steps that it ran, so changing a workflow does not change its executions.
+    """
+
+    name: str = stored(description="The workflow's name, unique among those of its owner.")
+    description: str | None = stored(description="A description of the workflow's purpose.")
+    tags: list[str] = stored(description="Tags that describe the workflow.")
+    public: bool = stored(description="Whether everybody may read the workflow and run it for their own digital twins.")
+    owner: User | None = one(
+        documents.User,
+        "owner_ref",
+        description="The user who owns the workflow. Null when it was imported without an owner and no administrator "
+        "has set one.",
+    )
+    steps: list[WorkflowStep] = stored(description="The workflow's steps, at most 1,000.")
+    component_versions: list[ComponentVersion] = many_by_ids(
+        documents.ComponentVersion,
+        "component_versions",
+        description="The component versions that the steps run, in the order of the steps.",
+    )
+    executions: Connection[Execution] = connection(
+        documents.Execution,
+        "workflow_ref",
+        where=ExecutionWhere,
+        order_by=ExecutionOrder,
+        description="Executions created from the workflow that you may see, oldest first unless orderBy is given.",
+    )
+    created_at: datetime = stored(description="When the workflow was created.")
+    updated_at: datetime = stored(description="When the workflow last changed.")
+    revision: int = stored(
+        description="The workflow's revision number, incremented by each change. Pass it as expectedRevision to "
+        "refuse overwriting newer changes."
+    )
+
+
+@view()
+class WorkflowQuery:
+    workflow: Workflow | None = lookup(
+        documents.Workflow,
+        argument("id", strawberry.ID, description="The workflow's id."),
+        description="The workflow with this id. Null when no such workflow exists or you may not see it.",
+    )
+    workflows: Connection[Workflow] = root_connection(
+        documents.Workflow,
+        where=WorkflowWhere,
+        order_by=WorkflowOrder,
+        description="All workflows that you may see, oldest first unless orderBy is given.",
+    )
+
+
+@strawberry.input(description="A component version to run as a step of a workflow.")
+class WorkflowStepInput:
+    key: str | None = optional(
+        "The step's key, unique within the workflow, at most 255 bytes. Defaults to the step's position in the list."
+    )
+    component_version_id: strawberry.ID = required(
+        "Id of the component version to run. Deprecated versions are refused."
+    )
+    type: ComponentType | None = optional(  # type: ignore[valid-type]
+        "How the step behaves once started; defaults to the behaviour of its component."
+    )
+    parameters: JSON | None = optional(
+        "An object of parameter values by name, as declared by the component version. Parameters omitted here are set "
+        "by each execution, or get their defaults. Parameters that the component version does not declare are "
+        "accepted with a warning. Values of secrets are refused, because they must never be stored."
+    )
+    ports: list[str] | None = optional(
+        "Port mappings in the form host:container, such as 8501:8501.", default_factory=list
+    )
+    depends_on: list[str] | None = optional(
+        "Keys of the steps that the step waits for. When no step has any, the steps run one after another."
+    )
+    inputs: JSON | None = optional(
+        "The outputs of earlier steps that the step reads, in a format defined by its component."
+    )
+
+
+@strawberry.input(description="A workflow to create.")
+class CreateWorkflowInput:
+    idempotency_key: str | None = idempotency_key()
+    name: str = required("The workflow's name, unique among those of its owner.")
+    description: str | None = optional("A description of the workflow's purpose.")
+    tags: list[str] | None = optional("Tags that describe the workflow.", default_factory=list)
+    public: bool = optional("Whether everybody may read the workflow.", default=False)
+    owner_id: strawberry.ID | None = optional(
+        "Id of the workflow's owner; defaults to the viewer. Only administrators may name another user."
+    )
+    steps: list[WorkflowStepInput] = required("The workflow's steps, at most 1,000.")
+
+
+@strawberry.input(description="Changes to a workflow. Omitted fields stay unchanged.")
+class UpdateWorkflowInput:
+    idempotency_key: str | None = idempotency_key()
+    id: strawberry.ID = required("Id of the workflow to change.")
+    expected_revision: int | None = expected_revision()
+    name: str | None = optional("The workflow's new name.")
+    description: str | None = optional("The workflow's new description; null removes it.")
+    tags: list[str] | None = optional("The complete list of the workflow's new tags.")
+    public: bool | None = optional("Whether everybody may read the workflow from now on.")
+    owner_id: strawberry.ID | None = optional(
+        "Id of the workflow's new owner. Only administrators may name another user."
+    )
+    steps: list[WorkflowStepInput] | None = optional("The complete list of the workflow's new steps.")
+
+
+@strawberry.type(description="The workflow that was created, or the reasons why none was.")
+class CreateWorkflowPayload:
+    workflow: Workflow | None = strawberry.field(
+        description="The workflow in its current state. Null when the call was refused.", default=None
+    )
+    warnings: list[InputWarning] = warned()
+    user_errors: list[UserError] = user_errors_field()
+
+
+@strawberry.type(description="The workflow that was changed, or the reasons why nothing was changed.")
+class UpdateWorkflowPayload:
+    workflow: Workflow | None = strawberry.field(
+        description="The workflow in its current state. Null when the call was refused.", default=None
+    )
+    warnings: list[InputWarning] = warned()
+    user_errors: list[UserError] = user_errors_field()
+
+
+@strawberry.type
+class WorkflowMutation:
+    @mutation(
+        "Create a workflow: a named graph of component versions with parameters, to run repeatedly. For signed-in "
+        "users. Refused with ALREADY_EXISTS when its owner has a workflow with this name."
+    )
+    async def create_workflow(self, info: Info, input: CreateWorkflowInput) -> CreateWorkflowPayload:
+        return await run_mutation(info, with_warnings(CreateWorkflowPayload), create_workflow, input)
+
+    @mutation(
+        "Change a workflow. Executions created from it stay unchanged. For the workflow's owner and administrators. "
+        "Refused with ALREADY_EXISTS when its owner has another workflow with the new name."
+    )
+    async def update_workflow(self, info: Info, input: UpdateWorkflowInput) -> UpdateWorkflowPayload:
+        async with keyed_lock(reader_of(info).viewer.key, input.id):
+            return await run_mutation(info, with_warnings(UpdateWorkflowPayload), update_workflow, input)

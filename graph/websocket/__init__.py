@@ -1,0 +1,1 @@
+"""GraphQL over WebSocket: sessions, operations, and the delivery of results."""

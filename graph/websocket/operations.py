@@ -1,0 +1,245 @@
+"""Operations over WebSocket: prepared, bounded in time and masked as over HTTP, with a result per event."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from inspect import isawaitable
+from typing import Any, cast
+
+import pymongo
+import structlog
+from graphql import ExecutionResult as Executed
+from graphql import OperationDefinitionNode, OperationType
+from graphql.execution import create_source_event_stream, execute_subscription_event
+from graphql.execution.values import VariableValues
+from strawberry.execution import optimized_is_awaitable
+from strawberry.types.execution import ExecutionResult, PreExecutionError
+
+from documents.mongo.replies import counting_replies
+from documents.outage import outage_of
+from graph.activities.log_entry import LogBatch
+from graph.context import Context
+from graph.engine.admission import Cost
+from graph.engine.deadline import REQUEST_TIMEOUT
+from graph.engine.plan.json_output import data_of
+from graph.engine.plan.planner import name_of
+from graph.engine.plan.subscription import Followed
+from graph.engine.prepare import Prepared, Unacceptable
+from graph.errors import (
+    BAD_USER_INPUT,
+    MAX_REQUEST_ERRORS,
+    Formatted,
+    HTTPRefusal,
+    Overloaded,
+    RequestRefused,
+    field_errors,
+    internal_errors,
+    outage_errors,
+    refusal_errors,
+    request_errors,
+    root_cause,
+)
+from graph.http.graphql import UNPLANNED_WEIGHT, Answer, GraphQLHandler, IsAwaitable, answer, is_signed_in, too_large
+from graph.http.middleware import request_id
+from graph.http.request import GraphQLRequest
+from graph.websocket.delivery import Delivery, as_errors, delivery
+from graph.websocket.detached_tasks import read_detached, write_detached
+from graph.websocket.session import SubscriptionContext, WebSocketSession
+from resolvers.activities.change_stream import Changes
+from resolvers.concurrency.task_cancellation import check_cancelled
+from resolvers.reads.loaders import RequestLoader
+from resolvers.reads.response_budget import AnswerTooLarge
+
+FORBIDDEN, TRY_AGAIN_LATER = 4403, 1013
+"""Close codes: the protocol's own, and one of the registry that RFC 6455 established. Clients reconnect after both, and
+can bring a new token."""
+
+SECONDS_A_DELIVERY, SECONDS_AN_OBJECT = 0.002, 0.000_006
+"""CPU seconds of a delivery, and of each object in it."""
+FOLLOWED_LEVELS = 2
+"""Levels of pages assumed for a subscription until its first delivery."""
+
+log = structlog.stdlib.get_logger("graph.streams")
+Planned = tuple[Followed, VariableValues]
+Stream = AsyncGenerator[PreExecutionError | ExecutionResult, None]
+
+
+class Streams:
+    """Takes the place of the schema in Strawberry's handler."""
+
+    def __init__(self, graphql: GraphQLHandler) -> None:
+        self._graphql = graphql
+        self._preparer, self._metrics, self._admission = graphql.document_cache, graphql.metrics, graphql.admission
+        self._changes = Changes()
+
+    async def stream(
+        self,
+        query: str,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        operation_name: str | None = None,
+        **rest: Any,
+    ) -> Stream:
+        """The results of an operation, one after another. An empty name counts as none, as over HTTP."""
+        return self._told(query, variable_values or {}, operation_name or None, context_value)
+
+    async def _told(self, query: str, variables: dict[str, Any], name: str | None, of: WebSocketSession) -> Stream:
+        """The results, a refusal or failure as the last of them; closes the socket when the client has lost access."""
+        try:
+            async with aclosing(self._results(query, variables, name, of)) as results:
+                async for result in results:
+                    check_cancelled()
+                    yield result
+        except Unacceptable as refusal:
+            yield _refused(refusal.errors)
+        except RequestRefused as refusal:
+            yield _refused(refusal_errors(refusal))
+        except Overloaded as refusal:
+            self._metrics.refused(refusal.code)
+            await self._admission.refusal_due()
+            yield _refused(refusal_errors(refusal))
+        except AnswerTooLarge as refusal:
+            yield ExecutionResult(data=None, errors=as_errors(too_large(refusal)["errors"]))
+        except HTTPRefusal as refusal:
+            await of.close(close_code(refusal), refusal.message)
+        except Exception as error:
+            if outage := outage_of(error):
+                yield _refused(outage_errors(outage, error))
+            else:
+                log.exception("the operation failed")
+                yield _refused(internal_errors(request_id()))
+
+    async def _results(self, query: str, variables: dict[str, Any], name: str | None, of: WebSocketSession) -> Stream:
+        # Each operation reads afresh and has a budget of its own; the token may have been revoked since the last one.
+        context = cast(Context, await of.context())
+        prepared = await self._graphql.prepared(query, context.reader)
+        operation = prepared.operation(name)
+        kind = operation.operation
+        prepared.check_variables(operation, variables)
+        if kind is not OperationType.SUBSCRIPTION:
+            yield await self._once(prepared, operation, variables, of, context)
+            return
+        following = SubscriptionContext(of, self._changes, context.reader)
+        with self._metrics.subscriptions.track_inprogress():
+            async with aclosing(self._followed(prepared, variables, name, following)) as results:
+                async for result in results:
+                    yield result
+
+    async def _once(
+        self,
+        prepared: Prepared,
+        operation: OperationDefinitionNode,
+        variables: dict[str, Any],
+        of: WebSocketSession,
+        context: Context,
+    ) -> ExecutionResult:
+        """The result of a query or mutation."""
+        if prepared.asks_for_schema(operation):
+            data = await self._preparer.schema_answer(prepared, operation, variables)
+            if data is not None:
+                # The message's encoder accepts values that are already text.
+                return ExecutionResult(data=cast(Any, data), errors=None)
+        asked = GraphQLRequest(prepared.text, name_of(operation), variables, {})
+        reads = operation.operation is OperationType.QUERY
+        if reads and not self._graphql.reference:
+            reading = self._graphql.read(prepared, operation, asked, of.socket, context.reader, context)
+            if (parts := await read_detached(reading, context.reader)) is not None:
+                return ExecutionResult(data=cast(Any, data_of(parts)), errors=None)
+        running = self._graphql.by_reference(prepared, asked, context, of.socket.scope, REQUEST_TIMEOUT)
+        return delivery(await (running if reads else write_detached(running)), context.reader.budget).result
+
+    async def _followed(
+        self, prepared: Prepared, variables: dict[str, Any], name: str | None, following: SubscriptionContext
+    ) -> Stream:
+        executor, events = await self._events(prepared, variables, name, following)
+        planned = None if self._graphql.reference else prepared.plans.followed(prepared.operation(name), variables)
+        sent = b""
+        async with aclosing(events) as open_events:
+            async for event in open_events:
+                check_cancelled()
+                # A subscription with deliveries waits for room instead of being refused.
+                told = await self._delivery(prepared, name, planned, executor, event, following, patient=bool(sent))
+                # An unchanged state tells a client nothing, but identical log lines are separate events.
+                if told.mark != sent or isinstance(event, LogBatch):
+                    sent = told.mark
+                    yield told.result
+
+    async def _delivery(
+        self,
+        prepared: Prepared,
+        name: str | None,
+        planned: Planned | None,
+        executor: Any,
+        event: Any,
+        following: SubscriptionContext,
+        *,
+        patient: bool,
+    ) -> Delivery:
+        """The delivery of an event to its subscriber, made once there is room for it."""
+        costs, shape, reader = self._admission.costs, (prepared.text, name), following.reader
+        expected = costs.expected(shape, FOLLOWED_LEVELS, reader.budget.limits.objects)
+        signed_in = is_signed_in(reader)
+        place = self._admission.place(expected, signed_in=signed_in, patient=patient)
+        if not signed_in:
+            await self._admission.deliveries.turn(SECONDS_A_DELIVERY + SECONDS_AN_OBJECT * expected.objects)
+        async with self._changes.turn, place:
+            began = time.monotonic()
+            with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(reader.budget.add_stored):
+                told = await _by_plan(planned, reader, event) or await _by_reference(executor, event)
+            weight = UNPLANNED_WEIGHT if planned is None else 1
+            costs.note(shape, Cost(weight * reader.budget.objects, seconds=time.monotonic() - began))
+            return delivery(told, reader.budget)
+
+    async def _events(
+        self, prepared: Prepared, variables: dict[str, Any], name: str | None, following: SubscriptionContext
+    ) -> tuple[Any, AsyncGenerator[Any, None]]:
+        """The executor of events, and the events themselves. Raises Unacceptable when the subscription cannot start."""
+        schema = self._preparer.schema
+        executor = schema.execution_context_class.build(
+            schema._schema,
+            prepared.document,
+            context_value=following,
+            raw_variable_values=variables,
+            operation_name=name,
+            max_coercion_errors=MAX_REQUEST_ERRORS,
+            is_awaitable=cast(IsAwaitable, optimized_is_awaitable),
+        )
+        if isinstance(executor, list):
+            raise Unacceptable(request_errors(executor, BAD_USER_INPUT))
+        made = create_source_event_stream(executor)
+        events = await made if isawaitable(made) else made
+        if isinstance(events, Executed):
+            raise Unacceptable(field_errors(events.errors or [], request_id()))
+        return executor, cast(AsyncGenerator[Any, None], events)
+
+
+def close_code(refusal: HTTPRefusal) -> int:
+    """The close code for a refused client's socket."""
+    return TRY_AGAIN_LATER if refusal.status == 503 else FORBIDDEN
+
+
+async def _by_plan(planned: Planned | None, reader: RequestLoader, event: Any) -> Answer | None:
+    """The plan's answer to an event, None when the standard executor has to answer."""
+    if planned is None:
+        return None
+    plan, variables = planned
+    data = await plan.data(reader, variables, event)
+    return None if data is None else {"data": data}
+
+
+async def _by_reference(executor: Any, event: Any) -> Answer:
+    running = execute_subscription_event(executor.build_per_event_executor(event))
+    result = await running if isawaitable(running) else running
+    _check_outage(result)
+    return answer(result)
+
+
+def _check_outage(result: Executed) -> None:
+    """Raise the outage that made a result fail: it is better to subscribe again than to get half an answer."""
+    for error in result.errors or []:
+        if isinstance(cause := root_cause(error), Exception) and outage_of(cause):
+            raise cause
+
+
+def _refused(errors: list[Formatted]) -> PreExecutionError:
+    return PreExecutionError(data=None, errors=as_errors(errors))

@@ -1,0 +1,1 @@
+"""Authentication of viewers, and the policies that decide what each may see."""

@@ -1,0 +1,1 @@
+"""The state machine of activities: claims, leases, attempts, reports, logs and subscriptions."""

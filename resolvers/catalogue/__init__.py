@@ -1,0 +1,1 @@
+"""Organisations, resources, datasets and their versions: writing and publishing them."""

@@ -1,0 +1,34 @@
+"""Writing datasets."""
+
+from pymongo.errors import DuplicateKeyError
+
+import documents
+from resolvers.access.viewer import Role, Viewer
+from resolvers.user_errors import AlreadyExists
+from resolvers.validators import check_line, check_text
+from resolvers.writes.transaction import Outcome, Session, insert, require, visible
+
+
+async def create_dataset(
+    session: Session,
+    viewer: Viewer,
+    *,
+    resource_id: str,
+    identifier: str,
+    title: str | None = None,
+    description: str | None = None,
+) -> Outcome:
+    """A new dataset without versions. Raises AlreadyExists when the resource has one of this identifier."""
+    require(viewer, Role.WORKER)
+    resource = await visible(documents.Resource, resource_id, viewer, session, "resourceId")
+    dataset = documents.Dataset(
+        resource_ref=resource["_id"],
+        identifier=check_line(identifier, "identifier"),
+        title=check_line(title, "title"),
+        description=check_text(description, "description"),
+    )
+    try:
+        return {"dataset": await insert(dataset, session)}
+    except DuplicateKeyError as error:
+        taken = f"{resource['_id']} has a dataset {dataset.identifier} already."
+        raise AlreadyExists(taken, "identifier") from error

@@ -1,0 +1,14 @@
+"""Computed fields of dataset versions."""
+
+import documents
+from resolvers.access.viewer import Viewer
+from resolvers.reads.fetch import Row, by_ids
+
+LATEST = "latestVersionRef"
+
+
+async def is_latest(versions: list[Row], viewer: Viewer) -> list[bool]:
+    """Whether each version is the newest of its dataset."""
+    datasets = (version["datasetRef"] for version in versions)
+    found = await by_ids(documents.Dataset, datasets, frozenset({"_id", LATEST}), viewer)
+    return [found.get(version["datasetRef"], {}).get(LATEST) == version["_id"] for version in versions]

@@ -1,0 +1,85 @@
+"""Documents of distributions: their addresses, their bytes, and the newest one of a dataset."""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import documents
+from documents.storage.bucket import reached_at
+from resolvers.access.policies import readable
+from resolvers.access.viewer import ANONYMOUS, Viewer
+from resolvers.reads import fetch
+from resolvers.reads.fetch import Row
+from resolvers.reads.relations import Document
+
+
+@dataclass(frozen=True)
+class Served:
+    """A document as it was ingested. `public` says whether anonymous callers may see it as well."""
+
+    content: bytes
+    sha256: str
+    public: bool
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The distribution of a dataset's newest version. `public` says whether anonymous callers may follow the link to it
+    as well."""
+
+    id: str
+    public: bool
+
+
+def csvw_path(distribution_id: str) -> str:
+    """The path at which this server serves a distribution's document."""
+    return f"/distributions/{quote(distribution_id, safe='')}/csvw"
+
+
+def csvw_urls(distributions: list[Row], viewer: Viewer) -> list[str]:
+    """The address of each document, at the origin where the client reached this server."""
+    origin = reached_at.get()()
+    return [origin + csvw_path(distribution["_id"]) for distribution in distributions]
+
+
+async def served_document(distribution_id: str, viewer: Viewer) -> Served | None:
+    """The document of a distribution, None when the viewer may see none."""
+    look = _Look(viewer)
+    row = await look.up(documents.Distribution, distribution_id, "csvw", "sha256")
+    return Served(row["csvw"].encode(), row["sha256"], look.public) if row else None
+
+
+async def newest_of(dataset_id: str, viewer: Viewer) -> Newest | None:
+    """The newest distribution of a dataset, None when the viewer may see no such dataset, or no version of it."""
+    look = _Look(viewer)
+    dataset = await look.up(documents.Dataset, dataset_id, "latestVersionRef")
+    version = dataset and await look.up(documents.DatasetVersion, dataset["latestVersionRef"], "distributionRef")
+    served = version and await look.up(documents.Distribution, version["distributionRef"], "_id")
+    return Newest(served["_id"], look.public) if served else None
+
+
+async def dataset_named(resource_id: str, identifier: str, viewer: Viewer) -> str | None:
+    """The id of a resource's dataset with this identifier, None when the viewer may see none."""
+    key = {"resourceRef": resource_id, "identifier": identifier}
+    row = await fetch.by_key(documents.Dataset, key, frozenset({"_id"}), viewer)
+    return row["_id"] if row else None
+
+
+class _Look:
+    """Looks rows up for a viewer; `public` as long as an anonymous caller would have found them too."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.public = True
+        self._viewer = viewer
+
+    async def up(self, document: Document, id: str | None, *fields: str) -> Row | None:
+        """The row with this id, None when the viewer may see none."""
+        if id is None:
+            return None
+        row = (await fetch.by_ids(document, [id], frozenset(fields), self._viewer)).get(id)
+        self.public = self.public and row is not None and await self._is_public(document, id)
+        return row
+
+    async def _is_public(self, document: Document, id: str) -> bool:
+        if readable(document, ANONYMOUS) == readable(document, self._viewer):
+            return True
+        return id in await fetch.by_ids(document, [id], frozenset({"_id"}), ANONYMOUS)

@@ -1,0 +1,100 @@
+"""Finding or creating the organisation and the resource that a report is about."""
+
+from pymongo.errors import DuplicateKeyError
+
+import documents
+from documents.catalogue.resource import CodeRepo
+from resolvers.catalogue.organisation import added_to_organisation
+from resolvers.catalogue.resource import store
+from resolvers.file_events.code_repo import watched
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.successors import successor
+from resolvers.user_errors import InvalidInput
+from resolvers.writes.transaction import RetryTransaction, Session, insert_unless_there, update
+
+MOST_NEIGHBOURS = 1_000
+"""Resources of one landing page that are searched; real pages have up to six."""
+
+
+async def find_or_make_organisation(url: str, name: str | None, session: Session) -> Row:
+    """The organisation with this URL, or the one that it was merged into; created if missing. A given name fills in a
+    missing one."""
+    organisations = collection_of(documents.Organisation)
+    row = await organisations.find_one({"url": url}, session=session)
+    if row is None and (present := await successor(documents.Organisation, "url", url, session)):
+        row = await organisations.find_one({"_id": present}, session=session)
+    if row is None:
+        return await insert_unless_there(documents.Organisation(url=url, name=name), session)
+    if name is None or row.get("name") is not None:
+        return row
+    return await update(documents.Organisation, row, {"name": name}, None, session)
+
+
+async def find_or_make_resource(reported: documents.Resource, session: Session) -> Row:
+    """The resource that a report is about, updated with its title, code and info; fields that the report leaves out
+    stay."""
+    row = await _find(reported.with_natural_key(), session)
+    if row is None:
+        await added_to_organisation(reported.organisation_ref, session)
+        return await insert_unless_there(reported, session)
+    before = documents.Resource.model_validate(row)
+    after = _merged(before, reported).with_natural_key()
+    if after == before:
+        return row
+    try:
+        return await store(row, after, session)
+    except DuplicateKeyError as error:
+        raise RetryTransaction from error
+
+
+async def _find(reported: documents.Resource, session: Session) -> Row | None:
+    resources = collection_of(documents.Resource)
+    of_organisation = {"organisationRef": reported.organisation_ref}
+    row = await resources.find_one(of_organisation | {"naturalKey": reported.natural_key}, session=session)
+    if row is not None:
+        return row
+    on_page = of_organisation | {"landing_page": reported.landing_page}
+    neighbours = await resources.find(on_page, limit=MOST_NEIGHBOURS, session=session).to_list()
+    fitting = [row for row in neighbours if _may_be(documents.Resource.model_validate(row), reported)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting and not (reported.code_repo or CodeRepo()).source:
+        raise InvalidInput(
+            f"{len(fitting)} resources have the landing page {reported.landing_page} and this repository: "
+            "name a source file, or the title of one of them.",
+            "codeRepo",
+        )
+    return None
+
+
+def _may_be(known: documents.Resource, reported: documents.Resource) -> bool:
+    """Whether a report without a resource's natural key may be about it.
+
+    A report without source files means the resource with its title, or the only one there. A resource that was made
+    before it had code is the one that the first report with code means, unless their titles differ.
+    """
+    old, new = known.code_repo or CodeRepo(), reported.code_repo or CodeRepo()
+    same_title = reported.title == known.title or reported.title is None
+    if new.pipeline and old.pipeline not in (None, new.pipeline):
+        return False
+    if not new.source:
+        return same_title and old.url == new.url
+    return not old.source and old.url in (None, new.url) and (same_title or known.title is None)
+
+
+def _merged(before: documents.Resource, reported: documents.Resource) -> documents.Resource:
+    """The stored resource, updated with the values that the report gives."""
+    old, new = before.code_repo or CodeRepo(), reported.code_repo or CodeRepo()
+    directories = watched(new.monitor_dirs, old) if new.monitor_dirs else old.monitor_dirs
+    code = CodeRepo(
+        provider=new.provider,
+        url=new.url or old.url,
+        pipeline=new.pipeline or old.pipeline,
+        source=new.source or old.source,
+        monitor_dirs=directories,
+    )
+    after: documents.Resource = before.model_copy()
+    after.code_repo = code
+    after.title = reported.title or before.title
+    after.info = reported.info or before.info
+    return after

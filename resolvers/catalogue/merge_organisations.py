@@ -1,0 +1,109 @@
+"""Merging organisations that were made by mistake into the right one."""
+
+from collections import defaultdict
+
+import documents
+from documents.base import now
+from resolvers.access.viewer import Viewer
+from resolvers.filters import Filter
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.successors import successors
+from resolvers.user_errors import AlreadyExists, InvalidInput, LimitExceeded, NotFound, Refusal, Refusals
+from resolvers.writes.transaction import Outcome, Session, require, update, visible
+
+MAX_MERGED = 100
+"""Organisations merged in one call."""
+MAX_MOVED = 10_000
+"""Resources moved in one call, which is one transaction."""
+MAX_CLASHES = 20
+"""Clashes that a refusal names."""
+
+
+async def merge_organisations(
+    session: Session, viewer: Viewer, *, id: str, duplicate_ids: list[str], expected_revision: int | None = None
+) -> Outcome:
+    """Move the duplicates' resources to the organisation, let their ids and URLs lead to it, and return it.
+
+    Duplicates that were merged into it before are passed over. Raises NotFound, RevisionConflict, LimitExceeded, and
+    Refusals with the resources of several that have the same landing page and code.
+    """
+    require(viewer)
+    organisation = await visible(documents.Organisation, id, viewer, session, "id")
+    duplicates = await _duplicates(organisation, duplicate_ids, session)
+    merged = [row["_id"] for row in duplicates]
+    await _refuse_clashes(organisation["_id"], merged, session)
+    # Written to, so that this conflicts with a concurrent merge of this organisation into another.
+    held = {"additions": organisation.get("additions", 0) + 1} if merged else {}
+    changed = await update(documents.Organisation, organisation, held, expected_revision, session)
+    if merged:
+        await _move_resources(merged, changed["_id"], session)
+        await _retire(duplicates, changed["_id"], session)
+    return {"organisation": changed}
+
+
+async def _duplicates(organisation: Row, ids: list[str], session: Session) -> list[Row]:
+    """The organisations to be merged, except those merged into this one before. Raises Refusals."""
+    if not 1 <= len(ids) <= MAX_MERGED:
+        raise LimitExceeded(f"1 to {MAX_MERGED} organisations are merged in one call, not {len(ids)}.", "duplicateIds")
+    found = collection_of(documents.Organisation).find({"_id": {"$in": ids}}, session=session)
+    known = {row["_id"]: row async for row in found}
+    merged_before = await successors(documents.Organisation, "_id", ids, session)
+    refusals: list[Refusal] = []
+    for number, id in enumerate(ids):
+        path = ("duplicateIds", str(number))
+        if id == organisation["_id"]:
+            refusals.append(InvalidInput(f"{id} cannot be merged into itself.", *path))
+        elif (into := merged_before.get(id)) not in (None, organisation["_id"]):
+            refusals.append(InvalidInput(f"{id} was merged into {into} already.", *path))
+        elif id not in known and into is None:
+            refusals.append(NotFound("Organisation", id, *path))
+    if refusals:
+        raise Refusals(refusals)
+    return list(known.values())
+
+
+async def _refuse_clashes(organisation_id: str, duplicate_ids: list[str], session: Session) -> None:
+    """Raise Refusals when resources would have the same natural key within one organisation, LimitExceeded for too
+    many."""
+    moving = await _natural_keys({"organisationRef": {"$in": duplicate_ids}}, session)
+    if len(moving) > MAX_MOVED:
+        raise LimitExceeded(f"More than {MAX_MOVED:,} resources would move; merge fewer organisations.", "duplicateIds")
+    of_one: Filter = {"organisationRef": organisation_id, "naturalKey": {"$in": [key for _, key in moving if key]}}
+    ids_by_key: defaultdict[str, list[str]] = defaultdict(list)
+    for id, key in (*await _natural_keys(of_one, session), *moving):
+        if key is not None:
+            ids_by_key[key].append(id)
+    clashes = [ids for ids in ids_by_key.values() if len(ids) > 1]
+    if clashes:
+        raise Refusals([_clash(ids) for ids in clashes[:MAX_CLASHES]])
+
+
+async def _natural_keys(match: Filter, session: Session) -> list[tuple[str, str | None]]:
+    """Id and natural key of the resources that match, of one more than may be moved."""
+    found = collection_of(documents.Resource).find(match, {"naturalKey": 1}, limit=MAX_MOVED + 1, session=session)
+    return [(row["_id"], row.get("naturalKey")) async for row in found]
+
+
+def _clash(ids: list[str]) -> AlreadyExists:
+    return AlreadyExists(
+        f"{' and '.join(ids)} have the same landing page and code, which must be unique in an organisation: change the "
+        "landing page of all but one with updateResource, and merge again.",
+        "duplicateIds",
+    )
+
+
+async def _move_resources(from_ids: list[str], to_id: str, session: Session) -> None:
+    changes = {"$set": {"organisationRef": to_id, "updated_at": now()}, "$inc": {"revision": 1}}
+    of_them: Filter = {"organisationRef": {"$in": from_ids}}
+    await collection_of(documents.Resource).update_many(of_them, changes, session=session)
+
+
+async def _retire(duplicates: list[Row], into: str, session: Session) -> None:
+    """Redirect the ids and URLs of these organisations, and all earlier redirects to them, to another one."""
+    ids = [row["_id"] for row in duplicates]
+    await collection_of(documents.Organisation).delete_many({"_id": {"$in": ids}}, session=session)
+    led_there: Filter = {"organisationRef": {"$in": ids}}
+    former = collection_of(documents.FormerOrganisation)
+    await former.update_many(led_there, {"$set": {"organisationRef": into}}, session=session)
+    rows = [documents.FormerOrganisation(id=row["_id"], url=row["url"], organisation_ref=into) for row in duplicates]
+    await documents.FormerOrganisation.insert_many(rows, session=session)

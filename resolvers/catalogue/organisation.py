@@ -1,0 +1,47 @@
+"""Writing organisations."""
+
+from pymongo.errors import DuplicateKeyError
+
+import documents
+from resolvers.access.viewer import Role, Viewer
+from resolvers.reads.fetch import collection_of
+from resolvers.reads.successors import successor
+from resolvers.user_errors import AlreadyExists
+from resolvers.validators import check_line, check_url
+from resolvers.writes.transaction import Outcome, RetryTransaction, Session, insert, require, update, visible
+
+
+async def create_organisation(session: Session, viewer: Viewer, *, url: str, name: str | None = None) -> Outcome:
+    """A new organisation. Raises AlreadyExists when the URL is taken."""
+    require(viewer, Role.WORKER)
+    organisation = documents.Organisation(url=check_url(url, "url"), name=check_line(name, "name"))
+    if present := await successor(documents.Organisation, "url", organisation.url, session):
+        raise AlreadyExists(f"The organisation with url {organisation.url} was merged into {present}.", "url")
+    try:
+        return {"organisation": await insert(organisation, session)}
+    except DuplicateKeyError as error:
+        raise AlreadyExists(f"An organisation with url {url} exists already.", "url") from error
+
+
+async def update_organisation(
+    session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **changes: str | None
+) -> Outcome:
+    """Rename an organisation and return it."""
+    require(viewer, Role.WORKER)
+    row = await visible(documents.Organisation, id, viewer, session, "id")
+    if "name" in changes:
+        changes["name"] = check_line(changes["name"], "name")
+    return {"organisation": await update(documents.Organisation, row, changes, expected_revision, session)}
+
+
+async def added_to_organisation(id: str, session: Session) -> None:
+    """Lock an organisation for the transaction that adds a resource to it, so that a concurrent merge conflicts and
+    retries.
+
+    Raises RetryTransaction when the organisation has just been merged.
+    """
+    held = await collection_of(documents.Organisation).update_one(
+        {"_id": id}, {"$inc": {"additions": 1}}, session=session
+    )
+    if not held.matched_count:
+        raise RetryTransaction

@@ -1,0 +1,103 @@
+"""Writing resources."""
+
+from typing import Any
+
+from beanie.odm.utils.encoder import Encoder
+from pymongo.errors import DuplicateKeyError
+
+import documents
+from documents.catalogue.resource import CodeRepo
+from resolvers.access.viewer import Role, Viewer
+from resolvers.catalogue.organisation import added_to_organisation
+from resolvers.file_events.code_repo import check_page, read_code_repo, watched
+from resolvers.reads.fetch import Row
+from resolvers.user_errors import AlreadyExists
+from resolvers.validators import check_json, check_line
+from resolvers.writes.transaction import Outcome, Session, insert, require, update, visible
+
+LARGEST_INFO = 1_000_000
+
+
+async def create_resource(
+    session: Session,
+    viewer: Viewer,
+    *,
+    organisation_id: str,
+    landing_page: str | None = None,
+    title: str | None = None,
+    code_repo: dict[str, Any] | None = None,
+    info: Any = None,
+) -> Outcome:
+    """A new resource. Raises AlreadyExists when the organisation has one of this landing page and code."""
+    require(viewer, Role.WORKER)
+    organisation = await visible(documents.Organisation, organisation_id, viewer, session, "organisationId")
+    resource = documents.Resource(
+        organisation_ref=organisation["_id"],
+        landing_page=check_page(landing_page, "landingPage") if landing_page is not None else None,
+        title=check_line(title, "title"),
+        code_repo=read_code_repo(code_repo, "codeRepo") if code_repo is not None else None,
+        info=json_text(info, "info"),
+    ).with_natural_key()
+    await added_to_organisation(organisation["_id"], session)
+    try:
+        return {"resource": await insert(resource, session)}
+    except DuplicateKeyError as error:
+        raise _taken(resource) from error
+
+
+async def update_resource(
+    session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **changes: Any
+) -> Outcome:
+    """Change a resource's landing page, title or code, and return it."""
+    require(viewer, Role.WORKER)
+    row = await visible(documents.Resource, id, viewer, session, "id")
+    before = documents.Resource.model_validate(row)
+    after = _changed(before, **changes).with_natural_key()
+    try:
+        return {"resource": await store(row, after, session, expected_revision)}
+    except DuplicateKeyError as error:
+        raise _taken(after) from error
+
+
+async def store(row: Row, after: documents.Resource, session: Session, expected_revision: int | None = None) -> Row:
+    """Write the facts of `after` to the row and return it. Raises RevisionConflict and DuplicateKeyError."""
+    changes = {
+        "landing_page": after.landing_page,
+        "title": after.title,
+        "code_repo": Encoder(to_db=True).encode(after.code_repo),
+        "info": after.info,
+        "naturalKey": after.natural_key,
+    }
+    return await update(documents.Resource, row, changes, expected_revision, session)
+
+
+def json_text(value: Any, *path: str) -> str | None:
+    """The text of a JSON value, None for null. Raises InvalidInput when it cannot be encoded or is too large."""
+    return None if value is None else check_json(value, *path, max_bytes=LARGEST_INFO)
+
+
+def _changed(before: documents.Resource, **changes: Any) -> documents.Resource:
+    after: documents.Resource = before.model_copy()
+    if "landing_page" in changes:
+        page = changes["landing_page"]
+        after.landing_page = check_page(page, "landingPage") if page is not None else None
+    if "title" in changes:
+        after.title = check_line(changes["title"], "title")
+    if "code_repo" in changes:
+        after.code_repo = _code_repo(changes["code_repo"], before.code_repo)
+    return after
+
+
+def _code_repo(given: dict[str, Any] | None, before: CodeRepo | None) -> CodeRepo | None:
+    if given is None:
+        return None
+    code = read_code_repo(given, "codeRepo")
+    code.monitor_dirs = watched(code.monitor_dirs, before)
+    return code
+
+
+def _taken(resource: documents.Resource) -> AlreadyExists:
+    return AlreadyExists(
+        f"{resource.organisation_ref} already has a resource with landing page {resource.landing_page} and this code.",
+        "landingPage",
+    )

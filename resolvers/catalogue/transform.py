@@ -1,0 +1,54 @@
+"""Requesting transforms, and their computed fields."""
+
+import documents
+from documents.activities.activity import ActivityStatus
+from documents.catalogue.transform import TransformCause, TransformCauseKind
+from resolvers.access.viewer import Role, Viewer
+from resolvers.file_events.code_repo import frozen
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.order import value_at
+from resolvers.validators import check_text
+from resolvers.writes.transaction import Outcome, Session, insert_unless_there, require, visible
+
+
+async def request_transform(
+    session: Session, viewer: Viewer, *, resource_id: str, message: str | None = None
+) -> Outcome:
+    """Request a transform; returns the one that waits already, else a new one."""
+    require(viewer, Role.WORKER)
+    message = check_text(message, "message")
+    row = await visible(documents.Resource, resource_id, viewer, session, "resourceId")
+    asked_for = {"resourceRef": row["_id"], "status": ActivityStatus.READY.value}
+    waiting = await collection_of(documents.Transform).find_one(asked_for, session=session)
+    if waiting is not None:
+        return {"transform": waiting}
+    transform = documents.Transform(
+        resource_ref=row["_id"],
+        status=ActivityStatus.READY,
+        code=frozen(documents.Resource.model_validate(row).code_repo),
+        cause=TransformCause(kind=TransformCauseKind.REQUESTED, message=message),
+    )
+    return {"transform": await insert_unless_there(transform, session)}
+
+
+def completed(transforms: list[Row], viewer: Viewer) -> list[bool]:
+    """Whether each transform succeeded."""
+    return [transform["status"] == ActivityStatus.SUCCEEDED.value for transform in transforms]
+
+
+def logs_url(transforms: list[Row], viewer: Viewer) -> list[str | None]:
+    """The URL of each transform's logs, for viewers who may open it."""
+    return [_openable(value_at(transform, "details.logs"), viewer) for transform in transforms]
+
+
+def notebook_url(transforms: list[Row], viewer: Viewer) -> list[str | None]:
+    """The URL of each transform's notebook, for viewers who may open it."""
+    return [_openable(value_at(transform, "details.notebook"), viewer) for transform in transforms]
+
+
+def _openable(url: str | None, viewer: Viewer) -> str | None:
+    """The URL, if the viewer may open it: web addresses are public, names of objects in buckets are for WORKER and
+    ADMIN only."""
+    if url is None or url.lower().startswith(("http://", "https://")):
+        return url
+    return url if viewer.role in (Role.WORKER, Role.ADMIN) else None

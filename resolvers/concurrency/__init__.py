@@ -1,0 +1,1 @@
+"""Locks by key, cooperative scheduling on the event loop, and the cancellation of tasks."""

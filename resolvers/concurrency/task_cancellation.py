@@ -1,0 +1,19 @@
+"""Detecting that a task was cancelled, although the CancelledError itself was lost.
+
+Checked where a task could go on for ever: Python 3.11's wait_for, with which the driver connects and writes, drops a
+cancellation that comes at the wrong moment, and an error while closing replaces it.
+"""
+
+import asyncio
+
+
+def cancelled() -> bool:
+    """Whether this task was cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def check_cancelled() -> None:
+    """Raise CancelledError in a task that was cancelled before."""
+    if cancelled():
+        raise asyncio.CancelledError

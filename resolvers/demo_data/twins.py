@@ -1,0 +1,168 @@
+"""The sample's digital twins: a public one with a finished run and a failed one, and a private one at work."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import documents
+from documents.activities.activity import ActivityError, ActivityStatus, CodeReference
+from documents.twins.execution import WorkflowSchema
+from documents.twins.output import AccessControl
+from resolvers.validators import LONGEST_LINE
+
+DONE, FAILED, CANCELLED = ActivityStatus.SUCCEEDED, ActivityStatus.FAILED, ActivityStatus.CANCELLED
+RUNNING, PENDING = ActivityStatus.RUNNING, ActivityStatus.PENDING
+BUCKET = "example-mobility-outputs"
+Releases = dict[str, documents.ComponentVersion]
+
+
+@dataclass
+class Part:
+    """A step to be stored: its component, status, dependencies and output file."""
+
+    component: str
+    status: ActivityStatus
+    after: list[str] = field(default_factory=list)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    file: str | None = None
+    error: ActivityError | None = None
+    lines: list[str] = field(default_factory=list)
+
+
+LOAD = Part("traffic-counts-loader", DONE, [], {"CITY": "harbour", "YEAR": 2024}, "counts.parquet", None,
+            ["Loading counts of harbour, 2024", "8,784 hours, 212 counters, 0.4 % missing"])  # fmt: skip
+BUILD = Part("road-network-builder", DONE, [], {"DETAIL": 0.6}, "network.xml", None,
+             ["Reading the map", "41,208 links, 17,930 junctions"])  # fmt: skip
+SIMULATE = ["traffic-counts-loader", "road-network-builder"]
+
+
+async def store_twins(releases: Releases) -> None:
+    """Store a researcher with two twins, their runs, logs, outputs and a result."""
+    researcher = documents.User(display_name="demo-researcher", github="example-mobility-lab")
+    await researcher.insert()
+    begun = datetime(2025, 3, 3, 8, 0, tzinfo=UTC)
+
+    finished = [
+        LOAD,
+        BUILD,
+        Part("flow-simulator", DONE, SIMULATE, {"ITERATIONS": 25, "SEED": 7}, "flows.csv", None,
+             ["Round 25 of 25", "Flows have settled: largest change 0.3 %"]),
+        Part("flow-dashboard", DONE, ["flow-simulator"], {"THEME": "light"}, "dashboard.zip"),
+    ]  # fmt: skip
+    failed = [
+        LOAD,
+        BUILD,
+        Part("flow-simulator", FAILED, SIMULATE, {"ITERATIONS": 1000, "SEED": 7}, None,
+             ActivityError(code="OUT_OF_MEMORY", message="The simulation needed more than 16 GiB.", retryable=False),
+             ["Round 311 of 1000", "Killed: out of memory"]),
+        Part("flow-dashboard", CANCELLED, ["flow-simulator"]),
+    ]  # fmt: skip
+    at_work = [LOAD, Part("flow-simulator", RUNNING, ["traffic-counts-loader"], {"ITERATIONS": 50, "SEED": 1})]
+
+    public = await _twin(researcher, "Harbour city traffic", public=True)
+    private = await _twin(researcher, "Valley commuting", public=False)
+    run = await _execution(public, "Weekday flows 2024", DONE, finished, releases, begun)
+    await _execution(public, "Weekday flows 2024, 1,000 rounds", FAILED, failed, releases, begun + timedelta(days=1))
+    await _execution(private, "First try", RUNNING, at_work, releases, begun + timedelta(days=9))
+    await _result(run, "Weekday flows 2024: files for the report")
+
+
+async def _twin(owner: documents.User, name: str, *, public: bool) -> documents.DigitalTwin:
+    twin = documents.DigitalTwin(owner_ref=owner.id, name=name, public=public)
+    await twin.insert()
+    return twin
+
+
+async def _execution(
+    twin: documents.DigitalTwin,
+    title: str,
+    status: ActivityStatus,
+    parts: list[Part],
+    releases: Releases,
+    begun: datetime,
+) -> documents.Execution:
+    ended = begun + timedelta(minutes=20 * len(parts))
+    execution = documents.Execution(
+        digital_twin_ref=twin.id,
+        owner_ref=twin.owner_ref,
+        public=twin.public,
+        title=title[:LONGEST_LINE],
+        tags=["traffic"],
+        status=status,
+        workflow_schema=WorkflowSchema(
+            workflow_executor="provenance-graph",
+            workflow_executor_version="1",
+            component_versions=[releases[part.component].id for part in parts],
+        ),
+        start_timestamp=begun,
+        end_timestamp=None if status is RUNNING else ended,
+    )
+    await execution.insert()
+    ids = {part.component: documents.base.new_id("step") for part in parts}
+    for ordinal, part in enumerate(parts):
+        await _step(execution, ordinal, part, releases[part.component], ids, begun + timedelta(minutes=20 * ordinal))
+    return execution
+
+
+async def _step(
+    execution: documents.Execution,
+    ordinal: int,
+    part: Part,
+    release: documents.ComponentVersion,
+    ids: dict[str, str],
+    begun: datetime,
+) -> None:
+    component = await documents.Component.get(release.component_ref)
+    ran = part.status in (DONE, FAILED, RUNNING)
+    step = documents.Step(
+        id=ids[part.component],
+        execution_ref=execution.id,
+        component_version_ref=release.id,
+        owner_ref=execution.owner_ref,
+        public=execution.public,
+        key=part.component,
+        ordinal=ordinal,
+        type=component.type if component else "ephemeral",
+        status=part.status,
+        code=[CodeReference(repository=component.repo_link if component else "", commit=release.commit_hash)],
+        attempt=int(ran),
+        worker="demo-worker" if ran else None,
+        parameters=json.dumps(part.parameters),
+        depends_on=[ids[name] for name in part.after],
+        started_at=begun if ran else None,
+        ended_at=begun + timedelta(minutes=18) if part.status in (DONE, FAILED) else None,
+        error=part.error,
+    )
+    await step.insert()
+    for sequence, line in enumerate(part.lines, start=1):
+        at = begun + timedelta(minutes=sequence)
+        await documents.LogEntry(activity_ref=step.id, sequence=sequence, timestamp=at, message=line).insert()
+    if part.file and part.status is DONE:
+        await _output(step, part.file)
+
+
+async def _output(step: documents.Step, file_name: str) -> None:
+    await documents.Output(
+        step_ref=step.id,
+        owner_ref=step.owner_ref,
+        file_name=file_name,
+        file_size=1_048_576 * (step.ordinal + 1),
+        file_type="application/octet-stream",
+        bucket=BUCKET,
+        key=f"{step.id}/{file_name}",
+        access_control=AccessControl(public=step.public),
+    ).insert()
+
+
+async def _result(execution: documents.Execution, title: str) -> None:
+    steps = await documents.Step.find(documents.Step.execution_ref == execution.id).to_list()
+    outputs = await documents.Output.find({"stepRef": {"$in": [step.id for step in steps]}}).to_list()
+    await documents.Result(
+        digital_twin_ref=execution.digital_twin_ref,
+        execution_ref=execution.id,
+        owner_ref=execution.owner_ref,
+        public=execution.public,
+        title=title,
+        output_refs=[output.id for output in outputs],
+    ).insert()

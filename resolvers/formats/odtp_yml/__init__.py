@@ -1,0 +1,1 @@
+"""odtp.yml: the parts of a component's description, each normalised."""

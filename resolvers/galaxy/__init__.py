@@ -1,0 +1,1 @@
+"""Galaxy servers: instances, archives, ingestions, generations and jobs."""

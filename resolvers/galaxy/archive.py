@@ -1,0 +1,128 @@
+"""Registering archives: reports whose bytes are stored already, each registered once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import documents
+from documents.base import new_id
+from documents.storage.upload import UploadPurpose
+from resolvers.access.viewer import Role, Viewer
+from resolvers.catalogue.resource import json_text
+from resolvers.galaxy.ingestion_queue import queue_ingest
+from resolvers.galaxy.instance import own_instance
+from resolvers.galaxy.report_metadata import Metadata, check_identifier, read_metadata
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.storage.verify_upload import use, verify_upload
+from resolvers.user_errors import AlreadyExists, ChecksumMismatch, InvalidInput
+from resolvers.writes.transaction import Outcome, Session, hold, insert_unless_there, require, visible
+
+
+@dataclass(frozen=True)
+class Report:
+    """A received report: its identifier, its metadata, and the upload that holds its bytes."""
+
+    identifier: str
+    metadata: Metadata
+    upload: Row
+
+
+async def before_registering(viewer: Viewer, *, upload_id: str, **rest: Any) -> None:
+    """Verify the bytes of an upload, which must not happen within a transaction."""
+    require(viewer, Role.USER, Role.WORKER)
+    await verify_upload(viewer, upload_id, UploadPurpose.ARCHIVE, "uploadId")
+
+
+async def register_archive(
+    session: Session, viewer: Viewer, *, instance_id: str, identifier: str, upload_id: str, metadata: Any
+) -> Outcome:
+    """Register an uploaded report as an archive of the viewer's own instance; returns that, or the existing archive.
+
+    Raises ChecksumMismatch when its metadata belongs to other bytes, and AlreadyExists when the instance has another
+    report of this identifier that this one does not claim to supersede.
+    """
+    require(viewer, Role.USER, Role.WORKER)
+    await own_instance(instance_id, viewer, session, "instanceId")
+    upload = await visible(documents.Upload, upload_id, viewer, session, "uploadId")
+    called = check_identifier(identifier, "identifier")
+    said = read_metadata(json_text(metadata, "metadata") or "null", called, "metadata")
+    archive, existed = await find_or_insert_archive(instance_id, Report(called, said, upload), session)
+    return {"archive": archive, "already_existed": existed}
+
+
+async def find_or_insert_archive(instance_id: str, report: Report, session: Session) -> tuple[Row, bool]:
+    """The archive of a report, and whether it existed before; a new one is queued unless the instance says otherwise.
+
+    Raises ChecksumMismatch, AlreadyExists and NotFound.
+    """
+    _check_bytes(report)
+    earlier = await _earlier(instance_id, report, session)
+    if earlier is not None:
+        return earlier, True
+    # Written to, so that this conflicts with a concurrent change of the instance's access.
+    instance = await hold(documents.Instance, instance_id, "additions", session)
+    id = new_id(documents.Archive.kind)
+    await _make_way(id, instance_id, report, session)
+    generation = await use(report.upload, id, session, "uploadId")
+    archive = await insert_unless_there(_archive(id, instance, report, generation), session)
+    if instance.get("ingests", True) and archive["quarantine"] is None:
+        await queue_ingest(instance, [id], session)
+    return archive, False
+
+
+def _check_bytes(report: Report) -> None:
+    announced, found = report.metadata.sha256, report.upload["sha256"]
+    if announced not in (None, found):
+        raise ChecksumMismatch(
+            f"The SHA-256 of the archive is {found}, and report_hash in its metadata is {announced}.", "metadata"
+        )
+
+
+async def _earlier(instance_id: str, report: Report, session: Session) -> Row | None:
+    """The existing archive with this identifier and these bytes, unless the metadata wants to replace it."""
+    same = {"instanceRef": instance_id, "identifier": report.identifier, "sha256": report.upload["sha256"]}
+    if report.metadata.supersedes is not None:
+        same["metadata"] = report.metadata.text
+    found: Row | None = await collection_of(documents.Archive).find_one(same, sort=[("_id", -1)], session=session)
+    return found
+
+
+async def _make_way(id: str, instance_id: str, report: Report, session: Session) -> None:
+    """Supersede the archive that has the identifier by the one with this id, if the report says so."""
+    archives, wanted = collection_of(documents.Archive), report.metadata.supersedes
+    held = {"instanceRef": instance_id, "identifier": report.identifier, "current": True}
+    current = await archives.find_one(held, session=session)
+    if current is None and wanted is None:
+        return
+    if current is None:
+        raise InvalidInput(f"No report {report.identifier} exists to be superseded.", "metadata")
+    if current["sha256"] != wanted:
+        raise AlreadyExists(
+            f"Report {report.identifier} is here with other bytes, sha256:{current['sha256']}. To replace it, name "
+            "that hash as supersedes in the metadata.",
+            "identifier",
+        )
+    replaced = {"$set": {"current": False, "supersededByRef": id}}
+    await archives.update_one({"_id": current["_id"]}, replaced, session=session)
+
+
+def _archive(id: str, instance: Row, report: Report, generation: int) -> documents.Archive:
+    said, upload = report.metadata, report.upload
+    return documents.Archive(
+        id=id,
+        instance_ref=instance["_id"],
+        owner_refs=instance["ownerRefs"],
+        public=instance["public"],
+        identifier=report.identifier,
+        schema_version=said.schema_version,
+        generated_at=said.generated_at,
+        sha256=upload["sha256"],
+        size_bytes=upload["size"],
+        bucket=upload["bucket"],
+        key=upload["key"],
+        generation=generation,
+        metadata=said.text,
+        declared_jobs=said.declared_jobs,
+        active_users=said.active_users,
+        total_users=said.total_users,
+        quarantine=said.quarantine,
+    )

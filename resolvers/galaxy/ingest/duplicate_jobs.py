@@ -1,0 +1,112 @@
+"""Jobs that occur in two archives of a generation: the later report knows the job's later state, so its row stays.
+
+Which report is later does not depend on which was ingested first, so equal archives give equal contents. All of this
+happens while a part holds the generation's merge lock, so the set of merged archives does not change meanwhile.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+from pymongo import InsertOne, ReplaceOne
+from pymongo.errors import BulkWriteError
+
+import documents
+from documents.activities.activity import ActivityStatus
+from resolvers.filters import Filter
+from resolvers.galaxy.ingest.part_lease import Held
+from resolvers.galaxy.ingest.spool import Spool
+from resolvers.galaxy.readable_archives import reported_at
+from resolvers.galaxy.report.job_bson import int32
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.writes.unique_index_errors import duplicates_in
+
+AT_ONCE = 500
+COUNTED = ("tool_id", "tool_version", "state", "created_at", "runtime_seconds", "digest")
+"""Fields of a job that usage and content hash count (documents.galaxy.job.ReplacedJob)."""
+Rank = tuple[datetime, str]
+
+
+def counted(row: Row) -> Row:
+    """The fields of a job that usage and content hash count."""
+    return {name: row[name] for name in COUNTED}
+
+
+class Clashes:
+    """Decides between rows of one archive and rows of others for the same jobs. Losing rows are `dropped`."""
+
+    def __init__(self, held: Held, archive: Row) -> None:
+        self._held = held
+        self._rank = _rank(archive)
+        self._folded: dict[str, Rank | None] = {}
+        self._jobs = collection_of(documents.Job)
+        self.dropped = Spool()
+
+    async def settle(self, rows: list[bytes]) -> None:
+        """Store the winning rows, and drop the others."""
+        waiting = {bson.decode(row)["_id"]: row for row in rows}
+        while waiting:
+            self._held.check()
+            there = await self._there(list(waiting))
+            await self._know({row["archiveRef"] for row in there.values()})
+            writes: list[Any] = []
+            for id, row in list(waiting.items()):
+                write = self._write(row, there.get(id))
+                if write is None:
+                    del waiting[id]
+                else:
+                    writes.append(write)
+            # Rows with writes are checked once more: another worker may have been faster.
+            if writes:
+                await self._put(writes)
+
+    def _write(self, row: bytes, other: Row | None) -> InsertOne[Any] | ReplaceOne[Any] | None:
+        """The write for a row, None when it is stored already or loses."""
+        if other is None:
+            return InsertOne(RawBSONDocument(row))
+        if other["archiveRef"] == self._held.archive:
+            return None
+        rank = self._folded[other["archiveRef"]]
+        seen = {"_id": other["_id"], "archiveRef": other["archiveRef"], "over": other.get("over")}
+        if rank is None:
+            # That archive has not been merged yet; when it is, it will find this row in place of its own and settle the
+            # conflict.
+            return ReplaceOne(seen, RawBSONDocument(row))
+        if rank < self._rank:
+            return ReplaceOne(seen, RawBSONDocument(_over(row, counted(other))))
+        self.dropped.add(bson.encode(counted(bson.decode(row))))
+        return None
+
+    async def _there(self, ids: list[str]) -> dict[str, Row]:
+        wanted = dict.fromkeys((*COUNTED, "archiveRef", "over"), 1)
+        found = self._jobs.find({"_id": {"$in": ids}}, wanted, batch_size=len(ids) + 1)
+        return {row["_id"]: row async for row in found}
+
+    async def _know(self, archives: set[str]) -> None:
+        """Look up the ranks of archives, None for those that are not merged into the generation."""
+        unknown = list(archives - self._folded.keys())
+        if not unknown:
+            return
+        folded: Filter = {"generationRef": self._held.generation, "archiveRef": {"$in": unknown}}
+        folded["status"] = ActivityStatus.SUCCEEDED.value
+        found = await collection_of(documents.IngestionPart).distinct("archiveRef", folded)
+        dates = {"generated_at": 1, "received_at": 1}
+        ranks = collection_of(documents.Archive).find({"_id": {"$in": found}}, dates)
+        self._folded |= dict.fromkeys(unknown) | {row["_id"]: _rank(row) async for row in ranks}
+
+    async def _put(self, writes: list[Any]) -> None:
+        try:
+            await self._jobs.bulk_write(writes, ordered=False)
+        except BulkWriteError as error:
+            duplicates_in(error)
+
+
+def _rank(archive: Row) -> Rank:
+    return reported_at(archive), archive["_id"]
+
+
+def _over(row: bytes, replaced: Row) -> bytes:
+    """A row with the values it replaced as its last field."""
+    content = row[4:-1] + b"\x03over\0" + bson.encode(replaced)
+    return int32(len(content) + 5) + content + b"\0"

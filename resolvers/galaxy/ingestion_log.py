@@ -1,0 +1,12 @@
+"""Log lines of ingestions about their archives."""
+
+import documents
+from documents.activities.log_entry import LogLevel
+from resolvers.activities.server_log_lines import append_line
+from resolvers.reads.fetch import Row
+from resolvers.writes.transaction import Session
+
+
+async def say(ingestion_id: str, level: LogLevel, message: str, session: Session) -> Row | None:
+    """Append a line and return the ingestion, which is written to so that the ends of its parts are serialised."""
+    return await append_line(documents.Ingestion, ingestion_id, level, message, session)

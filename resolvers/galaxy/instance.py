@@ -1,0 +1,165 @@
+"""Writing instances, and authenticating them by their keys."""
+
+import hashlib
+import hmac
+import secrets
+from typing import Any
+from uuid import UUID, uuid4
+
+import documents
+from resolvers.access.policies import owns_any
+from resolvers.access.viewer import Role, Viewer
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.twins.readers import known_users
+from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput
+from resolvers.validators import check_line, check_text, check_url
+from resolvers.writes.transaction import Outcome, Session, insert_unless_there, require, update, visible
+
+PREFIX = "pgi_"
+"""Prefix of keys, so that they are recognised as secrets wherever they turn up."""
+LONGEST_KEY = 100
+MOST_OWNERS = 100
+FOLLOWERS: tuple[type[documents.Document], ...] = (documents.Archive, documents.Generation, documents.Ingestion)
+"""Documents that repeat an instance's access fields."""
+
+
+def new_key() -> str:
+    """A key with 256 random bits, which is shown once and stored as its hash."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def hash_of(key: str) -> str:
+    """The SHA-256 of a key, in hexadecimal."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+async def authenticated(uuid: str, key: str) -> Row | None:
+    """The instance with this UUID and key, None when either is wrong."""
+    uuid = _canonical(uuid) or ""
+    row: Row | None = await collection_of(documents.Instance).find_one({"uuid": uuid})
+    # Compared also when there is no such instance, so that both cases take the same time.
+    expected = row["keyHash"] if row else hash_of("")
+    good = hmac.compare_digest(hash_of(key[:LONGEST_KEY]), expected) and len(key) <= LONGEST_KEY
+    return row if good and row else None
+
+
+async def create_instance(
+    session: Session,
+    viewer: Viewer,
+    *,
+    key: str,
+    url: str,
+    title: str,
+    public: bool,
+    uuid: str | None = None,
+    owner_ids: list[str] | None = None,
+    **facts: Any,
+) -> Outcome:
+    """Create an instance with this key, owned by the viewer unless others are named. Raises AlreadyExists."""
+    require(viewer, Role.USER)
+    owners = await _owners(owner_ids if owner_ids is not None else _self(viewer), viewer, session)
+    known_as = _a_uuid(uuid) if uuid is not None else str(uuid4())
+    if await collection_of(documents.Instance).find_one({"uuid": known_as}, {"_id": 1}, session=session):
+        raise AlreadyExists(f"An instance with the UUID {known_as} exists already.", "uuid")
+    instance = documents.Instance(
+        uuid=known_as,
+        public=public,
+        owner_refs=owners,
+        key_hash=hash_of(key),
+        **{name: _checked(name, value) for name, value in {"url": url, "title": title, **facts}.items()},
+    )
+    return {"instance": await insert_unless_there(instance, session)}
+
+
+async def update_instance(
+    session: Session,
+    viewer: Viewer,
+    *,
+    id: str,
+    expected_revision: int | None = None,
+    owner_ids: list[str] | None = None,
+    **changes: Any,
+) -> Outcome:
+    """Change an instance, and the access to everything that follows it, and return it.
+
+    Raises NotFound for an instance that the viewer may not see, and Forbidden for one of somebody else.
+    """
+    require(viewer, Role.USER, Role.WORKER)
+    instance = await own_instance(id, viewer, session, "id")
+    wanted = {name: _checked(name, value) for name, value in changes.items()}
+    if owner_ids is not None:
+        wanted["ownerRefs"] = await _owners(owner_ids, viewer, session)
+    changed = await update(documents.Instance, instance, wanted, expected_revision, session)
+    read_by = {name: changed[name] for name in ("public", "ownerRefs")}
+    if any(instance[name] != value for name, value in read_by.items()):
+        for follower in FOLLOWERS:
+            await collection_of(follower).update_many({"instanceRef": id}, {"$set": read_by}, session=session)
+    return {"instance": changed}
+
+
+async def rotate_instance_key(session: Session, viewer: Viewer, *, key: str, id: str) -> Outcome:
+    """Replace the key of an instance, and return the instance."""
+    require(viewer, Role.USER, Role.WORKER)
+    instance = await own_instance(id, viewer, session, "id")
+    return {"instance": await update(documents.Instance, instance, {"keyHash": hash_of(key)}, None, session)}
+
+
+async def own_instance(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
+    """The viewer's own instance. Raises NotFound when the viewer may not see it, Forbidden when it is not theirs."""
+    instance = await visible(documents.Instance, id, viewer, session, *path)
+    if not owns_any(viewer, instance.get("ownerRefs")):
+        raise Forbidden(f"Instance {id} belongs to somebody else.", *path)
+    return instance
+
+
+def _self(viewer: Viewer) -> list[str]:
+    return [viewer.user_id] if viewer.user_id else []
+
+
+async def _owners(ids: list[str], viewer: Viewer, session: Session) -> list[str]:
+    """The owners, always including a user who is not an administrator: users neither lock themselves out nor create for
+    others."""
+    if viewer.role is not Role.ADMIN and viewer.user_id not in ids:
+        raise Forbidden("You must be one of the owners, unless you are an administrator.", "ownerIds")
+    if len(ids) > MOST_OWNERS:
+        raise InvalidInput(f"{len(ids)} owners are too many; at most {MOST_OWNERS} are kept.", "ownerIds")
+    return await known_users(ids, session, "ownerIds")
+
+
+def _checked(name: str, value: Any) -> Any:
+    if value is None and name in ("url", "title", "public", "ingests"):
+        raise InvalidInput(f"{name} cannot be null: leave it out to keep it as it is.", name)
+    match name:
+        case "url":
+            return check_url(value, name)
+        case "title":
+            return check_line(value, name)
+        case "description":
+            return check_text(value, name)
+        case "latitude":
+            return _within(90, value, name)
+        case "longitude":
+            return _within(180, value, name)
+    return value
+
+
+def _within(most: int, value: float | None, name: str) -> float | None:
+    if value is not None and not -most <= value <= most:
+        raise InvalidInput(f"{name} must be from -{most} to {most} degrees, not {value}.", name)
+    return value
+
+
+def _a_uuid(value: str) -> str:
+    found = _canonical(value)
+    if found is None:
+        raise InvalidInput(f"uuid must be a UUID such as {UUID(int=0)}, not {value[:100]!r}.", "uuid")
+    return found
+
+
+def _canonical(value: str) -> str | None:
+    """A UUID in canonical lower-case form, None for anything else."""
+    try:
+        found = str(UUID(value))
+    except ValueError:
+        return None
+    return found if found == value.lower() else None

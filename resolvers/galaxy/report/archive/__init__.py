@@ -1,0 +1,1 @@
+"""The bytes of an archive: gzip, tar, and the members that a report has."""

@@ -1,0 +1,182 @@
+"""A job as it is stored: BSON written straight from the pieces of rows, without objects in between.
+
+The fields of a row, in the order in which they are written:
+
+    _id              "job_…": the stamp's prefix and the job's own number
+    …                what the stamp says of every row, such as instance_ref, generation_ref, archive_ref
+    external_id      int64     the job's number on its own server
+    tool_id          string
+    tool_version     string or null
+    state            string
+    created_at       date or null, cut to milliseconds
+    runtime_seconds  double or null: the metric core/runtime_seconds
+    metrics          [{plugin, name, text}]: the number is what the text says, where it is one
+    datasets         [{external_id int64, size_bytes int64 or null, direction "input"/"output",
+                       extension string or null, parameter_name string or null}]
+    parameters       [{name, value}], the value as JSON text
+    digest           16 bytes: see digest.py
+
+Embedded rows stand in the order of their lines. The format: https://bsonspec.org/spec.html
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import add
+from struct import Struct
+from typing import TypeVar
+
+import orjson
+
+NULL = b"None"
+"""The null value of a report."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+REMEMBERED = 20_000
+"""Cached fragments that recur often, such as a tool with its version and state."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+int32 = Struct("<i").pack
+int64 = Struct("<q").pack
+double = Struct("<d").pack
+
+METRICS, DATASETS, PARAMETERS = b"\x04metrics\0", b"\x04datasets\0", b"\x04parameters\0"
+EXTERNAL_ID = b"\x12external_id\0"
+SIZED, UNSIZED = b"\x12size_bytes\0", b"\x0asize_bytes\0"
+INDEX = [b"\x03%d\0" % index for index in range(10_000)]
+"""The element prefix of each document of an array."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """The prefix that every row of a reading shares: the beginning of its id, and the ids it belongs to."""
+
+    id_prefix: str = "job_"
+    fields: Mapping[str, str] | None = None
+
+    def encoded(self) -> bytes:
+        """The common fields, encoded as they appear within a document."""
+        return b"".join(string(name.encode(), text.encode()) for name, text in (self.fields or {}).items())
+
+
+def string(name: bytes, text: bytes) -> bytes:
+    """A string field."""
+    return b"\x02%b\0%b%b\0" % (name, int32(len(text) + 1), text)
+
+
+def optional(name: bytes, text: bytes) -> bytes:
+    """A string field, null for the word None."""
+    return b"\x0a%b\0" % name if text == NULL else string(name, text)
+
+
+def document(content: bytes) -> bytes:
+    """A document made of fields."""
+    return b"%b%b\0" % (int32(len(content) + 5), content)
+
+
+def arrays(head: bytes, rows: list[list[bytes]]) -> list[bytes]:
+    """For each row a field that holds an array of documents; `head` is its type and name."""
+    if max(map(len, rows)) > len(INDEX):
+        raise ValueError("The job has too many rows.")
+    # Built-in functions calling each other take half the time of Python calls from here.
+    contents = [b"".join(map(add, INDEX, documents)) for documents in rows]
+    return [head + int32(len(content) + 5) + content + b"\0" for content in contents]
+
+
+class Tools(dict[bytes, bytes]):
+    """The fields of a job for each `tool_id\\ttool_version\\tstate`."""
+
+    def __missing__(self, piece: bytes) -> bytes:
+        tool, version, state = piece.split(b"\t")
+        fields = string(b"tool_id", tool) + optional(b"tool_version", version) + string(b"state", state)
+        remember(self, piece, fields)
+        return fields
+
+
+class MetricHeads(dict[tuple[bytes, int], bytes]):
+    """The BSON of a metric's document up to the value, for each `plugin\\tname` and length of a value.
+
+    The document is this prefix, the value and two zeros. A cache hit costs no call, and there are many.
+    """
+
+    def __missing__(self, key: tuple[bytes, int]) -> bytes:
+        plugin, name = key[0].split(b"\t")
+        fields = string(b"plugin", plugin) + string(b"name", name) + string(b"text", bytes(key[1]))
+        head = document(fields)[: -key[1] - 2]
+        remember(self, key, head)
+        return head
+
+
+class Datasets:
+    """Datasets as documents. Everything but id and size is encoded once for each extension, parameter and direction."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, bytes], tuple[bytes, bytes, bytes]] = {}
+
+    def document(self, id: bytes, extension: bytes, size: bytes, rest: bytes) -> bytes:
+        """The document of one dataset; `rest` is `param_name\\ttype`. Null and -1 mean an unknown size."""
+        key = extension, rest
+        sized, unsized, tail = self._known.get(key) or self._parts(key)
+        if size == b"-1" or size == NULL:
+            return unsized + int64(int(id)) + UNSIZED + tail
+        return sized + int64(int(id)) + SIZED + int64(int(size)) + tail
+
+    def _parts(self, key: tuple[bytes, bytes]) -> tuple[bytes, bytes, bytes]:
+        parameter, direction = key[1].split(b"\t")
+        tail = string(b"direction", direction) + optional(b"extension", key[0])
+        tail += optional(b"parameter_name", parameter) + b"\0"
+        unsized = 4 + len(EXTERNAL_ID) + 8 + len(UNSIZED) + len(tail)
+        parts = int32(unsized + 8) + EXTERNAL_ID, int32(unsized) + EXTERNAL_ID, tail
+        remember(self._known, key, parts)
+        return parts
+
+
+def parameter(name: bytes, value: bytes) -> bytes:
+    """A parameter as a document. Raises ValueError when the value is not JSON.
+
+    Exporters write JSON within a JSON string. The wrapped JSON text is kept; a string that wraps no JSON, and JSON that
+    is no string, are kept as they are.
+    """
+    outer = orjson.loads(value)
+    text = outer.encode() if isinstance(outer, str) and _is_json(outer) else value
+    return document(string(b"name", name) + string(b"value", text))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+class Times:
+    """The creation times of jobs. The calendar is consulted once for each minute."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, int] = {}
+
+    def field(self, time: bytes) -> bytes:
+        """The field for a UTC time, cut to milliseconds. Raises ValueError for days and hours that do not exist."""
+        if time == NULL:
+            return b"\x0acreated_at\0"
+        minute = time[:16]
+        at = self._known.get(minute)
+        if at is None:
+            since = datetime.fromisoformat(f"{minute.decode()}+00:00") - EPOCH
+            at = (since.days * 86_400 + since.seconds) * 1000
+            remember(self._known, minute, at)
+        return b"\x09created_at\0" + int64(at + int(time[17:19]) * 1000 + int(time[20:23].ljust(3, b"0")))
+
+
+def runtime_field(value: bytes | None) -> bytes:
+    """The runtime field of a job."""
+    return b"\x0aruntime_seconds\0" if value is None else b"\x01runtime_seconds\0" + double(float(value))
+
+
+def remember(known: dict[Key, Value], key: Key, value: Value) -> None:
+    """Cache a fragment, and clear the cache when it is full."""
+    if len(known) >= REMEMBERED:
+        known.clear()
+    known[key] = value

@@ -1,0 +1,1 @@
+"""Reading a report in a process with limits on memory and CPU time."""

@@ -1,0 +1,119 @@
+"""Reading a job report in a subprocess, with limits on memory and CPU time."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import IO
+
+from resolvers.galaxy.report.job_bson import Stamp
+from resolvers.galaxy.report.limits import MEBIBYTE, Limits
+from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, Summary
+from resolvers.galaxy.report.rejection import Rejection, RejectionCode
+from resolvers.galaxy.report.sandbox import pipe_frames
+from resolvers.galaxy.report.sandbox.child import OUT_OF_MEMORY, Task
+
+MEMORY_BYTES = 256 * MEBIBYTE
+"""Address space of the reader. Reading takes some 70 MB whatever the size of the report."""
+CPU_SECONDS = 20
+CPU_SECONDS_FOR_MEBIBYTE = 10
+"""A mebibyte of a zipped report takes half a second; several when its rows are unsorted or very similar."""
+PIPE = MEBIBYTE
+KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+class ReaderFailed(Exception):
+    """The reader itself failed; the fate of the report is unknown, and it may be tried again."""
+
+
+@asynccontextmanager
+async def read_apart(
+    archive: IO[bytes],
+    *,
+    stamp: Stamp | None = None,
+    declared: DeclaredCounts | None = None,
+    limits: Limits | None = None,
+    memory_bytes: int = MEMORY_BYTES,
+    cpu_seconds: int | None = None,
+) -> AsyncIterator[AsyncIterator[Batch]]:
+    """Batches of `read_report`, made in a child process that is killed when the block is left.
+
+    `archive` must be a real file (it may be unlinked already). A child that reaches a limit ends the batches with a
+    CORRUPT_ARCHIVE rejection and a summary that is refused, after which rows already given must be removed again.
+    Raises ReaderFailed when the child ends in any other way.
+    """
+    seconds = cpu_seconds or cpu_seconds_for(os.fstat(archive.fileno()).st_size)
+    task = Task(stamp or Stamp(), declared, limits or Limits(), memory_bytes, seconds)
+    process = await _start(archive, task)
+    try:
+        yield _batches(process, task)
+    finally:
+        # Process.kill() may reap a child that has just ended before the event loop does, which then warns about an
+        # unknown child, and reports 255 (CPython's gh-127049).
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        await asyncio.shield(process.wait())
+
+
+def cpu_seconds_for(size: int) -> int:
+    """How many seconds of CPU an archive of so many bytes may take."""
+    return CPU_SECONDS + CPU_SECONDS_FOR_MEBIBYTE * size // MEBIBYTE
+
+
+async def _start(archive: IO[bytes], task: Task) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        # Isolated: neither the directory it starts in nor PYTHON… variables decide what is imported.
+        *(sys.executable, "-I", "-m", "resolvers.galaxy.report.sandbox.child", task.encoded()),
+        stdin=archive,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        # The environment holds the database's address and keys, which the reader must not see.
+        env={name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ},
+        limit=PIPE,
+    )
+
+
+async def _batches(process: asyncio.subprocess.Process, task: Task) -> AsyncIterator[Batch]:
+    assert process.stdout is not None
+    prefix = task.stamp.id_prefix.encode()
+    try:
+        while True:
+            batch = await _batch(process.stdout, prefix)
+            yield batch
+            if batch.summary is not None:
+                return
+    except asyncio.IncompleteReadError:
+        yield _stopped(await process.wait(), task)
+    except pipe_frames.BadFrame as error:
+        raise ReaderFailed(str(error)) from error
+
+
+async def _batch(pipe: asyncio.StreamReader, prefix: bytes) -> Batch:
+    kind, size = pipe_frames.HEAD.unpack(await pipe.readexactly(pipe_frames.HEAD.size))
+    if size > pipe_frames.LONGEST:
+        raise pipe_frames.BadFrame(f"A frame of {size} bytes is too long.")
+    payload = await pipe.readexactly(size)
+    if kind == pipe_frames.ROWS:
+        return Batch(pipe_frames.rows(payload, prefix))
+    if kind == pipe_frames.REJECTIONS:
+        return Batch(rejections=pipe_frames.rejections(payload))
+    if kind == pipe_frames.CELLS:
+        return Batch(cells=pipe_frames.usage(payload))
+    if kind == pipe_frames.SUMMARY:
+        return Batch(summary=pipe_frames.summary(payload))
+    raise ReaderFailed(payload.decode("utf-8", "replace"))
+
+
+def _stopped(status: int, task: Task) -> Batch:
+    """The outcome when the child ended without a summary."""
+    if status == -signal.SIGXCPU:
+        message = f"The reader was stopped after {task.cpu_seconds} seconds of CPU."
+    elif status == OUT_OF_MEMORY:
+        message = f"The reader was stopped because it needed more than {task.memory_bytes} bytes of memory."
+    else:
+        raise ReaderFailed(f"The reader of a report ended with status {status} and without a message.")
+    rejection = Rejection("", 0, RejectionCode.CORRUPT_ARCHIVE, message, rows=0)
+    return Batch(rejections=[rejection], summary=Summary(refused=True))

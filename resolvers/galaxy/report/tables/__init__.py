@@ -1,0 +1,1 @@
+"""The lines of a report's members, parsed and joined into jobs."""

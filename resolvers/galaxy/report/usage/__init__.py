@@ -1,0 +1,1 @@
+"""The usage in a report, counted while it is read."""

@@ -1,0 +1,1 @@
+"""Usage statistics: how often tools were used, and for how long."""

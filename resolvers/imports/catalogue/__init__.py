@@ -1,0 +1,1 @@
+"""Importing a catalogue from a folder of documents that pipelines made."""

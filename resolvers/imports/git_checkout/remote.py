@@ -1,0 +1,31 @@
+"""The address of a remote in a checkout's settings, and the web page that it stands for."""
+
+import re
+
+MAX_LENGTH = 1_000
+
+URL = re.compile(r"(?:https?|ssh|git|git\+ssh|ssh\+git)://([^/?#\s]+)/([^?#\s]+)(?:[?#]\S*)?")
+SCP_LIKE = re.compile(r"[^@:/\s]+@([^@:/\s]+):([^?#\s]+)(?:[?#]\S*)?")
+"""Such as git@host:owner/name.git: https://git-scm.com/docs/git-clone#_git_urls."""
+HOST = re.compile(r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)(?::[0-9]*)?", re.ASCII)
+
+
+def page_of(remote: str) -> str | None:
+    """The page of a repository, such as https://host/owner/name; None for anything but an address on another machine.
+
+    User, password, token and query never become part of it. An address in which a password might be mistaken for
+    another part, because a character in it is not encoded, gives None.
+    """
+    match = URL.fullmatch(remote) or SCP_LIKE.fullmatch(remote)
+    if match is None or len(remote) > MAX_LENGTH or not remote.isprintable():
+        return None
+    host = HOST.fullmatch(match[1].rpartition("@")[2])
+    parts = match[2].strip("/").removesuffix(".git").split("/")
+    if host is None or "@" in match[2] or any(part in ("", ".", "..") for part in parts):
+        return None
+    return f"https://{host[1].lower()}/{'/'.join(parts)}"
+
+
+def without_secrets(remote: str) -> str:
+    """A remote's address without user, password and query. Accepts any text."""
+    return re.split(r"[?#]", remote.rpartition("@")[2], maxsplit=1)[0]

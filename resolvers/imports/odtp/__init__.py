@@ -1,0 +1,1 @@
+"""Repeatable imports of an ODTP database."""

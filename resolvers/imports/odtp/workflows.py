@@ -1,0 +1,99 @@
+"""Importing workflows from an ODTP database, which records no owners of them."""
+
+from typing import Any
+
+import documents
+from documents.twins.component import ComponentType
+from documents.twins.workflow import WorkflowStep
+from resolvers.formats.odtp_yml.adjustments import shown
+from resolvers.imports.odtp.bson_values import both_forms, hex_of, plain
+from resolvers.imports.odtp.collection_import import Build, Import, stored
+from resolvers.imports.odtp.executions import TWIN, tags
+from resolvers.imports.odtp.source_row import Refused, SourceRow
+from resolvers.twins.execution_validation import MOST_STEPS
+
+Rows = dict[str, dict[str, Any]]
+
+
+async def import_workflows(at: Import) -> None:
+    """Import each workflow as a private one of its only user. Hidden ones get the tag `deprecated`."""
+
+    async def prepare(rows: list[SourceRow]) -> Build:
+        releases = await stored(
+            documents.ComponentVersion, (id for row in rows for id in _references(row) if id), "componentId"
+        )
+        components = await stored(documents.Component, (one["componentId"] for one in releases.values()), "type")
+        owners = await _owners(at, [row.hex for row in rows if row.hex])
+        return lambda row: _workflow(row, _steps(row, releases, components), owners.get(row.hex or "", set()))
+
+    await at.take_all(documents.Workflow, "workflows", prepare)
+
+
+async def _owners(at: Import, hexes: list[str]) -> dict[str, set[str]]:
+    """The owners of the twins for which each workflow was run."""
+    ran: list[tuple[str, str]] = []
+    async for rows in at.batches("executions", {"workflow_id": {"$in": both_forms(hexes)}}, ["workflow_id", *TWIN]):
+        ran += [
+            (workflow, twin)
+            for row in rows
+            if (workflow := hex_of(row.values["workflow_id"])) and (twin := row.reference("twin", *TWIN))
+        ]
+    twins = await stored(documents.DigitalTwin, (twin for _, twin in ran), "userRef")
+    owners: dict[str, set[str]] = {}
+    for workflow, twin in ran:
+        if twin in twins:
+            owners.setdefault(workflow, set()).add(twins[twin]["userRef"])
+    return owners
+
+
+def _workflow(row: SourceRow, steps: list[WorkflowStep], owners: set[str]) -> documents.Workflow:
+    return documents.Workflow(
+        id=row.id("workflow"),
+        owner_ref=_owner(row, owners),
+        name=row.named(f"workflow {row.hex}", "name"),
+        tags=tags(row),
+        steps=steps,
+        component_versions=[step.component_version_ref for step in steps],
+        **row.times(),
+    )
+
+
+def _owner(row: SourceRow, owners: set[str]) -> str | None:
+    if len(owners) == 1:
+        (owner,) = owners
+        row.note(f"ODTP names no owner; imported as a private workflow of {owner}, who alone ran it.")
+        return owner
+    ran = f"{len(owners)} users ran it" if owners else "nobody ran it"
+    row.note(f"ODTP names no owner, and {ran}; only administrators see it until updateWorkflow names an owner.")
+    return None
+
+
+def _references(row: SourceRow) -> list[str | None]:
+    """The ids of the versions in their order; None for invalid references."""
+    named = (one.get("version") if isinstance(one, dict) else one for one in row.items("versions"))
+    return [f"release_{hex}" if (hex := hex_of(one)) else None for one in named]
+
+
+def _steps(row: SourceRow, releases: Rows, components: Rows) -> list[WorkflowStep]:
+    """A chain of the versions. Raises Refused where one is missing: without it, it would be another workflow."""
+    ids = _references(row)
+    if not 1 <= len(ids) <= MOST_STEPS:
+        raise Refused(f"It has {len(ids)} versions; a workflow has 1 to {MOST_STEPS}.")
+    for written, id in zip(row.items("versions"), ids, strict=True):
+        if id is None:
+            raise Refused(f"Its versions contain {shown(plain(written))}, which is not a reference.")
+        if id not in releases:
+            raise Refused(f"Its versions refer to the version {id.partition('_')[2]}, which is not here.")
+    return [
+        WorkflowStep(
+            key=str(number),
+            component_version_ref=id,
+            type=_type(components.get(releases[id]["componentId"])),
+            depends_on=[str(number - 1)] if number else [],
+        )
+        for number, id in enumerate(one for one in ids if one)
+    ]
+
+
+def _type(component: dict[str, Any] | None) -> ComponentType:
+    return ComponentType(component.get("type") or ComponentType.EPHEMERAL) if component else ComponentType.EPHEMERAL

@@ -1,0 +1,1 @@
+"""Reads: projected finds, pages, filters by related documents, and per-request loaders."""

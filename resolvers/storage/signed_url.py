@@ -1,0 +1,28 @@
+"""Signed URLs: temporary access to the bytes of one object. Made for one answer, never stored."""
+
+import json
+from datetime import datetime
+
+from pydantic import BaseModel
+
+from documents.base import JsonText
+from documents.storage.bucket import Signed
+from resolvers.reads.fetch import Row
+
+MOST_SECONDS = 3600
+"""Maximum lifetime of a signed URL."""
+
+
+class SignedUrl(BaseModel):
+    """Temporary access to the bytes of one object."""
+
+    url: str
+    method: str
+    headers: JsonText
+    expires_at: datetime
+
+
+def signed_url(signed: Signed) -> Row:
+    """A signed request as a row for SignedUrl."""
+    headers = json.dumps(signed.headers)
+    return {"url": signed.url, "method": signed.method, "headers": headers, "expires_at": signed.expires_at}

@@ -1,0 +1,157 @@
+"""Uploads: bytes announced, stored by the client at a signed URL, and swept when no document comes to refer to them."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import documents
+from documents.base import new_id, now
+from documents.storage.bucket import Bucket, the_bucket
+from documents.storage.upload import UploadPurpose, UploadStatus
+from resolvers.access.viewer import Role, Viewer
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.storage.signed_url import MOST_SECONDS, signed_url
+from resolvers.user_errors import InvalidInput, LimitExceeded
+from resolvers.validators import check_file_name
+from resolvers.writes.transaction import Outcome, Session, insert, require
+
+KEPT = timedelta(hours=24)
+"""How long bytes may wait to be registered."""
+FORGOTTEN = timedelta(days=8)
+"""How long after that the upload is kept: longer than an idempotency key that may ask for it."""
+LARGEST = {UploadPurpose.ARCHIVE: 10_000_000_000, UploadPurpose.OUTPUT: 50_000_000_000}
+"""Maximum of bytes by purpose."""
+MOST_OPEN = 1_000
+"""Unregistered uploads of one viewer."""
+MOST_SWEPT = 1_000
+"""Uploads in one sweep."""
+
+OPEN = [UploadStatus.WAITING, UploadStatus.CHECKING, UploadStatus.CHECKED]
+FOLDERS = {UploadPurpose.ARCHIVE: "archives", UploadPurpose.OUTPUT: "outputs"}
+SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+# RFC 9110, section 8.3.1, in ASCII: the media type becomes a header of signed URLs.
+TOKEN = r"[\w!#$%&'*+.^`|~-]+"
+QUOTED = r'"(?:[\x20!#-\[\]-~]|\\[\x20-~])*"'
+MEDIA_TYPE = re.compile(rf"{TOKEN}/{TOKEN}(?: *; *{TOKEN}=(?:{TOKEN}|{QUOTED}))*", re.ASCII)
+MAX_MEDIA_TYPE = 500
+"""Characters."""
+
+
+async def create_upload(
+    session: Session, viewer: Viewer, *, purpose: str, file_name: str, media_type: str, size_bytes: int, sha256: str
+) -> Outcome:
+    """Announce an upload with size and hash of its bytes, and return it. The object's name is made here."""
+    require(viewer, Role.USER, Role.WORKER)
+    bucket = the_bucket()
+    if bucket is None:
+        raise InvalidInput("This server stores no files: PROVENANCE_BUCKET is not set.")
+    for_what = UploadPurpose(purpose)
+    await _refuse_too_many(viewer, session)
+    id = new_id(documents.Upload.kind)
+    upload = documents.Upload(
+        id=id,
+        viewer_key=viewer.key,
+        purpose=for_what,
+        file_name=check_file_name(file_name, "fileName"),
+        media_type=check_media_type(media_type, "mediaType"),
+        size=_a_size(size_bytes, LARGEST[for_what]),
+        sha256=check_sha256(sha256, "sha256"),
+        bucket=bucket.name,
+        key=f"{bucket.prefix}{FOLDERS[for_what]}/{id}",
+        expires_at=now() + KEPT,
+    )
+    return {"upload": await insert(upload, session)}
+
+
+async def upload_targets(uploads: list[Row], viewer: Viewer) -> list[Row]:
+    """The signed request that stores each upload's bytes, made for this answer."""
+    bucket = the_bucket()
+    if bucket is None:
+        raise LookupError("no bucket is open")
+    return [await _target(bucket, upload) for upload in uploads]
+
+
+async def sweep_uploads(bucket: Bucket | None = None, at: datetime | None = None) -> int:
+    """Remove the bytes of uploads that expired before being registered; returns how many uploads were ended.
+
+    Any number of processes may sweep at once. An upload whose bytes are being read is left until its lease lapses.
+    """
+    bucket, at = bucket or the_bucket(), at or now()
+    if bucket is None:
+        return 0
+    await bucket.tidy()
+    swept = 0
+    async for upload in _expired(bucket, at):
+        claimed = {"_id": upload["_id"], "status": upload["status"], "holder": upload.get("holder")}
+        ended = await _uploads().update_one(claimed, {"$set": {"status": UploadStatus.SWEPT.value}})
+        if ended.modified_count:
+            await bucket.delete(upload["key"])
+            swept += 1
+    await _forget(bucket, at)
+    return swept
+
+
+def check_sha256(value: str, *path: str) -> str:
+    """A SHA-256 in hexadecimal, in lower case."""
+    digest = value.strip().lower()
+    if not SHA256.fullmatch(digest):
+        raise InvalidInput(f"{path[-1]} must be a SHA-256 as 64 hexadecimal digits, not {value[:100]!r}.", *path)
+    return digest
+
+
+def check_media_type(value: str, *path: str) -> str:
+    """A media type such as `text/csv` or `text/csv; charset=utf-8; header=present`."""
+    media_type = value.strip()
+    if len(media_type) > MAX_MEDIA_TYPE or not MEDIA_TYPE.fullmatch(media_type):
+        raise InvalidInput(f"{path[-1]} must be a media type such as text/csv, not {value[:100]!r}.", *path)
+    return media_type
+
+
+def has_expired(upload: Row, at: datetime) -> bool:
+    """Whether the time for registering an upload is over."""
+    expires_at: datetime = upload["expires_at"].replace(tzinfo=UTC)
+    return expires_at <= at
+
+
+def _a_size(size: int, most: int) -> int:
+    if size < 0:
+        raise InvalidInput(f"sizeBytes must not be negative, but is {size}.", "sizeBytes")
+    if size > most:
+        raise LimitExceeded(f"{size:,} bytes are too many; at most {most:,} are allowed.", "sizeBytes")
+    return size
+
+
+async def _refuse_too_many(viewer: Viewer, session: Session) -> None:
+    own = {"viewerKey": viewer.key, "status": {"$in": [status.value for status in OPEN]}}
+    if await _uploads().count_documents(own, limit=MOST_OPEN, session=session) >= MOST_OPEN:
+        raise LimitExceeded(f"{MOST_OPEN:,} of your uploads wait to be registered; register some of them first.")
+
+
+async def _target(bucket: Bucket, upload: Row) -> Row:
+    left = int((upload["expires_at"].replace(tzinfo=UTC) - now()).total_seconds())
+    signed = await bucket.sign_upload(
+        upload["key"], size=upload["size"], media_type=upload["media_type"], seconds=max(1, min(MOST_SECONDS, left))
+    )
+    return signed_url(signed)
+
+
+async def _expired(bucket: Bucket, at: datetime) -> AsyncIterator[Row]:
+    statuses = [status.value for status in (*OPEN, UploadStatus.REFUSED)]
+    match = {"status": {"$in": statuses}, "expires_at": {"$lte": at}, "bucket": bucket.name}
+    idle = {"$or": [{"status": {"$ne": UploadStatus.CHECKING.value}}, {"leaseExpiresAt": {"$lte": at}}]}
+    async for upload in _uploads().find({**match, **idle}, limit=MOST_SWEPT):
+        yield upload
+
+
+async def _forget(bucket: Bucket, at: datetime) -> None:
+    """Delete uploads that ended long ago, and bytes that were stored at their URLs after all."""
+    match = {"expires_at": {"$lte": at - FORGOTTEN}, "bucket": bucket.name}
+    async for upload in _uploads().find({**match, "status": UploadStatus.SWEPT.value}, limit=MOST_SWEPT):
+        await bucket.delete(upload["key"])
+        await _uploads().delete_one({"_id": upload["_id"]})
+    await _uploads().delete_many({**match, "status": UploadStatus.REGISTERED.value})
+
+
+def _uploads() -> Any:
+    return collection_of(documents.Upload)

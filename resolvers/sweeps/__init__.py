@@ -1,0 +1,1 @@
+"""Sweeps: work that is done every few seconds while the server runs."""

@@ -1,0 +1,59 @@
+"""The sweep loop: expired leases and uploads are handled every few seconds while the server runs.
+
+Only promptness depends on it: the next claim finds a lapsed lease as well. Every process sweeps, and they do not
+disturb each other, since sweeps change rows by conditional updates.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from documents.outage import outage_of
+from resolvers.activities.lease import requeue_expired
+from resolvers.concurrency.task_cancellation import cancelled
+from resolvers.outage_log import count_outage
+from resolvers.storage.upload import sweep_uploads
+
+EVERY = 5.0
+"""Seconds between two sweeps, give or take a fifth, so that processes started together do not sweep together."""
+SWEEPS: list[Callable[[], Awaitable[int]]] = [requeue_expired, sweep_uploads]
+"""The sweeps, each of which returns how many rows it has handled."""
+
+log = structlog.stdlib.get_logger("resolvers.sweeping")
+
+
+@asynccontextmanager
+async def sweeping(every: float = EVERY, when: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+    """Sweep at intervals within the block, while `when` returns true."""
+    task = asyncio.create_task(_sweep_for_ever(every, when), name="sweeping")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def sweep() -> int:
+    """Run all sweeps; returns how many rows they handled. A failing sweep is logged, retried next time, and does not
+    stop the others."""
+    done = 0
+    for one in SWEEPS:
+        try:
+            done += await one()
+        except Exception as error:
+            if outage_of(error):
+                count_outage("a sweep failed", error, one.__name__)
+            else:
+                log.exception("a sweep failed", sweep=one.__name__)
+    return done
+
+
+async def _sweep_for_ever(every: float, when: Callable[[], bool]) -> None:
+    while not cancelled():
+        await asyncio.sleep(every * random.uniform(0.8, 1.2))
+        done = await sweep() if when() else 0
+        if done:
+            log.info("swept", done=done)

@@ -1,0 +1,1 @@
+"""Users, digital twins, components, workflows and executions: the rules and the writes."""

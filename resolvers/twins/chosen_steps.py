@@ -1,0 +1,161 @@
+"""The steps of a new execution: the given ones, or those of a workflow with overrides applied."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import documents
+from resolvers.access.viewer import Viewer
+from resolvers.reads.fetch import Row
+from resolvers.twins.execution_validation import MOST_STEPS, Given, Release, releases_of, step_warnings
+from resolvers.twins.parameter_warnings import InputWarning, first_warnings, left_out_warnings
+from resolvers.twins.parameters import carried_over, check_object
+from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, noting
+from resolvers.writes.transaction import Session, visible
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Steps as if a client had given them, with the component versions that they name.
+
+    `overridden` maps the positions of steps to the numbers of the overrides that changed them; `left_out` warns of
+    parameters that were not taken over for another version.
+    """
+
+    steps: list[Given]
+    releases: dict[str, Release]
+    workflow: Row | None = None
+    overridden: dict[int, int] = field(default_factory=dict)
+    left_out: list[InputWarning] = field(default_factory=list)
+
+    @contextmanager
+    def refusals_named(self) -> Iterator[None]:
+        """Let refusals raised within the block point to the client's input, if the steps are a workflow's."""
+        try:
+            yield
+        except Refusals as several:
+            for refusal in several.refusals if self.workflow else ():
+                refusal.path, refusal.message = self._named(list(refusal.path), refusal.message)
+            raise
+
+    def warnings(self) -> list[InputWarning]:
+        """Warnings about the planned steps: input that was accepted, but may be a mistake."""
+        found = step_warnings(self.steps, self.releases)
+        return first_warnings(chain(self.left_out, map(self._warning_named, found) if self.workflow else found))
+
+    def _warning_named(self, warning: InputWarning) -> InputWarning:
+        top, *path = warning["path"]
+        path, message = self._named(path, warning["message"])
+        return {"path": [top, *path], "message": message}
+
+    def _named(self, path: list[str], message: str) -> tuple[tuple[str, ...], str]:
+        """The path to an override, or to the workflow, for a path to a step; and the message with the step's key."""
+        _, *rest = path
+        if not rest:
+            return ("workflowId",), message
+        place, *below = rest
+        said = f"Step {self.steps[int(place)]['key']} of the workflow: {message}"
+        override = self.overridden.get(int(place))
+        return ("workflowId",) if override is None else ("overrides", str(override), *below), said
+
+
+async def chosen_steps(
+    steps: list[Given],
+    workflow_id: str | None,
+    overrides: list[Given] | None,
+    viewer: Viewer,
+    session: Session,
+) -> Chosen:
+    """The steps to run. Raises NotFound for the workflow, and Refusals with everything that is wrong with the
+    overrides."""
+    if workflow_id is None:
+        _refuse_overrides(overrides)
+        return Chosen(steps, await releases_of(steps, viewer, session))
+    if steps:
+        raise InvalidInput("Give either steps or workflowId: overrides change the steps of a workflow.", "steps")
+    workflow = await visible(documents.Workflow, workflow_id, viewer, session, "workflowId")
+    return await _overridden(workflow, overrides or [], viewer, session)
+
+
+def _refuse_overrides(overrides: list[Given] | None) -> None:
+    if overrides:
+        raise InvalidInput("overrides change the steps of a workflow: give its workflowId as well.", "overrides")
+
+
+async def _overridden(workflow: Row, overrides: list[Given], viewer: Viewer, session: Session) -> Chosen:
+    if len(overrides) > MOST_STEPS:
+        raise LimitExceeded(f"{len(overrides)} overrides; a workflow has at most {MOST_STEPS} steps.", "overrides")
+    kept = [_as_given(step) for step in workflow["steps"]]
+    named = [{"component_version_id": id} for one in overrides if (id := one.get("component_version_id"))]
+    releases = await releases_of(kept, viewer, session) | await releases_of(named, viewer, session)
+    places = {step["key"]: place for place, step in enumerate(kept)}
+    changed: dict[int, tuple[int, Given]] = {}
+    left_out: list[InputWarning] = []
+    refusals: list[Refusal] = []
+    for number, one in enumerate(overrides):
+        with noting(refusals):
+            path = ("overrides", str(number))
+            place = _place(one["step_key"], places, changed, *path, "stepKey")
+            changed[place] = number, _changed(kept[place], one, releases, left_out, *path)
+    if refusals:
+        raise Refusals(refusals)
+    steps = [changed[place][1] if place in changed else step for place, step in enumerate(kept)]
+    overridden = {place: number for place, (number, _) in changed.items()}
+    return Chosen(steps, releases, workflow, overridden, left_out)
+
+
+def _as_given(step: Row) -> Given:
+    """A step of a workflow in the form of a client's input."""
+    return {
+        "key": step["key"],
+        "component_version_id": step["component_version"],
+        "type": step["type"],
+        "parameters": json.loads(step["parameters"]),
+        "ports": step["ports"],
+        "inputs": None if step.get("inputs") is None else json.loads(step["inputs"]),
+        "depends_on": step["dependsOn"],
+    }
+
+
+def _place(key: str, places: dict[str, int], changed: dict[int, Any], *path: str) -> int:
+    place = places.get(key.strip())
+    if place is None:
+        raise InvalidInput(f"No step of the workflow has the key {key[:100]!r}.", *path)
+    if place in changed:
+        raise InvalidInput(f"Step {key} is overridden twice.", *path)
+    return place
+
+
+def _changed(
+    step: Given, override: Given, releases: dict[str, Release], left_out: list[InputWarning], *path: str
+) -> Given:
+    """The step with its override applied. Parameters that another version does not take are added to `left_out`."""
+    parameters = step["parameters"]
+    version_id = override.get("component_version_id") or step["component_version_id"]
+    if version_id != step["component_version_id"]:
+        before, after = two_versions(step["component_version_id"], version_id, releases, *path, "componentVersionId")
+        parameters = carried_over(parameters, before.version, after.version)
+        dropped = step["parameters"].keys() - parameters.keys()
+        left_out += left_out_warnings(after.version, sorted(dropped), *path, "componentVersionId")
+    ports = override.get("ports")
+    return step | {
+        "component_version_id": version_id,
+        "parameters": parameters | check_object(override.get("parameters"), *path, "parameters"),
+        "ports": step["ports"] if ports is None else ports,
+        "used": override.get("used"),
+    }
+
+
+def two_versions(before_id: str, after_id: str, releases: dict[str, Release], *path: str) -> tuple[Release, Release]:
+    """Two versions of one component. Raises NotFound, and InvalidInput where their components differ."""
+    for id in (before_id, after_id):
+        if id not in releases:
+            raise NotFound(documents.ComponentVersion.__name__, id, *path)
+    before, after = releases[before_id], releases[after_id]
+    if after.version.component_ref != before.version.component_ref:
+        message = f"ComponentVersion {after_id} is one of {after.repository}; the step runs {before.repository}."
+        raise InvalidInput(message, *path)
+    return before, after

@@ -1,0 +1,74 @@
+"""Writing digital twins."""
+
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+import documents
+from resolvers.access.policies import owns
+from resolvers.access.viewer import Role, Viewer
+from resolvers.reads.fetch import Row
+from resolvers.twins.ownership import owner_of_new
+from resolvers.twins.twin_rights import copy_down
+from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput
+from resolvers.validators import check_line
+from resolvers.writes.transaction import Outcome, Session, hold, insert, require, update, visible
+
+
+async def create_digital_twin(
+    session: Session, viewer: Viewer, *, name: str, public: bool, owner_id: str | None = None
+) -> Outcome:
+    """Create a twin of the viewer's or, for administrators, of any user. Raises AlreadyExists if the name is taken."""
+    require(viewer, Role.USER)
+    owner = await owner_of_new(session, viewer, owner_id, "digital twins")
+    twin = documents.DigitalTwin(owner_ref=owner["_id"], name=check_line(name, "name"), public=public)
+    try:
+        return {"digital_twin": await insert(twin, session)}
+    except DuplicateKeyError as error:
+        raise _name_is_taken(twin.name) from error
+
+
+async def update_digital_twin(
+    session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **changes: Any
+) -> Outcome:
+    """Change a twin, publish or hide everything that follows it, and return it.
+
+    Raises NotFound for a twin that the viewer may not see, and Forbidden for one that is not theirs.
+    """
+    require(viewer, Role.USER, Role.WORKER)
+    twin = await own_twin(id, viewer, session, "id")
+    wanted = {name: _checked(name, value) for name, value in changes.items()}
+    try:
+        changed = await update(documents.DigitalTwin, twin, wanted, expected_revision, session)
+    except DuplicateKeyError as error:
+        raise _name_is_taken(wanted["name"]) from error
+    if changed["public"] != twin["public"]:
+        await copy_down(id, {"public": changed["public"]}, session)
+    return {"digital_twin": changed}
+
+
+async def own_twin(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
+    """The viewer's own twin. Raises NotFound when the viewer may not see it, and Forbidden when it is not theirs."""
+    twin = await visible(documents.DigitalTwin, id, viewer, session, *path)
+    if not owns(viewer, twin["userRef"]):
+        raise Forbidden(f"DigitalTwin {id} belongs to somebody else.", *path)
+    return twin
+
+
+async def lock_twin(id: str, session: Session) -> Row:
+    """Lock the twin for this transaction by incrementing `additions`, so that a concurrent change of its access
+    conflicts and retries.
+
+    Raises NotFound.
+    """
+    return await hold(documents.DigitalTwin, id, "additions", session)
+
+
+def _checked(name: str, value: Any) -> Any:
+    if value is None:
+        raise InvalidInput(f"{name} cannot be null: leave it out to keep it as it is.", name)
+    return value if name == "public" else check_line(value, name)
+
+
+def _name_is_taken(name: str) -> AlreadyExists:
+    return AlreadyExists(f"A digital twin called {name} of the same owner exists already.", "name")

@@ -1,0 +1,117 @@
+"""Creating executions."""
+
+import asyncio
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+import documents
+from documents.activities.activity import ActivityStatus
+from documents.twins.execution import WorkflowSchema
+from resolvers.access.policies import owns
+from resolvers.access.viewer import Role, Viewer
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.twins.chosen_steps import Chosen, chosen_steps
+from resolvers.twins.digital_twin import lock_twin, own_twin
+from resolvers.twins.execution_validation import Given, Plan, planned, steps_of
+from resolvers.twins.twin_rights import readers_of
+from resolvers.twins.used_outputs import UsedBySteps, used_outputs
+from resolvers.user_errors import AlreadyExists, Forbidden, Refusal, Refusals, noting
+from resolvers.validators import check_line, check_tags, check_text
+from resolvers.writes.transaction import Outcome, RetryTransaction, Session, insert, require, visible
+
+
+async def create_execution(
+    session: Session,
+    viewer: Viewer,
+    *,
+    digital_twin_id: str,
+    steps: list[Given],
+    workflow_id: str | None = None,
+    overrides: list[Given] | None = None,
+    dry_run: bool = False,
+    **said: Any,
+) -> Outcome:
+    """Create an execution of steps or of a workflow, with claimable steps READY; returns None for a `dry_run`.
+
+    Warnings are returned with it. Raises NotFound and Forbidden for the twin, and Refusals with everything that is
+    wrong with the rest.
+    """
+    require(viewer, Role.USER)
+    twin = await own_twin(digital_twin_id, viewer, session, "digitalTwinId")
+    chosen = await chosen_steps(steps, workflow_id, overrides, viewer, session)
+    refusals: list[Refusal] = []
+    plan: Plan = []
+    used: UsedBySteps = []
+    with noting(refusals):
+        execution = _execution(twin, chosen, said)
+        await refuse_taken_title(twin["_id"], execution.title, session)
+    with noting(refusals), chosen.refusals_named():
+        # In a thread, because checking a thousand steps takes a while.
+        plan = await asyncio.to_thread(planned, chosen.steps, chosen.releases)
+    with noting(refusals), chosen.refusals_named():
+        places = [place for _, place in plan]
+        used = await used_outputs(chosen.steps, places, twin["userRef"], viewer, session)
+    if refusals:
+        raise Refusals(refusals)
+    warnings = await asyncio.to_thread(chosen.warnings)
+    if dry_run:
+        return {"execution": None, "warnings": warnings}
+    execution.workflow_schema.component_versions = [step.release.version.id for step, _ in plan]
+    kept = await keep_execution(execution, steps_of(plan, used, execution), session)
+    return {"execution": kept, "warnings": warnings}
+
+
+async def own_execution(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
+    """The viewer's own execution. Raises NotFound when the viewer may not see it, Forbidden when it is not theirs."""
+    execution = await visible(documents.Execution, id, viewer, session, *path)
+    if not owns(viewer, execution["ownerRef"]):
+        raise Forbidden(f"Execution {id} belongs to somebody else.", *path)
+    return execution
+
+
+async def keep_execution(execution: documents.Execution, steps: list[documents.Step], session: Session) -> Row:
+    """Store an execution whose steps are stored already. Raises RetryTransaction when its title has just been taken."""
+    twin = await lock_twin(execution.digital_twin_ref, session)
+    for one in (execution, *steps):
+        one.public, one.reader_refs = twin["public"], readers_of(twin)
+    try:
+        await documents.Step.insert_many(steps, session=session)
+        return await insert(execution, session)
+    except DuplicateKeyError as error:
+        raise RetryTransaction from error
+
+
+async def refuse_taken_title(twin_id: str, title: str, session: Session) -> None:
+    """Raise AlreadyExists when an execution of the twin has this title."""
+    key = {"digitalTwinRef": twin_id, "title": title}
+    if await collection_of(documents.Execution).find_one(key, {"_id": 1}, session=session):
+        raise AlreadyExists(f"An execution called {title} of the same digital twin exists already.", "title")
+
+
+def _execution(twin: Row, chosen: Chosen, said: dict[str, Any]) -> documents.Execution:
+    """The execution without its steps. Raises Refusals with everything that is wrong with its fields."""
+    refusals: list[Refusal] = []
+    checked: dict[str, Any] = {}
+    with noting(refusals):
+        checked["title"] = check_line(said["title"], "title")
+    with noting(refusals):
+        checked["description"] = check_text(said.get("description"), "description")
+    with noting(refusals):
+        checked["tags"] = check_tags(said.get("tags") or [], "tags")
+    with noting(refusals):
+        checked["executor"] = check_line(said["workflow_executor"], "workflowExecutor")
+    with noting(refusals):
+        checked["version"] = check_line(said["workflow_executor_version"], "workflowExecutorVersion")
+    if refusals:
+        raise Refusals(refusals)
+    executor, version = checked.pop("executor"), checked.pop("version")
+    return documents.Execution(
+        digital_twin_ref=twin["_id"],
+        owner_ref=twin["userRef"],
+        status=ActivityStatus.READY,
+        workflow_schema=WorkflowSchema(workflow_executor=executor, workflow_executor_version=version),
+        workflow_ref=chosen.workflow["_id"] if chosen.workflow else None,
+        workflow_revision=chosen.workflow["revision"] if chosen.workflow else None,
+        **checked,
+    )

@@ -1,0 +1,82 @@
+"""Outputs: sharing them, and fields that depend on the viewer."""
+
+import documents
+from documents.storage.bucket import OCTETS, Download, the_bucket
+from resolvers.access.policies import owns
+from resolvers.access.viewer import Role, Viewer
+from resolvers.reads.fetch import Row
+from resolvers.reads.order import value_at
+from resolvers.storage.signed_url import MOST_SECONDS, signed_url
+from resolvers.twins.readers import changed_readers
+from resolvers.twins.twin_rights import readers_of
+from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded
+from resolvers.writes.transaction import Outcome, Session, require, update, visible
+
+DEFAULT_SECONDS = 900
+MOST_AUTHORIZED = 1_000
+"""Users that one output may name as its readers."""
+MOST_URLS = 500
+"""Signed URLs in one answer: each may take a call to Google."""
+
+
+async def download_urls(
+    outputs: list[Row], viewer: Viewer, *, expires_in: int | None = DEFAULT_SECONDS
+) -> list[Row | None]:
+    """A signed URL for each output: None when its bytes are not in this server's bucket, or not for the viewer."""
+    seconds = DEFAULT_SECONDS if expires_in is None else expires_in
+    if not 1 <= seconds <= MOST_SECONDS:
+        raise InvalidInput(
+            f"expiresIn must be between 1 and {MOST_SECONDS} seconds, not {seconds}.", code="BAD_USER_INPUT"
+        )
+    bucket = the_bucket()
+    if bucket is None:
+        return [None] * len(outputs)
+    # Only bytes that this server read have a generation: naming a bucket and a key proves no right to the bytes.
+    wanted = {
+        output["_id"]: Download(
+            output["s3_key"], output["generation"], output["file_name"], output.get("file_type") or OCTETS
+        )
+        for output in outputs
+        if output.get("generation") is not None and output["s3_bucket"] == bucket.name and may_read(viewer, output)
+    }
+    if len(wanted) > MOST_URLS:
+        raise LimitExceeded(
+            f"{len(wanted):,} download URLs are too many for one answer; at most {MOST_URLS} are allowed."
+        )
+    signed = await bucket.sign_downloads(list(wanted.values()), seconds=seconds)
+    urls = dict(zip(wanted, map(signed_url, signed), strict=True))
+    return [urls.get(output["_id"]) for output in outputs]
+
+
+def may_read(viewer: Viewer, output: Row) -> bool:
+    """Whether the viewer may read an output that was not fetched through the policy, such as one just written."""
+    if value_at(output, "access_control.public") or owns(viewer, output["ownerRef"]):
+        return True
+    authorised: list[str] = value_at(output, "access_control.authorized_users") or []
+    borrowers: list[Row] = output.get("borrowers") or []
+    running = [*(output.get("runners") or []), *(one["key"] for one in borrowers)]
+    named = viewer.user_id in authorised or viewer.user_id in readers_of(output)
+    return named or (viewer.role is Role.WORKER and viewer.key in running)
+
+
+async def update_output_access(
+    session: Session,
+    viewer: Viewer,
+    *,
+    id: str,
+    expected_revision: int | None = None,
+    public: bool | None = None,
+    **people: list[str] | None,
+) -> Outcome:
+    """Change the readers of an output and return it; `people` are authorised and revoked as `changed_readers` says."""
+    require(viewer, Role.USER, Role.WORKER)
+    row = await visible(documents.Output, id, viewer, session, "id")
+    if not owns(viewer, row["ownerRef"]):
+        raise Forbidden(f"{id} belongs to somebody else.", "id")
+    before: list[str] = value_at(row, "access_control.authorized_users") or []
+    users = await changed_readers(before, session, **people)
+    if len(users) > MOST_AUTHORIZED:
+        raise LimitExceeded(f"{len(users):,} users are too many; at most {MOST_AUTHORIZED:,} are named.")
+    is_public = bool(value_at(row, "access_control.public")) if public is None else public
+    changes = {"access_control": {"public": is_public, "authorized_users": users}}
+    return {"output": await update(documents.Output, row, changes, expected_revision, session)}

@@ -1,0 +1,86 @@
+"""Readers other than the owner: named by id or display name, and shown to those who may change them."""
+
+import documents
+from resolvers.access.policies import READERS, owns
+from resolvers.access.viewer import Viewer
+from resolvers.reads import fetch
+from resolvers.reads.fetch import WHOLE, Row, collection_of
+from resolvers.reads.order import value_at
+from resolvers.user_errors import LimitExceeded, NotFound, Refusals
+from resolvers.writes.transaction import Session
+
+MOST_NAMED = 1_000
+"""Users that one call may name."""
+
+
+async def twin_readers(twins: list[Row], viewer: Viewer) -> list[list[Row]]:
+    """The users with whom each twin is shared: an empty list for viewers who may not change it."""
+    return await _shown_to_owners(twins, "userRef", READERS, viewer)
+
+
+async def authorized_users(outputs: list[Row], viewer: Viewer) -> list[list[Row]]:
+    """The users that each output names as its readers: an empty list for viewers who may not change it."""
+    return await _shown_to_owners(outputs, "ownerRef", "access_control.authorized_users", viewer)
+
+
+async def _shown_to_owners(rows: list[Row], owner: str, path: str, viewer: Viewer) -> list[list[Row]]:
+    lists: list[list[str]] = [(value_at(row, path) or []) if owns(viewer, row[owner]) else [] for row in rows]
+    found = await fetch.by_ids(documents.User, (id for ids in lists for id in ids), WHOLE, viewer)
+    return [[found[id] for id in ids if id in found] for ids in lists]
+
+
+async def changed_readers(
+    before: list[str],
+    session: Session,
+    *,
+    authorize_user_ids: list[str] | None = None,
+    authorize_user_names: list[str] | None = None,
+    revoke_user_ids: list[str] | None = None,
+    revoke_user_names: list[str] | None = None,
+) -> list[str]:
+    """The ids of the readers from now on. A user who is authorised and revoked in one call is revoked.
+
+    Raises LimitExceeded, NotFound for an unknown id and Refusals for unknown names.
+    """
+    added = await named_users(authorize_user_ids, authorize_user_names, session, "authorizeUser")
+    revoked = {*(revoke_user_ids or []), *await users_called(revoke_user_names or [], session, "revokeUserNames")}
+    return [id for id in dict.fromkeys([*before, *added]) if id not in revoked]
+
+
+async def named_users(ids: list[str] | None, names: list[str] | None, session: Session, field: str) -> list[str]:
+    """The ids of users who are named by id and by display name, in the inputs `<field>Ids` and `<field>Names`.
+
+    Raises the errors of `known_users` and `users_called`, and LimitExceeded when they are too many together.
+    """
+    found = await known_users(ids or [], session, f"{field}Ids")
+    found += await users_called(names or [], session, f"{field}Names")
+    _check_number(found, f"{field}Names")
+    return list(dict.fromkeys(found))
+
+
+async def known_users(ids: list[str], session: Session, name: str) -> list[str]:
+    """The ids without repeats. Raises NotFound for an unknown one."""
+    _check_number(ids, name)
+    cursor = collection_of(documents.User).find({"_id": {"$in": ids}}, {"_id": 1}, session=session)
+    known = {row["_id"] async for row in cursor}
+    for number, id in enumerate(ids):
+        if id not in known:
+            raise NotFound("User", id, name, str(number))
+    return list(dict.fromkeys(ids))
+
+
+async def users_called(names: list[str], session: Session, name: str) -> list[str]:
+    """The ids of the users with these display names. Raises Refusals for all names that are not those of exactly one
+    user."""
+    _check_number(names, name)
+    wanted = [called.strip() for called in names]
+    cursor = collection_of(documents.User).find({"displayName": {"$in": wanted}}, {"displayName": 1}, session=session)
+    ids = {row["displayName"]: row["_id"] async for row in cursor}
+    if unknown := [(number, called) for number, called in enumerate(wanted) if called not in ids]:
+        raise Refusals([NotFound("User", called, name, str(number), key="displayName") for number, called in unknown])
+    return list(dict.fromkeys(ids[called] for called in wanted))
+
+
+def _check_number(given: list[str], name: str) -> None:
+    if len(given) > MOST_NAMED:
+        raise LimitExceeded(f"{len(given):,} users are too many; at most {MOST_NAMED:,} are named.", name)

@@ -1,0 +1,142 @@
+"""Ingesting a version of a component from its odtp.yml."""
+
+import asyncio
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+import documents
+from documents.twins.component_version import ParameterDefinition, PortDefinition
+from resolvers.access.viewer import Role, Viewer
+from resolvers.formats.odtp_yml.adjustments import Adjustment, shown
+from resolvers.formats.odtp_yml.description import ComponentDescription, read_odtp_yml
+from resolvers.formats.odtp_yml.parameters import Parameter
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.twins.component import check_repository, described_by
+from resolvers.user_errors import AlreadyExists, Refusal
+from resolvers.validators import check_commit, check_line
+from resolvers.writes.transaction import Outcome, RetryTransaction, Session, insert, require, update
+
+
+async def ingest_component(
+    session: Session, viewer: Viewer, *, repo_link: str, commit_hash: str, version: str, odtp_yml: str
+) -> Outcome:
+    """Record a version of the component at a repository, and the component where it is new; returns both.
+
+    Repeating a version with the same commit and description returns the existing one; with another commit or
+    description it raises AlreadyExists. Raises InvalidInput when the file is no description of a component. Where the
+    file names another version or repository, the caller's are used, and the adjustments say so.
+    """
+    require(viewer, Role.WORKER)
+    link = check_repository(repo_link, "repoLink")
+    commit = check_commit(commit_hash, "commitHash")
+    label = check_line(version, "version")
+    description = await _read(odtp_yml)
+    try:
+        component, release = await _recorded(session, link, commit, label, description)
+    except DuplicateKeyError as error:
+        raise RetryTransaction from error
+    notes = [*_disagreements(description, link, label), *description.adjustments]
+    adjustments = [dataclasses.asdict(adjustment) for adjustment in notes]
+    return {"component": component, "component_version": release, "adjustments": adjustments}
+
+
+async def _read(text: str) -> ComponentDescription:
+    try:
+        # In a thread, because parsing a large file takes a while.
+        return await asyncio.to_thread(read_odtp_yml, text)
+    except Refusal as refusal:
+        refusal.path = ("odtpYml", *refusal.path)
+        raise
+
+
+def _disagreements(description: ComponentDescription, link: str, label: str) -> Iterator[Adjustment]:
+    """An adjustment for each of version and repository where the file differs from the caller."""
+    said = description.component_version
+    if said is not None and _number(said) != _number(label):
+        message = f"component-version is {shown(said)}; ingested as version {shown(label)}, as the call says."
+        yield Adjustment(["component-version"], message)
+    repository = description.repository
+    if repository is not None and _place(repository) != _place(link):
+        message = f"component-repository is {shown(repository)}; ingested as of {shown(link)}, as the call says."
+        yield Adjustment(["component-repository"], message)
+
+
+def _number(version: str) -> str:
+    """A version without the `v` or `v.` that tags begin with."""
+    return re.sub(r"\Av\.?(?=[0-9])", "", version.strip(), flags=re.IGNORECASE)
+
+
+def _place(repository: str) -> str:
+    """Host and path of a repository, equal for all schemes: `git@host:a/b.git` is `https://host/a/b`."""
+    place = re.sub(r"\A(?:[a-z+]+://)?(?:[^@/]*@)?", "", repository.strip().lower())
+    return place.replace(":", "/", 1).rstrip("/").removesuffix(".git")
+
+
+async def _recorded(
+    session: Session, link: str, commit: str, label: str, description: ComponentDescription
+) -> tuple[Row, Row]:
+    """Store the component and the version; returns both as they are now."""
+    component = await collection_of(documents.Component).find_one({"repoLink": link}, session=session)
+    if component is None:
+        return await _first_version(session, link, commit, label, description)
+    key = {"componentId": component["_id"], "version": label}
+    earlier = await collection_of(documents.ComponentVersion).find_one(key, session=session)
+    if earlier is not None:
+        return component, _the_same(earlier, commit, description)
+    release = _version(component["_id"], commit, label, description)
+    changes = described_by(description) | {"latestVersionRef": release.id}
+    return await update(documents.Component, component, changes, None, session), await insert(release, session)
+
+
+async def _first_version(
+    session: Session, link: str, commit: str, label: str, description: ComponentDescription
+) -> tuple[Row, Row]:
+    component = documents.Component.model_validate(described_by(description) | {"repoLink": link})
+    release = _version(component.id, commit, label, description)
+    component.latest_version_ref = release.id
+    return await insert(component, session), await insert(release, session)
+
+
+def _the_same(earlier: Row, commit: str, description: ComponentDescription) -> Row:
+    if earlier["commitHash"] != commit:
+        raise AlreadyExists(
+            f"Version {earlier['version']} exists already, at commit {earlier['commitHash']}.", "version"
+        )
+    if earlier.get("metadata") not in (description.metadata, description.typed_metadata):
+        raise AlreadyExists(f"Version {earlier['version']} exists already, with another odtp.yml.", "odtpYml")
+    return earlier
+
+
+def _version(
+    component_id: str, commit: str, label: str, description: ComponentDescription
+) -> documents.ComponentVersion:
+    return documents.ComponentVersion(
+        component_ref=component_id,
+        version=label,
+        component_version=description.component_version,
+        commit_hash=commit,
+        docker_hub_link=description.docker_image,
+        title=description.title,
+        description=description.description,
+        tags=description.tags,
+        parameters=[kept_parameter(one) for one in description.parameters],
+        ports=[PortDefinition.model_validate(dataclasses.asdict(port)) for port in description.ports],
+        secrets=description.secrets,
+        metadata=description.metadata,
+    )
+
+
+def kept_parameter(parameter: Parameter) -> ParameterDefinition:
+    """A parameter with its values as JSON texts."""
+    kept: dict[str, Any] = dataclasses.asdict(parameter)
+    default, options = kept.pop("default_value"), kept.pop("options")
+    return ParameterDefinition(
+        default_value=None if default is None else json.dumps(default, ensure_ascii=False),
+        options=None if options is None else [json.dumps(option, ensure_ascii=False) for option in options],
+        **kept,
+    )

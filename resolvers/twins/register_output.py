@@ -1,0 +1,196 @@
+"""Registering outputs: files that a running step produced, with bytes in this server's bucket or elsewhere."""
+
+from typing import Any
+
+import documents
+from documents.activities.activity import ActivityStatus
+from documents.base import now
+from documents.storage.upload import UploadPurpose
+from documents.twins.output import AccessControl, OutputType
+from resolvers.access.policies import owns
+from resolvers.access.viewer import Role, Viewer
+from resolvers.activities.lifecycle import check_attempt, claimant_filter
+from resolvers.activities.state_machine import held, lock_step, standing
+from resolvers.catalogue.resource import json_text
+from resolvers.filters import Filter
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.storage.upload import check_media_type
+from resolvers.storage.verify_upload import use, verify_upload
+from resolvers.twins.readers import named_users
+from resolvers.twins.twin_rights import readers_of
+from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput, InvalidState
+from resolvers.validators import check_file_name, check_line
+from resolvers.writes.transaction import Outcome, Session, insert, require, visible
+
+LONGEST_KEY = 1_024
+
+
+async def before_registering(viewer: Viewer, *, upload_id: str | None = None, **rest: Any) -> None:
+    """Verify the bytes of an upload, which must not happen within a transaction."""
+    require(viewer, Role.USER, Role.WORKER)
+    if upload_id is not None:
+        await verify_upload(viewer, upload_id, UploadPurpose.OUTPUT, "uploadId")
+
+
+async def register_output(
+    session: Session,
+    viewer: Viewer,
+    *,
+    step_id: str,
+    output_type: str,
+    file_name: str,
+    type: str | None = None,
+    attempt: int | None = None,
+    file_type: str | None = None,
+    metadata: Any = None,
+    public: bool = False,
+    authorized_user_ids: list[str] | None = None,
+    authorized_user_names: list[str] | None = None,
+    **where: Any,
+) -> Outcome:
+    """Register an output of a running step and return it. Repeating the same file with the same bytes returns the
+    existing output.
+
+    `output_type` is the older name of `type`, and has a default.
+
+    A worker may register while it holds the step, its owner and administrators while it runs. A worker whose token held
+    an earlier attempt must give the attempt. Raises NotFound, Forbidden, InvalidInput, InvalidState and AlreadyExists.
+    """
+    require(viewer, Role.USER, Role.WORKER)
+    step = await _running(step_id, attempt, viewer, session)
+    users = await named_users(authorized_user_ids, authorized_user_names, session, "authorizedUser")
+    output = documents.Output(
+        step_ref=step["_id"],
+        owner_ref=step["ownerRef"],
+        reader_refs=readers_of(step),
+        runners=step.get("runners") or [],
+        borrowers=step.get("borrowers") or [],
+        attempt=step["attempt"],
+        output_type=_a_type(type, output_type),
+        file_name=check_file_name(file_name, "fileName"),
+        file_type=check_media_type(file_type, "fileType") if file_type is not None else None,
+        metadata=json_text(metadata, "metadata"),
+        access_control=AccessControl(public=public, authorized_users=users),
+        bucket="",
+        key="",
+    )
+    upload = await _place(output, viewer, session, **where)
+    earlier = await _earlier(output, session)
+    if earlier is not None:
+        return {"output": earlier}
+    await _check_folders(output, session)
+    if upload is not None:
+        output.generation = await use(upload, output.id, session, "uploadId")
+    return {"output": await insert(output, session)}
+
+
+def _a_type(type: str | None, output_type: str) -> str:
+    if type is None:
+        return output_type
+    if output_type not in (type, OutputType.OUTPUT):
+        raise InvalidInput(f"type is {type.upper()} and outputType {output_type.upper()}: give type alone.", "type")
+    return type
+
+
+async def _running(id: str, attempt: int | None, viewer: Viewer, session: Session) -> Row:
+    """The running step, locked so that it cannot end before this transaction does."""
+    step = await visible(documents.Step, id, viewer, session, "stepId")
+    if viewer.role is Role.USER and not owns(viewer, step["ownerRef"]):
+        raise Forbidden(f"{id} belongs to somebody else.", "stepId")
+    at = now()
+    match: Filter = {"status": ActivityStatus.RUNNING.value} | ({} if attempt is None else {"attempt": attempt})
+    if viewer.role is Role.WORKER:
+        match |= held(at) | claimant_filter(viewer)
+    # Written to, so that a step that ends at the same time conflicts with this transaction.
+    running = await lock_step(id, session, match)
+    if running is not None:
+        check_attempt(attempt, running, viewer)
+        return running
+    stands = standing(step, at).value
+    held_by = f", which {step['worker'] or 'somebody'} holds" if stands == ActivityStatus.RUNNING else ""
+    taken = "only its worker or owner may add outputs, while that attempt runs"
+    raise InvalidState(
+        f"{id} is {stands} at attempt {step['attempt']}{held_by}; {taken}.",
+        "stepId",
+        current=stands,
+        allowed=[ActivityStatus.RUNNING.value],
+    )
+
+
+async def _place(
+    output: documents.Output,
+    viewer: Viewer,
+    session: Session,
+    *,
+    upload_id: str | None = None,
+    bucket: str | None = None,
+    key: str | None = None,
+    file_size: int | None = None,
+) -> Row | None:
+    """Set the location of an output's bytes; returns the upload that brought them, None when they are elsewhere."""
+    if (upload_id is None) == (bucket is None) or (bucket is None) != (key is None):
+        raise InvalidInput("Give either uploadId, or bucket and key.", "uploadId")
+    if file_size is not None and file_size < 0:
+        raise InvalidInput(f"fileSize must not be negative, but is {file_size}.", "fileSize")
+    if upload_id is None:
+        output.bucket, output.key = check_line(bucket or "", "bucket"), _a_key(key or "")
+        output.file_size = file_size
+        return None
+    upload = await visible(documents.Upload, upload_id, viewer, session, "uploadId")
+    if file_size not in (None, upload["size"]):
+        raise InvalidInput(f"fileSize is {file_size}, but {upload_id} has {upload['size']} bytes.", "fileSize")
+    output.bucket, output.key = upload["bucket"], upload["key"]
+    output.file_size, output.sha256 = upload["size"], upload["sha256"]
+    output.file_type = output.file_type or upload["media_type"]
+    return upload
+
+
+async def _earlier(output: documents.Output, session: Session) -> Row | None:
+    """The output with the same name and bytes that this attempt registered earlier, None if there is none. Raises
+    AlreadyExists for other bytes."""
+    name = {
+        "stepRef": output.step_ref,
+        "attempt": output.attempt,
+        "output_type": output.output_type.value,
+        "file_name": output.file_name,
+    }
+    earlier: Row | None = await collection_of(documents.Output).find_one(name, session=session)
+    if earlier is None or _bytes_of(earlier) == _bytes_of(output.model_dump(by_alias=True)):
+        return earlier
+    raise AlreadyExists(
+        f"{output.step_ref} has another {output.file_name} of this attempt already: {earlier['_id']}.", "fileName"
+    )
+
+
+async def _check_folders(output: documents.Output, session: Session) -> None:
+    """Raise AlreadyExists when no folder could hold the output beside earlier ones, as the next step's worker needs."""
+    name = output.file_name
+    folders = [name[:place] for place, character in enumerate(name) if character == "/"]
+    # Names that begin with this one and a slash lie between these two: 0 is the character after the slash.
+    below = {"file_name": {"$gt": f"{name}/", "$lt": f"{name}0"}}
+    match = {
+        "stepRef": output.step_ref,
+        "attempt": output.attempt,
+        "output_type": output.output_type.value,
+        "$or": [{"file_name": {"$in": folders}}, below],
+    }
+    other = await collection_of(documents.Output).find_one(match, {"file_name": 1}, session=session)
+    if other is not None:
+        raise AlreadyExists(
+            f"{name} cannot be a file beside {other['file_name']}, which this attempt has already, {other['_id']}: "
+            "one of them would be the folder of the other.",
+            "fileName",
+        )
+
+
+def _bytes_of(output: Row) -> tuple[Any, ...]:
+    """The identity of an output's bytes: their hash where it is known, else their location."""
+    if output.get("sha256"):
+        return output["sha256"], output["file_size"]
+    return output["s3_bucket"], output["s3_key"], output.get("file_size")
+
+
+def _a_key(key: str) -> str:
+    if not key or len(key.encode(errors="replace")) > LONGEST_KEY or not key.isprintable():
+        raise InvalidInput(f"key must be one line of 1 to {LONGEST_KEY:,} bytes, not {key[:100]!r}.", "key")
+    return key

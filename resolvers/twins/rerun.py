@@ -1,0 +1,210 @@
+"""Running an execution again: all of it, or only the failed steps or those that follow a step."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import documents
+from documents.activities.activity import ActivityStatus, Used
+from documents.base import new_id
+from resolvers.access.viewer import Role, Viewer
+from resolvers.activities.state_machine import FULFILLED
+from resolvers.reads.fetch import collection_of
+from resolvers.twins.execution import keep_execution, own_execution, refuse_taken_title
+from resolvers.twins.execution_validation import MOST_STEPS, Given
+from resolvers.twins.parameter_warnings import InputWarning
+from resolvers.twins.rerun_overrides import Changed, RerunOverrides
+from resolvers.twins.step_graph import followers
+from resolvers.twins.used_outputs import fetched, refuse_unreadable
+from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, Refusal, Refusals, noting
+from resolvers.validators import LONGEST_LINE, check_line
+from resolvers.writes.transaction import Outcome, Session, require
+
+UNSUCCESSFUL = [ActivityStatus.FAILED.value, ActivityStatus.CANCELLED.value]
+MOST_TITLES = 10_000
+ROOM_FOR_NUMBER = len(" (re-run 10000)")
+NUMBERED = re.compile(r" \(re-run ([0-9]{1,9})\)")
+
+
+class RerunStrategy(Enum):
+    """The choice of the steps that run again; outputs of the others are reused."""
+
+    ALL_STEPS = "ALL_STEPS"
+    FROM_FAILURE = "FROM_FAILURE"
+    FROM_STEP = "FROM_STEP"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier execution, and its steps in order."""
+
+    execution: documents.Execution
+    steps: list[documents.Step]
+
+    @property
+    def waits_for(self) -> list[list[int]]:
+        """The ordinals that each step waits for, of the steps that are there."""
+        place = {step.id: number for number, step in enumerate(self.steps)}
+        return [[place[id] for id in step.depends_on if id in place] for step in self.steps]
+
+
+async def rerun_execution(
+    session: Session,
+    viewer: Viewer,
+    *,
+    execution_id: str,
+    strategy: str,
+    title: str | None = None,
+    from_step_id: str | None = None,
+    parameter_overrides: list[Given] | None = None,
+    component_version_overrides: list[Given] | None = None,
+) -> Outcome:
+    """Create an execution that re-runs an earlier one, with the same code and parameters but for the overrides.
+
+    Component versions that were deprecated since run again: a re-run repeats the earlier run. Raises NotFound and
+    Forbidden, InvalidState when the steps to be reused did not succeed, and Refusals with everything else that is
+    wrong.
+    """
+    require(viewer, Role.USER)
+    earlier = await _earlier(execution_id, viewer, session)
+    refusals: list[Refusal] = []
+    again: set[int] = set()
+    changed: dict[int, Changed] = {}
+    warnings: list[InputWarning] = []
+    with noting(refusals):
+        again = _to_run(earlier, RerunStrategy(strategy), from_step_id)
+        overrides = RerunOverrides(earlier.steps, again)
+        changed = await overrides.changed(component_version_overrides or [], parameter_overrides or [], viewer, session)
+        warnings = overrides.warnings()
+        running = [earlier.steps[place] for place in sorted(again)]
+        await refuse_unreadable(running, earlier.execution.owner_ref, viewer, session, "executionId")
+    with noting(refusals):
+        title = await _title(title, earlier.execution, session)
+    if refusals or title is None:
+        raise Refusals(refusals)
+    execution = _copied(earlier.execution, title)
+    steps = _steps(earlier, again, changed, execution)
+    if component_version_overrides:
+        versions = [step.component_version_ref for step in steps]
+        execution.workflow_schema = execution.workflow_schema.model_copy(update={"component_versions": versions})
+    kept = await keep_execution(execution, steps, session)
+    return {"execution": kept, "warnings": warnings}
+
+
+async def _earlier(id: str, viewer: Viewer, session: Session) -> Earlier:
+    execution = await own_execution(id, viewer, session, "executionId")
+    steps = collection_of(documents.Step)
+    found = steps.find({"executionRef": id}, session=session).sort([("ordinal", 1), ("_id", 1)]).limit(MOST_STEPS + 1)
+    rows = [row async for row in found]
+    if not rows:
+        raise InvalidInput(f"Execution {id} has no steps to run again.", "executionId")
+    if len(rows) > MOST_STEPS:
+        raise LimitExceeded(f"Execution {id} has more than {MOST_STEPS} steps.", "executionId")
+    return Earlier(documents.Execution.model_validate(execution), [documents.Step.model_validate(row) for row in rows])
+
+
+def _to_run(earlier: Earlier, strategy: RerunStrategy, from_step_id: str | None) -> set[int]:
+    """The positions of the steps to run again: those that the strategy selects, and all that depend on them."""
+    if strategy is RerunStrategy.FROM_STEP:
+        return _from_step(earlier, from_step_id)
+    if from_step_id is not None:
+        raise InvalidInput(f"fromStepId is only for the strategy FROM_STEP, not for {strategy.value}.", "fromStepId")
+    every = set(range(len(earlier.steps)))
+    return every if strategy is RerunStrategy.ALL_STEPS else _from_failure(earlier)
+
+
+def _from_failure(earlier: Earlier) -> set[int]:
+    status = earlier.execution.status
+    if status.value not in UNSUCCESSFUL:
+        message = f"Execution {earlier.execution.id} is {status.value}; FROM_FAILURE needs a FAILED or CANCELLED one."
+        raise InvalidState(message, "executionId", current=status.value, allowed=UNSUCCESSFUL)
+    begun = {number for number, step in enumerate(earlier.steps) if step.status not in FULFILLED}
+    return followers(earlier.waits_for, begun)
+
+
+def _from_step(earlier: Earlier, id: str | None) -> set[int]:
+    if id is None:
+        raise InvalidInput("The strategy FROM_STEP needs fromStepId.", "fromStepId")
+    begun = {number for number, step in enumerate(earlier.steps) if step.id == id}
+    if not begun:
+        raise InvalidInput(f"Execution {earlier.execution.id} has no step {id[:100]}.", "fromStepId")
+    again = followers(earlier.waits_for, begun)
+    reused = [step for number, step in enumerate(earlier.steps) if number not in again]
+    failed = [step for step in reused if step.status not in FULFILLED]
+    if failed:
+        raise Refusals([_not_reusable(step) for step in failed])
+    return again
+
+
+def _not_reusable(step: documents.Step) -> InvalidState:
+    message = f"Step {step.key} ({step.id}) is {step.status.value}, so it has no outputs to reuse."
+    allowed = [status.value for status in FULFILLED]
+    return InvalidState(message, "fromStepId", current=step.status.value, allowed=allowed)
+
+
+async def _title(given: str | None, before: documents.Execution, session: Session) -> str:
+    """The requested title, or that of the earlier execution with the next number."""
+    title = check_line(given, "title")
+    if title is not None:
+        await refuse_taken_title(before.digital_twin_ref, title, session)
+        return title
+    stem = re.sub(rf"{NUMBERED.pattern}\Z", "", before.title)[: LONGEST_LINE - ROOM_FOR_NUMBER]
+    numbered = {"digitalTwinRef": before.digital_twin_ref, "title": {"$regex": rf"^{re.escape(stem)} \(re-run "}}
+    titles = collection_of(documents.Execution).find(numbered, {"title": 1}, session=session).limit(MOST_TITLES)
+    endings = [row["title"].removeprefix(stem) async for row in titles]
+    taken = [int(match[1]) for ending in endings if (match := NUMBERED.fullmatch(ending))]
+    return f"{stem} (re-run {max(taken, default=0) + 1})"
+
+
+def _copied(before: documents.Execution, title: str) -> documents.Execution:
+    return documents.Execution(
+        digital_twin_ref=before.digital_twin_ref,
+        owner_ref=before.owner_ref,
+        title=title,
+        description=before.description,
+        tags=before.tags,
+        status=ActivityStatus.READY,
+        workflow_schema=before.workflow_schema,
+        workflow_ref=before.workflow_ref,
+        workflow_revision=before.workflow_revision,
+        parent_ref=before.id,
+    )
+
+
+def _steps(
+    earlier: Earlier, again: set[int], changed: dict[int, Changed], execution: documents.Execution
+) -> list[documents.Step]:
+    ids = [new_id(documents.Step.kind) for _ in earlier.steps]
+    runs = [changed.get(number) or Changed.not_at_all(step) for number, step in enumerate(earlier.steps)]
+    return [
+        documents.Step(
+            id=ids[number],
+            execution_ref=execution.id,
+            component_version_ref=runs[number].component_version_ref,
+            owner_ref=execution.owner_ref,
+            key=step.key,
+            ordinal=step.ordinal,
+            type=step.type,
+            parameters=runs[number].parameters,
+            ports=runs[number].ports,
+            inputs=step.inputs,
+            depends_on=[ids[one] for one in waits_for],
+            used=_used_again(step) if number in again else None,
+            code=runs[number].code,
+            created_at=execution.created_at,
+            **_state(step, number in again, again.isdisjoint(waits_for)),
+        )
+        for number, (step, waits_for) in enumerate(zip(earlier.steps, earlier.waits_for, strict=True))
+    ]
+
+
+def _used_again(step: documents.Step) -> list[Used] | None:
+    return None if step.used is None else fetched(step)
+
+
+def _state(step: documents.Step, runs: bool, waits_for_nothing: bool) -> dict[str, Any]:
+    """The status of a step in the re-run, and the original step where its outputs are reused."""
+    if not runs:
+        return {"status": step.status, "reused_from_ref": step.reused_from_ref or step.id}
+    return {"status": ActivityStatus.READY if waits_for_nothing else ActivityStatus.PENDING}

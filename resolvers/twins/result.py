@@ -1,0 +1,136 @@
+"""Writing results: outputs of an execution gathered under a title."""
+
+from typing import Any
+
+import documents
+from resolvers.access.policies import owns, readable
+from resolvers.access.viewer import Role, Viewer
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.twins.digital_twin import lock_twin
+from resolvers.twins.execution import own_execution
+from resolvers.twins.twin_rights import readers_of
+from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, noting
+from resolvers.validators import check_line, check_tags, check_text
+from resolvers.writes.transaction import Outcome, Session, insert, require, update, visible
+
+MOST_OUTPUTS = 1_000
+
+
+async def create_result(
+    session: Session, viewer: Viewer, *, execution_id: str, title: str, output_ids: list[str], **said: Any
+) -> Outcome:
+    """Create a result of an execution and return it.
+
+    Raises NotFound and Forbidden for the execution, and Refusals with everything that is wrong with the rest.
+    """
+    require(viewer, Role.USER)
+    execution = await own_execution(execution_id, viewer, session, "executionId")
+    refusals: list[Refusal] = []
+    checked = _checked({"title": title, **said}, refusals)
+    with noting(refusals):
+        _refuse_too_many(output_ids, "outputIds")
+        await _refuse_strangers(output_ids, execution["_id"], viewer, session, "outputIds")
+    if refusals:
+        raise Refusals(refusals)
+    twin = await lock_twin(execution["digitalTwinRef"], session)
+    result = documents.Result(
+        digital_twin_ref=twin["_id"],
+        execution_ref=execution["_id"],
+        owner_ref=twin["userRef"],
+        public=twin["public"],
+        reader_refs=readers_of(twin),
+        output_refs=list(dict.fromkeys(output_ids)),
+        **checked,
+    )
+    return {"result": await insert(result, session)}
+
+
+async def update_result(
+    session: Session,
+    viewer: Viewer,
+    *,
+    id: str,
+    expected_revision: int | None = None,
+    add_output_ids: list[str] | None = None,
+    remove_output_ids: list[str] | None = None,
+    **changes: Any,
+) -> Outcome:
+    """Change a result and return it. Adding present outputs, and removing absent ones, has no effect.
+
+    Raises NotFound, Forbidden, RevisionConflict, and Refusals with everything that is wrong with the changes.
+    """
+    require(viewer, Role.USER)
+    result = await visible(documents.Result, id, viewer, session, "id")
+    if not owns(viewer, result["ownerRef"]):
+        raise Forbidden(f"Result {id} belongs to somebody else.", "id")
+    added, removed = add_output_ids or [], set(remove_output_ids or [])
+    refusals: list[Refusal] = []
+    checked = _checked(changes, refusals)
+    with noting(refusals):
+        checked["output"] = _gathered(result, added, removed)
+        await _refuse_strangers(added, result["executionRef"], viewer, session, "addOutputIds")
+    if refusals:
+        raise Refusals(refusals)
+    # A change of the row since it was read above makes this transaction retry, so no added output is lost.
+    return {"result": await update(documents.Result, result, checked, expected_revision, session)}
+
+
+def _checked(given: dict[str, Any], refusals: list[Refusal]) -> dict[str, Any]:
+    """The validated fields of a result, as stored."""
+    checked: dict[str, Any] = {}
+    with noting(refusals):
+        if "title" in given:
+            checked["title"] = check_line(_there(given["title"], "title"), "title")
+    with noting(refusals):
+        if "description" in given:
+            checked["description"] = check_text(given["description"], "description")
+    with noting(refusals):
+        if "tags" in given:
+            checked["tags"] = check_tags(given["tags"] or [], "tags")
+    return checked
+
+
+def _there(value: str | None, name: str) -> str:
+    if value is None:
+        raise InvalidInput(f"{name} cannot be null: leave it out to keep it as it is.", name)
+    return value
+
+
+def _gathered(result: Row, added: list[str], removed: set[str]) -> list[str]:
+    """The new list of the outputs' ids: the remaining ones, then the new ones."""
+    both = [
+        InvalidInput(f"Output {id} is both added and removed.", "addOutputIds", str(number))
+        for number, id in enumerate(added)
+        if id in removed
+    ]
+    if both:
+        raise Refusals([*both])
+    kept = [id for id in result.get("output") or [] if id not in removed]
+    gathered = list(dict.fromkeys([*kept, *added]))
+    _refuse_too_many(gathered, "addOutputIds")
+    return gathered
+
+
+def _refuse_too_many(ids: list[str], *path: str) -> None:
+    if len(ids) > MOST_OUTPUTS:
+        raise LimitExceeded(f"{len(ids)} outputs; a result gathers at most {MOST_OUTPUTS}.", *path)
+
+
+async def _refuse_strangers(ids: list[str], execution_id: str, viewer: Viewer, session: Session, *path: str) -> None:
+    """Raise Refusals for ids that are no outputs, or outputs neither of the execution nor reused by it."""
+    match = {"$and": [{"_id": {"$in": ids}}, readable(documents.Output, viewer)]}
+    found = collection_of(documents.Output).find(match, {"stepRef": 1}, session=session)
+    step_of = {row["_id"]: row["stepRef"] async for row in found}
+    wanted = {"$in": sorted(set(step_of.values()))}
+    either = {"executionRef": execution_id, "$or": [{"_id": wanted}, {"reusedFrom": wanted}]}
+    steps = collection_of(documents.Step).find(either, {"reusedFrom": 1}, session=session)
+    ours = {id async for row in steps for id in (row["_id"], row.get("reusedFrom"))}
+    refusals: list[Refusal] = []
+    for number, id in enumerate(ids):
+        if id not in step_of:
+            refusals.append(NotFound(documents.Output.__name__, id, *path, str(number)))
+        elif step_of[id] not in ours:
+            message = f"Output {id} does not belong to execution {execution_id}, and is not reused by it."
+            refusals.append(InvalidInput(message, *path, str(number)))
+    if refusals:
+        raise Refusals(refusals)

@@ -1,0 +1,35 @@
+"""Sharing a digital twin as a whole, its outputs included, with readers."""
+
+import documents
+from resolvers.access.viewer import Role, Viewer
+from resolvers.twins.digital_twin import own_twin
+from resolvers.twins.readers import changed_readers
+from resolvers.twins.twin_rights import copy_down, readers_of
+from resolvers.user_errors import LimitExceeded
+from resolvers.writes.transaction import Outcome, Session, require, update
+
+MAX_READERS = 100
+"""Users with whom one twin is shared: each is repeated on every row that follows it."""
+
+
+async def update_digital_twin_access(
+    session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **people: list[str] | None
+) -> Outcome:
+    """Share a twin, with everything below it, and return it; `people` are as `changed_readers` takes them.
+
+    Raises NotFound and Forbidden for the twin, RevisionConflict, LimitExceeded, and Refusals for unknown people.
+    """
+    require(viewer, Role.USER, Role.WORKER)
+    twin = await own_twin(id, viewer, session, "id")
+    readers = [one for one in await changed_readers(readers_of(twin), session, **people) if one != twin["userRef"]]
+    check_readers(readers)
+    changed = await update(documents.DigitalTwin, twin, {"readerRefs": readers}, expected_revision, session)
+    if people_changed := set(readers) ^ set(readers_of(twin)):
+        await copy_down(id, {"readerRefs": readers}, session, people=len(people_changed))
+    return {"digital_twin": changed}
+
+
+def check_readers(ids: list[str]) -> None:
+    """Raise LimitExceeded when these are more readers than a twin may have."""
+    if len(ids) > MAX_READERS:
+        raise LimitExceeded(f"{len(ids):,} users are too many; a digital twin is shared with at most {MAX_READERS}.")

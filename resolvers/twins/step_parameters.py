@@ -1,0 +1,38 @@
+"""The parameters of steps one by one, each with whether its component version declares it."""
+
+import json
+
+from pydantic import BaseModel
+
+import documents
+from documents.base import JsonText
+from resolvers.access.viewer import Viewer
+from resolvers.reads import fetch
+from resolvers.reads.fetch import Row
+from resolvers.twins.parameters import OF_EVERY_COMPONENT
+
+
+class StepParameter(BaseModel):
+    """A parameter value with which a step runs."""
+
+    name: str
+    value: JsonText
+    declared: bool
+
+
+async def parameter_list(steps: list[Row], viewer: Viewer) -> list[list[Row]]:
+    """The parameters of each step, in their order. Reads the component versions of all steps at once."""
+    ids = {step["component_version"] for step in steps}
+    versions = await fetch.by_ids(documents.ComponentVersion, ids, frozenset({"parameters.name"}), viewer)
+    names = {id: {one["name"] for one in version.get("parameters") or []} for id, version in versions.items()}
+    return [_parameters(step, names.get(step["component_version"], set()) | OF_EVERY_COMPONENT) for step in steps]
+
+
+def _parameters(step: Row, declared: set[str]) -> list[Row]:
+    values = json.loads(step.get("parameters") or "{}")
+    # Imported steps may have run with something other than an object.
+    pairs = values.items() if isinstance(values, dict) else ()
+    return [
+        {"name": name, "value": json.dumps(value, ensure_ascii=False), "declared": name in declared}
+        for name, value in pairs
+    ]

@@ -1,0 +1,75 @@
+"""Copying a digital twin's owner and readers to everything below it, so that no read has to look up the twin."""
+
+from typing import Any
+
+import documents
+from resolvers.filters import Filter
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.relations import Document
+from resolvers.user_errors import LimitExceeded
+from resolvers.writes.transaction import Session
+
+MAX_WORK = 250_000
+"""Work that one transaction does below a twin, in units of some 40 µs of database time: it has 30 seconds."""
+WORK_OF_ROW, WORK_OF_OUTPUT = 2, 8
+"""Units for changing a row, and an output, which has most indexes. Each added or removed user costs one more."""
+EXECUTIONS_AT_ONCE = 1_000
+
+
+def readers_of(row: Row) -> list[str]:
+    """The ids of the users who share the row's twin."""
+    return row.get("readerRefs") or []
+
+
+async def copy_down(twin_id: str, rights: dict[str, Any], session: Session, *, people: int = 0) -> None:
+    """Write these rights, by stored name, to everything below a twin. Outputs are not `public` by their twin.
+
+    `people` is the number of users added to or removed from each row. Raises LimitExceeded when that is too much for
+    one transaction.
+    """
+    copies = _Copies(people, session)
+    of_twin: Filter = {"digitalTwinRef": twin_id}
+    await copies.give(documents.Execution, of_twin, rights)
+    await copies.give(documents.Result, of_twin, rights)
+    of_executions: Filter = {"executionRef": {"$in": await _ids(documents.Execution, of_twin, session)}}
+    await copies.give(documents.Step, of_executions, rights)
+    if of_outputs := {name: value for name, value in rights.items() if name != "public"}:
+        steps = await _ids(documents.Step, of_executions, session)
+        await copies.give(documents.Output, {"stepRef": {"$in": steps}}, of_outputs)
+
+
+async def hide_below(twin_id: str) -> None:
+    """Make everything below a twin private, without a limit. Each write takes effect at once, without a transaction."""
+    executions = collection_of(documents.Execution)
+    of_twin: Filter = {"digitalTwinRef": twin_id}
+    private = {"$set": {"public": False}}
+    cursor = executions.find(of_twin, {"_id": 1}, batch_size=EXECUTIONS_AT_ONCE)
+    while ids := [row["_id"] for row in await cursor.to_list(EXECUTIONS_AT_ONCE)]:
+        await collection_of(documents.Step).update_many({"executionRef": {"$in": ids}, "public": True}, private)
+    await collection_of(documents.Result).update_many(of_twin | {"public": True}, private)
+    await executions.update_many(of_twin | {"public": True}, private)
+
+
+class _Copies:
+    """Writes to rows below a twin, within the limit of one transaction."""
+
+    def __init__(self, people: int, session: Session) -> None:
+        self._work_left = MAX_WORK
+        self._people = people
+        self._session = session
+
+    async def give(self, document: Document, match: Filter, rights: dict[str, Any]) -> None:
+        """Give the rights to all rows that match. Raises LimitExceeded before it writes to too many."""
+        rows = collection_of(document)
+        of_each = self._people + (WORK_OF_OUTPUT if document is documents.Output else WORK_OF_ROW)
+        most = self._work_left // of_each
+        found = await rows.count_documents(match, limit=most + 1, session=self._session)
+        if found > most:
+            advice = " Name fewer people in one call." if self._people > 1 else ""
+            raise LimitExceeded(f"Too many rows follow the digital twin to change them all at once.{advice}")
+        self._work_left -= found * of_each
+        await rows.update_many(match, {"$set": rights}, session=self._session)
+
+
+async def _ids(document: Document, match: Filter, session: Session) -> list[str]:
+    return [row["_id"] async for row in collection_of(document).find(match, {"_id": 1}, session=session)]

@@ -1,0 +1,111 @@
+"""Outputs that steps were told to use, which may belong to others.
+
+A viewer sees those that they may read. The worker that holds a step reads them with the current rights of the step's
+owner, and is refused all of them where one is missing: it would run the step with fewer inputs than requested.
+"""
+
+from collections.abc import Iterable
+from itertools import chain
+
+import documents
+from documents.activities.activity import ActivityStatus
+from resolvers.access.policies import readable
+from resolvers.access.viewer import Role, Viewer
+from resolvers.filters import Filter, all_of
+from resolvers.reads import fetch
+from resolvers.reads.fetch import Fields, Row, collection_of
+from resolvers.reads.page import PageRequest
+from resolvers.user_errors import LimitExceeded, Refusal
+
+MAX_USED_AT_ONCE = 10_000
+"""Outputs used by the steps of an answer: as many as the steps of one execution may use."""
+
+
+class NotReadable(Refusal):
+    """A step uses an output that its owner may not read, or that is gone."""
+
+    code = "NOT_FOUND"
+
+    def __init__(self, step: Row, id: str) -> None:
+        super().__init__(
+            f"Output {id}, which step {step['_id']} uses, was deleted, or is no longer shared with the owner."
+        )
+
+
+async def used_files(steps: list[Row], viewer: Viewer, wanted: PageRequest, fields: Fields) -> list[list[Row]]:
+    """The outputs that each step uses and the viewer may read, up to the given number, with these fields.
+
+    Raises NotReadable for a step that the viewer holds, and LimitExceeded.
+    """
+    if not any(map(_used, steps)):
+        return [[] for _ in steps]
+    await _refuse_missing(steps, viewer)
+    readers = [_reader(step, viewer) for step in steps]
+    there = await _ids(steps, readers, wanted.bounds())
+    first = [
+        sorted(_used(step).keys() & there[reader], reverse=wanted.backwards)[: wanted.limit]
+        for step, reader in zip(steps, readers, strict=True)
+    ]
+    rows = {
+        reader: await fetch.by_ids(documents.Output, chain(*_of(reader, first, readers)), fields, reader)
+        for reader in there
+    }
+    return [
+        [_as_file(rows[reader][id], step, viewer) for id in ids if id in rows[reader]]
+        for step, ids, reader in zip(steps, first, readers, strict=True)
+    ]
+
+
+async def count_used(steps: list[Row], viewer: Viewer) -> list[int]:
+    """The number of outputs that each step uses and the viewer may read."""
+    if not any(map(_used, steps)):
+        return [0] * len(steps)
+    readers = [_reader(step, viewer) for step in steps]
+    there = await _ids(steps, readers, [])
+    return [len(_used(step).keys() & there[reader]) for step, reader in zip(steps, readers, strict=True)]
+
+
+async def _refuse_missing(steps: list[Row], viewer: Viewer) -> None:
+    held = [step for step in steps if _holds(viewer, step)]
+    readers = [_reader(step, viewer) for step in held]
+    there = await _ids(held, readers, [])
+    for step, reader in zip(held, readers, strict=True):
+        if missing := sorted(_used(step).keys() - there[reader]):
+            raise NotReadable(step, missing[0])
+
+
+async def _ids(steps: list[Row], readers: list[Viewer], bounds: list[Filter]) -> dict[Viewer, set[str]]:
+    """The ids of the outputs that each reader may read, of all that their steps use."""
+    if sum(len(_used(step)) for step in steps) > MAX_USED_AT_ONCE:
+        raise LimitExceeded(f"These steps use more than {MAX_USED_AT_ONCE:,} outputs: ask for fewer steps at once.")
+    outputs = collection_of(documents.Output)
+    found: dict[Viewer, set[str]] = {}
+    for reader in dict.fromkeys(readers):
+        ids = sorted(set(chain(*_of(reader, map(_used, steps), readers))))
+        match = all_of([{"_id": {"$in": ids}}, readable(documents.Output, reader), *bounds])
+        found[reader] = {row["_id"] async for row in outputs.find(match, {"_id": 1})} if ids else set()
+    return found
+
+
+def _of(reader: Viewer, lists: Iterable[Iterable[str]], readers: list[Viewer]) -> list[Iterable[str]]:
+    return [ids for ids, other in zip(lists, readers, strict=True) if other == reader]
+
+
+def _used(step: Row) -> dict[str, str]:
+    """The keys under which outputs are used, by the outputs' ids."""
+    return {one["ref"]: one["stepKey"] for one in step.get("used") or [] if one.get("stepKey") is not None}
+
+
+def _holds(viewer: Viewer, step: Row) -> bool:
+    return step["status"] == ActivityStatus.RUNNING and step.get("claimed_by") == viewer.key
+
+
+def _reader(step: Row, viewer: Viewer) -> Viewer:
+    """The reader with whose rights the outputs of a step are read."""
+    return Viewer(Role.USER, step["ownerRef"]) if _holds(viewer, step) else viewer
+
+
+def _as_file(output: Row, step: Row, viewer: Viewer) -> Row:
+    # Signed URLs are made for the runner of the producing step: here that is the viewer, in the owner's name.
+    runs = {"runners": [viewer.key]} if _holds(viewer, step) else {}
+    return output | {"step_key": _used(step)[output["_id"]]} | runs

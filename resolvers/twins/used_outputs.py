@@ -1,0 +1,179 @@
+"""Existing outputs that the steps of a new execution use.
+
+The viewer who creates the execution must be able to read them, and so must the owner of its twin, with whose rights a
+worker reads them later: see `used_files`.
+"""
+
+import documents
+from documents.activities.activity import Used
+from resolvers.access.policies import readable
+from resolvers.access.viewer import Role, Viewer
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.storage.upload import check_sha256
+from resolvers.twins.execution_validation import Given
+from resolvers.twins.step_graph import StepNode, check_step_key
+from resolvers.user_errors import (
+    ChecksumMismatch,
+    Forbidden,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    Refusal,
+    Refusals,
+    noting,
+)
+from resolvers.writes.transaction import Session
+
+MAX_USED_BY_STEP = 1_000
+MAX_USED = 10_000
+"""Outputs used by all steps of an execution."""
+MAX_REFUSALS = 1_000
+KEY_OF_HIDDEN_STEPS = "used"
+"""Stands for the key of a step that the viewer may not see, only its output."""
+
+UsedBySteps = list[list[Used] | None]
+
+
+class Outputs:
+    """Outputs that one viewer may see, with the keys of the steps that made them."""
+
+    def __init__(self, rows: dict[str, Row], keys: dict[str, str], for_the_owner: set[str]) -> None:
+        self._rows, self._keys, self._for_the_owner = rows, keys, for_the_owner
+
+    def used(self, given: Given, *path: str) -> Used:
+        """The output in the form stored with a step. Raises NotFound, Forbidden, ChecksumMismatch and InvalidInput."""
+        row = self.readable(given.get("id"), *path, "id")
+        if (sha256 := given.get("sha256")) is not None:
+            _compare(row, sha256, *path, "sha256")
+        key = check_step_key(given.get("step_key"), *path, "stepKey")
+        return Used(ref=row["_id"], sha256=row.get("sha256"), step_key=key or self.key_of(row))
+
+    def file_name(self, used: Used) -> str:
+        """The name of the file."""
+        name: str = self._rows[used.ref]["file_name"]
+        return name
+
+    def key_of(self, row: Row) -> str:
+        """The key of the step that made an output."""
+        return self._keys.get(row["stepRef"], KEY_OF_HIDDEN_STEPS)
+
+    def readable(self, id: str | None, *path: str) -> Row:
+        """The output with this id. Raises InvalidInput, NotFound, and Forbidden where the owner may not read it."""
+        if id is None:
+            raise InvalidInput("id is required: the output to use.", *path)
+        row = self._rows.get(id)
+        if row is None:
+            raise NotFound(documents.Output.__name__, id, *path)
+        if id not in self._for_the_owner:
+            raise Forbidden(f"The owner of the digital twin may not read output {id}: share it first.", *path)
+        return row
+
+
+async def used_outputs(
+    steps: list[Given], places: list[StepNode], owner_id: str, viewer: Viewer, session: Session
+) -> UsedBySteps:
+    """The outputs that each step uses, None for a step without any. Raises Refusals with everything that is wrong.
+
+    `places` is empty where the steps are refused already.
+    """
+    _refuse_too_many(steps)
+    outputs = await _outputs([one for step in steps for one in step.get("used") or []], owner_id, viewer, session)
+    refusals: list[Refusal] = []
+    found: UsedBySteps = []
+    for number, step in enumerate(steps):
+        awaited = {places[one].key for one in places[number].waits_for} if places else set()
+        with noting(refusals):
+            found.append(_used(step.get("used"), outputs, awaited, "steps", str(number), "used"))
+    if refusals:
+        raise Refusals(refusals)
+    return found
+
+
+async def refuse_unreadable(
+    steps: list[documents.Step], owner_id: str, viewer: Viewer, session: Session, *path: str
+) -> None:
+    """Raise Refusals with used outputs that the viewer, or the owner, may no longer read."""
+    given = [{"id": one.ref} for step in steps for one in fetched(step)]
+    outputs = await _outputs(given, owner_id, viewer, session)
+    refusals: list[Refusal] = []
+    for step in steps:
+        for one in fetched(step):
+            with noting(refusals):
+                outputs.readable(one.ref, *path)
+    if refusals:
+        raise Refusals(refusals[:MAX_REFUSALS])
+
+
+def fetched(step: documents.Step) -> list[Used]:
+    """The outputs that a worker fetches for a step beside those of its dependencies."""
+    return [one for one in step.used or [] if one.step_key is not None]
+
+
+def _refuse_too_many(steps: list[Given]) -> None:
+    refusals: list[Refusal] = [
+        LimitExceeded(f"{len(used)} outputs; a step uses at most {MAX_USED_BY_STEP:,}.", "steps", str(number), "used")
+        for number, step in enumerate(steps)
+        if len(used := step.get("used") or []) > MAX_USED_BY_STEP
+    ]
+    if sum(len(step.get("used") or []) for step in steps) > MAX_USED:
+        refusals.append(LimitExceeded(f"The steps of an execution use at most {MAX_USED:,} outputs.", "steps"))
+    if refusals:
+        raise Refusals(refusals)
+
+
+async def _outputs(given: list[Given], owner_id: str, viewer: Viewer, session: Session) -> Outputs:
+    ids = {one["id"] for one in given if one.get("id")}
+    rows = await _visible(documents.Output, ids, ["stepRef", "sha256", "file_name"], viewer, session)
+    made_by = {row["stepRef"] for row in rows.values()}
+    steps = await _visible(documents.Step, made_by, ["key"], viewer, session)
+    for_the_owner = await _visible(documents.Output, set(rows), ["_id"], Viewer(Role.USER, owner_id), session)
+    return Outputs(rows, {id: step["key"] for id, step in steps.items()}, set(for_the_owner))
+
+
+async def _visible(
+    document: type[documents.Document], ids: set[str], fields: list[str], viewer: Viewer, session: Session
+) -> dict[str, Row]:
+    if not ids:
+        return {}
+    match = {"$and": [{"_id": {"$in": sorted(ids)}}, readable(document, viewer)]}
+    return {row["_id"]: row async for row in collection_of(document).find(match, fields, session=session)}
+
+
+def _used(given: list[Given] | None, outputs: Outputs, awaited: set[str], *path: str) -> list[Used] | None:
+    """The outputs that one step uses, each with a place of its own."""
+    if given is None:
+        return None
+    refusals: list[Refusal] = []
+    found: dict[str, Used] = {}
+    files: dict[tuple[str | None, str], str] = {}
+    for number, one in enumerate(given):
+        with noting(refusals):
+            used = outputs.used(one, *path, str(number))
+            if used.ref in found:
+                raise InvalidInput(f"Output {used.ref} is given twice.", *path, str(number), "id")
+            found[used.ref] = used
+            _refuse_mixed(used, outputs.file_name(used), awaited, files, *path, str(number), "stepKey")
+    if refusals:
+        raise Refusals(refusals)
+    return list(found.values())
+
+
+def _refuse_mixed(
+    used: Used, file_name: str, awaited: set[str], files: dict[tuple[str | None, str], str], *path: str
+) -> None:
+    """Raise InvalidInput where a file would be placed among those of a dependency, or in another's place."""
+    if used.step_key in awaited:
+        message = f"Output {used.ref} would be placed among those of step {used.step_key}, which this step waits for."
+        raise InvalidInput(f"{message} Give another stepKey.", *path)
+    other = files.setdefault((used.step_key, file_name), used.ref)
+    if other != used.ref:
+        message = f"Outputs {other} and {used.ref} would both be placed as {file_name} of step {used.step_key}."
+        raise InvalidInput(f"{message} Give one of them another stepKey.", *path)
+
+
+def _compare(row: Row, sha256: str, *path: str) -> None:
+    wanted, known = check_sha256(sha256, *path), row.get("sha256")
+    if known is None:
+        raise InvalidInput(f"The SHA-256 of output {row['_id']} is unknown: leave sha256 out.", *path)
+    if wanted != known:
+        raise ChecksumMismatch(f"Output {row['_id']} has the SHA-256 {known}, not {wanted}.", *path)

@@ -1,0 +1,79 @@
+"""Users: writing them, and the visibility of their addresses."""
+
+from pymongo.errors import DuplicateKeyError
+
+import documents
+from documents.base import now
+from resolvers.access.policies import owns
+from resolvers.access.viewer import Role, Viewer
+from resolvers.reads.fetch import Row, collection_of
+from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput
+from resolvers.validators import check_line
+from resolvers.writes.transaction import Outcome, Session, insert, require, visible
+
+STORED = {"display_name": "displayName", "email": "email", "github": "github"}
+"""The fields of a user that can be changed, with their stored names."""
+
+
+def emails(users: list[Row], viewer: Viewer) -> list[str | None]:
+    """The email address of each user, None for all viewers but the user and administrators."""
+    return [user.get("email") if owns(viewer, user["_id"]) else None for user in users]
+
+
+async def create_user(
+    session: Session, viewer: Viewer, *, display_name: str, email: str, github: str | None = None
+) -> Outcome:
+    """A new user. Raises AlreadyExists when the name is taken."""
+    require(viewer)
+    user = documents.User(
+        display_name=check_line(display_name, "displayName"),
+        email=check_email(email, "email"),
+        github=check_line(github, "github"),
+    )
+    try:
+        return {"user": await insert(user, session)}
+    except DuplicateKeyError as error:
+        raise _name_is_taken(user.display_name) from error
+
+
+async def update_user(session: Session, viewer: Viewer, *, id: str, **changes: str | None) -> Outcome:
+    """Change a user's name or addresses, as that user or as an administrator, and return the user.
+
+    Raises NotFound, Forbidden for other viewers, InvalidInput, and AlreadyExists when the name is taken.
+    """
+    require(viewer, Role.USER)
+    user = await visible(documents.User, id, viewer, session, "id")
+    if not owns(viewer, id):
+        raise Forbidden(f"{id} is another user.", "id")
+    wanted = {STORED[name]: _checked(name, value) for name, value in changes.items()}
+    if all(user.get(name) == value for name, value in wanted.items()):
+        return {"user": user}
+    change = {"$set": wanted | {"updated_at": now()}}
+    users = collection_of(documents.User)
+    try:
+        return {"user": await users.find_one_and_update({"_id": id}, change, return_document=True, session=session)}
+    except DuplicateKeyError as error:
+        raise _name_is_taken(wanted["displayName"]) from error
+
+
+def _checked(name: str, value: str | None) -> str | None:
+    if name == "github" or (name == "email" and value is None):
+        return check_line(value, name)
+    if value is None:
+        raise InvalidInput("displayName cannot be null: leave it out to keep it as it is.", "displayName")
+    return check_email(value, name) if name == "email" else check_line(value, "displayName")
+
+
+def _name_is_taken(name: str | None) -> AlreadyExists:
+    return AlreadyExists(f"A user called {name} exists already.", "displayName")
+
+
+def check_email(value: str, *path: str) -> str:
+    """An email address: text on both sides of an @, without blanks. Only sending to it shows whether it works."""
+    address = check_line(value, *path)
+    name, at, host = address.rpartition("@")
+    if not (name and at and host) or any(character.isspace() for character in address):
+        raise InvalidInput(
+            f"{path[-1]} must be an email address such as name@example.org, not {address[:100]!r}.", *path
+        )
+    return address

@@ -1,0 +1,1 @@
+"""Writes: transactions, idempotency keys, and duplicates under unique indexes."""

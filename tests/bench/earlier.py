@@ -1,0 +1,148 @@
+"""This server beside the one of an earlier commit, on one database, so that nothing gets slower unseen."""
+
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path
+from rich.table import Table
+
+from tests.bench import agree
+from tests.bench.cases import cases
+from tests.bench.compare import OURS, Advance, Pace
+from tests.bench.contest import Contest, Figures, Served
+from tests.bench.fill import drop, fill
+from tests.bench.scale import Sizes, name_of
+from tests.bench.servers import ROOT, Server, Servers
+
+EARLIER = "earlier"
+CONTESTS = (
+    ("deep", 1),
+    ("flat", 1),
+    ("flat", 16),
+    ("point", 1),
+    ("point", 16),
+    ("catalogue chain", 1),
+    ("mutation", 1),
+)
+"""Cases, each with a number of connections."""
+TIMES = {"deep": 1, "catalogue chain": 1}
+"""How often a case takes its turns; whatever is answered within milliseconds takes five times as many."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One case asked of both."""
+
+    case: str
+    connections: int
+    now: Figures
+    then: Figures
+
+    @property
+    def speed(self) -> float:
+        """How many times as fast as then: by the median time of an answer, or by answers a second."""
+        if self.connections == 1:
+            return self.then.ms / self.now.ms
+        return self.now.per_second / self.then.per_second
+
+    @property
+    def cpu(self) -> float:
+        """CPU of an answer, as a multiple of what it was then."""
+        return self.now.cpu_ms / self.then.cpu_ms if self.then.cpu_ms else 1.0
+
+
+async def compared(url: str, commit: str, sizes: Sizes, pace: Pace, peers: Path, advance: Advance) -> list[Compared]:
+    """Every case asked of both servers by turns. Raises CannotCompare when the commit cannot be served."""
+    advance(f"making the server of {commit}", 0)
+    source = checked_out(commit)
+    asked = cases(peers, sizes.lists.users)
+    databases = {name_of(sizes.small): (sizes.small, None), name_of(sizes.lists): (sizes.lists, sizes.catalogue)}
+    found: list[Compared] = []
+    try:
+        for name, (tree, catalogue) in databases.items():
+            await fill(url, name, tree, catalogue, lambda stored: advance(f"{stored:,} documents stored", 0))
+        with Servers(url, None) as servers:
+            pairs = {name: await _both(servers, name, source) for name in databases}
+            for case, connections in CONTESTS:
+                now, then = pairs[name_of(sizes.small if case == "deep" else sizes.lists)]
+                if case != "mutation":
+                    await agree.check(asked[case], now, [then])
+                rounds = pace.rounds * TIMES.get(case, 5)
+                contest = Contest(
+                    asked[case], connections, [Served(now), Served(then)], pace.warm_up, pace.seconds, rounds
+                )
+                figures = await contest.run(_teller(advance, f"{case}, {connections}", len(found) / len(CONTESTS)))
+                found.append(Compared(case, connections, figures[OURS], figures[EARLIER]))
+    finally:
+        await drop(url, *databases)
+    return found
+
+
+def _teller(advance: Advance, case: str, part: float) -> Callable[[str], None]:
+    return lambda name: advance(f"{case}: {name}", part)
+
+
+async def _both(servers: Servers, database: str, source: Path) -> tuple[Server, Server]:
+    now, then = servers.ours(OURS, database), servers.ours(EARLIER, database, source=source)
+    await now.until_it_answers()
+    await then.until_it_answers()
+    return now, then
+
+
+class CannotCompare(Exception):
+    """A commit that cannot be served; the message says why."""
+
+
+def checked_out(commit: str) -> Path:
+    """A folder in the cache with the project as it was at a commit, its compiled parts made. Raises CannotCompare."""
+    whole = _run(["git", "rev-parse", "--verify", f"{commit}^{{commit}}"]).decode().strip()
+    folder = user_cache_path("provenance-graph") / f"bench-{whole[:12]}"
+    if (folder / ".made").exists():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with tarfile.open(fileobj=io.BytesIO(_run(["git", "archive", whole]))) as archive:
+        archive.extractall(folder, filter="data")
+    if _compiled_sources(folder) == _compiled_sources(ROOT):
+        for built in (ROOT / "documents").glob("*.so"):
+            shutil.copy2(built, folder / "documents")
+    else:
+        _run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], folder)
+    (folder / ".made").touch()
+    return folder
+
+
+def _compiled_sources(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (folder / "documents").glob("*.p[yx][xd]")}
+
+
+def _run(command: Sequence[str], folder: Path = ROOT) -> bytes:
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    if done.returncode:
+        raise CannotCompare(f"{' '.join(command)} failed: {done.stderr.decode(errors='replace').strip()[-500:]}")
+    return done.stdout
+
+
+def table(found: list[Compared]) -> Table:
+    """Figures of both, with their ratios."""
+    made = Table(title="This server beside the earlier one: more is better, but for CPU", title_justify="left")
+    for name in ("case", "connections", "ms now", "ms then", "a second now", "a second then", "times as fast", "CPU"):
+        made.add_column(name, justify="left" if name == "case" else "right")
+    for one in found:
+        made.add_row(
+            one.case,
+            str(one.connections),
+            f"{one.now.ms:,.2f}",
+            f"{one.then.ms:,.2f}",
+            f"{one.now.per_second:,.1f}",
+            f"{one.then.per_second:,.1f}",
+            f"{one.speed:.3f}",
+            f"{one.cpu:.3f}",
+        )
+    return made

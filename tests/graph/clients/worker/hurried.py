@@ -1,0 +1,17 @@
+"""The real server, but what failed or was handed back waits a moment only before it can be claimed again.
+
+`python -m tests.graph.clients.worker.hurried` serves it as `provenance-graph serve` does.
+"""
+
+from datetime import timedelta
+
+from graph.server.assemble import serve
+from graph.settings import load_settings
+from resolvers.activities import retry
+
+if __name__ == "__main__":
+    # Workers of earlier tests count as others that might do better.
+    retry.LAST_ATTEMPT_KEPT = timedelta(seconds=1)
+    retry.FIRST_HAND_BACK_WAIT = timedelta(seconds=0.3)
+    retry.RETRY_WAITS = (timedelta(seconds=0.2), timedelta(seconds=0.5))
+    serve(load_settings())

@@ -1,0 +1,20 @@
+"""The worker, but with time to stop on a machine that is slow, and quick to tell of trouble.
+
+`python -m tests.graph.clients.worker.patient` works as `provenance-graph work` does. It extends leases after the share
+of their time that EXTEND_AFTER says.
+"""
+
+import os
+
+import typer
+
+from graph.clients.worker import lease_renewal, retry, stop
+from graph.commands.work import work
+from tests.support.patience import within
+
+if __name__ == "__main__":
+    # Before the module that works is loaded, which takes them from here.
+    stop.STOP_WITHIN, stop.FINISH_WITHIN, stop.RELEASE_WITHIN = within(180), within(), within()
+    lease_renewal.EXTEND_AFTER = float(os.environ.get("EXTEND_AFTER", lease_renewal.EXTEND_AFTER))
+    retry.NOTED_AFTER = 0.1
+    typer.run(work)

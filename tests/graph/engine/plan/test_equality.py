@@ -1,0 +1,158 @@
+"""For any query the plan gives the bytes that the standard executor gives, whoever asks, and however often."""
+
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, nullcontext
+from random import Random
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from graphql import GraphQLArgument, GraphQLObjectType, StringValueNode, get_named_type, parse
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
+from hypothesis_graphql import nodes, queries
+
+from documents.mongo.database import Client, open_database
+from graph.engine.plan import json_output as text
+from graph.engine.plan import nested_reads
+from graph.schema import schema
+from resolvers.concurrency import event_loop
+from tests.graph.engine.plan.query_mutator import Cursors, Pantry, QueryMutator
+from tests.support.executors import Both
+from tests.support.graph_world import World, a_world
+from tests.support.patience import within
+
+QUERIES = int(os.environ.get("PLAN_QUERIES", "200"))
+"""How many queries are generated; `PLAN_QUERIES=5000` takes some minutes."""
+
+TIMES = ["2024-02-29T23:59:59.999Z", "2024-03-01T00:59:59.999+01:00", "1970-01-01T00:00:00Z"]
+NUMBERS = ["0", "4611686018427387904", "-9223372036854775808", "9223372036854775808"]
+SCALARS = {
+    "DateTime": st.sampled_from([*TIMES, "yesterday"]).map(nodes.String),
+    "BigInt": st.sampled_from(NUMBERS).map(nodes.String) | st.integers(-5, 5).map(nodes.Int),
+    "JSON": st.just(nodes.Null),
+    "Int": st.integers(-1, 101).map(nodes.Int),
+    # Which ones there are is known when the data is: QueryMutator puts them in.
+    "ID": st.builds(lambda: StringValueNode(value="id")),
+    "String": st.builds(lambda text: StringValueNode(value=text), st.text(max_size=5)),
+}
+SCHEMA = schema._schema
+assert SCHEMA.query_type is not None
+ROOTS = [*([name] for name in SCHEMA.query_type.fields), None]
+
+
+some_queries: st.SearchStrategy[str] = st.one_of(
+    [queries(SCHEMA, fields=fields, custom_scalars=SCALARS, allow_x00=False) for fields in ROOTS]
+)
+"""Queries over each of the root fields alone, and over all of them."""
+
+
+class Kitchen:
+    """Data that no test changes, what is in it, and both executors; no dataclass, whose content would be printed."""
+
+    def __init__(self, world: World, both: Both, pantry: Pantry) -> None:
+        self.world, self.both, self.pantry = world, both, pantry
+        self.tally: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="module")
+async def kitchen(client: Client) -> AsyncIterator[Kitchen]:
+    database = client[f"test_{uuid4().hex}"]
+    await open_database(database)
+    world, both = a_world(), Both()
+    await world.begin()
+    yield Kitchen(world, both, Pantry(_ids(world), _words(world), await _cursors(world, both)))
+    await client.drop_database(database)
+
+
+@settings(
+    max_examples=QUERIES,
+    deadline=None,
+    derandomize=False,
+    database=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+@given(query=some_queries, seed=st.integers(0, 2**32))
+@pytest.mark.timeout(within(600 + QUERIES))
+async def test_plan_and_reference_give_the_same_bytes(query: str, seed: int, kitchen: Kitchen) -> None:
+    asked = QueryMutator(Random(seed), kitchen.pantry).season(parse(query), list(kitchen.world.viewers))
+    note(f"asked {asked}")
+
+    for variables, name, small in zip(asked.variables, asked.viewers, (False, True), strict=True):
+        with big_answers() if small else nullcontext():
+            answers = await kitchen.both.same(asked.query, kitchen.world.viewers[name], **variables)
+
+        assert answers.failed or asked.null_conditions or answers.by == "planned"
+        kitchen.tally[f"{answers.by or 'refused'}{', with errors' if answers.failed else ''}"] += 1
+
+
+@contextmanager
+def big_answers() -> Iterator[None]:
+    """Small answers are taken for big ones, which are shown in parts."""
+    before = event_loop.ROWS, nested_reads.MOST_ROWS, nested_reads.WORTH_LANES, text.BIG, text.PART
+    event_loop.ROWS, nested_reads.MOST_ROWS, nested_reads.WORTH_LANES, text.BIG, text.PART = 2, 4, 7, 3, 50
+    try:
+        yield
+    finally:
+        event_loop.ROWS, nested_reads.MOST_ROWS, nested_reads.WORTH_LANES, text.BIG, text.PART = before
+
+
+def test_most_generated_queries_are_planned(kitchen: Kitchen) -> None:
+    print(f"{kitchen.tally.total()} answers: {dict(kitchen.tally)}")
+    assert kitchen.tally["planned"] > 0.5 * kitchen.tally.total()
+
+
+def _ids(world: World) -> dict[str, list[str]]:
+    """Ids by the root field that takes them; under the empty name those that any takes."""
+    kinds = {one.kind for one in world.kept}
+    return {"": world.ids()} | {kind: world.ids(kind) for kind in kinds}
+
+
+def _words(world: World) -> list[str]:
+    texts = {
+        value
+        for one in world.kept
+        for name, value in one
+        if isinstance(value, str)
+        and name in ("display_name", "name", "title", "url", "repo_link", "github", "identifier")
+    }
+    return sorted([*texts, "", "a", "v1", "https://", "é", "[", "line"])
+
+
+async def _cursors(world: World, both: Both) -> Cursors:
+    """Cursors of every connection there is, in every order that it can be asked for."""
+    found: Cursors = {}
+    for type_ in SCHEMA.type_map.values():
+        if not isinstance(type_, GraphQLObjectType) or type_ is SCHEMA.subscription_type:
+            continue
+        for name, field in type_.fields.items():
+            if {"after", "before"} <= field.args.keys():
+                for order in _orders(field.args.get("orderBy")):
+                    found[type_.name, name, order] = await _cursors_of(type_.name, name, order, world, both)
+    return {key: cursors for key, cursors in found.items() if cursors}
+
+
+def _orders(argument: GraphQLArgument | None) -> list[str]:
+    if argument is None:
+        return [""]
+    order: Any = get_named_type(argument.type)
+    field: Any = get_named_type(order.fields["field"].type)
+    return ["", *(f"[{{field: {name}, direction: {way}}}]" for name in field.values for way in ("ASC", "DESC"))]
+
+
+async def _cursors_of(type_: str, name: str, order: str, world: World, both: Both) -> list[str]:
+    asked = f"{name}(first: 100{f', orderBy: {order}' if order else ''}) {{ edges {{ cursor }} }}"
+    if type_ == "Query":
+        pages = [(await both.ask(f"{{ {asked} }}", world.viewers["admin"])).data]
+    elif type_ == "Viewer":
+        pages = [(await both.ask(f"{{ viewer {{ {asked} }} }}", world.viewers["authorised"])).data["viewer"]]
+    else:
+        query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on {type_} {{ {asked} }} }} }}"
+        ids = [id for id in world.ids() if not id.startswith("log_")]
+        parts = [ids[start : start + 100] for start in range(0, len(ids), 100)]
+        answers = [await both.ask(query, world.viewers["admin"], ids=part) for part in parts]
+        pages = [node for answer in answers for node in answer.data["nodes"] if node]
+    return [edge["cursor"] for page in pages for edge in page[name]["edges"]]

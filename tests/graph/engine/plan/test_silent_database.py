@@ -1,0 +1,83 @@
+"""A database that has fallen silent keeps nobody waiting longer than a request may, whatever others wait for."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from documents.embedded_mongod.server import EmbeddedMongo
+from documents.mongo.database import make_client, open_database
+from tests.support.executors import Both
+from tests.support.patience import within
+
+WITHIN = 2.0
+TICK = 0.05
+"""Seconds of which time is counted in. One that a slow machine makes longer counts as one."""
+ASKED: dict[str, dict[str, object]] = {
+    "query($id: ID!) { user(id: $id) { id } }": {"id": "user_0"},
+    "query($first: Int) { users(first: $first) { nodes { id } } }": {"first": 3},
+}
+
+
+@pytest.fixture
+async def alone(fast_directory: Path) -> AsyncIterator[EmbeddedMongo]:
+    """A database server of the test's own, to which the documents are bound."""
+    with EmbeddedMongo.start(fast_directory / "silent", test_commands=True) as embedded:
+        client = make_client(embedded.uri, timeoutMS=round(within(60) * 1000))
+        await open_database(client["silent"], indexes=False)
+        yield embedded
+        await client.close()
+
+
+async def count(ticks: list[None]) -> None:
+    """Add each tick of the time that passes."""
+    while True:
+        await asyncio.sleep(TICK)
+        ticks.append(None)
+
+
+@pytest.mark.parametrize("query", ASKED)
+async def test_all_who_ask_are_told_in_time(alone: EmbeddedMongo, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
+    monkeypatch.setattr("documents.mongo.fast_find.SECONDS", WITHIN)
+    monkeypatch.setattr("graph.http.graphql.REQUEST_TIMEOUT", WITHIN)
+    both = Both()
+    answered = await both.planned(query, **ASKED[query])
+    ticks: list[None] = []
+    os.kill(alone.pid, signal.SIGSTOP)
+    try:
+        counting = asyncio.create_task(count(ticks))
+        # To show a traceback to people takes longer than what is measured here.
+        with capture_logs():
+            answers = await asyncio.gather(*(both.planned(query, **ASKED[query]) for _ in range(4)))
+        counting.cancel()
+    finally:
+        os.kill(alone.pid, signal.SIGCONT)
+
+    assert b"errors" not in answered
+    assert all(b'"TIMEOUT"' in answer for answer in answers)
+    # Who waited for another first would wait twice as long.
+    assert len(ticks) < 1.7 * WITHIN / TICK
+    assert await both.planned(query, **ASKED[query]) == answered
+
+
+@pytest.mark.parametrize(("query", "field"), list(zip(ASKED, ("user", "users"), strict=True)))
+async def test_a_field_that_the_database_is_too_slow_for_is_named(
+    alone: EmbeddedMongo, monkeypatch: pytest.MonkeyPatch, query: str, field: str
+) -> None:
+    monkeypatch.setattr("documents.mongo.fast_find.SECONDS", WITHIN)
+    monkeypatch.setattr("graph.http.graphql.REQUEST_TIMEOUT", WITHIN)
+    both = Both()
+    slow = {"failCommands": ["find", "aggregate"], "blockConnection": True, "blockTimeMS": int(3000 * WITHIN)}
+    async with make_client(alone.uri) as admin:
+        await admin.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=slow)
+        answer = orjson.loads(await both.planned(query, **ASKED[query]))
+        await admin.admin.command("configureFailPoint", "failCommand", mode="off")
+
+    (error,) = answer["errors"]
+    assert (answer["data"], error["extensions"]) in [({field: None}, {"code": "TIMEOUT"}), (None, {"code": "TIMEOUT"})]
+    assert error["message"].startswith(f"The request timed out before {field} was answered.")

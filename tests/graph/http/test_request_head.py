@@ -1,0 +1,542 @@
+"""Heads of requests: their bounds in size and time, what is refused in them, and how it is answered."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from graph.http import request_head
+from graph.http.connection import HTTPConnection
+from tests.support.connections import SMALL, Connection, an_app, opened, posted, refusal, served
+from tests.support.patience import until, within
+from tests.support.running import Running
+
+SMALL_ANSWER = {"data": {"__typename": "Query"}}
+UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket"
+KEY = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+
+
+@pytest.fixture
+def connection(altered: Running) -> Iterator[Connection]:
+    with opened(altered.url) as connection:
+        yield connection
+
+
+def got(path: str = "/livez", *fields: str, host: str = "Host: here", version: str = "1.1") -> bytes:
+    lines = [f"GET {path} HTTP/{version}", *([host] if host else []), *fields]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def chunked(chunks: bytes, *fields: str) -> bytes:
+    lines = ["POST /graphql HTTP/1.1", "Host: here", "Content-Type: application/json", "Transfer-Encoding: chunked"]
+    return "\r\n".join([*lines, *fields, "", ""]).encode() + chunks
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (got("/livez", "X-Much: " + "a" * 66_000), 431),
+        (got("/livez", *(f"X-{n}: {'a' * 700}" for n in range(100))), 431),
+        (got("/livez", *(f"X-{n}: a" for n in range(201))), 431),
+        (got("/livez", "X-Much: " + " " * 200_000), 431),
+        (b"GET /livez HTTP/1.1\r\nHost: here\r\nX-Endless: " + b"a" * 200_000, 431),
+        (b"GET /livez HTTP/1.1\r\nHost: here\r\nX-Endless" + b"a" * 200_000, 431),
+        (got("/graphql?query=" + "a" * 65_536), 414),
+        (b"GET /graphql?query=" + b"a" * 200_000, 414),
+    ],
+    ids=["long", "many long", "many", "spaces", "endless value", "endless name", "address", "endless address"],
+)
+def test_a_head_beyond_its_bounds_is_refused(connection: Connection, head: bytes, status: int) -> None:
+    connection.write(head)
+
+    answer = connection.read()
+
+    assert refusal(answer)[:2] == (status, "LIMIT_EXCEEDED")
+    assert answer[1]["connection"] == "close"
+    assert connection.ended()
+
+
+def test_addresses_and_fields_up_to_their_bounds_are_taken(connection: Connection) -> None:
+    query = "%7B__typename%20" + "%20" * 21_800 + "%7D"
+
+    connection.write(got(f"/graphql?query={query}", *(f"X-{n}: {'a' * 640}" for n in range(100))))
+
+    assert len(query) > 65_000
+    assert json.loads(connection.read()[2]) == SMALL_ANSWER
+
+
+def test_the_bound_of_fields_is_the_same_in_whatever_pieces_they_come(altered: Running) -> None:
+    for size, status in ((65_000, 200), (65_536, 431)):
+        head = got("/livez", "X-Much: " + "a" * size)
+        for cut in (1, 30, 40_000, len(head) - 1):
+            with opened(altered.url) as connection:
+                # What came before in the same piece is not counted.
+                connection.write(got() + head[:cut])
+                connection.read()
+                connection.write(head[cut:])
+                assert int(connection.read()[0].split()[1]) == status
+
+
+@pytest.mark.parametrize(
+    "end",
+    [b"0\r\nX-Much: " + b"a" * 200_000, b"0\r\n" + b"X: a\r\n" * 40_000, b"1;" + b"a" * 200_000, b"0" * 200_000],
+    ids=["trailer", "trailers", "extension", "zeros"],
+)
+def test_what_stands_around_the_chunks_of_a_body_is_bounded_too(connection: Connection, end: bytes) -> None:
+    connection.write(chunked(chunk(SMALL)))
+    connection.write(end)
+
+    assert refusal(connection.read())[0] == 431
+    assert connection.ended()
+
+
+def test_fields_after_a_body_are_ignored_whatever_they_say(altered: Running, connection: Connection) -> None:
+    whoami = json.dumps({"query": "{viewer{role}}"}).encode()
+    trailers = f"Authorization: Bearer {altered.token}\r\nHost: there\r\nExpect: 100-continue\r\n\r\n".encode()
+
+    connection.write(chunked(chunk(whoami) + b"0\r\n" + trailers))
+    without = connection.read()
+    connection.write(chunked(chunk(whoami) + b"0\r\n" + trailers, f"Authorization: Bearer {altered.token}"))
+    with_token = connection.read()
+
+    assert json.loads(without[2]) == {"data": {"viewer": {"role": "ANONYMOUS"}}}
+    assert json.loads(with_token[2]) == {"data": {"viewer": {"role": "ADMIN"}}}
+
+
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [
+        ("Authorization: Bearer one\r\nAuthorization: Bearer two", "Authorization"),
+        ("Authorization: Bearer one\r\nauthorization: Bearer one", "Authorization"),
+        ("Host: there", "Host"),
+        ("Content-Type: text/plain", "Content-Type"),
+        ("Origin: https://lab.example\r\nOrigin: https://evil.example", "Origin"),
+        (f"Content-Length: {len(SMALL)}", "Content-Length"),
+        ("Content-Length: 2", "Content-Length"),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding"),
+    ],
+)
+def test_what_may_be_there_once_is_refused_when_it_is_there_twice(
+    connection: Connection, field: str, named: str
+) -> None:
+    connection.write(posted(SMALL, field))
+
+    status, code, message = refusal(connection.read())
+
+    assert (status, code) == (400, "BAD_REQUEST")
+    assert named in message
+    assert connection.ended()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /graphql HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"POST /graphql HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n",
+        b"POST /graphql HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        b"POST /graphql HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: +2\r\n\r\n{}",
+        b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 2,2\r\n\r\n{}",
+        b"GET /livez HTTP/1.1\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        b"GET /livez HTTP/1.0\r\nHost: a,b@c\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: a\r\nX: a\r\n folded\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: a\r\nX : a\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: a\r\nX: a\x00\r\n\r\n",
+        b"GET /livez HTTP/1.1\nHost: a\n\n",
+        b"GET /livez HTTP/2.0\r\nHost: a\r\n\r\n",
+        b"GET /livez HTTP/0.9\r\n\r\n",
+        b"GET /livez\r\n\r\n",
+        b"GET http:///livez HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+        b"CONNECT /livez HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"NONSENSE\r\n\r\n",
+    ],
+    ids=lambda request: repr(request[:70]),
+)
+def test_what_is_no_request_or_could_be_read_in_two_ways_is_400_in_the_form_of_all_errors(
+    connection: Connection, request_: bytes
+) -> None:
+    connection.write(request_)
+
+    assert refusal(connection.read())[:2] == (400, "BAD_REQUEST")
+    assert connection.ended()
+
+
+def test_an_older_client_need_not_name_the_server(connection: Connection) -> None:
+    connection.write(got(host="", version="1.0"))
+
+    assert connection.read()[0] == b"HTTP/1.1 200 OK"
+
+
+def test_other_fields_in_several_lines_are_read_as_one(connection: Connection) -> None:
+    body = json.dumps({"query": "{hello}"}).encode()
+
+    connection.write(posted(body, "Accept: application/graphql-response+json", "Accept: application/json;q=0.5"))
+    accepted = connection.read()
+    connection.write(posted(body, "Content-Encoding: gzip", "Content-Encoding: identity"))
+
+    assert accepted[1]["content-type"] == "application/graphql-response+json; charset=utf-8"
+    assert connection.read()[0] == b"HTTP/1.1 415 Unsupported Media Type"
+
+
+def test_the_server_that_an_address_names_counts_before_its_host(connection: Connection) -> None:
+    connection.write(got("http://there:81/graphql?query=%7Bhello%7D#part"))
+    asked = connection.read()
+    connection.write(got("http://there"))
+    front = connection.read()
+
+    assert json.loads(asked[2]) == {"data": {"hello": "world"}}
+    assert front[0] == b"HTTP/1.1 200 OK"
+
+
+def test_a_refusal_waits_for_the_answers_to_the_requests_before_it(connection: Connection) -> None:
+    slow = posted(json.dumps({"query": "{slow(seconds:0.3)}"}).encode())
+
+    connection.write(slow + posted(SMALL) + b"NONSENSE\r\n\r\n" + posted(SMALL))
+
+    assert connection.statuses() == [200, 200, 400]
+
+
+def test_so_many_requests_may_wait_on_a_connection(connection: Connection) -> None:
+    most = request_head.MAX_PIPELINED
+    slow = posted(json.dumps({"query": "{slow(seconds:0.3)}"}).encode())
+
+    connection.write(slow + posted(SMALL) * (most + 20))
+
+    assert connection.statuses() == [200] * (most + 1) + [429]
+
+
+def test_a_client_that_sends_on_after_a_refusal_gets_it(altered: Running) -> None:
+    for _ in range(5):
+        with opened(altered.url) as connection:
+            connection.write(posted(SMALL, "Host: there").replace(b"length: ", b"length: 9"))
+            for _ in range(50):
+                connection.write(b"a" * 100_000)
+            assert refusal(connection.read())[0] == 400
+            assert connection.ended()
+
+
+def test_a_client_whose_body_is_not_read_gets_its_answer_and_is_told_to_connect_anew(altered: Running) -> None:
+    head = posted(b"a" * 5_000_000)[:-5_000_000]
+    with opened(altered.url) as connection:
+        connection.write(head)
+        for _ in range(50):
+            connection.write(b"a" * 100_000)
+        status, headers, _ = connection.read()
+
+        assert (status, headers["connection"]) == (b"HTTP/1.1 413 Request Entity Too Large", "close")
+        assert connection.ended()
+
+
+def test_a_client_that_sends_no_more_gets_its_refusal_and_the_connection_ends_at_once(altered: Running) -> None:
+    with socket.create_connection((altered.url.split("/")[2].split(":")[0], int(altered.url.split(":")[2]))) as client:
+        client.sendall(b"NONSENSE\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(request_head.HEAD_TIMEOUT)
+
+        assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 Bad Request")
+
+
+def test_a_body_that_cannot_be_read_is_refused_whether_or_not_its_request_was_begun(altered: Running) -> None:
+    for pause in (False, True):
+        with opened(altered.url) as connection:
+            connection.write(chunked(chunk(b'{"query":')))
+            if pause:
+                assert connection.is_silent()
+            connection.write(b"nonsense\r\n")
+
+            assert refusal(connection.read())[:2] == (400, "BAD_REQUEST")
+            assert connection.ended()
+
+
+def test_refusals_are_logged_and_counted_like_other_answers(altered: Running) -> None:
+    seconds = 'provenance_http_request_seconds_count{path="/graphql",status="400"}'
+    refusals = 'provenance_graphql_refusals_total{code="BAD_REQUEST"}'
+
+    def counted(line: str) -> float:
+        found = [row for row in altered.get("/metrics").text.splitlines() if row.startswith(line + " ")]
+        return float(found[0].split()[-1]) if found else 0.0
+
+    before = counted(seconds), counted(refusals)
+    with opened(altered.url) as connection:
+        connection.write(posted(SMALL, "X-Request-Id: canary-of-heads", "Host: twice"))
+        _, headers, _ = connection.read()
+
+    assert headers["x-request-id"] == "canary-of-heads"
+    assert (counted(seconds), counted(refusals)) == (before[0] + 1, before[1] + 1)
+    until(lambda: "canary-of-heads" in altered.log)
+    (line,) = [line for line in altered.log.splitlines() if "canary-of-heads" in line]
+    assert all(said in line for said in ("answered", "POST", "/graphql", "400"))
+
+
+def test_pages_of_allowed_origins_may_read_refusals(connection: Connection) -> None:
+    connection.write(posted(SMALL, "Origin: https://lab.example", "Host: twice"))
+
+    assert connection.read()[1]["access-control-allow-origin"] == "https://lab.example"
+
+
+def test_a_post_that_waited_is_begun_though_its_body_comes_later(connection: Connection) -> None:
+    slow = posted(json.dumps({"query": "{slow(seconds:0.2)}"}).encode())
+    late = posted(SMALL)
+
+    connection.write(slow + late[: -len(SMALL)])
+    first = connection.read()
+    assert connection.is_silent()
+    connection.write(SMALL)
+
+    assert first[0] == b"HTTP/1.1 200 OK"
+    assert json.loads(connection.read()[2]) == SMALL_ANSWER
+
+
+def test_a_post_that_waited_is_told_to_go_on(connection: Connection) -> None:
+    slow = posted(json.dumps({"query": "{slow(seconds:0.2)}"}).encode())
+    expecting = posted(SMALL, "Expect: 100-continue")
+
+    connection.write(slow + expecting[: -len(SMALL)])
+    first, told = connection.read(), connection.read()
+    connection.write(SMALL)
+
+    assert (first[0], told[0]) == (b"HTTP/1.1 200 OK", b"HTTP/1.1 100 Continue")
+    assert json.loads(connection.read()[2]) == SMALL_ANSWER
+
+
+def test_an_older_client_is_not_told_to_go_on(connection: Connection) -> None:
+    connection.write_in_pieces(posted(SMALL, "Expect: 100-continue", version="1.0"))
+
+    assert json.loads(connection.read()[2]) == SMALL_ANSWER
+
+
+def test_a_client_that_offers_another_protocol_goes_on_with_this_one(connection: Connection) -> None:
+    offering = got("/livez", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
+
+    connection.write(offering * 3 + posted(SMALL, "Connection: Upgrade", "Upgrade: h2c") + got())
+
+    assert [connection.read()[0] for _ in range(5)] == [b"HTTP/1.1 200 OK"] * 5
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_the_body_of_a_request_that_offers_another_protocol_is_no_request(
+    connection: Connection, version: str, protocol: str
+) -> None:
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: of a proxy\r\n\r\n"
+    request = posted(smuggled, f"Connection: Upgrade\r\nUpgrade: {protocol}", version=version)
+
+    connection.write(request[: -len(smuggled)])
+    connection.is_silent()
+    connection.write(smuggled)
+
+    refused = b"405 Method Not Allowed" if (protocol, version) == ("websocket", "1.1") else b"400 Bad Request"
+    assert connection.read()[0] == b"HTTP/1.1 " + refused
+    assert connection.is_silent() or connection.ended()
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (got("/graphql", UPGRADE), 426),
+        (got("/graphql", UPGRADE, "Sec-WebSocket-Version: 12"), 426),
+        (got("/graphql", UPGRADE, "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: short"), 400),
+        (got("/graphql", UPGRADE, KEY, "Sec-WebSocket-Version: 13"), 400),
+        (got("/graphql", UPGRADE, KEY, "Host: twice"), 400),
+        (got("/graphql", UPGRADE, KEY, "Authorization: a", "Authorization: b"), 400),
+        (got("/graphql", UPGRADE, KEY, "Content-Length: 5"), 400),
+        (got("/graphql?" + "a" * 9_000, UPGRADE, KEY), 414),
+        (got("/graphql", UPGRADE, KEY, "X-Much: " + "a" * 9_000), 431),
+        (got("/graphql", UPGRADE, KEY, *(f"X-{n}: a" for n in range(130))), 431),
+        (got("/graphql", UPGRADE, KEY).replace(b"GET", b"PUT"), 405),
+        (got("/graphql", UPGRADE, KEY) + b"\x81\x80abcd", 400),
+        (posted(b'{"query":"{slow(seconds:0.3)}"}') + got("/graphql", UPGRADE, KEY), 400),
+    ],
+    ids=lambda value: repr(value[-60:]) if isinstance(value, bytes) else str(value),
+)
+def test_requests_for_websockets_are_held_to_the_same(connection: Connection, head: bytes, status: int) -> None:
+    connection.write(head)
+    if head.startswith(b"POST"):
+        assert connection.read()[0] == b"HTTP/1.1 200 OK"
+
+    assert refusal(connection.read())[0] == status
+    assert connection.ended()
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "status"),
+    [
+        ("/graphql", "Origin: https://evil.example", 403),
+        ("/nowhere", "Origin: https://lab.example", 403),
+        ("/graphql", "Sec-WebSocket-Protocol: ,;", 400),
+    ],
+)
+def test_a_websocket_that_is_not_opened_is_refused_in_the_form_of_all_errors(
+    connection: Connection, path: str, field: str, status: int
+) -> None:
+    connection.write(got(path, UPGRADE, KEY, field))
+
+    line, headers, body = connection.read()
+
+    assert int(line.split()[1]) == status
+    assert (headers["content-type"], headers["cache-control"]) == ("application/json; charset=utf-8", "no-store")
+    assert json.loads(body)["errors"][0]["extensions"] == {"code": "BAD_REQUEST"}
+    assert connection.ended()
+
+
+def test_a_websocket_opens_though_its_head_comes_in_pieces(connection: Connection) -> None:
+    connection.write_in_pieces(got("/graphql", UPGRADE, KEY, "Sec-WebSocket-Protocol: graphql-transport-ws"))
+
+    assert connection.read()[0] == b"HTTP/1.1 101 Switching Protocols"
+
+
+class Waiting:
+    """A server that waits long for heads, until a test says otherwise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.url = ""
+        self.made: list[HTTPConnection] = []
+        self._monkeypatch = monkeypatch
+        self.wait(within())
+        begin = HTTPConnection.connection_made
+
+        def connection_made(connection: HTTPConnection, transport: Any) -> None:
+            begin(connection, transport)
+            self.made.append(connection)
+
+        monkeypatch.setattr(HTTPConnection, "connection_made", connection_made)
+
+    def wait(self, seconds: float) -> None:
+        """Give heads that begin, and clients that connect, so much time from now on."""
+        self._monkeypatch.setattr(request_head, "HEAD_TIMEOUT", seconds)
+
+    def accept(self) -> HTTPConnection:
+        """The one connection, once the server has it. Its own time was begun before."""
+        return until(lambda: self.made)[0]
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waiting]:
+    made = Waiting(monkeypatch)
+    with served(an_app()) as made.url:
+        yield made
+
+
+@pytest.mark.parametrize("before", [b"", got(), posted(SMALL)], ids=["nothing", "a GET", "a POST"])
+@pytest.mark.parametrize("begun", [b"P", posted(SMALL)[:40]])
+def test_a_head_that_does_not_end_in_time_is_told_so(waiting: Waiting, before: bytes, begun: bytes) -> None:
+    with opened(waiting.url) as connection:
+        waiting.accept()
+        waiting.wait(0.3)
+        connection.write(before + begun)
+        if before:
+            assert connection.read()[0] == b"HTTP/1.1 200 OK"
+
+        status, _, message = refusal(connection.read())
+
+        assert (status, message) == (408, "The head of the request did not arrive within 0.3 s.")
+        assert connection.ended()
+
+
+def test_a_head_that_trickles_in_has_no_more_time_than_others(waiting: Waiting) -> None:
+    with opened(waiting.url) as connection:
+        waiting.accept()
+        waiting.wait(0.8)
+        connection.write(got()[:-2] + b"X-Slow: ")
+
+        def told() -> bool:
+            answered = not connection.is_silent()
+            if not answered:
+                connection.write(b"a")
+            return answered
+
+        until(told)
+        assert refusal(connection.read())[0] == 408
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n"], ids=["nothing", "empty lines"])
+def test_who_connects_and_asks_nothing_is_disconnected_without_an_answer(waiting: Waiting, sent: bytes) -> None:
+    waiting.wait(0.3)
+    with opened(waiting.url) as connection:
+        for _ in range(200):
+            if not connection.is_silent():
+                break
+            try:
+                connection.write(sent)
+            except OSError:
+                break
+
+        try:
+            assert connection.ended()
+        except ConnectionResetError:
+            assert sent
+
+
+def test_empty_lines_without_end_are_not_read(waiting: Waiting) -> None:
+    with opened(waiting.url) as connection:
+        connection.write(posted(SMALL) + b"\r\n")
+        assert json.loads(connection.read()[2]) == SMALL_ANSWER
+
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            connection.write(b"\r\n" * 10_000_000)
+
+
+def test_a_body_has_time_of_its_own(waiting: Waiting) -> None:
+    with opened(waiting.url) as connection:
+        waiting.accept()
+        waiting.wait(0.2)
+        connection.write(posted(SMALL)[:-1])
+        # Longer than a head has, which has come: with it ends its time.
+        time.sleep(0.4)
+        connection.write(SMALL[-1:])
+
+        assert json.loads(connection.read()[2]) == SMALL_ANSWER
+
+
+def test_a_head_in_time_in_pieces_is_answered_and_the_connection_goes_on(waiting: Waiting) -> None:
+    with opened(waiting.url) as connection:
+        for _ in range(3):
+            connection.write_in_pieces(got())
+            assert connection.read()[0] == b"HTTP/1.1 200 OK"
+        assert waiting.accept()._head_timer is None
+        waiting.wait(0.2)
+        time.sleep(0.4)
+        connection.write(got())
+
+        assert connection.read()[0] == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize("path", ["/", "/graphql?query=%7Bhello%7D", "/graphql", "/livez", "/readyz", "/nowhere"])
+@pytest.mark.parametrize("accept", ["*/*", "text/html"])
+def test_head_is_answered_as_get_without_its_body(altered: Running, path: str, accept: str) -> None:
+    answers = [
+        altered.client.request(method, altered.url + path, headers={"accept": accept}) for method in ("GET", "HEAD")
+    ]
+
+    varying = {"date", "x-request-id", "content-security-policy"}
+    get, head = ({name: value for name, value in one.headers.items() if name not in varying} for one in answers)
+    assert answers[0].status_code == answers[1].status_code
+    assert get == head
+    assert (bool(answers[0].content), answers[1].content) == (True, b"")
+
+
+def test_head_runs_no_mutation(altered: Running) -> None:
+    touched = altered.log.count("touched")
+
+    response = altered.client.head(f"{altered.url}/graphql", params={"query": "mutation{touch}"})
+
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    assert altered.log.count("touched") == touched
+
+
+def test_a_parameter_of_the_address_is_there_once(altered: Running) -> None:
+    response = altered.get("/graphql?query=%7Bhello%7D&query=%7B__typename%7D")
+
+    assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")

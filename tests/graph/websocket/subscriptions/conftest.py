@@ -1,0 +1,41 @@
+"""Fixtures for tests of subscriptions: the database of the altered server, written to by this process and another."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from documents.embedded_mongod.server import EmbeddedMongo
+from documents.mongo.database import Client, Database, open_database
+from tests.graph.websocket.subscriptions.world import World, a_world
+from tests.support.running import ALTERED, Running, on_database, running
+
+LOOK_EVERY, WAIT_FOR_LINES = 0.5, 2.0
+"""Seconds, of the server that looks by itself."""
+
+
+@pytest.fixture(scope="session")
+def looking(altered: Running, mongod: EmbeddedMongo) -> Iterator[Running]:
+    """Another server on the database of the altered one, which looks by itself, and soon; patient with its clients."""
+    often = {
+        "resolvers.activities.subscriptions.LOOK_EVERY": LOOK_EVERY,
+        "resolvers.activities.subscriptions.WAIT_FOR_LINES": WAIT_FOR_LINES,
+    }
+    patient = {"graph.websocket.endpoint.READ_WITHIN": 300.0, "graph.http.send_buffers.WRITE_TIMEOUT": 300.0}
+    env = on_database(mongod.uri, "test_altered") | {"ALTERED_CONSTANTS": json.dumps(often | patient)}
+    with running(*ALTERED, env=env) as server:
+        yield server
+
+
+@pytest.fixture
+async def elsewhere(client: Client, altered: Running) -> Database:
+    """The server's database, to which this process writes beside it."""
+    database = client["test_altered"]
+    await open_database(database, indexes=False)
+    return database
+
+
+@pytest.fixture
+async def world(elsewhere: Database) -> World:
+    """A public twin with an execution of two steps that wait."""
+    return await a_world()

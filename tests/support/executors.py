@@ -1,0 +1,135 @@
+"""Asking one server's executors: what answers clients by plan, compiled and not, and the reference."""
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from documents.mongo import raw
+from graph.context import Context
+from graph.engine.admission import Admission, Capacity
+from graph.engine.limits import Limits
+from graph.engine.prepare import DocumentCache
+from graph.http.graphql import ANSWERED_BY, GraphQLHandler, JSONBytesResponse
+from graph.http.metrics import Metrics
+from graph.schema import schema
+from resolvers.access.viewer import ANONYMOUS, Viewer
+from resolvers.reads.loaders import RequestLoader
+from resolvers.reads.response_budget import AnswerBudget, AnswerLimits
+
+LARGE = Limits(characters=500_000, tokens=50_000, depth=40, aliases=1_000, directives=1_000, fields=50_000)
+"""Whether a document is too large is asked before any executor is."""
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """What is planned within the block is planned as where the compiled part of the project is missing."""
+    before, raw.COMPILED = raw.COMPILED, False
+    try:
+        yield
+    finally:
+        raw.COMPILED = before
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What both gave for one request."""
+
+    planned: bytes
+    reference: bytes
+    by: str
+    """planned, stepped-aside, reference, or empty where the request was refused."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the answer holds errors."""
+        return b'"errors":[' in self.reference and "errors" in orjson.loads(self.reference)
+
+    @property
+    def agree(self) -> bool:
+        """Whether both are the same bytes.
+
+        Where the plan stepped aside the reference answered twice. Of several errors it tells the one that was met
+        first, which is a matter of which read ended first, so then the data must be the same, and there be errors.
+        """
+        if self.by == "planned" or self.planned == self.reference:
+            return self.planned == self.reference
+        planned, reference = (orjson.loads(answer) for answer in (self.planned, self.reference))
+        return "errors" in planned and "errors" in reference and planned["data"] == reference["data"]
+
+    @property
+    def data(self) -> Any:
+        """What was asked for, as a client reads it."""
+        return orjson.loads(self.planned)["data"]
+
+
+def _handler(document_cache: DocumentCache, limits: AnswerLimits, *, reference: bool = False) -> GraphQLHandler:
+    async def context(authorization: str | None) -> Context:
+        assert authorization is not None
+        return Context(RequestLoader(pickle.loads(authorization.encode("latin-1")), AnswerBudget(limits)))
+
+    admission = Admission(Capacity(slots=16, memory=1_000_000_000))
+    return GraphQLHandler(
+        document_cache, context, Metrics(), admission, lambda: False, lambda: None, reference=reference, telling=True
+    )
+
+
+@dataclass
+class Both:
+    """A server with plans and one without, which remember the same documents, and one that is not compiled."""
+
+    document_cache: DocumentCache = field(default_factory=lambda: DocumentCache(schema, LARGE))
+    limits: AnswerLimits = field(default_factory=AnswerLimits)
+
+    def __post_init__(self) -> None:
+        self._plans = _handler(self.document_cache, self.limits)
+        self._reference = _handler(self.document_cache, self.limits, reference=True)
+        self._uncompiled = _handler(DocumentCache(schema, LARGE), self.limits)
+
+    async def planned(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> bytes:
+        """The answer of the server with plans."""
+        return _body(await self._plans(_request(orjson.dumps({"query": query, "variables": variables}), viewer)))
+
+    async def ask(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> Answers:
+        """Both answers to a query."""
+        return await self.post({"query": query, "variables": variables}, viewer)
+
+    async def post(self, asked: dict[str, Any], viewer: Viewer = ANONYMOUS, /) -> Answers:
+        """Both answers to what is posted."""
+        body = orjson.dumps(asked)
+        planned = await self._plans(_request(body, viewer))
+        reference = await self._reference(_request(body, viewer))
+        return Answers(_body(planned), _body(reference), planned.headers.get(ANSWERED_BY, ""))
+
+    async def same(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> Answers:
+        """Both answers, which must agree, also where nothing is compiled, and on what they cost."""
+        answers = await self.ask(query, viewer, **variables)
+        with uncompiled():
+            body = orjson.dumps({"query": query, "variables": variables})
+            plain = replace(answers, planned=_body(await self._uncompiled(_request(body, viewer))))
+        costed = await self.post({"query": query, "variables": variables, "extensions": {"cost": True}}, viewer)
+        for each in (answers, plain, costed):
+            assert each.agree, f"{each.planned!r} is not {each.reference!r}"
+        return answers
+
+
+def _request(body: bytes, viewer: Viewer) -> Request:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"authorization", pickle.dumps(viewer)),
+    ]
+    return Request({"type": "http", "method": "POST", "path": "/graphql", "headers": headers}, receive)
+
+
+def _body(response: Response) -> bytes:
+    assert isinstance(response, JSONBytesResponse)
+    return b"".join(response.parts)
