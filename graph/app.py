@@ -20,7 +20,7 @@ from graph.engine.capacity import BYTES_A_SOCKET, MEMORY_A_CHARACTER, answer_mem
 from graph.engine.deadline import REQUEST_TIMEOUT, Deadline
 from graph.engine.limits import Limits
 from graph.engine.prepare import MAX_ROOM, DocumentCache
-from graph.errors import HTTPRefusal, refusal_errors
+from graph.errors import HTTPError, refusal_errors
 from graph.graphiql.html import page, routes
 from graph.http.complete_request import RawHeaders, take_complete_request
 from graph.http.csvw_documents import CsvwDocuments
@@ -68,7 +68,7 @@ def create_app(
     """The server as an ASGI application.
 
     `make_context` is awaited once for each operation that passed the limits, and each WebSocket; it raises
-    HTTPRefusal for credentials that cannot be accepted. `ready` tells whether the database answers.
+    HTTPError for credentials that cannot be accepted. `ready` tells whether the database answers.
     `app.draining` is set by the server when it begins to stop, `app.unready` while its database cannot be used. What
     operations may take is shared with the other `processes` of the server.
     """
@@ -201,7 +201,7 @@ async def _front(request: Request) -> Response:
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    refusal = HTTPRefusal(error.status_code, error.detail)
+    refusal = HTTPError(error.status_code, error.detail)
     return write({"errors": refusal_errors(refusal)}, JSON, error.status_code, error.headers)
 
 

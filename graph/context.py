@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pymongo
 
 from graph.engine.deadline import REQUEST_TIMEOUT
-from graph.errors import UNAVAILABLE, HTTPRefusal, unauthenticated
+from graph.errors import UNAVAILABLE, HTTPError, unauthenticated
 from resolvers.access.authentication import Authenticator
 from resolvers.access.viewer import Role, Unauthenticated, Viewer
 from resolvers.reads.loaders import RequestLoader
@@ -39,12 +39,12 @@ class MakeContext:
         self._anonymous_limits = anonymous_limits
 
     async def __call__(self, authorization: str | None) -> Context:
-        """The context of a request with this header. Raises HTTPRefusal 401 when it cannot be accepted."""
+        """The context of a request with this header. Raises HTTPError 401 when it cannot be accepted."""
         try:
             viewer = self._authenticator.at_once(authorization) or await self._viewer(authorization)
         except Unauthenticated as error:
             if error.temporary:
-                raise HTTPRefusal(503, error.message, UNAVAILABLE, {"Retry-After": "5"}) from error
+                raise HTTPError(503, error.message, UNAVAILABLE, {"Retry-After": "5"}) from error
             raise unauthenticated(error.message) from error
         limits = self._anonymous_limits if viewer.role is Role.ANONYMOUS else self._limits
         return Context(RequestLoader(viewer, AnswerBudget(limits)))

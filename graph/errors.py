@@ -51,7 +51,7 @@ class PublicError(Exception):
         self.code = code
 
 
-class RequestRefused(PublicError):
+class RequestError(PublicError):
     """A well-formed request whose operation will not be run; the answer has no `data`."""
 
     def __init__(self, message: str, code: str = BAD_USER_INPUT) -> None:
@@ -62,7 +62,7 @@ REFUSAL = "provenance.refusal"
 """The extension of the scope that holds the reason why a request is refused."""
 
 
-class HTTPRefusal(PublicError):
+class HTTPError(PublicError):
     """A request refused before its operation is looked at, with an HTTP status of its own."""
 
     def __init__(
@@ -73,14 +73,14 @@ class HTTPRefusal(PublicError):
         self.headers = dict(headers or {})
 
 
-class PersistedQueryNotSupported(HTTPRefusal):
+class PersistedQueryNotSupported(HTTPError):
     """A request refused because it names its document by a hash: the server stores no persisted queries."""
 
     def __init__(self) -> None:
         super().__init__(400, "PersistedQueryNotSupported", PERSISTED_QUERY_NOT_SUPPORTED)
 
 
-class Overloaded(HTTPRefusal):
+class Overloaded(HTTPError):
     """A request refused because the server is at capacity."""
 
     def __init__(self) -> None:
@@ -88,9 +88,9 @@ class Overloaded(HTTPRefusal):
         super().__init__(503, message, OVERLOADED, {"Retry-After": "1"})
 
 
-def unauthenticated(message: str) -> HTTPRefusal:
+def unauthenticated(message: str) -> HTTPError:
     """The refusal of a token that is wrong, expired or revoked."""
-    return HTTPRefusal(401, message, UNAUTHENTICATED, {"WWW-Authenticate": "Bearer"})
+    return HTTPError(401, message, UNAUTHENTICATED, {"WWW-Authenticate": "Bearer"})
 
 
 def request_errors(errors: Sequence[GraphQLError], code: str) -> list[Formatted]:

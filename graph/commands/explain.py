@@ -56,7 +56,7 @@ def explanation(text: str, variables: dict[str, Any], viewer: Viewer) -> list[st
     from graph.engine.plan.nested_reads import Run
     from graph.engine.plan.row_codegen import NotPlanned
     from graph.engine.prepare import DocumentCache, Unacceptable
-    from graph.errors import RequestRefused
+    from graph.errors import RequestError
     from graph.schema import schema
     from resolvers.reads.loaders import RequestLoader
     from resolvers.user_errors import Refusal
@@ -74,7 +74,7 @@ def explanation(text: str, variables: dict[str, Any], viewer: Viewer) -> list[st
         raise Unexplained("\n".join(error["message"] for error in refusal.errors)) from refusal
     except NotPlanned as reason:
         raise Unexplained(f"There is no plan, the standard executor answers: {reason}.") from reason
-    except (GraphQLError, Refusal, RequestRefused) as error:
+    except (GraphQLError, Refusal, RequestError) as error:
         raise Unexplained(error.message) from error
 
 

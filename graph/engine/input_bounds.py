@@ -31,7 +31,7 @@ from graphql import (
 from graph.core.selections import fragments_of, names_variables
 from graph.core.where import ORDER_INPUTS, WHERE_INPUTS
 from graph.engine.limits import Limits
-from graph.errors import LIMIT_EXCEEDED, RequestRefused
+from graph.errors import LIMIT_EXCEEDED, RequestError
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class InputBounds:
     """The raw default values of variables."""
 
     def check(self, variables: dict[str, Any]) -> None:
-        """Refuse variables that hold too many values, counted where they are used. Raises RequestRefused."""
+        """Refuse variables that hold too many values, counted where they are used. Raises RequestError."""
         if not self.variable:
             return
         objects, values = self.objects, self.defaults | variables
@@ -70,7 +70,7 @@ class InputBounds:
 def input_bounds(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, limits: Limits
 ) -> InputBounds:
-    """The bounds of a valid operation's arguments. Raises RequestRefused when its literals already exceed them."""
+    """The bounds of a valid operation's arguments. Raises RequestError when its literals already exceed them."""
     objects, variable = 0, []
     for argument, places in _Arguments(schema, document).of(operation).items():
         if names_variables(argument.value):
@@ -145,7 +145,7 @@ class _Measure:
         self._objects = 0
 
     def objects_of(self, value: Any) -> int:
-        """The number of input objects in a value. Raises RequestRefused when it exceeds a bound."""
+        """The number of input objects in a value. Raises RequestError when it exceeds a bound."""
         self._conditions(self._argument.type, value, self._argument.label)
         return self._objects
 
@@ -195,5 +195,5 @@ def _check_objects(objects: int, limits: Limits) -> None:
         raise _exceeded(f"The arguments hold more than {most}, counted at each place where they are used.")
 
 
-def _exceeded(message: str) -> RequestRefused:
-    return RequestRefused(message, LIMIT_EXCEEDED)
+def _exceeded(message: str) -> RequestError:
+    return RequestError(message, LIMIT_EXCEEDED)

@@ -16,7 +16,7 @@ from strawberry import Schema
 from graph.engine.complexity import INTROSPECTION, ComplexityMeter
 from graph.engine.plan import json_output
 from graph.engine.single_flight import key_of
-from graph.errors import LIMIT_EXCEEDED, Overloaded, RequestRefused
+from graph.errors import LIMIT_EXCEEDED, Overloaded, RequestError
 
 SCHEMA = "__schema"
 MAX_ANSWERS = 16
@@ -27,7 +27,7 @@ MAX_FIELDS = 50_000
 MAX_PENDING = 16
 """Answers that are being made or are waiting; they are made one after another."""
 
-Kept = bytes | RequestRefused
+Kept = bytes | RequestError
 """The text of an answer's data, or the refusal in its place."""
 
 
@@ -36,17 +36,17 @@ class _TooManyFields(BaseException):
 
 
 def asks_for_schema(document: DocumentNode, operation: OperationDefinitionNode) -> bool:
-    """Whether an operation asks for the schema. Raises RequestRefused when it asks twice, or for other fields too."""
+    """Whether an operation asks for the schema. Raises RequestError when it asks twice, or for other fields too."""
     if operation.operation is not OperationType.QUERY:
         return False
     names = [nodes[0].name.value for nodes in ComplexityMeter(document).root_fields(operation).values()]
     asked = [name for name in names if name in INTROSPECTION]
     if (times := asked.count(SCHEMA)) > 1:
-        raise RequestRefused(f"The operation asks for {SCHEMA} {times} times; once is allowed.", LIMIT_EXCEEDED)
+        raise RequestError(f"The operation asks for {SCHEMA} {times} times; once is allowed.", LIMIT_EXCEEDED)
     others = [name for name in names if name not in (*INTROSPECTION, "__typename")]
     if asked and others:
         both = f"{asked[0]} beside {others[0]}"
-        raise RequestRefused(f"The operation asks for {both}. Ask for the schema by itself.", LIMIT_EXCEEDED)
+        raise RequestError(f"The operation asks for {both}. Ask for the schema by itself.", LIMIT_EXCEEDED)
     return bool(asked)
 
 
@@ -65,15 +65,15 @@ class SchemaAnswers:
     ) -> bytes | None:
         """The JSON text of the data; None when variables do not fit, which the standard executor reports.
 
-        Raises RequestRefused when there would be too many fields, and Overloaded when too many requests wait.
+        Raises RequestError when there would be too many fields, and Overloaded when too many requests wait.
         """
         key = (query, name, key_of(variables))
         if (kept := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
         else:
             kept = await asyncio.shield(self._begin(key, document, name, variables))
-        if isinstance(kept, RequestRefused):
-            raise RequestRefused(kept.message, kept.code)
+        if isinstance(kept, RequestError):
+            raise RequestError(kept.message, kept.code)
         return kept or None
 
     def _begin(
@@ -120,7 +120,7 @@ class SchemaAnswers:
             )
         except _TooManyFields:
             most = f"more than {MAX_FIELDS:,} fields"
-            return RequestRefused(
+            return RequestError(
                 f"The answer about the schema would hold {most}. Ask for fewer aliases or levels.", LIMIT_EXCEEDED
             )
         assert isinstance(result, ExecutionResult)

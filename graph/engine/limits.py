@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from graphql import DocumentNode, FragmentDefinitionNode, OperationDefinitionNode, TokenKind
 
 from graph.engine.complexity import SATURATED, ComplexityMeter, Size
-from graph.errors import LIMIT_EXCEEDED, RequestRefused
+from graph.errors import LIMIT_EXCEEDED, RequestError
 
 MIN_INT, MAX_INT = -(2**63), 2**63 - 1
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -47,7 +47,7 @@ def check_text(text: str, limits: Limits) -> None:
     if len(text) > limits.characters:
         raise _exceeded("characters", len(text), limits.characters, " Send long values as variables.")
     if UNSTORABLE.search(text):
-        raise RequestRefused("The document holds a NUL or half of a surrogate pair, which is not text.")
+        raise RequestError("The document holds a NUL or half of a surrogate pair, which is not text.")
 
 
 def check_document(document: DocumentNode, limits: Limits) -> None:
@@ -86,7 +86,7 @@ def check_variables(variables: dict[str, object], limits: Limits) -> None:
         seen += len(level)
         if seen > limits.values:
             raise _exceeded("values in variables", seen, limits.values)
-    raise RequestRefused(f"The variables are nested deeper than {limits.value_depth} levels.", LIMIT_EXCEEDED)
+    raise RequestError(f"The variables are nested deeper than {limits.value_depth} levels.", LIMIT_EXCEEDED)
 
 
 def _compare(size: Size, fields: int, limits: Limits, *, root: bool) -> None:
@@ -103,9 +103,9 @@ def _compare(size: Size, fields: int, limits: Limits, *, root: bool) -> None:
         raise _exceeded("fields", fields, limits.fields)
 
 
-def _exceeded(what: str, found: int, limit: int, advice: str = "") -> RequestRefused:
+def _exceeded(what: str, found: int, limit: int, advice: str = "") -> RequestError:
     many = f"{found:,}" if found < SATURATED else f"more than {SATURATED:,}"
-    return RequestRefused(f"The request has {many} {what}; at most {limit:,} are allowed.{advice}", LIMIT_EXCEEDED)
+    return RequestError(f"The request has {many} {what}; at most {limit:,} are allowed.{advice}", LIMIT_EXCEEDED)
 
 
 def _check_literals(document: DocumentNode) -> None:
@@ -148,14 +148,14 @@ def _children(values: list[object]) -> list[object]:
 
 def _check_string(text: str, where: str) -> None:
     if UNSTORABLE.search(text):
-        raise RequestRefused(f"{where} holds a NUL or half of a surrogate pair, which cannot be stored.")
+        raise RequestError(f"{where} holds a NUL or half of a surrogate pair, which cannot be stored.")
 
 
 def _check_float(number: float) -> None:
     if number in (float("inf"), float("-inf")):
-        raise RequestRefused("A number is beyond the range of a double. Send it as a string.")
+        raise RequestError("A number is beyond the range of a double. Send it as a string.")
 
 
-def _beyond_64_bits(digits: str) -> RequestRefused:
+def _beyond_64_bits(digits: str) -> RequestError:
     shown = digits if len(digits) <= 40 else f"of {len(digits)} digits"
-    return RequestRefused(f"The number {shown} is beyond 64 bits. Send it as a string.")
+    return RequestError(f"The number {shown} is beyond 64 bits. Send it as a string.")

@@ -7,22 +7,22 @@ collects garbage, which is postponed while answers are made.
 from graphql import DocumentNode, GraphQLError, Lexer, Source, Token
 from graphql.language.parser import Parser
 
-from graph.errors import LIMIT_EXCEEDED, RequestRefused
+from graph.errors import LIMIT_EXCEEDED, RequestError
 
 TOO_DEEP = "The request is nested too deeply to be read."
 
 
 def parsed(text: str, max_tokens: int) -> DocumentNode:
-    """The AST of a document. Raises GraphQLError for bad syntax, RequestRefused when it is too large or too deep."""
+    """The AST of a document. Raises GraphQLError for bad syntax, RequestError when it is too large or too deep."""
     lexer = Lexer(Source(text))
     try:
         return Parser(lexer.source, max_tokens=max_tokens, lexer=lexer).parse_document()
     except RecursionError:
-        raise RequestRefused(TOO_DEEP, LIMIT_EXCEEDED) from None
+        raise RequestError(TOO_DEEP, LIMIT_EXCEEDED) from None
     except GraphQLError as error:
         if f"more than {max_tokens} tokens" in error.message:
             limit = f"The request has more than {max_tokens:,} tokens, which is as many as are allowed."
-            raise RequestRefused(limit, LIMIT_EXCEEDED) from None
+            raise RequestError(limit, LIMIT_EXCEEDED) from None
         raise
     finally:
         _unlink(lexer.token)

@@ -20,7 +20,7 @@ from graph.errors import (
     PARSE_FAILED,
     VALIDATION_FAILED,
     Formatted,
-    RequestRefused,
+    RequestError,
     refusal_errors,
     request_errors,
 )
@@ -52,13 +52,13 @@ class Prepared:
         return None
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
-        """The operation of this name, or the only one. Raises RequestRefused when there is none, or several unnamed."""
+        """The operation of this name, or the only one. Raises RequestError when there is none, or several unnamed."""
         if name is None and len(self.operations) == 1:
             return next(iter(self.operations.values()))
         if name is None:
-            raise RequestRefused("The document has several operations; operationName must say which one to run.")
+            raise RequestError("The document has several operations; operationName must say which one to run.")
         if name not in self.operations:
-            raise RequestRefused(f"The document has no operation named {name[:80]!r}.")
+            raise RequestError(f"The document has no operation named {name[:80]!r}.")
         return self.operations[name]
 
     def asks_for_schema(self, operation: OperationDefinitionNode) -> bool:
@@ -136,7 +136,7 @@ class DocumentCache:
     ) -> bytes | None:
         """The JSON text of the data of an operation that asks for the schema; None when its variables do not fit.
 
-        Raises RequestRefused when it would be too large, Overloaded when too many requests wait.
+        Raises RequestError when it would be too large, Overloaded when too many requests wait.
         """
         return await self.schema_answers.data(prepared.text, prepared.document, name_of(operation), variables)
 
@@ -168,7 +168,7 @@ class DocumentCache:
             check_text(text, self.limits)
             document = parsed(text, self.limits.tokens)
             check_document(document, self.limits)
-        except RequestRefused as refusal:
+        except RequestError as refusal:
             raise Unacceptable(refusal_errors(refusal)) from None
         except GraphQLError as error:
             raise Unacceptable(request_errors([error], PARSE_FAILED)) from None
@@ -184,7 +184,7 @@ class DocumentCache:
         try:
             bounds = {name: input_bounds(schema, document, one, limits) for name, one in operations.items()}
             about_schema = frozenset(name for name, one in operations.items() if asks_for_schema(document, one))
-        except RequestRefused as refusal:
+        except RequestError as refusal:
             raise Unacceptable(refusal_errors(refusal)) from None
         return Prepared(text, document, operations, Plans(self.planner, document), bounds, about_schema)
 

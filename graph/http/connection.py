@@ -16,7 +16,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from graph.errors import HTTPRefusal
+from graph.errors import HTTPError
 from graph.http import request_head
 from graph.http.complete_request import RawHeaders
 from graph.http.response_writer import ClosingConnection
@@ -102,7 +102,7 @@ class HTTPConnection(ClosingConnection):
     def _open_websocket(self, rest: bytes | memoryview) -> None:
         if rest:
             # uvicorn drops them, and both sides would wait.
-            self._refuse(HTTPRefusal(400, "Send nothing on a WebSocket before its handshake is answered."))
+            self._refuse(HTTPError(400, "Send nothing on a WebSocket before its handshake is answered."))
         else:
             self.handle_websocket_upgrade()
 
@@ -143,7 +143,7 @@ class HTTPConnection(ClosingConnection):
             self._linger()
 
     def on_headers_complete(self) -> None:
-        """Take a complete head, as uvicorn does but with less work. Raises HTTPRefusal."""
+        """Take a complete head, as uvicorn does but with less work. Raises HTTPError."""
         parser, scope = self.parser, self.scope
         version = parser.get_http_version()
         self._check_head(version)
@@ -188,13 +188,11 @@ class HTTPConnection(ClosingConnection):
 
     def _check_upgrade(self) -> None:
         if self.scope["method"] == "CONNECT":
-            raise HTTPRefusal(400, "This server is no proxy: CONNECT leads nowhere.")
+            raise HTTPError(400, "This server is no proxy: CONNECT leads nowhere.")
         if self._should_upgrade():
             request_head.check_websocket(self.scope["method"], self.url, self._fields)
             if not self._is_idle():
-                raise HTTPRefusal(
-                    400, "Open a WebSocket only when all earlier requests of the connection are answered."
-                )
+                raise HTTPError(400, "Open a WebSocket only when all earlier requests of the connection are answered.")
 
     def _should_upgrade(self) -> bool:
         return self.scope["http_version"] == "1.1" and super()._should_upgrade()
@@ -248,7 +246,7 @@ class HTTPConnection(ClosingConnection):
 
         await app(scope, receive, send_as_last)
 
-    def _refuse(self, refusal: HTTPRefusal) -> None:
+    def _refuse(self, refusal: HTTPError) -> None:
         self._unset_head_timer()
         super()._refuse(refusal)
 
@@ -267,14 +265,14 @@ class HTTPConnection(ClosingConnection):
             self._set_head_timer()
         elif not self.transport.is_closing():
             seconds = request_head.HEAD_TIMEOUT
-            self._refuse(HTTPRefusal(408, f"The head of the request did not arrive within {seconds:g} s."))
+            self._refuse(HTTPError(408, f"The head of the request did not arrive within {seconds:g} s."))
 
 
-def _refusal(error: httptools.HttpParserError) -> HTTPRefusal:
+def _refusal(error: httptools.HttpParserError) -> HTTPError:
     """The refusal of a request that cannot be parsed. Re-raises errors of the server."""
     cause = error.__context__
-    if isinstance(cause, HTTPRefusal):
+    if isinstance(cause, HTTPError):
         return cause
     if isinstance(error, httptools.HttpParserCallbackError) and not isinstance(cause, httptools.HttpParserError):
         raise cause or error
-    return HTTPRefusal(400, f"This is not an HTTP/1.1 request: {cause or error}.")
+    return HTTPError(400, f"This is not an HTTP/1.1 request: {cause or error}.")

@@ -2,7 +2,7 @@
 
 import zlib
 
-from graph.errors import LIMIT_EXCEEDED, HTTPRefusal
+from graph.errors import LIMIT_EXCEEDED, HTTPError
 from graph.http.complete_request import RawHeaders
 
 GZIP = (b"gzip", b"x-gzip")
@@ -13,13 +13,13 @@ AS_IT_IS = {"Accept-Encoding": "identity"}
 
 
 def is_packed(headers: RawHeaders) -> bool:
-    """Whether a body is compressed. Raises HTTPRefusal 415 for encodings other than gzip."""
+    """Whether a body is compressed. Raises HTTPError 415 for encodings other than gzip."""
     coding = headers.get(b"content-encoding", b"identity").strip().lower()
     if coding in GZIP:
         return True
     if coding not in (b"identity", b""):
         shown = coding[:50].decode("latin-1")
-        raise HTTPRefusal(
+        raise HTTPError(
             415,
             f"The body has the Content-Encoding {shown!r}. Send it with gzip, or as it is.",
             headers={"Accept-Encoding": "gzip, identity"},
@@ -28,16 +28,16 @@ def is_packed(headers: RawHeaders) -> bool:
 
 
 def unpacked(body: bytes, limit: int) -> bytes:
-    """The decompressed body. Raises HTTPRefusal 400 for bad gzip, and 413 as soon as it exceeds `limit` bytes."""
+    """The decompressed body. Raises HTTPError 400 for bad gzip, and 413 as soon as it exceeds `limit` bytes."""
     inflating = zlib.decompressobj(IN_GZIP)
     try:
         content = inflating.decompress(body, limit + 1)
     except zlib.error as error:
-        raise HTTPRefusal(400, f"The body is not gzip: {error}.") from None
+        raise HTTPError(400, f"The body is not gzip: {error}.") from None
     if len(content) > limit:
-        raise HTTPRefusal(413, f"The body is larger than {limit:,} bytes when decompressed.", LIMIT_EXCEEDED)
+        raise HTTPError(413, f"The body is larger than {limit:,} bytes when decompressed.", LIMIT_EXCEEDED)
     if not inflating.eof:
-        raise HTTPRefusal(400, "The body ends before its gzip does.")
+        raise HTTPError(400, "The body ends before its gzip does.")
     if inflating.unused_data:
-        raise HTTPRefusal(400, "The body goes on after the end of its gzip; send one member.")
+        raise HTTPError(400, "The body goes on after the end of its gzip; send one member.")
     return content

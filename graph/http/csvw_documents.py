@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 import documents
 from graph.core.fields import node_document
 from graph.engine.admission import Admission
-from graph.errors import UNAVAILABLE, HTTPRefusal, Overloaded, refusal_errors
+from graph.errors import UNAVAILABLE, HTTPError, Overloaded, refusal_errors
 from graph.http.graphql import RETRY_SOON, MakeContext, is_signed_in, write
 from graph.http.media_types import JSON
 from resolvers.access.viewer import Viewer
@@ -59,9 +59,9 @@ class CsvwDocuments:
         """The response, or JSON with the reason why there is none."""
         try:
             if closed := self.closed():
-                raise HTTPRefusal(503, closed, UNAVAILABLE, RETRY_SOON)
+                raise HTTPError(503, closed, UNAVAILABLE, RETRY_SOON)
             return await self._admitted(respond, request)
-        except HTTPRefusal as refusal:
+        except HTTPError as refusal:
             if isinstance(refusal, Overloaded):
                 await self.admission.refusal_due()
             return write({"errors": refusal_errors(refusal)}, JSON, refusal.status, refusal.headers)
@@ -77,7 +77,7 @@ async def _document(request: Request, viewer: Viewer) -> Response:
     id = request.path_params["id"]
     served = await served_document(id, viewer) if node_document(id) is documents.Distribution else None
     if served is None:
-        raise HTTPRefusal(404, "There is no distribution with this id that you may see.", NOT_FOUND)
+        raise HTTPError(404, "There is no distribution with this id that you may see.", NOT_FOUND)
     headers = _headers(served)
     if _has_already(request.headers.get("if-none-match", ""), headers["ETag"]):
         return Response(status_code=304, headers=headers)
@@ -111,6 +111,6 @@ async def _newest_named(request: Request, viewer: Viewer) -> Response:
 async def _to_newest(dataset_id: str, viewer: Viewer) -> Response:
     newest = await newest_of(dataset_id, viewer) if node_document(dataset_id) is documents.Dataset else None
     if newest is None:
-        raise HTTPRefusal(404, "There is no such dataset with a version that you may see.", NOT_FOUND)
+        raise HTTPError(404, "There is no such dataset with a version that you may see.", NOT_FOUND)
     cache = "no-cache" if newest.public else PRIVATE
     return RedirectResponse(csvw_path(newest.id), 307, headers={"Cache-Control": cache})

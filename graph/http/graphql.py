@@ -39,11 +39,11 @@ from graph.errors import (
     SEND_DOCUMENT,
     UNAVAILABLE,
     Formatted,
-    HTTPRefusal,
+    HTTPError,
     Overloaded,
     PersistedQueryNotSupported,
     PublicError,
-    RequestRefused,
+    RequestError,
     field_errors,
     internal_errors,
     outage_errors,
@@ -111,9 +111,9 @@ class GraphQLHandler:
         media = answer_type(accept)
         try:
             if media is None:
-                raise HTTPRefusal(406, f"Responses are {GRAPHQL_JSON} or {JSON}; accept one of them.")
+                raise HTTPError(406, f"Responses are {GRAPHQL_JSON} or {JSON}; accept one of them.")
             return await self._answer(request, offer, headers, media)
-        except HTTPRefusal as refusal:
+        except HTTPError as refusal:
             return await self._turned_away(refusal, accept, media or JSON)
         except asyncio.CancelledError:
             if has_hung_up(request.scope):
@@ -126,7 +126,7 @@ class GraphQLHandler:
         except Exception as error:
             return self._failed(error, media or JSON)
 
-    async def _turned_away(self, refusal: HTTPRefusal, accept: bytes | None, media: str) -> Response:
+    async def _turned_away(self, refusal: HTTPError, accept: bytes | None, media: str) -> Response:
         """The response to a request that is refused before its operation is looked at."""
         self.metrics.refused(refusal.code)
         errors, status = refusal_errors(refusal), refusal.status
@@ -143,7 +143,7 @@ class GraphQLHandler:
         self, request: Request, offer: CompleteRequest | None, headers: RawHeaders, media: str
     ) -> Response:
         if closed := self.closed():
-            raise HTTPRefusal(503, closed, UNAVAILABLE, RETRY_SOON)
+            raise HTTPError(503, closed, UNAVAILABLE, RETRY_SOON)
         until = time.monotonic() + REQUEST_TIMEOUT
         if offer is None or b"content-encoding" in headers:
             asked = await read_request(request, offer, headers, self.admission, self._is_known)
@@ -169,7 +169,7 @@ class GraphQLHandler:
             return self._executed_response(result, asked, context, media, by)
         except Unacceptable as refusal:
             return self._refused(refusal.errors, media)
-        except RequestRefused as refusal:
+        except RequestError as refusal:
             return self._refused(refusal_errors(refusal), media)
         except AnswerTooLarge as refusal:
             self.metrics.refused(refusal.error_code)
@@ -193,7 +193,7 @@ class GraphQLHandler:
         return await self.make_context(None if credentials is None else credentials.decode("latin-1"))
 
     async def _is_known(self, credentials: bytes | None) -> bool:
-        """Whether the caller is signed in. Raises HTTPRefusal for invalid credentials."""
+        """Whether the caller is signed in. Raises HTTPError for invalid credentials."""
         reader: RequestLoader | None = getattr(await self._context(credentials), "reader", None)
         return reader is not None and is_signed_in(reader)
 
@@ -368,9 +368,9 @@ class GraphQLHandler:
         operation = prepared.operation(asked.operation_name)
         kind = operation.operation
         if kind is OperationType.SUBSCRIPTION:
-            raise RequestRefused("Subscriptions are answered over WebSocket, by graphql-transport-ws.")
+            raise RequestError("Subscriptions are answered over WebSocket, by graphql-transport-ws.")
         if kind is OperationType.MUTATION and method in READS:
-            raise HTTPRefusal(405, "Send mutations with POST.", headers={"Allow": "POST"})
+            raise HTTPError(405, "Send mutations with POST.", headers={"Allow": "POST"})
         prepared.check_variables(operation, asked.variables)
         return operation
 

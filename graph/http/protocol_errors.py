@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from graph.errors import REFUSAL, HTTPRefusal, refusal_errors
+from graph.errors import REFUSAL, HTTPError, refusal_errors
 from graph.http.graphql import write
 from graph.http.media_types import JSON
 from graph.http.metrics import Metrics
@@ -25,7 +25,7 @@ class Refusing:
         return self.instrumentation.handle(self._answer, scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, answering: Answering) -> None:
-        refusal: HTTPRefusal = scope["extensions"][REFUSAL]
+        refusal: HTTPError = scope["extensions"][REFUSAL]
         if scope["path"] == "/graphql":
             self.metrics.refused(refusal.code)
         response = write({"errors": refusal_errors(refusal)}, JSON, refusal.status, refusal.headers)

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from graph.engine.admission import Admission
-from graph.errors import LIMIT_EXCEEDED, HTTPRefusal, Overloaded, PersistedQueryNotSupported
+from graph.errors import LIMIT_EXCEEDED, HTTPError, Overloaded, PersistedQueryNotSupported
 from graph.http.complete_request import CompleteRequest, RawHeaders
 from graph.http.content_encoding import is_packed, unpacked
 from graph.http.media_types import JSON, is_json
@@ -25,7 +25,7 @@ BODY_TIMEOUT = 30.0
 """Seconds for the client to send the body."""
 
 IsKnown = Callable[[bytes | None], Awaitable[bool]]
-"""From the Authorization header to whether the caller is signed in. Raises HTTPRefusal for invalid credentials."""
+"""From the Authorization header to whether the caller is signed in. Raises HTTPError for invalid credentials."""
 
 
 class Silent(Exception):
@@ -59,7 +59,7 @@ async def chunks_of(request: Request) -> AsyncIterator[bytes]:
 async def read_request(
     request: Request, offer: CompleteRequest | None, headers: RawHeaders, admission: Admission, is_known: IsKnown
 ) -> GraphQLRequest:
-    """The request in a URL or a body, compressed or not. Raises HTTPRefusal, Overloaded and ClientDisconnect."""
+    """The request in a URL or a body, compressed or not. Raises HTTPError, Overloaded and ClientDisconnect."""
     if request.method in READS:
         return _read_get(request)
     _check_content_type(headers)
@@ -80,7 +80,7 @@ async def _counted_body(request: Request, headers: RawHeaders, admission: Admiss
 
 
 def read_whole(headers: RawHeaders, offer: CompleteRequest) -> GraphQLRequest:
-    """The request in a complete, uncompressed POST body. Raises HTTPRefusal: 400, 413 or 415."""
+    """The request in a complete, uncompressed POST body. Raises HTTPError: 400, 413 or 415."""
     _check_content_type(headers)
     return _parameters(_json(_whole_body(offer), "The body"))
 
@@ -89,7 +89,7 @@ def _read_get(request: Request) -> GraphQLRequest:
     given = request.query_params.multi_items()
     parameters: dict[str, Any] = dict(given)
     if len(given) != len(parameters):
-        raise HTTPRefusal(400, "A query parameter occurs twice; send each once.")
+        raise HTTPError(400, "A query parameter occurs twice; send each once.")
     for name in ("variables", "extensions"):
         if name in parameters:
             parameters[name] = _json(parameters[name].encode(errors="surrogatepass"), f"The {name} parameter")
@@ -98,11 +98,11 @@ def _read_get(request: Request) -> GraphQLRequest:
 
 def _check_content_type(headers: RawHeaders) -> None:
     if not is_json(headers.get(b"content-type", b"")):
-        raise HTTPRefusal(415, f"Send the request as {JSON} in UTF-8.", headers={"Accept-Post": JSON})
+        raise HTTPError(415, f"Send the request as {JSON} in UTF-8.", headers={"Accept-Post": JSON})
 
 
 async def read_body(headers: RawHeaders, receive: Receive) -> bytes:
-    """The whole body. Raises HTTPRefusal 408 or 413, and ClientDisconnect when it never ends."""
+    """The whole body. Raises HTTPError 408 or 413, and ClientDisconnect when it never ends."""
     announced = headers.get(b"content-length", b"")
     if announced.isdigit() and int(announced[:20]) > MAX_BODY:
         _too_large()
@@ -110,7 +110,7 @@ async def read_body(headers: RawHeaders, receive: Receive) -> bytes:
         async with asyncio.timeout(BODY_TIMEOUT):
             return await _received(receive)
     except TimeoutError:
-        raise HTTPRefusal(408, f"The body did not arrive within {BODY_TIMEOUT:.0f} s.") from None
+        raise HTTPError(408, f"The body did not arrive within {BODY_TIMEOUT:.0f} s.") from None
 
 
 async def _received(receive: Receive) -> bytes:
@@ -135,21 +135,21 @@ def _whole_body(offer: CompleteRequest) -> bytes:
 
 
 def _too_large() -> NoReturn:
-    raise HTTPRefusal(413, f"The body is larger than {MAX_BODY:,} bytes.", LIMIT_EXCEEDED)
+    raise HTTPError(413, f"The body is larger than {MAX_BODY:,} bytes.", LIMIT_EXCEEDED)
 
 
 def _json(text: bytes, what: str) -> Any:
     try:
         return _decoder.decode(text.decode("utf-8"))
     except UnicodeDecodeError:
-        raise HTTPRefusal(400, f"{what} is not UTF-8.") from None
+        raise HTTPError(400, f"{what} is not UTF-8.") from None
     except RecursionError:
-        raise HTTPRefusal(400, f"{what} is nested too deeply.", LIMIT_EXCEEDED) from None
+        raise HTTPError(400, f"{what} is nested too deeply.", LIMIT_EXCEEDED) from None
     except ValueError as error:
         if text.startswith(BOM) and not text.startswith(2 * BOM):
             return _json(text.removeprefix(BOM), what)
         reason = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise HTTPRefusal(400, f"{what} is not JSON: {reason}.") from None
+        raise HTTPError(400, f"{what} is not JSON: {reason}.") from None
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -162,17 +162,17 @@ _decoder = json.JSONDecoder(parse_constant=_no_constant)
 
 def _parameters(found: Any) -> GraphQLRequest:
     if isinstance(found, list):
-        raise HTTPRefusal(400, "Send one operation at a time; batches are not accepted.")
+        raise HTTPError(400, "Send one operation at a time; batches are not accepted.")
     if not isinstance(found, dict):
-        raise HTTPRefusal(400, "The body must be a JSON object with a query.")
+        raise HTTPError(400, "The body must be a JSON object with a query.")
     query = found.get("query")
     if not isinstance(query, str) or not query.strip():
         if "persistedQuery" in _object(found, "extensions"):
             raise PersistedQueryNotSupported
-        raise HTTPRefusal(400, "query must be a string that holds a GraphQL document.")
+        raise HTTPError(400, "query must be a string that holds a GraphQL document.")
     name = found.get("operationName")
     if name is not None and not isinstance(name, str):
-        raise HTTPRefusal(400, "operationName must be a string.")
+        raise HTTPError(400, "operationName must be a string.")
     return GraphQLRequest(query, name or None, _object(found, "variables"), _object(found, "extensions"))
 
 
@@ -181,5 +181,5 @@ def _object(found: Mapping[str, Any], name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise HTTPRefusal(400, f"{name} must be an object.")
+        raise HTTPError(400, f"{name} must be an object.")
     return value

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 
-from graph.errors import LIMIT_EXCEEDED, HTTPRefusal
+from graph.errors import LIMIT_EXCEEDED, HTTPError
 
 MAX_ADDRESS = 65_535
 """Bytes of the request target; the parser's limit."""
@@ -48,7 +48,7 @@ Fields = dict[bytes, bytes]
 
 
 def check_head(version: str, address: bytes, lines: list[Field]) -> Fields:
-    """The fields of a head by lower-case name. Raises HTTPRefusal: 400, 414 or 431.
+    """The fields of a head by lower-case name. Raises HTTPError: 400, 414 or 431.
 
     `lines` are the fields as received; afterwards they have each name once.
     """
@@ -56,7 +56,7 @@ def check_head(version: str, address: bytes, lines: list[Field]) -> Fields:
     if len(address) > MAX_ADDRESS:
         raise address_too_long()
     if len(lines) > MAX_FIELD_COUNT:
-        raise HTTPRefusal(431, f"A request has at most {MAX_FIELD_COUNT} header fields.", LIMIT_EXCEEDED)
+        raise HTTPError(431, f"A request has at most {MAX_FIELD_COUNT} header fields.", LIMIT_EXCEEDED)
     if len(fields) != len(lines):
         lines[:] = _joined(lines)
         fields = dict(lines)
@@ -64,83 +64,83 @@ def check_head(version: str, address: bytes, lines: list[Field]) -> Fields:
     if version != "1.1":
         _check_older(version, fields)
     elif host is None:
-        raise HTTPRefusal(400, "A request must name its server in one Host header.")
+        raise HTTPError(400, "A request must name its server in one Host header.")
     if host is not None and not (len(host) <= MAX_HOST and _is_host(host)):
-        raise HTTPRefusal(400, f"Host is not a valid server name: {_shown(host)}.")
+        raise HTTPError(400, f"Host is not a valid server name: {_shown(host)}.")
     if b"transfer-encoding" in fields and fields[b"transfer-encoding"].lower() != b"chunked":
         # A coding that is not the last one, or is unknown, may end elsewhere for a proxy.
-        raise HTTPRefusal(400, f"Transfer-Encoding must be chunked, not {_shown(fields[b'transfer-encoding'])}.")
+        raise HTTPError(400, f"Transfer-Encoding must be chunked, not {_shown(fields[b'transfer-encoding'])}.")
     return fields
 
 
 def check_fields_size(lines: Sequence[Field]) -> None:
-    """Raise HTTPRefusal 431 when the fields are too large together."""
+    """Raise HTTPError 431 when the fields are too large together."""
     if sum(len(name) + len(value) + 4 for name, value in lines) > MAX_FIELDS:
         raise fields_too_long()
 
 
 def check_websocket(method: str, address: bytes, fields: Mapping[bytes, bytes]) -> None:
-    """Raise HTTPRefusal for an invalid WebSocket request, so that all refusals look alike."""
+    """Raise HTTPError for an invalid WebSocket request, so that all refusals look alike."""
     if method != "GET":
-        raise HTTPRefusal(405, "A WebSocket is opened with GET.", headers={"Allow": "GET"})
+        raise HTTPError(405, "A WebSocket is opened with GET.", headers={"Allow": "GET"})
     if fields.get(b"content-length", b"0").strip(b"0") or b"transfer-encoding" in fields:
-        raise HTTPRefusal(400, "A WebSocket request must not have a body.")
+        raise HTTPError(400, "A WebSocket request must not have a body.")
     if len(address) > MAX_LINE_LENGTH - 20:
         raise address_too_long(MAX_LINE_LENGTH - 20)
     if len(fields) > MAX_NUM_HEADERS or any(len(name) + len(fields[name]) + 4 > MAX_LINE_LENGTH for name in fields):
         most = f"at most {MAX_NUM_HEADERS} header fields of {MAX_LINE_LENGTH:,} bytes"
-        raise HTTPRefusal(431, f"A WebSocket request may have {most}.", LIMIT_EXCEEDED)
+        raise HTTPError(431, f"A WebSocket request may have {most}.", LIMIT_EXCEEDED)
     if fields.get(b"sec-websocket-version") != WEBSOCKET_VERSION:
         headers = {"Sec-WebSocket-Version": WEBSOCKET_VERSION.decode(), "Upgrade": "websocket"}
-        raise HTTPRefusal(426, "Sec-WebSocket-Version must be 13.", headers=headers)
+        raise HTTPError(426, "Sec-WebSocket-Version must be 13.", headers=headers)
     if not _is_key(fields.get(b"sec-websocket-key", b"")):
-        raise HTTPRefusal(400, "Sec-WebSocket-Key must be 16 bytes in base64.")
+        raise HTTPError(400, "Sec-WebSocket-Key must be 16 bytes in base64.")
 
 
 def origin_form(address: bytes, lines: list[Field]) -> bytes:
-    """The request target in origin form, whose authority becomes the Host. Raises HTTPRefusal for an invalid target."""
+    """The request target in origin form, whose authority becomes the Host. Raises HTTPError for an invalid target."""
     named = ABSOLUTE.match(address)
     if named is None:
         if address == b"*":
             return address
-        raise HTTPRefusal(400, f"The address must begin with /: {_shown(address)}.")
+        raise HTTPError(400, f"The address must begin with /: {_shown(address)}.")
     if not named[1] or not _is_host(named[1][:MAX_HOST]):
-        raise HTTPRefusal(400, f"The address names no server: {_shown(address)}.")
+        raise HTTPError(400, f"The address names no server: {_shown(address)}.")
     lines[:] = [line for line in lines if line[0] != b"host"] + [(b"host", named[1])]
     rest = address[named.end() :]
     return rest if rest.startswith(b"/") else b"/" + rest
 
 
-def address_too_long(most: int = MAX_ADDRESS) -> HTTPRefusal:
+def address_too_long(most: int = MAX_ADDRESS) -> HTTPError:
     """The refusal of a request target that is too long."""
-    return HTTPRefusal(414, f"An address has at most {most:,} bytes; POST what is longer.", LIMIT_EXCEEDED)
+    return HTTPError(414, f"An address has at most {most:,} bytes; POST what is longer.", LIMIT_EXCEEDED)
 
 
-def fields_too_long() -> HTTPRefusal:
+def fields_too_long() -> HTTPError:
     """The refusal of header fields that are too large together."""
-    return HTTPRefusal(431, f"Header fields have at most {MAX_FIELDS:,} bytes together.", LIMIT_EXCEEDED)
+    return HTTPError(431, f"Header fields have at most {MAX_FIELDS:,} bytes together.", LIMIT_EXCEEDED)
 
 
-def too_many_waiting() -> HTTPRefusal:
+def too_many_waiting() -> HTTPError:
     """The refusal of a request when too many pipelined ones wait."""
-    return HTTPRefusal(429, f"At most {MAX_PIPELINED} requests of a connection may wait.", LIMIT_EXCEEDED)
+    return HTTPError(429, f"At most {MAX_PIPELINED} requests of a connection may wait.", LIMIT_EXCEEDED)
 
 
 def _check_older(version: str, fields: Mapping[bytes, bytes]) -> None:
     if version != "1.0":
-        raise HTTPRefusal(400, f"This server speaks HTTP/1.1 and HTTP/1.0, not {version}.")
+        raise HTTPError(400, f"This server speaks HTTP/1.1 and HTTP/1.0, not {version}.")
     if b"transfer-encoding" in fields:
-        raise HTTPRefusal(400, "An HTTP/1.0 request must not have a Transfer-Encoding.")
+        raise HTTPError(400, "An HTTP/1.0 request must not have a Transfer-Encoding.")
 
 
 def _joined(lines: Sequence[Field]) -> list[Field]:
-    """The fields with each name once. Raises HTTPRefusal for a single-valued field that occurs twice."""
+    """The fields with each name once. Raises HTTPError for a single-valued field that occurs twice."""
     values: dict[bytes, list[bytes]] = {}
     for name, value in lines:
         values.setdefault(name, []).append(value)
     for name in SINGLE & values.keys():
         if len(values[name]) > 1:
-            raise HTTPRefusal(400, f"{name.decode().title()} occurs {len(values[name])} times; send it once.")
+            raise HTTPError(400, f"{name.decode().title()} occurs {len(values[name])} times; send it once.")
     return [(name, (b"; " if name == b"cookie" else b", ").join(given)) for name, given in values.items()]
 
 

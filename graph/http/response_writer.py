@@ -7,7 +7,7 @@ from typing import Any, cast
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from graph.errors import REFUSAL, HTTPRefusal
+from graph.errors import REFUSAL, HTTPError
 from graph.http.lingering_close import LastTransport, Lingering
 from graph.http.send_buffers import OUTGOING, Outgoing, unsent_of
 
@@ -49,7 +49,7 @@ class ClosingConnection(HttpToolsProtocol):
         if self._outgoing is not None:
             self._outgoing.resume()
 
-    def _refuse(self, refusal: HTTPRefusal) -> None:
+    def _refuse(self, refusal: HTTPError) -> None:
         """Answer the newest request with a refusal, in its turn, and read nothing more."""
         self._linger()
         self._unset_keepalive_if_required()
@@ -76,7 +76,7 @@ class ClosingConnection(HttpToolsProtocol):
         cycle.message_event.set()
         return False
 
-    def _refused_cycle(self, refusal: HTTPRefusal) -> RequestResponseCycle:
+    def _refused_cycle(self, refusal: HTTPError) -> RequestResponseCycle:
         scope = cast(dict[str, Any], dict(self.scope))
         if self._in_head():
             scope["method"] = self.parser.get_method().decode() if self.url else "-"

@@ -23,7 +23,7 @@ from starlette.types import Receive
 from documents.base import now
 from documents.storage.file_url import BUCKET, is_directory, is_object_name, object_url
 from graph.core.scalars import read_datetime
-from graph.errors import HTTPRefusal
+from graph.errors import HTTPError
 from graph.http.complete_request import RawHeaders
 from graph.http.content_encoding import is_packed, unpacked
 from graph.http.request import MAX_BODY, read_body
@@ -64,7 +64,7 @@ class StorageEvents:
             message = _message(await _content(dict(request.scope["headers"]), request.receive))
         except ClientDisconnect:
             return Response(status_code=400)
-        except HTTPRefusal as refusal:
+        except HTTPError as refusal:
             raise HTTPException(refusal.status, refusal.message, refusal.headers) from None
         try:
             event = file_event(message)

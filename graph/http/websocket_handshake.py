@@ -7,7 +7,7 @@ from websockets.typing import StatusLike
 
 from graph import logs
 from graph.engine.plan.json_output import dumps
-from graph.errors import HTTPRefusal, refusal_errors
+from graph.errors import HTTPError, refusal_errors
 
 NOT_HERE = "This page may not open a WebSocket at this address."
 
@@ -18,7 +18,7 @@ class Handshake(ServerProtocol):
     def reject(self, status: StatusLike, text: str) -> Response:
         """The response to a refused handshake. Without a text, the application closed the WebSocket unopened."""
         plain = super().reject(status, text)
-        refusal = HTTPRefusal(plain.status_code, text.strip() or NOT_HERE)
+        refusal = HTTPError(plain.status_code, text.strip() or NOT_HERE)
         body = dumps({"errors": refusal_errors(refusal)})
         headers = Headers(plain.headers)
         for name in ("Content-Length", "Content-Type"):

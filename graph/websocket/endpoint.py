@@ -24,7 +24,7 @@ from strawberry.types.unset import UNSET, UnsetType
 from documents.outage import outage_of
 from graph.context import Context
 from graph.engine.plan.json_output import dumps
-from graph.errors import HTTPRefusal, Overloaded, outage_errors, refusal_errors
+from graph.errors import HTTPError, Overloaded, outage_errors, refusal_errors
 from graph.http.graphql import GraphQLHandler, is_signed_in
 from graph.http.media_types import JSON
 from graph.http.send_buffers import Outgoing, outgoing
@@ -155,7 +155,7 @@ class Sockets(GraphQL[WebSocketSession, None]):
             await self.run(socket)
         except NoMessage as error:
             await _close(socket, BAD_MESSAGE, str(error))
-        except HTTPRefusal as refusal:
+        except HTTPError as refusal:
             await _close(socket, close_code(refusal), refusal.message[:100])
         except WebSocketDisconnect:
             raise
@@ -166,7 +166,7 @@ class Sockets(GraphQL[WebSocketSession, None]):
         return WebSocketSession(request, self._make_context)
 
     async def on_ws_connect(self, context: WebSocketSession) -> UnsetType:
-        """Accept the client. Raises HTTPRefusal for invalid credentials, and Overloaded."""
+        """Accept the client. Raises HTTPError for invalid credentials, and Overloaded."""
         made = cast(Context, await context.context())
         key, client = id(context.socket.scope), outgoing(context.socket.scope)
         if is_signed_in(made.reader):

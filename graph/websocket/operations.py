@@ -29,9 +29,9 @@ from graph.errors import (
     BAD_USER_INPUT,
     MAX_REQUEST_ERRORS,
     Formatted,
-    HTTPRefusal,
+    HTTPError,
     Overloaded,
-    RequestRefused,
+    RequestError,
     field_errors,
     internal_errors,
     outage_errors,
@@ -92,7 +92,7 @@ class Streams:
                     yield result
         except Unacceptable as refusal:
             yield _refused(refusal.errors)
-        except RequestRefused as refusal:
+        except RequestError as refusal:
             yield _refused(refusal_errors(refusal))
         except Overloaded as refusal:
             self._metrics.refused(refusal.code)
@@ -100,7 +100,7 @@ class Streams:
             yield _refused(refusal_errors(refusal))
         except AnswerTooLarge as refusal:
             yield ExecutionResult(data=None, errors=as_errors(too_large(refusal)["errors"]))
-        except HTTPRefusal as refusal:
+        except HTTPError as refusal:
             await of.close(close_code(refusal), refusal.message)
         except Exception as error:
             if outage := outage_of(error):
@@ -213,7 +213,7 @@ class Streams:
         return executor, cast(AsyncGenerator[Any, None], events)
 
 
-def close_code(refusal: HTTPRefusal) -> int:
+def close_code(refusal: HTTPError) -> int:
     """The close code for a refused client's socket."""
     return TRY_AGAIN_LATER if refusal.status == 503 else FORBIDDEN
 

@@ -20,7 +20,7 @@ class WebSocketSession:
     connection_params: dict[str, object] = field(default_factory=dict)
 
     async def context(self) -> object:
-        """A fresh context for the client. Raises HTTPRefusal when its credentials are invalid, expired or revoked."""
+        """A fresh context for the client. Raises HTTPError when its credentials are invalid, expired or revoked."""
         return await self.make_context(self._introduced())
 
     async def close(self, code: int, reason: str = "") -> None:
@@ -48,6 +48,6 @@ class SubscriptionContext:
     reader: RequestLoader
 
     async def renewed(self) -> RequestLoader:
-        """A fresh reader for the next delivery. Raises HTTPRefusal when the client has lost access."""
+        """A fresh reader for the next delivery. Raises HTTPError when the client has lost access."""
         self.reader = cast(Any, await self.session.context()).reader
         return self.reader

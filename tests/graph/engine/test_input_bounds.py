@@ -9,7 +9,7 @@ from graphql import GraphQLInputObjectType, GraphQLList, get_named_type, get_nul
 from graph.core.where import ORDER_INPUTS, WHERE_INPUTS
 from graph.engine.limits import Limits
 from graph.engine.prepare import DocumentCache, Unacceptable
-from graph.errors import Formatted, RequestRefused, refusal_errors
+from graph.errors import Formatted, RequestError, refusal_errors
 from graph.schema import schema
 from tests.support.patience import cpu
 from tests.support.running import Running
@@ -27,7 +27,7 @@ def refusal_of(query: str, **variables: Any) -> str | None:
         prepared.check_variables(prepared.operation(None), variables)
     except Unacceptable as refusal:
         return _message(refusal.errors)
-    except RequestRefused as refusal:
+    except RequestError as refusal:
         return _message(refusal_errors(refusal))
     return None
 
@@ -182,7 +182,7 @@ def test_refusing_costs_no_more_than_a_few_milliseconds() -> None:
     worst = {"v": {"or": [{"or": [CONDITION] * 199}] * 80}}
 
     begun = time.process_time()
-    with pytest.raises(RequestRefused):
+    with pytest.raises(RequestError):
         prepared.check_variables(prepared.operation(None), worst)
 
     assert time.process_time() - begun < cpu(0.2)

@@ -12,7 +12,7 @@ from graphql import execute, get_introspection_query, parse
 from graph.engine import introspection
 from graph.engine.introspection import SchemaAnswers
 from graph.engine.prepare import DocumentCache, Unacceptable
-from graph.errors import Overloaded, RequestRefused
+from graph.errors import Overloaded, RequestError
 from graph.schema import schema
 from tests.support.patience import cpu, within
 from tests.support.running import Running
@@ -137,7 +137,7 @@ async def test_aliases_and_levels_multiply_up_to_a_bound_and_are_refused_once(
     document_cache = DocumentCache(schema)
 
     for _ in range(2):
-        with pytest.raises(RequestRefused) as refused:
+        with pytest.raises(RequestError) as refused:
             await data(document_cache, query)
         assert refused.value.message.startswith("The answer about the schema would hold more than 2,000 fields.")
 

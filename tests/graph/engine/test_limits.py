@@ -12,7 +12,7 @@ from graphql import DocumentNode, get_introspection_query, parse
 
 from graph.engine.limits import Limits, check_document, check_text, check_variables
 from graph.engine.prepare import DocumentCache, LRUCache, Unacceptable
-from graph.errors import RequestRefused
+from graph.errors import RequestError
 from tests.support import patience
 from tests.support.faulty_server import altered as altered_schema
 from tests.support.running import Running
@@ -210,7 +210,7 @@ def test_others_are_answered_while_hostile_documents_arrive(server: Running) -> 
 
 
 def refusal_of(document: str) -> str:
-    with pytest.raises(RequestRefused) as caught:
+    with pytest.raises(RequestError) as caught:
         check_document(parse(document), Limits())
     return caught.value.message
 
@@ -276,7 +276,7 @@ def test_a_document_is_refused_from_one_more_than_the_limit_on(
         check_document(parse(document), limits)
 
     check(most)
-    with pytest.raises(RequestRefused) as refused:
+    with pytest.raises(RequestError) as refused:
         check(beyond)
     assert refused.value.message == f"The request has {message}"
 
@@ -309,7 +309,7 @@ def test_fragments_count_as_what_they_spread(inline: str) -> None:
 
     for document in (inline, spread):
         check_document(parse(document), tight)
-        with pytest.raises(RequestRefused):
+        with pytest.raises(RequestError):
             check_document(parse(document), Limits(depth=2))
 
 
@@ -321,15 +321,15 @@ def test_variables_at_the_limits_pass_and_beyond_are_refused() -> None:
     check_variables({"v": deep, "w": [0] * 1_000}, Limits())
 
     check_variables({"v": [0] * 4}, Limits(values=5))
-    with pytest.raises(RequestRefused, match="The request has 6 values in variables; at most 5 are allowed"):
+    with pytest.raises(RequestError, match="The request has 6 values in variables; at most 5 are allowed"):
         check_variables({"v": [0] * 5}, Limits(values=5))
     check_variables({"v": [0]}, Limits(value_depth=3))
-    with pytest.raises(RequestRefused, match="The variables are nested deeper than 3 levels"):
+    with pytest.raises(RequestError, match="The variables are nested deeper than 3 levels"):
         check_variables({"v": [[0]]}, Limits(value_depth=3))
 
     beyond: list[dict[str, object]] = [{"v": [[deep, [deep]]]}, {"v": [0] * 50_000}]
     for refused in beyond:
-        with pytest.raises(RequestRefused):
+        with pytest.raises(RequestError):
             check_variables(refused, Limits())
 
 
@@ -343,7 +343,7 @@ def test_text_that_cannot_be_stored_is_refused_with_its_place(unstorable: str) -
         ({unstorable: 1}, "A key in the variables"),
     ]
     for value, where in places:
-        with pytest.raises(RequestRefused) as raised:
+        with pytest.raises(RequestError) as raised:
             check_variables({"v": value}, Limits())
         assert str(raised.value) == f"{where} {ending}"
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from graph.errors import REFUSAL, HTTPRefusal
+from graph.errors import REFUSAL, HTTPError
 from graph.http.complete_request import RawHeaders, take_complete_request
 from graph.http.uvicorn_protocol import SocketProtocol
 from tests.support.connections import SMALL, Answer, Connection, an_app, opened, posted, served
@@ -176,7 +176,7 @@ class WithFastPath:
         await (waits if scope["path"] == "/waits" else says_how)(scope, receive, send)
 
     async def refusing(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal: HTTPRefusal = scope["extensions"][REFUSAL]
+        refusal: HTTPError = scope["extensions"][REFUSAL]
         await PlainTextResponse(refusal.message, refusal.status)(scope, receive, send)
 
     def fast_path(self, scope: Scope, headers: RawHeaders) -> ASGIApp | None:
