@@ -15,31 +15,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from documents.outage import outage_of
-from documents.storage.bucket import Bucket, the_bucket
-from documents.storage.upload import Upload
+from documents.storage.bucket import the_bucket
 from graph import logs
 from graph.errors import outage_message, outage_status
 from graph.http.content_encoding import AS_IT_IS
-from graph.http.multipart import Malformed, Part, Parts, TooLong
+from graph.http.multipart import Malformed, Parts
 from graph.http.request import Silent, chunks_of
-from resolvers.galaxy.archive import Report
 from resolvers.galaxy.instance import authenticated
-from resolvers.galaxy.receive_report import (
-    MOST_BYTES,
-    create_upload,
-    discard_upload,
-    register_report,
-    reports_of,
-    store_bytes,
-)
-from resolvers.galaxy.report_metadata import LARGEST, Metadata, check_identifier, read_metadata
+from resolvers.galaxy.receive_report import MAX_REPORT_BYTES, receive_report, reports_of
 from resolvers.outage_log import count_outage
 from resolvers.reads.fetch import Row
 from resolvers.user_errors import AlreadyExists, ChecksumMismatch, InvalidInput, LimitExceeded, NotFound, Refusal
 
 PREFIXES = ("", "/grt", "/grt-admin")
 """Paths of the previous server, so that the configuration of Galaxy servers may stay as it is."""
-LONGEST_IDENTIFIER = 100
 AROUND = 2_000_000
 """Bytes of a body besides its archive."""
 GRACE, SLOWEST = 60.0, 1_000
@@ -90,7 +79,7 @@ def _answering(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Re
         except Refusal as error:
             refused = HTTPError(STATUS.get(type(error), 400), error.message)
         except Malformed as error:
-            refused = HTTPError(413 if isinstance(error, TooLong) else 400, str(error))
+            refused = HTTPError(400, str(error))
         except Exception as error:
             outage = outage_of(error)
             if outage is None:
@@ -118,13 +107,8 @@ async def _upload(request: Request) -> Response:
     if bucket is None:
         raise HTTPError(503, "This server stores no files: PROVENANCE_BUCKET is not set.")
     parts = Parts(_content_type(request), arriving(request))
-    upload = await _afresh(create_upload(instance["_id"], bucket))
-    try:
-        report = await _Form(upload, bucket).read(parts)
-        archive = await _afresh(register_report(instance["_id"], upload, report))
-    finally:
-        await asyncio.shield(_afresh(discard_upload(upload, bucket)))
-    return _told(archive)
+    fields = ((part.name, part.chunks()) async for part in parts)
+    return _told(await _afresh(receive_report(instance["_id"], bucket, fields)))
 
 
 def _told(archive: Row) -> Response:
@@ -133,48 +117,6 @@ def _told(archive: Row) -> Response:
         message = f"Kept, but not read by this release: {archive['quarantine']}"
         return JSONResponse({"state": "quarantined", "message": message, "archive": kept}, 202)
     return JSONResponse({"state": "ok", "message": f"Report {archive['identifier']} is kept.", "archive": kept})
-
-
-class _Form:
-    """The three fields of an upload, in any order, stored as they arrive."""
-
-    def __init__(self, upload: Upload, bucket: Bucket) -> None:
-        self._upload = upload
-        self._bucket = bucket
-        self._texts: dict[str, str] = {}
-        self._bytes: Row | None = None
-
-    async def read(self, parts: Parts) -> Report:
-        """The report. Raises Malformed and the refusals of its fields."""
-        async for part in parts:
-            if part.name in self._texts or (part.name == "data" and self._bytes):
-                raise Malformed(f"{part.name} occurs twice.")
-            await self._take(part)
-        if self._bytes is None:
-            raise Malformed("data is missing.")
-        identifier, metadata = self._said()
-        return Report(identifier, metadata, self._bytes)
-
-    async def _take(self, part: Part) -> None:
-        match part.name:
-            case "identifier":
-                self._texts["identifier"] = _text(await part.read(LONGEST_IDENTIFIER), part.name)
-            case "meta":
-                self._texts["meta"] = _text(await part.read(LARGEST), part.name)
-            case "data":
-                if len(self._texts) == 2:
-                    # A report that can be refused early is refused before its bytes are stored.
-                    self._said()
-                self._bytes = await store_bytes(self._upload, self._bucket, part.chunks())
-            case _:
-                raise Malformed(f"{part.name[:50]!r} is not one of identifier, meta and data.")
-
-    def _said(self) -> tuple[str, Metadata]:
-        for name in ("identifier", "meta"):
-            if name not in self._texts:
-                raise Malformed(f"{name} is missing.")
-        identifier = check_identifier(self._texts["identifier"].strip(), "identifier")
-        return identifier, read_metadata(self._texts["meta"], identifier, "meta")
 
 
 async def _instance(request: Request) -> Row:
@@ -189,7 +131,7 @@ def _content_type(request: Request) -> str:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPError(415, "Send the body as it is, without a Content-Encoding.", AS_IT_IS)
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced[:20]) > MOST_BYTES + AROUND:
+    if announced.isdigit() and int(announced[:20]) > MAX_REPORT_BYTES + AROUND:
         raise _too_large()
     return request.headers.get("content-type", "")
 
@@ -200,7 +142,7 @@ async def arriving(request: Request) -> AsyncIterator[bytes]:
     try:
         async for chunk in chunks_of(request):
             size += len(chunk)
-            if size > MOST_BYTES + AROUND:
+            if size > MAX_REPORT_BYTES + AROUND:
                 raise _too_large()
             passed = time.monotonic() - began
             if passed > GRACE and size < passed * SLOWEST:
@@ -211,18 +153,11 @@ async def arriving(request: Request) -> AsyncIterator[bytes]:
 
 
 def _too_large() -> HTTPError:
-    return HTTPError(413, f"A report has at most {MOST_BYTES:,} bytes.")
+    return HTTPError(413, f"A report has at most {MAX_REPORT_BYTES:,} bytes.")
 
 
 async def _afresh(work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, under a new deadline: the request's own has passed when a long body has arrived."""
+    """The result of `work`, without the request's deadline, which has passed when a long body has arrived."""
     context = Context()
     context.run(logs.request_id.set, logs.request_id.get())
     return await asyncio.get_running_loop().create_task(work, context=context)
-
-
-def _text(value: bytes, name: str) -> str:
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        raise Malformed(f"{name} is not UTF-8.") from None

@@ -24,10 +24,6 @@ class Malformed(Exception):
     """A body that is not valid multipart; the message may be shown to its sender."""
 
 
-class TooLong(Malformed):
-    """A part with more bytes than are accepted."""
-
-
 @dataclass(frozen=True)
 class _Begun:
     name: str
@@ -119,15 +115,6 @@ class Part:
     def chunks(self) -> AsyncIterator[bytes]:
         """The part's bytes, as they arrive."""
         return self.parts.data()
-
-    async def read(self, most: int) -> bytes:
-        """The part's bytes, all at once. Raises TooLong."""
-        whole = bytearray()
-        async for chunk in self.chunks():
-            whole += chunk
-            if len(whole) > most:
-                raise TooLong(f"{self.name} has more than {most:,} bytes.")
-        return bytes(whole)
 
 
 def _parser(content_type: str, callbacks: "MultipartCallbacks") -> MultipartParser:

@@ -20,12 +20,10 @@ import orjson
 import documents
 from documents.storage.bucket import Bucket, the_bucket
 from resolvers.access.viewer import ADMIN
-from resolvers.galaxy.archive import Report
 from resolvers.galaxy.discard import UNENDED
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.instance import create_instance, new_key
-from resolvers.galaxy.receive_report import create_upload, discard_upload, register_report, store_bytes
-from resolvers.galaxy.report_metadata import read_metadata
+from resolvers.galaxy.receive_report import Field, receive_report
 from resolvers.reads.fetch import collection_of
 from resolvers.writes.transaction import Outcome, Session, run_in_transaction
 
@@ -104,16 +102,15 @@ async def _an_instance() -> str:
 
 
 async def _send(instance_id: str, bucket: Bucket, identifier: str, meta: bytes, content: bytes) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        yield content
+    async def whole(value: bytes) -> AsyncIterator[bytes]:
+        yield value
 
-    upload = await create_upload(instance_id, bucket)
-    try:
-        kept = await store_bytes(upload, bucket, chunks())
-        said = read_metadata(meta.decode(), identifier, "metadata")
-        await register_report(instance_id, upload, Report(identifier, said, kept))
-    finally:
-        await discard_upload(upload, bucket)
+    async def fields() -> AsyncIterator[Field]:
+        yield "identifier", whole(identifier.encode())
+        yield "meta", whole(meta)
+        yield "data", whole(content)
+
+    await receive_report(instance_id, bucket, fields())
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from resolvers.formats.json_text import read_object
 from resolvers.galaxy.report.read_report import DeclaredCounts
 from resolvers.user_errors import InvalidInput
 
-LARGEST = 1_000_000
+MAX_METADATA_BYTES = 1_000_000
 """Bytes."""
 VERSIONS = (1, 2, 3)
 MOST_STATES = 100
@@ -61,7 +61,7 @@ class Metadata:
 def read_metadata(text: str, identifier: str, *path: str) -> Metadata:
     """Parse the metadata. Raises InvalidInput unless it is a JSON object with comparable hashes."""
     try:
-        read_object(text, noun="metadata", max_bytes=LARGEST)
+        read_object(text, noun="metadata", max_bytes=MAX_METADATA_BYTES)
         said = json.loads(text)
     except InvalidInput as refused:
         raise InvalidInput(refused.message, *path) from None

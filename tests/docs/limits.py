@@ -121,7 +121,7 @@ LIMITS: dict[str, dict[str, float]] = {
     "Uploads": {
         "bytes of an uploaded output": LARGEST[UploadPurpose.OUTPUT],
         "bytes of an uploaded archive": LARGEST[UploadPurpose.ARCHIVE],
-        "bytes of a report's metadata": report_metadata.LARGEST,
+        "bytes of a report's metadata": report_metadata.MAX_METADATA_BYTES,
         "hours until an upload must be registered": KEPT / timedelta(hours=1),
         "uploads of one token or user that wait for that": MOST_OPEN,
         "seconds that a signed URL works": MOST_SECONDS,
