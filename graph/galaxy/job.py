@@ -10,6 +10,7 @@ import strawberry
 import documents
 import documents.galaxy.job
 import resolvers.galaxy.job
+import resolvers.galaxy.job_parameters
 from documents.galaxy.generation import GenerationStatus
 from graph.core.enums import described
 from graph.core.node import Node
@@ -29,7 +30,8 @@ from graph.core.where import (
     where_input,
 )
 from resolvers.filters import Filter, InSubquery, all_of, equals
-from resolvers.galaxy.job import datasets, metrics, parameters
+from resolvers.galaxy.job import datasets, metrics
+from resolvers.galaxy.job_parameters import parameters
 from resolvers.reads.order import Order
 from resolvers.reads.relations import Many
 
@@ -111,7 +113,7 @@ class JobMetric:
     text: str = stored(description="The measured value, exactly as in the report.")
 
 
-@view(resolvers.galaxy.job.Parameter)
+@view(resolvers.galaxy.job_parameters.Parameter)
 class JobParameter:
     """A parameter with which a job ran."""
 

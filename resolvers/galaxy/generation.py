@@ -6,7 +6,7 @@ from resolvers.galaxy.discard import discard
 from resolvers.galaxy.generation_switch import ACTIVE, READY, RETIRED, switch
 from resolvers.galaxy.ingestion_queue import queue_ingest
 from resolvers.galaxy.instance import own_instance
-from resolvers.galaxy.report.version import PARSER_VERSION
+from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.reads.fetch import Row, collection_of
 from resolvers.user_errors import InvalidState, Refusal
 from resolvers.writes.transaction import Outcome, Session, require, visible

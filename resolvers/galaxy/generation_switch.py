@@ -3,7 +3,7 @@
 import documents
 from documents.base import now
 from documents.galaxy.generation import GenerationStatus
-from resolvers.galaxy.report.version import PARSER_VERSION
+from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.reads.fetch import Row, collection_of
 from resolvers.user_errors import NotFound
 from resolvers.writes.transaction import Session, insert

@@ -17,8 +17,8 @@ from resolvers.filters import Filter
 from resolvers.galaxy.discard import discard
 from resolvers.galaxy.generation_switch import BUILDING, DISCARDED, READY, start_generation, switch
 from resolvers.galaxy.readable_archives import READABLE
+from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.digest import RowsDigest
-from resolvers.galaxy.report.version import PARSER_VERSION
 from resolvers.reads.fetch import Row, collection_of
 from resolvers.writes.transaction import RetryTransaction, Session, hold, insert
 

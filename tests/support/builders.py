@@ -19,7 +19,7 @@ from documents.mongo.database import Database
 from documents.twins.execution import WorkflowSchema
 from documents.twins.output import AccessControl
 from documents.twins.workflow import WorkflowStep
-from resolvers.galaxy.report.version import PARSER_VERSION
+from resolvers.galaxy.report import PARSER_VERSION
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "https://code.example/component"

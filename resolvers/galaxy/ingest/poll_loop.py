@@ -15,8 +15,8 @@ from resolvers.galaxy.ingest.claim import Claimer
 from resolvers.galaxy.ingest.cleanup import release, remove_some
 from resolvers.galaxy.ingest.part_lease import LEASE, RENEWALS, Held, Lost, extend, hand_back, let_lapse
 from resolvers.galaxy.ingest.process_archive import ArchiveIngestion, Read
+from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, read_apart
-from resolvers.galaxy.report.version import PARSER_VERSION
 from resolvers.outage_log import count_outage
 
 POLL = 1.0

@@ -4,10 +4,10 @@ A table of jobs has these columns. `instance` and `month` are last, for they bec
 
     archive          string      id of the row's archive
     sha256           string      of the archive's bytes
-    parser_version   string      see report/version.py
+    parser_version   string      of the reader that made the row
     reported_at      timestamp   when the report was made: a later report knows the later state of a job
     external_id, tool_id, tool_version, state, created_at, runtime_seconds, metrics, datasets
-                                 as they are stored, see report/stored.py; a metric also has its `number`, if it is one
+                                 as they are stored, see report/job_bson.py; a metric also has its `number`, if any
     parameters                   only where they are asked for, because they are for the instance's owners
     instance         string      UUID of the instance
     month            string      of created_at, as 2019-01, or "unknown"
@@ -21,8 +21,8 @@ import bson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resolvers.galaxy.report.number import number_of
-from resolvers.galaxy.report.version import PARSER_VERSION
+from resolvers.galaxy.report import PARSER_VERSION
+from resolvers.galaxy.report.job_bson import number_of
 
 UNKNOWN = "unknown"
 """The month of jobs without a time, and of jobs outside YEARS."""

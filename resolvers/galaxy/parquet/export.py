@@ -19,10 +19,10 @@ from resolvers.galaxy.ingest.spool import Unreadable, spooled
 from resolvers.galaxy.parquet.arrow_schema import Origin, record_batch, schema
 from resolvers.galaxy.parquet.month_partitions import Months, parted
 from resolvers.galaxy.readable_archives import reported_at
+from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.read_report import Summary
 from resolvers.galaxy.report.rejection import Rejection
 from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, read_apart
-from resolvers.galaxy.report.version import PARSER_VERSION
 from resolvers.reads.fetch import Row
 
 WITH_PARAMETERS = "with_parameters/"

@@ -10,7 +10,7 @@ The fields of a row, in the order in which they are written:
     state            string
     created_at       date or null, cut to milliseconds
     runtime_seconds  double or null: the metric core/runtime_seconds
-    metrics          [{plugin, name, text}]: the number is what the text says, where it is one
+    metrics          [{plugin, name, text}]: the number is what the text says, where it is one (`number_of`)
     datasets         [{external_id int64, size_bytes int64 or null, direction "input"/"output",
                        extension string or null, parameter_name string or null}]
     parameters       [{name, value}], the value as JSON text
@@ -19,6 +19,8 @@ The fields of a row, in the order in which they are written:
 Embedded rows stand in the order of their lines. The format: https://bsonspec.org/spec.html
 """
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +32,7 @@ import orjson
 
 NULL = b"None"
 """The null value of a report."""
+DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 REMEMBERED = 20_000
 """Cached fragments that recur often, such as a tool with its version and state."""
@@ -173,6 +176,14 @@ class Times:
 def runtime_field(value: bytes | None) -> bytes:
     """The runtime field of a job."""
     return b"\x0aruntime_seconds\0" if value is None else b"\x01runtime_seconds\0" + double(float(value))
+
+
+def number_of(text: str) -> float | None:
+    """The number in a metric's text; None when it is no decimal number, or exceeds 64 bits."""
+    if not DECIMAL.fullmatch(text):
+        return None
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def remember(known: dict[Key, Value], key: Key, value: Value) -> None:

@@ -11,8 +11,8 @@ from documents.mongo.database import Database
 from documents.mongo.transaction import in_transaction
 from resolvers.access.viewer import Viewer
 from resolvers.galaxy.ingestion_queue import queue_ingest
+from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.read_report import Batch, read_report
-from resolvers.galaxy.report.version import PARSER_VERSION
 from resolvers.reads.fetch import Row, collection_of
 from tests.support.asking import ask, without_comparison
 from tests.support.builders import everything_kept

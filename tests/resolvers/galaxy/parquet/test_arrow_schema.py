@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from resolvers.galaxy.parquet.arrow_schema import Origin, record_batch, schema
 from resolvers.galaxy.parquet.month_partitions import parted
-from resolvers.galaxy.report.number import number_of
-from resolvers.galaxy.report.version import PARSER_VERSION
+from resolvers.galaxy.report import PARSER_VERSION
+from resolvers.galaxy.report.job_bson import number_of
 from tests.support.needs import need_shared_data
 from tests.support.reports import read, report
 

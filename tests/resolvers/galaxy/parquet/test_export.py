@@ -14,7 +14,7 @@ from documents.storage.export_destination import BucketDestination, FolderDestin
 from documents.storage.google_bucket import GoogleBucket
 from resolvers.galaxy.parquet.archives import Shard, archives, uuids_of
 from resolvers.galaxy.parquet.export import Became, Export, Outcome
-from resolvers.galaxy.report.version import PARSER_VERSION
+from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.user_errors import NotFound
 from tests.support import builders as new
 from tests.support.builders import keep
