@@ -7,7 +7,7 @@ import documents
 from documents.catalogue.dataset import Subject
 from resolvers.catalogue.read_distributions import Reported
 from resolvers.formats.csvw import read_csvw
-from resolvers.formats.csvw_subject import are_others, longer_names
+from resolvers.formats.csvw_subject import are_different_datasets, longer_names
 from resolvers.reads.fetch import Row, collection_of
 from resolvers.user_errors import InvalidInput
 from resolvers.writes.transaction import Session
@@ -53,7 +53,7 @@ async def _is_another(dataset: Row, one: Reported, session: Session) -> bool:
     """Whether the dataset of the document's name is about something else. Unknown, so false, without any document."""
     if dataset["latestVersionRef"] is None or dataset["latestSha256"] == one.csvw.sha256:
         return False
-    return are_others(await _subject(dataset, session), one.subject, one.dataset)
+    return are_different_datasets(await _subject(dataset, session), one.subject, one.dataset)
 
 
 async def _subject(dataset: Row, session: Session) -> Subject:

@@ -7,7 +7,7 @@ from typing import Any
 
 from documents.catalogue.dataset import Subject
 from resolvers.formats.csvw import Csvw, read_csvw
-from resolvers.formats.csvw_subject import are_others
+from resolvers.formats.csvw_subject import are_different_datasets
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusal, Refusals
 from resolvers.validators import check_line
 
@@ -103,4 +103,4 @@ def _repeats(read: list[Reported]) -> Iterator[Refusal]:
 
 
 def _are_others(one: Reported, other: Reported) -> bool:
-    return are_others(one.subject, other.subject, one.dataset)
+    return are_different_datasets(one.subject, other.subject, one.dataset)

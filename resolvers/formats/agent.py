@@ -1,20 +1,22 @@
-"""Agents, such as publishers, as documents name them: a name, an address, a Markdown link, or an object of both."""
+"""Agents, such as publishers, as documents name them: by a name, an address, a Markdown link, or an object."""
 
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from resolvers.formats.json_ld import NAMES, Facts, texts
-from resolvers.formats.json_text import storable
+from resolvers.formats.json_text import storable_text
 from resolvers.formats.slugs import web_address
 
 AGENT_NAMES = (*NAMES, "schema:legalName", "name")
 AGENT_ADDRESSES = ("schema:url", "foaf:homepage", "foaf:page", "url")
 
-MARKDOWN = re.compile(r"\[(?P<words>[^\[\]]*)\]\(\s*<?(?P<address>[^\s<>()]+(?:\([^\s<>()]*\)[^\s<>()]*)*)>?[^()]*\)")
+MARKDOWN_LINK = re.compile(
+    r"\[(?P<words>[^\[\]]*)\]\(\s*<?(?P<address>[^\s<>()]+(?:\([^\s<>()]*\)[^\s<>()]*)*)>?[^()]*\)"
+)
 ADDRESS = re.compile(r"https?://[^\s<>\[\]\"`]+", re.IGNORECASE)
-LONGEST = 5_000
-"""Characters of a text that are searched for an address."""
+MAX_SEARCHED_LENGTH = 5_000
+"""Characters of a text that are searched for an address: the expressions backtrack on longer ones."""
 
 
 class Agent(NamedTuple):
@@ -25,39 +27,39 @@ class Agent(NamedTuple):
 
 
 def agents(value: object) -> Iterator[Agent]:
-    """The agents that a JSON value names: a text, an object as in JSON-LD, or a list of those."""
-    for one in value if isinstance(value, list) else [value]:
-        if isinstance(one, dict):
-            agent = _agent_of_object(one)
+    """The agents that a JSON value names. The value is a text, an object as in JSON-LD, or a list of those."""
+    for entry in value if isinstance(value, list) else [value]:
+        if isinstance(entry, dict):
+            agent = _agent_of_object(entry)
         else:
-            agent = read_link(one) if isinstance(one, str) else Agent(None, None)
+            agent = read_link(entry) if isinstance(entry, str) else Agent(None, None)
         if agent.name or agent.address:
             yield agent
 
 
 def read_link(text: str) -> Agent:
-    """The words and the web address in a text, which may be a Markdown link."""
-    words = " ".join(storable(text).split())
-    begin = words[:LONGEST]
-    if link := MARKDOWN.search(begin):
+    """The name and the web address in a text, which may be a Markdown link."""
+    words = " ".join(storable_text(text).split())
+    start = words[:MAX_SEARCHED_LENGTH]
+    if link := MARKDOWN_LINK.search(start):
         return Agent(_name(link["words"]), web_address(link["address"]))
-    if (found := ADDRESS.search(begin)) and (address := web_address(_closed(found[0]))):
-        return Agent(_name(words.replace(_closed(found[0]), " ")), address)
+    if (match := ADDRESS.search(start)) and (address := web_address(_bare_address(match[0]))):
+        return Agent(_name(words.replace(_bare_address(match[0]), " ")), address)
     return Agent(words or None, None)
 
 
 def address_in(text: str) -> str | None:
-    """The web address in a text, None where there is none."""
+    """The web address in a text; None if there is none."""
     return web_address(text) or read_link(text).address
 
 
 def _agent_of_object(value: dict[str, Any]) -> Agent:
-    """The name and the address of the agent. An @id that is no address is taken for its name."""
+    """The name and the address of the agent. An @id that is not an address is used as its name."""
     facts = Facts(value)
     addresses = (address_in(text) for text in (*_strings(value.get("@id")), *facts.addresses(*AGENT_ADDRESSES)))
-    said = [read_link(text) for text in (*_strings(value.get("@value")), *facts.texts(*AGENT_NAMES), *texts(value))]
-    address = next((one for one in (*addresses, *(agent.address for agent in said)) if one), None)
-    return Agent(next((agent.name for agent in said if agent.name), None), address)
+    links = [read_link(text) for text in (*_strings(value.get("@value")), *facts.texts(*AGENT_NAMES), *texts(value))]
+    address = next((candidate for candidate in (*addresses, *(link.address for link in links)) if candidate), None)
+    return Agent(next((link.name for link in links if link.name), None), address)
 
 
 def _strings(value: object) -> list[str]:
@@ -65,13 +67,13 @@ def _strings(value: object) -> list[str]:
 
 
 def _name(words: str) -> str | None:
-    """The words without the punctuation around and between the parts of a link."""
+    """The words without the brackets and separators that a removed link leaves behind."""
     bare = " ".join(re.sub(r"[(<\[]\s*[)>\]]", " ", words).split())
     name = bare.removesuffix(" .").strip(" <>[]{}|-–:,;\"'`")
     return None if web_address(name) else name or None
 
 
-def _closed(address: str) -> str:
+def _bare_address(address: str) -> str:
     """An address without the punctuation of the sentence around it."""
     bare = address.rstrip(".,;:!'")
     return bare.rstrip(")") if "(" not in bare else bare

@@ -1,4 +1,4 @@
-"""CSV-W metadata documents (https://www.w3.org/TR/tabular-metadata/): the fields that clients query, extracted."""
+"""Parser for CSV-W metadata documents (https://www.w3.org/TR/tabular-metadata/): the fields that clients query."""
 
 import hashlib
 import re
@@ -19,11 +19,11 @@ MAX_BYTES = 1_000_000
 MAX_KEYWORDS = 100
 MAX_PUBLISHERS = 10
 
-DESCRIBED = ("rdfs:seeAlso", "prov:hadDerivation", "prov:derivedFrom", "dcat:isDistributionOf", "notes")
+DESCRIPTION_PROPERTIES = ("rdfs:seeAlso", "prov:hadDerivation", "prov:derivedFrom", "dcat:isDistributionOf", "notes")
 """Properties under which a document describes the dataset in its tables."""
 
 DATASET_TYPES = ("dcat:Dataset", "pmdcat:Dataset", "qb:DataSet", "schema:Dataset", "skos:ConceptScheme")
-"""Types of such a description, best first. Catalogue records and void:Datasets are about other things."""
+"""Types of such a description, best first. Catalogue records and void:Datasets describe other things."""
 
 TITLE = ("dcterms:title", "dc11:title", "schema:name", "rdfs:label", "skos:prefLabel", "title")
 DESCRIPTION = (
@@ -41,7 +41,7 @@ IDENTIFIER = ("dcterms:identifier", "dc11:identifier")
 
 @dataclass(frozen=True)
 class Csvw:
-    """The description of a dataset in a CSV-W document. Times are UTC; `columns` are those of the main table."""
+    """A dataset as its CSV-W document describes it. Times are UTC; `columns` are those of the main table."""
 
     sha256: str
     size_bytes: int
@@ -55,7 +55,7 @@ class Csvw:
     description: str | None
     publisher: str | None
     publishers: list[Agent]
-    """All publishers that are named, of which `publisher` is the first."""
+    """Every publisher that the document names; `publisher` is the first of them."""
     issued: datetime | None
     modified: datetime | None
     landing_page: str | None
@@ -64,16 +64,16 @@ class Csvw:
 
 
 def read_csvw(text: str) -> Csvw:
-    """Read a document; InvalidInput when it is no CSV-W metadata, or larger than 1 MB or deeper than 100 levels."""
+    """Parse a document. Raises InvalidInput if it is not CSV-W metadata, larger than 1 MB or deeper than 100 levels."""
     document = read_object(text, noun=NOUN, max_bytes=MAX_BYTES)
     tables = tables_of(document)
     encoded = utf8(text, noun=NOUN, max_bytes=MAX_BYTES)
     descriptions = _descriptions(document, tables)
     table = main_table(document, tables, [*descriptions, document])
-    said = [Facts(node) for node in (*descriptions, document, table)]
-    publishers = _publishers(said)
-    about = (_first(said, *IDENTIFIER), table, [*descriptions, document])
-    title = _first(said, *TITLE)
+    sources = [Facts(node) for node in (*descriptions, document, table)]
+    publishers = _publishers(sources)
+    about = (_first(sources, *IDENTIFIER), table, [*descriptions, document])
+    title = _first(sources, *TITLE)
     return Csvw(
         sha256=hashlib.sha256(encoded).hexdigest(),
         size_bytes=len(encoded),
@@ -82,13 +82,13 @@ def read_csvw(text: str) -> Csvw:
         has_own_identifier=about[0] is not None,
         subject=subject_of(*about),
         title=title and cut_name(title),
-        description=_first(said, *DESCRIPTION),
+        description=_first(sources, *DESCRIPTION),
         publisher=publishers[0].name or publishers[0].address if publishers else None,
         publishers=publishers,
-        issued=_first_instant(said, *ISSUED),
-        modified=_first_instant(said, *MODIFIED),
-        landing_page=next((url for facts in said for url in facts.addresses(*LANDING_PAGE)), None),
-        keywords=_keywords(said),
+        issued=_first_instant(sources, *ISSUED),
+        modified=_first_instant(sources, *MODIFIED),
+        landing_page=next((url for facts in sources for url in facts.addresses(*LANDING_PAGE)), None),
+        keywords=_keywords(sources),
         columns=columns_of(table, document),
     )
 
@@ -99,34 +99,34 @@ def _descriptions(document: Node, tables: list[Node]) -> list[Node]:
     Descriptions are found by type, since their ids end in #dataset, #qbDataSet, #csvqb or #code-list, depending on the
     version of the tool that wrote them.
     """
-    places = [owner.get(key) for owner in (document, *tables) for key in DESCRIBED]
-    found = [node for node in json_ld.nodes(*places) if "@type" in node]
+    values = [owner.get(key) for owner in (document, *tables) for key in DESCRIPTION_PROPERTIES]
+    described = [node for node in json_ld.nodes(*values) if "@type" in node]
     best: list[Node] = []
-    for wanted in DATASET_TYPES:
-        fitting = [node for node in found if json_ld.expand(wanted) in json_ld.types(node)]
-        fitting.sort(key=lambda node: node.get("@id") != document.get("@id"))
-        best += [node for node in fitting[:1] if node not in best]
+    for type in DATASET_TYPES:
+        matches = [node for node in described if json_ld.expand(type) in json_ld.types(node)]
+        matches.sort(key=lambda node: node.get("@id") != document.get("@id"))
+        best += [node for node in matches[:1] if node not in best]
     return best
 
 
-def _first(said: list[Facts], *properties: str) -> str | None:
-    return next((text for facts in said if (text := facts.text(*properties))), None)
+def _first(sources: list[Facts], *properties: str) -> str | None:
+    return next((text for facts in sources if (text := facts.text(*properties))), None)
 
 
-def _first_instant(said: list[Facts], *properties: str) -> datetime | None:
-    texts = (text for facts in said for text in facts.texts(*properties))
+def _first_instant(sources: list[Facts], *properties: str) -> datetime | None:
+    texts = (text for facts in sources for text in facts.texts(*properties))
     return next((at for text in texts if (at := instant(text))), None)
 
 
-def _publishers(said: list[Facts]) -> list[Agent]:
-    named = (agent for facts in said for agent in agents(facts.values(*PUBLISHER)))
+def _publishers(sources: list[Facts]) -> list[Agent]:
+    named = (agent for facts in sources for agent in agents(facts.values(*PUBLISHER)))
     return list(islice(dict.fromkeys(named), MAX_PUBLISHERS))
 
 
-def _keywords(said: list[Facts]) -> list[str]:
-    """Keywords as they are, then themes by their names: `trade` of `http://gss-data.org.uk/def/gdp#trade`."""
-    keywords = (text for facts in said for text in facts.texts(*KEYWORD))
-    themes = (_label(text) for facts in said for text in facts.texts(*THEME))
+def _keywords(sources: list[Facts]) -> list[str]:
+    """Keywords as written, then the names of themes: `trade` of `http://gss-data.org.uk/def/gdp#trade`."""
+    keywords = (text for facts in sources for text in facts.texts(*KEYWORD))
+    themes = (_label(text) for facts in sources for text in facts.texts(*THEME))
     return list(islice(dict.fromkeys(word for words in (keywords, themes) for word in words if word), MAX_KEYWORDS))
 
 

@@ -1,4 +1,4 @@
-"""The tables of a CSV-W document, and the columns of its main table."""
+"""The tables of a CSV-W document, and their columns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,27 +37,27 @@ def tables_of(document: Node) -> list[Node]:
             raise InvalidInput(f"The {NOUN}'s `tables` is not a list of at least one object.", "tables")
         return objects
     has_schema = isinstance(document.get("tableSchema"), dict | str) or isinstance(document.get("columns"), list)
-    if has_schema or (isinstance(document.get("url"), str) and _in_csvw_context(document)):
+    if has_schema or (isinstance(document.get("url"), str) and _has_csvw_context(document)):
         return [document]
     raise InvalidInput(f"This is no {NOUN}: it has none of `tables`, `tableSchema`, `columns` and a table's `url`.")
 
 
-def _in_csvw_context(document: Node) -> bool:
+def _has_csvw_context(document: Node) -> bool:
     context = document.get("@context")
     contexts = context if isinstance(context, list) else [context]
-    return any(isinstance(one, str) and one.rstrip("#/").endswith("www.w3.org/ns/csvw") for one in contexts)
+    return any(isinstance(entry, str) and entry.rstrip("#/").endswith("www.w3.org/ns/csvw") for entry in contexts)
 
 
-def main_table(document: Node, tables: list[Node], named: list[Node]) -> Node:
-    """The table that the dataset is named after, else the first that is published and has columns, else the first."""
-    names = {file_slug(node["@id"]) for node in named if isinstance(node.get("@id"), str)} - {""}
+def main_table(document: Node, tables: list[Node], nodes: list[Node]) -> Node:
+    """The table that the dataset is named after, else the first published one with columns, else the first one."""
+    names = {file_slug(node["@id"]) for node in nodes if isinstance(node.get("@id"), str)} - {""}
 
     def rank(table: Node) -> tuple[bool, bool, bool]:
         url = table.get("url")
         return (
             not (isinstance(url, str) and file_slug(url) in names),
             table.get("suppressOutput") is True,
-            not _written_columns(table, document),
+            not _inline_columns(table, document),
         )
 
     return min(tables, key=rank)
@@ -65,14 +65,14 @@ def main_table(document: Node, tables: list[Node], named: list[Node]) -> Node:
 
 def columns_of(table: Node, document: Node) -> list[Column]:
     """The columns of a table. Raises InvalidInput when there are more than 5,000."""
-    written = _written_columns(table, document)
-    if len(written) > MAX_COLUMNS:
-        raise InvalidInput(f"The {NOUN} describes {len(written):,} columns, more than {MAX_COLUMNS:,}.")
-    return [_column(column, table, document) for column in written]
+    columns = _inline_columns(table, document)
+    if len(columns) > MAX_COLUMNS:
+        raise InvalidInput(f"The {NOUN} describes {len(columns):,} columns, more than {MAX_COLUMNS:,}.")
+    return [_column(column, table, document) for column in columns]
 
 
-def _written_columns(table: Node, document: Node) -> list[Node]:
-    """The columns written in the document itself. A schema that is an address is not followed."""
+def _inline_columns(table: Node, document: Node) -> list[Node]:
+    """The columns that the document itself lists. A schema given as an address is not fetched."""
     for owner in (_schema(table), table, _schema(document)):
         if isinstance(columns := owner.get("columns"), list):
             return [column for column in columns if isinstance(column, dict)]
@@ -87,16 +87,16 @@ def _schema(owner: Node) -> Node:
 def _column(column: Node, table: Node, document: Node) -> Column:
     """A column with the properties inherited from its schema, its table and the group of tables (section 5.7)."""
 
-    def inherited(key: str) -> Any:
+    def inherited_value(key: str) -> Any:
         owners = (column, _schema(table), table, document)
         return next((owner[key] for owner in owners if owner.get(key) is not None), None)
 
     return Column(
         name=_text(column.get("name")),
         title=next(_titles(column), None),
-        datatype=_datatype(inherited("datatype")),
-        property_url=_text(inherited("propertyUrl")),
-        required=inherited("required") is True,
+        datatype=_datatype(inherited_value("datatype")),
+        property_url=_text(inherited_value("propertyUrl")),
+        required=inherited_value("required") is True,
         virtual=column.get("virtual") is True,
     )
 
@@ -107,7 +107,7 @@ def _titles(column: Node) -> Iterator[str]:
 
 
 def _datatype(value: object) -> str | None:
-    """The name of a datatype. One that is described without a base is a string (section 5.11.2)."""
+    """The name of a datatype. A derived datatype without a base is a string (section 5.11.2)."""
     if isinstance(value, dict):
         return _text(value.get("base")) or _text(value.get("@id")) or "string"
     return _text(value)

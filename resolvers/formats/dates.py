@@ -18,7 +18,7 @@ MONTHS = [
 
 
 def instant(text: str) -> datetime | None:
-    """The unambiguous time that a text names, in UTC to the millisecond, or None.
+    """The time that a text names, in UTC to the millisecond; None if it names none, or an ambiguous one.
 
     Accepted are RFC 3339 and its XML Schema variants (a date alone is its midnight, a time without a zone is UTC) and
     `12 September 2019`. `2/4/2021` is not: it is April to some and February to others.
@@ -30,7 +30,7 @@ def instant(text: str) -> datetime | None:
         if english := ENGLISH.fullmatch(words):
             return datetime(int(english["year"]), _month(english["month"]), int(english["day"]), tzinfo=UTC)
     except (ValueError, OverflowError):
-        # The form is right but the date does not exist: 2021-02-30, or a zone that leads out of the calendar.
+        # The format is right but the time does not exist: 2021-02-30, or an offset that leads out of the calendar.
         return None
     return None
 
@@ -43,7 +43,7 @@ def _from_iso(match: re.Match[str]) -> datetime:
 
 def _month(name: str) -> int:
     """The month of an English name or its first three letters, whatever the server's locale."""
-    found = [n for n, month in enumerate(MONTHS, 1) if name.lower() in (month, month[:3])]
-    if not found:
-        raise ValueError(name)
-    return found[0]
+    for number, month in enumerate(MONTHS, 1):
+        if name.lower() in (month, month[:3]):
+            return number
+    raise ValueError(name)

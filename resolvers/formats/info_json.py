@@ -14,13 +14,13 @@ from urllib.parse import quote
 
 from resolvers.formats.agent import Agent, address_in, agents, read_link
 from resolvers.formats.dates import instant
-from resolvers.formats.json_text import first_text, read_object, storable, texts
+from resolvers.formats.json_text import first_text, read_object, storable_text, texts
 from resolvers.formats.slugs import file_slug, slug, web_address
 from resolvers.user_errors import InvalidInput
 
 NOUN = "info.json"
 MAX_BYTES = 1_000_000
-MAX_LISTED = 100
+MAX_VALUES = 100
 
 
 class InfoKind(StrEnum):
@@ -32,7 +32,7 @@ class InfoKind(StrEnum):
 
 @dataclass(frozen=True)
 class Info:
-    """The content of a pipeline's info.json. `published` is UTC, and None when it is missing or no date."""
+    """A pipeline as its info.json describes it. `published` is UTC, and None if it is missing or not a date."""
 
     kind: InfoKind
     identifier: str | None
@@ -46,11 +46,11 @@ class Info:
 
 
 def read_info(text: str) -> Info:
-    """Read a pipeline's info.json. Raises InvalidInput if it is malformed, or describes a whole family of pipelines."""
+    """Parse a pipeline's info.json. Raises InvalidInput if it is malformed or describes a whole family of pipelines."""
     info = read_object(text, noun=NOUN, max_bytes=MAX_BYTES)
     title = first_text(info.get("title"), info.get("Name"))
     if title is None:
-        raise InvalidInput(_why_not(info), "title")
+        raise InvalidInput(_missing_title_message(info), "title")
     publisher = next(agents(info.get("publisher") or info.get("Producer")), Agent(None, None))
     return Info(
         kind=InfoKind.PIPELINE if "title" in info else InfoKind.AIRTABLE,
@@ -60,42 +60,42 @@ def read_info(text: str) -> Info:
         publisher_address=publisher.address,
         landing_pages=_landing_pages(info),
         description=first_text(info.get("description"), info.get("Description")),
-        published=_published(info),
-        families=_listed(texts(info.get("families")), texts(info.get("themes")), texts(info.get("Family"))),
+        published=_publication_time(info),
+        families=_first_values(texts(info.get("families")), texts(info.get("themes")), texts(info.get("Family"))),
     )
 
 
 def organisation_url(publisher: str) -> str:
     """The natural key of an organisation, from a publisher's spelling of its name. Equal words give equal keys.
 
-    * An http address stays, but for the case of its host and a closing slash. That of a link in Markdown is one.
-    * A name is reduced to words: case, spaces, punctuation, apostrophes, a leading "The" and a closing acronym in
-      brackets do not count, `&` is "and", "Her Majesty's" and "His Majesty's" are "HM".
-    * A name that begins as those of the British government do (Department, Ministry, Office for or of, HM, Home,
+    * An http address is kept, also that of a Markdown link, with its host in lower case and without a final slash.
+    * A name is reduced to words: case, spaces, punctuation, apostrophes, a leading "The" and a final acronym in
+      brackets are ignored, `&` is "and", "Her Majesty's" and "His Majesty's" are "HM".
+    * A name that begins like those of British government bodies (Department, Ministry, Office for or of, HM, Home,
       Cabinet or Foreign Office) or ends in "England", and mentions none of the other nations and islands, gets the
       address that GOV.UK makes of such names, `https://www.gov.uk/government/organisations/<words>`. GOV.UK left the
-      "and" out of some addresses of bodies that spell themselves with "&"; those are listed here.
-    * Every other name becomes `urn:publisher:<words>`: an address on GOV.UK would be a guess at a page that is not
-      there. Abbreviations (ONS, MHCLG) and typing errors are not resolved, because that takes a list.
+      "and" out of the addresses of some bodies that spell themselves with "&"; those are listed here.
+    * Every other name becomes `urn:publisher:<words>`, because an address on GOV.UK would be a guess at a page that
+      does not exist. Abbreviations (ONS, MHCLG) and typing errors are not resolved: that would take a list.
 
-    InvalidInput for a name without a letter or a digit.
+    Raises InvalidInput for a name without a letter or a digit.
     """
-    said = read_link(publisher)
-    return said.address.rstrip("/") if said.address else _url_of_name(said.name or "")
+    link = read_link(publisher)
+    return link.address.rstrip("/") if link.address else _url_of_name(link.name or "")
 
 
 def former_organisation_url(publisher: str) -> str | None:
-    """The key that earlier releases, which did not parse links, made of the text; None where they made none."""
+    """The key that earlier releases, which did not parse Markdown links, made of the text; None if they made none."""
     if address := web_address(publisher):
         return address.rstrip("/")
     try:
-        return _url_of_name(storable(publisher))
+        return _url_of_name(storable_text(publisher))
     except InvalidInput:
         return None
 
 
-def written_publisher(text: str) -> str | None:
-    """The publisher as an info.json writes it."""
+def publisher_text(text: str) -> str | None:
+    """The name of the publisher exactly as an info.json spells it, without repeated spaces."""
     info = read_object(text, noun=NOUN, max_bytes=MAX_BYTES)
     name = first_text(info.get("publisher"), info.get("Producer"))
     return " ".join(name.split()) if name else None
@@ -104,19 +104,23 @@ def written_publisher(text: str) -> str | None:
 def _url_of_name(publisher: str) -> str:
     words = slug(ACRONYM.sub("", publisher).replace("&", " and ")) or slug(publisher)
     if not words:
-        raise InvalidInput(f"A publisher needs a name, and {publisher[:80]!r} has no letter in it.", "publisher")
-    words = MAJESTY.sub("hm-", words.removeprefix("the-") or words)
-    if BRITISH.match(words) and not ELSEWHERE.search(words):
+        raise InvalidInput(
+            f"A publisher needs a name, and {publisher[:80]!r} has no letter or digit in it.", "publisher"
+        )
+    words = HIS_OR_HER_MAJESTY.sub("hm-", words.removeprefix("the-") or words)
+    if BRITISH_BODY.match(words) and not OTHER_NATIONS.search(words):
         return f"https://www.gov.uk/government/organisations/{GOV_UK_WITHOUT_AND.get(words, words)}"
     return f"urn:publisher:{quote(words)}"
 
 
 ACRONYM = re.compile(r"\s*\([A-Z][A-Za-z0-9&]{1,9}\)\s*$")
-MAJESTY = re.compile(r"^(her|his)-majestys-")
-BRITISH = re.compile(
+HIS_OR_HER_MAJESTY = re.compile(r"^(her|his)-majestys-")
+BRITISH_BODY = re.compile(
     r"(department|ministry)-(for|of)-|office-(for|of)-|hm-|(home|cabinet|foreign)(-[a-z-]+)?-office$|[a-z-]+(?<!-of)-england$"
 )
-ELSEWHERE = re.compile(r"\b(northern-ireland|ni|scotland|scottish|wales|welsh|ireland|guernsey|jersey|isle-of-man)\b")
+OTHER_NATIONS = re.compile(
+    r"\b(northern-ireland|ni|scotland|scottish|wales|welsh|ireland|guernsey|jersey|isle-of-man)\b"
+)
 GOV_UK_WITHOUT_AND = {
     words: words.replace("-and-", "-")
     for words in (
@@ -131,7 +135,7 @@ GOV_UK_WITHOUT_AND = {
 """Bodies whose GOV.UK address lacks the "and" of their name."""
 
 
-def _why_not(info: dict[str, Any]) -> str:
+def _missing_title_message(info: dict[str, Any]) -> str:
     if isinstance(info.get("pipelines"), list):
         family = first_text(info.get("family")) or "a family"
         return (
@@ -141,7 +145,7 @@ def _why_not(info: dict[str, Any]) -> str:
 
 
 def _identifier(info: dict[str, Any]) -> str | None:
-    """`id` or `dataset_id` as written, else the last part of `dataset_uri`; None where all are missing."""
+    """`id` or `dataset_id` as written, else the last part of `dataset_uri`; None if all are missing."""
     if own := first_text(info.get("id"), info.get("dataset_id")):
         return own
     uri = first_text(info.get("dataset_uri"))
@@ -149,21 +153,21 @@ def _identifier(info: dict[str, Any]) -> str | None:
 
 
 def _landing_pages(info: dict[str, Any]) -> list[str]:
-    """The landing pages; the oldest format has `metaURL` and `dataURL` instead."""
+    """The landing pages, which the oldest format calls `metaURL` and `dataURL`."""
     for key in ("landingPage", "landing_page", "Landing Page", "metaURL", "dataURL"):
-        if pages := _listed(address for text in texts(info.get(key)) if (address := address_in(text))):
+        if pages := _first_values(address for text in texts(info.get(key)) if (address := address_in(text))):
             return pages
     return []
 
 
-def _published(info: dict[str, Any]) -> datetime | None:
-    written = first_text(info.get("published"), info.get("Last Published"))
-    return instant(written) if written else None
+def _publication_time(info: dict[str, Any]) -> datetime | None:
+    text = first_text(info.get("published"), info.get("Last Published"))
+    return instant(text) if text else None
 
 
-def _listed(*parts: Iterator[str]) -> list[str]:
-    """The non-blank parts, without repeats."""
+def _first_values(*parts: Iterator[str]) -> list[str]:
+    """The distinct values of the first part that has any."""
     for part in parts:
-        if found := list(dict.fromkeys(part))[:MAX_LISTED]:
-            return found
+        if values := list(dict.fromkeys(part))[:MAX_VALUES]:
+            return values
     return []

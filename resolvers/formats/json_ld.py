@@ -1,19 +1,19 @@
-"""Reading properties of JSON-LD nodes, however their writer spelled them.
+"""Properties of JSON-LD nodes, in each of their spellings.
 
-A value is met as a string, as `{"@value": …, "@language": …}`, as `{"@id": …}`, as a language map, and as a list of
-those; a property as `dc:title` or as a whole URI.
+A value can be a string, `{"@value": …, "@language": …}`, `{"@id": …}`, a language map, or a list of those; a property
+can be `dc:title` or a whole URI.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from resolvers.formats.json_text import storable
+from resolvers.formats.json_text import storable_text
 
 Node = dict[str, Any]
 
-# The prefixes that CSV-W documents may use unannounced (https://www.w3.org/2013/json-ld-context/rdfa11), where `dc`
-# is the same as `dcterms`, and two more that are met.
+# The prefixes that CSV-W documents may use without declaring them (https://www.w3.org/2013/json-ld-context/rdfa11),
+# where `dc` is the same as `dcterms`, and two more that real documents use.
 PREFIXES = {
     "csvw": "http://www.w3.org/ns/csvw#",
     "dc": "http://purl.org/dc/terms/",
@@ -32,7 +32,7 @@ PREFIXES = {
 
 
 def expand(term: str) -> str:
-    """The whole URI behind a term, or the term itself when its prefix is unknown."""
+    """The URI that a term abbreviates; the term itself if its prefix is unknown."""
     prefix, colon, name = term.partition(":")
     if colon and prefix in PREFIXES and not name.startswith("//"):
         return PREFIXES[prefix] + name
@@ -40,22 +40,22 @@ def expand(term: str) -> str:
 
 
 def types(node: Node) -> set[str]:
-    """The whole URIs of a node's types."""
-    return {expand(one) for one in _listed(node.get("@type")) if isinstance(one, str)}
+    """The URIs of a node's types."""
+    return {expand(type) for type in _as_list(node.get("@type")) if isinstance(type, str)}
 
 
 def nodes(*values: object, limit: int = 20_000) -> Iterator[Node]:
-    """Every object within some values, outer before inner, in the order they are written."""
-    waiting = deque(values)
+    """Every object within the values, level by level, in the order of the text."""
+    queue = deque(values)
     for _ in range(limit):
-        if not waiting:
+        if not queue:
             return
-        value = waiting.popleft()
+        value = queue.popleft()
         if isinstance(value, dict):
             yield value
-            waiting.extend(value.values())
+            queue.extend(value.values())
         elif isinstance(value, list):
-            waiting.extend(value)
+            queue.extend(value)
 
 
 class Facts:
@@ -67,47 +67,55 @@ class Facts:
             self._values.setdefault(expand(key), value)
 
     def texts(self, *properties: str) -> Iterator[str]:
-        """The texts of some properties, those of the first property first."""
+        """The texts of the properties, in the order of the arguments."""
         for property in properties:
             yield from texts(self._values.get(expand(property)))
 
     def values(self, *properties: str) -> list[object]:
-        """The values of some properties, as they are written."""
-        return [one for property in properties for one in _listed(self._values.get(expand(property)))]
+        """The values of the properties as written, in the order of the arguments."""
+        return [value for property in properties for value in _as_list(self._values.get(expand(property)))]
 
     def text(self, *properties: str) -> str | None:
-        """The first text of some properties."""
+        """The first text of the properties; None if they have none."""
         return next(self.texts(*properties), None)
 
     def addresses(self, *properties: str) -> Iterator[str]:
-        """The addresses that some properties point to, never the names."""
+        """The addresses that the properties refer to, never the names of what they refer to."""
         for property in properties:
-            for one in _listed(self._values.get(expand(property))):
-                yield from texts(one.get("@id", one.get("@value")) if isinstance(one, dict) else one)
+            for value in _as_list(self._values.get(expand(property))):
+                yield from texts(value.get("@id", value.get("@value")) if isinstance(value, dict) else value)
 
 
 def texts(value: object) -> Iterator[str]:
-    """The texts of a JSON-LD value that are not blank. Of a language map, English first."""
-    for one in _listed(value):
-        if isinstance(one, dict):
-            yield from _texts_of_object(one)
-        elif isinstance(one, str) and (text := storable(one)):
+    """The non-blank texts of a JSON-LD value; those of a language map with English first."""
+    for entry in _as_list(value):
+        if isinstance(entry, dict):
+            yield from _texts_of_object(entry)
+        elif isinstance(entry, str) and (text := storable_text(entry)):
             yield text
 
 
 def _texts_of_object(value: Node) -> Iterator[str]:
-    """The text itself, else the name of the thing that is meant, else its address, else one text a language."""
-    for held in (value.get("@value"), Facts(value).text(*NAMES) if "@value" not in value else None, value.get("@id")):
-        if isinstance(held, str) and (text := storable(held)):
+    """The text itself, else the name of the thing it refers to, else its address, else the texts of each language."""
+    for candidate in (
+        value.get("@value"),
+        Facts(value).text(*NAMES) if "@value" not in value else None,
+        value.get("@id"),
+    ):
+        if isinstance(candidate, str) and (text := storable_text(candidate)):
             yield text
             return
-    spoken = {key: said for key, said in value.items() if not key.startswith("@") and ":" not in key}
-    for language in sorted(spoken, key=lambda key: not key.startswith("en")):
-        yield from (text for said in _listed(spoken[language]) if isinstance(said, str) and (text := storable(said)))
+    by_language = {key: entry for key, entry in value.items() if not key.startswith("@") and ":" not in key}
+    for language in sorted(by_language, key=lambda key: not key.startswith("en")):
+        yield from (
+            text
+            for entry in _as_list(by_language[language])
+            if isinstance(entry, str) and (text := storable_text(entry))
+        )
 
 
 NAMES = ("foaf:name", "skos:prefLabel", "rdfs:label", "dcterms:title", "schema:name")
 
 
-def _listed(value: object) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]

@@ -1,4 +1,4 @@
-"""Names normalised into keys: equal words give equal keys, however they were typed."""
+"""Names normalised to keys: equal words give equal keys, whatever their case, accents and punctuation."""
 
 import hashlib
 import re
@@ -10,14 +10,14 @@ MAX_LENGTH = 120
 EXTENSIONS = re.compile(r"(\.csv-metadata-schema|\.csv-metadata|\.table|\.schema|\.csv|\.json)+$", re.IGNORECASE)
 
 UNRESERVED = "!$&'()*+,;=:@"
-"""Characters that paths of URLs hold unencoded, beside letters, digits and "-._~" (RFC 3986, section 3.3)."""
+"""Characters that are not encoded in paths of URLs, besides letters, digits and "-._~" (RFC 3986, section 3.3)."""
 
 
 def slug(text: str) -> str:
     """Lower-case words joined by hyphens, empty when the text has no letter or digit.
 
-    Accents and apostrophes go, letters of other scripts stay. Beyond 120 characters the rest becomes a short hash,
-    so that long names which begin alike stay apart.
+    Accents and apostrophes are removed, letters of other scripts are kept. The rest of a text beyond 120 characters is
+    replaced by a short hash, so that long names with the same beginning stay different.
     """
     decomposed = unicodedata.normalize("NFKD", text.encode("utf-8", "ignore").decode())
     bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter) and letter not in "'’‘`´")

@@ -8,8 +8,8 @@ from typing import Any
 
 from documents.twins.component_version import ParameterDefinition
 from resolvers.formats.dates import instant
-from resolvers.formats.odtp_yml.adjustments import shown
-from resolvers.formats.odtp_yml.datatypes import DATATYPES, Unconvertible, converted
+from resolvers.formats.odtp_yml.adjustments import preview
+from resolvers.formats.odtp_yml.datatypes import DATATYPES, CoercionError, coerce
 from resolvers.user_errors import InvalidInput
 
 DOTTED = re.compile(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}", re.ASCII)
@@ -21,8 +21,8 @@ def check_value(definition: ParameterDefinition, value: Any, *path: str) -> Any:
     datatype = DATATYPES.get(definition.datatype, "string")
     try:
         read = READ[datatype](value)
-    except Unconvertible as error:
-        raise InvalidInput(f"{definition.name} must be {A_VALUE[datatype]}, not {shown(value)}.", *path) from error
+    except CoercionError as error:
+        raise InvalidInput(f"{definition.name} must be {A_VALUE[datatype]}, not {preview(value)}.", *path) from error
     # The default is accepted even if the component's own bounds forbid it: it is the value that runs without any input.
     if definition.default_value is None or json.loads(definition.default_value) != read:
         _refuse_outside(definition, read, *path)
@@ -33,17 +33,17 @@ def _refuse_outside(definition: ParameterDefinition, value: Any, *path: str) -> 
     if definition.options is not None and not definition.allow_custom_value:
         options = [json.loads(option) for option in definition.options]
         if value not in options:
-            listed = ", ".join(shown(option) for option in options[:MOST_NAMED])
-            raise InvalidInput(f"{definition.name} must be one of {listed}, not {shown(value)}.", *path)
+            listed = ", ".join(preview(option) for option in options[:MOST_NAMED])
+            raise InvalidInput(f"{definition.name} must be one of {listed}, not {preview(value)}.", *path)
     if definition.minimum is not None and value < definition.minimum:
-        raise InvalidInput(f"{definition.name} must be at least {definition.minimum:g}, not {shown(value)}.", *path)
+        raise InvalidInput(f"{definition.name} must be at least {definition.minimum:g}, not {preview(value)}.", *path)
     if definition.maximum is not None and value > definition.maximum:
-        raise InvalidInput(f"{definition.name} must be at most {definition.maximum:g}, not {shown(value)}.", *path)
+        raise InvalidInput(f"{definition.name} must be at most {definition.maximum:g}, not {preview(value)}.", *path)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise Unconvertible
+        raise CoercionError
     return value
 
 
@@ -54,26 +54,26 @@ def _date(value: Any) -> str:
         return text
     try:
         if not DOTTED.fullmatch(text):
-            raise Unconvertible
+            raise CoercionError
         datetime.strptime(text, "%d.%m.%Y")
     except ValueError as error:
-        raise Unconvertible from error
+        raise CoercionError from error
     return text
 
 
 def _number(datatype: str) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if value is None or isinstance(value, bool):
-            raise Unconvertible
-        return converted(value, datatype)
+            raise CoercionError
+        return coerce(value, datatype)
 
     return read
 
 
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool | str):
-        raise Unconvertible
-    truth: bool = converted(value, "boolean")
+        raise CoercionError
+    truth: bool = coerce(value, "boolean")
     return truth
 
 

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from documents.twins.component_version import ComponentVersion
-from resolvers.formats.odtp_yml.adjustments import shown
+from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.twins.parameters import declared
 
 InputWarning = dict[str, Any]
@@ -38,7 +38,9 @@ def parameter_warnings(version: ComponentVersion, given: Any, *path: str) -> Ite
 def left_out_warnings(version: ComponentVersion, names: Iterable[str], *path: str) -> Iterator[InputWarning]:
     """A warning for each parameter whose value is not taken over from another version of the component."""
     for name in names:
-        message = f"Version {version.version} does not take {shown(name)}, unlike the previous version; it is left out."
+        message = (
+            f"Version {version.version} does not take {preview(name)}, unlike the previous version; it is left out."
+        )
         yield {"path": ["input", *path], "message": message}
 
 
@@ -54,7 +56,7 @@ def first_warnings(warnings: Iterator[InputWarning]) -> list[InputWarning]:
 def _undeclared(version: ComponentVersion, name: str) -> str:
     nearest = _nearest(name, [one.name for one in version.parameters[:MAX_COMPARED]])
     meant = f" The most similar one that it declares is {nearest}." if nearest else ""
-    return f"Version {version.version} declares no parameter {shown(name)}; its value is passed on unchanged.{meant}"
+    return f"Version {version.version} declares no parameter {preview(name)}; its value is passed on unchanged.{meant}"
 
 
 def _nearest(name: str, names: list[str]) -> str | None:

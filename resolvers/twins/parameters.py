@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from documents.twins.component_version import ComponentVersion, ParameterDefinition
-from resolvers.formats.odtp_yml.adjustments import shown
+from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.twins.parameter_values import check_value
 from resolvers.user_errors import InvalidInput, Refusal, Refusals, noting
 
@@ -90,7 +90,7 @@ def check_object(value: Any, *path: str) -> Values:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise InvalidInput(f"{path[-1]} must be an object of values by name, not {shown(value)}.", *path)
+        raise InvalidInput(f"{path[-1]} must be an object of values by name, not {preview(value)}.", *path)
     return value
 
 
@@ -120,12 +120,12 @@ def _why_not(name: str, value: Any, secrets: dict[str, str]) -> str | None:
     if name in secrets.values() or name in CREDENTIALS:
         return f"{name} is a secret: workers know its value, which must not be sent to this server."
     if (plain := _plain(name)) and (secret := secrets.get(plain)):
-        return f"{shown(name)} is written like the secret {secret}, whose value must not be sent to this server."
+        return f"{preview(name)} is written like the secret {secret}, whose value must not be sent to this server."
     if name in OF_EVERY_COMPONENT and not isinstance(value, str | int | float):
         return f"{name} must be a text, a number or a boolean."
     is_line = name.strip() and all(ord(character) >= FIRST_PRINTED for character in name)
     if not is_line or len(name.encode(errors="replace")) > MAX_NAME_BYTES:
-        return f"A parameter's name is one line of 1 to {MAX_NAME_BYTES} bytes that is not blank, not {shown(name)}."
+        return f"A parameter's name is one line of 1 to {MAX_NAME_BYTES} bytes that is not blank, not {preview(name)}."
     return None
 
 

@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 import documents
 from documents.twins.component_version import ParameterDefinition, PortDefinition
 from resolvers.access.viewer import Role, Viewer
-from resolvers.formats.odtp_yml.adjustments import Adjustment, shown
+from resolvers.formats.odtp_yml.adjustments import Adjustment, preview
 from resolvers.formats.odtp_yml.description import ComponentDescription, read_odtp_yml
 from resolvers.formats.odtp_yml.parameters import Parameter
 from resolvers.reads.fetch import Row, collection_of
@@ -58,11 +58,11 @@ def _disagreements(description: ComponentDescription, link: str, label: str) -> 
     """An adjustment for each of version and repository where the file differs from the caller."""
     said = description.component_version
     if said is not None and _number(said) != _number(label):
-        message = f"component-version is {shown(said)}; ingested as version {shown(label)}, as the call says."
+        message = f"component-version is {preview(said)}; ingested as version {preview(label)}, as the call says."
         yield Adjustment(["component-version"], message)
     repository = description.repository
     if repository is not None and _place(repository) != _place(link):
-        message = f"component-repository is {shown(repository)}; ingested as of {shown(link)}, as the call says."
+        message = f"component-repository is {preview(repository)}; ingested as of {preview(link)}, as the call says."
         yield Adjustment(["component-repository"], message)
 
 

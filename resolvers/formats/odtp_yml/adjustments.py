@@ -1,11 +1,11 @@
-"""The parts of an odtp.yml, each normalised, with a note of every change."""
+"""Normalising the parts of an odtp.yml, with a note of every change."""
 
 import json
 import math
 from dataclasses import dataclass
 from typing import Any
 
-from resolvers.formats.json_text import storable
+from resolvers.formats.json_text import storable_text
 from resolvers.formats.yaml_text import Scalar
 
 MAX_ADJUSTMENTS = 500
@@ -13,7 +13,7 @@ MAX_ADJUSTMENTS = 500
 
 @dataclass(frozen=True)
 class Adjustment:
-    """A value that was read differently than it is written. `path` leads to it from the top of the file."""
+    """A note that a value is read differently from how it is written. `path` leads to it from the top of the file."""
 
     path: list[str]
     message: str
@@ -23,45 +23,45 @@ class Adjustments:
     """Collects up to 500 notes on changed values."""
 
     def __init__(self) -> None:
-        self.made: list[Adjustment] = []
+        self.list: list[Adjustment] = []
 
     def note(self, message: str, *path: str) -> None:
-        """Add a note; once there are too many, only a final one that says so."""
-        if len(self.made) < MAX_ADJUSTMENTS:
-            self.made.append(Adjustment(list(path), message))
-        elif len(self.made) == MAX_ADJUSTMENTS:
-            self.made.append(Adjustment([], f"There are more than {MAX_ADJUSTMENTS} adjustments; no more are listed."))
+        """Add a note. The note after the last possible one is replaced by one that says that there are more."""
+        if len(self.list) < MAX_ADJUSTMENTS:
+            self.list.append(Adjustment(list(path), message))
+        elif len(self.list) == MAX_ADJUSTMENTS:
+            self.list.append(Adjustment([], f"There are more than {MAX_ADJUSTMENTS} adjustments; no more are listed."))
 
 
-def typed(value: object) -> Any:
-    """A value with YAML 1.1's readings in place of its scalars, in JSON's types."""
+def json_value(value: object) -> Any:
+    """A value in JSON's types, with the number or truth value that YAML 1.1 reads in place of each Scalar."""
     if isinstance(value, dict):
-        return {name: typed(held) for name, held in value.items()}
+        return {name: json_value(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [typed(one) for one in value]
+        return [json_value(member) for member in value]
     if not isinstance(value, Scalar):
         return value
     return value.value if math.isfinite(value.value) else str(value)
 
 
-def shown(value: object) -> str:
-    """A value as a message quotes it: a scalar as written, else JSON; cut at 60 characters."""
-    text = str(value) if isinstance(value, Scalar) else json.dumps(typed(value), ensure_ascii=False)
+def preview(value: object) -> str:
+    """A value as messages quote it: a scalar as written, else JSON; cut at 60 characters."""
+    text = str(value) if isinstance(value, Scalar) else json.dumps(json_value(value), ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def plain_text(value: object, notes: Adjustments, *path: str) -> str | None:
-    """The text of a scalar, None when it is blank or no scalar. Numbers and truth values are noted."""
+    """The text of a scalar; None if it is blank or not a scalar. Numbers and truth values are noted."""
     if value is None:
         return None
     if isinstance(value, str) and not isinstance(value, Scalar):
-        return storable(value) or None
+        return storable_text(value) or None
     name = ".".join(path)
     if isinstance(value, dict | list):
-        notes.note(f"{name} is {shown(value)}, not a text; left out.", *path)
+        notes.note(f"{name} is {preview(value)}, not a text; left out.", *path)
         return None
-    text = shown(value)
-    notes.note(f"{name} is {text}, not a text; read as {shown(text)}.", *path)
+    text = preview(value)
+    notes.note(f"{name} is {text}, not a text; read as {preview(text)}.", *path)
     return text
 
 
@@ -71,39 +71,39 @@ def items(value: object, notes: Adjustments, key: str) -> list[tuple[str, dict[s
         return []
     if isinstance(value, dict):
         notes.note(f"{key} is a mapping; read as a list of its entries.", key)
-        return [(name, {"name": name, **(held if isinstance(held, dict) else {})}) for name, held in value.items()]
+        return [(name, {"name": name, **(facts if isinstance(facts, dict) else {})}) for name, facts in value.items()]
     if not isinstance(value, list):
-        notes.note(f"{key} is {shown(value)}, not a list; left out.", key)
+        notes.note(f"{key} is {preview(value)}, not a list; left out.", key)
         return []
     entries = []
     for place, entry in enumerate(value):
         if isinstance(entry, dict):
             entries.append((str(place), entry))
         elif isinstance(entry, str | int) and not isinstance(entry, bool):
-            notes.note(f"{key} has {shown(entry)} at {place}, not a mapping; read as its name.", key, str(place))
+            notes.note(f"{key} has {preview(entry)} at {place}, not a mapping; read as its name.", key, str(place))
             entries.append((str(place), {"name": str(entry)}))
         else:
-            notes.note(f"{key} has {shown(entry)} at {place}, not a mapping; left out.", key, str(place))
+            notes.note(f"{key} has {preview(entry)} at {place}, not a mapping; left out.", key, str(place))
     return entries
 
 
 def number(value: object) -> float | None:
-    """A finite number, also when it is written as a text; None for anything else."""
+    """The finite number that a value is, or that its text expresses; None for anything else."""
     if isinstance(value, Scalar):
         value = value.value
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
-        found = float(value)
+        parsed = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return parsed if math.isfinite(parsed) else None
 
 
-def read_as_written(written: object, value: object) -> bool:
-    """Whether `value` is what a human reader of the text expects: 22:22 is no number to them, nor is 010 eight."""
-    if shown(value) == shown(written):
+def is_read_as_written(written: object, value: object) -> bool:
+    """Whether `value` is what people read in the text: to them 22:22 is not a number, and 010 is not eight."""
+    if preview(value) == preview(written):
         return True
-    if not isinstance(written, Scalar) or shown(value) != shown(written.value):
+    if not isinstance(written, Scalar) or preview(value) != preview(written.value):
         return False
     return isinstance(value, bool) or number(str(written)) == value

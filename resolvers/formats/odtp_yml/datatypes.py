@@ -1,11 +1,11 @@
-"""The five datatypes of parameters, their spellings, and values in them."""
+"""The five datatypes of parameters, their spellings, and the coercion of values to them."""
 
 import json
 import math
 import re
 from typing import Any
 
-from resolvers.formats.odtp_yml.adjustments import number, shown, typed
+from resolvers.formats.odtp_yml.adjustments import json_value, number, preview
 from resolvers.formats.yaml_text import Scalar
 
 DATATYPES = {
@@ -15,29 +15,31 @@ DATATYPES = {
     "boolean": "boolean", "bool": "boolean",
     "date": "date",
 }  # fmt: skip
-TEXTS = frozenset({"string", "date"})
+TEXT_DATATYPES = frozenset({"string", "date"})
 """The datatypes whose values are texts."""
-TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+BOOLEAN_SPELLINGS = {
+    "true": True, "yes": True, "on": True, "1": True,
+    "false": False, "no": False, "off": False, "0": False,
+}  # fmt: skip
 
 
-class Unconvertible(Exception):
-    """A value that has no form in its datatype."""
+class CoercionError(Exception):
+    """A value that cannot be expressed in its datatype."""
 
 
-def converted(value: Any, datatype: str) -> Any:
-    """A JSON value or a Scalar, converted to a datatype. Raises Unconvertible when it has no form in it. Null stays
-    null."""
+def coerce(value: Any, datatype: str) -> Any:
+    """A JSON value or a Scalar in a datatype; None stays None. Raises CoercionError if it cannot be expressed in it."""
     if value is None:
         return None
     if isinstance(value, Scalar):
-        value = str(value) if datatype in TEXTS else typed(value)
+        value = str(value) if datatype in TEXT_DATATYPES else json_value(value)
     if datatype == "integer":
         return _integer(value)
     if datatype == "float":
         return _float(value)
     if datatype == "boolean":
         return _boolean(value)
-    return value if isinstance(value, str) else json.dumps(typed(value), ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(json_value(value), ensure_ascii=False)
 
 
 def _integer(value: Any) -> int:
@@ -45,10 +47,10 @@ def _integer(value: Any) -> int:
         return value
     if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,100}\s*", value):
         return int(value)
-    found = number(value)
-    if found is None or not found.is_integer():
-        raise Unconvertible
-    return int(found)
+    parsed = number(value)
+    if parsed is None or not parsed.is_integer():
+        raise CoercionError
+    return int(parsed)
 
 
 def _float(value: Any) -> float:
@@ -56,16 +58,16 @@ def _float(value: Any) -> float:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    found = number(value)
-    if found is None:
-        raise Unconvertible
-    return found
+    parsed = number(value)
+    if parsed is None:
+        raise CoercionError
+    return parsed
 
 
 def _boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    truth = TRUTHS.get(value.strip().lower() if isinstance(value, str) else shown(value))
+    truth = BOOLEAN_SPELLINGS.get(value.strip().lower() if isinstance(value, str) else preview(value))
     if truth is None:
-        raise Unconvertible
+        raise CoercionError
     return truth

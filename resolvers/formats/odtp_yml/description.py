@@ -1,7 +1,7 @@
-"""odtp.yml: a component's description of itself, in the format of schema v0.5 or the one before it.
+"""Parser for odtp.yml, a component's description of itself, in the format of schema v0.5 or the one before it.
 
 The formats are those of `odtp/helpers/models.py` and of the manual (`docs/components/odtp-yml.md`) of odtp-org. Few
-real files follow either to the letter, so everything that can be understood is accepted and every change is noted.
+real files follow either exactly, so everything that can be understood is accepted, and every change is noted.
 """
 
 import json
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from documents.twins.component import ComponentType
-from resolvers.formats.json_text import LONGEST_NAME, cut_name
-from resolvers.formats.odtp_yml.adjustments import Adjustment, Adjustments, items, plain_text, shown, typed
+from resolvers.formats.json_text import MAX_NAME_LENGTH, cut_name
+from resolvers.formats.odtp_yml.adjustments import Adjustment, Adjustments, items, json_value, plain_text, preview
 from resolvers.formats.odtp_yml.metadata import as_metadata
 from resolvers.formats.odtp_yml.parameters import Parameter, parameters
 from resolvers.formats.odtp_yml.ports import Port, ports
@@ -34,8 +34,8 @@ KNOWN_KEYS = frozenset({
 class ComponentDescription:
     """A component as its odtp.yml describes it.
 
-    `metadata` is the whole of it as JSON, without values of secrets. `typed_metadata` has YAML 1.1's readings in place
-    of texts such as 0.10, as earlier databases have them.
+    `metadata` is the whole file as JSON, without the values of secrets. `typed_metadata` has the numbers that YAML 1.1
+    reads in place of texts such as 0.10, as earlier databases have them.
     """
 
     component_name: str
@@ -57,27 +57,27 @@ class ComponentDescription:
 
 
 def read_odtp_yml(text: str) -> ComponentDescription:
-    """Read a component's description. Raises InvalidInput if it is malformed, has no name, or is larger than 256 kB."""
+    """Parse a component's description. Raises InvalidInput if it is malformed, nameless or larger than 256 kB."""
     file = read_mapping(text, noun=NOUN, max_bytes=MAX_BYTES)
     notes = Adjustments()
-    if file.tabs:
+    if file.has_tabs:
         notes.note(f"The {NOUN} has tabs where YAML allows none; each is read as four spaces.")
-    for path in file.repeated:
+    for path in file.repeated_keys:
         notes.note(f"{path[-1]} is given more than once; the last value is kept.", *path)
-    return _Reading(file.values, notes).description()
+    return _Reader(file.values, notes).description()
 
 
-class _Reading:
-    """One file being read."""
+class _Reader:
+    """Reads one file, and notes its adjustments."""
 
     def __init__(self, values: dict[str, Any], notes: Adjustments) -> None:
         self._values, self._notes = values, notes
 
     def description(self) -> ComponentDescription:
-        self._refuse_other_things()
+        self._check_is_component()
         name = self._name()
-        self._note_form()
-        kept = without_secret_values(self._values)
+        self._note_unknown_parts()
+        values = without_secret_values(self._values)
         return ComponentDescription(
             component_name=name,
             component_version=self._version(),
@@ -92,33 +92,35 @@ class _Reading:
             parameters=parameters(self._values.get("parameters"), self._notes),
             ports=ports(self._values.get("ports"), self._notes),
             secrets=secret_names(self._values.get("secrets"), self._notes),
-            metadata=json.dumps(as_metadata(kept), ensure_ascii=False),
-            typed_metadata=json.dumps(typed(kept), ensure_ascii=False),
-            adjustments=self._notes.made,
+            metadata=json.dumps(as_metadata(values), ensure_ascii=False),
+            typed_metadata=json.dumps(json_value(values), ensure_ascii=False),
+            adjustments=self._notes.list,
         )
 
     def _text(self, key: str) -> str | None:
         return plain_text(self._values.get(key), self._notes, key)
 
-    def _refuse_other_things(self) -> None:
+    def _check_is_component(self) -> None:
         if "steps" in self._values or self._values.get("component-type") == "execution":
             raise InvalidInput(f"This {NOUN} describes an execution and its steps, not a component.", "steps")
 
     def _name(self) -> str:
         if not (name := self._text("component-name")):
             written = self._values.get("component-name")
-            what = f"is {shown(written)}" if written is not None else "is missing"
-            raise InvalidInput(f"The {NOUN}'s component-name {what}; a component needs a name.", "component-name")
-        if len(name) > LONGEST_NAME:
-            self._notes.note(f"component-name has {len(name):,} characters; cut to {LONGEST_NAME:,}.", "component-name")
+            problem = f"is {preview(written)}" if written is not None else "is missing"
+            raise InvalidInput(f"The {NOUN}'s component-name {problem}; a component needs a name.", "component-name")
+        if len(name) > MAX_NAME_LENGTH:
+            self._notes.note(
+                f"component-name has {len(name):,} characters; cut to {MAX_NAME_LENGTH:,}.", "component-name"
+            )
         return cut_name(name)
 
-    def _note_form(self) -> None:
+    def _note_unknown_parts(self) -> None:
         if self._text("schema-version") is None:
             self._notes.note("schema-version is missing; read as the form before v0.5.", "schema-version")
         if isinstance(devices := self._values.get("devices"), dict):
-            read = [{"type": type, "required": required} for type, required in devices.items()]
-            self._notes.note(f"devices is the mapping {shown(devices)}; understood as {shown(read)}.", "devices")
+            entries = [{"type": type, "required": required} for type, required in devices.items()]
+            self._notes.note(f"devices is the mapping {preview(devices)}; understood as {preview(entries)}.", "devices")
         for key in sorted(self._values.keys() - KNOWN_KEYS):
             self._notes.note(f"{key} is no key of an {NOUN}; kept in the metadata only.", key)
 
@@ -132,12 +134,12 @@ class _Reading:
         authors = self._values.get("component-authors")
         if authors is None:
             if author := self._text("component-author"):
-                message = f"component-author is one text, {shown(author)}; component-authors is a list since v0.5."
+                message = f"component-author is one text, {preview(author)}; component-authors is a list since v0.5."
                 self._notes.note(message, "component-author")
             return author
         if isinstance(authors, str):
             self._notes.note(
-                f"component-authors is {shown(authors)}, not a list; read as a list of one.", "component-authors"
+                f"component-authors is {preview(authors)}, not a list; read as a list of one.", "component-authors"
             )
             authors = [{"name": authors}]
         entries = items(authors, self._notes, "component-authors")
@@ -151,11 +153,13 @@ class _Reading:
         try:
             kind = ComponentType(str(written).strip().lower())
         except ValueError:
-            what = f"is {shown(written)}, none of {', '.join(ComponentType)}" if written is not None else "is missing"
-            self._notes.note(f"component-type {what}; read as ephemeral.", "component-type")
+            problem = (
+                f"is {preview(written)}, none of {', '.join(ComponentType)}" if written is not None else "is missing"
+            )
+            self._notes.note(f"component-type {problem}; read as ephemeral.", "component-type")
             return ComponentType.EPHEMERAL
         if kind != written:
-            self._notes.note(f"component-type is {shown(written)}; read as {kind}.", "component-type")
+            self._notes.note(f"component-type is {preview(written)}; read as {kind}.", "component-type")
         return kind
 
     def _tags(self) -> list[str]:
@@ -163,13 +167,13 @@ class _Reading:
         if tags is None:
             return []
         if isinstance(tags, str):
-            self._notes.note(f"tags is {shown(tags)}, not a list; split at its commas.", "tags")
+            self._notes.note(f"tags is {preview(tags)}, not a list; split at its commas.", "tags")
             tags = tags.split(",")
         elif not isinstance(tags, list):
-            self._notes.note(f"tags is {shown(tags)}, not a list; left out.", "tags")
+            self._notes.note(f"tags is {preview(tags)}, not a list; left out.", "tags")
             return []
-        found = [plain_text(tag, self._notes, "tags", str(place)) for place, tag in enumerate(tags)]
-        return list(dict.fromkeys(tag for tag in found if tag))
+        texts = [plain_text(tag, self._notes, "tags", str(place)) for place, tag in enumerate(tags)]
+        return list(dict.fromkeys(tag for tag in texts if tag))
 
     def _repository(self) -> str | None:
         written = self._values.get("component-repository")
@@ -178,13 +182,13 @@ class _Reading:
         else:
             repository = self._text("component-repository")
             if repository:
-                message = f"component-repository is {shown(repository)}; a mapping with url and doi since v0.5."
+                message = f"component-repository is {preview(repository)}; a mapping with url and doi since v0.5."
                 self._notes.note(message, "component-repository")
         if repository is None:
             self._notes.note("component-repository has no url.", "component-repository")
         elif web_address(repository) is None and not repository.startswith(("git@", "ssh://", "git://")):
             self._notes.note(
-                f"component-repository {shown(repository)} is no address; left out.", "component-repository"
+                f"component-repository {preview(repository)} is no address; left out.", "component-repository"
             )
             return None
         return repository

@@ -1,11 +1,11 @@
-"""An odtp.yml as the metadata of its component version: JSON in which texts are texts and numbers keep their digits."""
+"""The metadata of a component version: its odtp.yml as JSON, in which texts are texts and numbers keep their digits."""
 
 import json
 from enum import Enum, auto
 from typing import Any
 
-from resolvers.formats.odtp_yml.adjustments import number, typed
-from resolvers.formats.odtp_yml.datatypes import DATATYPES, TEXTS
+from resolvers.formats.odtp_yml.adjustments import json_value, number
+from resolvers.formats.odtp_yml.datatypes import DATATYPES, TEXT_DATATYPES
 from resolvers.formats.yaml_text import Scalar
 
 TEXT_KEYS = frozenset({
@@ -15,17 +15,18 @@ TEXT_KEYS = frozenset({
     "name", "naming-convention", "orcid", "path", "required-files", "schema-version", "secrets", "tags", "tool-author",
     "tool-authors", "tool-license", "tool-name", "tool-repository", "tool-version", "tools", "type", "url",
 })  # fmt: skip
-"""Keys with text values, in the model of ODTP and in its manual."""
+"""Keys whose values are texts in the model of ODTP and in its manual."""
 VALUE_KEYS = frozenset({
     "allow-custom-value", "container-port", "devices", "host-port", "parameter-bounds", "port-value", "required",
     "sequence",
 })  # fmt: skip
-"""Keys with numeric or boolean values there."""
-BY_DATATYPE = frozenset({"default-value", "options"})
+"""Keys whose values are numbers or truth values there."""
+DATATYPE_KEYS = frozenset({"default-value", "options"})
+"""Keys whose values have the datatype of their parameter."""
 
 
-class Wanted(Enum):
-    """The type expected at a place: a text, a number, or unknown."""
+class ExpectedType(Enum):
+    """The type expected of a value: a text, a number or truth value, or unknown."""
 
     TEXT = auto()
     VALUE = auto()
@@ -35,35 +36,35 @@ class Wanted(Enum):
 def as_metadata(values: dict[str, Any]) -> dict[str, Any]:
     """An odtp.yml in the types that JSON has.
 
-    A number becomes its text where a text is expected, and where JSON cannot express it as written: 22:22, 0x10, and
-    3.10 where the expected type is unknown.
+    A number becomes its text if a text is expected, or if JSON cannot express it as written: 22:22, 0x10, and also 3.10
+    if the expected type is unknown.
     """
-    found: dict[str, Any] = _kept(values, Wanted.EITHER)
-    return found
+    metadata: dict[str, Any] = _metadata_value(values, ExpectedType.EITHER)
+    return metadata
 
 
-def _kept(value: object, wanted: Wanted) -> Any:
+def _metadata_value(value: object, expected: ExpectedType) -> Any:
     if isinstance(value, dict):
-        return {name: _kept(held, _wanted(name, value, wanted)) for name, held in value.items()}
+        return {name: _metadata_value(member, _expected_type(name, value, expected)) for name, member in value.items()}
     if isinstance(value, list):
-        return [_kept(one, wanted) for one in value]
-    return _scalar(value, wanted) if isinstance(value, Scalar) else value
+        return [_metadata_value(member, expected) for member in value]
+    return _scalar(value, expected) if isinstance(value, Scalar) else value
 
 
-def _wanted(name: str, within: dict[str, Any], wanted: Wanted) -> Wanted:
-    if name in BY_DATATYPE:
+def _expected_type(name: str, within: dict[str, Any], expected: ExpectedType) -> ExpectedType:
+    if name in DATATYPE_KEYS:
         datatype = DATATYPES.get(str(within.get("datatype")).strip().lower(), "string")
-        return Wanted.TEXT if datatype in TEXTS else Wanted.VALUE
+        return ExpectedType.TEXT if datatype in TEXT_DATATYPES else ExpectedType.VALUE
     if name in TEXT_KEYS:
-        return Wanted.TEXT
-    return Wanted.VALUE if name in VALUE_KEYS else wanted
+        return ExpectedType.TEXT
+    return ExpectedType.VALUE if name in VALUE_KEYS else expected
 
 
-def _scalar(scalar: Scalar, wanted: Wanted) -> Any:
-    value = typed(scalar)
-    if wanted is Wanted.TEXT:
+def _scalar(scalar: Scalar, expected: ExpectedType) -> Any:
+    value = json_value(scalar)
+    if expected is ExpectedType.TEXT:
         return str(scalar)
     if isinstance(value, bool):
         return value
-    says_it = number(str(scalar)) == value if wanted is Wanted.VALUE else json.dumps(value) == scalar
-    return value if says_it else str(scalar)
+    is_exact = number(str(scalar)) == value if expected is ExpectedType.VALUE else json.dumps(value) == scalar
+    return value if is_exact else str(scalar)

@@ -4,22 +4,30 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from resolvers.formats.odtp_yml.adjustments import Adjustments, items, number, plain_text, read_as_written, shown, typed
-from resolvers.formats.odtp_yml.datatypes import DATATYPES, TRUTHS, Unconvertible, converted
+from resolvers.formats.odtp_yml.adjustments import (
+    Adjustments,
+    is_read_as_written,
+    items,
+    json_value,
+    number,
+    plain_text,
+    preview,
+)
+from resolvers.formats.odtp_yml.datatypes import BOOLEAN_SPELLINGS, DATATYPES, CoercionError, coerce
 from resolvers.formats.yaml_text import Scalar
 
 KNOWN_KEYS = frozenset(
     {"name", "datatype", "description", "default-value", "options", "allow-custom-value", "parameter-bounds"}
 )
-NUMERIC = frozenset({"integer", "float"})
+NUMERIC_DATATYPES = frozenset({"integer", "float"})
 OPEN_BOUND = re.compile(r"[+-]?\.?inf(inity)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter that a run takes. `datatype` is string, integer, float, boolean or date; values are JSON values.
+    """A parameter of a component. `datatype` is string, integer, float, boolean or date; values are JSON values.
 
-    `options` is None where none are listed; a bound of None is open.
+    `options` is None if none are listed; a bound of None is open.
     """
 
     name: str
@@ -33,21 +41,21 @@ class Parameter:
 
 
 def parameters(value: object, notes: Adjustments) -> list[Parameter]:
-    """The parameters that have a name, each name once."""
-    found: dict[str, Parameter] = {}
+    """The parameters with a name. Of several with the same name the first is used."""
+    by_name: dict[str, Parameter] = {}
     for place, entry in items(value, notes, "parameters"):
         name = plain_text(entry.get("name"), notes, "parameters", place, "name")
         if name is None:
             notes.note(f"Parameter {place} has no name; left out.", "parameters", place)
-        elif name in found:
+        elif name in by_name:
             notes.note(f"Parameter {name} is described twice; the first is kept.", "parameters", place)
         else:
-            found[name] = _Reading(name, entry, notes, place).parameter()
-    return list(found.values())
+            by_name[name] = _Reader(name, entry, notes, place).parameter()
+    return list(by_name.values())
 
 
-class _Reading:
-    """One parameter being read."""
+class _Reader:
+    """Reads one parameter, and notes its adjustments."""
 
     def __init__(self, name: str, entry: dict[str, Any], notes: Adjustments, place: str) -> None:
         self._name, self._entry, self._notes, self._place = name, entry, notes, place
@@ -80,20 +88,20 @@ class _Reading:
             return "string"
         datatype = DATATYPES.get(written.strip().lower()) if isinstance(written, str) else None
         if datatype is None:
-            self._note(f"has the unknown datatype {shown(written)}; read as string.", "datatype")
+            self._note(f"has the unknown datatype {preview(written)}; read as string.", "datatype")
         elif datatype != written:
-            self._note(f"has the datatype {shown(written)}; read as {datatype}.", "datatype")
+            self._note(f"has the datatype {preview(written)}; read as {datatype}.", "datatype")
         return datatype or "string"
 
     def _default(self, datatype: str) -> Any:
         written = self._entry.get("default-value")
         try:
-            value = converted(written, datatype)
-        except Unconvertible:
-            self._note(f"has the default value {shown(written)}, which is no {datatype}; left out.", "default-value")
+            value = coerce(written, datatype)
+        except CoercionError:
+            self._note(f"has the default value {preview(written)}, which is no {datatype}; left out.", "default-value")
             return None
-        if not read_as_written(written, value):
-            self._note(f"has the default value {shown(written)}; read as {shown(value)}.", "default-value")
+        if not is_read_as_written(written, value):
+            self._note(f"has the default value {preview(written)}; read as {preview(value)}.", "default-value")
         return value
 
     def _options(self, datatype: str) -> list[Any] | None:
@@ -101,43 +109,45 @@ class _Reading:
         if written is None:
             return None
         if not isinstance(written, list):
-            self._note(f"has the options {shown(written)}, not a list; read as a list of one.", "options")
+            self._note(f"has the options {preview(written)}, not a list; read as a list of one.", "options")
             written = [written]
-        options = [value for place, one in enumerate(written) for value in self._option(one, datatype, str(place))]
+        options = [
+            value for place, option in enumerate(written) for value in self._option(option, datatype, str(place))
+        ]
         return options or None
 
     def _option(self, written: object, datatype: str, place: str) -> list[Any]:
-        """An option converted to its datatype, in a list; an empty list when it cannot be converted."""
+        """A list of the option in its datatype; an empty one if it cannot be coerced."""
         option = written.get("value") if isinstance(written, dict) and "value" in written else written
         try:
-            value = converted(option, datatype)
-        except Unconvertible:
-            self._note(f"has the option {shown(written)}, which is no {datatype}; left out.", "options", place)
+            value = coerce(option, datatype)
+        except CoercionError:
+            self._note(f"has the option {preview(written)}, which is no {datatype}; left out.", "options", place)
             return []
-        if not read_as_written(written, value):
-            self._note(f"has the option {shown(written)}; read as {shown(value)}.", "options", place)
+        if not is_read_as_written(written, value):
+            self._note(f"has the option {preview(written)}; read as {preview(value)}.", "options", place)
         return [value]
 
     def _allows_custom_value(self) -> bool:
-        written = typed(self._entry.get("allow-custom-value"))
+        written = json_value(self._entry.get("allow-custom-value"))
         if written is None or isinstance(written, bool):
             return bool(written)
-        allows = TRUTHS.get(str(written).strip().lower(), False)
-        self._note(f"has allow-custom-value {shown(written)}; read as {shown(allows)}.", "allow-custom-value")
+        allows = BOOLEAN_SPELLINGS.get(str(written).strip().lower(), False)
+        self._note(f"has allow-custom-value {preview(written)}; read as {preview(allows)}.", "allow-custom-value")
         return allows
 
     def _bounds(self, datatype: str) -> tuple[float | None, float | None]:
         written = self._entry.get("parameter-bounds")
         if written is None or written == []:
             return None, None
-        if datatype not in NUMERIC or not isinstance(written, list) or len(written) != 2:
-            why = f"not two bounds of a number (the datatype is {datatype})"
-            self._note(f"has the parameter-bounds {shown(written)}, {why}; left out.", "parameter-bounds")
+        if datatype not in NUMERIC_DATATYPES or not isinstance(written, list) or len(written) != 2:
+            problem = f"not two bounds of a number (the datatype is {datatype})"
+            self._note(f"has the parameter-bounds {preview(written)}, {problem}; left out.", "parameter-bounds")
             return None, None
-        minimum, maximum = (self._bound(one, str(place)) for place, one in enumerate(written))
+        minimum, maximum = (self._bound(bound, str(place)) for place, bound in enumerate(written))
         if minimum is not None and maximum is not None and minimum > maximum:
             self._note(
-                f"has the parameter-bounds {shown(written)}, which no value meets; left out.", "parameter-bounds"
+                f"has the parameter-bounds {preview(written)}, which no value meets; left out.", "parameter-bounds"
             )
             return None, None
         return minimum, maximum
@@ -147,7 +157,7 @@ class _Reading:
             return None
         bound = number(written)
         if bound is None:
-            self._note(f"has the bound {shown(written)}, which is no number; left open.", "parameter-bounds", place)
+            self._note(f"has the bound {preview(written)}, which is no number; left open.", "parameter-bounds", place)
         elif isinstance(written, str) and not (isinstance(written, Scalar) and number(str(written)) == bound):
-            self._note(f"has the bound {shown(written)}; read as {shown(bound)}.", "parameter-bounds", place)
+            self._note(f"has the bound {preview(written)}; read as {preview(bound)}.", "parameter-bounds", place)
         return bound

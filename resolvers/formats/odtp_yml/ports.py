@@ -4,10 +4,17 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from resolvers.formats.odtp_yml.adjustments import Adjustments, items, plain_text, read_as_written, shown, typed
+from resolvers.formats.odtp_yml.adjustments import (
+    Adjustments,
+    is_read_as_written,
+    items,
+    json_value,
+    plain_text,
+    preview,
+)
 
 VALUE_KEYS = ("port-value", "container-port")
-MAPPED = re.compile(r"(?:[0-9]{1,5}:)?([0-9]{1,5})")
+PORT_MAPPING = re.compile(r"(?:[0-9]{1,5}:)?([0-9]{1,5})")
 
 
 @dataclass(frozen=True)
@@ -20,9 +27,9 @@ class Port:
 
 
 def ports(value: object, notes: Adjustments) -> list[Port]:
-    """The ports that have a number. Placeholders such as XXXX are left out."""
-    read = (_port(entry, notes, place) for place, entry in items(value, notes, "ports"))
-    return [port for port in read if port is not None]
+    """The ports with a number. Placeholders such as XXXX are left out."""
+    parsed = (_port(entry, notes, place) for place, entry in items(value, notes, "ports"))
+    return [port for port in parsed if port is not None]
 
 
 def _port(entry: dict[str, Any], notes: Adjustments, place: str) -> Port | None:
@@ -32,11 +39,11 @@ def _port(entry: dict[str, Any], notes: Adjustments, place: str) -> Port | None:
     written = entry.get(key) if key else name
     number = _number(written)
     if number is None:
-        message = f"Port {name or place} has the number {shown(written)}, which is no port; left out."
+        message = f"Port {name or place} has the number {preview(written)}, which is no port; left out."
         notes.note(message, "ports", place, "port-value")
         return None
-    if not read_as_written(written, number):
-        notes.note(f"Port {name or place} has the number {shown(written)}; read as {number}.", "ports", place)
+    if not is_read_as_written(written, number):
+        notes.note(f"Port {name or place} has the number {preview(written)}; read as {number}.", "ports", place)
     if name is None or key is None:
         notes.note(f"Port {number} has no name; called port-{number}.", "ports", place, "name")
         name = f"port-{number}"
@@ -45,7 +52,7 @@ def _port(entry: dict[str, Any], notes: Adjustments, place: str) -> Port | None:
 
 def _number(written: object) -> int | None:
     """A port's number; of `host:container`, that of the container, although YAML 1.1 reads 22:22 as 1342."""
-    match = MAPPED.fullmatch(str(written).strip()) if isinstance(written, str | int) else None
-    number = int(match[1]) if match else typed(written)
+    match = PORT_MAPPING.fullmatch(str(written).strip()) if isinstance(written, str | int) else None
+    number = int(match[1]) if match else json_value(written)
     is_port = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= 65535
     return number if is_port else None

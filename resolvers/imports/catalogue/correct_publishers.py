@@ -8,7 +8,7 @@ import documents
 from resolvers.access.viewer import Viewer
 from resolvers.catalogue.find_or_create import find_or_make_organisation
 from resolvers.catalogue.organisation import added_to_organisation
-from resolvers.formats.info_json import former_organisation_url, written_publisher
+from resolvers.formats.info_json import former_organisation_url, publisher_text
 from resolvers.imports.catalogue.dataset_matching import Places
 from resolvers.imports.catalogue.existing import KnownResource
 from resolvers.imports.catalogue.identity import Identity
@@ -37,7 +37,7 @@ async def correct_publishers(identities: list[Identity], places: Places, viewer:
 
 def _is_mistaken(resource: KnownResource, main: Identity, info: str) -> bool:
     """Whether a resource's organisation was made of its info.json's text, which is read differently now."""
-    written = written_publisher(info)
+    written = publisher_text(info)
     made = former_organisation_url(written) if written else None
     read = main.usual_organisation.url if main.usual_organisation else None
     return resource.organisation_url == made != read

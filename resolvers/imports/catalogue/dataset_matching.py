@@ -8,7 +8,7 @@ from itertools import count
 from urllib.parse import unquote
 
 from documents.catalogue.dataset import Subject
-from resolvers.formats.csvw_subject import are_others, longer_names
+from resolvers.formats.csvw_subject import are_different_datasets, longer_names
 from resolvers.formats.slugs import document_slug, encoded_file_slug, file_slug
 from resolvers.imports.catalogue.existing import KnownDataset, KnownResource
 from resolvers.imports.catalogue.identity import Identity
@@ -129,7 +129,7 @@ class Places:
             there = [one for one in resource.datasets if subject.document == one.subject.document is not None]
             named = [one for one in resource.datasets if one.identifier in names]
             for one in (*there, *sorted(named, key=lambda one: names.index(one.identifier))):
-                if one.id not in self._taken and not are_others(one.subject, subject, usual):
+                if one.id not in self._taken and not are_different_datasets(one.subject, subject, usual):
                     yield one, resource
 
     def _take(self, identity: Identity, series: Series, dataset: KnownDataset, resource: KnownResource) -> None:

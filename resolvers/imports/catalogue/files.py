@@ -10,7 +10,7 @@ from typing import Any
 from resolvers.formats import csvw
 from resolvers.formats.csvw import Csvw, read_csvw
 from resolvers.formats.info_json import Info, read_info
-from resolvers.formats.json_text import storable
+from resolvers.formats.json_text import storable_text
 from resolvers.imports.folder import INFOS, LISTS, REPOSITORY, Reason, kind_of, read_regular, walk
 from resolvers.imports.git_checkout.git_directory import origin
 from resolvers.user_errors import InvalidInput
@@ -148,7 +148,7 @@ def _entry(value: object, wanted: tuple[str, ...]) -> Entry | None:
     """The storable fields of a list's entry; None when a required one is missing."""
     if not isinstance(value, dict):
         return None
-    entry = {storable(key): kept for key, one in value.items() if (kept := _storable(one)) is not None}
+    entry = {storable_text(key): kept for key, one in value.items() if (kept := _storable(one)) is not None}
     return entry if all(key in entry for key in wanted) else None
 
 
@@ -156,5 +156,5 @@ def _storable(value: object) -> str | dict[str, str] | None:
     """A path, name, commit or time, or an object of such values; None for anything else, and for anything longer than
     paths."""
     if isinstance(value, dict):
-        return {storable(key): kept for key, one in value.items() if isinstance(kept := _storable(one), str)}
-    return storable(value) if isinstance(value, str) and len(value) <= LONGEST_PATH else None
+        return {storable_text(key): kept for key, one in value.items() if isinstance(kept := _storable(one), str)}
+    return storable_text(value) if isinstance(value, str) and len(value) <= LONGEST_PATH else None

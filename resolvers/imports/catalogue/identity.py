@@ -112,8 +112,8 @@ class _Identifying:
             try:
                 return organisation_of(agent, self._titles)
             except InvalidInput as error:
-                shown = (agent.name or agent.address or "")[:100]
-                reason = f"“{shown}” is no publisher, because {error.message}; {otherwise}."
+                preview = (agent.name or agent.address or "")[:100]
+                reason = f"“{preview}” is no publisher, because {error.message}; {otherwise}."
                 self.decided.append(Reason(kind, file, reason))
         return None
 

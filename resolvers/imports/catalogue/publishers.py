@@ -12,7 +12,7 @@ from resolvers.user_errors import InvalidInput
 from resolvers.validators import LONGEST_LINE, LONGEST_URL
 
 UNKNOWN = "urn:publisher:unknown"
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 YEARS = re.compile(r"(-(to-)?[0-9]{2,4})+$")
 EDITION = re.compile(r"[:,(–-][^:,()]*\b(19|20)[0-9]{2}\b[^:,()]*\)?$")
 EMAIL = re.compile(r"(mailto:)?[^\s@]+@[^\s@]+\.[^\s@]+", re.IGNORECASE)
@@ -70,8 +70,8 @@ def _why_no_name(name: str, titles: Titles) -> str | None:
         return "it is an e-mail address"
     if slug(name) in NOBODY:
         return "it says that there is none"
-    if len(name) > LONGEST_NAME:
-        return f"it has more than {LONGEST_NAME} characters"
+    if len(name) > MAX_NAME_LENGTH:
+        return f"it has more than {MAX_NAME_LENGTH} characters"
     if name in titles or EDITION.search(name):
         return "it is the title of a dataset"
     return None

@@ -142,7 +142,7 @@ def _version(row: SourceRow, component_id: str) -> documents.ComponentVersion:
         is_deprecated=row.deprecated,
         **row.times(),
     )
-    for made in notes.made:
+    for made in notes.list:
         row.note(made.message)
     return version
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import documents
 from documents.twins.execution import WorkflowSchema
-from resolvers.formats.odtp_yml.adjustments import shown
+from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.imports.odtp.bson_values import hex_of, json_text, plain
 from resolvers.imports.odtp.collection_import import Build, Import, stored
 from resolvers.imports.odtp.source_row import DEPRECATED, SourceRow
@@ -109,7 +109,7 @@ def _word(row: SourceRow, schema: dict[str, Any], name: str) -> str:
     value = schema.get(name)
     if isinstance(value, str) and value.strip():
         return value.strip()
-    row.note(f"Its {name} is {shown(plain(value))}; called unknown.")
+    row.note(f"Its {name} is {preview(plain(value))}; called unknown.")
     return "unknown"
 
 

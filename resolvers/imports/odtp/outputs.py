@@ -5,7 +5,7 @@ from typing import Any
 
 import documents
 from documents.twins.output import AccessControl, OutputType
-from resolvers.formats.odtp_yml.adjustments import shown
+from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.imports.odtp.bson_values import hex_of, plain
 from resolvers.imports.odtp.collection_import import Build, Import, stored
 from resolvers.imports.odtp.executions import tags
@@ -61,7 +61,7 @@ def _size(row: SourceRow) -> int | None:
     if isinstance(size, int | float) and not isinstance(size, bool) and 0 <= size < math.inf:
         return int(size)
     if size is not None:
-        row.note(f"file_size is {shown(plain(size))}, which is not a size; left out.")
+        row.note(f"file_size is {preview(plain(size))}, which is not a size; left out.")
     return None
 
 
@@ -72,7 +72,7 @@ def _access(row: SourceRow, users: Rows) -> AccessControl:
         if id in users:
             readers.append(id)
         else:
-            row.note(f"authorized_users has {shown(plain(one))}, a user who is not here; left out.")
+            row.note(f"authorized_users has {preview(plain(one))}, a user who is not here; left out.")
     return AccessControl(public=is_public_output(row), authorized_users=list(dict.fromkeys(readers)))
 
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from bson import ObjectId
 
 from documents.base import utc_milliseconds
-from resolvers.formats.json_text import LONGEST_NAME, cut_name, storable
-from resolvers.formats.odtp_yml.adjustments import shown
+from resolvers.formats.json_text import MAX_NAME_LENGTH, cut_name, storable_text
+from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.imports.odtp.bson_values import hex_of, json_text, plain, time_of
 
 Member = TypeVar("Member", bound=StrEnum)
@@ -94,9 +94,9 @@ class SourceRow:
         for name in names:
             value = self.values.get(name)
             if value is not None and not isinstance(value, str):
-                value = shown(plain(value))
+                value = preview(plain(value))
                 self.note(f"{name} is not a text; read as {value}.")
-            if value and (text := storable(value)):
+            if value and (text := storable_text(value)):
                 return text
         return None
 
@@ -111,10 +111,10 @@ class SourceRow:
         """The text in these fields, or a substitute, which is noted."""
         text = self.text(*names)
         if text is None:
-            self.note(f"It has no {names[0]}; called {shown(otherwise)}.")
+            self.note(f"It has no {names[0]}; called {preview(otherwise)}.")
         name = text or otherwise
-        if len(name) > LONGEST_NAME:
-            self.note(f"{names[0]} has {len(name):,} characters; cut to {LONGEST_NAME:,}.")
+        if len(name) > MAX_NAME_LENGTH:
+            self.note(f"{names[0]} has {len(name):,} characters; cut to {MAX_NAME_LENGTH:,}.")
         return cut_name(name)
 
     def reference(self, kind: str, *names: str) -> str | None:
@@ -129,7 +129,7 @@ class SourceRow:
             if at := time_of(value):
                 return at
             if value is not None and value != "":
-                self.note(f"{name} is {shown(plain(value))}, which is not a time; left out.")
+                self.note(f"{name} is {preview(plain(value))}, which is not a time; left out.")
         return None
 
     def made_at(self, *names: str) -> datetime:
@@ -149,13 +149,13 @@ class SourceRow:
             return members(str(value).strip().lower())
         except ValueError:
             if value is not None:
-                self.note(f"{name} is {shown(plain(value))}; read as {otherwise}.")
+                self.note(f"{name} is {preview(plain(value))}; read as {otherwise}.")
             return otherwise
 
     def tags(self) -> list[str]:
         """The tags, each once."""
         tags = self.items("tags")
-        texts = (storable(one if isinstance(one, str) else shown(plain(one))) for one in tags if one is not None)
+        texts = (storable_text(one if isinstance(one, str) else preview(plain(one))) for one in tags if one is not None)
         return list(dict.fromkeys(text for text in texts if text))
 
     def items(self, name: str) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import documents
 from documents.activities.activity import ActivityError, ActivityStatus, CodeReference
 from documents.twins.component import ComponentType
-from resolvers.formats.odtp_yml.adjustments import shown
+from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.imports.odtp.bson_values import plain
 from resolvers.imports.odtp.collection_import import Build, Import, stored
 from resolvers.imports.odtp.source_row import STEP_FAILED, Refused, SourceRow
@@ -118,7 +118,7 @@ def _ports(row: SourceRow) -> list[str]:
         if isinstance(port, str) and PORTS.fullmatch(port.strip()):
             ports.append(port.strip())
         elif port not in (None, ""):
-            row.note(f"ports has {shown(plain(port))}, which maps no port; left out.")
+            row.note(f"ports has {preview(plain(port))}, which maps no port; left out.")
     return ports
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import documents
-from resolvers.formats.odtp_yml.adjustments import shown
+from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.imports.odtp.bson_values import plain
 from resolvers.imports.odtp.source_row import DEPRECATED
 from resolvers.imports.odtp.unique_names import stored_unique
@@ -143,4 +143,4 @@ def _note(found: Merge, ours: Row, theirs: Row, result: Row) -> None:
 
 
 def _shown(value: object) -> str:
-    return shown(plain(value))
+    return preview(plain(value))

@@ -1,7 +1,7 @@
 """Importing users and their digital twins from an ODTP database."""
 
 import documents
-from resolvers.formats.odtp_yml.adjustments import shown
+from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.imports.odtp.bson_values import plain
 from resolvers.imports.odtp.collection_import import Build, Import, stored
 from resolvers.imports.odtp.source_row import DEPRECATED, Refused, SourceRow
@@ -69,7 +69,7 @@ def _public(row: SourceRow) -> bool:
     written = row.values.get("public")
     public = written is True
     if not isinstance(written, bool):
-        row.note(f"public is {shown(plain(written))}; taken as private.")
+        row.note(f"public is {preview(plain(written))}; taken as private.")
     if row.deprecated:
         row.note(f"It is deprecated in ODTP; taken with the status {DEPRECATED}{', and private' if public else ''}.")
     return public and not row.deprecated

@@ -5,7 +5,7 @@ from typing import Any
 import documents
 from documents.twins.component import ComponentType
 from documents.twins.workflow import WorkflowStep
-from resolvers.formats.odtp_yml.adjustments import shown
+from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.imports.odtp.bson_values import both_forms, hex_of, plain
 from resolvers.imports.odtp.collection_import import Build, Import, stored
 from resolvers.imports.odtp.executions import TWIN, tags
@@ -81,7 +81,7 @@ def _steps(row: SourceRow, releases: Rows, components: Rows) -> list[WorkflowSte
         raise Refused(f"It has {len(ids)} versions; a workflow has 1 to {MOST_STEPS}.")
     for written, id in zip(row.items("versions"), ids, strict=True):
         if id is None:
-            raise Refused(f"Its versions contain {shown(plain(written))}, which is not a reference.")
+            raise Refused(f"Its versions contain {preview(plain(written))}, which is not a reference.")
         if id not in releases:
             raise Refused(f"Its versions refer to the version {id.partition('_')[2]}, which is not here.")
     return [

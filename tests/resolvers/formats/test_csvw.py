@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from documents.catalogue.dataset import Subject
 from resolvers.formats.csvw import Csvw, read_csvw
-from resolvers.formats.csvw_subject import are_others
+from resolvers.formats.csvw_subject import are_different_datasets
 from resolvers.formats.csvw_tables import Column
 from resolvers.user_errors import InvalidInput
 from tests.support.needs import need_shared_data
@@ -385,7 +385,9 @@ def test_a_real_series_is_one_thing_over_its_history() -> None:
         histories += len(files) > 1
         for one, other in pairwise(read_csvw(path.read_text()) for path in files):
             assert one.identifier is not None
-            assert one.identifier != other.identifier or not are_others(one.subject, other.subject, one.identifier)
+            assert one.identifier != other.identifier or not are_different_datasets(
+                one.subject, other.subject, one.identifier
+            )
     assert histories >= 10
 
 
