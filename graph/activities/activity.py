@@ -30,7 +30,7 @@ from graph.core.where import sort_key
 from resolvers.activities.claim import LONGEST_LEASE, LONGEST_NAME, SHORTEST_LEASE, claim_activity
 from resolvers.activities.idempotent_replay import repeat_claim, repeat_report
 from resolvers.activities.lifecycle import complete_activity, extend_lease, release_activity
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 ActivityStatus = described(
     activity.ActivityStatus,

@@ -21,7 +21,7 @@ from graph.server.open_database import bucket_opened, database_opened
 from graph.settings import load_settings
 from resolvers.galaxy.parquet.archives import Shard, archives, count, uuids_of
 from resolvers.galaxy.readable_archives import reported_at
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 from resolvers.user_errors import NotFound
 
 if TYPE_CHECKING:

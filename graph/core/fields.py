@@ -19,11 +19,11 @@ import documents
 from documents.mongo.field_paths import Model
 from graph.core.projection import fields_below, times_shown
 from resolvers.filters import Filter, all_of
-from resolvers.reads.fetch import Row
 from resolvers.reads.loaders import RequestLoader, no_objects, objects_in
 from resolvers.reads.order import Order, value_at
 from resolvers.reads.page import Page, PageRequest, window
 from resolvers.reads.relations import Document, Gathered, Link, Listed, Many, One, Paged
+from resolvers.reads.rows import Row
 from resolvers.user_errors import InvalidInput, LimitExceeded
 
 NODE_VIEWS: dict[str, str] = {}

@@ -11,11 +11,14 @@ import strawberry
 from strawberry.types import Info
 from strawberry.utils.str_converters import to_camel_case
 
+from documents.mongo.transaction import Session
 from graph.core.fields import reader_of
 from graph.core.user_error_types import UserError, user_errors
+from resolvers.access.roles import refuse_anonymous
 from resolvers.user_errors import Refusal, Refusals
-from resolvers.writes.idempotency import Repeat, keyed_call, show_again
-from resolvers.writes.transaction import Outcome, Session, refuse_anonymous, write
+from resolvers.writes.idempotency import Repeat, keyed_call, run_idempotent
+from resolvers.writes.stored_outcome import load_outcome
+from resolvers.writes.transaction import Outcome
 
 P = TypeVar("P")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -101,7 +104,7 @@ async def run_mutation(
     input: object,
     *,
     before: Before | None = None,
-    repeat: Repeat = show_again,
+    repeat: Repeat = load_outcome,
 ) -> P:
     """The payload of `work` run with `input`: the written objects, or the reasons for refusing.
 
@@ -117,7 +120,7 @@ async def run_mutation(
 
     first = partial(before, viewer, **given) if before else None
     try:
-        outcome = await write(viewer, info.field_name, given, key, work_in, before=first, repeat=repeat)
+        outcome = await run_idempotent(viewer, info.field_name, given, key, work_in, before=first, repeat=repeat)
     except (Refusal, Refusals) as error:
         return payload(user_errors=user_errors(error))
     return payload(**outcome, user_errors=[])
@@ -129,7 +132,7 @@ async def run_without_transaction(
     work: Callable[..., Awaitable[Outcome]],
     input: object,
     *,
-    repeat: Repeat = show_again,
+    repeat: Repeat = load_outcome,
 ) -> P:
     """The payload of `work(viewer, call, **input)`, which is a single write, or manages its transactions itself.
 

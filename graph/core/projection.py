@@ -14,7 +14,7 @@ from graphql import (
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types import Info
 
-from resolvers.reads.fetch import Fields
+from resolvers.reads.rows import Fields
 
 DECLARED = GraphQLCoreConverter.DEFINITION_BACKREF
 ALWAYS = frozenset({"_id"})

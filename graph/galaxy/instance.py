@@ -32,7 +32,7 @@ from graph.galaxy.job import BY_NUMBER, JobOrder, JobWhere, another_generation
 from graph.galaxy.tool_usage import tool_usage
 from resolvers.filters import Filter, InSubquery, all_of, none_of
 from resolvers.galaxy.instance import create_instance, hash_of, new_key, rotate_instance_key, update_instance
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 if TYPE_CHECKING:
     from graph.galaxy.archive import Archive

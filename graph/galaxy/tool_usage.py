@@ -20,7 +20,7 @@ from resolvers.galaxy.statistics import tool_usage as usage
 from resolvers.galaxy.statistics.question import ToolUsageOrderField as OrderField
 from resolvers.galaxy.statistics.question import UsageDimension as Dimension
 from resolvers.galaxy.statistics.tool_usage import Wanted, usage_everywhere, usage_of_instances
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 if TYPE_CHECKING:
     from graph.galaxy.instance import Instance

@@ -24,7 +24,7 @@ from graph.http.request import Silent, chunks_of
 from resolvers.galaxy.instance import authenticated
 from resolvers.galaxy.receive_report import MAX_REPORT_BYTES, receive_report, reports_of
 from resolvers.outage_log import count_outage
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 from resolvers.user_errors import AlreadyExists, ChecksumMismatch, InvalidInput, LimitExceeded, NotFound, Refusal
 
 PREFIXES = ("", "/grt", "/grt-admin")

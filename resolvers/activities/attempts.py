@@ -7,11 +7,12 @@ from pymongo.errors import DuplicateKeyError
 import documents
 from documents.activities.activity import ActivityStatus
 from documents.base import now
+from documents.mongo.transaction import Session
 from resolvers.activities.state_machine import Move, move
 from resolvers.filters import Filter
-from resolvers.reads.fetch import Row, collection_of
 from resolvers.reads.relations import Document
-from resolvers.writes.transaction import RetryTransaction, Session
+from resolvers.reads.rows import Row, collection_of
+from resolvers.writes.transaction import RetryTransaction
 
 
 async def running_attempt(kind: Document, match: Filter, session: Session) -> Row | None:

@@ -14,7 +14,8 @@ from pymongo.errors import DuplicateKeyError
 import documents
 from documents.activities.activity import OPEN, ActivityStatus
 from documents.base import kind_of, now
-from documents.mongo.transaction import in_transaction
+from documents.mongo.transaction import Session, in_transaction
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.active_workers import HEARD_FOR, Holder, active_workers
 from resolvers.activities.claim_queue import Choice, some_that_wait
@@ -22,12 +23,12 @@ from resolvers.activities.reuse_access import grant_reuse_access
 from resolvers.activities.state_machine import Move, lapsed, move
 from resolvers.concurrency.keyed_lock import keyed_lock
 from resolvers.file_events.file_event import clear_pending_files
-from resolvers.reads.fetch import Row, collection_of
 from resolvers.reads.relations import Document
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput
 from resolvers.validators import check_line
-from resolvers.writes.idempotency import Keep, KeyedCall, NothingWritten
-from resolvers.writes.transaction import Outcome, Session, require
+from resolvers.writes.idempotency import KeyedCall, NothingWritten, StoreOutcome
+from resolvers.writes.transaction import Outcome
 
 KINDS: dict[str, Document] = {"STEP": documents.Step, "TRANSFORM": documents.Transform}
 SHORTEST_LEASE, LONGEST_LEASE = 1, 3600
@@ -43,7 +44,7 @@ class Lease(NamedTuple):
     worker: str
     viewer: Viewer
     duration: timedelta
-    keep: Keep | None = None
+    keep: StoreOutcome | None = None
 
     @property
     def holder(self) -> Holder:
@@ -58,7 +59,7 @@ async def claim_activity(
 
     An empty answer does not use up the idempotency key.
     """
-    require(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER)
     lease = Lease(check_worker(worker, "worker"), viewer, check_lease(lease_seconds, "leaseSeconds"))
     wanted = tuple(document for kind, document in KINDS.items() if kinds is None or kind in kinds)
     active_workers.note(lease.holder, {document.kind for document in wanted}, now() + HEARD_FOR)

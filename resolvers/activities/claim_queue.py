@@ -23,8 +23,8 @@ from resolvers.activities.retry import available_from, kept_from, not_kept_from_
 from resolvers.activities.state_machine import MOST_ATTEMPTS, lapsed, tries
 from resolvers.filters import Filter
 from resolvers.reads.batch_point_reads import coalesced
-from resolvers.reads.fetch import Row, collection_of
 from resolvers.reads.relations import Document
+from resolvers.reads.rows import Row, collection_of
 
 SPARE = 100
 """Extra activities that a query reads, to draw from when other processes are faster."""

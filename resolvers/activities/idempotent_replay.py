@@ -7,13 +7,13 @@ from resolvers.access.viewer import Viewer
 from resolvers.activities.lifecycle import claimant_filter, explain_refusal, kind_named
 from resolvers.activities.state_machine import held
 from resolvers.filters import all_of, any_of
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidState, NotFound
-from resolvers.writes.idempotency import Kept
+from resolvers.writes.stored_outcome import StoredOutcome
 from resolvers.writes.transaction import Outcome
 
 
-async def repeat_claim(viewer: Viewer, kept: Kept) -> Outcome:
+async def repeat_claim(viewer: Viewer, kept: StoredOutcome) -> Outcome:
     """The current activity, while the caller still holds the attempt that was claimed or extended.
 
     Raises InvalidState when that attempt is over: its lease has lapsed, another worker has it, or it has ended.
@@ -34,7 +34,7 @@ async def repeat_claim(viewer: Viewer, kept: Kept) -> Outcome:
     )
 
 
-async def repeat_report(viewer: Viewer, kept: Kept) -> Outcome:
+async def repeat_report(viewer: Viewer, kept: StoredOutcome) -> Outcome:
     """The current activity, for viewers who may see it, and for the caller while its attempt is the last one.
 
     Raises NotFound.
@@ -49,6 +49,6 @@ async def repeat_report(viewer: Viewer, kept: Kept) -> Outcome:
     return {"activity": row}
 
 
-def _activity_in(kept: Kept) -> tuple[str, int]:
+def _activity_in(kept: StoredOutcome) -> tuple[str, int]:
     activity = kept["values"]["activity"]
     return activity["row"], activity["attempt"]

@@ -8,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 import documents
 from documents.activities.activity import ActivityStatus
 from documents.base import kind_of, now
-from documents.mongo.transaction import in_transaction
+from documents.mongo.transaction import Session, in_transaction
 from resolvers.activities.retry import available_from
 from resolvers.activities.state_machine import (
     LEASE_LAPSED,
@@ -21,9 +21,8 @@ from resolvers.activities.state_machine import (
     tries,
 )
 from resolvers.filters import Filter
-from resolvers.reads.fetch import Row, collection_of
 from resolvers.reads.relations import Document
-from resolvers.writes.transaction import Session
+from resolvers.reads.rows import Row, collection_of
 
 KINDS: tuple[Document, ...] = (documents.Step, documents.Transform)
 MOST_AT_ONCE = 200

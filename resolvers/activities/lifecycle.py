@@ -12,7 +12,9 @@ from documents.access.idempotency_key import KEPT_SECONDS
 from documents.activities.activity import ActivityStatus
 from documents.activities.log_entry import LogLevel
 from documents.base import kind_of, now
+from documents.mongo.transaction import Session
 from resolvers.access.policies import readable
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.attempts import end_attempt, running_attempt
 from resolvers.activities.claim import MAX_EARLIER_WORKERS, check_lease, check_worker, note_lease
@@ -33,12 +35,12 @@ from resolvers.activities.state_machine import (
     tries,
 )
 from resolvers.filters import Filter, all_of, any_of
-from resolvers.reads.fetch import Row, collection_of
 from resolvers.reads.relations import Document
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, InvalidState, NotFound, Refusal, Refusals, noting
 from resolvers.validators import check_line, check_url
-from resolvers.writes.idempotency import KeyedCall
-from resolvers.writes.transaction import Outcome, Session, require, run_once_in_transaction
+from resolvers.writes.idempotency import KeyedCall, run_once_in_transaction
+from resolvers.writes.transaction import Outcome
 
 KINDS: dict[str, Document] = {documents.Step.kind: documents.Step, documents.Transform.kind: documents.Transform}
 LONGEST_CODE = 100
@@ -71,7 +73,7 @@ async def _extend(
 
     Raises NotFound, InvalidInput and InvalidState.
     """
-    require(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER)
     by, at, kind = check_worker(worker, "worker"), now(), kind_named(id, "id")
     duration = check_lease(lease_seconds, "leaseSeconds")
     match = {"_id": id, "worker": by, "status": ActivityStatus.RUNNING.value} | held(at) | claimant_filter(viewer)
@@ -108,7 +110,7 @@ async def complete_activity(
     Repeating the report gives the same answer. Raises Refusals with everything that is wrong with the input, NotFound,
     and InvalidState.
     """
-    require(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER)
     kind = kind_named(id, "id")
     by = check_worker(worker, "worker")
     changes = _checked(kind, outcome, error, details)
@@ -137,7 +139,7 @@ async def release_activity(
     With a reason it waits for a while, and its log says why. Repeating the report gives the same answer. Raises
     NotFound, InvalidInput and InvalidState.
     """
-    require(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER)
     kind, by, why = kind_named(id, "id"), check_worker(worker, "worker"), check_line(reason, "reason")
     match = {"_id": id, "worker": by, "attempt": attempt} | held(now()) | claimant_filter(viewer)
     row = await running_attempt(kind, match, session)

@@ -14,12 +14,14 @@ from typing import Any
 import documents
 from documents.activities.activity import ActivityStatus
 from documents.base import now, utc_milliseconds
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.lifecycle import claimant_filter, explain_refusal, kind_named
 from resolvers.activities.state_machine import held
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusal, Refusals
-from resolvers.writes.transaction import Outcome, Session, require
+from resolvers.writes.transaction import Outcome
 
 MOST_AT_ONCE = 1_000
 MOST_LINES = 10_000_000
@@ -40,7 +42,7 @@ async def append_logs(
     Raises Refusals with everything that is wrong with the input, NotFound, and InvalidState for an attempt that is
     over.
     """
-    require(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER)
     last = first_sequence + len(entries) - 1
     _check(first_sequence, last, entries)
     kind = kind_named(activity_id, "activityId")

@@ -12,7 +12,7 @@ from documents.base import kind_of
 from resolvers.activities.active_workers import Holder, active_workers
 from resolvers.activities.state_machine import MOST_ATTEMPTS, tries
 from resolvers.filters import Filter
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 RETRY_WAITS = (timedelta(seconds=10), timedelta(seconds=60))
 """Waits after the first and the second retryable failure. Of lapsed leases only the second has a wait."""

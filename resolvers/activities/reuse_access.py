@@ -8,8 +8,8 @@ revokes its own grants and no others.
 from typing import Any
 
 import documents
-from resolvers.reads.fetch import Row, collection_of
-from resolvers.writes.transaction import Session
+from documents.mongo.transaction import Session
+from resolvers.reads.rows import Row, collection_of
 
 
 async def grant_reuse_access(execution_id: str, owner_id: str, key: str, session: Session) -> None:

@@ -3,9 +3,9 @@
 import documents
 from documents.activities.log_entry import LogLevel
 from documents.base import now
-from resolvers.reads.fetch import Row, collection_of
+from documents.mongo.transaction import Session
 from resolvers.reads.relations import Document
-from resolvers.writes.transaction import Session
+from resolvers.reads.rows import Row, collection_of
 
 
 async def append_line(kind: Document, id: str, level: LogLevel, message: str, session: Session) -> Row | None:

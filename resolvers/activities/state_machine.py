@@ -13,11 +13,11 @@ from typing import Any
 import documents
 from documents.activities.activity import OPEN, ActivityStatus
 from documents.base import now
+from documents.mongo.transaction import Session
 from resolvers.activities.reuse_access import revoke_reuse_access
 from resolvers.filters import Filter
-from resolvers.reads.fetch import Row, collection_of
 from resolvers.reads.relations import Document
-from resolvers.writes.transaction import Session
+from resolvers.reads.rows import Row, collection_of
 
 PENDING, READY, RUNNING, SUCCEEDED, FAILED, CANCELLED, SKIPPED = ActivityStatus
 

@@ -17,10 +17,10 @@ import documents
 from documents.activities.activity import OPEN
 from resolvers.activities.change_stream import Changes
 from resolvers.reads.cursor import decode_cursor, encode_cursor, split_late
-from resolvers.reads.fetch import WHOLE, Fields, Row, collection_of
 from resolvers.reads.loaders import RequestLoader
 from resolvers.reads.page import Page, PageRequest, window
 from resolvers.reads.relations import Document, Many
+from resolvers.reads.rows import ALL_FIELDS, Fields, Row, collection_of
 from resolvers.user_errors import NotFound
 
 LOOK_EVERY = 10.0
@@ -222,5 +222,5 @@ def _window(link: Many, after: str | None) -> PageRequest:
 
 
 async def _page(reader: RequestLoader, link: Many, activity: Row, after: str | None) -> Page:
-    page: Page = await reader.page(link, _window(link, after), activity, WHOLE)
+    page: Page = await reader.page(link, _window(link, after), activity, ALL_FIELDS)
     return page

@@ -3,10 +3,13 @@
 from pymongo.errors import DuplicateKeyError
 
 import documents
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.user_errors import AlreadyExists
 from resolvers.validators import check_line, check_text
-from resolvers.writes.transaction import Outcome, Session, insert, require, visible
+from resolvers.writes.store import get_readable, insert
+from resolvers.writes.transaction import Outcome
 
 
 async def create_dataset(
@@ -19,8 +22,8 @@ async def create_dataset(
     description: str | None = None,
 ) -> Outcome:
     """A new dataset without versions. Raises AlreadyExists when the resource has one of this identifier."""
-    require(viewer, Role.WORKER)
-    resource = await visible(documents.Resource, resource_id, viewer, session, "resourceId")
+    require_role(viewer, Role.WORKER)
+    resource = await get_readable(documents.Resource, resource_id, viewer, session, "resourceId")
     dataset = documents.Dataset(
         resource_ref=resource["_id"],
         identifier=check_line(identifier, "identifier"),

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import documents
 from documents.catalogue.dataset import Subject
+from documents.mongo.transaction import Session
 from resolvers.catalogue.read_distributions import Reported
 from resolvers.formats.csvw import read_csvw
 from resolvers.formats.csvw_subject import are_different_datasets, longer_names
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput
-from resolvers.writes.transaction import Session
 
 
 def names_of(one: Reported) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from documents.base import utc_milliseconds
 from resolvers.catalogue.read_distributions import Reported
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 
 def facts(dataset: Row, one: Reported, *, published: bool) -> dict[str, Any]:

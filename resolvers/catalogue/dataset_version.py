@@ -2,7 +2,8 @@
 
 import documents
 from resolvers.access.viewer import Viewer
-from resolvers.reads.fetch import Row, by_ids
+from resolvers.reads.lookups import by_ids
+from resolvers.reads.rows import Row
 
 LATEST = "latestVersionRef"
 

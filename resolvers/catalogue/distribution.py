@@ -7,9 +7,9 @@ import documents
 from documents.storage.bucket import reached_at
 from resolvers.access.policies import readable
 from resolvers.access.viewer import ANONYMOUS, Viewer
-from resolvers.reads import fetch
-from resolvers.reads.fetch import Row
+from resolvers.reads import lookups
 from resolvers.reads.relations import Document
+from resolvers.reads.rows import Row
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ async def newest_of(dataset_id: str, viewer: Viewer) -> Newest | None:
 async def dataset_named(resource_id: str, identifier: str, viewer: Viewer) -> str | None:
     """The id of a resource's dataset with this identifier, None when the viewer may see none."""
     key = {"resourceRef": resource_id, "identifier": identifier}
-    row = await fetch.by_key(documents.Dataset, key, frozenset({"_id"}), viewer)
+    row = await lookups.by_key(documents.Dataset, key, frozenset({"_id"}), viewer)
     return row["_id"] if row else None
 
 
@@ -75,11 +75,11 @@ class _Look:
         """The row with this id, None when the viewer may see none."""
         if id is None:
             return None
-        row = (await fetch.by_ids(document, [id], frozenset(fields), self._viewer)).get(id)
+        row = (await lookups.by_ids(document, [id], frozenset(fields), self._viewer)).get(id)
         self.public = self.public and row is not None and await self._is_public(document, id)
         return row
 
     async def _is_public(self, document: Document, id: str) -> bool:
         if readable(document, ANONYMOUS) == readable(document, self._viewer):
             return True
-        return id in await fetch.by_ids(document, [id], frozenset({"_id"}), ANONYMOUS)
+        return id in await lookups.by_ids(document, [id], frozenset({"_id"}), ANONYMOUS)

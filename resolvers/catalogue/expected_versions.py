@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.catalogue.read_distributions import Reported
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import LONGEST_SHOWN, Refusal, Refusals
-from resolvers.writes.transaction import Session
 
 
 class VersionConflict(Refusal):

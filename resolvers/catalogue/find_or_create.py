@@ -4,13 +4,15 @@ from pymongo.errors import DuplicateKeyError
 
 import documents
 from documents.catalogue.resource import CodeRepo
+from documents.mongo.transaction import Session
 from resolvers.catalogue.organisation import added_to_organisation
 from resolvers.catalogue.resource import store
 from resolvers.file_events.code_repo import watched
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.reads.successors import successor
 from resolvers.user_errors import InvalidInput
-from resolvers.writes.transaction import RetryTransaction, Session, insert_unless_there, update
+from resolvers.writes.store import insert_or_retry, update
+from resolvers.writes.transaction import RetryTransaction
 
 MOST_NEIGHBOURS = 1_000
 """Resources of one landing page that are searched; real pages have up to six."""
@@ -24,7 +26,7 @@ async def find_or_make_organisation(url: str, name: str | None, session: Session
     if row is None and (present := await successor(documents.Organisation, "url", url, session)):
         row = await organisations.find_one({"_id": present}, session=session)
     if row is None:
-        return await insert_unless_there(documents.Organisation(url=url, name=name), session)
+        return await insert_or_retry(documents.Organisation(url=url, name=name), session)
     if name is None or row.get("name") is not None:
         return row
     return await update(documents.Organisation, row, {"name": name}, None, session)
@@ -36,7 +38,7 @@ async def find_or_make_resource(reported: documents.Resource, session: Session) 
     row = await _find(reported.with_natural_key(), session)
     if row is None:
         await added_to_organisation(reported.organisation_ref, session)
-        return await insert_unless_there(reported, session)
+        return await insert_or_retry(reported, session)
     before = documents.Resource.model_validate(row)
     after = _merged(before, reported).with_natural_key()
     if after == before:

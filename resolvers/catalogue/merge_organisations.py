@@ -4,12 +4,15 @@ from collections import defaultdict
 
 import documents
 from documents.base import now
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.reads.successors import successors
 from resolvers.user_errors import AlreadyExists, InvalidInput, LimitExceeded, NotFound, Refusal, Refusals
-from resolvers.writes.transaction import Outcome, Session, require, update, visible
+from resolvers.writes.store import get_readable, update
+from resolvers.writes.transaction import Outcome
 
 MAX_MERGED = 100
 """Organisations merged in one call."""
@@ -27,8 +30,8 @@ async def merge_organisations(
     Duplicates that were merged into it before are passed over. Raises NotFound, RevisionConflict, LimitExceeded, and
     Refusals with the resources of several that have the same landing page and code.
     """
-    require(viewer)
-    organisation = await visible(documents.Organisation, id, viewer, session, "id")
+    require_role(viewer)
+    organisation = await get_readable(documents.Organisation, id, viewer, session, "id")
     duplicates = await _duplicates(organisation, duplicate_ids, session)
     merged = [row["_id"] for row in duplicates]
     await _refuse_clashes(organisation["_id"], merged, session)

@@ -3,17 +3,20 @@
 from pymongo.errors import DuplicateKeyError
 
 import documents
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from resolvers.reads.successors import successor
 from resolvers.user_errors import AlreadyExists
 from resolvers.validators import check_line, check_url
-from resolvers.writes.transaction import Outcome, RetryTransaction, Session, insert, require, update, visible
+from resolvers.writes.store import get_readable, insert, update
+from resolvers.writes.transaction import Outcome, RetryTransaction
 
 
 async def create_organisation(session: Session, viewer: Viewer, *, url: str, name: str | None = None) -> Outcome:
     """A new organisation. Raises AlreadyExists when the URL is taken."""
-    require(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER)
     organisation = documents.Organisation(url=check_url(url, "url"), name=check_line(name, "name"))
     if present := await successor(documents.Organisation, "url", organisation.url, session):
         raise AlreadyExists(f"The organisation with url {organisation.url} was merged into {present}.", "url")
@@ -27,8 +30,8 @@ async def update_organisation(
     session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **changes: str | None
 ) -> Outcome:
     """Rename an organisation and return it."""
-    require(viewer, Role.WORKER)
-    row = await visible(documents.Organisation, id, viewer, session, "id")
+    require_role(viewer, Role.WORKER)
+    row = await get_readable(documents.Organisation, id, viewer, session, "id")
     if "name" in changes:
         changes["name"] = check_line(changes["name"], "name")
     return {"organisation": await update(documents.Organisation, row, changes, expected_revision, session)}

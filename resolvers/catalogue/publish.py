@@ -11,12 +11,13 @@ from pymongo.errors import BulkWriteError
 import documents
 from documents.base import new_id, now
 from documents.catalogue.distribution import CsvwColumn
+from documents.mongo.transaction import Session
 from resolvers.catalogue.dataset_choice import choose_datasets, names_of
 from resolvers.catalogue.dataset_facts import facts
 from resolvers.catalogue.expected_versions import check_latest
 from resolvers.catalogue.read_distributions import Reported
-from resolvers.reads.fetch import Row, collection_of
-from resolvers.writes.transaction import RetryTransaction, Session
+from resolvers.reads.rows import Row, collection_of
+from resolvers.writes.transaction import RetryTransaction
 from resolvers.writes.unique_index_errors import DUPLICATE_KEY
 
 Write = InsertOne[Row] | UpdateOne

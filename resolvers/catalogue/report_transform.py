@@ -8,6 +8,8 @@ from documents.activities.activity import ActivityStatus
 from documents.base import now
 from documents.catalogue.resource import CodeRepo
 from documents.catalogue.transform import TransformCause, TransformCauseKind, TransformDetails
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.lifecycle import check_attempt, claimant_filter, explain_refusal
 from resolvers.activities.state_machine import Move, held, move
@@ -19,10 +21,11 @@ from resolvers.file_events.code_repo import check_page, frozen, read_code_repo
 from resolvers.filters import Filter
 from resolvers.formats.info_json import MAX_BYTES, NOUN
 from resolvers.formats.json_text import read_object
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 from resolvers.user_errors import InvalidInput, Refusal
 from resolvers.validators import check_line, check_url
-from resolvers.writes.transaction import Outcome, Session, insert, require, visible
+from resolvers.writes.store import get_readable, insert
+from resolvers.writes.transaction import Outcome
 
 CLOCK_ALLOWANCE = timedelta(minutes=5)
 """How far a worker's clock may be ahead of this server's."""
@@ -60,7 +63,7 @@ async def ingest_transform(
     the documents, or with a VersionConflict for each that is not the next version, InvalidInput, NotFound, and
     InvalidState when the transform is not held.
     """
-    require(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER)
     if attempt is not None and transform_id is None:
         raise InvalidInput("attempt needs transformId: it is the attempt of a claimed transform.", "attempt")
     code = read_code_repo(code_repo, "codeRepo")
@@ -76,7 +79,7 @@ async def ingest_transform(
     made = read_distributions(distributions)
 
     if resource_id:
-        resource = await visible(documents.Resource, resource_id, viewer, session)
+        resource = await get_readable(documents.Resource, resource_id, viewer, session)
     else:
         reported.organisation_ref = (await find_or_make_organisation(url, name, session))["_id"]
         resource = await find_or_make_resource(reported, session)
@@ -141,7 +144,7 @@ async def _complete(id: str, attempt: int | None, run: documents.Transform, view
 
 
 async def _why_not(id: str, run: documents.Transform, viewer: Viewer, session: Session) -> Refusal:
-    row = await visible(documents.Transform, id, viewer, session, "transformId")
+    row = await get_readable(documents.Transform, id, viewer, session, "transformId")
     if row["resourceRef"] != run.resource_ref:
         return InvalidInput(f"{id} belongs to {row['resourceRef']}, not to {run.resource_ref}.", "transformId")
     return await explain_refusal(id, viewer, session, "transformId")

@@ -7,13 +7,16 @@ from pymongo.errors import DuplicateKeyError
 
 import documents
 from documents.catalogue.resource import CodeRepo
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.catalogue.organisation import added_to_organisation
 from resolvers.file_events.code_repo import check_page, read_code_repo, watched
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 from resolvers.user_errors import AlreadyExists
 from resolvers.validators import check_json, check_line
-from resolvers.writes.transaction import Outcome, Session, insert, require, update, visible
+from resolvers.writes.store import get_readable, insert, update
+from resolvers.writes.transaction import Outcome
 
 LARGEST_INFO = 1_000_000
 
@@ -29,8 +32,8 @@ async def create_resource(
     info: Any = None,
 ) -> Outcome:
     """A new resource. Raises AlreadyExists when the organisation has one of this landing page and code."""
-    require(viewer, Role.WORKER)
-    organisation = await visible(documents.Organisation, organisation_id, viewer, session, "organisationId")
+    require_role(viewer, Role.WORKER)
+    organisation = await get_readable(documents.Organisation, organisation_id, viewer, session, "organisationId")
     resource = documents.Resource(
         organisation_ref=organisation["_id"],
         landing_page=check_page(landing_page, "landingPage") if landing_page is not None else None,
@@ -49,8 +52,8 @@ async def update_resource(
     session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **changes: Any
 ) -> Outcome:
     """Change a resource's landing page, title or code, and return it."""
-    require(viewer, Role.WORKER)
-    row = await visible(documents.Resource, id, viewer, session, "id")
+    require_role(viewer, Role.WORKER)
+    row = await get_readable(documents.Resource, id, viewer, session, "id")
     before = documents.Resource.model_validate(row)
     after = _changed(before, **changes).with_natural_key()
     try:

@@ -3,21 +3,24 @@
 import documents
 from documents.activities.activity import ActivityStatus
 from documents.catalogue.transform import TransformCause, TransformCauseKind
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.file_events.code_repo import frozen
-from resolvers.reads.fetch import Row, collection_of
 from resolvers.reads.order import value_at
+from resolvers.reads.rows import Row, collection_of
 from resolvers.validators import check_text
-from resolvers.writes.transaction import Outcome, Session, insert_unless_there, require, visible
+from resolvers.writes.store import get_readable, insert_or_retry
+from resolvers.writes.transaction import Outcome
 
 
 async def request_transform(
     session: Session, viewer: Viewer, *, resource_id: str, message: str | None = None
 ) -> Outcome:
     """Request a transform; returns the one that waits already, else a new one."""
-    require(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER)
     message = check_text(message, "message")
-    row = await visible(documents.Resource, resource_id, viewer, session, "resourceId")
+    row = await get_readable(documents.Resource, resource_id, viewer, session, "resourceId")
     asked_for = {"resourceRef": row["_id"], "status": ActivityStatus.READY.value}
     waiting = await collection_of(documents.Transform).find_one(asked_for, session=session)
     if waiting is not None:
@@ -28,7 +31,7 @@ async def request_transform(
         code=frozen(documents.Resource.model_validate(row).code_repo),
         cause=TransformCause(kind=TransformCauseKind.REQUESTED, message=message),
     )
-    return {"transform": await insert_unless_there(transform, session)}
+    return {"transform": await insert_or_retry(transform, session)}
 
 
 def completed(transforms: list[Row], viewer: Viewer) -> list[bool]:

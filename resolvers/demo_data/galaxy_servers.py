@@ -18,14 +18,15 @@ from random import Random
 import orjson
 
 import documents
+from documents.mongo.transaction import Session
 from documents.storage.bucket import Bucket, the_bucket
 from resolvers.access.viewer import ADMIN
 from resolvers.galaxy.discard import UNENDED
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.instance import create_instance, new_key
 from resolvers.galaxy.receive_report import Field, receive_report
-from resolvers.reads.fetch import collection_of
-from resolvers.writes.transaction import Outcome, Session, run_in_transaction
+from resolvers.reads.rows import collection_of
+from resolvers.writes.transaction import Outcome, run_in_transaction
 
 UUID = "6f1d2c3b-4a59-4e68-8b7a-9c0d1e2f3a4b"
 MONTHS = (10, 11, 12)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.viewer import Role, Viewer
 from resolvers.catalogue.report_transform import ingest_transform
 from resolvers.demo_data.galaxy_servers import store_servers
 from resolvers.demo_data.twins import store_twins
 from resolvers.twins.register_component import ingest_component
-from resolvers.writes.transaction import Outcome, Session, write
+from resolvers.writes.idempotency import run_idempotent
+from resolvers.writes.transaction import Outcome
 
 HERE = Path(__file__).parent
 PUBLISHER = Viewer(Role.WORKER)
@@ -89,7 +91,7 @@ async def _publish(publication: dict[str, Any]) -> None:
     async def work(session: Session) -> Outcome:
         return await ingest_transform(session, PUBLISHER, **inputs)
 
-    await write(PUBLISHER, "ingestTransform", inputs, f"sample-{page}-{year}", work)
+    await run_idempotent(PUBLISHER, "ingestTransform", inputs, f"sample-{page}-{year}", work)
 
 
 async def _register(name: str, commit: str) -> documents.ComponentVersion:
@@ -105,7 +107,7 @@ async def _register(name: str, commit: str) -> documents.ComponentVersion:
     async def work(session: Session) -> Outcome:
         return await ingest_component(session, PUBLISHER, **inputs)
 
-    outcome = await write(PUBLISHER, "ingestComponent", inputs, f"sample-{name}", work)
+    outcome = await run_idempotent(PUBLISHER, "ingestComponent", inputs, f"sample-{name}", work)
     release: documents.ComponentVersion = documents.ComponentVersion.model_validate(outcome["component_version"])
     return release
 

@@ -15,16 +15,19 @@ import structlog
 
 import documents
 from documents.base import now
+from documents.mongo.transaction import Session
 from documents.storage.file_url import directories_above, file_url, is_directory
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.concurrency.keyed_lock import keyed_lock
 from resolvers.file_events.mark_transforms_due import make_due
 from resolvers.file_events.monitor_dirs import Below, is_watched, look_through, watchers_of
 from resolvers.file_events.seen_files import FileEvent, look_at, remember
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusals
 from resolvers.validators import check_line, check_location
-from resolvers.writes.transaction import Outcome, Session, require, write
+from resolvers.writes.idempotency import run_idempotent
+from resolvers.writes.transaction import Outcome
 
 MOST_FILES = 1_000
 LONGEST_FILE_URL = 8_000
@@ -42,7 +45,7 @@ async def report_files(session: Session, viewer: Viewer, *, files: list[dict[str
 
     Raises Refusals where none is accepted.
     """
-    require(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER)
     if len(files) > MOST_FILES:
         raise LimitExceeded(f"{len(files)} files; at most {MOST_FILES} are taken at once.", "files")
     events: list[FileEvent] = []
@@ -88,7 +91,7 @@ async def _record_all(told: list[_Told]) -> None:
     async def work(session: Session) -> Outcome:
         return {"due": await _record([one.event for one in told], session)}
 
-    due = (await write(BUCKET, "reportFiles", {}, None, work))["due"]
+    due = (await run_idempotent(BUCKET, "reportFiles", {}, None, work))["due"]
     for one in told:
         one.recorded = True
     if due:

@@ -5,10 +5,10 @@ from pymongo import UpdateOne
 import documents
 from documents.activities.activity import ActivityStatus
 from documents.catalogue.transform import TransformCause, TransformCauseKind
+from documents.mongo.transaction import Session
 from resolvers.file_events.code_repo import frozen
 from resolvers.file_events.monitor_dirs import Watcher
-from resolvers.reads.fetch import Row, collection_of
-from resolvers.writes.transaction import Session
+from resolvers.reads.rows import Row, collection_of
 
 MOST_LISTED = 1_000
 """Files that a cause names; further ones are only counted."""

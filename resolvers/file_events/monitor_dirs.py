@@ -9,9 +9,9 @@ from pymongo import UpdateOne
 
 import documents
 from documents.catalogue.resource import CodeRepo, MonitorDir
+from documents.mongo.transaction import Session
 from resolvers.file_events.seen_files import Sighting
-from resolvers.reads.fetch import Row, collection_of
-from resolvers.writes.transaction import Session
+from resolvers.reads.rows import Row, collection_of
 
 Below = dict[str, list[Sighting]]
 """Files by the directories that they are below."""

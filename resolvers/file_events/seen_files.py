@@ -7,8 +7,8 @@ from datetime import datetime
 from pymongo import ReplaceOne
 
 from documents.file_events.seen_file import SeenFile, seen_file_id
-from resolvers.reads.fetch import collection_of
-from resolvers.writes.transaction import Session
+from documents.mongo.transaction import Session
+from resolvers.reads.rows import collection_of
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,19 @@ from typing import Any
 
 import documents
 from documents.base import new_id
+from documents.mongo.transaction import Session
 from documents.storage.upload import UploadPurpose
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.catalogue.resource import json_text
 from resolvers.galaxy.ingestion_queue import queue_ingest
 from resolvers.galaxy.instance import own_instance
 from resolvers.galaxy.report_metadata import Metadata, check_identifier, read_metadata
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.verify_upload import use, verify_upload
 from resolvers.user_errors import AlreadyExists, ChecksumMismatch, InvalidInput
-from resolvers.writes.transaction import Outcome, Session, hold, insert_unless_there, require, visible
+from resolvers.writes.store import get_readable, insert_or_retry, lock_row
+from resolvers.writes.transaction import Outcome
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Report:
 
 async def before_registering(viewer: Viewer, *, upload_id: str, **rest: Any) -> None:
     """Verify the bytes of an upload, which must not happen within a transaction."""
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     await verify_upload(viewer, upload_id, UploadPurpose.ARCHIVE, "uploadId")
 
 
@@ -40,9 +43,9 @@ async def register_archive(
     Raises ChecksumMismatch when its metadata belongs to other bytes, and AlreadyExists when the instance has another
     report of this identifier that this one does not claim to supersede.
     """
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     await own_instance(instance_id, viewer, session, "instanceId")
-    upload = await visible(documents.Upload, upload_id, viewer, session, "uploadId")
+    upload = await get_readable(documents.Upload, upload_id, viewer, session, "uploadId")
     called = check_identifier(identifier, "identifier")
     said = read_metadata(json_text(metadata, "metadata") or "null", called, "metadata")
     archive, existed = await find_or_insert_archive(instance_id, Report(called, said, upload), session)
@@ -59,11 +62,11 @@ async def find_or_insert_archive(instance_id: str, report: Report, session: Sess
     if earlier is not None:
         return earlier, True
     # Written to, so that this conflicts with a concurrent change of the instance's access.
-    instance = await hold(documents.Instance, instance_id, "additions", session)
+    instance = await lock_row(documents.Instance, instance_id, "additions", session)
     id = new_id(documents.Archive.kind)
     await _make_way(id, instance_id, report, session)
     generation = await use(report.upload, id, session, "uploadId")
-    archive = await insert_unless_there(_archive(id, instance, report, generation), session)
+    archive = await insert_or_retry(_archive(id, instance, report, generation), session)
     if instance.get("ingests", True) and archive["quarantine"] is None:
         await queue_ingest(instance, [id], session)
     return archive, False

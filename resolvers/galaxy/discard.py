@@ -9,12 +9,12 @@ from documents.activities.activity import OPEN, ActivityStatus
 from documents.activities.log_entry import LogLevel
 from documents.base import now
 from documents.galaxy.generation import GenerationStatus
+from documents.mongo.transaction import Session
 from resolvers.activities.state_machine import CANCELLED_BY_SOMEBODY, Move, activity_error, move
 from resolvers.filters import Filter
 from resolvers.galaxy.ingestion_log import say
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import NotFound
-from resolvers.writes.transaction import Session
 
 UNENDED: Filter = {"status": {"$in": [one.value for one in OPEN]}}
 

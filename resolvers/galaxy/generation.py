@@ -1,15 +1,18 @@
 """The active generation of an instance, which readers see: switching to another, switching back, and discarding one."""
 
 import documents
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.galaxy.discard import discard
 from resolvers.galaxy.generation_switch import ACTIVE, READY, RETIRED, switch
 from resolvers.galaxy.ingestion_queue import queue_ingest
 from resolvers.galaxy.instance import own_instance
 from resolvers.galaxy.report import PARSER_VERSION
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidState, Refusal
-from resolvers.writes.transaction import Outcome, Session, require, visible
+from resolvers.writes.store import get_readable
+from resolvers.writes.transaction import Outcome
 
 
 class Superseded(Refusal):
@@ -59,8 +62,8 @@ async def discard_generation(session: Session, viewer: Viewer, *, generation_id:
 
 async def _own_generation(id: str, viewer: Viewer, session: Session) -> tuple[Row, Row]:
     """A generation of one of the viewer's own instances, and that instance."""
-    require(viewer, Role.USER, Role.WORKER)
-    generation = await visible(documents.Generation, id, viewer, session, "generationId")
+    require_role(viewer, Role.USER, Role.WORKER)
+    generation = await get_readable(documents.Generation, id, viewer, session, "generationId")
     return generation, await own_instance(generation["instanceRef"], viewer, session, "generationId")
 
 

@@ -3,10 +3,11 @@
 import documents
 from documents.base import now
 from documents.galaxy.generation import GenerationStatus
+from documents.mongo.transaction import Session
 from resolvers.galaxy.report import PARSER_VERSION
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import NotFound
-from resolvers.writes.transaction import Session, insert
+from resolvers.writes.store import insert
 
 BUILDING, READY, ACTIVE, RETIRED, DISCARDED = GenerationStatus
 

@@ -7,14 +7,17 @@ from documents.activities.activity import OPEN, ActivityStatus
 from documents.base import EmbeddedModel
 from documents.galaxy.generation import GenerationStatus
 from documents.galaxy.ingestion import IngestionKind
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.galaxy.discard import discard, stop
 from resolvers.galaxy.ingestion_queue import insert_empty_ingestion, queue_ingest, queue_reprocess
 from resolvers.galaxy.instance import own_instance
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, NotFound, Refusal, Refusals
 from resolvers.validators import check_line, check_text
-from resolvers.writes.transaction import Outcome, Session, require, visible
+from resolvers.writes.store import get_readable
+from resolvers.writes.transaction import Outcome
 
 MOST_NAMED = 1_000
 """Archives that one call may name."""
@@ -50,7 +53,7 @@ async def ingest_archives(
 
     Raises NotFound, Forbidden, and Refusals with every archive that cannot be ingested.
     """
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     instance = await own_instance(instance_id, viewer, session, "instanceId")
     ids = None if archive_ids is None else list(dict.fromkeys(archive_ids))
     if ids is not None:
@@ -63,7 +66,7 @@ async def reprocess_archives(
     session: Session, viewer: Viewer, *, instance_id: str, reason: str, activate: bool = False, dry_run: bool = False
 ) -> Outcome:
     """Ingest all archives of the instance into a new generation beside the active one; returns the ingestion."""
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     instance = await own_instance(instance_id, viewer, session, "instanceId")
     said = check_line(reason, "reason")
     queued = await queue_reprocess(instance, session, reason=said, activate=activate, dry_run=dry_run)
@@ -72,9 +75,9 @@ async def reprocess_archives(
 
 async def cancel_ingestion(session: Session, viewer: Viewer, *, id: str, reason: str | None = None) -> Outcome:
     """Cancel an ingestion with its incomplete parts, and return it. Raises NotFound, Forbidden, and InvalidState."""
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     message = check_text(reason, "reason") or "The ingestion was cancelled."
-    ingestion = await visible(documents.Ingestion, id, viewer, session, "id")
+    ingestion = await get_readable(documents.Ingestion, id, viewer, session, "id")
     await own_instance(ingestion["instanceRef"], viewer, session, "id")
     stopped = await stop(ingestion, message, session)
     if stopped is None:

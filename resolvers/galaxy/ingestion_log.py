@@ -2,9 +2,9 @@
 
 import documents
 from documents.activities.log_entry import LogLevel
+from documents.mongo.transaction import Session
 from resolvers.activities.server_log_lines import append_line
-from resolvers.reads.fetch import Row
-from resolvers.writes.transaction import Session
+from resolvers.reads.rows import Row
 
 
 async def say(ingestion_id: str, level: LogLevel, message: str, session: Session) -> Row | None:

@@ -12,6 +12,7 @@ import documents
 from documents.activities.activity import ActivityStatus
 from documents.base import now
 from documents.galaxy.ingestion import IngestionKind
+from documents.mongo.transaction import Session
 from resolvers.activities.state_machine import LEASE_LAPSED
 from resolvers.filters import Filter
 from resolvers.galaxy.discard import discard
@@ -19,8 +20,9 @@ from resolvers.galaxy.generation_switch import BUILDING, DISCARDED, READY, start
 from resolvers.galaxy.readable_archives import READABLE
 from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.digest import RowsDigest
-from resolvers.reads.fetch import Row, collection_of
-from resolvers.writes.transaction import RetryTransaction, Session, hold, insert
+from resolvers.reads.rows import Row, collection_of
+from resolvers.writes.store import insert, lock_row
+from resolvers.writes.transaction import RetryTransaction
 
 MOST_REMEMBERED = 1_000
 """Ingestions that an archive refers to: the latest ones."""
@@ -77,7 +79,7 @@ async def insert_empty_ingestion(instance: Row, session: Session, *, dry_run: bo
 
 async def _lock_instance(instance: Row, session: Session) -> Row:
     """The current instance, written to so that concurrent additions, changes of access and switches conflict."""
-    return await hold(documents.Instance, instance["_id"], "additions", session)
+    return await lock_row(documents.Instance, instance["_id"], "additions", session)
 
 
 async def _destination(instance: Row, session: Session) -> Row | None:

@@ -7,13 +7,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.policies import owns_any
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.readers import known_users
 from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput
 from resolvers.validators import check_line, check_text, check_url
-from resolvers.writes.transaction import Outcome, Session, insert_unless_there, require, update, visible
+from resolvers.writes.store import get_readable, insert_or_retry, update
+from resolvers.writes.transaction import Outcome
 
 PREFIX = "pgi_"
 """Prefix of keys, so that they are recognised as secrets wherever they turn up."""
@@ -56,7 +59,7 @@ async def create_instance(
     **facts: Any,
 ) -> Outcome:
     """Create an instance with this key, owned by the viewer unless others are named. Raises AlreadyExists."""
-    require(viewer, Role.USER)
+    require_role(viewer, Role.USER)
     owners = await _owners(owner_ids if owner_ids is not None else _self(viewer), viewer, session)
     known_as = _a_uuid(uuid) if uuid is not None else str(uuid4())
     if await collection_of(documents.Instance).find_one({"uuid": known_as}, {"_id": 1}, session=session):
@@ -68,7 +71,7 @@ async def create_instance(
         key_hash=hash_of(key),
         **{name: _checked(name, value) for name, value in {"url": url, "title": title, **facts}.items()},
     )
-    return {"instance": await insert_unless_there(instance, session)}
+    return {"instance": await insert_or_retry(instance, session)}
 
 
 async def update_instance(
@@ -84,7 +87,7 @@ async def update_instance(
 
     Raises NotFound for an instance that the viewer may not see, and Forbidden for one of somebody else.
     """
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     instance = await own_instance(id, viewer, session, "id")
     wanted = {name: _checked(name, value) for name, value in changes.items()}
     if owner_ids is not None:
@@ -99,14 +102,14 @@ async def update_instance(
 
 async def rotate_instance_key(session: Session, viewer: Viewer, *, key: str, id: str) -> Outcome:
     """Replace the key of an instance, and return the instance."""
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     instance = await own_instance(id, viewer, session, "id")
     return {"instance": await update(documents.Instance, instance, {"keyHash": hash_of(key)}, None, session)}
 
 
 async def own_instance(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
     """The viewer's own instance. Raises NotFound when the viewer may not see it, Forbidden when it is not theirs."""
-    instance = await visible(documents.Instance, id, viewer, session, *path)
+    instance = await get_readable(documents.Instance, id, viewer, session, *path)
     if not owns_any(viewer, instance.get("ownerRefs")):
         raise Forbidden(f"Instance {id} belongs to somebody else.", *path)
     return instance

@@ -4,7 +4,7 @@ from documents.base import EmbeddedModel
 from documents.galaxy.job import DatasetDirection
 from resolvers.access.viewer import Viewer
 from resolvers.galaxy.report.job_bson import number_of
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 
 class Metric(EmbeddedModel):

@@ -4,8 +4,8 @@ import documents
 from documents.base import EmbeddedModel, JsonText
 from resolvers.access.policies import owns_any
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads import fetch
-from resolvers.reads.fetch import Row
+from resolvers.reads import lookups
+from resolvers.reads.rows import Row
 
 
 class Parameter(EmbeddedModel):
@@ -33,5 +33,5 @@ async def _own_instances(ids: set[str], viewer: Viewer) -> set[str]:
         return ids
     if viewer.user_id is None:
         return set()
-    instances = await fetch.by_ids(documents.Instance, ids, frozenset({"_id", "ownerRefs"}), viewer)
+    instances = await lookups.by_ids(documents.Instance, ids, frozenset({"_id", "ownerRefs"}), viewer)
     return {id for id, instance in instances.items() if owns_any(viewer, instance.get("ownerRefs"))}

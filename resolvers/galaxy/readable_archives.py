@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from resolvers.filters import Filter
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 READABLE: Filter = {"current": True, "quarantine": None}
 """Archives that were not replaced, and that this release can read."""

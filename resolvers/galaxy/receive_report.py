@@ -7,14 +7,15 @@ from typing import Any
 
 import documents
 from documents.base import new_id, now
+from documents.mongo.transaction import Session
 from documents.storage.bucket import Bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.galaxy.archive import Report, find_or_insert_archive
 from resolvers.galaxy.report_metadata import MAX_METADATA_BYTES, Metadata, check_identifier, read_metadata
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import FOLDERS, KEPT, LARGEST
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded
-from resolvers.writes.transaction import Outcome, Session, run_in_transaction
+from resolvers.writes.transaction import Outcome, run_in_transaction
 
 MAX_LISTED_REPORTS = 100_000
 """Reports of an instance that are listed to it. Further ones are still recognised when they are sent again."""

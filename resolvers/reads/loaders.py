@@ -9,11 +9,13 @@ from typing import Any, Generic, TypeVar, cast
 from strawberry.dataloader import DataLoader
 
 from resolvers.access.viewer import Viewer
-from resolvers.reads import fetch
-from resolvers.reads.fetch import Fields, Row
+from resolvers.reads import lookups
+from resolvers.reads.counts import count_all, count_by_ids, count_children
 from resolvers.reads.page import Page, PageRequest
+from resolvers.reads.pages import page_of_all, pages_by_ids, pages_of_children
 from resolvers.reads.relations import Document, Every, Gathered, Link, Listed, Many, One, Paged, Picked, Referring
 from resolvers.reads.response_budget import AnswerBudget, AnswerLimits
+from resolvers.reads.rows import Fields, Row
 from resolvers.user_errors import Refusal
 
 T = TypeVar("T")
@@ -169,7 +171,7 @@ class RequestLoader:
         viewer = self.viewer
 
         async def read(parents: list[Row]) -> list[Row | None]:
-            found = await fetch.by_ids(document, [parent["_id"] for parent in parents], fields, viewer)
+            found = await lookups.by_ids(document, [parent["_id"] for parent in parents], fields, viewer)
             return [found.get(parent["_id"]) for parent in parents]
 
         return self.batch(("node", document, fields), read, {"_id": id}, objects_in)
@@ -179,7 +181,7 @@ class RequestLoader:
         viewer = self.viewer
 
         async def read(parents: list[Row]) -> list[Row | None]:
-            return [await fetch.by_key(document, dict(key), fields, viewer)]
+            return [await lookups.by_key(document, dict(key), fields, viewer)]
 
         return self.batch(("found", document, key, fields), read, {"_id": ""}, objects_in)
 
@@ -192,14 +194,14 @@ class RequestLoader:
         async def read(parents: list[Row]) -> list[Any]:
             match link:
                 case One():
-                    rows = await fetch.ones(link, parents, fields, viewer)
+                    rows = await lookups.linked_rows(link, parents, fields, viewer)
                     return [Hidden(link.document) if row is None and required else row for row in rows]
                 case Listed():
-                    return await fetch.by_id_lists(link, parents, fields, viewer)
+                    return await lookups.by_id_lists(link, parents, fields, viewer)
                 case Referring():
-                    return await fetch.rows_containing(link, parents, fields, viewer)
+                    return await lookups.rows_containing(link, parents, fields, viewer)
                 case Picked():
-                    return list(await fetch.one_by(link, value, parents, fields, viewer))
+                    return list(await lookups.one_by(link, value, parents, fields, viewer))
             raise TypeError(f"{link} is paged")
 
         return self.batch((link, fields, value, required), read, parent, objects_in)
@@ -211,11 +213,11 @@ class RequestLoader:
         async def read(parents: list[Row]) -> list[Page]:
             match link:
                 case Every():
-                    return [await fetch.page_of_all(link.document, asked, fields, viewer)]
+                    return [await page_of_all(link.document, asked, fields, viewer)]
                 case Many():
-                    return await fetch.pages(link, asked, parents, fields, viewer)
+                    return await pages_of_children(link, asked, parents, fields, viewer)
                 case Gathered():
-                    return await fetch.pages_by_ids(link, asked, parents, fields, viewer)
+                    return await pages_by_ids(link, asked, parents, fields, viewer)
 
         return self.batch((link, asked.key, fields), read, parent, lambda page: len(page.rows), times)
 
@@ -226,10 +228,10 @@ class RequestLoader:
         async def read(parents: list[Row]) -> list[int | None]:
             match link:
                 case Every():
-                    return [await fetch.count_all(link.document, asked.filter, viewer)]
+                    return [await count_all(link.document, asked.filter, viewer)]
                 case Many():
-                    return await fetch.counts(link, asked.filter, parents, viewer)
+                    return await count_children(link, asked.filter, parents, viewer)
                 case Gathered():
-                    return await fetch.counts_by_ids(link, asked.filter, parents, viewer)
+                    return await count_by_ids(link, asked.filter, parents, viewer)
 
         return self.batch(("count", link, asked.mark), read, parent)

@@ -9,9 +9,14 @@ from resolvers.filters import Filter, InSubquery, all_of, contains_subquery
 from resolvers.reads.relations import Document
 
 
-async def allowed(document: Document, viewer: Viewer) -> Filter:
+async def policy_filter(document: Document, viewer: Viewer) -> Filter:
     """The viewer's policy for a document, ready for a find."""
     return await resolve_subqueries(readable(document, viewer), viewer)
+
+
+async def authorised_filter(document: Document, filter: Filter, viewer: Viewer) -> Filter:
+    """A client's filter, restricted to documents that the viewer may see."""
+    return all_of([await policy_filter(document, viewer), await resolve_subqueries(filter, viewer)])
 
 
 async def resolve_subqueries(filter: Filter, viewer: Viewer) -> Filter:
@@ -31,7 +36,7 @@ async def _resolve(condition: Any, viewer: Viewer) -> Any:
 
 
 async def _values(wanted: InSubquery, viewer: Viewer) -> list[Any]:
-    policy = await allowed(wanted.document, viewer) if wanted.guarded else {}
+    policy = await policy_filter(wanted.document, viewer) if wanted.guarded else {}
     match = all_of([await resolve_subqueries(wanted.filter, viewer), policy])
     found = await wanted.document.get_pymongo_collection().distinct(wanted.path, match)
     return sorted(value for value in found if value is not None)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from documents.base import JsonText
 from documents.storage.bucket import Signed
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 MOST_SECONDS = 3600
 """Maximum lifetime of a signed URL."""

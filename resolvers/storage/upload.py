@@ -7,14 +7,17 @@ from typing import Any
 
 import documents
 from documents.base import new_id, now
+from documents.mongo.transaction import Session
 from documents.storage.bucket import Bucket, the_bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.signed_url import MOST_SECONDS, signed_url
 from resolvers.user_errors import InvalidInput, LimitExceeded
 from resolvers.validators import check_file_name
-from resolvers.writes.transaction import Outcome, Session, insert, require
+from resolvers.writes.store import insert
+from resolvers.writes.transaction import Outcome
 
 KEPT = timedelta(hours=24)
 """How long bytes may wait to be registered."""
@@ -42,7 +45,7 @@ async def create_upload(
     session: Session, viewer: Viewer, *, purpose: str, file_name: str, media_type: str, size_bytes: int, sha256: str
 ) -> Outcome:
     """Announce an upload with size and hash of its bytes, and return it. The object's name is made here."""
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     bucket = the_bucket()
     if bucket is None:
         raise InvalidInput("This server stores no files: PROVENANCE_BUCKET is not set.")

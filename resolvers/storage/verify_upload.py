@@ -15,14 +15,14 @@ from bson import ObjectId
 
 import documents
 from documents.base import now
+from documents.mongo.transaction import Session
 from documents.storage.bucket import Bucket, NoObject, Stored, the_bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import has_expired
 from resolvers.user_errors import ChecksumMismatch, InProgress, InvalidState, NotFound
-from resolvers.writes.transaction import Session
 
 PATIENCE = 6.0
 """Seconds that a request waits; its later steps need the rest of its time with the database."""

@@ -3,13 +3,16 @@
 import documents
 from documents.activities.activity import OPEN
 from documents.base import now
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.state_machine import CANCELLED_BY_SOMEBODY, Move, activity_error, cancel, move
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.execution import own_execution
 from resolvers.user_errors import InvalidState
 from resolvers.validators import check_text
-from resolvers.writes.transaction import Outcome, Session, require, visible
+from resolvers.writes.store import get_readable
+from resolvers.writes.transaction import Outcome
 
 
 async def cancel_execution(session: Session, viewer: Viewer, *, id: str, reason: str | None = None) -> Outcome:
@@ -17,7 +20,7 @@ async def cancel_execution(session: Session, viewer: Viewer, *, id: str, reason:
 
     Raises NotFound, Forbidden when it is not the viewer's, and InvalidState when it has ended already.
     """
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     message = check_text(reason, "reason")
     execution = await own_execution(id, viewer, session, "id")
     if execution["status"] not in OPEN:
@@ -32,9 +35,9 @@ async def cancel_transform(session: Session, viewer: Viewer, *, id: str, reason:
 
     Its pending files stay pending, for the next transform of its resource.
     """
-    require(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER)
     message = check_text(reason, "reason") or "The transform was cancelled."
-    transform = await visible(documents.Transform, id, viewer, session, "id")
+    transform = await get_readable(documents.Transform, id, viewer, session, "id")
     error = {"error": activity_error(CANCELLED_BY_SOMEBODY, message)}
     cancelled = await move(documents.Transform, Move.CANCEL, {"_id": id}, error, now(), session)
     if cancelled is None:

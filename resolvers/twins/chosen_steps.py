@@ -8,13 +8,14 @@ from itertools import chain
 from typing import Any
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 from resolvers.twins.execution_validation import MOST_STEPS, Given, Release, releases_of, step_warnings
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings, left_out_warnings
 from resolvers.twins.parameters import carried_over, check_object
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, noting
-from resolvers.writes.transaction import Session, visible
+from resolvers.writes.store import get_readable
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ async def chosen_steps(
         return Chosen(steps, await releases_of(steps, viewer, session))
     if steps:
         raise InvalidInput("Give either steps or workflowId: overrides change the steps of a workflow.", "steps")
-    workflow = await visible(documents.Workflow, workflow_id, viewer, session, "workflowId")
+    workflow = await get_readable(documents.Workflow, workflow_id, viewer, session, "workflowId")
     return await _overridden(workflow, overrides or [], viewer, session)
 
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.formats.odtp_yml.description import ComponentDescription
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from resolvers.validators import check_url
-from resolvers.writes.transaction import Session
 
 
 def check_repository(link: str, *path: str) -> str:

@@ -5,21 +5,24 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.policies import owns
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 from resolvers.twins.ownership import owner_of_new
 from resolvers.twins.twin_rights import copy_down
 from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput
 from resolvers.validators import check_line
-from resolvers.writes.transaction import Outcome, Session, hold, insert, require, update, visible
+from resolvers.writes.store import get_readable, insert, lock_row, update
+from resolvers.writes.transaction import Outcome
 
 
 async def create_digital_twin(
     session: Session, viewer: Viewer, *, name: str, public: bool, owner_id: str | None = None
 ) -> Outcome:
     """Create a twin of the viewer's or, for administrators, of any user. Raises AlreadyExists if the name is taken."""
-    require(viewer, Role.USER)
+    require_role(viewer, Role.USER)
     owner = await owner_of_new(session, viewer, owner_id, "digital twins")
     twin = documents.DigitalTwin(owner_ref=owner["_id"], name=check_line(name, "name"), public=public)
     try:
@@ -35,7 +38,7 @@ async def update_digital_twin(
 
     Raises NotFound for a twin that the viewer may not see, and Forbidden for one that is not theirs.
     """
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     twin = await own_twin(id, viewer, session, "id")
     wanted = {name: _checked(name, value) for name, value in changes.items()}
     try:
@@ -49,7 +52,7 @@ async def update_digital_twin(
 
 async def own_twin(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
     """The viewer's own twin. Raises NotFound when the viewer may not see it, and Forbidden when it is not theirs."""
-    twin = await visible(documents.DigitalTwin, id, viewer, session, *path)
+    twin = await get_readable(documents.DigitalTwin, id, viewer, session, *path)
     if not owns(viewer, twin["userRef"]):
         raise Forbidden(f"DigitalTwin {id} belongs to somebody else.", *path)
     return twin
@@ -61,7 +64,7 @@ async def lock_twin(id: str, session: Session) -> Row:
 
     Raises NotFound.
     """
-    return await hold(documents.DigitalTwin, id, "additions", session)
+    return await lock_row(documents.DigitalTwin, id, "additions", session)
 
 
 def _checked(name: str, value: Any) -> Any:

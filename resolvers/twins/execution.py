@@ -7,10 +7,12 @@ from pymongo.errors import DuplicateKeyError
 
 import documents
 from documents.activities.activity import ActivityStatus
+from documents.mongo.transaction import Session
 from documents.twins.execution import WorkflowSchema
 from resolvers.access.policies import owns
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.chosen_steps import Chosen, chosen_steps
 from resolvers.twins.digital_twin import lock_twin, own_twin
 from resolvers.twins.execution_validation import Given, Plan, planned, steps_of
@@ -18,7 +20,8 @@ from resolvers.twins.twin_rights import readers_of
 from resolvers.twins.used_outputs import UsedBySteps, used_outputs
 from resolvers.user_errors import AlreadyExists, Forbidden, Refusal, Refusals, noting
 from resolvers.validators import check_line, check_tags, check_text
-from resolvers.writes.transaction import Outcome, RetryTransaction, Session, insert, require, visible
+from resolvers.writes.store import get_readable, insert
+from resolvers.writes.transaction import Outcome, RetryTransaction
 
 
 async def create_execution(
@@ -37,7 +40,7 @@ async def create_execution(
     Warnings are returned with it. Raises NotFound and Forbidden for the twin, and Refusals with everything that is
     wrong with the rest.
     """
-    require(viewer, Role.USER)
+    require_role(viewer, Role.USER)
     twin = await own_twin(digital_twin_id, viewer, session, "digitalTwinId")
     chosen = await chosen_steps(steps, workflow_id, overrides, viewer, session)
     refusals: list[Refusal] = []
@@ -64,7 +67,7 @@ async def create_execution(
 
 async def own_execution(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
     """The viewer's own execution. Raises NotFound when the viewer may not see it, Forbidden when it is not theirs."""
-    execution = await visible(documents.Execution, id, viewer, session, *path)
+    execution = await get_readable(documents.Execution, id, viewer, session, *path)
     if not owns(viewer, execution["ownerRef"]):
         raise Forbidden(f"Execution {id} belongs to somebody else.", *path)
     return execution

@@ -8,16 +8,16 @@ from typing import Any
 
 import documents
 from documents.activities.activity import ActivityStatus, CodeReference, Used
+from documents.mongo.transaction import Session
 from documents.twins.component import ComponentType
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.parameter_warnings import InputWarning, parameter_warnings
 from resolvers.twins.parameters import frozen
 from resolvers.twins.step_graph import StepNode, places
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, noting
 from resolvers.validators import check_json
-from resolvers.writes.transaction import Session
 
 MOST_STEPS = 1_000
 MOST_PORTS = 100

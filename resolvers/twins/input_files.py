@@ -10,10 +10,10 @@ from documents.twins.step import Borrower
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter, all_of
-from resolvers.reads import fetch
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads import lookups
 from resolvers.reads.order import BY_ID, Order
 from resolvers.reads.page import COUNT_CAP, PageInfo, PageRequest, window
+from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.used_files import count_used, used_files
 
 ORDER = Order.by(BY_ID)
@@ -134,7 +134,7 @@ async def _sources(steps: list[Row], viewer: Viewer) -> list[list[Source]]:
 
 
 async def _steps(ids: set[str], viewer: Viewer) -> dict[str, Row]:
-    return await fetch.by_ids(documents.Step, ids, frozenset({"key", "attempt", "reusedFrom"}), viewer)
+    return await lookups.by_ids(documents.Step, ids, frozenset({"key", "attempt", "reusedFrom"}), viewer)
 
 
 def _awaited(step: Row) -> list[str]:

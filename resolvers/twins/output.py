@@ -1,16 +1,19 @@
 """Outputs: sharing them, and fields that depend on the viewer."""
 
 import documents
+from documents.mongo.transaction import Session
 from documents.storage.bucket import OCTETS, Download, the_bucket
 from resolvers.access.policies import owns
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import Row
 from resolvers.reads.order import value_at
+from resolvers.reads.rows import Row
 from resolvers.storage.signed_url import MOST_SECONDS, signed_url
 from resolvers.twins.readers import changed_readers
 from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded
-from resolvers.writes.transaction import Outcome, Session, require, update, visible
+from resolvers.writes.store import get_readable, update
+from resolvers.writes.transaction import Outcome
 
 DEFAULT_SECONDS = 900
 MOST_AUTHORIZED = 1_000
@@ -69,8 +72,8 @@ async def update_output_access(
     **people: list[str] | None,
 ) -> Outcome:
     """Change the readers of an output and return it; `people` are authorised and revoked as `changed_readers` says."""
-    require(viewer, Role.USER, Role.WORKER)
-    row = await visible(documents.Output, id, viewer, session, "id")
+    require_role(viewer, Role.USER, Role.WORKER)
+    row = await get_readable(documents.Output, id, viewer, session, "id")
     if not owns(viewer, row["ownerRef"]):
         raise Forbidden(f"{id} belongs to somebody else.", "id")
     before: list[str] = value_at(row, "access_control.authorized_users") or []

@@ -1,10 +1,11 @@
 """Owners of new objects: the viewer, or a user whom an administrator names."""
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 from resolvers.user_errors import Forbidden, InvalidInput
-from resolvers.writes.transaction import Session, visible
+from resolvers.writes.store import get_readable
 
 
 async def owner_of_new(session: Session, viewer: Viewer, owner_id: str | None, things: str) -> Row:
@@ -17,4 +18,4 @@ async def owner_of_new(session: Session, viewer: Viewer, owner_id: str | None, t
     owner = owner_id or viewer.user_id
     if owner is None:
         raise InvalidInput("ownerId is required, because your token belongs to no user.", "ownerId")
-    return await visible(documents.User, owner, viewer, session, "ownerId")
+    return await get_readable(documents.User, owner, viewer, session, "ownerId")

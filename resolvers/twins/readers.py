@@ -1,13 +1,13 @@
 """Readers other than the owner: named by id or display name, and shown to those who may change them."""
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.policies import READERS, owns
 from resolvers.access.viewer import Viewer
-from resolvers.reads import fetch
-from resolvers.reads.fetch import WHOLE, Row, collection_of
+from resolvers.reads import lookups
 from resolvers.reads.order import value_at
+from resolvers.reads.rows import ALL_FIELDS, Row, collection_of
 from resolvers.user_errors import LimitExceeded, NotFound, Refusals
-from resolvers.writes.transaction import Session
 
 MOST_NAMED = 1_000
 """Users that one call may name."""
@@ -25,7 +25,7 @@ async def authorized_users(outputs: list[Row], viewer: Viewer) -> list[list[Row]
 
 async def _shown_to_owners(rows: list[Row], owner: str, path: str, viewer: Viewer) -> list[list[Row]]:
     lists: list[list[str]] = [(value_at(row, path) or []) if owns(viewer, row[owner]) else [] for row in rows]
-    found = await fetch.by_ids(documents.User, (id for ids in lists for id in ids), WHOLE, viewer)
+    found = await lookups.by_ids(documents.User, (id for ids in lists for id in ids), ALL_FIELDS, viewer)
     return [[found[id] for id in ids if id in found] for ids in lists]
 
 

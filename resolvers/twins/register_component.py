@@ -10,16 +10,19 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 import documents
+from documents.mongo.transaction import Session
 from documents.twins.component_version import ParameterDefinition, PortDefinition
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.formats.odtp_yml.adjustments import Adjustment, preview
 from resolvers.formats.odtp_yml.description import ComponentDescription, read_odtp_yml
 from resolvers.formats.odtp_yml.parameters import Parameter
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.component import check_repository, described_by
 from resolvers.user_errors import AlreadyExists, Refusal
 from resolvers.validators import check_commit, check_line
-from resolvers.writes.transaction import Outcome, RetryTransaction, Session, insert, require, update
+from resolvers.writes.store import insert, update
+from resolvers.writes.transaction import Outcome, RetryTransaction
 
 
 async def ingest_component(
@@ -31,7 +34,7 @@ async def ingest_component(
     description it raises AlreadyExists. Raises InvalidInput when the file is no description of a component. Where the
     file names another version or repository, the caller's are used, and the adjustments say so.
     """
-    require(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER)
     link = check_repository(repo_link, "repoLink")
     commit = check_commit(commit_hash, "commitHash")
     label = check_line(version, "version")

@@ -5,29 +5,32 @@ from typing import Any
 import documents
 from documents.activities.activity import ActivityStatus
 from documents.base import now
+from documents.mongo.transaction import Session
 from documents.storage.upload import UploadPurpose
 from documents.twins.output import AccessControl, OutputType
 from resolvers.access.policies import owns
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.lifecycle import check_attempt, claimant_filter
 from resolvers.activities.state_machine import held, lock_step, standing
 from resolvers.catalogue.resource import json_text
 from resolvers.filters import Filter
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import check_media_type
 from resolvers.storage.verify_upload import use, verify_upload
 from resolvers.twins.readers import named_users
 from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput, InvalidState
 from resolvers.validators import check_file_name, check_line
-from resolvers.writes.transaction import Outcome, Session, insert, require, visible
+from resolvers.writes.store import get_readable, insert
+from resolvers.writes.transaction import Outcome
 
 LONGEST_KEY = 1_024
 
 
 async def before_registering(viewer: Viewer, *, upload_id: str | None = None, **rest: Any) -> None:
     """Verify the bytes of an upload, which must not happen within a transaction."""
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     if upload_id is not None:
         await verify_upload(viewer, upload_id, UploadPurpose.OUTPUT, "uploadId")
 
@@ -56,7 +59,7 @@ async def register_output(
     A worker may register while it holds the step, its owner and administrators while it runs. A worker whose token held
     an earlier attempt must give the attempt. Raises NotFound, Forbidden, InvalidInput, InvalidState and AlreadyExists.
     """
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     step = await _running(step_id, attempt, viewer, session)
     users = await named_users(authorized_user_ids, authorized_user_names, session, "authorizedUser")
     output = documents.Output(
@@ -94,7 +97,7 @@ def _a_type(type: str | None, output_type: str) -> str:
 
 async def _running(id: str, attempt: int | None, viewer: Viewer, session: Session) -> Row:
     """The running step, locked so that it cannot end before this transaction does."""
-    step = await visible(documents.Step, id, viewer, session, "stepId")
+    step = await get_readable(documents.Step, id, viewer, session, "stepId")
     if viewer.role is Role.USER and not owns(viewer, step["ownerRef"]):
         raise Forbidden(f"{id} belongs to somebody else.", "stepId")
     at = now()
@@ -136,7 +139,7 @@ async def _place(
         output.bucket, output.key = check_line(bucket or "", "bucket"), _a_key(key or "")
         output.file_size = file_size
         return None
-    upload = await visible(documents.Upload, upload_id, viewer, session, "uploadId")
+    upload = await get_readable(documents.Upload, upload_id, viewer, session, "uploadId")
     if file_size not in (None, upload["size"]):
         raise InvalidInput(f"fileSize is {file_size}, but {upload_id} has {upload['size']} bytes.", "fileSize")
     output.bucket, output.key = upload["bucket"], upload["key"]

@@ -8,9 +8,11 @@ from typing import Any
 import documents
 from documents.activities.activity import ActivityStatus, Used
 from documents.base import new_id
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.state_machine import FULFILLED
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from resolvers.twins.execution import keep_execution, own_execution, refuse_taken_title
 from resolvers.twins.execution_validation import MOST_STEPS, Given
 from resolvers.twins.parameter_warnings import InputWarning
@@ -19,7 +21,7 @@ from resolvers.twins.step_graph import followers
 from resolvers.twins.used_outputs import fetched, refuse_unreadable
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, Refusal, Refusals, noting
 from resolvers.validators import LONGEST_LINE, check_line
-from resolvers.writes.transaction import Outcome, Session, require
+from resolvers.writes.transaction import Outcome
 
 UNSUCCESSFUL = [ActivityStatus.FAILED.value, ActivityStatus.CANCELLED.value]
 MOST_TITLES = 10_000
@@ -66,7 +68,7 @@ async def rerun_execution(
     Forbidden, InvalidState when the steps to be reused did not succeed, and Refusals with everything else that is
     wrong.
     """
-    require(viewer, Role.USER)
+    require_role(viewer, Role.USER)
     earlier = await _earlier(execution_id, viewer, session)
     refusals: list[Refusal] = []
     again: set[int] = set()

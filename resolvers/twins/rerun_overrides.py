@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import documents
 from documents.activities.activity import CodeReference
+from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
 from resolvers.twins.chosen_steps import two_versions
 from resolvers.twins.execution_validation import LARGEST_JSON, MOST_STEPS, Given, Release, port_mappings, releases_of
@@ -15,7 +16,6 @@ from resolvers.twins.parameter_warnings import InputWarning, first_warnings, lef
 from resolvers.twins.parameters import Values, carried_over, frozen, given_alone, replaced
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, noting
 from resolvers.validators import check_json
-from resolvers.writes.transaction import Session
 
 LARGEST_PARAMETERS = 500_000
 """Bytes of a step's parameters including unchanged ones: more than a new step's with all their defaults."""

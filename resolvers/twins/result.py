@@ -3,15 +3,18 @@
 from typing import Any
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.policies import owns, readable
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.digital_twin import lock_twin
 from resolvers.twins.execution import own_execution
 from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, noting
 from resolvers.validators import check_line, check_tags, check_text
-from resolvers.writes.transaction import Outcome, Session, insert, require, update, visible
+from resolvers.writes.store import get_readable, insert, update
+from resolvers.writes.transaction import Outcome
 
 MOST_OUTPUTS = 1_000
 
@@ -23,7 +26,7 @@ async def create_result(
 
     Raises NotFound and Forbidden for the execution, and Refusals with everything that is wrong with the rest.
     """
-    require(viewer, Role.USER)
+    require_role(viewer, Role.USER)
     execution = await own_execution(execution_id, viewer, session, "executionId")
     refusals: list[Refusal] = []
     checked = _checked({"title": title, **said}, refusals)
@@ -59,8 +62,8 @@ async def update_result(
 
     Raises NotFound, Forbidden, RevisionConflict, and Refusals with everything that is wrong with the changes.
     """
-    require(viewer, Role.USER)
-    result = await visible(documents.Result, id, viewer, session, "id")
+    require_role(viewer, Role.USER)
+    result = await get_readable(documents.Result, id, viewer, session, "id")
     if not owns(viewer, result["ownerRef"]):
         raise Forbidden(f"Result {id} belongs to somebody else.", "id")
     added, removed = add_output_ids or [], set(remove_output_ids or [])

@@ -1,12 +1,15 @@
 """Sharing a digital twin as a whole, its outputs included, with readers."""
 
 import documents
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.twins.digital_twin import own_twin
 from resolvers.twins.readers import changed_readers
 from resolvers.twins.twin_rights import copy_down, readers_of
 from resolvers.user_errors import LimitExceeded
-from resolvers.writes.transaction import Outcome, Session, require, update
+from resolvers.writes.store import update
+from resolvers.writes.transaction import Outcome
 
 MAX_READERS = 100
 """Users with whom one twin is shared: each is repeated on every row that follows it."""
@@ -19,7 +22,7 @@ async def update_digital_twin_access(
 
     Raises NotFound and Forbidden for the twin, RevisionConflict, LimitExceeded, and Refusals for unknown people.
     """
-    require(viewer, Role.USER, Role.WORKER)
+    require_role(viewer, Role.USER, Role.WORKER)
     twin = await own_twin(id, viewer, session, "id")
     readers = [one for one in await changed_readers(readers_of(twin), session, **people) if one != twin["userRef"]]
     check_readers(readers)

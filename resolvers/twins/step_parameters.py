@@ -7,8 +7,8 @@ from pydantic import BaseModel
 import documents
 from documents.base import JsonText
 from resolvers.access.viewer import Viewer
-from resolvers.reads import fetch
-from resolvers.reads.fetch import Row
+from resolvers.reads import lookups
+from resolvers.reads.rows import Row
 from resolvers.twins.parameters import OF_EVERY_COMPONENT
 
 
@@ -23,7 +23,7 @@ class StepParameter(BaseModel):
 async def parameter_list(steps: list[Row], viewer: Viewer) -> list[list[Row]]:
     """The parameters of each step, in their order. Reads the component versions of all steps at once."""
     ids = {step["component_version"] for step in steps}
-    versions = await fetch.by_ids(documents.ComponentVersion, ids, frozenset({"parameters.name"}), viewer)
+    versions = await lookups.by_ids(documents.ComponentVersion, ids, frozenset({"parameters.name"}), viewer)
     names = {id: {one["name"] for one in version.get("parameters") or []} for id, version in versions.items()}
     return [_parameters(step, names.get(step["component_version"], set()) | OF_EVERY_COMPONENT) for step in steps]
 

@@ -4,14 +4,17 @@ from pymongo.errors import DuplicateKeyError
 
 import documents
 from documents.activities.activity import OPEN
+from documents.mongo.transaction import Session
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.state_machine import CANCELLED, FAILED, SKIPPED, SUCCEEDED
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.digital_twin import own_twin
 from resolvers.twins.share_twin import check_readers
 from resolvers.twins.twin_rights import copy_down, readers_of
 from resolvers.user_errors import AlreadyExists, InvalidInput, InvalidState, NotFound
-from resolvers.writes.transaction import Outcome, Session, require, update, visible
+from resolvers.writes.store import get_readable, update
+from resolvers.writes.transaction import Outcome
 
 
 async def transfer_digital_twin(
@@ -29,7 +32,7 @@ async def transfer_digital_twin(
     Raises NotFound, Forbidden, InvalidState while an execution has not ended, AlreadyExists when the new owner has a
     twin of this name, RevisionConflict and LimitExceeded.
     """
-    require(viewer, Role.USER)
+    require_role(viewer, Role.USER)
     twin = await own_twin(id, viewer, session, "id")
     before, owner = twin["userRef"], await _new_owner(owner_id, owner_name, viewer, session)
     if owner != before:
@@ -53,7 +56,7 @@ async def _new_owner(id: str | None, name: str | None, viewer: Viewer, session: 
     if (id is None) == (name is None):
         raise InvalidInput("Give either ownerId or ownerName.", "ownerId")
     if name is None:
-        owner: Row | None = await visible(documents.User, id or "", viewer, session, "ownerId")
+        owner: Row | None = await get_readable(documents.User, id or "", viewer, session, "ownerId")
     else:
         owner = await collection_of(documents.User).find_one({"displayName": name.strip()}, session=session)
     if owner is None:

@@ -3,11 +3,11 @@
 from typing import Any
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.filters import Filter
-from resolvers.reads.fetch import Row, collection_of
 from resolvers.reads.relations import Document
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import LimitExceeded
-from resolvers.writes.transaction import Session
 
 MAX_WORK = 250_000
 """Work that one transaction does below a twin, in units of some 40 µs of database time: it has 30 seconds."""

@@ -12,9 +12,9 @@ from documents.activities.activity import ActivityStatus
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Role, Viewer
 from resolvers.filters import Filter, all_of
-from resolvers.reads import fetch
-from resolvers.reads.fetch import Fields, Row, collection_of
+from resolvers.reads import lookups
 from resolvers.reads.page import PageRequest
+from resolvers.reads.rows import Fields, Row, collection_of
 from resolvers.user_errors import LimitExceeded, Refusal
 
 MAX_USED_AT_ONCE = 10_000
@@ -47,7 +47,7 @@ async def used_files(steps: list[Row], viewer: Viewer, wanted: PageRequest, fiel
         for step, reader in zip(steps, readers, strict=True)
     ]
     rows = {
-        reader: await fetch.by_ids(documents.Output, chain(*_of(reader, first, readers)), fields, reader)
+        reader: await lookups.by_ids(documents.Output, chain(*_of(reader, first, readers)), fields, reader)
         for reader in there
     }
     return [

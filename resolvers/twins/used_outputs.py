@@ -6,9 +6,10 @@ worker reads them later: see `used_files`.
 
 import documents
 from documents.activities.activity import Used
+from documents.mongo.transaction import Session
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import check_sha256
 from resolvers.twins.execution_validation import Given
 from resolvers.twins.step_graph import StepNode, check_step_key
@@ -22,7 +23,6 @@ from resolvers.user_errors import (
     Refusals,
     noting,
 )
-from resolvers.writes.transaction import Session
 
 MAX_USED_BY_STEP = 1_000
 MAX_USED = 10_000

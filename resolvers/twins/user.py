@@ -4,12 +4,15 @@ from pymongo.errors import DuplicateKeyError
 
 import documents
 from documents.base import now
+from documents.mongo.transaction import Session
 from resolvers.access.policies import owns
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput
 from resolvers.validators import check_line
-from resolvers.writes.transaction import Outcome, Session, insert, require, visible
+from resolvers.writes.store import get_readable, insert
+from resolvers.writes.transaction import Outcome
 
 STORED = {"display_name": "displayName", "email": "email", "github": "github"}
 """The fields of a user that can be changed, with their stored names."""
@@ -24,7 +27,7 @@ async def create_user(
     session: Session, viewer: Viewer, *, display_name: str, email: str, github: str | None = None
 ) -> Outcome:
     """A new user. Raises AlreadyExists when the name is taken."""
-    require(viewer)
+    require_role(viewer)
     user = documents.User(
         display_name=check_line(display_name, "displayName"),
         email=check_email(email, "email"),
@@ -41,8 +44,8 @@ async def update_user(session: Session, viewer: Viewer, *, id: str, **changes: s
 
     Raises NotFound, Forbidden for other viewers, InvalidInput, and AlreadyExists when the name is taken.
     """
-    require(viewer, Role.USER)
-    user = await visible(documents.User, id, viewer, session, "id")
+    require_role(viewer, Role.USER)
+    user = await get_readable(documents.User, id, viewer, session, "id")
     if not owns(viewer, id):
         raise Forbidden(f"{id} is another user.", "id")
     wanted = {STORED[name]: _checked(name, value) for name, value in changes.items()}

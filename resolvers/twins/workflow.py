@@ -7,17 +7,20 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 import documents
+from documents.mongo.transaction import Session
 from documents.twins.workflow import WorkflowStep
 from resolvers.access.policies import owns_any
+from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 from resolvers.twins.execution_validation import Given, Plan, planned, releases_of, step_warnings
 from resolvers.twins.ownership import owner_of_new
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings
 from resolvers.twins.parameters import given_alone
 from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput, LimitExceeded, Refusal, Refusals, noting
 from resolvers.validators import check_line, check_tags, check_text
-from resolvers.writes.transaction import Outcome, Session, insert, require, update, visible
+from resolvers.writes.store import get_readable, insert, update
+from resolvers.writes.transaction import Outcome
 
 LARGEST_WORKFLOW = 8_000_000
 """Bytes of the steps of a workflow, which is one document: MongoDB's limit is 16 MiB."""
@@ -30,7 +33,7 @@ async def create_workflow(
 
     Raises AlreadyExists when its name is taken, and Refusals with everything that is wrong with the rest.
     """
-    require(viewer, Role.USER)
+    require_role(viewer, Role.USER)
     owner = await owner_of_new(session, viewer, owner_id, "workflows")
     checked, warnings = await _checked({"name": name, "steps": steps, **said}, viewer, session)
     workflow = documents.Workflow(owner_ref=owner["_id"], **checked)
@@ -54,7 +57,7 @@ async def update_workflow(
     Raises NotFound, Forbidden, RevisionConflict, AlreadyExists, and Refusals with everything that is wrong with the
     changes.
     """
-    require(viewer, Role.USER)
+    require_role(viewer, Role.USER)
     workflow = await _own_workflow(id, viewer, session)
     checked, warnings = await _checked(changes, viewer, session)
     changed = _dumped(checked)
@@ -68,7 +71,7 @@ async def update_workflow(
 
 
 async def _own_workflow(id: str, viewer: Viewer, session: Session) -> Row:
-    workflow = await visible(documents.Workflow, id, viewer, session, "id")
+    workflow = await get_readable(documents.Workflow, id, viewer, session, "id")
     owner_id = workflow.get("ownerRef")
     if not owns_any(viewer, [owner_id] if owner_id else None):
         whose = "belongs to somebody else" if owner_id else "has no owner: an administrator can name one"
@@ -79,7 +82,7 @@ async def _own_workflow(id: str, viewer: Viewer, session: Session) -> Row:
 async def _new_owner(id: str, workflow: Row, viewer: Viewer, session: Session) -> str:
     if id != workflow.get("ownerRef") and viewer.role is not Role.ADMIN:
         raise Forbidden("Only administrators may give a workflow to another owner.", "ownerId")
-    owner: str = (await visible(documents.User, id, viewer, session, "ownerId"))["_id"]
+    owner: str = (await get_readable(documents.User, id, viewer, session, "ownerId"))["_id"]
     return owner
 
 

@@ -1,69 +1,17 @@
-"""Transactions of mutations: every mutation runs in one, and once under an idempotency key when the client gave one."""
+"""Transactions of mutations, retried when a concurrent write of the same object came first."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import bson
-from pymongo.errors import DuplicateKeyError
+from documents.mongo.transaction import Session, in_transaction
 
-import documents
-from documents.base import now
-from documents.mongo.transaction import in_transaction
-from resolvers.access.policies import readable
-from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import Row, collection_of
-from resolvers.reads.relations import Document
-from resolvers.reads.successors import successor
-from resolvers.user_errors import Forbidden, NotFound, RevisionConflict
-from resolvers.writes import idempotency
-from resolvers.writes.idempotency import Keep, KeyedCall, Repeat, keyed_call, show_again
-
-Session = idempotency.Session
-Outcome = idempotency.Outcome
-
+Outcome = dict[str, Any]
+"""The objects that a mutation wrote, by the payload's field: a row, a list of rows, or a plain value."""
 Work = Callable[[Session], Awaitable[Outcome]]
-Before = Callable[[], Awaitable[None]]
-"""Work that takes too long for a transaction, done before it begins."""
 
 
 class RetryTransaction(Exception):
     """A concurrent write of the same object came first: look again."""
-
-
-async def write(
-    viewer: Viewer,
-    mutation: str,
-    inputs: dict[str, Any],
-    key: str | None,
-    work: Work,
-    *,
-    before: Before | None = None,
-    repeat: Repeat = show_again,
-) -> Outcome:
-    """Run `work` in a transaction and return its outcome; with a `key`, the first call's as `repeat` shows it."""
-    refuse_anonymous(viewer)
-    if key is not None:
-        return await run_once_in_transaction(keyed_call(viewer, mutation, inputs, key, repeat), work, before)
-    if before:
-        await before()
-    return await run_in_transaction(work)
-
-
-async def run_once_in_transaction(call: KeyedCall, work: Work, before: Before | None = None) -> Outcome:
-    """Run `work`, unless an earlier call did under the same key; the outcome is stored in the work's transaction."""
-
-    async def run(keep: Keep) -> Outcome:
-        if before:
-            await before()
-
-        async def work_and_keep(session: Session) -> Outcome:
-            outcome = await work(session)
-            await keep(outcome, session)
-            return outcome
-
-        return await run_in_transaction(work_and_keep)
-
-    return await call.run(run)
 
 
 async def run_in_transaction(work: Work) -> Outcome:
@@ -75,100 +23,3 @@ async def run_in_transaction(work: Work) -> Outcome:
         except RetryTransaction:
             continue
     return await in_transaction(work)
-
-
-def refuse_anonymous(viewer: Viewer) -> None:
-    """Refuse anonymous callers, before anything else is done."""
-    if viewer.role is Role.ANONYMOUS:
-        raise Forbidden("Anonymous callers cannot write: send an API token or sign in.")
-
-
-def require(viewer: Viewer, *roles: Role) -> None:
-    """Refuse viewers of other roles. Administrators may do everything."""
-    refuse_anonymous(viewer)
-    if viewer.role is Role.ADMIN or viewer.role in roles:
-        return
-    allowed = " or ".join(role.value for role in (*roles, Role.ADMIN))
-    raise Forbidden(f"This requires the role {allowed}; yours is {viewer.role.value}.")
-
-
-async def insert(document: documents.Document, session: Session) -> Row:
-    """Insert a new document and return its row."""
-    await document.insert(session=session)
-    row = await collection_of(type(document)).find_one({"_id": document.id}, session=session)
-    if row is None:
-        raise LookupError(document.id)
-    return row
-
-
-async def insert_unless_there(document: documents.Document, session: Session) -> Row:
-    """Insert a new document and return its row; if it exists by now, the work is retried and finds it."""
-    try:
-        return await insert(document, session)
-    except DuplicateKeyError as error:
-        raise RetryTransaction from error
-
-
-async def visible(document: Document, id: str, viewer: Viewer, session: Session, *path: str) -> Row:
-    """The row with this id, or the one that it was merged into.
-
-    Raises NotFound when it is malformed, unknown or hidden from the viewer alike.
-    """
-    row = await _readable_row(document, id, viewer, session)
-    if row is None and (present := await successor(document, "_id", id, session)):
-        row = await _readable_row(document, present, viewer, session)
-    if row is None:
-        raise NotFound(document.__name__, id, *path)
-    return row
-
-
-async def _readable_row(document: Document, id: str, viewer: Viewer, session: Session) -> Row | None:
-    filters = [{"_id": id}, readable(document, viewer)]
-    row: Row | None = await collection_of(document).find_one({"$and": filters}, session=session)
-    return row
-
-
-async def hold(document: Document, id: str, counter: str, session: Session) -> Row:
-    """Lock a row for this transaction by incrementing a counter, so that concurrent transactions conflict; returns the
-    row.
-
-    Raises NotFound.
-    """
-    row: Row | None = await collection_of(document).find_one_and_update(
-        {"_id": id}, {"$inc": {counter: 1}}, return_document=True, session=session
-    )
-    if row is None:
-        raise NotFound(document.__name__, id)
-    return row
-
-
-async def update(
-    document: Document, row: Row, changes: dict[str, Any], expected_revision: int | None, session: Session
-) -> Row:
-    """Apply `changes`, by stored name, as one conditional write that raises the revision. Raises RevisionConflict.
-
-    `row` is the whole row as this transaction reads it. Where it has these values already nothing is written, so that
-    the revision and the time of the last change reflect real changes only.
-    """
-    if expected_revision in (None, row["revision"]) and _has(row, changes):
-        return row
-    collection = collection_of(document)
-    match = {"_id": row["_id"]} | ({} if expected_revision is None else {"revision": expected_revision})
-    changed = await collection.find_one_and_update(
-        match,
-        {"$set": changes | {"updated_at": now()}, "$inc": {"revision": 1}},
-        return_document=True,
-        session=session,
-    )
-    if changed is not None:
-        found: Row = changed
-        return found
-    current = await collection.find_one({"_id": row["_id"]}, session=session)
-    if current is None or expected_revision is None:
-        raise NotFound(document.__name__, row["_id"], "id")
-    raise RevisionConflict(document.__name__, expected_revision, current)
-
-
-def _has(row: Row, values: Row) -> bool:
-    """Whether the row has these values, compared as they are stored: times to the millisecond, without a zone."""
-    return bson.decode(bson.encode(values)) == {name: row.get(name) for name in values}

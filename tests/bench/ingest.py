@@ -25,7 +25,7 @@ from documents.mongo.database import make_client, open_database
 from documents.mongo.transaction import in_transaction
 from documents.storage.folder_bucket import FolderBucket
 from resolvers.galaxy.ingestion_queue import queue_ingest
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from tests.bench.reports import write_report
 from tests.support.builders import an_archive, an_instance
 from tests.support.galaxies import metadata

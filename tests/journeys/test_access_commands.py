@@ -13,8 +13,8 @@ from documents.mongo.database import make_client, open_database
 from graph.core.fields import NODE_VIEWS
 from resolvers.access.policies import EVERYTHING
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads import fetch
-from resolvers.reads.semi_join import allowed
+from resolvers.reads import children
+from resolvers.reads.semi_join import policy_filter
 from tests.journeys.access_commands import Commands, demands, filters, keys, matches
 from tests.journeys.access_inputs import MARK, hostile_inputs, mutations
 from tests.journeys.access_queries import QUERY, TYPES, every_question, is_paged, narrowed_lists
@@ -103,7 +103,7 @@ async def test_every_read_for_somebody_who_may_not_see_everything_carries_their_
 async def test_a_page_of_its_own_for_each_of_many_parents_carries_the_policy_too(
     world: World, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "SMALL", 0)
+    monkeypatch.setattr(children, "SINGLE_FIND_LIMIT", 0)
     users = [one for one in world.kept if isinstance(one, documents.User)]
     viewer = Viewer(Role.USER, users[0].id)
     extra = [new.a_twin(user, public=number % 2 == 0) for user in users for number in range(40)]
@@ -126,7 +126,7 @@ async def test_a_page_of_its_own_for_each_of_many_parents_carries_the_policy_too
 async def assert_each_carries_its_policy(commands: Commands, viewer: Viewer, world: World) -> None:
     """Whatever is read is read under its policy, or as part of what the viewer may see."""
     reads = list(commands.reads())
-    policies = {name: await allowed(document, viewer) for name, document in BY_COLLECTION.items()}
+    policies = {name: await policy_filter(document, viewer) for name, document in BY_COLLECTION.items()}
     for command in reads:
         for collection, match in matches(command):
             policy = policies[collection]

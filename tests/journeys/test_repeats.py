@@ -11,7 +11,7 @@ from documents.mongo.database import Database
 from graph.core.mutation import IDEMPOTENCY_KEY
 from resolvers.access.policies import POLICIES, everybody
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads import fetch
+from resolvers.reads import lookups
 from tests.journeys.access_inputs import mutations
 from tests.journeys.granted import GRANTED, RUNNER, Row, Working, asking
 from tests.support.asking import answer
@@ -146,7 +146,7 @@ async def test_what_a_payload_shows_its_caller_may_see(database: Database, mutat
     for id in shown(first, mutation):
         document = documents.by_kind(id)
         assert document
-        readable = await fetch.by_ids(document, [id], frozenset({"_id"}), viewer)
+        readable = await lookups.by_ids(document, [id], frozenset({"_id"}), viewer)
         # The report that ends an execution is answered with it, and its runner does not see it any more.
         assert id in readable or (mutation, what) == ("completeActivity", "the last step")
 

@@ -31,7 +31,9 @@ AREAS: dict[str, tuple[str, ...]] = {
         *(
             "documents/mongo/transaction.py",
             "resolvers/writes/transaction.py",
+            "resolvers/writes/store.py",
             "resolvers/writes/idempotency.py",
+            "resolvers/writes/stored_outcome.py",
             "resolvers/activities/idempotent_replay.py",
         ),
         *(
@@ -83,7 +85,11 @@ AREAS: dict[str, tuple[str, ...]] = {
     "paging": (
         *("resolvers/reads/page.py", "resolvers/reads/cursor.py", "resolvers/reads/order.py", "resolvers/filters.py"),
         *(
-            "resolvers/reads/fetch.py",
+            "resolvers/reads/rows.py",
+            "resolvers/reads/lookups.py",
+            "resolvers/reads/children.py",
+            "resolvers/reads/pages.py",
+            "resolvers/reads/counts.py",
             "resolvers/reads/loaders.py",
             "resolvers/reads/batch_point_reads.py",
             "graph/core/where.py",
@@ -226,11 +232,16 @@ FURTHER: tuple[tuple[str, str], ...] = (
         "resolvers/access/test_viewer.py resolvers/access/test_oidc.py graph/http/test_storage_events.py",
     ),
     ("resolvers/access/tokens.py", "resolvers/access/test_viewer.py resolvers/twins/test_user.py"),
+    ("resolvers/writes/transaction.py", "documents/mongo/test_database.py resolvers/writes/test_idempotency.py"),
     (
-        "resolvers/writes/transaction.py",
+        "resolvers/writes/store.py",
         "documents/mongo/test_database.py resolvers/twins/test_digital_twin.py resolvers/catalogue/test_resource.py",
     ),
-    ("resolvers/writes/idempotency.py", "resolvers/activities/test_idempotent_replay.py journeys/test_repeats.py"),
+    (
+        "resolvers/writes/idempotency.py",
+        "resolvers/activities/test_idempotent_replay.py journeys/test_repeats.py",
+    ),
+    ("resolvers/writes/stored_outcome.py", "journeys/test_repeats.py"),
     ("resolvers/galaxy/instance.py", "graph/http/test_galaxy_reports.py"),
     (
         "resolvers/validators.py",
@@ -293,7 +304,11 @@ FURTHER: tuple[tuple[str, str], ...] = (
         "resolvers/filters.py",
         "graph/core/test_where.py graph/core/test_where_inputs.py resolvers/access/test_policies.py",
     ),
-    ("resolvers/reads/fetch.py", f"{PAGED} graph/twins/test_twins.py graph/engine/test_response_budget.py"),
+    ("resolvers/reads/rows.py", f"{PAGED} graph/twins/test_twins.py graph/engine/test_response_budget.py"),
+    ("resolvers/reads/lookups.py", f"{PAGED} graph/twins/test_twins.py graph/engine/test_response_budget.py"),
+    ("resolvers/reads/children.py", f"{PAGED} graph/twins/test_twins.py graph/engine/test_response_budget.py"),
+    ("resolvers/reads/pages.py", f"{PAGED} graph/twins/test_twins.py graph/engine/test_response_budget.py"),
+    ("resolvers/reads/counts.py", f"{PAGED} graph/twins/test_twins.py graph/engine/test_response_budget.py"),
     ("resolvers/reads/loaders.py", f"{PAGED} graph/engine/test_garbage.py graph/twins/test_twins.py {RUN}"),
     ("graph/core/pagination.py", f"{PAGED} graph/test_schema.py"),
     ("graph/core/where.py", "graph/test_schema.py"),

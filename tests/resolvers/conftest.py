@@ -10,7 +10,7 @@ from tests.support.patience import within
 @pytest.fixture(autouse=True)
 def patient_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let who waits for a call under the same key, or for bytes that another reads, wait until that has ended."""
-    monkeypatch.setattr(idempotency, "PATIENCE", within())
+    monkeypatch.setattr(idempotency, "WAIT_TIMEOUT", within())
     defaults = verify_upload.verify_upload.__kwdefaults__
     assert defaults is not None
     monkeypatch.setitem(defaults, "patience", within())

@@ -23,7 +23,7 @@ from resolvers.galaxy.report.usage.cells import cell_of
 from resolvers.galaxy.report_metadata import read_metadata
 from resolvers.galaxy.statistics.aggregates import add_usage, forget_usage
 from resolvers.galaxy.statistics.packed_columns import days_of
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from tests.support.builders import an_archive, an_instance
 from tests.support.galaxies import metadata
 from tests.support.reports import read, report

@@ -4,7 +4,7 @@ from typing import Any
 
 import documents
 from resolvers.access.viewer import Role, Viewer
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.support import builders as new
 from tests.support.asking import ask
 from tests.support.builders import keep

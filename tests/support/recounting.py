@@ -16,7 +16,7 @@ from documents.mongo.transaction import in_transaction
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.galaxy.report.usage.cells import cell_of
 from resolvers.galaxy.statistics.aggregates import add_usage
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.support.asking import ADMIN, ask
 from tests.support.builders import a_generation, a_job, a_user, an_archive, an_instance
 

@@ -15,7 +15,7 @@ from graph.engine.plan.nested_reads import Keyed, NestedField, Nodes, Run, Sever
 from graph.engine.plan.row_codegen import RowTemplate
 from resolvers.access.policies import readable
 from resolvers.filters import InSubquery, all_of, equals
-from resolvers.reads.fetch import SMALL
+from resolvers.reads.children import SINGLE_FIND_LIMIT
 from resolvers.reads.order import ASCENDING, Order
 from resolvers.reads.page import COUNT_CAP, PageRequest
 from resolvers.reads.relations import Document, Every, Gathered, Listed, Many, One, Picked, Referring
@@ -139,8 +139,8 @@ def _method(link: Many | Gathered | Every, window: PageRequest) -> str:
             return f"{size}: {'one find' if window.reading_order.is_natural else 'one aggregation'}"
         case Gathered():
             return f"{size} for each: one find for all, sorted and cut here"
-    # With several parents all children are read, up to a bound that `fetch.pages` explains.
-    return f"{size} for each: one find for all, one aggregation beyond {SMALL:,} rows"
+    # With several parents all children are read, up to a bound that `children.stream_groups` explains.
+    return f"{size} for each: one find for all, one aggregation beyond {SINGLE_FIND_LIMIT:,} rows"
 
 
 def _fields(shapes: list[RowTemplate], *more: str) -> str:

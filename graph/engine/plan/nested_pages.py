@@ -16,8 +16,10 @@ from graph.engine.plan.occurrences import Times, part, repeated, size_of, total
 from graph.engine.plan.page_rows import OwnRows, PageRows, SharedRows
 from graph.engine.plan.row_codegen import ROOT, Row
 from resolvers.concurrency import event_loop
-from resolvers.reads import fetch
+from resolvers.reads.children import TooManyChildren, stream_children
+from resolvers.reads.counts import count_all, count_by_ids, count_children
 from resolvers.reads.page import Page, PageRequest
+from resolvers.reads.pages import page_of_all, pages_by_ids, pages_of_children
 from resolvers.reads.relations import Every, Gathered, Many, Paged
 
 TEXT_OF_ROW = 4_000
@@ -39,7 +41,7 @@ class Pages(NestedField):
         if len(rows) > 1 and isinstance(link, Many) and not link.alone and self._can_stream(asked):
             try:
                 return await self._streamed(link, asked, rows, times, run)
-            except fetch.TooManyChildren:
+            except TooManyChildren:
                 # They are too many to be read without a limit for each parent.
                 pass
         reading = self._pages(link, asked, rows, times, run)
@@ -83,7 +85,7 @@ class Pages(NestedField):
         named = _times_by_name(rows, link, times)
         objects = 0
         try:
-            async for families in fetch.families(
+            async for families in stream_children(
                 link, asked, rows, shape.fields, run.reader.viewer, as_sent=self.as_sent
             ):
                 pages = asked.pages(family for _, family in families)
@@ -92,7 +94,7 @@ class Pages(NestedField):
                 objects += self._count(run, pages, level)
                 connections = await self._connections(run, [*pages], [None] * len(pages), level, each)
                 found.update(zip((parent for parent, _ in families), connections, strict=True))
-        except fetch.TooManyChildren:
+        except TooManyChildren:
             # They will be read, and counted, once more.
             each = None if named is None else [named[parent] for parent in found]
             budget.take_back(objects, size_of(list(found.values()), each))
@@ -113,11 +115,11 @@ class Pages(NestedField):
         viewer, fields = run.reader.viewer, self.fields
         match link:
             case Every():
-                pages = [await fetch.page_of_all(link.document, asked, fields, viewer, as_sent=self.as_sent)]
+                pages = [await page_of_all(link.document, asked, fields, viewer, as_sent=self.as_sent)]
             case Many():
-                pages = await fetch.pages(link, asked, rows, fields, viewer, as_sent=self.as_sent)
+                pages = await pages_of_children(link, asked, rows, fields, viewer, as_sent=self.as_sent)
             case Gathered():
-                pages = await fetch.pages_by_ids(link, asked, rows, fields, viewer, as_sent=self.as_sent)
+                pages = await pages_by_ids(link, asked, rows, fields, viewer, as_sent=self.as_sent)
         of_pages = SharedRows if isinstance(link, Gathered) else OwnRows
         level = of_pages(run, self.shown.shapes, repeated((page.rows for page in pages), times), self.as_sent)
         self._count(run, pages, level)
@@ -135,11 +137,11 @@ class Pages(NestedField):
         viewer = run.reader.viewer
         match link:
             case Every():
-                return [await fetch.count_all(link.document, asked.filter, viewer)]
+                return [await count_all(link.document, asked.filter, viewer)]
             case Many():
-                return await fetch.counts(link, asked.filter, rows, viewer)
+                return await count_children(link, asked.filter, rows, viewer)
             case Gathered():
-                return await fetch.counts_by_ids(link, asked.filter, rows, viewer)
+                return await count_by_ids(link, asked.filter, rows, viewer)
 
     def _apart(self, pages: list[Page | None], counts: list[int | None], level: OwnRows) -> list[Any]:
         """The root's only page as objects, whose text is counted when it is written."""

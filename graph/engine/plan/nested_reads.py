@@ -15,7 +15,7 @@ from graph.engine.plan import json_output
 from graph.engine.plan.occurrences import Times, distinct, part, repeated, total
 from graph.engine.plan.row_codegen import FallbackToReference, Row, RowTemplate
 from resolvers.concurrency import event_loop
-from resolvers.reads import fetch
+from resolvers.reads import lookups
 from resolvers.reads.loaders import RequestLoader
 from resolvers.reads.relations import Listed, One, Picked, Referring
 
@@ -153,10 +153,10 @@ class Single(NestedField):
         fields, as_sent, viewer = self.shape.fields, self.shape.as_sent, run.reader.viewer
         found: list[Row | None]
         if isinstance(self.link, One):
-            found = await fetch.ones(self.link, rows, fields, viewer, as_sent=as_sent)
+            found = await lookups.linked_rows(self.link, rows, fields, viewer, as_sent=as_sent)
         else:
             value = self.arguments(run)[self.argument or ""]
-            found = await fetch.one_by(self.link, value, rows, fields, viewer, as_sent=as_sent)
+            found = await lookups.one_by(self.link, value, rows, fields, viewer, as_sent=as_sent)
         there = [row for row in found if row is not None]
         if times is not None:
             times = [each for row, each in zip(found, times, strict=True) if row is not None]
@@ -177,9 +177,9 @@ class Several(NestedField):
     async def read(self, run: Run, rows: list[Row], times: Times) -> list[Any]:
         fields, as_sent, viewer = self.shape.fields, self.shape.as_sent, run.reader.viewer
         if isinstance(self.link, Listed):
-            found = await fetch.by_id_lists(self.link, rows, fields, viewer, as_sent=as_sent)
+            found = await lookups.by_id_lists(self.link, rows, fields, viewer, as_sent=as_sent)
         else:
-            found = await fetch.rows_containing(self.link, rows, fields, viewer, as_sent=as_sent)
+            found = await lookups.rows_containing(self.link, rows, fields, viewer, as_sent=as_sent)
         shown = await show_distinct(run, self.shape, list(chain.from_iterable(found)), repeated(found, times))
         return write_lists(run, [[shown[row["_id"]] for row in some] for some in found], times)
 
@@ -196,7 +196,7 @@ class Keyed(NestedField):
 
     async def read(self, run: Run, rows: list[Row], times: Times) -> list[Any]:
         key = dict(self.declared.key(self.arguments(run)))
-        row = await fetch.by_key(self.declared.document, key, self.shape.fields, run.reader.viewer)
+        row = await lookups.by_key(self.declared.document, key, self.shape.fields, run.reader.viewer)
         if row is None:
             return [None]
         run.reader.budget.add_objects(1)
@@ -229,7 +229,7 @@ class Nodes(NestedField):
 
     async def _of(self, document: Any, ids: list[str], run: Run) -> dict[str, bytes]:
         shape = self.shape_of(document.kind)
-        found = await fetch.by_ids(document, ids, shape.fields, run.reader.viewer, as_sent=shape.as_sent)
+        found = await lookups.by_ids(document, ids, shape.fields, run.reader.viewer, as_sent=shape.as_sent)
         shown = await show_distinct(run, shape, [found[id] for id in ids if id in found], None)
         # A merge may have replaced the row of an id by another.
         return {id: shown[row["_id"]] for id, row in found.items()}

@@ -10,7 +10,7 @@ from typing import Any
 from graph.engine.limits import UNSTORABLE
 from graph.engine.plan.nested_reads import Keyed
 from graph.engine.plan.row_codegen import ROOT, RowTemplate, step_aside
-from resolvers.reads import fetch
+from resolvers.reads import lookups
 from resolvers.reads.loaders import RequestLoader
 
 
@@ -36,7 +36,7 @@ class Point:
         """The answer's data; None when the standard executor has to answer. Raises AnswerTooLarge."""
         shape = self.column.shape
         try:
-            found = await fetch.by_value(self.column.declared.document, self.path, value, shape.fields, reader.viewer)
+            found = await lookups.by_value(self.column.declared.document, self.path, value, shape.fields, reader.viewer)
             row = found.get(value)
             (data,) = self.root.build([ROOT], [None] if row is None else shape.build([row]))
             reader.budget.add_objects(0 if row is None else 1)

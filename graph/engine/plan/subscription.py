@@ -12,7 +12,7 @@ from graph.core.selections import Collector
 from graph.engine.plan.compiler import Compiler
 from graph.engine.plan.nested_reads import Run, show
 from graph.engine.plan.row_codegen import NotPlanned, Row, RowTemplate, step_aside
-from resolvers.reads import fetch
+from resolvers.reads import lookups
 from resolvers.reads.loaders import RequestLoader
 from resolvers.reads.relations import Document
 
@@ -32,7 +32,7 @@ class Followed:
     async def data(self, reader: RequestLoader, variables: VariableValues, row: Row) -> dict[str, Any] | None:
         """The data of a delivery about a row; None when the standard executor has to make it."""
         try:
-            found = await fetch.by_ids(self.document, [row["_id"]], self.shape.fields, reader.viewer)
+            found = await lookups.by_ids(self.document, [row["_id"]], self.shape.fields, reader.viewer)
             (shown,) = await show(Run(reader, variables), self.shape, [found[row["_id"]]], None)
         except Exception as error:
             step_aside(error, reader)

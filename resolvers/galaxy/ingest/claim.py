@@ -10,7 +10,7 @@ from resolvers.activities.state_machine import MOST_ATTEMPTS, tries
 from resolvers.galaxy.ingest.completion import give_up
 from resolvers.galaxy.ingest.part_lease import Held, Lost, claim_ready, end_session, hand_back, oldest_lapsed, take_over
 from resolvers.galaxy.ingestion_log import say
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 
 
 class Claimer:

@@ -14,7 +14,7 @@ from documents.galaxy.generation import GenerationStatus
 from resolvers.filters import Filter
 from resolvers.galaxy.ingest.part_lease import Held
 from resolvers.galaxy.statistics.aggregates import forget_usage
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 
 AT_ONCE = 2000
 

@@ -9,7 +9,7 @@ from documents.activities.log_entry import LogLevel
 from documents.base import now
 from documents.galaxy.generation import GenerationStatus
 from documents.galaxy.ingestion import IngestionKind
-from documents.mongo.transaction import in_transaction
+from documents.mongo.transaction import Session, in_transaction
 from resolvers.activities.state_machine import LEASE_LAPSED, MOST_ATTEMPTS, Move, activity_error, lapsed, move, tries
 from resolvers.filters import Filter
 from resolvers.galaxy import generation as generations
@@ -20,8 +20,7 @@ from resolvers.galaxy.report.digest import RowsDigest
 from resolvers.galaxy.report.read_report import Summary
 from resolvers.galaxy.report.usage.cells import Cell
 from resolvers.galaxy.statistics.aggregates import add_usage
-from resolvers.reads.fetch import Row, collection_of
-from resolvers.writes.transaction import Session
+from resolvers.reads.rows import Row, collection_of
 
 NOTHING_TAKEN = "None of its archives could be ingested."
 

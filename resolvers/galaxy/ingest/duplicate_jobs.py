@@ -19,7 +19,7 @@ from resolvers.galaxy.ingest.part_lease import Held
 from resolvers.galaxy.ingest.spool import Spool
 from resolvers.galaxy.readable_archives import reported_at
 from resolvers.galaxy.report.job_bson import int32
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.unique_index_errors import duplicates_in
 
 AT_ONCE = 500

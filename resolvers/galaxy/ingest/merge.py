@@ -14,7 +14,7 @@ import bson
 from pymongo.read_concern import ReadConcern
 
 import documents
-from documents.mongo.transaction import in_transaction
+from documents.mongo.transaction import Session, in_transaction
 from resolvers.galaxy.ingest.completion import Ended, succeed
 from resolvers.galaxy.ingest.duplicate_jobs import AT_ONCE, Clashes
 from resolvers.galaxy.ingest.part_lease import Held, Lost
@@ -23,8 +23,7 @@ from resolvers.galaxy.report.digest import RowsDigest
 from resolvers.galaxy.report.read_report import Summary
 from resolvers.galaxy.report.usage.cells import Cell, cell_of, decoded
 from resolvers.galaxy.statistics.aggregates import add_usage
-from resolvers.reads.fetch import Row, collection_of
-from resolvers.writes.transaction import Session
+from resolvers.reads.rows import Row, collection_of
 
 TOGETHER = 5000
 """Jobs that are subtracted from the usage at a time."""

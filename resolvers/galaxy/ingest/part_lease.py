@@ -13,10 +13,10 @@ import documents
 from documents.activities.activity import ActivityStatus
 from documents.base import now
 from documents.mongo.database import end_session_of, start_session
+from documents.mongo.transaction import Session
 from resolvers.activities.state_machine import Move, lapsed, move
 from resolvers.filters import Filter
-from resolvers.reads.fetch import Row, collection_of
-from resolvers.writes.transaction import Session
+from resolvers.reads.rows import Row, collection_of
 
 READY, RUNNING = ActivityStatus.READY.value, ActivityStatus.RUNNING.value
 LEASE = timedelta(seconds=30)

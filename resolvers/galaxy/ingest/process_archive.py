@@ -22,7 +22,7 @@ from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, Summary
 from resolvers.galaxy.report.rejection import Rejection
 from resolvers.galaxy.report.usage.cells import encoded
 from resolvers.galaxy.report_metadata import read_metadata
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.unique_index_errors import duplicates_in
 
 LOOKS_AFTER, LOOKS_EVERY = 0.03, 0.5

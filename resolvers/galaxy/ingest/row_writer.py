@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError
 import documents
 from resolvers.galaxy.ingest.part_lease import Held
 from resolvers.galaxy.ingest.spool import Spool
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from resolvers.writes.unique_index_errors import duplicates_in
 
 IN_FLIGHT = 3

@@ -8,7 +8,7 @@ from struct import Struct
 from typing import IO
 
 from documents.storage.bucket import NoObject, the_bucket
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 LENGTH = Struct("<I")
 IN_MEMORY = 1024 * 1024

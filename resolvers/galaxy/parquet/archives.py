@@ -7,7 +7,7 @@ from typing import Any
 
 import documents
 from resolvers.galaxy.readable_archives import READABLE
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import NotFound
 
 PAGE = 1000

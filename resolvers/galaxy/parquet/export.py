@@ -23,7 +23,7 @@ from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.read_report import Summary
 from resolvers.galaxy.report.rejection import Rejection
 from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, read_apart
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 WITH_PARAMETERS = "with_parameters/"
 """Key prefix of exports with parameters, so that access to them can be restricted."""

@@ -8,10 +8,10 @@ from pymongo import UpdateOne
 import documents
 from documents.base import new_id
 from documents.galaxy.usage import UsageLevel
+from documents.mongo.transaction import Session
 from resolvers.galaxy.report.usage.cells import Cell
 from resolvers.galaxy.statistics.packed_columns import TIMELESS, number_of_day, packed, start_of
-from resolvers.reads.fetch import Row, collection_of
-from resolvers.writes.transaction import Session
+from resolvers.reads.rows import Row, collection_of
 
 FAILED = frozenset({"error", "failed"})
 """States of failed jobs."""

@@ -16,7 +16,7 @@ from resolvers.galaxy.statistics.aggregates import FAILED
 from resolvers.galaxy.statistics.packed_columns import TIMELESS, number_of_day, unpacked
 from resolvers.galaxy.statistics.question import Key, Question
 from resolvers.galaxy.statistics.time_window import Days, midnight
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import LimitExceeded
 
 MOST_GROUPS = 200_000

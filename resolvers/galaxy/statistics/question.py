@@ -11,7 +11,7 @@ from documents.galaxy.usage import UsageLevel
 from resolvers.filters import Filter, all_of
 from resolvers.galaxy.statistics.packed_columns import TIMELESS
 from resolvers.galaxy.statistics.time_window import Asked, midnight, paths, taken_apart
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 
 class UsageDimension(StrEnum):

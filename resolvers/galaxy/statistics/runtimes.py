@@ -14,7 +14,7 @@ from resolvers.galaxy.statistics.packed_columns import TIMELESS, days_of, number
 from resolvers.galaxy.statistics.percentiles import Distribution, Sketch, exact_distribution
 from resolvers.galaxy.statistics.question import Key, Question
 from resolvers.galaxy.statistics.time_window import EPOCH, TIME, Days
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import LimitExceeded
 
 EXACT_SAMPLES = 2000

@@ -19,10 +19,9 @@ from resolvers.galaxy.statistics.percentiles import Distribution
 from resolvers.galaxy.statistics.question import PERIODS, Key, Question, ToolUsageOrderField, UsageDimension
 from resolvers.galaxy.statistics.runtimes import Distributions, distributions
 from resolvers.galaxy.statistics.top_tools import is_by_month, most_used
-from resolvers.reads import fetch
-from resolvers.reads.fetch import Row
 from resolvers.reads.page import MAX_PAGE_SIZE
-from resolvers.reads.semi_join import allowed
+from resolvers.reads.rows import Row, collection_of
+from resolvers.reads.semi_join import policy_filter
 from resolvers.user_errors import InvalidInput
 
 ASKED = "asked"
@@ -103,8 +102,8 @@ async def runtimes(rows: Sequence[Row], viewer: Viewer) -> list[Distribution | N
 
 async def _generations(viewer: Viewer, filter: Filter) -> Mapping[str, str]:
     """The matching generations that the viewer may see, each with its instance."""
-    match = all_of([filter, await allowed(documents.Generation, viewer)])
-    found = fetch.collection_of(documents.Generation).find(match, {"instanceRef": 1})
+    match = all_of([filter, await policy_filter(documents.Generation, viewer)])
+    found = collection_of(documents.Generation).find(match, {"instanceRef": 1})
     return {row["_id"]: row["instanceRef"] for row in await found.to_list()}
 
 

@@ -14,7 +14,7 @@ from documents.galaxy.usage import UsageLevel
 from resolvers.galaxy.statistics.counts import Counts, Ends, Groups, Named, at_level, limit, slices, timeless
 from resolvers.galaxy.statistics.question import Key, Question, UsageDimension
 from resolvers.galaxy.statistics.time_window import Days
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 
 
 @dataclass(slots=True)

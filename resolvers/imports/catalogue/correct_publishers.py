@@ -5,6 +5,7 @@ from collections import Counter
 from pymongo.errors import DuplicateKeyError
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
 from resolvers.catalogue.find_or_create import find_or_make_organisation
 from resolvers.catalogue.organisation import added_to_organisation
@@ -13,7 +14,9 @@ from resolvers.imports.catalogue.dataset_matching import Places
 from resolvers.imports.catalogue.existing import KnownResource
 from resolvers.imports.catalogue.identity import Identity
 from resolvers.imports.folder import INFOS, Reason
-from resolvers.writes.transaction import Outcome, Session, update, write
+from resolvers.writes.idempotency import run_idempotent
+from resolvers.writes.store import update
+from resolvers.writes.transaction import Outcome
 
 
 async def correct_publishers(identities: list[Identity], places: Places, viewer: Viewer) -> list[Reason]:
@@ -67,7 +70,7 @@ async def _move(resource: KnownResource, owner: Identity, viewer: Viewer) -> boo
         return {"resource": await update(documents.Resource, resource.row, changed, None, session)}
 
     try:
-        outcome = await write(viewer, "updateResource", {}, None, work)
+        outcome = await run_idempotent(viewer, "updateResource", {}, None, work)
     except DuplicateKeyError:
         return False
     resource.row, resource.organisation_url = outcome["resource"], organisation.url

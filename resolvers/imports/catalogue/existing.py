@@ -15,7 +15,7 @@ from resolvers.formats.info_json import former_organisation_url
 from resolvers.imports.catalogue.identity import Identity
 from resolvers.imports.catalogue.publishers import UNKNOWN
 from resolvers.imports.catalogue.repositories import FOLDER
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.reads.successors import successors
 
 

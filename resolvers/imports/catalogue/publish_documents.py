@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
 from resolvers.catalogue.report_transform import ingest_transform
 from resolvers.imports.catalogue.catalogue_summary import CatalogueSummary
@@ -17,10 +18,11 @@ from resolvers.imports.catalogue.pairing import Series, State
 from resolvers.imports.catalogue.schedule import Due, Run, due, runs
 from resolvers.imports.catalogue.store_info_json import InfoImport
 from resolvers.imports.folder import DOCUMENTS
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from resolvers.user_errors import Refusal, Refusals
 from resolvers.validators import is_line
-from resolvers.writes.transaction import Outcome, Session, write
+from resolvers.writes.idempotency import run_idempotent
+from resolvers.writes.transaction import Outcome
 
 TOO_LATE = "It is older than a version that is published already."
 
@@ -84,7 +86,9 @@ class PipelineImport:
 
         try:
             # The key stops a concurrent import; later ones see what is published.
-            outcome = await write(self._viewer, "ingestTransform", {"documents": held}, self._key(run, resource), work)
+            outcome = await run_idempotent(
+                self._viewer, "ingestTransform", {"documents": held}, self._key(run, resource), work
+            )
         except (Refusal, Refusals) as refused:
             self._refuse(run, refused)
             return False

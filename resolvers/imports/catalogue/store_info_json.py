@@ -3,6 +3,7 @@
 from collections import Counter
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
 from resolvers.catalogue.find_or_create import find_or_make_organisation, find_or_make_resource
 from resolvers.file_events.code_repo import read_code_repo
@@ -11,9 +12,11 @@ from resolvers.imports.catalogue.existing import KnownResource
 from resolvers.imports.catalogue.files import InfoFile
 from resolvers.imports.catalogue.identity import Identity
 from resolvers.imports.folder import INFOS
-from resolvers.reads.fetch import Row
+from resolvers.reads.rows import Row
 from resolvers.user_errors import Refusal, Refusals
-from resolvers.writes.transaction import Outcome, Session, update, write
+from resolvers.writes.idempotency import run_idempotent
+from resolvers.writes.store import update
+from resolvers.writes.transaction import Outcome
 
 
 class InfoImport:
@@ -46,7 +49,7 @@ class InfoImport:
             return
         try:
             if not told or not self._is_own():
-                await write(self._viewer, "createResource", {}, None, self._keep_info)
+                await run_idempotent(self._viewer, "createResource", {}, None, self._keep_info)
         except (Refusal, Refusals) as refused:
             self._summary.refuse(INFOS, self._info.file, str(refused))
         else:

@@ -16,7 +16,7 @@ from resolvers.imports.odtp.source_row import Refused, SourceRow
 from resolvers.imports.odtp.synchronise import Known, Synchronisation, fields_to_compare, taken_of
 from resolvers.imports.odtp.unique_names import Names
 from resolvers.imports.summary import Note, Summary, counted
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from resolvers.user_errors import Refusal
 from resolvers.writes.unique_index_errors import duplicates_in
 

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo import UpdateOne
 
 import documents
-from documents.mongo.transaction import in_transaction
+from documents.mongo.transaction import Session, in_transaction
 from documents.twins.component import ComponentType
 from documents.twins.component_version import ParameterDefinition, PortDefinition
 from resolvers.formats.odtp_yml.adjustments import Adjustments
@@ -17,11 +17,11 @@ from resolvers.formats.odtp_yml.secrets import secret_names, without_secret_valu
 from resolvers.imports.odtp.bson_values import hex_of, json_text, plain
 from resolvers.imports.odtp.collection_import import Build, Import, stored
 from resolvers.imports.odtp.source_row import DEPRECATED, Refused, SourceRow
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from resolvers.twins.component import check_repository, latest_version_ref
 from resolvers.twins.register_component import kept_parameter
 from resolvers.user_errors import InvalidInput
-from resolvers.writes.transaction import Session, update
+from resolvers.writes.store import update
 
 DESCRIBING = (
     "odtp_version", "type", "license", "tools", "parameters", "ports", "secrets", "devices", "data-inputs",

@@ -10,9 +10,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 import documents
 from documents.base import now
 from documents.imports.imported_row import imported_row_id
+from documents.mongo.transaction import Session
 from resolvers.imports.odtp.bson_values import both_forms, hex_of
-from resolvers.reads.fetch import Row, collection_of
-from resolvers.writes.transaction import Session
+from resolvers.reads.rows import Row, collection_of
 
 BATCH = 1_000
 

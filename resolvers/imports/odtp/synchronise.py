@@ -10,17 +10,16 @@ from pymongo.errors import DuplicateKeyError
 
 import documents
 from documents.base import now
-from documents.mongo.transaction import in_transaction
+from documents.mongo.transaction import Session, in_transaction
 from resolvers.imports.odtp.imported_rows import Origin, Taken, is_remembered, remember
 from resolvers.imports.odtp.rights import rights
 from resolvers.imports.odtp.source_row import STEP_FAILED, SourceRow
 from resolvers.imports.odtp.synchronised_fields import Merge, merge, narrowed, synchronised_fields
 from resolvers.imports.odtp.unique_names import Names, stored_unique
 from resolvers.imports.summary import Summary
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.twin_rights import copy_down, hide_below
 from resolvers.user_errors import Refusal
-from resolvers.writes.transaction import Session
 
 Document = type[documents.Document]
 

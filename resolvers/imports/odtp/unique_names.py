@@ -5,7 +5,7 @@ from typing import Any
 
 import documents
 from resolvers.imports.odtp.source_row import SourceRow
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ import pymongo
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo import pool as pooled
 from documents.mongo.database import Database, make_client
-from documents.mongo.transaction import in_transaction
-from resolvers.writes.transaction import Session
+from documents.mongo.transaction import Session, in_transaction
 from tests.support.patience import until_awaited
 
 WITHIN = 30

@@ -7,7 +7,7 @@ import pytest
 import documents
 from documents.base import now
 from resolvers.activities.log_entry import MOST_LINES_OF_ALL
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.support.asking import ADMIN, ask
 from tests.support.builders import everything_kept
 from tests.support.clock import Clock

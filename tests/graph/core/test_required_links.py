@@ -16,10 +16,10 @@ from graph.schema import schema
 from resolvers.access.policies import POLICIES, READABLE_WITH_SOURCE, everybody, readable
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter, all_of, none_of
-from resolvers.reads import fetch
-from resolvers.reads.fetch import collection_of
+from resolvers.reads import lookups
 from resolvers.reads.order import value_at
 from resolvers.reads.relations import Document
+from resolvers.reads.rows import collection_of
 from resolvers.reads.semi_join import resolve_subqueries
 from tests.journeys.access_world import World, a_world
 
@@ -59,7 +59,7 @@ async def ids_seen(ids: Iterable[str], viewer: Viewer) -> set[str]:
     """Those of the ids, all of one kind, whose documents the viewer may see."""
     wanted = set(ids)
     document = documents.by_kind(next(iter(wanted), ""))
-    return set(await fetch.by_ids(document, wanted, frozenset({"_id"}), viewer)) if document else set()
+    return set(await lookups.by_ids(document, wanted, frozenset({"_id"}), viewer)) if document else set()
 
 
 async def leads_to_something_hidden(one: LinkToOne, viewer: Viewer) -> bool:

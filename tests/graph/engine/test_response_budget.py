@@ -13,7 +13,7 @@ from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Database
 from graph.engine.executor import BudgetedExecutor
 from graph.engine.plan.row_codegen import RowTemplate
-from resolvers.reads import fetch
+from resolvers.reads import children, rows
 from resolvers.reads.response_budget import AnswerLimits
 from tests.conftest import RoundTrips
 from tests.support import builders as new
@@ -163,7 +163,7 @@ async def test_one_large_value_under_many_aliases_is_refused(database: Database)
 async def test_what_is_read_for_an_answer_is_bounded_before_rows_are_made_of_it(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "BATCH", 5)
+    monkeypatch.setattr(rows, "BATCH_SIZE", 5)
     csvw = orjson.dumps({"text": "x" * 50_000}).decode()
     kept = [one for number in range(30) for one in a_version(f"dataset_{number:024}", csvw)]
     await new.keep(*kept)
@@ -260,8 +260,8 @@ async def test_pages_that_are_read_once_more_since_there_are_too_many_rows_count
 ) -> None:
     users = [new.a_user() for _ in range(3)]
     await new.keep(*users, *(new.a_twin(user, name=f"t{n}", public=True) for user in users for n in range(20)))
-    monkeypatch.setattr(fetch, "SMALL", 1)
-    monkeypatch.setattr(fetch, "BATCH", 10)
+    monkeypatch.setattr(children, "SINGLE_FIND_LIMIT", 1)
+    monkeypatch.setattr(rows, "BATCH_SIZE", 10)
     query = "{users{nodes{displayName digitalTwins(first:1){nodes{name}}}}}"
 
     with round_trips.counting() as seen:
@@ -290,8 +290,8 @@ async def test_pages_that_were_written_before_there_were_too_many_rows_count_onc
     twins = [new.a_twin(few, name=f"few {n}", public=True) for n in range(4)]
     twins += [new.a_twin(user, name=f"many {n}", public=True) for n in range(30) for user in many]
     await new.keep(few, *many, *twins)
-    monkeypatch.setattr(fetch, "SMALL", 1)
-    monkeypatch.setattr(fetch, "BATCH", 10)
+    monkeypatch.setattr(children, "SINGLE_FIND_LIMIT", 1)
+    monkeypatch.setattr(rows, "BATCH_SIZE", 10)
 
     # The first batch holds all twins of one user, whose page is written before the second or third is too much.
     answers = await Both(limits=AnswerLimits(objects)).ask(query)

@@ -13,7 +13,7 @@ from documents.mongo.database import Database
 from documents.mongo.transaction import in_transaction
 from resolvers.galaxy.report.job_bson import Stamp
 from resolvers.galaxy.statistics.aggregates import add_usage
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.support.asking import ask
 from tests.support.builders import a_generation, an_archive, an_instance
 from tests.support.needs import need_shared_data

@@ -8,7 +8,7 @@ import documents
 from documents.mongo.database import Database
 from resolvers.galaxy.statistics import counts, runtimes
 from resolvers.galaxy.statistics.aggregates import forget_usage
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, answer, ask, refusal
 from tests.support.recounting import ASK, TIMES, TOOLS, World, a_job_of

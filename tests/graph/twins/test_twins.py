@@ -8,7 +8,8 @@ import pytest
 import documents
 from documents.twins.step import Borrower
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.reads import fetch
+from resolvers.reads import children
+from resolvers.reads.rows import collection_of
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, answer, ask, refusal
 from tests.support.builders import (
@@ -111,7 +112,7 @@ async def test_crowded_parents_give_the_same_pages_as_others(
 
     with round_trips.counting() as seen:
         roomy = await ask(ORDERED, order=order, **size)
-    monkeypatch.setattr(fetch, "SMALL", 1)
+    monkeypatch.setattr(children, "SINGLE_FIND_LIMIT", 1)
     with round_trips.counting() as seen_crowded:
         crowded = await ask(ORDERED, order=order, **size)
 
@@ -354,7 +355,7 @@ async def test_a_step_is_an_activity_with_its_code_and_its_log() -> None:
 async def test_documents_without_optional_fields_are_shown_with_their_defaults() -> None:
     version = a_component_version(a_component())
     raw = {"_id": version.id, "componentId": "c", "version": "v1", "commitHash": "a" * 40, "created_at": None}
-    await fetch.collection_of(documents.ComponentVersion).insert_one(raw)
+    await collection_of(documents.ComponentVersion).insert_one(raw)
 
     found = await ask(
         """query($id: ID!) { node(id: $id) {

@@ -12,7 +12,7 @@ from resolvers.activities import claim as claiming
 from resolvers.activities import lease
 from resolvers.activities.lease import requeue_expired
 from resolvers.activities.state_machine import MOST_ATTEMPTS, move
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from tests.resolvers.activities.test_claim import new_resource
 from tests.support.builders import keep
 from tests.support.clock import Clock

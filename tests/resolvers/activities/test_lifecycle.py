@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from documents.mongo.transaction import in_transaction
+from documents.mongo.transaction import Session, in_transaction
 from resolvers.activities import state_machine
 from resolvers.activities.lifecycle import complete_activity
-from resolvers.writes.transaction import Session
 from tests.support.patience import within
 from tests.support.runs import WORKER, Dag, a_dag, claim
 

@@ -12,7 +12,7 @@ from resolvers.access.viewer import Viewer
 from resolvers.activities.active_workers import MAX_WORKERS, ActiveWorkers, Holder
 from resolvers.activities.claim_queue import SOONEST, SPARE
 from resolvers.activities.lease import requeue_expired
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.resolvers.activities.test_claim import many_steps, profiled
 from tests.support.builders import everything_kept, keep
 from tests.support.clock import Clock

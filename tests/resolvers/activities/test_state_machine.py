@@ -8,7 +8,7 @@ import documents
 from documents.activities.activity import OPEN, ActivityStatus
 from documents.base import now
 from resolvers.activities.state_machine import TABLE, Move, move, reachable
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.support.builders import a_step, a_twin, a_user, an_execution, everything_kept, keep
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -23,7 +23,7 @@ from resolvers.activities.claim import claim_activity
 from resolvers.activities.lease import requeue_expired
 from resolvers.activities.lifecycle import complete_activity, extend_lease, release_activity
 from resolvers.activities.log_entry import append_logs
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from resolvers.twins.cancel_execution import cancel_execution
 from resolvers.twins.rerun import rerun_execution
 from resolvers.user_errors import InvalidState, NotFound, Refusals

@@ -17,8 +17,8 @@ from resolvers.activities.change_stream import Changes
 from resolvers.activities.claim import claim_activity
 from resolvers.activities.lifecycle import complete_activity
 from resolvers.activities.log_entry import append_logs
-from resolvers.reads.fetch import collection_of
 from resolvers.reads.loaders import RequestLoader
+from resolvers.reads.rows import collection_of
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN
 from tests.support.runs import WORKER, a_dag

@@ -202,7 +202,7 @@ async def test_a_resource_that_is_recorded_while_its_organisation_is_merged_is_n
     monkeypatch: pytest.MonkeyPatch, round_trips: RoundTrips, module: Any
 ) -> None:
     right, wrong = await two_organisations()
-    store = "insert" if module is resources else "insert_unless_there"
+    store = "insert" if module is resources else "insert_or_retry"
     insert = getattr(module, store)
     merging_beside: list[asyncio.Task[Any]] = []
 

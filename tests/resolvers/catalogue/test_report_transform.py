@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from documents.mongo.database import Database
+from documents.mongo.transaction import Session
 from resolvers.access.viewer import ANONYMOUS, Role
 from resolvers.catalogue.report_transform import ingest_transform
-from resolvers.writes.transaction import Session, write
+from resolvers.writes.idempotency import run_idempotent
 from tests.support.catalogue import ADMIN, NOTHING, STRANGER, WORKER, Answer, ask, counts, csvw, do, ingest
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -150,7 +151,7 @@ async def test_reports_of_several_processes_are_kept_apart_by_the_database(datab
                 distributions=[{"csvw_text": csvw("births", n=n)}],
             )
 
-        return await write(WORKER, "ingestTransform", {"n": n}, None, work)
+        return await run_idempotent(WORKER, "ingestTransform", {"n": n}, None, work)
 
     outcomes = await asyncio.gather(*(from_a_process_of_its_own(n) for n in range(10)))
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 import documents
 from documents.catalogue.resource import CodeRepo, MonitorDir, SourceFile
 from documents.mongo.database import Database
-from documents.mongo.transaction import in_transaction
+from documents.mongo.transaction import Session, in_transaction
 from resolvers.file_events.file_event import MOST_FILES, clear_pending_files, report_files
 from resolvers.file_events.monitor_dirs import MOST_AT_ONCE
 from resolvers.sweeps.sweep_loop import sweep
-from resolvers.writes.transaction import Outcome, Session, write
+from resolvers.writes.idempotency import run_idempotent
+from resolvers.writes.transaction import Outcome
 from tests.support.builders import COMMIT, REPOSITORY, everything_kept, keep
 from tests.support.catalogue import ADMIN, REQUEST, STRANGER, USER_ERRORS, WORKER, Answer, ask, code_repo, do, ingest
 from tests.support.clock import Clock
@@ -559,7 +560,7 @@ async def test_a_transform_that_is_asked_for_while_files_are_recorded_is_the_one
             session, WORKER, files=[{"url": f"{IN}a.csv", "generation": "5", "updated_at": AFTER}]
         )
 
-    (due,) = (await write(WORKER, "reportFiles", {}, None, work))["due"]
+    (due,) = (await run_idempotent(WORKER, "reportFiles", {}, None, work))["due"]
 
     assert (tries, due["cause"]["kind"]) == (2, "REQUESTED")
     assert await causes() == [{"kind": "REQUESTED", "files": ["gs://bucket/in/a.csv"], "message": None}]
@@ -568,7 +569,9 @@ async def test_a_transform_that_is_asked_for_while_files_are_recorded_is_the_one
 async def reported_elsewhere(files: list[Answer]) -> list[Any]:
     """A report that does not wait for those of this process."""
     given = [{"url": file["url"], "generation": file["generation"], "updated_at": AFTER} for file in files]
-    outcome = await write(WORKER, "reportFiles", {}, None, lambda session: report_files(session, WORKER, files=given))
+    outcome = await run_idempotent(
+        WORKER, "reportFiles", {}, None, lambda session: report_files(session, WORKER, files=given)
+    )
     due: list[Any] = outcome["due"]
     return due
 

@@ -13,7 +13,7 @@ from resolvers.access.viewer import Viewer
 from resolvers.galaxy.ingestion_queue import queue_ingest
 from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.read_report import Batch, read_report
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from tests.support.asking import ask, without_comparison
 from tests.support.builders import everything_kept
 from tests.support.ingesting import Counted, Server, jobs, the, works

@@ -13,7 +13,7 @@ from documents.galaxy.archive import StateCount
 from documents.mongo.database import Database
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.galaxy.report.read_report import Batch, read_report
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.conftest import RoundTrips
 from tests.support.asking import ask
 from tests.support.builders import everything_kept

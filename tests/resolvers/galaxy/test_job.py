@@ -10,7 +10,7 @@ from documents.galaxy.generation import GenerationStatus
 from documents.galaxy.job import DatasetDirection, JobDataset, JobMetric, JobParameter
 from documents.mongo.database import Database
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.reads import fetch
+from resolvers.reads import pages
 from tests.conftest import RoundTrips
 from tests.support import builders as new
 from tests.support.asking import ask, refusal
@@ -257,7 +257,7 @@ async def paged_back(viewer: Viewer, order: dict[str, str], size: int) -> list[s
 async def test_jobs_of_more_generations_than_an_index_merges_come_in_the_same_order(
     owner: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "MERGED", 2)
+    monkeypatch.setattr(pages, "MAX_MERGED_RANGES", 2)
     several = [Kept(owner) for _ in range(5)]
     jobs: dict[str, tuple[int, datetime | None]] = {}
     for number, kept in enumerate(several):

@@ -9,7 +9,7 @@ import pytest
 
 import documents
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.support.asking import WORKER, ask
 from tests.support.builders import everything_kept
 from tests.support.needs import need_shared_data

@@ -10,7 +10,7 @@ import documents
 from documents.activities.activity import ActivityStatus
 from documents.twins.component_version import ParameterDefinition, PortDefinition
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.support.asking import ADMIN, WORKER, ask
 from tests.support.builders import (
     a_component,

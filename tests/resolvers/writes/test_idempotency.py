@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.viewer import Role, Viewer
 from resolvers.user_errors import InProgress
-from resolvers.writes.idempotency import LEASE, KeyedCall, keyed_call, show_again
-from resolvers.writes.transaction import Outcome, Session, run_once_in_transaction
+from resolvers.writes.idempotency import LEASE_TTL, KeyedCall, keyed_call, run_once_in_transaction
+from resolvers.writes.stored_outcome import load_outcome
+from resolvers.writes.transaction import Outcome
 from tests.conftest import RoundTrips
 from tests.support import builders as new
 from tests.support.asking import ADMIN, answer, ask
@@ -203,7 +205,7 @@ async def test_a_key_belongs_to_the_credentials_that_it_came_with(one: Viewer, o
 
 def a_call() -> KeyedCall:
     """A call under a key; another one is the same again."""
-    return keyed_call(ADMIN, "createOrganisation", {}, "once", show_again)
+    return keyed_call(ADMIN, "createOrganisation", {}, "once", load_outcome)
 
 
 class Work:
@@ -222,7 +224,7 @@ class Work:
 async def test_a_repeat_waits_for_the_call_that_is_at_work(
     round_trips: RoundTrips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resolvers.writes.idempotency.PATIENCE", within())
+    monkeypatch.setattr("resolvers.writes.idempotency.WAIT_TIMEOUT", within())
     work, never = Work("https://first.example"), Work("https://second.example")
     first = asyncio.create_task(run_once_in_transaction(a_call(), work))
     async with asyncio.timeout(within()):
@@ -241,7 +243,7 @@ async def test_a_call_that_was_silent_for_too_long_is_taken_over_and_writes_noth
     late, quick = Work("https://late.example"), Work("https://quick.example")
     first = asyncio.create_task(run_once_in_transaction(a_call(), late))
     await asyncio.wait_for(late.begun.wait(), within())
-    clock.forward(LEASE.total_seconds() + 1)
+    clock.forward(LEASE_TTL.total_seconds() + 1)
     quick.go_on.set()
 
     second = await run_once_in_transaction(a_call(), quick)

@@ -8,22 +8,16 @@ import pytest
 from pymongo.errors import DuplicateKeyError
 
 import documents
+from documents.mongo.transaction import Session
 from resolvers.access.viewer import Role, Viewer
 from resolvers.catalogue import find_or_create, publish, transform
 from resolvers.filters import Filter
 from resolvers.galaxy import instance
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.twins import register_component
 from resolvers.user_errors import NotFound
-from resolvers.writes.transaction import (
-    Outcome,
-    RetryTransaction,
-    Session,
-    insert,
-    insert_unless_there,
-    run_in_transaction,
-    update,
-)
+from resolvers.writes.store import insert, insert_or_retry, update
+from resolvers.writes.transaction import Outcome, RetryTransaction, run_in_transaction
 from tests.support import builders as new
 from tests.support.asking import ADMIN
 from tests.support.builders import everything_kept, keep
@@ -46,7 +40,7 @@ async def test_an_insert_that_meets_what_another_stored_is_done_again_and_finds_
         if looks[-1] is not None:
             return {"organisation": looks[-1]}
         await theirs.insert()
-        return {"organisation": await insert_unless_there(documents.Organisation(url=URL), session)}
+        return {"organisation": await insert_or_retry(documents.Organisation(url=URL), session)}
 
     outcome = await run_in_transaction(work)
 

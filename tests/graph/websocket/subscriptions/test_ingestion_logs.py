@@ -5,7 +5,7 @@ from documents.activities.activity import ActivityStatus
 from documents.activities.log_entry import LogLevel
 from documents.mongo.transaction import in_transaction
 from resolvers.galaxy.ingestion_log import say
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.graph.websocket.subscriptions.test_logs import lines, written
 from tests.graph.websocket.subscriptions.world import World
 from tests.support.builders import an_ingestion, an_instance, keep

@@ -9,7 +9,7 @@ import documents
 from documents.mongo.transaction import in_transaction
 from resolvers.galaxy.discard import stop
 from resolvers.galaxy.ingest import cleanup
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from tests.support.ingesting import Server, jobs, parts_of, the
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -20,7 +20,7 @@ from documents.storage.folder_bucket import FolderBucket
 from resolvers.filters import Filter
 from resolvers.galaxy.ingest.part_lease import end_session
 from resolvers.galaxy.report.sandbox.run_sandbox import read_apart
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.bench.reports import write_report
 from tests.support.ingesting import LEASE, Server, bucket, jobs, recounted_usage, works
 from tests.support.patience import within

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import documents
 from documents.mongo.database import Database
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.support.ingesting import Server, jobs, parts_of, read_here, recounted_hash, recounted_usage, usage, works
 from tests.support.patience import within
 

@@ -12,7 +12,7 @@ from resolvers.galaxy.ingest import merge
 from resolvers.galaxy.ingest.row_writer import RowWriter
 from resolvers.galaxy.report.tables import joiner
 from resolvers.galaxy.report.usage import counter
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.support.ingesting import (
     Server,
     a_job,

@@ -26,7 +26,7 @@ from resolvers.galaxy.ingest.part_lease import RENEWALS, Held, oldest_lapsed
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.report.read_report import Batch
 from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from tests.support.clock import Clock
 from tests.support.ingesting import LEASE, Server, jobs, lines_of, parts_of, read_here, the, works
 from tests.support.patience import until_awaited, within

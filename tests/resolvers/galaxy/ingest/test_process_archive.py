@@ -16,7 +16,7 @@ from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.report.digest import RowsDigest, row_digest
 from resolvers.galaxy.report.read_report import Batch
 from resolvers.galaxy.report.sandbox.run_sandbox import read_apart
-from resolvers.reads.fetch import Row, collection_of
+from resolvers.reads.rows import Row, collection_of
 from tests.support.builders import everything_kept
 from tests.support.galaxies import metadata
 from tests.support.ingesting import Server, a_job, a_runtime, bucket, jobs, lines_of, parts_of, read_here, the, usage

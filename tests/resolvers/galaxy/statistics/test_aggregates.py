@@ -9,7 +9,7 @@ from documents.mongo.database import Database
 from documents.mongo.transaction import in_transaction
 from resolvers.galaxy.report.usage.cells import Cell
 from resolvers.galaxy.statistics.aggregates import add_usage
-from resolvers.reads.fetch import collection_of
+from resolvers.reads.rows import collection_of
 from tests.support.builders import a_generation, an_instance, keep
 
 CELLS = [Cell("cat1", "1.0", "ok", day, jobs=2) for day in ("2019-01-31", "2019-02-01", None)]

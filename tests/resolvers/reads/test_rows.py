@@ -7,8 +7,8 @@ import pytest
 from pymongo.errors import CursorNotFound
 
 from documents.mongo.database import Database
-from resolvers.reads import fetch
-from resolvers.reads.fetch import read_ahead
+from resolvers.reads import rows
+from resolvers.reads.rows import prefetch_batches
 
 ROWS = [{"_id": number} for number in range(40)]
 
@@ -16,13 +16,15 @@ ROWS = [{"_id": number} for number in range(40)]
 @pytest.fixture
 async def things(database: Database, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Forty rows, of which seven make a batch."""
-    monkeypatch.setattr(fetch, "BATCH", 7)
+    monkeypatch.setattr(rows, "BATCH_SIZE", 7)
     await database.things.insert_many(ROWS)
     return database.things
 
 
 async def test_every_row_comes_once_and_in_order(things: Any) -> None:
-    batches = [batch async for batch in read_ahead(ROWS[:3], things.find({}, sort=[("_id", 1)], skip=3, batch_size=7))]
+    batches = [
+        batch async for batch in prefetch_batches(ROWS[:3], things.find({}, sort=[("_id", 1)], skip=3, batch_size=7))
+    ]
 
     assert [row for batch in batches for row in batch] == ROWS
     assert max(map(len, batches)) == 7
@@ -30,7 +32,7 @@ async def test_every_row_comes_once_and_in_order(things: Any) -> None:
 
 async def test_the_next_rows_are_asked_for_while_some_are_worked_on(things: Any) -> None:
     cursor = things.find({}, sort=[("_id", 1)], batch_size=7)
-    batches = read_ahead([], cursor)
+    batches = prefetch_batches([], cursor)
     await anext(batches)
     while cursor.retrieved < 14:
         await asyncio.sleep(0.001)
@@ -40,7 +42,7 @@ async def test_the_next_rows_are_asked_for_while_some_are_worked_on(things: Any)
 async def test_nothing_goes_on_when_nobody_wants_more(things: Any) -> None:
     before = asyncio.all_tasks()
     cursor = things.find({}, batch_size=7)
-    batches = read_ahead([], cursor)
+    batches = prefetch_batches([], cursor)
     await anext(batches)
     await batches.aclose()
 
@@ -54,4 +56,4 @@ async def test_a_failure_reaches_the_reader(things: Any) -> None:
     await things.database.command("killCursors", things.name, cursors=[cursor.cursor_id])
 
     with pytest.raises(CursorNotFound):
-        _ = [batch async for batch in read_ahead([], cursor)]
+        _ = [batch async for batch in prefetch_batches([], cursor)]

@@ -1,0 +1,95 @@
+"""Rows of a collection: plain dictionaries of the requested fields. Beanie's models are for writing."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.command_cursor import AsyncCommandCursor
+from pymongo.asynchronous.cursor import AsyncCursor
+
+from documents.mongo import fast_find, raw
+from resolvers.filters import Filter
+from resolvers.reads.relations import Document
+
+Row = dict[str, Any]
+Fields = frozenset[str]
+Collection = AsyncCollection[Row]
+Sort = list[tuple[str, int]]
+
+ALL_FIELDS: Fields = frozenset()
+"""Requests whole documents instead of some fields."""
+
+BATCH_SIZE = 4_000
+"""Rows in a reply: many enough that a level is one round trip, few enough that reading them delays nobody for long."""
+
+
+def collection_of(document: Document, *, as_sent: bool = False) -> Collection:
+    """The collection of a document. Rows `as_sent` read like dictionaries, and are for `documents.mongo.raw.Writer`."""
+    collection = document.get_pymongo_collection()
+    return raw.as_sent(collection) if as_sent else collection
+
+
+async def find_rows(
+    collection: Collection, match: Filter, fields: Fields, sort: Sort | None = None, limit: int = 0
+) -> list[Row]:
+    """All rows of a find."""
+    projection = dict.fromkeys(fields, 1)
+    rows = await fast_find.find(collection, _find_command(match, projection, sort, limit))
+    if rows is not None:
+        return rows
+    return await collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH_SIZE).to_list()
+
+
+async def find_batches(
+    collection: Collection, match: Filter, fields: Fields, sort: Sort, limit: int
+) -> AsyncGenerator[list[Row], None]:
+    """The rows of a find in batches, as they arrive."""
+    projection = dict.fromkeys(fields, 1)
+    cursor = await fast_find.first_batch(collection, _find_command(match, projection, sort, limit))
+    if cursor is None:
+        plain = collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH_SIZE)
+        batches = prefetch_batches([], plain)
+    elif cursor["id"]:
+        rest = fast_find.remaining_rows(collection, cursor).batch_size(BATCH_SIZE)
+        batches = prefetch_batches(cursor["firstBatch"], rest)
+    else:
+        yield cursor["firstBatch"]
+        return
+    async with aclosing(batches):
+        async for batch in batches:
+            yield batch
+
+
+async def prefetch_batches(
+    first: list[Row], rest: AsyncCommandCursor[Row] | AsyncCursor[Row]
+) -> AsyncGenerator[list[Row], None]:
+    """Rows in batches. The next batch is fetched while the current one is processed."""
+    async with rest:
+        next_batch = asyncio.create_task(rest.to_list(BATCH_SIZE))
+        try:
+            if first:
+                yield first
+            while batch := await next_batch:
+                next_batch = asyncio.create_task(rest.to_list(BATCH_SIZE))
+                yield batch
+        finally:
+            next_batch.cancel()
+            await asyncio.gather(next_batch, return_exceptions=True)
+
+
+def project_stages(fields: Fields) -> list[dict[str, Any]]:
+    """The stages of an aggregation that leave these fields, none for all fields."""
+    return [{"$project": dict.fromkeys(fields, 1)}] if fields else []
+
+
+def _find_command(match: Filter, projection: dict[str, int], sort: Sort | None, limit: int) -> dict[str, Any]:
+    command: dict[str, Any] = {"filter": match, "batchSize": BATCH_SIZE}
+    if projection:
+        command["projection"] = projection
+    if sort:
+        command["sort"] = dict(sort)
+    if limit:
+        command["limit"] = limit
+    return command
