@@ -19,7 +19,7 @@ from graph.logs import configure_logs
 from graph.server.file_descriptors import raise_limit
 from graph.server.open_database import bucket_opened, connected, database_url, make_current
 from graph.settings import Settings, SettingsError, load_settings
-from resolvers.galaxy.ingest.poll_loop import POLL, ingest
+from resolvers.galaxy.ingest.poll_loop import POLL_INTERVAL, ingest
 
 EXIT_WITHIN = 7.8
 """Seconds after which the process exits even if something blocks its end."""
@@ -36,7 +36,7 @@ class Ingesting:
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
     once: bool = False
     until_idle: bool = False
-    poll: float = POLL
+    poll: float = POLL_INTERVAL
 
 
 def run(options: Ingesting) -> None:

@@ -1,5 +1,6 @@
-"""The next work of an ingest worker: parts left by lost workers, then the parts that have waited longest."""
+"""Choosing the next part for an ingest worker: parts of lost workers first, then those that have waited longest."""
 
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -7,8 +8,16 @@ import documents
 from documents.activities.log_entry import LogLevel
 from documents.mongo.transaction import in_transaction
 from resolvers.activities.state_machine import MOST_ATTEMPTS, tries
-from resolvers.galaxy.ingest.completion import give_up
-from resolvers.galaxy.ingest.part_lease import Held, Lost, claim_ready, end_session, hand_back, oldest_lapsed, take_over
+from resolvers.galaxy.ingest.completion import fail_exhausted_part
+from resolvers.galaxy.ingest.part_lease import (
+    ClaimedPart,
+    LeaseLost,
+    claim_ready,
+    end_session,
+    oldest_expired,
+    release,
+    take_over,
+)
 from resolvers.galaxy.ingestion_log import say
 from resolvers.reads.rows import Row, collection_of
 
@@ -21,57 +30,52 @@ class Claimer:
         self._skipped: list[str] = []
         """Generations that another release of this program builds."""
 
-    async def next(self) -> Held | None:
-        """The part to work on; None when none waits."""
+    async def next(self) -> ClaimedPart | None:
+        """Claim the next part; None when none waits."""
         while True:
-            held = await self._next()
-            if held is None or await self._ours(held):
-                return held
+            claim = await self._next()
+            if claim is None or await self._accepts(claim):
+                return claim
 
-    async def of_lost_worker(self, part_id: str) -> Held | None:
-        """A certain part, if its worker is lost: handed back, or silent for longer than its lease."""
-        held = await claim_ready(self._worker, self._lease, {"_id": part_id})
-        if held is not None:
-            return held
-        seen = await oldest_lapsed({"_id": part_id})
-        if seen is None:
+    async def take_over_if_lost(self, part_id: str) -> ClaimedPart | None:
+        """Claim this part if its worker is lost: it released the part, or was silent for longer than its lease."""
+        claim = await claim_ready(self._worker, self._lease, {"_id": part_id})
+        if claim is not None:
+            return claim
+        expired = await oldest_expired({"_id": part_id})
+        if expired is None:
             return None
-        await end_session(seen)
-        return await self._taken_over(seen)
+        await end_session(expired)
+        return await self._take_over(expired)
 
-    async def _next(self) -> Held | None:
+    async def _next(self) -> ClaimedPart | None:
         ours = {"generationRef": {"$nin": self._skipped}}
-        while seen := await oldest_lapsed(ours):
-            await end_session(seen)
-            if not seen["folding"] and tries(seen) >= MOST_ATTEMPTS:
-                await _give_up(seen)
-            elif held := await self._taken_over(seen):
-                return held
+        while expired := await oldest_expired(ours):
+            await end_session(expired)
+            if not expired["folding"] and tries(expired) >= MOST_ATTEMPTS:
+                # Lost where another worker was faster.
+                with suppress(LeaseLost):
+                    await fail_exhausted_part(expired)
+            elif claim := await self._take_over(expired):
+                return claim
         return await claim_ready(self._worker, self._lease, ours)
 
-    async def _taken_over(self, seen: Row) -> Held | None:
-        held = await take_over(seen, self._worker, self._lease)
-        if held is not None:
-            why = (seen.get("error") or {}).get("message") or f"{seen['worker']} was silent for longer than its lease."
-            line = f"Attempt {held.part['attempt']} at {held.archive} begins on {self._worker}. {why}"
-            await in_transaction(partial(say, held.part["ingestionRef"], LogLevel.WARNING, line))
-        return held
+    async def _take_over(self, expired: Row) -> ClaimedPart | None:
+        claim = await take_over(expired, self._worker, self._lease)
+        if claim is not None:
+            silence = f"{expired['worker']} was silent for longer than its lease."
+            why = (expired.get("error") or {}).get("message") or silence
+            line = f"Attempt {claim.part['attempt']} at {claim.archive} begins on {self._worker}. {why}"
+            await in_transaction(partial(say, claim.part["ingestionRef"], LogLevel.WARNING, line))
+        return claim
 
-    async def _ours(self, held: Held) -> bool:
-        """Whether this parser builds the part's generation; the part is handed back otherwise."""
-        if held.part["generationRef"] is None:
+    async def _accepts(self, claim: ClaimedPart) -> bool:
+        """Whether this parser builds the part's generation; release the part otherwise."""
+        if claim.part["generationRef"] is None:
             return True
-        made_by = {"_id": held.generation, "parser_version": self._parser}
-        if await collection_of(documents.Generation).find_one(made_by, {"_id": 1}):
+        ours = {"_id": claim.generation, "parser_version": self._parser}
+        if await collection_of(documents.Generation).find_one(ours, {"_id": 1}):
             return True
-        self._skipped.append(held.generation)
-        await hand_back(held)
+        self._skipped.append(claim.generation)
+        await release(claim)
         return False
-
-
-async def _give_up(seen: Row) -> None:
-    try:
-        await give_up(seen)
-    except Lost:
-        # Another worker was faster.
-        return

@@ -14,7 +14,7 @@ from resolvers.activities.state_machine import LEASE_LAPSED, MOST_ATTEMPTS, Move
 from resolvers.filters import Filter
 from resolvers.galaxy import generation as generations
 from resolvers.galaxy.discard import UNENDED, discard
-from resolvers.galaxy.ingest.part_lease import Held, Lost
+from resolvers.galaxy.ingest.part_lease import ClaimedPart, LeaseLost
 from resolvers.galaxy.ingestion_log import say
 from resolvers.galaxy.report.digest import RowsDigest
 from resolvers.galaxy.report.read_report import Summary
@@ -22,11 +22,11 @@ from resolvers.galaxy.report.usage.cells import Cell
 from resolvers.galaxy.statistics.aggregates import add_usage
 from resolvers.reads.rows import Row, collection_of
 
-NOTHING_TAKEN = "None of its archives could be ingested."
+NOTHING_INGESTED = "None of its archives could be ingested."
 
 
 @dataclass
-class Ended:
+class PartResult:
     """The result of a part: what is in its archive, and what it adds to its generation."""
 
     summary: Summary
@@ -36,37 +36,36 @@ class Ended:
     cells: list[Cell] = field(default_factory=list)
 
 
-async def succeed(held: Held, archive: Row, ended: Ended) -> None:
-    """End a part whose archive was read: add the rest of it to its generation, if it has one. Raises Lost."""
-
-    values = {"folding": False, "counts": _counts(ended), "done": ended.summary.jobs}
+async def complete_part(claim: ClaimedPart, archive: Row, result: PartResult) -> None:
+    """End a part whose archive was read: add the rest of it to its generation, if it has one. Raises LeaseLost."""
+    values = {"folding": False, "counts": _counts(result), "done": result.summary.jobs}
 
     async def work(session: Session) -> None:
-        ingestion = await say(held.part["ingestionRef"], LogLevel.INFO, _taken(archive, ended), session)
-        await _end(held.match, Move.SUCCEED, values, session)
-        if held.part["generationRef"] is not None:
-            await _add_to_generation(held, ended, session)
-        await _settle(ingestion, session)
+        ingestion = await say(claim.part["ingestionRef"], LogLevel.INFO, _success_line(archive, result), session)
+        await _end_part(claim.match, Move.SUCCEED, values, session)
+        if claim.part["generationRef"] is not None:
+            await _add_to_generation(claim, result, session)
+        await _end_ingestion_if_done(ingestion, session)
 
-    held.check()
-    await in_transaction(work, held.session)
+    claim.check()
+    await in_transaction(work, claim.session)
 
 
-async def refuse(held: Held, archive: Row, error: dict[str, Any], summary: Summary) -> None:
-    """End a part whose archive cannot be read, and have its rows removed. Raises Lost."""
-    values = {"error": error, "counts": _counts(Ended(summary))} | _given_up(held.part)
+async def refuse_part(claim: ClaimedPart, archive: Row, error: dict[str, Any], summary: Summary) -> None:
+    """End a part whose archive cannot be read, and have its rows removed. Raises LeaseLost."""
+    values = {"error": error, "counts": _counts(PartResult(summary))} | _failure_fields(claim.part)
     line = f"Report {archive['identifier']} was refused: {error['message']}"
 
     async def work(session: Session) -> None:
-        ingestion = await say(held.part["ingestionRef"], LogLevel.ERROR, line, session)
-        await _end(held.match, Move.FAIL, values, session)
-        await _settle(ingestion, session)
+        ingestion = await say(claim.part["ingestionRef"], LogLevel.ERROR, line, session)
+        await _end_part(claim.match, Move.FAIL, values, session)
+        await _end_ingestion_if_done(ingestion, session)
 
-    await in_transaction(work, held.session)
+    await in_transaction(work, claim.session)
 
 
-async def give_up(part: Row) -> None:
-    """End a part whose lease has lapsed for the last time, unless another worker has it."""
+async def fail_exhausted_part(part: Row) -> None:
+    """End a part whose lease has expired for the last time, unless another worker has it."""
     silent = f"Attempt {tries(part)} of {MOST_ATTEMPTS}: its worker was silent for longer than its lease."
     error = part.get("error") or activity_error(LEASE_LAPSED, silent)
     match = {"_id": part["_id"], "attempt": part["attempt"], "folding": False} | lapsed(now())
@@ -74,89 +73,85 @@ async def give_up(part: Row) -> None:
 
     async def work(session: Session) -> None:
         ingestion = await say(part["ingestionRef"], LogLevel.ERROR, line, session)
-        await _end(match, Move.FAIL, {"error": error} | _given_up(part), session)
-        await _settle(ingestion, session)
+        await _end_part(match, Move.FAIL, {"error": error} | _failure_fields(part), session)
+        await _end_ingestion_if_done(ingestion, session)
 
     await in_transaction(work)
 
 
-def _given_up(part: Row) -> dict[str, Any]:
+def _failure_fields(part: Row) -> dict[str, Any]:
     """The fields of a failed part, which adds nothing to its generation. Its rows may be removed at once."""
     return {"holds": False, "leftovers": part["generationRef"] is not None}
 
 
-def _counts(ended: Ended) -> dict[str, int]:
-    counted = ("jobs", "metrics", "datasets", "parameters", "rejected")
-    return {name: getattr(ended.summary, name) for name in counted} | {"duplicates": ended.duplicates}
+def _counts(result: PartResult) -> dict[str, int]:
+    names = ("jobs", "metrics", "datasets", "parameters", "rejected")
+    return {name: getattr(result.summary, name) for name in names} | {"duplicates": result.duplicates}
 
 
-def _taken(archive: Row, ended: Ended) -> str:
-    summary = ended.summary
-    duplicates = f" ({ended.duplicates:,} of them in other reports too)" if ended.duplicates else ""
+def _success_line(archive: Row, result: PartResult) -> str:
+    summary = result.summary
+    duplicates = f" ({result.duplicates:,} of them in other reports too)" if result.duplicates else ""
     return (
-        f"Report {archive['identifier']} was ingested: {_number_of(summary.jobs, 'job')}{duplicates}, "
-        f"{_number_of(summary.metrics, 'metric')}, {_number_of(summary.datasets, 'dataset')}, "
-        f"{_number_of(summary.parameters, 'parameter')}; {_number_of(summary.rejected, 'row')} rejected."
+        f"Report {archive['identifier']} was ingested: {_quantity(summary.jobs, 'job')}{duplicates}, "
+        f"{_quantity(summary.metrics, 'metric')}, {_quantity(summary.datasets, 'dataset')}, "
+        f"{_quantity(summary.parameters, 'parameter')}; {_quantity(summary.rejected, 'row')} rejected."
     )
 
 
-def _number_of(number: int, noun: str) -> str:
+def _quantity(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-async def _end(match: Filter, step: Move, values: dict[str, Any], session: Session) -> None:
-    ended = await move(documents.IngestionPart, step, match, values, now(), session)
-    if ended is None:
-        raise Lost("The part was cancelled, or another worker has it.")
+async def _end_part(match: Filter, step: Move, values: dict[str, Any], session: Session) -> None:
+    if await move(documents.IngestionPart, step, match, values, now(), session) is None:
+        raise LeaseLost("The part was cancelled, or another worker has it.")
 
 
-async def _add_to_generation(held: Held, ended: Ended, session: Session) -> None:
-    mine = {"_id": held.generation, "folding": held.id}
-    row = await collection_of(documents.Generation).find_one(mine, session=session)
+async def _add_to_generation(claim: ClaimedPart, result: PartResult, session: Session) -> None:
+    locked = {"_id": claim.generation, "folding": claim.id}
+    row = await collection_of(documents.Generation).find_one(locked, session=session)
     if row is None:
-        raise Lost(f"{held.id} does not hold the merge lock of {held.generation}.")
+        raise LeaseLost(f"{claim.id} does not hold the merge lock of {claim.generation}.")
     digest = RowsDigest(row["content_hash"] or "0")
-    digest.merge(ended.digest)
-    await add_usage(held.generation, ended.cells, session)
-    change = {"$set": {"folding": None, "content_hash": str(digest)}, "$inc": {"archives": 1, "jobs": ended.jobs}}
-    await collection_of(documents.Generation).update_one(mine, change, session=session)
+    digest.merge(result.digest)
+    await add_usage(claim.generation, result.cells, session)
+    change = {"$set": {"folding": None, "content_hash": str(digest)}, "$inc": {"archives": 1, "jobs": result.jobs}}
+    await collection_of(documents.Generation).update_one(locked, change, session=session)
 
 
-async def _settle(ingestion: Row | None, session: Session) -> None:
-    """End an ingestion if the last of its parts has ended.
+async def _end_ingestion_if_done(ingestion: Row | None, session: Session) -> None:
+    """End an ingestion if the last of its parts has result.
 
-    The ingestion was written to first in this transaction: of two that end the last two parts one retries and sees the
-    other, and neither has done anything yet while others report progress to the ingestion.
+    This transaction wrote to the ingestion first: of two transactions that end the last two parts, one conflicts,
+    retries and sees the other; and neither has written anything else while workers report progress to the ingestion.
     """
     if ingestion is None:
         return
-    of_it = {"ingestionRef": ingestion["_id"]}
+    match = {"ingestionRef": ingestion["_id"]}
     parts = collection_of(documents.IngestionPart)
-    if await parts.find_one(of_it | UNENDED, {"_id": 1}, session=session):
+    if await parts.find_one(match | UNENDED, {"_id": 1}, session=session):
         return
-    taken = await parts.find_one(of_it | {"status": ActivityStatus.SUCCEEDED.value}, {"_id": 1}, session=session)
-    refused = await parts.find_one(of_it | {"status": ActivityStatus.FAILED.value}, sort=[("_id", 1)], session=session)
-    error = await _first_error(refused, session) if refused and not taken else None
+    success = await parts.find_one(match | {"status": ActivityStatus.SUCCEEDED.value}, {"_id": 1}, session=session)
+    failure = await parts.find_one(match | {"status": ActivityStatus.FAILED.value}, sort=[("_id", 1)], session=session)
+    error = await _first_error(failure, session) if failure and not success else None
     step, values = (Move.FAIL, {"error": error}) if error else (Move.SUCCEED, {})
     if await move(documents.Ingestion, step, {"_id": ingestion["_id"]}, values, now(), session) is None:
         return
-    await say(ingestion["_id"], LogLevel.INFO if error is None else LogLevel.ERROR, _end_line(error), session)
+    level, line = (LogLevel.ERROR, NOTHING_INGESTED) if error else (LogLevel.INFO, "All archives have been processed.")
+    await say(ingestion["_id"], level, line, session)
     if ingestion["kind"] == IngestionKind.REPROCESS and ingestion["generationRef"] is not None:
-        await _built(ingestion["generationRef"], error is None, session)
+        await _complete_generation(ingestion["generationRef"], session, is_empty=error is not None)
 
 
-async def _first_error(refused: Row, session: Session) -> dict[str, Any]:
-    archive = await collection_of(documents.Archive).find_one({"_id": refused["archiveRef"]}, session=session)
-    name = archive["identifier"] if archive else refused["archiveRef"]
-    error: dict[str, Any] = refused["error"]
+async def _first_error(failed_part: Row, session: Session) -> dict[str, Any]:
+    archive = await collection_of(documents.Archive).find_one({"_id": failed_part["archiveRef"]}, session=session)
+    name = archive["identifier"] if archive else failed_part["archiveRef"]
+    error: dict[str, Any] = failed_part["error"]
     return error | {"message": f"Report {name}: {error['message']}"}
 
 
-def _end_line(error: dict[str, Any] | None) -> str:
-    return "All archives have been processed." if error is None else NOTHING_TAKEN
-
-
-async def _built(generation_id: str, taken: bool, session: Session) -> None:
+async def _complete_generation(generation_id: str, session: Session, *, is_empty: bool) -> None:
     """Finish a generation that has all its archives: switch to it if requested, or discard it when it is empty."""
     building = {"_id": generation_id, "status": GenerationStatus.BUILDING.value}
     ready = {"$set": {"status": GenerationStatus.READY.value}}
@@ -165,7 +160,7 @@ async def _built(generation_id: str, taken: bool, session: Session) -> None:
     )
     if row is None:
         return
-    if not taken:
-        await discard(row, NOTHING_TAKEN, session)
+    if is_empty:
+        await discard(row, NOTHING_INGESTED, session)
     elif row["activate"]:
         await generations.activate(row, session)

@@ -15,87 +15,87 @@ from pymongo.errors import BulkWriteError
 import documents
 from documents.activities.activity import ActivityStatus
 from resolvers.filters import Filter
-from resolvers.galaxy.ingest.part_lease import Held
+from resolvers.galaxy.ingest.part_lease import ClaimedPart
 from resolvers.galaxy.ingest.spool import Spool
 from resolvers.galaxy.readable_archives import reported_at
 from resolvers.galaxy.report.job_bson import int32
 from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.unique_index_errors import duplicates_in
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 COUNTED = ("tool_id", "tool_version", "state", "created_at", "runtime_seconds", "digest")
 """Fields of a job that usage and content hash count (documents.galaxy.job.ReplacedJob)."""
 Rank = tuple[datetime, str]
 
 
-def counted(row: Row) -> Row:
+def counted_fields(row: Row) -> Row:
     """The fields of a job that usage and content hash count."""
     return {name: row[name] for name in COUNTED}
 
 
-class Clashes:
-    """Decides between rows of one archive and rows of others for the same jobs. Losing rows are `dropped`."""
+class DuplicateJobs:
+    """Decides between rows of one archive and rows of others for the same jobs; `losers` are the rows that lose."""
 
-    def __init__(self, held: Held, archive: Row) -> None:
-        self._held = held
+    def __init__(self, claim: ClaimedPart, archive: Row) -> None:
+        self._claim = claim
         self._rank = _rank(archive)
-        self._folded: dict[str, Rank | None] = {}
+        self._ranks: dict[str, Rank | None] = {}
         self._jobs = collection_of(documents.Job)
-        self.dropped = Spool()
+        self.losers = Spool()
 
-    async def settle(self, rows: list[bytes]) -> None:
-        """Store the winning rows, and drop the others."""
+    async def resolve(self, rows: list[bytes]) -> None:
+        """Store the rows that win, and collect the others in `losers`."""
         waiting = {bson.decode(row)["_id"]: row for row in rows}
         while waiting:
-            self._held.check()
-            there = await self._there(list(waiting))
-            await self._know({row["archiveRef"] for row in there.values()})
+            self._claim.check()
+            stored = await self._stored_rows(list(waiting))
+            await self._load_ranks({row["archiveRef"] for row in stored.values()})
             writes: list[Any] = []
             for id, row in list(waiting.items()):
-                write = self._write(row, there.get(id))
+                write = self._operation(row, stored.get(id))
                 if write is None:
                     del waiting[id]
                 else:
                     writes.append(write)
             # Rows with writes are checked once more: another worker may have been faster.
             if writes:
-                await self._put(writes)
+                await self._bulk_write(writes)
 
-    def _write(self, row: bytes, other: Row | None) -> InsertOne[Any] | ReplaceOne[Any] | None:
+    def _operation(self, row: bytes, other: Row | None) -> InsertOne[Any] | ReplaceOne[Any] | None:
         """The write for a row, None when it is stored already or loses."""
         if other is None:
             return InsertOne(RawBSONDocument(row))
-        if other["archiveRef"] == self._held.archive:
+        if other["archiveRef"] == self._claim.archive:
             return None
-        rank = self._folded[other["archiveRef"]]
+        rank = self._ranks[other["archiveRef"]]
         seen = {"_id": other["_id"], "archiveRef": other["archiveRef"], "over": other.get("over")}
         if rank is None:
             # That archive has not been merged yet; when it is, it will find this row in place of its own and settle the
             # conflict.
             return ReplaceOne(seen, RawBSONDocument(row))
         if rank < self._rank:
-            return ReplaceOne(seen, RawBSONDocument(_over(row, counted(other))))
-        self.dropped.add(bson.encode(counted(bson.decode(row))))
+            return ReplaceOne(seen, RawBSONDocument(_with_replaced(row, counted_fields(other))))
+        self.losers.add(bson.encode(counted_fields(bson.decode(row))))
         return None
 
-    async def _there(self, ids: list[str]) -> dict[str, Row]:
-        wanted = dict.fromkeys((*COUNTED, "archiveRef", "over"), 1)
-        found = self._jobs.find({"_id": {"$in": ids}}, wanted, batch_size=len(ids) + 1)
-        return {row["_id"]: row async for row in found}
+    async def _stored_rows(self, ids: list[str]) -> dict[str, Row]:
+        projection = dict.fromkeys((*COUNTED, "archiveRef", "over"), 1)
+        rows = self._jobs.find({"_id": {"$in": ids}}, projection, batch_size=len(ids) + 1)
+        return {row["_id"]: row async for row in rows}
 
-    async def _know(self, archives: set[str]) -> None:
+    async def _load_ranks(self, archives: set[str]) -> None:
         """Look up the ranks of archives, None for those that are not merged into the generation."""
-        unknown = list(archives - self._folded.keys())
+        unknown = list(archives - self._ranks.keys())
         if not unknown:
             return
-        folded: Filter = {"generationRef": self._held.generation, "archiveRef": {"$in": unknown}}
-        folded["status"] = ActivityStatus.SUCCEEDED.value
-        found = await collection_of(documents.IngestionPart).distinct("archiveRef", folded)
+        match: Filter = {"generationRef": self._claim.generation, "archiveRef": {"$in": unknown}}
+        match["status"] = ActivityStatus.SUCCEEDED.value
+        merged = await collection_of(documents.IngestionPart).distinct("archiveRef", match)
         dates = {"generated_at": 1, "received_at": 1}
-        ranks = collection_of(documents.Archive).find({"_id": {"$in": found}}, dates)
-        self._folded |= dict.fromkeys(unknown) | {row["_id"]: _rank(row) async for row in ranks}
+        rows = collection_of(documents.Archive).find({"_id": {"$in": merged}}, dates)
+        self._ranks |= dict.fromkeys(unknown) | {row["_id"]: _rank(row) async for row in rows}
 
-    async def _put(self, writes: list[Any]) -> None:
+    async def _bulk_write(self, writes: list[Any]) -> None:
         try:
             await self._jobs.bulk_write(writes, ordered=False)
         except BulkWriteError as error:
@@ -106,7 +106,7 @@ def _rank(archive: Row) -> Rank:
     return reported_at(archive), archive["_id"]
 
 
-def _over(row: bytes, replaced: Row) -> bytes:
+def _with_replaced(row: bytes, replaced: Row) -> bytes:
     """A row with the values it replaced as its last field."""
     content = row[4:-1] + b"\x03over\0" + bson.encode(replaced)
     return int32(len(content) + 5) + content + b"\0"

@@ -1,4 +1,4 @@
-"""Leases on parts of ingestions: claimed, extended, handed back, lost."""
+"""Leases on parts of ingestions: claiming, extending, releasing and taking them over."""
 
 import time
 from contextlib import suppress
@@ -19,35 +19,36 @@ from resolvers.filters import Filter
 from resolvers.reads.rows import Row, collection_of
 
 READY, RUNNING = ActivityStatus.READY.value, ActivityStatus.RUNNING.value
-LEASE = timedelta(seconds=30)
+LEASE_TTL = timedelta(seconds=30)
 """How long a worker may be silent before another takes its part over."""
-TOLD_WITHIN = 1.0
+INGESTION_UPDATE_TIMEOUT = 1.0
 """Seconds for updating an ingestion from its parts. That waits while another part ends, and leases must be extended in
 time."""
-RENEWALS = 6
+RENEWALS_PER_LEASE = 6
 """How often a lease is extended within its length."""
 
 
-class Lost(Exception):
-    """The part no longer belongs to this worker: it was cancelled, or the lease lapsed and another worker has it."""
+class LeaseLost(Exception):
+    """The part no longer belongs to this worker: it was cancelled, or the lease expired and another worker has it."""
 
 
 @dataclass
-class Held:
+class ClaimedPart:
     """A part that a worker has claimed.
 
-    `session` is the session of its transactions. `done` counts the jobs that it has read. `quiet` says that none of its
-    writes is still on its way to the database, and `ending` that it is about to end the part.
+    `session` is the session of its transactions, and `done` counts the jobs that it has read. `expires_at` is a time of
+    the monotonic clock. `has_no_pending_writes` says that none of its writes is still on its way to the database, and
+    `is_ending` that it is about to end the part.
     """
 
     part: Row
     worker: str
     lease: timedelta
-    until: float
+    expires_at: float
     session: Session
     done: int = 0
-    quiet: bool = True
-    ending: bool = False
+    has_no_pending_writes: bool = True
+    is_ending: bool = False
 
     @property
     def id(self) -> str:
@@ -71,81 +72,81 @@ class Held:
         return {"_id": self.id, "attempt": self.part["attempt"], "status": RUNNING}
 
     def check(self) -> None:
-        """Raise Lost when the lease may have lapsed, so that a worker that was suspended writes nothing."""
-        if time.monotonic() >= self.until:
-            raise Lost(f"{self.id}: the lease was not extended in time.")
+        """Raise LeaseLost when the lease may have expired, so that a worker that was suspended writes nothing."""
+        if time.monotonic() >= self.expires_at:
+            raise LeaseLost(f"{self.id}: the lease was not extended in time.")
 
 
-async def oldest_lapsed(match: Filter) -> Row | None:
+async def oldest_expired(match: Filter) -> Row | None:
     """The oldest part whose worker went silent, among those that `match` finds."""
-    found: Row | None = await _parts().find_one({"status": RUNNING} | lapsed(now()) | match, sort=[("_id", 1)])
-    return found
+    part: Row | None = await _parts().find_one({"status": RUNNING} | lapsed(now()) | match, sort=[("_id", 1)])
+    return part
 
 
-async def claim_ready(worker: str, lease: timedelta, match: Filter) -> Held | None:
+async def claim_ready(worker: str, lease: timedelta, match: Filter) -> ClaimedPart | None:
     """Lease the oldest waiting part to the worker; None when none waits."""
     since = time.monotonic()
-    return await _claimed({"status": READY} | match, worker, lease, since)
+    return await _claim({"status": READY} | match, worker, lease, since)
 
 
-async def end_session(lapsed_part: Row) -> None:
+async def end_session(expired: Row) -> None:
     """Abort pending writes of a silent worker for a part."""
-    if lapsed_part.get("session") is not None:
-        await end_session_of(lapsed_part["session"])
+    if expired.get("session") is not None:
+        await end_session_of(expired["session"])
 
 
-async def take_over(seen: Row, worker: str, lease: timedelta) -> Held | None:
-    """Lease a lapsed part to the worker; None when another worker was faster."""
+async def take_over(expired: Row, worker: str, lease: timedelta) -> ClaimedPart | None:
+    """Lease an expired part to the worker; None when another worker was faster."""
     since = time.monotonic()
-    match = {"_id": seen["_id"], "attempt": seen["attempt"], "status": RUNNING} | lapsed(now())
-    return await _claimed(match, worker, lease, since)
+    match = {"_id": expired["_id"], "attempt": expired["attempt"], "status": RUNNING} | lapsed(now())
+    return await _claim(match, worker, lease, since)
 
 
-async def _claimed(match: Filter, worker: str, lease: timedelta, since: float) -> Held | None:
+async def _claim(match: Filter, worker: str, lease: timedelta, since: float) -> ClaimedPart | None:
     at, session = now(), start_session()
     leased = {"worker": worker, "leaseExpiresAt": at + lease}
     values = leased | {"status": RUNNING, "session": session.session_id, "done": 0}
-    claimed = await _parts().find_one_and_update(
+    part = await _parts().find_one_and_update(
         match, {"$set": values, "$inc": {"attempt": 1}}, sort=[("_id", 1)], return_document=True
     )
-    if claimed is None:
+    if part is None:
         await session.end_session()
         return None
-    held = Held(claimed, worker, lease, since + lease.total_seconds(), session)
-    await _tell_ingestion(held, leased)
-    return held
+    claim = ClaimedPart(part, worker, lease, since + lease.total_seconds(), session)
+    await _update_ingestion(claim, leased)
+    return claim
 
 
-async def extend(held: Held) -> None:
-    """Extend the lease on a part, and report its progress. Raises Lost."""
-    since, expires = time.monotonic(), now() + held.lease
-    kept = await _parts().update_one(held.match, {"$set": {"leaseExpiresAt": expires, "done": held.done}})
-    if not kept.matched_count:
-        raise Lost(f"{held.id} was cancelled, or another worker has it.")
-    held.until = since + held.lease.total_seconds()
-    await _tell_ingestion(held, {"worker": held.worker, "leaseExpiresAt": expires})
+async def extend_lease(claim: ClaimedPart) -> None:
+    """Extend the lease on a part, and report its progress. Raises LeaseLost."""
+    since, expires = time.monotonic(), now() + claim.lease
+    update = await _parts().update_one(claim.match, {"$set": {"leaseExpiresAt": expires, "done": claim.done}})
+    if not update.matched_count:
+        raise LeaseLost(f"{claim.id} was cancelled, or another worker has it.")
+    claim.expires_at = since + claim.lease.total_seconds()
+    await _update_ingestion(claim, {"worker": claim.worker, "leaseExpiresAt": expires})
 
 
-async def hand_back(held: Held) -> bool:
-    """Hand a part back without counting the attempt; returns whether it was still this worker's."""
-    freed = {"status": READY, "leaseExpiresAt": None, "worker": None, "session": None}
-    handed = await _parts().update_one(held.match, {"$set": freed, "$inc": {"handed_back": 1}})
-    return bool(handed.modified_count)
+async def release(claim: ClaimedPart) -> bool:
+    """Release a part without counting the attempt; returns whether it was still this worker's."""
+    values = {"status": READY, "leaseExpiresAt": None, "worker": None, "session": None}
+    update = await _parts().update_one(claim.match, {"$set": values, "$inc": {"handed_back": 1}})
+    return bool(update.modified_count)
 
 
-async def let_lapse(held: Held, error: dict[str, Any], delay: timedelta) -> None:
+async def abandon(claim: ClaimedPart, error: dict[str, Any], delay: timedelta) -> None:
     """Give up a failed attempt: after a delay another one begins."""
     # The session is reused for other parts.
     values = {"leaseExpiresAt": now() + delay, "error": error, "session": None}
-    await _parts().update_one(held.match, {"$set": values})
+    await _parts().update_one(claim.match, {"$set": values})
 
 
-async def _tell_ingestion(held: Held, leased: dict[str, Any]) -> None:
-    """Record on the ingestion which worker is active, and that it is."""
-    id, at = {"_id": held.part["ingestionRef"]}, now()
-    with suppress(PyMongoError), pymongo.timeout(TOLD_WITHIN):
-        told = await collection_of(documents.Ingestion).update_one(id | {"status": RUNNING}, {"$set": leased})
-        if not told.matched_count:
+async def _update_ingestion(claim: ClaimedPart, leased: dict[str, Any]) -> None:
+    """Record on the ingestion which worker is active."""
+    id, at = {"_id": claim.part["ingestionRef"]}, now()
+    with suppress(PyMongoError), pymongo.timeout(INGESTION_UPDATE_TIMEOUT):
+        update = await collection_of(documents.Ingestion).update_one(id | {"status": RUNNING}, {"$set": leased})
+        if not update.matched_count:
             await move(documents.Ingestion, Move.CLAIM, id, leased, at, None)
 
 

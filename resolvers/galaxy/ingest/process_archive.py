@@ -12,11 +12,11 @@ import documents
 from resolvers.activities.state_machine import activity_error
 from resolvers.concurrency.task_cancellation import check_cancelled
 from resolvers.galaxy.ingest import cleanup, merge
-from resolvers.galaxy.ingest.completion import Ended, refuse, succeed
+from resolvers.galaxy.ingest.completion import PartResult, complete_part, refuse_part
 from resolvers.galaxy.ingest.merge import WrittenArchive
-from resolvers.galaxy.ingest.part_lease import Held
+from resolvers.galaxy.ingest.part_lease import ClaimedPart
 from resolvers.galaxy.ingest.row_writer import RowWriter
-from resolvers.galaxy.ingest.spool import Spool, Unreadable, spooled
+from resolvers.galaxy.ingest.spool import Spool, UnreadableArchive, copy_to_file
 from resolvers.galaxy.report.job_bson import Stamp
 from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, Summary
 from resolvers.galaxy.report.rejection import Rejection
@@ -25,12 +25,12 @@ from resolvers.galaxy.report_metadata import read_metadata
 from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.unique_index_errors import duplicates_in
 
-LOOKS_AFTER, LOOKS_EVERY = 0.03, 0.5
+MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.03, 0.5
 """Seconds between checks of work that others have to finish first: initially, and when it takes long."""
 UNREADABLE = "MISSING_BYTES"
 
 
-class Read(Protocol):
+class ReportReader(Protocol):
     """Reads an archive, as `resolvers.galaxy.report.sandbox.run_sandbox.read_apart` does."""
 
     def __call__(
@@ -45,110 +45,111 @@ Unblock = Callable[[str], Awaitable[bool]]
 class ArchiveIngestion:
     """One archive on its way into its generation."""
 
-    def __init__(self, held: Held, read: Read, unblock: Unblock) -> None:
-        self._held, self._read, self._unblock = held, read, unblock
+    def __init__(self, claim: ClaimedPart, read: ReportReader, unblock: Unblock) -> None:
+        self._claim, self._read, self._unblock = claim, read, unblock
         self._refusal: Rejection | None = None
         self._rejected = 0
 
     async def run(self) -> None:
-        """Ingest the archive or refuse it, which ends the part either way. Raises Lost, ReaderFailed."""
-        await self._cleared()
-        archive = await collection_of(documents.Archive).find_one({"_id": self._held.archive})
+        """Ingest the archive or refuse it, which ends the part either way. Raises LeaseLost, ReaderFailed."""
+        await self._wait_for_cleanup()
+        archive = await collection_of(documents.Archive).find_one({"_id": self._claim.archive})
         if archive is None:
-            raise LookupError(self._held.archive)
+            raise LookupError(self._claim.archive)
         with tempfile.TemporaryFile() as file:
             try:
-                await spooled(archive, file)
-            except Unreadable as error:
-                await self._refused(archive, activity_error(UNREADABLE, str(error)), Summary(refused=True))
+                await copy_to_file(archive, file)
+            except UnreadableArchive as error:
+                await self._refuse(archive, activity_error(UNREADABLE, str(error)), Summary(refused=True))
                 return
-            while not await self._once(archive, file):
+            while not await self._attempt(archive, file):
                 pass
 
-    async def _once(self, archive: Row, file: IO[bytes]) -> bool:
-        """Make one attempt; returns whether the part has ended. It starts over when another archive replaced some of
+    async def _attempt(self, archive: Row, file: IO[bytes]) -> bool:
+        """Make one attempt; returns whether it ended the part. Another one follows when other archives replaced some of
         its rows."""
-        writer, chunks = RowWriter(self._held), Spool()
+        writer, usage_chunks = RowWriter(self._claim), Spool()
         try:
-            summary = await self._all_read(archive, file, writer, chunks)
+            summary = await self._read_rows(archive, file, writer, usage_chunks)
             if summary.refused:
-                await self._refused(archive, _error(self._refusal), summary)
+                # The reader's last rejection is the one that refuses the archive.
+                assert self._refusal is not None
+                error = activity_error(self._refusal.code.value, self._refusal.message)
+                await self._refuse(archive, error, summary)
                 return True
-            if self._held.part["generationRef"] is None:
-                self._held.ending = True
-                await succeed(self._held, archive, Ended(summary))
+            if self._claim.part["generationRef"] is None:
+                self._claim.is_ending = True
+                await complete_part(self._claim, archive, PartResult(summary))
                 return True
-            return await self._folded(archive, WrittenArchive(summary, writer.mine, writer.clashes, chunks))
+            written = WrittenArchive(summary, writer.inserted, writer.duplicates, usage_chunks)
+            return await self._merge(archive, written)
         finally:
-            self._held.quiet = await asyncio.shield(writer.drain())
-            writer.clashes.close()
-            chunks.close()
+            self._claim.has_no_pending_writes = await asyncio.shield(writer.drain())
+            writer.duplicates.close()
+            usage_chunks.close()
 
-    async def _all_read(self, archive: Row, file: IO[bytes], writer: RowWriter, chunks: Spool) -> Summary:
+    async def _read_rows(self, archive: Row, file: IO[bytes], writer: RowWriter, usage_chunks: Spool) -> Summary:
         """Read the archive, and write all rows, rejections and chunks of usage on the way."""
-        self._refusal, self._rejected, self._held.done = None, 0, 0
+        self._refusal, self._rejected, self._claim.done = None, 0, 0
+        is_dry_run = self._claim.part["generationRef"] is None
         declared = read_metadata(archive["metadata"], archive["identifier"]).declared
         async with self._read(file, stamp=self._stamp(), declared=declared) as batches:
             async for batch in batches:
                 check_cancelled()
                 if batch.rows:
-                    self._held.done += len(batch.rows)
-                    await self._write(batch.rows, writer)
+                    self._claim.done += len(batch.rows)
+                    if not is_dry_run:
+                        await writer.write(batch.rows)
                 if batch.cells:
-                    chunks.add(encoded(batch.cells))
+                    usage_chunks.add(encoded(batch.cells))
                 if batch.rejections:
-                    await self._keep(batch.rejections)
+                    await self._store_rejections(batch.rejections)
                 if batch.summary is not None:
                     await writer.finish()
                     return batch.summary
         raise RuntimeError("The reader ended without a summary.")
 
-    async def _write(self, rows: list[bytes], writer: RowWriter) -> None:
-        if self._held.part["generationRef"] is not None:
-            await writer.write(rows)
-
-    async def _folded(self, archive: Row, written: WrittenArchive) -> bool:
-        """Merge the archive; returns whether that was possible: not when others replaced some of the rows that it
-        wrote."""
-        delay = LOOKS_AFTER
-        while not await merge.take(self._held):
+    async def _merge(self, archive: Row, written: WrittenArchive) -> bool:
+        """Merge the archive; returns False, without merging, when others replaced some of the rows that it wrote."""
+        delay = MIN_POLL_INTERVAL
+        while not await merge.acquire_merge_lock(self._claim):
             check_cancelled()
-            if not await self._unblocked():
+            if not await self._unblock_merge():
                 await asyncio.sleep(delay)
-                delay = min(1.5 * delay, LOOKS_EVERY)
-        if not await merge.verified(self._held, written):
-            if not self._held.part["folded"]:
-                await merge.let_go(self._held)
+                delay = min(1.5 * delay, MAX_POLL_INTERVAL)
+        if not await merge.rows_are_durable(self._claim, written):
+            if not self._claim.part["folded"]:
+                await merge.release_merge_lock(self._claim)
             return False
-        self._held.ending = True
-        await merge.merge_archive(self._held, archive, written)
+        self._claim.is_ending = True
+        await merge.merge_archive(self._claim, archive, written)
         return True
 
-    async def _unblocked(self) -> bool:
-        """Whether the part that was being merged had been abandoned, and no longer is."""
-        generation = await collection_of(documents.Generation).find_one({"_id": self._held.generation}, {"folding": 1})
-        before = generation and generation["folding"]
-        return bool(before and before != self._held.id and await self._unblock(before))
+    async def _unblock_merge(self) -> bool:
+        """Work on the part that holds the merge lock, if its worker is lost; returns whether it was."""
+        generation = await collection_of(documents.Generation).find_one({"_id": self._claim.generation}, {"folding": 1})
+        holder = generation and generation["folding"]
+        return bool(holder and holder != self._claim.id and await self._unblock(holder))
 
-    async def _cleared(self) -> None:
+    async def _wait_for_cleanup(self) -> None:
         """Wait until no rows are left of an earlier part of the same archive."""
-        while self._held.part["generationRef"] is not None:
+        while self._claim.part["generationRef"] is not None:
             check_cancelled()
-            others = await cleanup.leaves_rows(self._held.part)
-            if others is None:
+            leftovers = await cleanup.leftovers_filter(self._claim.part)
+            if leftovers is None:
                 return
-            if not await cleanup.remove_leftovers(others, self._held.worker, self._held.lease):
-                await asyncio.sleep(LOOKS_EVERY)
+            if not await cleanup.remove_leftovers(leftovers, self._claim.worker, self._claim.lease):
+                await asyncio.sleep(MAX_POLL_INTERVAL)
 
-    async def _refused(self, archive: Row, error: dict[str, Any], summary: Summary) -> None:
-        self._held.ending = True
-        await refuse(self._held, archive, error, summary)
-        await cleanup.release(self._held)
-        await cleanup.remove_leftovers({"_id": self._held.id}, self._held.worker, self._held.lease)
+    async def _refuse(self, archive: Row, error: dict[str, Any], summary: Summary) -> None:
+        self._claim.is_ending = True
+        await refuse_part(self._claim, archive, error, summary)
+        await cleanup.allow_cleanup(self._claim)
+        await cleanup.remove_leftovers({"_id": self._claim.id}, self._claim.worker, self._claim.lease)
 
-    async def _keep(self, rejections: list[Rejection]) -> None:
+    async def _store_rejections(self, rejections: list[Rejection]) -> None:
         """Store rejections, each under its number in the archive."""
-        rows = [self._rejection(number, one) for number, one in enumerate(rejections, self._rejected)]
+        rows = [self._rejection_row(number, rejection) for number, rejection in enumerate(rejections, self._rejected)]
         self._rejected += len(rows)
         self._refusal = rejections[-1]
         try:
@@ -156,11 +157,11 @@ class ArchiveIngestion:
         except BulkWriteError as error:
             duplicates_in(error)
 
-    def _rejection(self, number: int, rejection: Rejection) -> dict[str, Any]:
+    def _rejection_row(self, number: int, rejection: Rejection) -> dict[str, Any]:
         return {
-            "_id": documents.Rejection.id_of(self._held.id, number),
-            "ingestionRef": self._held.part["ingestionRef"],
-            "archiveRef": self._held.archive,
+            "_id": documents.Rejection.id_of(self._claim.id, number),
+            "ingestionRef": self._claim.part["ingestionRef"],
+            "archiveRef": self._claim.archive,
             "member": rejection.member,
             "line": rejection.line,
             "code": rejection.code.value,
@@ -169,14 +170,8 @@ class ArchiveIngestion:
         }
 
     def _stamp(self) -> Stamp:
-        part = self._held.part
+        part = self._claim.part
         if part["generationRef"] is None:
             return Stamp()
         fields = {name: part[name] for name in ("instanceRef", "generationRef", "archiveRef")}
-        return Stamp(documents.Job.id_prefix(self._held.generation), fields)
-
-
-def _error(refusal: Rejection | None) -> dict[str, Any]:
-    """The error of a refused archive: the reader's last rejection."""
-    assert refusal is not None
-    return activity_error(refusal.code.value, refusal.message)
+        return Stamp(documents.Job.id_prefix(self._claim.generation), fields)

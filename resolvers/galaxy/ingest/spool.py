@@ -11,10 +11,10 @@ from documents.storage.bucket import NoObject, the_bucket
 from resolvers.reads.rows import Row
 
 LENGTH = Struct("<I")
-IN_MEMORY = 1024 * 1024
+MAX_MEMORY_BYTES = 1024 * 1024
 
 
-class Unreadable(Exception):
+class UnreadableArchive(Exception):
     """The bytes of an archive are missing or differ from those registered; the message says which."""
 
 
@@ -22,26 +22,26 @@ class Spool:
     """Chunks of bytes in the order in which they came, in memory while small, then in a file."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(max_size=MAX_MEMORY_BYTES)  # noqa: SIM115
         self.count = 0
 
-    def add(self, piece: bytes) -> None:
+    def add(self, chunk: bytes) -> None:
         """Append a chunk."""
-        self._file.write(LENGTH.pack(len(piece)))
-        self._file.write(piece)
+        self._file.write(LENGTH.pack(len(chunk)))
+        self._file.write(chunk)
         self.count += 1
 
-    def pieces(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes]:
         """All chunks. Nothing may be added meanwhile."""
         self._file.seek(0)
         while head := self._file.read(LENGTH.size):
             yield self._file.read(LENGTH.unpack(head)[0])
 
     def batches(self, size: int) -> Iterator[list[bytes]]:
-        """All chunks, joined to at most `size` bytes."""
+        """All chunks in lists of at most `size` chunks."""
         batch: list[bytes] = []
-        for piece in self.pieces():
-            batch.append(piece)
+        for chunk in self.chunks():
+            batch.append(chunk)
             if len(batch) == size:
                 yield batch
                 batch = []
@@ -53,20 +53,20 @@ class Spool:
         self._file.close()
 
 
-async def spooled(archive: Row, file: IO[bytes]) -> None:
+async def copy_to_file(archive: Row, file: IO[bytes]) -> None:
     """Copy the bytes of an archive into `file`. Raises Unreadable."""
     bucket = the_bucket()
     if bucket is None:
-        raise Unreadable("This worker has no bucket to read reports from.")
+        raise UnreadableArchive("This worker has no bucket to read reports from.")
     digest = hashlib.sha256()
     try:
         async for chunk in bucket.read(archive["key"], archive["generation"]):
             digest.update(chunk)
             await asyncio.to_thread(file.write, chunk)
     except NoObject as error:
-        raise Unreadable(f"No object exists at {archive['bucket']}/{archive['key']}.") from error
+        raise UnreadableArchive(f"No object exists at {archive['bucket']}/{archive['key']}.") from error
     file.flush()
     if digest.hexdigest() != archive["sha256"]:
-        raise Unreadable(
+        raise UnreadableArchive(
             f"The object at {archive['bucket']}/{archive['key']} differs from the one that was registered."
         )

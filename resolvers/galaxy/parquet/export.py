@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from documents.storage.export_destination import Destination
-from resolvers.galaxy.ingest.spool import Unreadable, spooled
+from resolvers.galaxy.ingest.spool import UnreadableArchive, copy_to_file
 from resolvers.galaxy.parquet.arrow_schema import Origin, record_batch, schema
 from resolvers.galaxy.parquet.month_partitions import Months, parted
 from resolvers.galaxy.readable_archives import reported_at
@@ -80,9 +80,9 @@ class Export:
             return Outcome(Became.ALREADY)
         try:
             with tempfile.TemporaryFile() as file:
-                await spooled(archive, file)
+                await copy_to_file(archive, file)
                 outcome, row = await self._jobs(archive, uuid, file, name)
-        except (Unreadable, ReaderFailed) as error:
+        except (UnreadableArchive, ReaderFailed) as error:
             return Outcome(Became.FAILED, reason=str(error))
         with tempfile.TemporaryFile() as report:
             pq.write_table(row, report, compression="zstd")

@@ -79,7 +79,7 @@ async def test_rows_that_another_archive_takes_over_meanwhile_stay(monkeypatch: 
 async def test_rows_of_other_archives_and_of_other_generations_stay(
     field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cleanup, "AT_ONCE", 3)
+    monkeypatch.setattr(cleanup, "BATCH_SIZE", 3)
     part = await a_cancelled_part(rows=7)
     await jobs_of(part | {field: "another"}, *range(100, 105))
 

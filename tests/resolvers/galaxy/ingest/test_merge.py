@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 import documents
-from resolvers.galaxy.ingest import duplicate_jobs as clashes
-from resolvers.galaxy.ingest import merge
+from resolvers.galaxy.ingest import duplicate_jobs, merge
 from resolvers.galaxy.ingest.row_writer import RowWriter
 from resolvers.galaxy.report.tables import joiner
 from resolvers.galaxy.report.usage import counter
@@ -68,8 +67,8 @@ async def a_server_with_overlapping_reports() -> Server:
 def in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks so small that even these reports have several of each kind."""
     monkeypatch.setattr(counter, "CHUNK_CELLS", 1)
-    monkeypatch.setattr(merge, "TOGETHER", 2)
-    monkeypatch.setattr(merge, "AT_ONCE", 3)
+    monkeypatch.setattr(merge, "SUBTRACTION_BATCH_SIZE", 2)
+    monkeypatch.setattr(merge, "BATCH_SIZE", 3)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -96,7 +95,12 @@ async def _broken(breaking: Breaking, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Let a worker begin that is lost at a certain write; whether it came to that."""
     made = -1
     with monkeypatch.context() as patched:
-        for place, name in ((merge, "take"), (merge, "_add"), (merge, "succeed"), (clashes.Clashes, "_put")):
+        for place, name in (
+            (merge, "acquire_merge_lock"),
+            (merge, "_add_usage_chunk"),
+            (merge, "complete_part"),
+            (duplicate_jobs.DuplicateJobs, "_bulk_write"),
+        ):
             patched.setattr(place, name, breaking.wrapping(getattr(place, name)))
         try:
             await works(read=read_here, once=True)
@@ -150,7 +154,7 @@ async def test_chunks_of_what_is_told_twice_are_those_of_the_first_attempt(
     await server.queues(await server.sends(jobs_of_many_tools("ok"), day=5))
     await works(read=read_here)
     ingestion = await server.queues(await server.sends(jobs_of_many_tools("error"), day=day))
-    add = merge._add
+    add = merge._add_usage_chunk
 
     async def lost_after(held: Any, number: int, cells: list[Any]) -> None:
         await add(held, number, cells)
@@ -159,7 +163,7 @@ async def test_chunks_of_what_is_told_twice_are_those_of_the_first_attempt(
             raise Lost
 
     with monkeypatch.context() as patched:
-        patched.setattr(merge, "_add", lost_after)
+        patched.setattr(merge, "_add_usage_chunk", lost_after)
         with pytest.raises(Lost):
             await works(read=read_here, once=True)
     await _let_leases_lapse()
@@ -180,7 +184,7 @@ async def test_a_part_whose_rows_others_took_reads_its_archive_again(monkeypatch
     early = await server.sends(jobs(*range(1, 10), state="new"), day=1)
     late = await server.sends(jobs(*range(5, 15), state="ok"), day=2)
     ingestion = await server.queues(early, late)
-    take, reads = merge.take, 0
+    take, reads = merge.acquire_merge_lock, 0
 
     async def overtaken(held: Any) -> bool:
         nonlocal reads
@@ -191,7 +195,7 @@ async def test_a_part_whose_rows_others_took_reads_its_archive_again(monkeypatch
                 await works(read=read_here, once=True)
         return await take(held)
 
-    monkeypatch.setattr(merge, "take", overtaken)
+    monkeypatch.setattr(merge, "acquire_merge_lock", overtaken)
     await works(read=read_here, once=True)
 
     assert reads == 2

@@ -22,7 +22,7 @@ from resolvers.filters import Filter
 from resolvers.galaxy.discard import discard, stop
 from resolvers.galaxy.ingest import claim, merge, poll_loop
 from resolvers.galaxy.ingest.claim import Claimer
-from resolvers.galaxy.ingest.part_lease import RENEWALS, Held, oldest_lapsed
+from resolvers.galaxy.ingest.part_lease import RENEWALS_PER_LEASE, ClaimedPart, oldest_expired
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.report.read_report import Batch
 from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed
@@ -85,7 +85,7 @@ async def brought_to(gate: Gate, **options: Any) -> At:
 @pytest.fixture
 def renewing_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a worker extend its lease, and see whether it still has it, ten times a second."""
-    monkeypatch.setattr(poll_loop, "RENEWALS", 10 * LEASE.total_seconds())
+    monkeypatch.setattr(poll_loop, "RENEWALS_PER_LEASE", 10 * LEASE.total_seconds())
 
 
 async def written() -> int:
@@ -148,7 +148,7 @@ async def test_a_lease_is_extended_while_an_archive_is_read(clock: Clock) -> Non
 
 
 def test_a_lease_is_extended_several_times_before_it_would_lapse() -> None:
-    assert RENEWALS >= 3
+    assert RENEWALS_PER_LEASE >= 3
 
 
 async def is_leased_beyond(ingestion: str, at: datetime) -> bool:
@@ -202,14 +202,14 @@ async def test_a_part_that_is_extended_while_another_worker_looks_at_it_stays_wi
     await parts.update_one({"ingestionRef": ingestion}, {"$set": {"leaseExpiresAt": now() - LAPSED}})
 
     async def extended_after(match: Filter) -> Row | None:
-        lapsed = await oldest_lapsed(match)
+        lapsed = await oldest_expired(match)
         if lapsed is not None:
             seen.append(lapsed["_id"])
             extended = {"leaseExpiresAt": now() + LEASE}
             await parts.update_one({"_id": lapsed["_id"]}, {"$set": extended})
         return lapsed
 
-    monkeypatch.setattr(claim, "oldest_lapsed", extended_after)
+    monkeypatch.setattr(claim, "oldest_expired", extended_after)
     await works()
 
     (part,) = await parts_of(ingestion)
@@ -295,7 +295,7 @@ async def test_a_reader_that_fails_is_tried_three_times(clock: Clock) -> None:
     _, ingestion = await a_queued_report()
     for _ in range(4):
         await works(read=failing)
-        clock.forward(poll_loop.AGAIN_AFTER.total_seconds())
+        clock.forward(poll_loop.RETRY_DELAY.total_seconds())
 
     row = await the(documents.Ingestion, ingestion)
     assert tried == 3
@@ -362,13 +362,13 @@ async def test_a_cancelled_archive_can_be_ingested_again_and_waits_until_its_row
 
 async def test_a_part_that_is_being_folded_in_is_not_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     server, ingestion = await a_queued_report()
-    verified = merge.verified
+    verified = merge.rows_are_durable
 
     async def cancelled_meanwhile(*arguments: Any) -> bool:
         await cancels(ingestion)
         return await verified(*arguments)
 
-    monkeypatch.setattr(merge, "verified", cancelled_meanwhile)
+    monkeypatch.setattr(merge, "rows_are_durable", cancelled_meanwhile)
     await works()
 
     (part,) = await parts_of(ingestion)
@@ -379,28 +379,28 @@ async def test_a_part_that_is_being_folded_in_is_not_cancelled(monkeypatch: pyte
 async def test_whoever_waits_for_a_fold_goes_on_with_it_when_its_worker_is_gone(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    monkeypatch.setattr(poll_loop, "AGAIN_AFTER", LEASE)
+    monkeypatch.setattr(poll_loop, "RETRY_DELAY", LEASE)
     server = await Server.new()
     one, other = await server.sends(jobs(*range(1, 50))), await server.sends(jobs(*range(40, 90)))
     ingestion = await server.queues(one, other)
-    take, of_lost_worker, looks = merge.take, Claimer.of_lost_worker, 0
+    take, of_lost_worker, looks = merge.acquire_merge_lock, Claimer.take_over_if_lost, 0
 
     async def killed_after_it(held: Any) -> bool:
         assert await take(held)
         raise SystemError
 
     with monkeypatch.context() as patched:
-        patched.setattr(merge, "take", killed_after_it)
+        patched.setattr(merge, "acquire_merge_lock", killed_after_it)
         await works(once=True)
 
-    async def looked_for(claimer: Claimer, part_id: str) -> Held | None:
+    async def looked_for(claimer: Claimer, part_id: str) -> ClaimedPart | None:
         nonlocal looks
         looks += 1
         found = await of_lost_worker(claimer, part_id)
         clock.forward(LEASE.total_seconds() / 2)
         return found
 
-    monkeypatch.setattr(Claimer, "of_lost_worker", looked_for)
+    monkeypatch.setattr(Claimer, "take_over_if_lost", looked_for)
     await works()
 
     assert looks >= 3

@@ -11,7 +11,7 @@ from bson import decode, encode
 
 import documents
 from resolvers.galaxy.ingest.claim import Claimer
-from resolvers.galaxy.ingest.part_lease import Held
+from resolvers.galaxy.ingest.part_lease import ClaimedPart
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.report.digest import RowsDigest, row_digest
 from resolvers.galaxy.report.read_report import Batch
@@ -250,7 +250,7 @@ async def test_a_worker_that_waits_takes_what_is_queued_when_it_looks_next(monke
     server, stop, queued, look = await Server.new(), asyncio.Event(), asyncio.Event(), Claimer.next
     looks: list[tuple[bool, bool]] = []
 
-    async def watched(claimer: Claimer) -> Held | None:
+    async def watched(claimer: Claimer) -> ClaimedPart | None:
         after = queued.is_set()
         held = await look(claimer)
         looks.append((after, held is not None))
