@@ -1,6 +1,6 @@
 """The stored documents, one class per collection, and access to them. Knows nothing of GraphQL or HTTP."""
 
-from documents.access.idempotency_key import Reservation
+from documents.access.idempotency_key import IdempotencyKey
 from documents.access.token import Token
 from documents.activities.log_entry import LogEntry
 from documents.base import Document, kind_of
@@ -54,7 +54,7 @@ ALL: list[type[Document]] = [
     Organisation,
     Output,
     Rejection,
-    Reservation,
+    IdempotencyKey,
     Resource,
     Result,
     SeenFile,
@@ -90,6 +90,7 @@ __all__ = [
     "Execution",
     "FormerOrganisation",
     "Generation",
+    "IdempotencyKey",
     "ImportedRow",
     "Ingestion",
     "IngestionPart",
@@ -99,7 +100,6 @@ __all__ = [
     "Organisation",
     "Output",
     "Rejection",
-    "Reservation",
     "Resource",
     "Result",
     "SeenFile",

@@ -13,7 +13,7 @@ import typer.main
 from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode, parse, print_ast
 from typer.core import TyperGroup
 
-from documents.access.idempotency_key import KEPT_SECONDS
+from documents.access.idempotency_key import TTL_SECONDS
 from documents.outage import Outage
 from graph.clients.worker.environment import GIVEN
 from graph.clients.worker.exit_codes import EXIT_CODES, TRY_AGAIN, is_retryable
@@ -208,7 +208,7 @@ def test_the_functions_that_are_shown_of_the_script_stand_in_it() -> None:
 
 
 def test_keys_are_kept_as_long_as_the_documents_say() -> None:
-    assert f"kept for {KEPT_SECONDS // 86_400} days" in " ".join(manual().split())
+    assert f"kept for {TTL_SECONDS // 86_400} days" in " ".join(manual().split())
 
 
 def test_the_commands_that_are_named_exist_with_their_options() -> None:

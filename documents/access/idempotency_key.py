@@ -7,14 +7,14 @@ from pymongo import IndexModel
 
 from documents.base import Document, Timestamp, now
 
-KEPT_SECONDS = 7 * 24 * 3600
+TTL_SECONDS = 7 * 24 * 3600
 
 
-class Reservation(Document):
-    """An idempotency key, taken before the work begins and holding its answer afterwards.
+class IdempotencyKey(Document):
+    """An idempotency key, reserved before its mutation begins and holding the mutation's outcome afterwards.
 
-    The id is made from viewer, mutation and key, so that the unique insert is the reservation.
-    `holder` is the call at work; `outcome` names what was written, and is null while the first call runs.
+    The id is made from viewer, mutation and key, so that inserting the document reserves the key. `holder` is the call
+    that runs; `outcome` names the documents that it wrote, and is null while the first call runs.
     """
 
     kind: ClassVar[str] = "reservation"
@@ -27,4 +27,4 @@ class Reservation(Document):
 
     class Settings:
         name = "idempotency_keys"
-        indexes = [IndexModel([("created_at", 1)], expireAfterSeconds=KEPT_SECONDS)]
+        indexes = [IndexModel([("created_at", 1)], expireAfterSeconds=TTL_SECONDS)]

@@ -1,7 +1,7 @@
 """Storage of bytes: objects that are written once, under names that the server chooses.
 
 A bucket is a folder on this machine or one of Google Cloud Storage. It is opened once, when the process starts, as the
-database is: `open_bucket(...)`, then `the_bucket()` wherever bytes are read or written.
+database is: `open_bucket(...)`, then `current_bucket()` wherever bytes are read or written.
 """
 
 import errno
@@ -14,21 +14,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
 
-CHUNK = 1024 * 1024
+CHUNK_BYTES = 1024 * 1024
 """Bytes that are read or written at a time."""
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space or no more files, a used-up quota, and a file that is larger than allowed."""
-OCTETS = "application/octet-stream"
-# Names are made by the server and never by a client; any other form names no object.
+OCTET_STREAM = "application/octet-stream"
+# Keys are made by the server and never by a client, so keys of any other form name no object.
 KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._=-]*(/[A-Za-z0-9_-][A-Za-z0-9._=-]*)*", re.ASCII)
+MAX_KEY_LENGTH = 500
+MAX_FILE_NAME_LENGTH = 200
 
-reached_at: ContextVar[Callable[[], str]] = ContextVar("reached_at", default=str)
-"""Returns the address at which the client of the present request reaches this server, such as `http://127.0.0.1:8000`:
+public_origin: ContextVar[Callable[[], str]] = ContextVar("public_origin", default=str)
+"""Returns the origin at which the client of the current request reaches this server, such as `http://127.0.0.1:8000`:
 signed URLs of a bucket that the server itself serves begin with it."""
 
 
-class NoObject(Exception):
-    """No object exists under this name, or not in this generation."""
+class ObjectNotFound(Exception):
+    """No object exists under this name, or it has another generation."""
 
 
 class ObjectExists(Exception):
@@ -48,7 +50,7 @@ class BucketFull(BucketUnavailable):
 
 
 @dataclass(frozen=True)
-class Stored:
+class ObjectInfo:
     """A stored object. Its generation changes whenever its bytes do."""
 
     size: int
@@ -58,8 +60,8 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Signed:
-    """A request that anyone who has it may make, until it expires."""
+class SignedRequest:
+    """A request that its holder may make, whoever that is, until it expires."""
 
     url: str = field(repr=False)
     method: str
@@ -74,7 +76,7 @@ class Download:
     key: str
     generation: int
     file_name: str
-    media_type: str = OCTETS
+    media_type: str = OCTET_STREAM
 
 
 class Bucket(ABC):
@@ -84,15 +86,15 @@ class Bucket(ABC):
     prefix: str = ""
 
     @abstractmethod
-    async def stat(self, key: str) -> Stored | None:
-        """The object under a name, None when there is none."""
+    async def stat(self, key: str) -> ObjectInfo | None:
+        """Size and generation of the object under a name, None when there is no such object."""
 
     @abstractmethod
     def read(self, key: str, generation: int) -> AsyncIterator[bytes]:
-        """The bytes of one generation, in chunks. Raises NoObject."""
+        """The bytes of one generation, in chunks. Raises ObjectNotFound."""
 
     @abstractmethod
-    async def write(self, key: str, chunks: AsyncIterable[bytes], media_type: str = OCTETS) -> Stored:
+    async def write(self, key: str, chunks: AsyncIterable[bytes], media_type: str = OCTET_STREAM) -> ObjectInfo:
         """Store `chunks` as an object under a new name, all of them or nothing.
 
         Raises ObjectExists, BucketFull, BucketUnavailable, and errors of `chunks`.
@@ -103,18 +105,18 @@ class Bucket(ABC):
         """Delete the object under this name, if there is one."""
 
     @abstractmethod
-    async def sign_upload(self, key: str, *, size: int, media_type: str, seconds: int) -> Signed:
+    async def sign_upload(self, key: str, *, size: int, media_type: str, seconds: int) -> SignedRequest:
         """A request that stores an object of exactly this size, once."""
 
     @abstractmethod
-    async def sign_downloads(self, wanted: Sequence[Download], *, seconds: int) -> list[Signed]:
-        """Signed requests that read the objects, one for each."""
+    async def sign_downloads(self, downloads: Sequence[Download], *, seconds: int) -> list[SignedRequest]:
+        """Requests that read the objects, one for each."""
 
     async def check(self) -> None:
         """Raise BucketError unless objects can be stored here."""
         return
 
-    async def tidy(self) -> None:
+    async def remove_partial_writes(self) -> None:
         """Remove partial files of writers that were killed."""
         return
 
@@ -123,40 +125,40 @@ class Bucket(ABC):
         return
 
 
-class _Opened:
+class _Current:
     bucket: Bucket | None = None
 
 
 def open_bucket(bucket: Bucket | None) -> None:
     """Store bytes in `bucket` from now on; None means that this server has no bucket."""
-    _Opened.bucket = bucket
+    _Current.bucket = bucket
 
 
-def the_bucket() -> Bucket | None:
+def current_bucket() -> Bucket | None:
     """The bucket that is open, None when this server has none."""
-    return _Opened.bucket
+    return _Current.bucket
 
 
-def checked_key(key: str) -> str:
-    """The key, if it is a valid object name. Raises ValueError."""
-    if not KEY.fullmatch(key) or len(key) > 500:
+def check_key(key: str) -> str:
+    """Return the key, if it is a valid object name. Raises ValueError."""
+    if not KEY.fullmatch(key) or len(key) > MAX_KEY_LENGTH:
         raise ValueError(f"{key[:100]!r} is no name of an object.")
     return key
 
 
-def as_attachment(file_name: str) -> str:
+def download_name(file_name: str) -> str:
     """The file name under which a download is saved: the part after the last slash, without misleading characters."""
     last = re.split(r"[/\\]", file_name)[-1]
-    shown = "".join(sign if sign.isprintable() and sign not in '";' else "_" for sign in last).strip(". ")
-    return shown[:200] or "download"
+    printable = "".join(sign if sign.isprintable() and sign not in '";' else "_" for sign in last).strip(". ")
+    return printable[:MAX_FILE_NAME_LENGTH] or "download"
 
 
 def content_disposition(file_name: str) -> str:
-    """The Content-Disposition of a download, which names its file twice, as RFC 6266 advises.
+    """The Content-Disposition header of a download, which names its file twice, as RFC 6266 advises.
 
     Browsers take the name in UTF-8; clients that do not support it, such as curl, take the one in ASCII.
     """
-    name = as_attachment(file_name)
+    name = download_name(file_name)
     return f"attachment; filename=\"{_ascii(name)}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 

@@ -13,15 +13,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
-from documents.storage.bucket import CHUNK, Bucket, ObjectExists, checked_key
+from documents.storage.bucket import CHUNK_BYTES, Bucket, ObjectExists, check_key
 
 PARTIAL = ".partial"
-"""The folder of files that are being written. Spark, DuckDB and their like leave out what begins with a dot."""
-ABANDONED = 3600
+"""The folder of files that are being written. Spark, DuckDB and similar readers skip names that begin with a dot."""
+PARTIAL_WRITE_TTL = 3600
 """Seconds without a write after which a partial file belongs to a writer that was killed."""
 
 
-class Destination(ABC):
+class ExportDestination(ABC):
     """Exported files by keys such as `jobs/month=2019-01/a.parquet`."""
 
     @abstractmethod
@@ -29,11 +29,11 @@ class Destination(ABC):
         """Whether a file with this key exists."""
 
     @abstractmethod
-    async def put(self, key: str, file: IO[bytes]) -> bool:
-        """Publish the content of `file` from its current position; False when the key exists already."""
+    async def publish(self, key: str, file: IO[bytes]) -> bool:
+        """Publish the content of `file` from its current position; returns False when the key exists already."""
 
 
-class FolderDestination(Destination):
+class FolderDestination(ExportDestination):
     """Plain files below a folder, which is made when it is first needed."""
 
     def __init__(self, folder: Path) -> None:
@@ -41,36 +41,36 @@ class FolderDestination(Destination):
         self._partial = folder / PARTIAL
 
     async def has(self, key: str) -> bool:
-        return await asyncio.to_thread((self._folder / checked_key(key)).exists)
+        return await asyncio.to_thread((self._folder / check_key(key)).exists)
 
-    async def put(self, key: str, file: IO[bytes]) -> bool:
-        return await asyncio.to_thread(self._put, self._folder / checked_key(key), file)
+    async def publish(self, key: str, file: IO[bytes]) -> bool:
+        return await asyncio.to_thread(self._publish, self._folder / check_key(key), file)
 
-    def tidy(self) -> None:
+    def remove_partial_writes(self) -> None:
         """Remove partial files of writers that were killed."""
-        for left in self._partial.glob("*"):
-            if left.stat().st_mtime < time.time() - ABANDONED:
-                left.unlink(missing_ok=True)
+        for file in self._partial.glob("*"):
+            if file.stat().st_mtime < time.time() - PARTIAL_WRITE_TTL:
+                file.unlink(missing_ok=True)
 
-    def _put(self, path: Path, file: IO[bytes]) -> bool:
+    def _publish(self, path: Path, file: IO[bytes]) -> bool:
         self._partial.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = self._partial / secrets.token_hex(16)
+        partial = self._partial / secrets.token_hex(16)
         try:
-            with written.open("xb") as to:
-                shutil.copyfileobj(file, to, CHUNK)
-                to.flush()
-                os.fsync(to.fileno())
+            with partial.open("xb") as target:
+                shutil.copyfileobj(file, target, CHUNK_BYTES)
+                target.flush()
+                os.fsync(target.fileno())
             # Unlike a rename, a link never replaces an existing file.
-            path.hardlink_to(written)
+            path.hardlink_to(partial)
         except FileExistsError:
             return False
         finally:
-            written.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
         return True
 
 
-class BucketDestination(Destination):
+class BucketDestination(ExportDestination):
     """Objects of a bucket, below a prefix that is empty or ends in a slash."""
 
     def __init__(self, bucket: Bucket, prefix: str, media_type: str) -> None:
@@ -81,7 +81,7 @@ class BucketDestination(Destination):
     async def has(self, key: str) -> bool:
         return await self._bucket.stat(self._prefix + key) is not None
 
-    async def put(self, key: str, file: IO[bytes]) -> bool:
+    async def publish(self, key: str, file: IO[bytes]) -> bool:
         try:
             await self._bucket.write(self._prefix + key, _chunks(file), self._media_type)
         except ObjectExists:
@@ -90,5 +90,5 @@ class BucketDestination(Destination):
 
 
 async def _chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(file.read, CHUNK):
+    while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
         yield chunk

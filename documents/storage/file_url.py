@@ -1,26 +1,26 @@
-"""One spelling for the URLs of files and directories, and the directories above a file."""
+"""The canonical spelling of the URLs of files and directories, and the directories above a file."""
 
 import re
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from documents.storage.url_secrets import OBJECT_STORES, without_secrets
 
-MOST_LEVELS = 100
+MAX_LEVELS = 100
 """Directories above a file that are considered, counted from the top."""
 MAX_OBJECT_NAME_BYTES = 1_024
 """Maximum length of an object's name in the buckets of Google and Amazon."""
 
 GOOGLE_HOSTS = ("storage.googleapis.com", "storage.cloud.google.com")
-"""Hosts of web addresses of objects in buckets, which mean the same as gs:// URLs."""
+"""Hosts of the web addresses of objects in buckets, which are equivalent to gs:// URLs."""
 GOOGLE_APIS = ("www.googleapis.com", GOOGLE_HOSTS[0])
 """Hosts of an object's `selfLink` and `mediaLink`."""
-OF_API = re.compile(r"/(?:download/)?storage/v1/b/([^/]+)(?:/o(?:/(.*))?)?", re.DOTALL)
+API_PATH = re.compile(r"/(?:download/)?storage/v1/b/([^/]+)(?:/o(?:/(.*))?)?", re.DOTALL)
 
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{0,221}", re.ASCII)
 """Names of buckets. Google's have three characters and more; emulators take any."""
-# RFC 3986, section 3.3: characters that a path may hold unencoded, beside letters, digits and "-._~".
-KEPT = "!$&'()*+,;=:@"
-USUAL_PORTS = {"http": ":80", "https": ":443"}
+# RFC 3986, section 3.3: characters that a path may hold unencoded, besides letters, digits and "-._~".
+UNENCODED = "!$&'()*+,;=:@"
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def file_url(url: str) -> str:
@@ -51,13 +51,12 @@ def directories_above(file: str) -> list[str]:
     names = path.rstrip("/").split("/")[:-1]
     if base.endswith(":"):
         return []
-    above = [f"{base}{'/'.join(names[: level + 1])}/" for level in range(min(len(names), MOST_LEVELS))]
+    above = [f"{base}{'/'.join(names[: level + 1])}/" for level in range(min(len(names), MAX_LEVELS))]
     return above + [f"{directory}{query}" for directory in above if query]
 
 
 def is_directory(file: str) -> bool:
-    """Whether the URL, as `file_url` writes it, names a directory: some tools store empty objects in place of
-    directories."""
+    """Whether the URL, as `file_url` writes it, names a directory: some tools store empty objects as directories."""
     return _split(file)[1].endswith("/")
 
 
@@ -92,22 +91,21 @@ def _parts(url: str) -> tuple[str, str, str]:
         bucket, _, name = rest.partition("/")
         return f"{OBJECT_STORES[scheme.lower()]}://{bucket.rpartition('@')[2].lower()}", f"/{name}", ""
     parts = urlsplit(without_secrets(url.encode(errors="replace").decode()))
-    host = parts.netloc.lower().removesuffix(USUAL_PORTS.get(parts.scheme, ":"))
+    host = parts.netloc.lower().removesuffix(DEFAULT_PORTS.get(parts.scheme, ":"))
     query = f"?{parts.query}" if parts.query else ""
-    if parts.scheme in USUAL_PORTS:
-        # An address may turn out to be that of an object only once `.` and `..` are resolved; within names they mean
-        # nothing.
-        for path in (parts.path, _resolved(parts.path)):
+    if parts.scheme in DEFAULT_PORTS:
+        # An address may turn out to be an object's only after `.` and `..` are resolved; in names both are literal.
+        for path in (parts.path, _resolve_dots(parts.path)):
             bucket, name = _object_at(host, path)
             if bucket:
                 return f"gs://{bucket}", name, ""
     if not host:
-        return f"{parts.scheme}:", quote(unquote_to_bytes(parts.path), safe=KEPT + "/") or "/", query
-    return f"{parts.scheme}://{host}", _resolved(parts.path), query
+        return f"{parts.scheme}:", quote(unquote_to_bytes(parts.path), safe=UNENCODED + "/") or "/", query
+    return f"{parts.scheme}://{host}", _resolve_dots(parts.path), query
 
 
 def _split(url: str) -> tuple[str, str, str]:
-    """The parts of a URL as `file_url` writes it."""
+    """The parts of a URL that `file_url` wrote, as `_parts` returns them."""
     if names_object(url):
         base, _, name = url.partition("://")[2].partition("/")
         return f"{url.partition('://')[0]}://{base}", f"/{name}", ""
@@ -127,8 +125,8 @@ def _object_at(host: str, path: str) -> tuple[str, str]:
 
 
 def _encoded_object_at(host: str, path: str) -> tuple[str, str]:
-    if host in GOOGLE_APIS and (found := OF_API.fullmatch(path)):
-        return found[1], f"/{found[2] or ''}"
+    if host in GOOGLE_APIS and (link := API_PATH.fullmatch(path)):
+        return link[1], f"/{link[2] or ''}"
     if host in GOOGLE_HOSTS:
         bucket, slash, name = path.removeprefix("/").partition("/")
         return bucket, slash + name
@@ -136,15 +134,15 @@ def _encoded_object_at(host: str, path: str) -> tuple[str, str]:
     return (bucket, path) if bucket != host else ("", "")
 
 
-def _resolved(path: str) -> str:
-    """A path of names, with `.` and `..` resolved."""
-    kept: list[str] = []
-    names = [quote(unquote_to_bytes(name), safe=KEPT) for name in path.split("/")]
+def _resolve_dots(path: str) -> str:
+    """The path with `.` and `..` resolved, as RFC 3986 says in section 5.2.4, and its names encoded canonically."""
+    resolved: list[str] = []
+    names = [quote(unquote_to_bytes(name), safe=UNENCODED) for name in path.split("/")]
     for name in names:
-        if name == ".." and len(kept) > 1:
-            kept.pop()
+        if name == ".." and len(resolved) > 1:
+            resolved.pop()
         if name not in (".", ".."):
-            kept.append(name)
+            resolved.append(name)
     if names[-1] in (".", ".."):
-        kept.append("")
-    return "/".join(kept) or "/"
+        resolved.append("")
+    return "/".join(resolved) or "/"

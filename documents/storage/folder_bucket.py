@@ -1,7 +1,7 @@
-"""A folder as a bucket, for one machine; the server itself signs and answers its URLs.
+"""A folder as a bucket, for one machine; the server itself signs and serves its URLs.
 
-An object is a directory that holds one file, named by its generation. It appears by a rename, which is all or nothing,
-and fails when there is such an object already, however many processes write at once.
+An object is a directory that holds one file, named by its generation. It appears by a rename, which is atomic and fails
+where the object exists already, however many processes write at once.
 """
 
 import asyncio
@@ -23,45 +23,45 @@ from urllib.parse import quote, urlencode
 
 from documents.base import now
 from documents.storage.bucket import (
-    CHUNK,
-    FULL,
-    OCTETS,
+    CHUNK_BYTES,
+    FULL_ERRNOS,
+    OCTET_STREAM,
     Bucket,
     BucketFull,
     BucketUnavailable,
     Download,
-    NoObject,
     ObjectExists,
-    Signed,
-    Stored,
-    as_attachment,
-    checked_key,
-    reached_at,
+    ObjectInfo,
+    ObjectNotFound,
+    SignedRequest,
+    check_key,
+    download_name,
+    public_origin,
 )
 
 ROUTE = "/objects"
 """The path at which the server answers signed URLs."""
-PASSING = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.EROFS)
+RETRYABLE_ERRNOS = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.EROFS)
 """Errors after which a retry may succeed."""
-ABANDONED = 3600
+PARTIAL_WRITE_TTL = 3600
 """Seconds without a write after which a partial file belongs to a writer that was killed."""
 
 Parameters = Sequence[tuple[str, str]]
 
 
-class NotSigned(Exception):
-    """A URL that this bucket did not sign, or not for this method, or that has expired."""
+class InvalidSignature(Exception):
+    """The URL was not signed by this bucket, or for another method, or it has expired."""
 
 
 @dataclass(frozen=True)
-class Granted:
+class SignedGrant:
     """The request that a signed URL allows."""
 
     key: str
     size: int = 0
     generation: int = 0
     file_name: str = ""
-    media_type: str = OCTETS
+    media_type: str = OCTET_STREAM
 
 
 class FolderBucket(Bucket):
@@ -76,180 +76,181 @@ class FolderBucket(Bucket):
     @cached_property
     def _secret(self) -> bytes:
         """The key that signs URLs."""
-        with _failures_told():
-            _make(self.folder)
-            return _kept_secret(self.folder / "signing.key")
+        with _translate_disk_errors():
+            _make_private(self.folder)
+            return _load_or_create_secret(self.folder / "signing.key")
 
     def path(self, key: str, generation: int) -> Path:
         """The file that holds one generation of an object."""
         return self._directory(key) / str(generation)
 
-    async def stat(self, key: str) -> Stored | None:
-        with _failures_told():
+    async def stat(self, key: str) -> ObjectInfo | None:
+        with _translate_disk_errors():
             return await asyncio.to_thread(_stat, self._directory(key))
 
     async def read(self, key: str, generation: int) -> AsyncIterator[bytes]:
         try:
-            with _failures_told():
+            with _translate_disk_errors():
                 file = await asyncio.to_thread(self.path(key, generation).open, "rb")
         except (FileNotFoundError, NotADirectoryError):
-            raise NoObject(key) from None
+            raise ObjectNotFound(key) from None
         with file:
-            while chunk := await asyncio.to_thread(file.read, CHUNK):
+            while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
                 yield chunk
 
-    async def write(self, key: str, chunks: AsyncIterable[bytes], media_type: str = OCTETS) -> Stored:
-        checked_key(key)
-        written = self._partial / secrets.token_hex(16)
+    async def write(self, key: str, chunks: AsyncIterable[bytes], media_type: str = OCTET_STREAM) -> ObjectInfo:
+        check_key(key)
+        partial = self._partial / secrets.token_hex(16)
         try:
-            with _failures_told():
-                size = await self._fill(written, chunks)
-                return Stored(size, await asyncio.to_thread(self._publish, written, key))
+            with _translate_disk_errors():
+                size = await self._fill(partial, chunks)
+                return ObjectInfo(size, await asyncio.to_thread(self._publish, partial, key))
         finally:
-            shutil.rmtree(written, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)
 
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._directory(key), ignore_errors=True)
 
-    async def sign_upload(self, key: str, *, size: int, media_type: str, seconds: int) -> Signed:
+    async def sign_upload(self, key: str, *, size: int, media_type: str, seconds: int) -> SignedRequest:
         headers = {"Content-Type": media_type, "If-None-Match": "*"}
-        return self._signed("PUT", key, {"size": str(size)}, headers, seconds)
+        return self._sign("PUT", key, {"size": str(size)}, headers, seconds)
 
-    async def sign_downloads(self, wanted: Sequence[Download], *, seconds: int) -> list[Signed]:
-        return [self._signed("GET", one.key, _about(one), {}, seconds) for one in wanted]
+    async def sign_downloads(self, downloads: Sequence[Download], *, seconds: int) -> list[SignedRequest]:
+        return [self._sign("GET", download.key, _download_parameters(download), {}, seconds) for download in downloads]
 
-    def granted(self, method: str, key: str, parameters: Parameters) -> Granted:
-        """The request that these parameters allow. Raises NotSigned."""
-        given = dict(parameters)
-        signature = given.pop("signature", "")
-        if len(parameters) != len(given) + 1 or not _same(signature, self._signature(method, key, given)):
-            raise NotSigned("The signature is not valid for this request.")
-        if self._clock().timestamp() >= int(given["expires"]):
-            raise NotSigned("The URL has expired; ask for a fresh one.")
-        return Granted(
-            checked_key(key),
-            int(given.get("size", 0)),
-            int(given.get("generation", 0)),
-            given.get("name", ""),
-            given.get("type", OCTETS),
+    def verify(self, method: str, key: str, parameters: Parameters) -> SignedGrant:
+        """The request that these parameters allow. Raises InvalidSignature."""
+        signed = dict(parameters)
+        signature = signed.pop("signature", "").encode(errors="replace")
+        is_repeated = len(parameters) != len(signed) + 1
+        if is_repeated or not hmac.compare_digest(signature, self._signature(method, key, signed).encode()):
+            raise InvalidSignature("The signature is not valid for this request.")
+        if self._clock().timestamp() >= int(signed["expires"]):
+            raise InvalidSignature("The URL has expired; ask for a fresh one.")
+        return SignedGrant(
+            check_key(key),
+            int(signed.get("size", 0)),
+            int(signed.get("generation", 0)),
+            signed.get("name", ""),
+            signed.get("type", OCTET_STREAM),
         )
 
-    async def tidy(self) -> None:
-        await asyncio.to_thread(self._tidy)
+    async def remove_partial_writes(self) -> None:
+        await asyncio.to_thread(self._remove_partial_writes)
 
     def _directory(self, key: str) -> Path:
-        return self.folder / "objects" / checked_key(key)
+        return self.folder / "objects" / check_key(key)
 
-    async def _fill(self, written: Path, chunks: AsyncIterable[bytes]) -> int:
-        """Write to a new file in a new directory; returns the number of bytes."""
-        # By clock and chance, so that no two objects of one name share a generation.
+    async def _fill(self, partial: Path, chunks: AsyncIterable[bytes]) -> int:
+        """Write the chunks to a new file in a new directory; returns the number of bytes."""
+        # From the clock and a random number, so that no two objects of one name share a generation.
         generation = time.time_ns() // 1000 * 1000 + secrets.randbelow(1000)
-        await asyncio.to_thread(_make, self.folder, self._partial, written)
-        size, waiting = 0, bytearray()
-        with await asyncio.to_thread((written / str(generation)).open, "wb") as file:
+        await asyncio.to_thread(_make_private, self.folder, self._partial, partial)
+        size, buffer = 0, bytearray()
+        with await asyncio.to_thread((partial / str(generation)).open, "wb") as file:
             async for chunk in chunks:
                 size += len(chunk)
-                waiting += chunk
-                if len(waiting) >= CHUNK:
-                    await asyncio.to_thread(file.write, waiting)
-                    waiting = bytearray()
-            await asyncio.to_thread(_finish, file, waiting)
+                buffer += chunk
+                if len(buffer) >= CHUNK_BYTES:
+                    await asyncio.to_thread(file.write, buffer)
+                    buffer = bytearray()
+            await asyncio.to_thread(_write_durably, file, buffer)
         return size
 
-    def _publish(self, written: Path, key: str) -> int:
+    def _publish(self, partial: Path, key: str) -> int:
+        """Move a complete directory to its object's place; returns the generation. Raises ObjectExists."""
         directory = self._directory(key)
         directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (file,) = written.iterdir()
+        (file,) = partial.iterdir()
         try:
-            written.rename(directory)
+            partial.rename(directory)
         except OSError as error:
             if directory.exists():
                 raise ObjectExists(key) from error
             raise
-        _synchronise(directory.parent)
+        _sync_directory(directory.parent)
         return int(file.name)
 
-    def _tidy(self) -> None:
-        for written in self._partial.glob("*"):
-            newest = max((one.stat().st_mtime for one in (written, *written.glob("*"))), default=0.0)
-            if newest < time.time() - ABANDONED:
-                shutil.rmtree(written, ignore_errors=True)
+    def _remove_partial_writes(self) -> None:
+        for directory in self._partial.glob("*"):
+            newest = max((path.stat().st_mtime for path in (directory, *directory.glob("*"))), default=0.0)
+            if newest < time.time() - PARTIAL_WRITE_TTL:
+                shutil.rmtree(directory, ignore_errors=True)
 
-    def _signed(self, method: str, key: str, about: dict[str, str], headers: dict[str, str], seconds: int) -> Signed:
+    def _sign(
+        self, method: str, key: str, parameters: dict[str, str], headers: dict[str, str], seconds: int
+    ) -> SignedRequest:
         expires = int(self._clock().timestamp()) + seconds
-        parameters = {**about, "expires": str(expires)}
-        parameters["signature"] = self._signature(method, key, parameters)
-        url = f"{reached_at.get()()}{ROUTE}/{quote(key)}?{urlencode(parameters)}"
-        return Signed(url, method, headers, datetime.fromtimestamp(expires, UTC))
+        signed = {**parameters, "expires": str(expires)}
+        signed["signature"] = self._signature(method, key, signed)
+        url = f"{public_origin.get()()}{ROUTE}/{quote(key)}?{urlencode(signed)}"
+        return SignedRequest(url, method, headers, datetime.fromtimestamp(expires, UTC))
 
     def _signature(self, method: str, key: str, parameters: dict[str, str]) -> str:
-        # A HEAD request asks for less than a GET.
+        # A HEAD request reads less than a GET, so one signature allows both.
         method = "GET" if method == "HEAD" else method
         text = "\n".join([method, quote(key, safe=""), urlencode(sorted(parameters.items()), errors="replace")])
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
 
 
 @contextmanager
-def _failures_told() -> Iterator[None]:
+def _translate_disk_errors() -> Iterator[None]:
     """Raise BucketFull or BucketUnavailable for disk errors within the block."""
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in FULL_ERRNOS:
             raise BucketFull(f"The bucket is full: {error.strerror}.") from error
-        if error.errno in PASSING:
+        if error.errno in RETRYABLE_ERRNOS:
             raise BucketUnavailable(f"The bucket cannot be used: {error.strerror}.") from error
         raise
 
 
-def _make(*folders: Path) -> None:
+def _make_private(*folders: Path) -> None:
+    """Make folders that only their owner may enter."""
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def _stat(directory: Path) -> Stored | None:
+def _stat(directory: Path) -> ObjectInfo | None:
     try:
         (file,) = directory.iterdir()
-        return Stored(file.stat().st_size, int(file.name))
+        return ObjectInfo(file.stat().st_size, int(file.name))
     except ValueError:
         return None
     except OSError as error:
-        if error.errno in PASSING:
+        if error.errno in RETRYABLE_ERRNOS:
             raise
         return None
 
 
-def _about(wanted: Download) -> dict[str, str]:
-    name = as_attachment(wanted.file_name)
-    return {"generation": str(wanted.generation), "name": name, "type": wanted.media_type}
+def _download_parameters(download: Download) -> dict[str, str]:
+    name = download_name(download.file_name)
+    return {"generation": str(download.generation), "name": name, "type": download.media_type}
 
 
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(errors="replace"), other.encode())
-
-
-def _finish(file: IO[bytes], rest: bytes | bytearray) -> None:
-    file.write(rest)
+def _write_durably(file: IO[bytes], content: bytes | bytearray) -> None:
+    file.write(content)
     file.flush()
     os.fsync(file.fileno())
 
 
-def _synchronise(directory: Path) -> None:
+def _sync_directory(directory: Path) -> None:
     """Make a rename durable across a power cut."""
-    opened = os.open(directory, os.O_RDONLY)
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
-def _kept_secret(path: Path) -> bytes:
-    """The key in a file that only its owner reads, created by the first process that needs it."""
+def _load_or_create_secret(path: Path) -> bytes:
+    """The key in a file that only its owner may read; the first process that needs it creates the file."""
     if not path.exists():
         fresh = path.with_name(secrets.token_hex(16))
         try:
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                _finish(file, secrets.token_hex(32).encode())
+                _write_durably(file, secrets.token_hex(32).encode())
             with suppress(FileExistsError):
                 path.hardlink_to(fresh)
         finally:

@@ -33,17 +33,17 @@ from google.cloud.storage.exceptions import InvalidResponse  # type: ignore[impo
 
 from documents.base import now
 from documents.storage.bucket import (
-    OCTETS,
+    OCTET_STREAM,
     Bucket,
     BucketError,
     BucketFull,
     BucketUnavailable,
     Download,
-    NoObject,
     ObjectExists,
-    Signed,
-    Stored,
-    checked_key,
+    ObjectInfo,
+    ObjectNotFound,
+    SignedRequest,
+    check_key,
     content_disposition,
 )
 
@@ -51,17 +51,17 @@ T = TypeVar("T")
 
 GOOGLE = "https://storage.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-THREADS = 10
+MAX_THREADS = 10
 """Concurrent calls to Google, as many as its client keeps connections."""
-PIECE = 8 * 1024 * 1024
+PART_BYTES = 8 * 1024 * 1024
 """Bytes in one request, a multiple of 256 KiB as resumable uploads demand."""
-AWAY = (ServerError, TooManyRequests, RetryError, GoogleAuthError, OSError)
+RETRYABLE_ERRORS = (ServerError, TooManyRequests, RetryError, GoogleAuthError, OSError)
 """Errors of Google's client after which a retry may succeed; its network failures are OSErrors."""
-OVER_QUOTA = {"quotaExceeded", "storageQuotaExceeded"}
-TOO_FAST = {"rateLimitExceeded", "userRateLimitExceeded"}
+QUOTA_REASONS = {"quotaExceeded", "storageQuotaExceeded"}
+RATE_LIMIT_REASONS = {"rateLimitExceeded", "userRateLimitExceeded"}
 """Reasons for a 403 that mean rate limiting; most other 403s mean that something is forbidden."""
-TOO_MANY, SERVER_ERROR, INSUFFICIENT_STORAGE = 429, 500, 507
-ONCE = "0"
+TOO_MANY_REQUESTS, SERVER_ERROR, INSUFFICIENT_STORAGE = 429, 500, 507
+NO_GENERATION = "0"
 """The generation of an object that does not exist."""
 
 
@@ -104,13 +104,13 @@ class GoogleBucket(Bucket):
         endpoint: str | None = None,
     ) -> None:
         emulator = os.environ.get("STORAGE_EMULATOR_HOST")
-        found = credentials or (_nobody() if emulator else _credentials())
+        credentials = credentials or (AnonymousCredentials() if emulator else _default_credentials())  # type: ignore[no-untyped-call]
         self.name = name
         self.prefix = prefix
         self._endpoint = (endpoint or emulator or GOOGLE).rstrip("/")
-        self._signing = signing or (_own_signing() if emulator else _signing_of(found))
-        self._bucket = storage.Client(project=None, credentials=found).bucket(name)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bucket")
+        self._signing = signing or (_emulator_signing() if emulator else _signing_by(credentials))
+        self._bucket = storage.Client(project=None, credentials=credentials).bucket(name)
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="bucket")
 
     async def check(self) -> None:
         try:
@@ -122,148 +122,165 @@ class GoogleBucket(Bucket):
         except (GoogleAPIError, BucketUnavailable) as error:
             raise BucketError(f"The bucket {self.name} cannot be used: {error}") from error
 
-    async def stat(self, key: str) -> Stored | None:
-        blob = self._bucket.blob(checked_key(key))
+    async def stat(self, key: str) -> ObjectInfo | None:
+        blob = self._bucket.blob(check_key(key))
         try:
             await self._in_thread(blob.reload)
         except NotFound:
             return None
-        return Stored(int(blob.size), int(blob.generation), blob.content_encoding)
+        return ObjectInfo(int(blob.size), int(blob.generation), blob.content_encoding)
 
     async def read(self, key: str, generation: int) -> AsyncIterator[bytes]:
-        blob = self._bucket.blob(checked_key(key), generation=generation)
+        blob = self._bucket.blob(check_key(key), generation=generation)
         try:
             await self._in_thread(blob.reload)
-            for start in range(0, int(blob.size), PIECE):
-                end = min(start + PIECE, int(blob.size)) - 1
+            for start in range(0, int(blob.size), PART_BYTES):
+                end = min(start + PART_BYTES, int(blob.size)) - 1
                 # The checksum that Google stores covers the whole object, so parts cannot be checked with it.
-                piece = partial(blob.download_as_bytes, start=start, end=end, raw_download=True, checksum=None)
-                yield await self._in_thread(piece)
+                download = partial(blob.download_as_bytes, start=start, end=end, raw_download=True, checksum=None)
+                yield await self._in_thread(download)
         except NotFound:
-            raise NoObject(key) from None
+            raise ObjectNotFound(key) from None
 
-    async def write(self, key: str, chunks: AsyncIterable[bytes], media_type: str = OCTETS) -> Stored:
-        blob = self._bucket.blob(checked_key(key))
-        writing = _Writing(blob, media_type)
+    async def write(self, key: str, chunks: AsyncIterable[bytes], media_type: str = OCTET_STREAM) -> ObjectInfo:
+        blob = self._bucket.blob(check_key(key))
+        upload = _Upload(blob, media_type)
         try:
             async for chunk in chunks:
-                if writing.waiting(chunk) >= PIECE:
-                    await self._in_thread(writing.send)
-            await self._in_thread(writing.finish)
+                upload.add(chunk)
+                if upload.buffered >= PART_BYTES:
+                    await self._in_thread(upload.send)
+            await self._in_thread(upload.finish)
         except PreconditionFailed:
             raise ObjectExists(key) from None
         except BaseException:
             # Shielded: Google keeps an unfinished upload for a week unless it is cancelled.
-            await asyncio.shield(self._in_thread(writing.abandon))
+            await asyncio.shield(self._in_thread(upload.abandon))
             raise
         stored = await self.stat(key)
         if stored is None:
-            raise NoObject(key)
+            raise ObjectNotFound(key)
         return stored
 
     async def delete(self, key: str) -> None:
         try:
-            await self._in_thread(self._bucket.blob(checked_key(key)).delete)
+            await self._in_thread(self._bucket.blob(check_key(key)).delete)
         except NotFound:
             return
 
-    async def sign_upload(self, key: str, *, size: int, media_type: str, seconds: int) -> Signed:
+    async def sign_upload(self, key: str, *, size: int, media_type: str, seconds: int) -> SignedRequest:
         headers = {
             "Content-Type": media_type,
-            "x-goog-if-generation-match": ONCE,
+            "x-goog-if-generation-match": NO_GENERATION,
             "x-goog-content-length-range": f"{size},{size}",
         }
         return await self._in_thread(lambda: self._sign("PUT", key, seconds, headers=headers))
 
-    async def sign_downloads(self, wanted: Sequence[Download], *, seconds: int) -> list[Signed]:
-        def sign(one: Download) -> Signed:
+    async def sign_downloads(self, downloads: Sequence[Download], *, seconds: int) -> list[SignedRequest]:
+        def sign(download: Download) -> SignedRequest:
             return self._sign(
                 "GET",
-                one.key,
+                download.key,
                 seconds,
-                generation=str(one.generation),
-                response_disposition=content_disposition(one.file_name),
-                response_type=one.media_type,
+                generation=str(download.generation),
+                response_disposition=content_disposition(download.file_name),
+                response_type=download.media_type,
             )
 
-        return list(await asyncio.gather(*(self._in_thread(partial(sign, one)) for one in wanted)))
+        return list(await asyncio.gather(*(self._in_thread(partial(sign, download)) for download in downloads)))
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._bucket.client.close()
 
-    def _sign(self, method: str, key: str, seconds: int, headers: dict[str, str] | None = None, **how: str) -> Signed:
+    def _sign(
+        self, method: str, key: str, seconds: int, headers: dict[str, str] | None = None, **options: str
+    ) -> SignedRequest:
         expires_at = now().replace(microsecond=0) + timedelta(seconds=seconds)
-        url = self._bucket.blob(checked_key(key)).generate_signed_url(
+        url = self._bucket.blob(check_key(key)).generate_signed_url(
             version="v4",
             expiration=seconds,
             method=method,
             credentials=self._signing,
             api_access_endpoint=self._endpoint,
             headers=dict(headers or {}),
-            **how,
+            **options,
         )
-        return Signed(url, method, headers or {}, expires_at)
+        return SignedRequest(url, method, headers or {}, expires_at)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except (*AWAY, GoogleAPIError, InvalidResponse) as error:
-            if told := _told(error):
-                raise told from error
+        except (*RETRYABLE_ERRORS, GoogleAPIError, InvalidResponse) as error:
+            if translated := _bucket_error(error):
+                raise translated from error
             raise
 
 
-class _Writing:
-    """An object being written: in one request when it is small, else piece by piece."""
+class _Upload:
+    """The upload of an object: in one request when it is small, else part by part."""
 
     def __init__(self, blob: Any, media_type: str) -> None:
         self._blob = blob
         self._media_type = media_type
-        self._pieces = bytearray()
+        self._buffer = bytearray()
         self._writer: Any = None
         # A cancelled call continues in its thread, and must end before the upload is cancelled.
-        self._one_at_a_time = Lock()
+        self._lock = Lock()
 
-    def waiting(self, chunk: bytes) -> int:
-        """Add a chunk; returns how many bytes are to be sent."""
-        self._pieces += chunk
-        return len(self._pieces)
+    @property
+    def buffered(self) -> int:
+        """The number of bytes that wait to be sent."""
+        return len(self._buffer)
+
+    def add(self, chunk: bytes) -> None:
+        self._buffer += chunk
 
     def send(self) -> None:
-        with self._one_at_a_time:
+        with self._lock:
             self._send()
 
     def finish(self) -> None:
-        with self._one_at_a_time:
+        with self._lock:
             if self._writer is None:
-                content = bytes(self._pieces)
-                self._blob.upload_from_string(content, content_type=self._media_type, if_generation_match=int(ONCE))
+                content = bytes(self._buffer)
+                self._blob.upload_from_string(
+                    content, content_type=self._media_type, if_generation_match=int(NO_GENERATION)
+                )
                 return
             self._send()
             self._writer.close()
 
     def abandon(self) -> None:
-        with self._one_at_a_time:
+        with self._lock:
             if self._writer is not None and not self._writer.closed:
                 self._writer.terminate()
 
     def _send(self) -> None:
         if self._writer is None:
             self._writer = self._blob.open(
-                "wb", chunk_size=PIECE, content_type=self._media_type, if_generation_match=int(ONCE), ignore_flush=True
+                "wb",
+                chunk_size=PART_BYTES,
+                content_type=self._media_type,
+                if_generation_match=int(NO_GENERATION),
+                ignore_flush=True,
             )
-        self._writer.write(bytes(self._pieces))
-        self._pieces.clear()
+        self._writer.write(bytes(self._buffer))
+        self._buffer.clear()
 
 
-def _told(error: Exception) -> BucketUnavailable | None:
-    """The error that callers see for a failure: the bucket is full or away. None for all other failures."""
+def _bucket_error(error: Exception) -> BucketUnavailable | None:
+    """The error that callers see for a failure: the bucket is full or unavailable. None for all other failures."""
     response = getattr(error, "response", None)
     status, reasons = getattr(response, "status_code", None), _reasons(response)
-    if status == INSUFFICIENT_STORAGE or reasons & OVER_QUOTA:
+    if status == INSUFFICIENT_STORAGE or reasons & QUOTA_REASONS:
         return BucketFull(f"The bucket is full: {', '.join(sorted(reasons)) or 'insufficient storage'}.")
-    if isinstance(error, AWAY) or reasons & TOO_FAST or status == TOO_MANY or (status or 0) >= SERVER_ERROR:
+    if (
+        isinstance(error, RETRYABLE_ERRORS)
+        or reasons & RATE_LIMIT_REASONS
+        or status == TOO_MANY_REQUESTS
+        or (status or 0) >= SERVER_ERROR
+    ):
         return BucketUnavailable(f"Google Cloud Storage does not answer: {error}")
     return None
 
@@ -271,29 +288,25 @@ def _told(error: Exception) -> BucketUnavailable | None:
 def _reasons(response: Any) -> set[str]:
     """Google's reasons for refusing a request: https://cloud.google.com/storage/docs/json_api/v1/status-codes."""
     try:
-        return {str(one["reason"]) for one in response.json()["error"]["errors"]}
+        return {str(entry["reason"]) for entry in response.json()["error"]["errors"]}
     except (AttributeError, KeyError, TypeError, ValueError):
         return set()
 
 
-def _nobody() -> Credentials:
-    return AnonymousCredentials()  # type: ignore[no-untyped-call]
-
-
-def _credentials() -> Credentials:
+def _default_credentials() -> Credentials:
     try:
-        found, _ = default_credentials(scopes=[SCOPE])
+        credentials, _ = default_credentials(scopes=[SCOPE])
     except GoogleAuthError as error:
         raise BucketError(f"There are no credentials for Google Cloud Storage: {error}") from error
-    return found
+    return credentials
 
 
-def _signing_of(credentials: Credentials) -> Signing:
+def _signing_by(credentials: Credentials) -> Signing:
     return credentials if isinstance(credentials, Signing) else IamSigning(credentials)
 
 
-def _own_signing() -> Signing:
-    """A key that this process makes up, for an emulator."""
+def _emulator_signing() -> Signing:
+    """A random key, for an emulator, which accepts any signature."""
     from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
     from google.auth.crypt import RSASigner

@@ -28,9 +28,9 @@ class UploadStatus(StrEnum):
 
 
 class Upload(Document):
-    """An object that a client may store, under a name that the server chose, with the bytes that it announced.
+    """An object that a client may store, under a name that the server chose, with the bytes that the client announced.
 
-    It belongs to the viewer with the key `viewer_key`. While it is CHECKING, `holder` reads its bytes until
+    The upload belongs to the viewer with the key `viewer_key`. While it is CHECKING, `holder` reads its bytes until
     `lease_expires_at`; from CHECKED on `generation` is that of the bytes that were read. `registered_as` is the id of
     the document that refers to the object. Bytes that are not registered before `expires_at` are removed.
     """

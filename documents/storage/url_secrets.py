@@ -43,8 +43,8 @@ def _tail(tail: str) -> str:
     """Path, query and fragment without secrets."""
     head, _, fragment = tail.partition("#")
     path, _, query = head.partition("?")
-    kept, shown = _parameters(query), _parameters(fragment)
-    return path + (f"?{kept}" if kept else "") + (f"#{shown}" if shown else "")
+    query, fragment = _parameters(query), _parameters(fragment)
+    return path + (f"?{query}" if query else "") + (f"#{fragment}" if fragment else "")
 
 
 def _parameters(query: str) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 from pymongo import IndexModel
 
 from documents.base import Document, EmbeddedModel, JsonText, Timestamp, now
-from documents.twins.step import Borrower
+from documents.twins.step import ReuseGrant
 
 
 class OutputType(StrEnum):
@@ -39,7 +39,7 @@ class Output(Document):
     owner_ref: str = Field(alias="ownerRef")
     reader_refs: list[str] = Field(default_factory=list, alias="readerRefs")
     runners: list[str] = Field(default_factory=list)
-    borrowers: list[Borrower] = Field(default_factory=list)
+    borrowers: list[ReuseGrant] = Field(default_factory=list)
     attempt: int = 0
     output_type: OutputType = OutputType.OUTPUT
     file_name: str

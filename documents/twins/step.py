@@ -10,7 +10,7 @@ from documents.base import EmbeddedModel, JsonText
 from documents.twins.component import ComponentType
 
 
-class Borrower(EmbeddedModel):
+class ReuseGrant(EmbeddedModel):
     """The key of a viewer who runs an execution that reuses a step, and so may read it until that execution ends."""
 
     execution: str
@@ -32,7 +32,7 @@ class Step(Activity):
     public: bool = False
     reader_refs: list[str] = Field(default_factory=list, alias="readerRefs")
     runners: list[str] = Field(default_factory=list)
-    borrowers: list[Borrower] = Field(default_factory=list)
+    borrowers: list[ReuseGrant] = Field(default_factory=list)
     key: str
     ordinal: int
     type: ComponentType = ComponentType.EPHEMERAL

@@ -65,13 +65,13 @@ def _problem(error: Exception) -> str | None:
 
     from documents.embedded_mongod.errors import EmbeddedError
     from documents.migrations import SchemaError
-    from documents.storage.bucket import FULL, BucketUnavailable
+    from documents.storage.bucket import FULL_ERRNOS, BucketUnavailable
     from graph.server.open_database import database_problem
 
     match error:
         case EmbeddedError() | SchemaError() | BucketUnavailable():
             return str(error)
-        case OSError() if error.errno in FULL:
+        case OSError() if error.errno in FULL_ERRNOS:
             return f"{error.filename or 'A file'} cannot be written: {error.strerror}."
         case PyMongoError():
             return database_problem(error)

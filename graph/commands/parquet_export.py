@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from documents.storage.bucket import Bucket, BucketError
-from documents.storage.export_destination import BucketDestination, Destination, FolderDestination
+from documents.storage.export_destination import BucketDestination, ExportDestination, FolderDestination
 from documents.storage.file_url import object_url
 from documents.storage.folder_bucket import FolderBucket
 from graph.commands.import_report import USAGE, end
@@ -94,10 +94,10 @@ async def _opened(console: Console) -> AsyncIterator[Bucket]:
 
 
 @asynccontextmanager
-async def _destination(to: str) -> AsyncIterator[Destination]:
+async def _destination(to: str) -> AsyncIterator[ExportDestination]:
     if not to.startswith("gs://"):
         folder = FolderDestination(Path(to))
-        folder.tidy()
+        folder.remove_partial_writes()
         yield folder
         return
     named = GOOGLE.fullmatch(to)

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from documents.outage import outage_of
-from documents.storage.bucket import the_bucket
+from documents.storage.bucket import current_bucket
 from graph import logs
 from graph.errors import outage_message, outage_status
 from graph.http.content_encoding import AS_IT_IS
@@ -103,7 +103,7 @@ async def _whoami(request: Request) -> Response:
 async def _upload(request: Request) -> Response:
     """200 when the report is stored, 202 when this release cannot read it; the same for each repetition."""
     instance = await _instance(request)
-    bucket = the_bucket()
+    bucket = current_bucket()
     if bucket is None:
         raise HTTPError(503, "This server stores no files: PROVENANCE_BUCKET is not set.")
     parts = Parts(_content_type(request), arriving(request))

@@ -12,8 +12,8 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from documents.storage.bucket import ObjectExists, content_disposition, reached_at, the_bucket
-from documents.storage.folder_bucket import ROUTE, FolderBucket, Granted, NotSigned
+from documents.storage.bucket import ObjectExists, content_disposition, current_bucket, public_origin
+from documents.storage.folder_bucket import ROUTE, FolderBucket, InvalidSignature, SignedGrant
 from graph.http.byte_ranges import byte_ranges
 from graph.http.content_encoding import AS_IT_IS
 from graph.http.request import Silent, chunks_of
@@ -41,7 +41,7 @@ class ReachedAt:
 def tell_where(scope: Scope) -> None:
     """Set the public origin for URLs signed in this request, which has its own task."""
     # Computed on demand, since few requests sign URLs.
-    reached_at.set(lambda: _origin(scope))
+    public_origin.set(lambda: _origin(scope))
 
 
 def _origin(scope: Scope) -> str:
@@ -51,22 +51,22 @@ def _origin(scope: Scope) -> str:
 
 
 async def _object(request: Request) -> Response:
-    bucket = the_bucket()
+    bucket = current_bucket()
     if not isinstance(bucket, FolderBucket):
         raise HTTPException(404)
     parameters = request.query_params.multi_items()
     try:
         if len(parameters) > MOST_PARAMETERS:
-            raise NotSigned("The URL has too many parameters.")
+            raise InvalidSignature("The URL has too many parameters.")
         # HEAD has the same permission as GET.
         method = "GET" if request.method == "HEAD" else request.method
-        granted = bucket.granted(method, request.path_params["key"], parameters)
-    except NotSigned as refusal:
+        granted = bucket.verify(method, request.path_params["key"], parameters)
+    except InvalidSignature as refusal:
         raise HTTPException(403, str(refusal)) from None
     return await (_store(bucket, granted, request) if request.method == "PUT" else _send(bucket, granted))
 
 
-async def _send(bucket: FolderBucket, granted: Granted) -> Response:
+async def _send(bucket: FolderBucket, granted: SignedGrant) -> Response:
     stored = await bucket.stat(granted.key)
     if stored is None or stored.generation != granted.generation:
         raise HTTPException(404, "There is no such object any more.")
@@ -83,7 +83,7 @@ class Ranged(FileResponse):
         return byte_ranges(http_range, file_size)
 
 
-async def _store(bucket: FolderBucket, granted: Granted, request: Request) -> Response:
+async def _store(bucket: FolderBucket, granted: SignedGrant, request: Request) -> Response:
     announced = request.headers.get("content-length")
     if announced is not None and announced != str(granted.size):
         raise _wrong_size(granted, f"{announced[:20]} bytes")
@@ -100,7 +100,7 @@ async def _store(bucket: FolderBucket, granted: Granted, request: Request) -> Re
     return Response(status_code=201, headers={"X-Generation": str(stored.generation)})
 
 
-async def _body(request: Request, granted: Granted) -> AsyncIterator[bytes]:
+async def _body(request: Request, granted: SignedGrant) -> AsyncIterator[bytes]:
     """The body, refused as soon as it is too long, or at its end when it is too short."""
     size = 0
     try:
@@ -115,7 +115,7 @@ async def _body(request: Request, granted: Granted) -> AsyncIterator[bytes]:
         raise _wrong_size(granted, f"{size} bytes")
 
 
-def _wrong_size(granted: Granted, sent: str) -> HTTPException:
+def _wrong_size(granted: SignedGrant, sent: str) -> HTTPException:
     said = f"{granted.size} bytes were announced and {sent} sent."
     return HTTPException(413 if sent == "more" else 400, said)
 

@@ -112,7 +112,7 @@ POLICIES: dict[type[documents.Document], Policy] = {
     documents.LogEntry: everybody,
     # The target of a former id or URL is as public as the organisation that it leads to.
     documents.FormerOrganisation: everybody,
-    documents.Reservation: nobody,
+    documents.IdempotencyKey: nobody,
     documents.ImportedRow: nobody,
     documents.SeenFile: nobody,
     documents.Token: nobody,

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import documents
-from documents.access.idempotency_key import KEPT_SECONDS
+from documents.access.idempotency_key import TTL_SECONDS
 from documents.activities.activity import ActivityStatus
 from documents.activities.log_entry import LogLevel
 from documents.base import kind_of, now
@@ -47,7 +47,7 @@ LONGEST_CODE = 100
 LONGEST_MESSAGE = 10_000
 ENDS: dict[str, Move] = {SUCCEEDED: Move.SUCCEED, FAILED: Move.FAIL}
 """The move that an outcome makes the activity take."""
-REPEATED_WITHIN = timedelta(seconds=KEPT_SECONDS)
+REPEATED_WITHIN = timedelta(seconds=TTL_SECONDS)
 """How long a repeated report of an end is answered with the ended activity, as long as under an idempotency key: the
 reporter may not see the activity otherwise."""
 

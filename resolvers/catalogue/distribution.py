@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import documents
-from documents.storage.bucket import reached_at
+from documents.storage.bucket import public_origin
 from resolvers.access.policies import readable
 from resolvers.access.viewer import ANONYMOUS, Viewer
 from resolvers.reads import lookups
@@ -37,7 +37,7 @@ def csvw_path(distribution_id: str) -> str:
 
 def csvw_urls(distributions: list[Row], viewer: Viewer) -> list[str]:
     """The address of each document, at the origin where the client reached this server."""
-    origin = reached_at.get()()
+    origin = public_origin.get()()
     return [origin + csvw_path(distribution["_id"]) for distribution in distributions]
 
 

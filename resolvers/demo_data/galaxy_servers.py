@@ -19,7 +19,7 @@ import orjson
 
 import documents
 from documents.mongo.transaction import Session
-from documents.storage.bucket import Bucket, the_bucket
+from documents.storage.bucket import Bucket, current_bucket
 from resolvers.access.viewer import ADMIN
 from resolvers.galaxy.discard import UNENDED
 from resolvers.galaxy.ingest.poll_loop import ingest
@@ -66,7 +66,7 @@ TOOLS = [
 
 async def store_servers(say: Callable[[str], None]) -> bool:
     """Store the server and its reports, and ingest them; returns whether they had to be stored."""
-    bucket = the_bucket()
+    bucket = current_bucket()
     if bucket is None:
         return False
     instance = await documents.Instance.find_one(documents.Instance.uuid == UUID)

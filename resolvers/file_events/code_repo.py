@@ -5,7 +5,7 @@ from typing import Any
 
 from documents.activities.activity import CodeReference
 from documents.catalogue.resource import CodeProvider, CodeRepo, MonitorDir, SourceFile
-from documents.storage.file_url import MOST_LEVELS
+from documents.storage.file_url import MAX_LEVELS
 from resolvers.user_errors import InvalidInput, LimitExceeded
 from resolvers.validators import LONGEST_URL, check_commit, check_line, check_location, check_url
 
@@ -58,8 +58,8 @@ def check_page(value: str, *path: str) -> str:
 
 def _monitor_dir(url: str, *path: str) -> MonitorDir:
     directory = MonitorDir(url=check_location(url, *path))
-    if directory.prefix.count("/") > MOST_LEVELS:
-        raise InvalidInput(f"{path[-2]} {url[:100]!r} has more than {MOST_LEVELS} levels.", *path)
+    if directory.prefix.count("/") > MAX_LEVELS:
+        raise InvalidInput(f"{path[-2]} {url[:100]!r} has more than {MAX_LEVELS} levels.", *path)
     return directory
 
 

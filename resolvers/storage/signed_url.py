@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import BaseModel
 
 from documents.base import JsonText
-from documents.storage.bucket import Signed
+from documents.storage.bucket import SignedRequest
 from resolvers.reads.rows import Row
 
 MOST_SECONDS = 3600
@@ -22,7 +22,7 @@ class SignedUrl(BaseModel):
     expires_at: datetime
 
 
-def signed_url(signed: Signed) -> Row:
+def signed_url(signed: SignedRequest) -> Row:
     """A signed request as a row for SignedUrl."""
     headers = json.dumps(signed.headers)
     return {"url": signed.url, "method": signed.method, "headers": headers, "expires_at": signed.expires_at}

@@ -8,7 +8,7 @@ from typing import Any
 import documents
 from documents.base import new_id, now
 from documents.mongo.transaction import Session
-from documents.storage.bucket import Bucket, the_bucket
+from documents.storage.bucket import Bucket, current_bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
@@ -46,7 +46,7 @@ async def create_upload(
 ) -> Outcome:
     """Announce an upload with size and hash of its bytes, and return it. The object's name is made here."""
     require_role(viewer, Role.USER, Role.WORKER)
-    bucket = the_bucket()
+    bucket = current_bucket()
     if bucket is None:
         raise InvalidInput("This server stores no files: PROVENANCE_BUCKET is not set.")
     for_what = UploadPurpose(purpose)
@@ -69,7 +69,7 @@ async def create_upload(
 
 async def upload_targets(uploads: list[Row], viewer: Viewer) -> list[Row]:
     """The signed request that stores each upload's bytes, made for this answer."""
-    bucket = the_bucket()
+    bucket = current_bucket()
     if bucket is None:
         raise LookupError("no bucket is open")
     return [await _target(bucket, upload) for upload in uploads]
@@ -80,10 +80,10 @@ async def sweep_uploads(bucket: Bucket | None = None, at: datetime | None = None
 
     Any number of processes may sweep at once. An upload whose bytes are being read is left until its lease lapses.
     """
-    bucket, at = bucket or the_bucket(), at or now()
+    bucket, at = bucket or current_bucket(), at or now()
     if bucket is None:
         return 0
-    await bucket.tidy()
+    await bucket.remove_partial_writes()
     swept = 0
     async for upload in _expired(bucket, at):
         claimed = {"_id": upload["_id"], "status": upload["status"], "holder": upload.get("holder")}

@@ -16,7 +16,7 @@ from bson import ObjectId
 import documents
 from documents.base import now
 from documents.mongo.transaction import Session
-from documents.storage.bucket import Bucket, NoObject, Stored, the_bucket
+from documents.storage.bucket import Bucket, ObjectInfo, ObjectNotFound, current_bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
@@ -105,7 +105,7 @@ async def _claimed(upload: Row) -> asyncio.Task[bool] | None:
     ]
     claim = {"status": UploadStatus.CHECKING.value, "holder": holder, "leaseExpiresAt": now() + LEASE}
     claimed = await _uploads().update_one({"_id": upload["_id"], "$or": free}, {"$set": claim})
-    bucket = the_bucket()
+    bucket = current_bucket()
     if not claimed.modified_count or bucket is None:
         return None
     # In a context of its own: the request's deadline for the database is some seconds away.
@@ -137,7 +137,7 @@ class _Reading:
         try:
             stored = await self._bucket.stat(self._upload["key"])
             problem = await self._problem(stored) if stored else None
-        except NoObject:
+        except ObjectNotFound:
             stored = problem = None
         except BaseException:
             await asyncio.shield(self._end(UploadStatus.WAITING))
@@ -150,7 +150,7 @@ class _Reading:
             await self._bucket.delete(self._upload["key"])
         return stored is not None
 
-    async def _problem(self, stored: Stored) -> str | None:
+    async def _problem(self, stored: ObjectInfo) -> str | None:
         """The difference between the bytes and the announcement, None when they match."""
         id, size, sha256 = self._upload["_id"], self._upload["size"], self._upload["sha256"]
         if stored.size != size:

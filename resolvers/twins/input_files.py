@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 import documents
 from documents.twins.output import AccessControl, OutputType
-from documents.twins.step import Borrower
+from documents.twins.step import ReuseGrant
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter, all_of
@@ -29,7 +29,7 @@ class InputFile(BaseModel):
     owner_ref: str = Field(alias="ownerRef")
     reader_refs: list[str] = Field(default_factory=list, alias="readerRefs")
     runners: list[str] = Field(default_factory=list)
-    borrowers: list[Borrower] = Field(default_factory=list)
+    borrowers: list[ReuseGrant] = Field(default_factory=list)
     file_name: str
     file_size: int | None = None
     file_type: str | None = None

@@ -2,7 +2,7 @@
 
 import documents
 from documents.mongo.transaction import Session
-from documents.storage.bucket import OCTETS, Download, the_bucket
+from documents.storage.bucket import OCTET_STREAM, Download, current_bucket
 from resolvers.access.policies import owns
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
@@ -31,13 +31,13 @@ async def download_urls(
         raise InvalidInput(
             f"expiresIn must be between 1 and {MOST_SECONDS} seconds, not {seconds}.", code="BAD_USER_INPUT"
         )
-    bucket = the_bucket()
+    bucket = current_bucket()
     if bucket is None:
         return [None] * len(outputs)
     # Only bytes that this server read have a generation: naming a bucket and a key proves no right to the bytes.
     wanted = {
         output["_id"]: Download(
-            output["s3_key"], output["generation"], output["file_name"], output.get("file_type") or OCTETS
+            output["s3_key"], output["generation"], output["file_name"], output.get("file_type") or OCTET_STREAM
         )
         for output in outputs
         if output.get("generation") is not None and output["s3_bucket"] == bucket.name and may_read(viewer, output)

@@ -67,7 +67,7 @@ class KeyedCall:
     """A call of a mutation under an idempotency key."""
 
     viewer: Viewer
-    reservation: documents.Reservation
+    reservation: documents.IdempotencyKey
     repeat: Repeat = load_outcome
 
     async def run(self, work: Callable[[StoreOutcome], Awaitable[Outcome]]) -> Outcome:
@@ -142,7 +142,7 @@ def keyed_call(viewer: Viewer, mutation: str, inputs: dict[str, Any], key: str, 
         )
     scope = json.dumps([viewer.role.value, viewer.user_id, viewer.token_id, mutation, key])
     canonical = json.dumps(inputs, sort_keys=True, default=str)
-    reservation = documents.Reservation(
+    reservation = documents.IdempotencyKey(
         id=f"reservation_{hashlib.sha256(scope.encode()).hexdigest()}",
         fingerprint=hashlib.sha256(canonical.encode()).hexdigest(),
         holder=str(ObjectId()),
@@ -217,7 +217,7 @@ def _backoff_delays() -> list[float]:
     return delays + [0.4] * int((WAIT_TIMEOUT - sum(delays)) / 0.4)
 
 
-async def _take_over_expired(earlier: Row, reservation: documents.Reservation) -> bool:
+async def _take_over_expired(earlier: Row, reservation: documents.IdempotencyKey) -> bool:
     """Take over the key of a silent call; returns whether that was possible."""
     expired = {"_id": earlier["_id"], "holder": earlier["holder"], "outcome": None, "leaseExpiresAt": {"$lt": now()}}
     own = {"holder": reservation.holder, "leaseExpiresAt": reservation.lease_expires_at}
@@ -226,4 +226,4 @@ async def _take_over_expired(earlier: Row, reservation: documents.Reservation) -
 
 
 def _reservations() -> Any:
-    return collection_of(documents.Reservation)
+    return collection_of(documents.IdempotencyKey)

@@ -15,7 +15,7 @@ from documents.galaxy.generation import GenerationStatus
 from documents.galaxy.ingestion_part import IngestionCounts
 from documents.galaxy.job import JobParameter
 from documents.twins.component_version import ParameterDefinition
-from documents.twins.step import Borrower
+from documents.twins.step import ReuseGrant
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from tests.support import builders as new
 from tests.support.builders import everything_kept, keep
@@ -68,7 +68,7 @@ class World:
                 shared = viewer.user_id in self.by_id[execution.digital_twin_ref].reader_refs
                 runs = self.runs(viewer, execution) or self.borrows(viewer, step)
                 return named or shared or self.owns(viewer, one) or runs
-            case documents.Token() | documents.Reservation():
+            case documents.Token() | documents.IdempotencyKey():
                 return False
         return self.sees_of_a_server(viewer, one)
 
@@ -258,7 +258,7 @@ def _run(chain: list[Any], worker: Viewer) -> None:
     steps[1].reused_from_ref = reused.id
     for one in chain:
         if one is reused or (isinstance(one, documents.Output) and one.step_ref == reused.id):
-            one.borrowers = [Borrower(execution=execution.id, key=worker.key)]
+            one.borrowers = [ReuseGrant(execution=execution.id, key=worker.key)]
 
 
 def _a_gathering(owner: documents.User, outputs: list[documents.Output]) -> list[documents.Document]:

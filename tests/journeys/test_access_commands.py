@@ -267,4 +267,4 @@ async def test_only_what_has_a_view_is_found_by_its_id(world: World, commands: C
         "usage",
     ]
     assert commands.heard == []
-    assert not {"Token", "Reservation"} & set(TYPES)
+    assert not {"Token", "IdempotencyKey"} & set(TYPES)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.dataset as ds
 
 import documents
-from documents.storage.bucket import the_bucket
+from documents.storage.bucket import current_bucket
 from documents.storage.export_destination import FolderDestination
 from resolvers.galaxy.parquet.archives import Shard, archives, uuids_of
 from resolvers.galaxy.parquet.export import Export, Outcome
@@ -20,7 +20,7 @@ Rows = list[dict[str, Any]]
 
 async def stored(instance: documents.Instance, content: bytes, **fields: Any) -> documents.Archive:
     """An archive with these bytes."""
-    bucket = the_bucket()
+    bucket = current_bucket()
     assert bucket is not None
     archive = new.an_archive(instance, sha256=hashlib.sha256(content).hexdigest(), **fields)
     archive.bucket, archive.key = bucket.name, f"{bucket.prefix}archives/{archive.id}"

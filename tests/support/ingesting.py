@@ -13,7 +13,7 @@ from typing import IO, Any
 import documents
 from documents.base import new_id
 from documents.mongo.transaction import in_transaction
-from documents.storage.bucket import the_bucket
+from documents.storage.bucket import current_bucket
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.ingestion_queue import queue_ingest, queue_reprocess
 from resolvers.galaxy.report.digest import RowsDigest
@@ -240,7 +240,7 @@ def held(content: bytes) -> dict[str, int]:
 
 def bucket() -> Any:
     """Where bytes are kept."""
-    opened = the_bucket()
+    opened = current_bucket()
     assert opened is not None
     return opened
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import IO
 
-from documents.storage.bucket import NoObject, the_bucket
+from documents.storage.bucket import ObjectNotFound, current_bucket
 from resolvers.reads.rows import Row
 
 LENGTH = Struct("<I")
@@ -55,7 +55,7 @@ class Spool:
 
 async def copy_to_file(archive: Row, file: IO[bytes]) -> None:
     """Copy the bytes of an archive into `file`. Raises Unreadable."""
-    bucket = the_bucket()
+    bucket = current_bucket()
     if bucket is None:
         raise UnreadableArchive("This worker has no bucket to read reports from.")
     digest = hashlib.sha256()
@@ -63,7 +63,7 @@ async def copy_to_file(archive: Row, file: IO[bytes]) -> None:
         async for chunk in bucket.read(archive["key"], archive["generation"]):
             digest.update(chunk)
             await asyncio.to_thread(file.write, chunk)
-    except NoObject as error:
+    except ObjectNotFound as error:
         raise UnreadableArchive(f"No object exists at {archive['bucket']}/{archive['key']}.") from error
     file.flush()
     if digest.hexdigest() != archive["sha256"]:

@@ -14,7 +14,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from documents.storage.export_destination import Destination
+from documents.storage.export_destination import ExportDestination
 from resolvers.galaxy.ingest.spool import UnreadableArchive, copy_to_file
 from resolvers.galaxy.parquet.arrow_schema import Origin, record_batch, schema
 from resolvers.galaxy.parquet.month_partitions import Months, parted
@@ -67,7 +67,7 @@ class Outcome:
 class Export:
     """Exports archives to a destination, one after another."""
 
-    def __init__(self, destination: Destination, *, parameters: bool = False) -> None:
+    def __init__(self, destination: ExportDestination, *, parameters: bool = False) -> None:
         self._destination = destination
         self._parameters = parameters
         self._root = WITH_PARAMETERS if parameters else ""
@@ -87,7 +87,7 @@ class Export:
         with tempfile.TemporaryFile() as report:
             pq.write_table(row, report, compression="zstd")
             report.seek(0)
-            await self._destination.put(last, report)
+            await self._destination.publish(last, report)
         return outcome
 
     async def _jobs(self, archive: Row, uuid: str, file: IO[bytes], name: str) -> tuple[Outcome, pa.Table]:
@@ -100,7 +100,7 @@ class Export:
                 return Outcome(Became.REFUSED, reason=reason), _report(archive, summary, reason)
             for month in await asyncio.to_thread(months.names):
                 with await asyncio.to_thread(months.parquet, month) as written:
-                    await self._destination.put(f"{self._root}jobs/instance={uuid}/month={month}/{name}", written)
+                    await self._destination.publish(f"{self._root}jobs/instance={uuid}/month={month}/{name}", written)
         return Outcome(Became.EXPORTED, summary.jobs), _report(archive, summary, None)
 
     async def _read(self, file: IO[bytes], origin: Origin, months: Months) -> tuple[Summary, Rejection | None]:

@@ -13,11 +13,11 @@ import pytest
 from documents.storage.bucket import (
     Bucket,
     Download,
-    NoObject,
     ObjectExists,
-    Stored,
-    as_attachment,
+    ObjectInfo,
+    ObjectNotFound,
     content_disposition,
+    download_name,
 )
 from tests.support.storage import Place
 
@@ -81,7 +81,7 @@ async def test_of_many_writers_at_once_one_wins_whole(place: Place) -> None:
 
     found = await asyncio.gather(*(place.bucket.write(key, giving([one])) for one in wanted), return_exceptions=True)
 
-    winners = [one for one, result in zip(wanted, found, strict=True) if isinstance(result, Stored)]
+    winners = [one for one, result in zip(wanted, found, strict=True) if isinstance(result, ObjectInfo)]
     assert [type(result) for result in found].count(ObjectExists) == 7
     assert await kept(place.bucket, key) in winners
 
@@ -127,7 +127,7 @@ async def test_what_was_deleted_is_gone_and_deleting_nothing_is_no_mistake(place
         await place.bucket.delete(key)
 
     assert await place.bucket.stat(key) is None
-    with pytest.raises(NoObject):
+    with pytest.raises(ObjectNotFound):
         await anext(aiter(place.bucket.read(key, stored.generation)))
 
 
@@ -138,7 +138,7 @@ async def test_another_generation_is_another_object(place: Place) -> None:
     after = await place.bucket.write(key, giving([b"after"]))
 
     assert before.generation != after.generation
-    with pytest.raises(NoObject):
+    with pytest.raises(ObjectNotFound):
         await anext(aiter(place.bucket.read(key, before.generation)))
     old, new = [await download_url(place, key, stored.generation) for stored in (before, after)]
     assert (await place.request("GET", old)).status_code == 404
@@ -329,7 +329,7 @@ async def test_large_objects_pass_through_little_memory(place: Place) -> None:
     ],
 )
 def test_a_file_is_offered_under_a_name_that_misleads_nobody(name: str, shown: str) -> None:
-    assert as_attachment(name) == shown
+    assert download_name(name) == shown
 
 
 @pytest.mark.parametrize(

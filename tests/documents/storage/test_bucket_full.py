@@ -81,7 +81,7 @@ async def test_a_folder_whose_key_does_not_fit_signs_when_there_is_room(small_di
         (errno.EIO, BucketUnavailable, "The bucket cannot be used: Input/output error."),
     ],
 )
-@pytest.mark.parametrize("at", ["_make", "_finish", "_synchronise"])
+@pytest.mark.parametrize("at", ["_make_private", "_write_durably", "_sync_directory"])
 async def test_what_the_disk_refuses_is_told_wherever_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, raised: type[Exception], said: str, at: str
 ) -> None:

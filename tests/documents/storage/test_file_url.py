@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from documents.storage.file_url import MOST_LEVELS, directories_above, directory_url, file_url, is_directory, object_url
+from documents.storage.file_url import MAX_LEVELS, directories_above, directory_url, file_url, is_directory, object_url
 
 SIGNS = st.text(alphabet="aB/.%?#:@é~ 2fF&[]", max_size=20)
 
@@ -86,7 +86,7 @@ def test_a_file_is_below_every_directory_on_its_way_and_no_other(file: str, dire
 
 
 def test_directories_are_looked_for_down_to_a_bound() -> None:
-    assert len(directories_above("gs://bucket/" + "a/" * 500)) == MOST_LEVELS
+    assert len(directories_above("gs://bucket/" + "a/" * 500)) == MAX_LEVELS
 
 
 @given(path=SIGNS)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from documents.storage.bucket import Download
-from documents.storage.folder_bucket import ABANDONED, FolderBucket, NotSigned
+from documents.storage.folder_bucket import PARTIAL_WRITE_TTL, FolderBucket, InvalidSignature
 from tests.documents.storage.test_bucket import giving
 
 
@@ -43,9 +43,9 @@ async def test_a_url_of_another_folder_opens_nothing(tmp_path: Path) -> None:
     parameters = [tuple(one.split("=", 1)) for one in signed.url.partition("?")[2].split("&")]
     given = [(name, value.replace("%2F", "/")) for name, value in parameters]
 
-    assert theirs.granted("GET", "outputs/a", given).generation == 1
-    with pytest.raises(NotSigned):
-        ours.granted("GET", "outputs/a", given)
+    assert theirs.verify("GET", "outputs/a", given).generation == 1
+    with pytest.raises(InvalidSignature):
+        ours.verify("GET", "outputs/a", given)
 
 
 async def test_a_url_opens_nothing_from_the_second_on_in_which_it_expires(tmp_path: Path) -> None:
@@ -56,11 +56,11 @@ async def test_a_url_opens_nothing_from_the_second_on_in_which_it_expires(tmp_pa
 
     assert signed.expires_at == datetime(2024, 2, 29, 12, 1, tzinfo=UTC)
     at = signed.expires_at - timedelta(milliseconds=1)
-    assert bucket.granted("GET", "outputs/a", parameters).generation == 1
+    assert bucket.verify("GET", "outputs/a", parameters).generation == 1
     for late in (timedelta(), timedelta(seconds=1)):
         at = signed.expires_at + late
-        with pytest.raises(NotSigned, match="The URL has expired"):
-            bucket.granted("GET", "outputs/a", parameters)
+        with pytest.raises(InvalidSignature, match="The URL has expired"):
+            bucket.verify("GET", "outputs/a", parameters)
 
 
 @pytest.mark.parametrize(
@@ -68,13 +68,13 @@ async def test_a_url_opens_nothing_from_the_second_on_in_which_it_expires(tmp_pa
     [[], [("signature", "")], [("signature", "\ud800")], [("signature", "é"), ("expires", "x")], [("a", "b")]],
 )
 def test_what_was_never_signed_opens_nothing(tmp_path: Path, parameters: list[tuple[str, str]]) -> None:
-    with pytest.raises(NotSigned):
-        FolderBucket(tmp_path / "bucket").granted("GET", "outputs/a", parameters)
+    with pytest.raises(InvalidSignature):
+        FolderBucket(tmp_path / "bucket").verify("GET", "outputs/a", parameters)
 
 
 async def test_leftovers_of_killed_writers_go_and_those_at_work_stay(tmp_path: Path) -> None:
     bucket = FolderBucket(tmp_path / "bucket")
-    for name, age in (("killed", ABANDONED + 60), ("at-work", 5)):
+    for name, age in (("killed", PARTIAL_WRITE_TTL + 60), ("at-work", 5)):
         left = tmp_path / "bucket/partial" / name
         left.mkdir(parents=True)
         (left / "1").write_bytes(b"half")
@@ -82,7 +82,7 @@ async def test_leftovers_of_killed_writers_go_and_those_at_work_stay(tmp_path: P
             os.utime(path, (time.time() - age, time.time() - age))
     await bucket.write("outputs/a", giving([b"kept"]))
 
-    await bucket.tidy()
+    await bucket.remove_partial_writes()
 
     assert [one.name for one in (tmp_path / "bucket/partial").iterdir()] == ["at-work"]
     assert await bucket.stat("outputs/a") is not None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import documents
-from documents.twins.step import Borrower
+from documents.twins.step import ReuseGrant
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.reads import children
 from resolvers.reads.rows import collection_of
@@ -297,7 +297,7 @@ async def test_a_shared_output_of_a_private_twin_is_shown_without_its_step() -> 
 async def test_a_worker_lists_what_it_runs_without_the_private_twin() -> None:
     own, runs = (an_execution(a_twin(a_user(), public=public)) for public in (True, False))
     runs.runners, worker = ["token_1"], Viewer(Role.WORKER, token_id="token_1")
-    lent = a_step(an_execution(a_twin(a_user())), borrowers=[Borrower(execution=runs.id, key="token_1")])
+    lent = a_step(an_execution(a_twin(a_user())), borrowers=[ReuseGrant(execution=runs.id, key="token_1")])
     reusing = a_step(runs, runners=["token_1"], reused_from_ref=lent.id)
     twin = a_twin(a_user(), public=True)
     own.digital_twin_ref = twin.id

@@ -91,7 +91,7 @@ def _or_run(document: Any, expected: Any, viewer: Viewer) -> Any:
     return {"$or": [expected, *({path: viewer.key} for path in RUN[document])]}
 
 
-@pytest.mark.parametrize("document", [documents.Token, documents.Reservation, documents.SeenFile])
+@pytest.mark.parametrize("document", [documents.Token, documents.IdempotencyKey, documents.SeenFile])
 @pytest.mark.parametrize("viewer", [*PEOPLE, Viewer(Role.ADMIN)])
 def test_secrets_of_the_server_are_for_nobody(document: Any, viewer: Viewer) -> None:
     assert readable(document, viewer) == NEVER
@@ -110,7 +110,7 @@ def test_an_administrator_is_kept_from_nothing_else() -> None:
     server_only = [
         documents.ImportedRow,
         documents.IngestionPart,
-        documents.Reservation,
+        documents.IdempotencyKey,
         documents.SeenFile,
         documents.Token,
     ]

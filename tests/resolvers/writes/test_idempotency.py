@@ -118,7 +118,7 @@ async def test_an_outcome_is_kept_in_the_transaction_that_it_tells_of(monkeypatc
     kept: list[Any] = []
 
     async def commit(session: Session) -> None:
-        kept.append([row.outcome for row in await documents.Reservation.find({}).to_list()])
+        kept.append([row.outcome for row in await documents.IdempotencyKey.find({}).to_list()])
         await session.commit_transaction()
 
     monkeypatch.setattr("documents.mongo.transaction._commit", commit)
@@ -130,7 +130,7 @@ async def test_an_outcome_is_kept_in_the_transaction_that_it_tells_of(monkeypatc
 
     assert created["userErrors"] == []
     assert kept[-1] == [None]
-    assert [row.outcome for row in await documents.Reservation.find({}).to_list()] != [None]
+    assert [row.outcome for row in await documents.IdempotencyKey.find({}).to_list()] != [None]
 
 
 async def test_a_refused_call_leaves_its_key_free() -> None:

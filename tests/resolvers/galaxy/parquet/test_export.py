@@ -242,7 +242,9 @@ async def test_a_bucket_takes_an_export_as_a_folder_does(
         kept = await bucket.stat(prefix + path)
         assert kept is not None
         assert b"".join([chunk async for chunk in bucket.read(prefix + path, kept.generation)]) == content
-    assert not await BucketDestination(bucket, prefix, "").put(f"{next(iter(bytes_below(tmp_path)))}", io.BytesIO(b"x"))
+    assert not await BucketDestination(bucket, prefix, "").publish(
+        f"{next(iter(bytes_below(tmp_path)))}", io.BytesIO(b"x")
+    )
     await bucket.close()
 
 
@@ -253,10 +255,10 @@ async def test_what_killed_writers_left_is_removed_in_time(
     left.parent.mkdir()
     left.write_bytes(b"half")
 
-    FolderDestination(tmp_path).tidy()
+    FolderDestination(tmp_path).remove_partial_writes()
     assert left.exists()
-    monkeypatch.setattr("documents.storage.export_destination.ABANDONED", -1)
-    FolderDestination(tmp_path).tidy()
+    monkeypatch.setattr("documents.storage.export_destination.PARTIAL_WRITE_TTL", -1)
+    FolderDestination(tmp_path).remove_partial_writes()
     assert not left.exists()
     assert ds.dataset(tmp_path).files == []
 
