@@ -17,22 +17,23 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.engine.admission import Admission, Capacity
 from graph.engine.capacity import BYTES_A_SOCKET, MEMORY_A_CHARACTER, answer_memory, slots
-from graph.engine.deadline import REQUEST_TIMEOUT, Deadline
+from graph.engine.deadline import REQUEST_TIMEOUT, DatabaseTimeoutMiddleware
 from graph.engine.limits import Limits
 from graph.engine.prepare import MAX_ROOM, DocumentCache
 from graph.errors import HTTPError, refusal_errors
 from graph.graphiql.html import page, routes
 from graph.http.complete_request import RawHeaders, take_complete_request
 from graph.http.csvw_documents import CsvwDocuments
-from graph.http.graphql import GraphQLHandler, JSONBytesResponse, MakeContext, write
+from graph.http.graphql import GraphQLHandler, MakeContext
 from graph.http.health import Readiness, livez
-from graph.http.media_types import JSON, wants_page
+from graph.http.media_types import JSON, accepts_html
 from graph.http.metrics import Metrics
-from graph.http.middleware import Answering, InstrumentationMiddleware, RequestInstrumentation
-from graph.http.migration_check import RefuseUnready
-from graph.http.protocol_errors import Refusing, refusing_across
-from graph.http.send_buffers import Unsent
-from graph.http.signed_urls import ReachedAt, tell_where
+from graph.http.middleware import InstrumentationMiddleware, RequestInstrumentation, ResponseState
+from graph.http.migration_check import ReadinessMiddleware
+from graph.http.protocol_errors import ProtocolErrorEndpoint, with_cors
+from graph.http.response import JSONBytesResponse, json_response
+from graph.http.send_buffers import SendBuffers
+from graph.http.signed_urls import PublicOriginMiddleware, set_public_origin
 from graph.settings import Executor, Settings
 from graph.websocket.endpoint import Sockets
 
@@ -50,7 +51,7 @@ TRACING_HEADERS = (
 )
 """Headers that tracing libraries and Apollo Client add by themselves; if they were refused, so were the requests."""
 STOPPING = "The server is stopping."
-BY_WAY_OF = frozenset({b"origin", b"x-forwarded-for", b"x-forwarded-proto"})
+PROXY_AND_CORS_HEADERS = frozenset({b"origin", b"x-forwarded-for", b"x-forwarded-proto"})
 """Headers of requests that come from pages or through proxies, which need uvicorn's own layers."""
 
 
@@ -75,50 +76,59 @@ def create_app(
     metrics, memory = Metrics(), answer_memory(settings, processes)
     document_cache = DocumentCache(schema, limits or Limits(), room=min(MAX_ROOM, memory // MEMORY_A_CHARACTER))
     admission = Admission(Capacity(slots(settings, processes), memory * 2 // 3))
-    unsent = Unsent(memory // 3, metrics.unread.inc)
-    metrics.watch(admission, unsent)
+    send_buffers = SendBuffers(memory // 3, metrics.unread.inc)
+    metrics.export_load(admission, send_buffers)
 
-    def draining() -> bool:
+    def is_draining() -> bool:
         return app.draining
 
-    def closed() -> str | None:
+    def why_closed() -> str | None:
         return STOPPING if app.draining else app.unready
 
-    reference, telling = settings.executor is Executor.REFERENCE, not settings.production
     graphql = GraphQLHandler(
-        document_cache, make_context, metrics, admission, draining, closed, page, reference, telling
+        document_cache,
+        make_context,
+        metrics,
+        admission,
+        is_draining,
+        why_closed,
+        page,
+        use_reference_executor=settings.executor is Executor.REFERENCE,
+        expose_executor=not settings.production,
     )
     routes_ = [
-        Route("/", _front, methods=["GET"]),
+        Route("/", _root, methods=["GET"]),
         Route("/graphql", graphql.__call__, methods=["GET", "POST"]),
         WebSocketRoute("/graphql", Sockets(graphql, settings.allowed_origins, memory // BYTES_A_SOCKET)),
         Route("/livez", livez, methods=["GET"]),
-        Route("/readyz", Readiness(ready, draining, lambda: app.unready).__call__, methods=["GET"]),
+        Route("/readyz", Readiness(ready, is_draining, lambda: app.unready).__call__, methods=["GET"]),
         Route("/metrics", metrics.page, methods=["GET"]),
         *routes(),
-        *CsvwDocuments(make_context, admission, closed).routes(),
+        *CsvwDocuments(make_context, admission, why_closed).routes(),
         *extra_routes,
     ]
     instrumentation = RequestInstrumentation(metrics, _paths(routes_))
     cors = [Middleware(CORSMiddleware, **_cors(settings))] if settings.allowed_origins else []
     app: Application = Application(
         routes=routes_,
-        lifespan=lifespan or _nothing_to_start,
+        lifespan=lifespan or _null_lifespan,
         middleware=[
             Middleware(InstrumentationMiddleware, instrumentation=instrumentation),
-            Middleware(ReachedAt),
+            Middleware(PublicOriginMiddleware),
             *cors,
-            Middleware(RefuseUnready, reason=lambda: app.unready),
-            Middleware(Deadline, seconds=REQUEST_TIMEOUT),
+            Middleware(ReadinessMiddleware, reason=lambda: app.unready),
+            Middleware(DatabaseTimeoutMiddleware, seconds=REQUEST_TIMEOUT),
         ],
         exception_handlers={HTTPException: _http_exception},
     )
-    app.unsent = unsent
+    app.send_buffers = send_buffers
     app.metrics = metrics
-    app.posted = GraphQLEndpoint(graphql, instrumentation)
-    app.posted_across = CORSMiddleware(app.posted, **_cors(settings)) if cors else None
-    refusing = Refusing(instrumentation, metrics)
-    app.refusing = refusing_across(CORSMiddleware(refusing, **_cors(settings))) if cors else refusing
+    app.graphql_endpoint = GraphQLEndpoint(graphql, instrumentation)
+    app.graphql_endpoint_with_cors = CORSMiddleware(app.graphql_endpoint, **_cors(settings)) if cors else None
+    protocol_errors = ProtocolErrorEndpoint(instrumentation, metrics)
+    app.protocol_error_endpoint = (
+        with_cors(CORSMiddleware(protocol_errors, **_cors(settings))) if cors else protocol_errors
+    )
     return app
 
 
@@ -129,33 +139,33 @@ class Application(Starlette):
     """Whether the server is stopping and accepts no new work."""
     unready: str | None = None
     """The reason why the server must not use its database yet, None when it may."""
-    unsent: Unsent
+    send_buffers: SendBuffers
     """Bytes that clients have yet to read."""
     metrics: Metrics
-    posted: ASGIApp
-    posted_across: ASGIApp | None
-    """`posted` behind CORS, for pages of other origins, where some are allowed."""
-    refusing: ASGIApp
-    """Answers requests that the protocol refuses."""
+    graphql_endpoint: ASGIApp
+    graphql_endpoint_with_cors: ASGIApp | None
+    """`graphql_endpoint` behind CORS, for pages of other origins, where some are allowed."""
+    protocol_error_endpoint: ASGIApp
+    """Answers requests that the HTTP protocol refuses."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != "/graphql":
             await super().__call__(scope, receive, send)
             return
         scope["app"] = self
-        if self.posted_across and any(name == b"origin" for name, _ in scope["headers"]):
+        if self.graphql_endpoint_with_cors and any(name == b"origin" for name, _ in scope["headers"]):
             # CORS adds its headers to the messages sent, so the response must not be written past it.
             take_complete_request(scope)
-            await self.posted_across(scope, receive, send)
+            await self.graphql_endpoint_with_cors(scope, receive, send)
         else:
-            await self.posted(scope, receive, send)
+            await self.graphql_endpoint(scope, receive, send)
 
     def fast_path(self, scope: Scope, headers: RawHeaders) -> ASGIApp | None:
         """The handler of a POST that arrived whole, without uvicorn's own layers; None where they are needed."""
-        if scope["path"] != "/graphql" or not BY_WAY_OF.isdisjoint(headers):
+        if scope["path"] != "/graphql" or not PROXY_AND_CORS_HEADERS.isdisjoint(headers):
             return None
         scope["app"] = self
-        return self.posted
+        return self.graphql_endpoint
 
 
 @dataclass
@@ -168,14 +178,14 @@ class GraphQLEndpoint:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return self.instrumentation.handle(self._answer, scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, answering: Answering) -> None:
-        tell_where(scope)
-        offer = answering.offer
-        response = await self.handler(Request(scope, receive), offer)
-        if offer and isinstance(response, JSONBytesResponse) and response.write(offer, answering.lines):
-            answering.status = response.status_code
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, state: ResponseState) -> None:
+        set_public_origin(scope)
+        complete = state.complete
+        response = await self.handler(Request(scope, receive), complete)
+        if complete and isinstance(response, JSONBytesResponse) and response.write(complete, state.header_bytes):
+            state.status = response.status_code
         else:
-            response.raw_headers = answering.begin(response.status_code, response.raw_headers)
+            response.raw_headers = state.start_response(response.status_code, response.raw_headers)
             await response(scope, receive, send)
 
 
@@ -193,18 +203,18 @@ def _paths(routes: Sequence[BaseRoute]) -> frozenset[str]:
     return frozenset(route.path for route in routes if isinstance(route, Route) and "{" not in route.path)
 
 
-async def _front(request: Request) -> Response:
-    if wants_page(dict(request.scope["headers"]).get(b"accept")):
+async def _root(request: Request) -> Response:
+    if accepts_html(dict(request.scope["headers"]).get(b"accept")):
         return page(request)
     return PlainTextResponse("provenance-graph: POST GraphQL to /graphql, or open this address in a browser.\n")
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    refusal = HTTPError(error.status_code, error.detail)
-    return write({"errors": refusal_errors(refusal)}, JSON, error.status_code, error.headers)
+    errors = refusal_errors(HTTPError(error.status_code, error.detail))
+    return json_response({"errors": errors}, JSON, error.status_code, error.headers)
 
 
 @asynccontextmanager
-async def _nothing_to_start(app: Starlette) -> AsyncIterator[None]:
+async def _null_lifespan(app: Starlette) -> AsyncIterator[None]:
     yield

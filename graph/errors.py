@@ -25,14 +25,14 @@ PERSISTED_QUERY_NOT_SUPPORTED = "PERSISTED_QUERY_NOT_SUPPORTED"
 
 RETRY_AFTER = {"Retry-After": "2"}
 """A header of answers that an outage left empty: an election takes a few seconds."""
-MASKED = "Internal error"
+INTERNAL_ERROR_MESSAGE = "Internal error"
 MAX_MESSAGE = 500
 MAX_LOCATIONS = 5
 MAX_REQUEST_ERRORS = 5
 """Errors shown for a request that did not run: the answer to a hostile request stays small."""
 MAX_FIELD_ERRORS = 100
 MAX_TRACEBACKS = 5
-REQUESTS_FAILED = "requests could not be answered"
+OUTAGE_EVENT = "requests could not be answered"
 
 log = structlog.stdlib.get_logger("graph.errors")
 Formatted = dict[str, Any]
@@ -58,8 +58,8 @@ class RequestError(PublicError):
         super().__init__(message, code)
 
 
-REFUSAL = "provenance.refusal"
-"""The extension of the scope that holds the reason why a request is refused."""
+HTTP_ERROR_KEY = "provenance.http_error"
+"""The extension of the scope that holds the HTTPError for which a request is refused."""
 
 
 class HTTPError(PublicError):
@@ -95,22 +95,22 @@ def unauthenticated(message: str) -> HTTPError:
 
 def request_errors(errors: Sequence[GraphQLError], code: str) -> list[Formatted]:
     """The errors for a document or variables that cannot be run."""
-    return [_formatted(error, error.message, {"code": code}) for error in errors[:MAX_REQUEST_ERRORS]]
+    return [_format(error, error.message, {"code": code}) for error in errors[:MAX_REQUEST_ERRORS]]
 
 
 def refusal_errors(refusal: PublicError) -> list[Formatted]:
     """The errors for a refusal that is not about one place in the document."""
-    return [{"message": cut(refusal.message), "extensions": {"code": refusal.code}}]
+    return [{"message": truncate(refusal.message), "extensions": {"code": refusal.code}}]
 
 
 def internal_errors(request_id: str) -> list[Formatted]:
     """The errors for a failure of the server."""
-    return [{"message": MASKED, "extensions": {"code": INTERNAL, "requestId": request_id}}]
+    return [{"message": INTERNAL_ERROR_MESSAGE, "extensions": {"code": INTERNAL, "requestId": request_id}}]
 
 
 def outage_errors(outage: Outage, error: Exception) -> list[Formatted]:
     """The errors for a request that an outage left without any data; the outage is counted in the log."""
-    count_outage(REQUESTS_FAILED, error, outage)
+    count_outage(OUTAGE_EVENT, error, outage)
     return [{"message": outage_message(outage, error), "extensions": {"code": outage.value}}]
 
 
@@ -128,17 +128,17 @@ def field_errors(errors: Sequence[GraphQLError], request_id: str, *, writing: bo
     unexpected: list[GraphQLError] = []
     _count_outages(errors)
     for error in errors:
-        known = _public(error, writing)
-        if known is None:
+        public = _public(error, writing)
+        if public is None:
             unexpected.append(error)
         if len(formatted) < MAX_FIELD_ERRORS:
-            message, extensions = known or (MASKED, {"code": INTERNAL, "requestId": request_id})
-            formatted.append(_formatted(error, message, extensions))
+            message, extensions = public or (INTERNAL_ERROR_MESSAGE, {"code": INTERNAL, "requestId": request_id})
+            formatted.append(_format(error, message, extensions))
     _log_unexpected(unexpected)
     return formatted
 
 
-def cut(message: str) -> str:
+def truncate(message: str) -> str:
     """The message, truncated so that a hostile request is not echoed."""
     return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
 
@@ -186,8 +186,8 @@ def outage_message(outage: Outage, cause: BaseException, field: str = "") -> str
         return "The server has no file descriptors left at the moment. Try again later."
     if outage is Outage.TIMEOUT:
         return f"The request timed out before {field or 'it'} was answered. Ask for less, or try again later."
-    what = "bucket" if isinstance(cause, BucketUnavailable) else "database"
-    return f"The {what} is not responding at the moment. Try again later."
+    service = "bucket" if isinstance(cause, BucketUnavailable) else "database"
+    return f"The {service} is not responding at the moment. Try again later."
 
 
 def _unsure(error: GraphQLError, writing: bool) -> str:
@@ -199,9 +199,9 @@ def _unsure(error: GraphQLError, writing: bool) -> str:
 
 def _count_outages(errors: Sequence[GraphQLError]) -> None:
     """Count a failed request in the log, once for each kind of outage that it met."""
-    met = {outage: cause for error in errors if (outage := outage_of(cause := root_cause(error)))}
-    for outage, cause in met.items():
-        count_outage(REQUESTS_FAILED, cause, outage)
+    causes = {outage: cause for error in errors if (outage := outage_of(cause := root_cause(error)))}
+    for outage, cause in causes.items():
+        count_outage(OUTAGE_EVENT, cause, outage)
 
 
 def root_cause(error: GraphQLError) -> BaseException:
@@ -212,8 +212,8 @@ def root_cause(error: GraphQLError) -> BaseException:
     return cause
 
 
-def _formatted(error: GraphQLError, message: str, extensions: dict[str, Any]) -> Formatted:
-    formatted: Formatted = {"message": cut(message)}
+def _format(error: GraphQLError, message: str, extensions: dict[str, Any]) -> Formatted:
+    formatted: Formatted = {"message": truncate(message)}
     if error.locations:
         formatted["locations"] = [{"line": at.line, "column": at.column} for at in error.locations[:MAX_LOCATIONS]]
     if error.path is not None:
@@ -230,4 +230,4 @@ def _log_unexpected(errors: Sequence[GraphQLError]) -> None:
 
 
 def _path(error: GraphQLError) -> str:
-    return cut(".".join(str(part) for part in error.path or ()))
+    return truncate(".".join(str(part) for part in error.path or ()))

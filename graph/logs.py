@@ -59,7 +59,7 @@ class RedactedFormatter(structlog.stdlib.ProcessorFormatter):
         return self._redact(super().format(record))
 
 
-class Answered(NamedTuple):
+class AccessRecord(NamedTuple):
     """An answered request, as the access log records it."""
 
     method: str
@@ -82,7 +82,7 @@ class PendingLine(NamedTuple):
     """An access-log line waiting for the next flush."""
 
     level: int
-    answer: Answered
+    answer: AccessRecord
     request_id: str
     at: float
     """Seconds since the epoch."""
@@ -105,10 +105,10 @@ class AccessLog:
 
     def __init__(self) -> None:
         self._logger = logging.getLogger(ACCESS)
-        self._write: Callable[[int, Answered], None] = self._log
+        self._write: Callable[[int, AccessRecord], None] = self._log
         self._told: list[PendingLine] = []
 
-    def __call__(self, level: int, answer: Answered) -> None:
+    def __call__(self, level: int, answer: AccessRecord) -> None:
         """Log an answer; unless it is harmless, its line is redacted."""
         # Checked first, because formatting a line costs as much when nobody reads it.
         if self._logger.isEnabledFor(level):
@@ -118,7 +118,7 @@ class AccessLog:
         """From now on write JSON to the stream of `handler`, in the format of all other lines."""
         self._handler, self._redact = handler, redact
 
-        def write(level: int, answer: Answered) -> None:
+        def write(level: int, answer: AccessRecord) -> None:
             self._told.append(PendingLine(level, answer, request_id.get(), time.time()))
             if len(self._told) == 1:
                 self._flush_soon()
@@ -145,11 +145,11 @@ class AccessLog:
         except RuntimeError:
             self.flush()
 
-    def write_as_others(self) -> None:
+    def use_structlog(self) -> None:
         """From now on write through the logger, like all other lines."""
         self._write = self._log
 
-    def _log(self, level: int, answer: Answered) -> None:
+    def _log(self, level: int, answer: AccessRecord) -> None:
         structlog.stdlib.get_logger(ACCESS).log(level, "answered", **answer.fields)
 
 
@@ -175,7 +175,7 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    last = _for_machines() if settings.production else _for_people(stream.isatty())
+    last = _json_processors() if settings.production else _console_processors(stream.isatty())
     handler, redact = logging.StreamHandler(stream), Redactor(_secrets(settings))
     handler.setFormatter(
         RedactedFormatter([structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last], before, redact)
@@ -184,18 +184,18 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     if settings.production:
         access_log.write_to(handler, redact)
     else:
-        access_log.write_as_others()
+        access_log.use_structlog()
 
 
-def _for_machines() -> list[Processor]:
+def _json_processors() -> list[Processor]:
     return [
         structlog.processors.format_exc_info,
-        _as_cloud_logging_reads,
+        _cloud_logging_fields,
         structlog.processors.JSONRenderer(ensure_ascii=False),
     ]
 
 
-def _for_people(colors: bool) -> list[Processor]:
+def _console_processors(colors: bool) -> list[Processor]:
     # The default traceback formatter prints the local variables of each frame, tokens and addresses among them.
     plain = structlog.dev.plain_traceback
     return [structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="time", exception_formatter=plain)]
@@ -230,5 +230,5 @@ def _drop_color_message(logger: WrappedLogger, method: str, event: EventDict) ->
     return event
 
 
-def _as_cloud_logging_reads(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+def _cloud_logging_fields(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     return {"severity": event.pop("level", method).upper(), "message": event.pop("event", ""), **event}

@@ -10,7 +10,7 @@ REQUEST_TIMEOUT = 10.0
 
 
 @dataclass
-class Deadline:
+class DatabaseTimeoutMiddleware:
     """Middleware: `seconds` after an HTTP request began, its database calls fail.
 
     PyMongo by itself would retry a transaction for two minutes while the database is down. POST /graphql does not pass

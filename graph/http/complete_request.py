@@ -1,6 +1,6 @@
-"""Complete requests: a POST whose body arrived together with its head, and the way to answer it in one piece.
+"""Complete requests: a POST whose body arrived together with its head, and the way to answer it with one write.
 
-`graph/http/uvicorn_protocol.py` offers them in the scope. Where uvicorn's own protocol is used, there is no offer.
+`graph/http/uvicorn_protocol.py` puts them into the scope. With uvicorn's own protocol, there are none.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 RawHeaders = Mapping[bytes, bytes]
 """Headers as they arrived, by lower-case name."""
-WHOLE = "provenance.whole"
-"""The extension of the scope that holds the offer."""
+COMPLETE_REQUEST = "provenance.complete_request"
+"""The extension of the scope that holds the CompleteRequest."""
 STATUS_LINE = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 FastPath = Callable[[Any, RawHeaders], ASGIApp | None]
 """From the scope of a complete request to the app that answers it, where that is not the whole application."""
@@ -24,7 +24,7 @@ FastPath = Callable[[Any, RawHeaders], ASGIApp | None]
 
 @dataclass(slots=True)
 class CompleteRequest:
-    """A complete request, and the way to answer it in one piece."""
+    """A complete request, and the way to answer it with one write."""
 
     _cycle: "RequestResponseCycle"
     headers: RawHeaders
@@ -42,7 +42,7 @@ class CompleteRequest:
         cycle = self._cycle
         if cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused or cycle.transport.is_closing():
             return False
-        lines = as_lines(cycle.default_headers)
+        lines = serialize_headers(cycle.default_headers)
         cycle.transport.write(b"%b%b%b\r\n%b" % (STATUS_LINE[status], lines, headers, body))
         cycle.response_started = cycle.response_complete = True
         cycle.message_event.set()
@@ -50,15 +50,15 @@ class CompleteRequest:
         return True
 
 
-def as_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Headers as lines of HTTP/1.1."""
+def serialize_headers(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as the bytes of HTTP/1.1, each line with its line break."""
     return b"\r\n".join([*map(b": ".join, headers), b""])
 
 
 def take_complete_request(scope: Scope) -> CompleteRequest | None:
-    """The offer, if there is one, removed from the scope.
+    """Take the complete request, if it is one, out of the scope.
 
     It refers to the scope: left there, the request would be freed only by the garbage collector.
     """
     extensions = scope.get("extensions")
-    return extensions.pop(WHOLE, None) if extensions else None
+    return extensions.pop(COMPLETE_REQUEST, None) if extensions else None

@@ -21,9 +21,9 @@ from graph.http import request_head
 from graph.http.complete_request import RawHeaders
 from graph.http.response_writer import ClosingConnection
 
-MAX_PIECE = request_head.MAX_FIELDS
+MAX_PIECE_BYTES = request_head.MAX_FIELDS
 """Bytes that are parsed at once: the maximum of a head, so that one that came in one piece is within its bound."""
-Stopped = httptools.HttpParserUpgrade | httptools.HttpParserError
+ParserStop = httptools.HttpParserUpgrade | httptools.HttpParserError
 """The parser's exceptions when it stops."""
 
 
@@ -34,7 +34,7 @@ class HTTPConnection(ClosingConnection):
         super().__init__(*args, **kwargs)
         self._fields: RawHeaders = {}
         """The header fields of the newest request."""
-        self._fruitless = 0
+        self._bytes_without_progress = 0
         """Bytes received since the last end of a head, piece of a body, or end of a body."""
         self._head_timer: TimerHandle | None = None
         """The timer of a head that arrives in several pieces."""
@@ -51,33 +51,33 @@ class HTTPConnection(ClosingConnection):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes | memoryview) -> None:
-        if len(data) > MAX_PIECE:
+        if len(data) > MAX_PIECE_BYTES:
             self._receive_in_pieces(data)
             return
-        self._fruitless += len(data)
-        stopped: Stopped | None = None
+        self._bytes_without_progress += len(data)
+        stopped: ParserStop | None = None
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserUpgrade, httptools.HttpParserError) as error:
             stopped = error
         if stopped is not None:
-            goes_on = self._goes_on(stopped, data)
+            has_resumed = self._resume(stopped, data)
             # The error's traceback refers to this frame.
             stopped = None
-            if not goes_on:
+            if not has_resumed:
                 return
-        if self._held is not None:
-            self._begin(self._held)
-        if self._fruitless or "path" not in self.scope:
+        if self._pending is not None:
+            self._begin(self._pending)
+        if self._bytes_without_progress or "path" not in self.scope:
             self._check_unfinished()
 
     def _receive_in_pieces(self, data: bytes | memoryview) -> None:
         pieces = memoryview(data)
-        for start in range(0, len(data), MAX_PIECE):
+        for start in range(0, len(data), MAX_PIECE_BYTES):
             if self.transport.get_protocol() is self and not self.transport.is_closing():
-                self.data_received(pieces[start : start + MAX_PIECE])
+                self.data_received(pieces[start : start + MAX_PIECE_BYTES])
 
-    def _parse(self, data: bytes | memoryview) -> Stopped | None:
+    def _parse(self, data: bytes | memoryview) -> ParserStop | None:
         """The exception that stopped the parser, if any: raised later errors must not have it as their context."""
         try:
             self.parser.feed_data(data)
@@ -85,9 +85,9 @@ class HTTPConnection(ClosingConnection):
             return error
         return None
 
-    def _goes_on(self, stopped: Stopped, data: bytes | memoryview) -> bool:
-        """Handle the exception that stopped the parser; returns whether it reached the end of a piece all the same."""
-        last: Stopped | None = stopped
+    def _resume(self, stopped: ParserStop, data: bytes | memoryview) -> bool:
+        """Handle the exception that stopped the parser; returns whether it has parsed the rest of the piece since."""
+        last: ParserStop | None = stopped
         while isinstance(last, httptools.HttpParserUpgrade):
             data = data[last.args[0] :]
             if self._should_upgrade():
@@ -96,7 +96,7 @@ class HTTPConnection(ClosingConnection):
             last = self._parse(self._without_upgrade()) or self._parse(data)
         if last is None:
             return True
-        self._refuse(_refusal(last))
+        self._refuse(_http_error(last))
         return False
 
     def _open_websocket(self, rest: bytes | memoryview) -> None:
@@ -115,23 +115,23 @@ class HTTPConnection(ClosingConnection):
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         scope = self.scope
-        kept = [line for line in scope["headers"] if line[0] != b"upgrade"]
+        fields = [line for line in scope["headers"] if line[0] != b"upgrade"]
         first = b"%b %b HTTP/%b" % (scope["method"].encode(), self.url, scope["http_version"].encode())
-        return b"\r\n".join([first, *map(b": ".join, kept), b"", b""])
+        return b"\r\n".join([first, *map(b": ".join, fields), b"", b""])
 
     def _check_unfinished(self) -> None:
         """Refuse a request whose head is already too long, or does not end in time."""
         if not self._in_head():
-            if self._fruitless > request_head.MAX_FIELDS:
-                self._end_framing()
+            if self._bytes_without_progress > request_head.MAX_FIELDS:
+                self._end_excess_framing()
         elif len(self.url) > request_head.MAX_ADDRESS:
             self._refuse(request_head.address_too_long())
-        elif self._fruitless - len(self.url) > request_head.MAX_FIELDS:
+        elif self._bytes_without_progress - len(self.url) > request_head.MAX_FIELDS:
             self._refuse(request_head.fields_too_long())
         elif self._head_timer is None:
             self._set_head_timer()
 
-    def _end_framing(self) -> None:
+    def _end_excess_framing(self) -> None:
         """Close a connection with too many bytes that belong to no head and no body."""
         if self._is_idle():
             # Empty lines, which belong to no request.
@@ -161,7 +161,7 @@ class HTTPConnection(ClosingConnection):
         scope["raw_path"] = raw_path
         path = raw_path.decode("ascii")
         scope["path"] = unquote(path) if "%" in path else path
-        self._fruitless = 0
+        self._bytes_without_progress = 0
         waits = not (self.cycle is None or self.cycle.response_complete)
         cycle = self.cycle = self._cycle(scope, version == "1.1" and parser.should_keep_alive())
         if b"transfer-encoding" in self._fields:
@@ -171,7 +171,7 @@ class HTTPConnection(ClosingConnection):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
         elif scope["method"] == "POST":
-            self._held = cycle
+            self._pending = cycle
         else:
             self._begin_in_parts(cycle, self.app)
 
@@ -199,7 +199,7 @@ class HTTPConnection(ClosingConnection):
 
     def on_body(self, body: bytes) -> None:
         # As in uvicorn, but without a call to it; `on_message_complete` too.
-        self._fruitless = 0
+        self._bytes_without_progress = 0
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.body += body
@@ -208,14 +208,14 @@ class HTTPConnection(ClosingConnection):
             cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        self._fruitless = 0
+        self._bytes_without_progress = 0
         cycle = self.cycle
         if "path" not in self.scope or cycle.response_complete:
             # A request with Upgrade is handled when the parser has stopped.
             return
         cycle.more_body = False
         cycle.message_event.set()
-        if self._held is not None:
+        if self._pending is not None:
             self._begin(cycle)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
@@ -227,11 +227,11 @@ class HTTPConnection(ClosingConnection):
 
     def _begin(self, cycle: RequestResponseCycle) -> None:
         """Start answering a POST, once all bytes that came with its head are parsed."""
-        self._held = None
+        self._pending = None
         self._begin_in_parts(cycle, self.app)
 
     def _begin_in_parts(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._answered = cycle
+        self._current = cycle
         super()._start_asgi_task(cycle, partial(self._answer_in_parts, cycle, app))
 
     async def _answer_in_parts(
@@ -246,9 +246,9 @@ class HTTPConnection(ClosingConnection):
 
         await app(scope, receive, send_as_last)
 
-    def _refuse(self, refusal: HTTPError) -> None:
+    def _refuse(self, error: HTTPError) -> None:
         self._unset_head_timer()
-        super()._refuse(refusal)
+        super()._refuse(error)
 
     def _set_head_timer(self) -> None:
         self._unset_keepalive_if_required()
@@ -268,8 +268,8 @@ class HTTPConnection(ClosingConnection):
             self._refuse(HTTPError(408, f"The head of the request did not arrive within {seconds:g} s."))
 
 
-def _refusal(error: httptools.HttpParserError) -> HTTPError:
-    """The refusal of a request that cannot be parsed. Re-raises errors of the server."""
+def _http_error(error: httptools.HttpParserError) -> HTTPError:
+    """The error for a request that cannot be parsed. Re-raises errors of the server."""
     cause = error.__context__
     if isinstance(cause, HTTPError):
         return cause

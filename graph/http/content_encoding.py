@@ -6,38 +6,38 @@ from graph.errors import LIMIT_EXCEEDED, HTTPError
 from graph.http.complete_request import RawHeaders
 
 GZIP = (b"gzip", b"x-gzip")
-IN_GZIP = 16 + zlib.MAX_WBITS
+GZIP_WBITS = 16 + zlib.MAX_WBITS
 """zlib's `wbits` for a gzip header, with a check of the trailing checksum."""
-AS_IT_IS = {"Accept-Encoding": "identity"}
+IDENTITY_ONLY = {"Accept-Encoding": "identity"}
 """The header of responses with 415 where no compression is accepted."""
 
 
-def is_packed(headers: RawHeaders) -> bool:
+def is_gzip(headers: RawHeaders) -> bool:
     """Whether a body is compressed. Raises HTTPError 415 for encodings other than gzip."""
     coding = headers.get(b"content-encoding", b"identity").strip().lower()
     if coding in GZIP:
         return True
     if coding not in (b"identity", b""):
-        shown = coding[:50].decode("latin-1")
+        name = coding[:50].decode("latin-1")
         raise HTTPError(
             415,
-            f"The body has the Content-Encoding {shown!r}. Send it with gzip, or as it is.",
+            f"The body has the Content-Encoding {name!r}. Send it with gzip, or as it is.",
             headers={"Accept-Encoding": "gzip, identity"},
         )
     return False
 
 
-def unpacked(body: bytes, limit: int) -> bytes:
+def decompress(body: bytes, limit: int) -> bytes:
     """The decompressed body. Raises HTTPError 400 for bad gzip, and 413 as soon as it exceeds `limit` bytes."""
-    inflating = zlib.decompressobj(IN_GZIP)
+    gzip = zlib.decompressobj(GZIP_WBITS)
     try:
-        content = inflating.decompress(body, limit + 1)
+        content = gzip.decompress(body, limit + 1)
     except zlib.error as error:
         raise HTTPError(400, f"The body is not gzip: {error}.") from None
     if len(content) > limit:
         raise HTTPError(413, f"The body is larger than {limit:,} bytes when decompressed.", LIMIT_EXCEEDED)
-    if not inflating.eof:
+    if not gzip.eof:
         raise HTTPError(400, "The body ends before its gzip does.")
-    if inflating.unused_data:
+    if gzip.unused_data:
         raise HTTPError(400, "The body goes on after the end of its gzip; send one member.")
     return content

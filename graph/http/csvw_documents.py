@@ -20,8 +20,9 @@ import documents
 from graph.core.fields import node_document
 from graph.engine.admission import Admission
 from graph.errors import UNAVAILABLE, HTTPError, Overloaded, refusal_errors
-from graph.http.graphql import RETRY_SOON, MakeContext, is_signed_in, write
+from graph.http.graphql import MakeContext, is_signed_in
 from graph.http.media_types import JSON
+from graph.http.response import RETRY_SOON, json_response
 from resolvers.access.viewer import Viewer
 from resolvers.catalogue.distribution import Served, csvw_path, dataset_named, newest_of, served_document
 
@@ -43,34 +44,31 @@ class CsvwDocuments:
 
     make_context: MakeContext
     admission: Admission
-    closed: Callable[[], str | None]
+    why_closed: Callable[[], str | None]
     """The reason why no new request is answered, None when there is none."""
 
     def routes(self) -> Sequence[BaseRoute]:
         """The routes of documents."""
-        asked: dict[str, Respond] = {
+        endpoints: dict[str, Respond] = {
             "/distributions/{id}/csvw": _document,
-            "/datasets/{id}/latest": _newest,
-            "/resources/{id}/datasets/{identifier:path}/latest": _newest_named,
+            "/datasets/{id}/latest": _redirect_by_id,
+            "/resources/{id}/datasets/{identifier:path}/latest": _redirect_by_identifier,
         }
-        return [Route(path, partial(self._answer, respond), methods=["GET"]) for path, respond in asked.items()]
+        return [Route(path, partial(self._answer, respond), methods=["GET"]) for path, respond in endpoints.items()]
 
     async def _answer(self, respond: Respond, request: Request) -> Response:
         """The response, or JSON with the reason why there is none."""
         try:
-            if closed := self.closed():
-                raise HTTPError(503, closed, UNAVAILABLE, RETRY_SOON)
-            return await self._admitted(respond, request)
-        except HTTPError as refusal:
-            if isinstance(refusal, Overloaded):
+            if reason := self.why_closed():
+                raise HTTPError(503, reason, UNAVAILABLE, RETRY_SOON)
+            context = await self.make_context(request.headers.get("authorization"))
+            reader = context.reader  # type: ignore[attr-defined]
+            read = partial(respond, request, reader.viewer)
+            return await (read() if is_signed_in(reader) else self.admission.point(read))
+        except HTTPError as error:
+            if isinstance(error, Overloaded):
                 await self.admission.refusal_due()
-            return write({"errors": refusal_errors(refusal)}, JSON, refusal.status, refusal.headers)
-
-    async def _admitted(self, respond: Respond, request: Request) -> Response:
-        context = await self.make_context(request.headers.get("authorization"))
-        reader = context.reader  # type: ignore[attr-defined]
-        read = partial(respond, request, reader.viewer)
-        return await (read() if is_signed_in(reader) else self.admission.point(read))
+            return json_response({"errors": refusal_errors(error)}, JSON, error.status, error.headers)
 
 
 async def _document(request: Request, viewer: Viewer) -> Response:
@@ -98,17 +96,17 @@ def _has_already(if_none_match: str, entity_tag: str) -> bool:
     return if_none_match.strip() == "*" or entity_tag in ENTITY_TAG.findall(if_none_match)
 
 
-async def _newest(request: Request, viewer: Viewer) -> Response:
-    return await _to_newest(request.path_params["id"], viewer)
+async def _redirect_by_id(request: Request, viewer: Viewer) -> Response:
+    return await _redirect_to_newest(request.path_params["id"], viewer)
 
 
-async def _newest_named(request: Request, viewer: Viewer) -> Response:
+async def _redirect_by_identifier(request: Request, viewer: Viewer) -> Response:
     id, identifier = request.path_params["id"], request.path_params["identifier"]
     named = await dataset_named(id, identifier, viewer) if node_document(id) is documents.Resource else None
-    return await _to_newest(named or "", viewer)
+    return await _redirect_to_newest(named or "", viewer)
 
 
-async def _to_newest(dataset_id: str, viewer: Viewer) -> Response:
+async def _redirect_to_newest(dataset_id: str, viewer: Viewer) -> Response:
     newest = await newest_of(dataset_id, viewer) if node_document(dataset_id) is documents.Dataset else None
     if newest is None:
         raise HTTPError(404, "There is no such dataset with a version that you may see.", NOT_FOUND)

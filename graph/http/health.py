@@ -8,7 +8,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-READY_WITHIN = 0.9
+READINESS_TIMEOUT = 0.9
 """Seconds for the database to answer; a probe is answered within one second."""
 
 log = structlog.stdlib.get_logger("graph.health")
@@ -37,7 +37,7 @@ class Readiness:
 
     async def _database(self) -> str:
         try:
-            answered = await asyncio.wait_for(self.ready(), READY_WITHIN)
+            answered = await asyncio.wait_for(self.ready(), READINESS_TIMEOUT)
         except TimeoutError:
             answered = False
         except Exception:

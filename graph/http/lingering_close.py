@@ -15,7 +15,7 @@ LINGER_TIMEOUT = 10.0
 """Seconds for the client to stop sending and to read the response."""
 
 
-class Lingering(asyncio.Protocol):
+class LingeringClose(asyncio.Protocol):
     """Takes a connection over from `protocol`, which goes on answering but reads nothing more."""
 
     def __init__(self, protocol: asyncio.Protocol, transport: asyncio.Transport, flow: FlowControl) -> None:

@@ -14,7 +14,7 @@ ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 @lru_cache(maxsize=64)
-def answer_type(accept: bytes | None) -> str | None:
+def negotiate_media_type(accept: bytes | None) -> str | None:
     """The media type of the response, None when the client accepts neither. On equal terms the newer one is chosen."""
     newer, plain = _qualities(accept)
     if newer and newer >= plain:
@@ -22,12 +22,12 @@ def answer_type(accept: bytes | None) -> str | None:
     return JSON if plain else None
 
 
-def takes_json(accept: bytes | None) -> bool:
+def accepts_json(accept: bytes | None) -> bool:
     """Whether a client accepts the older media type, even if it prefers the newer one."""
     return _qualities(accept)[1] > 0
 
 
-def wants_page(accept: bytes | None) -> bool:
+def accepts_html(accept: bytes | None) -> bool:
     """Whether the client is a browser opening a page: it accepts HTML, which no client of the API does."""
     return any(name == "text/html" and quality for name, quality in _ranges(accept or b""))
 
@@ -42,8 +42,8 @@ def is_json(content_type: bytes) -> bool:
 def _qualities(accept: bytes | None) -> tuple[float, float]:
     """The client's preference for the newer media type, and for the older one."""
     ranges = dict(_ranges(accept or b"*/*"))
-    anything = ranges.get("application/*", ranges.get("*/*", 0.0))
-    return ranges.get(GRAPHQL_JSON, 0.0), ranges.get(JSON, anything)
+    wildcard = ranges.get("application/*", ranges.get("*/*", 0.0))
+    return ranges.get(GRAPHQL_JSON, 0.0), ranges.get(JSON, wildcard)
 
 
 def _ranges(accept: bytes) -> Iterator[tuple[str, float]]:
@@ -64,7 +64,7 @@ def _range(text: str) -> tuple[str, float]:
 def _media_type(text: str) -> tuple[str, list[tuple[str, str]]]:
     """The name and parameters of a media type, with names in lower case and values without their quotes."""
     name, *parameters = IN_TYPE.findall(text) or [""]
-    return name.strip().lower(), [_parameter(one) for one in parameters]
+    return name.strip().lower(), [_parameter(text) for text in parameters]
 
 
 def _parameter(text: str) -> tuple[str, str]:

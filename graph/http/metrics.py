@@ -26,18 +26,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from graph.engine.admission import WHOLE, Admission
-from graph.http.send_buffers import Unsent
+from graph.http.send_buffers import SendBuffers
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-BOUNDS = (*map(str, map(float, SECONDS)), "+Inf")
+BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+BUCKET_LABELS = (*map(str, map(float, BUCKET_SECONDS)), "+Inf")
 
 
-class Counts(Collector):
-    """A counter with one label. `known` values of the label are exported even before their first event."""
+class EventCounter(Collector):
+    """A counter with one label, whose `expected` values are exported even before their first event."""
 
-    def __init__(self, name: str, what: str, label: str, *known: str) -> None:
-        self._described = name, what, label
-        self._counts = Counter(dict.fromkeys(known, 0))
+    def __init__(self, name: str, description: str, label: str, *expected: str) -> None:
+        self._definition = name, description, label
+        self._counts = Counter(dict.fromkeys(expected, 0))
 
     def add(self, value: str) -> None:
         """Increment the counter for this value of the label."""
@@ -45,34 +45,34 @@ class Counts(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """The metric for Prometheus."""
-        name, what, label = self._described
-        family = CounterMetricFamily(name, what, labels=[label])
+        name, description, label = self._definition
+        family = CounterMetricFamily(name, description, labels=[label])
         for value, count in self._counts.items():
             family.add_metric([value], count)
         yield family
 
 
 @dataclass
-class Times:
+class HistogramState:
     """The number of answers by duration."""
 
-    within: list[int] = field(default_factory=lambda: [0] * len(BOUNDS))
+    within: list[int] = field(default_factory=lambda: [0] * len(BUCKET_LABELS))
     """Answers that took longer than the previous bound, and at most this one."""
     seconds: float = 0.0
 
 
-class Durations(Collector):
+class DurationHistogram(Collector):
     """The duration of answers by path and status."""
 
     def __init__(self) -> None:
-        self._times: dict[tuple[str, int], Times] = {}
+        self._times: dict[tuple[str, int], HistogramState] = {}
 
     def add(self, path: str, status: int, seconds: float) -> None:
         """Count an answer. `path` is one of a few."""
         times = self._times.get((path, status))
         if times is None:
-            times = self._times[path, status] = Times()
-        times.within[bisect_left(SECONDS, seconds)] += 1
+            times = self._times[path, status] = HistogramState()
+        times.within[bisect_left(BUCKET_SECONDS, seconds)] += 1
         times.seconds += seconds
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
@@ -81,7 +81,7 @@ class Durations(Collector):
             "provenance_http_request_seconds", "Time to answer an HTTP request.", labels=["path", "status"]
         )
         for (path, status), times in self._times.items():
-            buckets = list(zip(BOUNDS, accumulate(times.within), strict=True))
+            buckets = list(zip(BUCKET_LABELS, accumulate(times.within), strict=True))
             family.add_metric([path, str(status)], buckets, times.seconds)
         yield family
 
@@ -94,14 +94,14 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self.operations = Counts(
+        self.operations = EventCounter(
             "provenance_graphql_operations",
             "GraphQL requests by outcome: ok, errors (some fields failed), unanswered (an outage), refused, failed.",
             "outcome",
             "ok",
             "errors",
         )
-        self.executions = Counts(
+        self.executions = EventCounter(
             "provenance_graphql_executions",
             "GraphQL operations run, by how: planned, stepped_aside (a plan left it to the reference), reference.",
             "by",
@@ -109,10 +109,10 @@ class Metrics:
             "stepped_aside",
             "reference",
         )
-        self.refusals = Counts("provenance_graphql_refusals", "GraphQL requests refused, by code.", "code")
-        self.durations = Durations()
-        for counted in (self.operations, self.executions, self.refusals, self.durations):
-            self.registry.register(counted)
+        self.refusals = EventCounter("provenance_graphql_refusals", "GraphQL requests refused, by code.", "code")
+        self.durations = DurationHistogram()
+        for collector in (self.operations, self.executions, self.refusals, self.durations):
+            self.registry.register(collector)
         self.in_flight = 0
         Gauge(
             "provenance_http_requests_in_flight", "HTTP requests being answered.", registry=self.registry
@@ -133,20 +133,20 @@ class Metrics:
             registry=self.registry,
         )
 
-    def watch(self, admission: Admission, unsent: Unsent) -> None:
+    def export_load(self, admission: Admission, send_buffers: SendBuffers) -> None:
         """Export also the server's current load."""
-        told: dict[str, tuple[str, Callable[[], float]]] = {
+        gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "provenance_operations_weight": (
                 f"Capacity that running operations take, of {WHOLE} in all.",
                 lambda: admission.running,
             ),
             "provenance_operations_waiting": ("Operations that wait for room.", lambda: admission.waiting),
-            "provenance_unsent_bytes": ("Bytes that clients have yet to read.", lambda: unsent.size),
+            "provenance_unsent_bytes": ("Bytes that clients have yet to read.", lambda: send_buffers.size),
         }
-        for name, (what, value) in told.items():
-            Gauge(name, what, registry=self.registry).set_function(value)
+        for name, (description, value) in gauges.items():
+            Gauge(name, description, registry=self.registry).set_function(value)
 
-    def refused(self, code: str) -> None:
+    def count_refusal(self, code: str) -> None:
         """Count a refused request."""
         self.operations.add("refused")
         self.refusals.add(code)

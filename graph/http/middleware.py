@@ -14,11 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from documents.outage import Outage, outage_of
 from graph import logs
 from graph.errors import RETRY_AFTER, internal_errors, outage_errors, outage_status
-from graph.http.complete_request import CompleteRequest, RawHeaders, as_lines, take_complete_request
+from graph.http.complete_request import CompleteRequest, RawHeaders, serialize_headers, take_complete_request
 from graph.http.metrics import Metrics
 
 Header = tuple[bytes, bytes]
-SANE_ID = re.compile(rb"[A-Za-z0-9._-]{1,100}")
+REQUEST_ID_PATTERN = re.compile(rb"[A-Za-z0-9._-]{1,100}")
 SECURITY_HEADERS: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -27,8 +27,8 @@ SECURITY_HEADERS: tuple[Header, ...] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 """Headers of responses that do not set them: GraphiQL's page has its own content security policy."""
-SECURITY_LINES = as_lines(SECURITY_HEADERS)
-QUIET = ("/livez", "/readyz", "/metrics")
+SECURITY_HEADER_BYTES = serialize_headers(SECURITY_HEADERS)
+UNLOGGED_PATHS = ("/livez", "/readyz", "/metrics")
 
 log = structlog.stdlib.get_logger("graph.envelope")
 
@@ -39,29 +39,29 @@ def request_id() -> str:
 
 
 @dataclass(slots=True)
-class Answering:
-    """A request in progress."""
+class ResponseState:
+    """The response to a request in progress: its id, and its status once it has begun."""
 
     id: str
-    offer: CompleteRequest | None
-    """The way to answer it in one piece, if there is one."""
+    complete: CompleteRequest | None
+    """The way to answer it with one write, if there is one."""
     status: int = 0
     """0 until the response begins."""
 
     @property
-    def lines(self) -> bytes:
-        """The middleware's headers as lines, for a response that sets none of them."""
-        return as_lines([(b"x-request-id", self.id.encode())]) + SECURITY_LINES
+    def header_bytes(self) -> bytes:
+        """The middleware's headers, serialised, for a response that sets none of them."""
+        return serialize_headers([(b"x-request-id", self.id.encode())]) + SECURITY_HEADER_BYTES
 
-    def begin(self, status: int, headers: Sequence[Header]) -> list[Header]:
-        """Note that the response begins; returns its headers together with the middleware's."""
+    def start_response(self, status: int, headers: Sequence[Header]) -> list[Header]:
+        """Record that the response begins; returns its headers together with the middleware's."""
         self.status = status
-        said = dict(headers)
-        others = [one for one in SECURITY_HEADERS if one[0] not in said]
-        return [*headers, (b"x-request-id", self.id.encode()), *others]
+        names = dict(headers)
+        missing = [header for header in SECURITY_HEADERS if header[0] not in names]
+        return [*headers, (b"x-request-id", self.id.encode()), *missing]
 
 
-Answer = Callable[[Scope, Receive, Send, Answering], Awaitable[None]]
+Respond = Callable[[Scope, Receive, Send, ResponseState], Awaitable[None]]
 
 
 @dataclass
@@ -72,33 +72,33 @@ class RequestInstrumentation:
     paths: frozenset[str]
     """Paths with metrics of their own; all others share one."""
 
-    async def handle(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have `answer` respond to a request that has its own task; `answer` reports when the response begins."""
-        offer = take_complete_request(scope)
-        given = _given_id(offer.headers if offer else dict(scope["headers"]))
-        answering = Answering(given or _new_id(), offer)
-        logs.request_id.set(answering.id)
+    async def handle(self, respond: Respond, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have `respond` answer a request that has its own task; it reports in the state when the response begins."""
+        complete = take_complete_request(scope)
+        client_id = _client_request_id(complete.headers if complete else dict(scope["headers"]))
+        state = ResponseState(client_id or _new_id(), complete)
+        logs.request_id.set(state.id)
         began = time.perf_counter()
         self.metrics.in_flight += 1
         try:
-            await answer(scope, receive, send, answering)
+            await respond(scope, receive, send, state)
         except Exception as error:
             outage = outage_of(error)
-            if outage is None or answering.status:
+            if outage is None or state.status:
                 log.exception("the request failed")
-            if answering.status:
+            if state.status:
                 raise
-            await _fail(_with_headers(send, answering), error, outage)
+            await _send_internal_error(_with_headers(send, state), error, outage)
         finally:
             self.metrics.in_flight -= 1
-            self._note(scope, answering.status or 499, time.perf_counter() - began, given is None)
+            self._record(scope, state.status or 499, time.perf_counter() - began, client_id is None)
 
-    def _note(self, scope: Scope, status: int, seconds: float, own_id: bool) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, own_id: bool) -> None:
         path = scope["path"]
-        known = path in self.paths
-        self.metrics.durations.add(path if known else "other", status, seconds)
-        level = logging.DEBUG if path in QUIET and status < 400 else logging.INFO
-        logs.access_log(level, logs.Answered(scope["method"], path, status, seconds, known and own_id))
+        is_route = path in self.paths
+        self.metrics.durations.add(path if is_route else "other", status, seconds)
+        level = logging.DEBUG if path in UNLOGGED_PATHS and status < 400 else logging.INFO
+        logs.access_log(level, logs.AccessRecord(scope["method"], path, status, seconds, is_route and own_id))
 
 
 @dataclass
@@ -112,21 +112,21 @@ class InstrumentationMiddleware:
         if scope["type"] == "http":
             await self.instrumentation.handle(self._answer, scope, receive, send)
         elif scope["type"] == "websocket":
-            logs.request_id.set(_given_id(dict(scope["headers"])) or _new_id())
+            logs.request_id.set(_client_request_id(dict(scope["headers"])) or _new_id())
             await self.app(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, answering: Answering) -> None:
-        await self.app(scope, receive, _with_headers(send, answering))
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, state: ResponseState) -> None:
+        await self.app(scope, receive, _with_headers(send, state))
 
 
-def _with_headers(send: Send, answering: Answering) -> Send:
+def _with_headers(send: Send, state: ResponseState) -> Send:
     """Send a response with the middleware's headers."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = answering.begin(message["status"], message["headers"])
+            message["headers"] = state.start_response(message["status"], message["headers"])
         await send(message)
 
     return send_with_headers
@@ -136,13 +136,13 @@ def _new_id() -> str:
     return getrandbits(128).to_bytes(16).hex()
 
 
-def _given_id(headers: RawHeaders) -> str | None:
+def _client_request_id(headers: RawHeaders) -> str | None:
     """The request id that the client sent, if it is valid."""
-    given = headers.get(b"x-request-id")
-    return given.decode() if given and SANE_ID.fullmatch(given) else None
+    id = headers.get(b"x-request-id")
+    return id.decode() if id and REQUEST_ID_PATTERN.fullmatch(id) else None
 
 
-async def _fail(send: Send, error: Exception, outage: Outage | None) -> None:
+async def _send_internal_error(send: Send, error: Exception, outage: Outage | None) -> None:
     """Answer a request that failed through no fault of its own."""
     status = outage_status(outage) if outage else 500
     errors = outage_errors(outage, error) if outage else internal_errors(request_id())

@@ -16,25 +16,25 @@ from documents.migrations import SchemaError, schema_problem
 from documents.mongo.database import Database
 from graph.errors import UNAVAILABLE, PublicError, refusal_errors
 from graph.graphiql.html import ASSETS
-from graph.http.graphql import RETRY_SOON
-from graph.http.media_types import wants_page
+from graph.http.media_types import accepts_html
+from graph.http.response import RETRY_SOON
 
 CHECK_INTERVAL = 3.0
 """Seconds between two checks of a database that cannot be used."""
-CHECK_WITHIN = 10.0
+CHECK_TIMEOUT = 10.0
 ALWAYS_ANSWERED = ("/livez", "/readyz", "/metrics")
 PAGES = ("/", "/graphql")
 
 log = structlog.stdlib.get_logger("graph.migration_check")
-Unready = Callable[[str | None], None]
+SetUnready = Callable[[str | None], None]
 """Receives the reason why no request may be answered, None once there is none."""
 
 
 @asynccontextmanager
-async def checking(database: Database, unready: Unready) -> AsyncIterator[None]:
+async def run_migration_check(database: Database, set_unready: SetUnready) -> AsyncIterator[None]:
     """Check the database before the block begins and, while it cannot be used, every few seconds within it."""
-    problem = await _look(database, None, unready)
-    task = asyncio.create_task(_look_until_right(database, problem, unready), name="migration-check")
+    problem = await _check(database, None, set_unready)
+    task = asyncio.create_task(_check_until_current(database, problem, set_unready), name="migration-check")
     try:
         yield
     finally:
@@ -42,22 +42,22 @@ async def checking(database: Database, unready: Unready) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _look_until_right(database: Database, problem: str | None, unready: Unready) -> None:
+async def _check_until_current(database: Database, problem: str | None, set_unready: SetUnready) -> None:
     while problem:
         await asyncio.sleep(CHECK_INTERVAL)
-        problem = await _look(database, problem, unready)
+        problem = await _check(database, problem, set_unready)
 
 
-async def _look(database: Database, before: str | None, unready: Unready) -> str | None:
-    """Report to `unready` why the database cannot be used, and log changes."""
+async def _check(database: Database, before: str | None, set_unready: SetUnready) -> str | None:
+    """Pass on to `set_unready` why the database cannot be used, log changes, and return the reason."""
     try:
-        with pymongo.timeout(CHECK_WITHIN):
+        with pymongo.timeout(CHECK_TIMEOUT):
             problem = await schema_problem(database)
     except PyMongoError as error:
         problem = f"The database's schema version cannot be read: {type(error).__name__}."
     except SchemaError as error:
         problem = str(error)
-    unready(problem)
+    set_unready(problem)
     if problem and problem != before:
         log.error("not ready", reason=problem)
     elif before and not problem:
@@ -66,7 +66,7 @@ async def _look(database: Database, before: str | None, unready: Unready) -> str
 
 
 @dataclass
-class RefuseUnready:
+class ReadinessMiddleware:
     """Middleware: answers 503 with the reason while there is one, except for health checks and metrics.
 
     GraphiQL's page reads no data, so it is served, and shows the reason.
@@ -81,11 +81,11 @@ class RefuseUnready:
             await self.app(scope, receive, send)
             return
         errors = refusal_errors(PublicError(reason, UNAVAILABLE))
-        refused = JSONResponse({"errors": errors}, 503, RETRY_SOON | {"Cache-Control": "no-store"})
+        response = JSONResponse({"errors": errors}, 503, RETRY_SOON | {"Cache-Control": "no-store"})
         if scope["type"] == "websocket":
-            await WebSocket(scope, receive, send).send_denial_response(refused)
+            await WebSocket(scope, receive, send).send_denial_response(response)
         else:
-            await refused(scope, receive, send)
+            await response(scope, receive, send)
 
 
 def _is_page(scope: Scope) -> bool:
@@ -93,5 +93,5 @@ def _is_page(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "GET":
         return False
     path = scope["path"]
-    opens = path in PAGES and not scope["query_string"] and wants_page(dict(scope["headers"]).get(b"accept"))
+    opens = path in PAGES and not scope["query_string"] and accepts_html(dict(scope["headers"]).get(b"accept"))
     return opens or path.startswith(f"{ASSETS}/")

@@ -14,31 +14,31 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-MOST_PARTS = 8
-MOST_HEADERS = 8
-LONGEST_HEADER = 2_000
+MAX_PARTS = 8
+MAX_HEADERS = 8
+MAX_HEADER_BYTES = 2_000
 FORM_DATA = b"multipart/form-data"
 
 
-class Malformed(Exception):
+class MultipartError(Exception):
     """A body that is not valid multipart; the message may be shown to its sender."""
 
 
 @dataclass(frozen=True)
-class _Begun:
+class _PartStart:
     name: str
 
 
-class _Ended:
+class _PartEnd:
     pass
 
 
-class Parts:
-    """The parts of a body. Each must be read, or skipped, before the next is requested. Raises Malformed."""
+class MultipartReader:
+    """The parts of a body. Each must be read, or skipped, before the next is requested. Raises MultipartError."""
 
     def __init__(self, content_type: str, body: AsyncIterator[bytes]) -> None:
         self._body = body
-        self._events: deque[_Begun | _Ended | bytes] = deque()
+        self._events: deque[_PartStart | _PartEnd | bytes] = deque()
         self._headers: dict[bytes, bytes] = {}
         self._field, self._value = bytearray(), bytearray()
         self._complete = False
@@ -48,7 +48,7 @@ class Parts:
     async def __aiter__(self) -> AsyncIterator["Part"]:
         while (event := await self._next()) is not None:
             # Skip the rest of a part that was not read.
-            if isinstance(event, _Begun):
+            if isinstance(event, _PartStart):
                 yield Part(event.name, self)
 
     async def data(self) -> AsyncIterator[bytes]:
@@ -56,7 +56,7 @@ class Parts:
         while isinstance(event := await self._next(), bytes):
             yield event
 
-    async def _next(self) -> "_Begun | _Ended | bytes | None":
+    async def _next(self) -> "_PartStart | _PartEnd | bytes | None":
         """The next event, None after the end of the last part."""
         while not self._events:
             if self._complete:
@@ -66,11 +66,11 @@ class Parts:
 
     def _feed(self, chunk: bytes) -> None:
         if not chunk:
-            raise Malformed("The body ends before its last part does.")
+            raise MultipartError("The body ends before its last part does.")
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise Malformed(f"The body is not valid multipart/form-data: {error}.") from error
+            raise MultipartError(f"The body is not valid multipart/form-data: {error}.") from error
 
     def _callbacks(self) -> "MultipartCallbacks":
         return {
@@ -80,26 +80,26 @@ class Parts:
             "on_header_end": self._on_header_end,
             "on_headers_finished": self._on_headers_finished,
             "on_part_data": lambda data, start, end: self._events.append(data[start:end]),
-            "on_part_end": lambda: self._events.append(_Ended()),
+            "on_part_end": lambda: self._events.append(_PartEnd()),
             "on_end": self._on_end,
         }
 
     def _on_header_end(self) -> None:
         name = bytes(self._field).lower()
         if name in self._headers:
-            raise Malformed(f"A part has the header {name[:50].decode('latin-1')!r} twice.")
+            raise MultipartError(f"A part has the header {name[:50].decode('latin-1')!r} twice.")
         self._headers[name] = bytes(self._value)
         self._field.clear()
         self._value.clear()
 
     def _on_headers_finished(self) -> None:
         self._parts += 1
-        if self._parts > MOST_PARTS:
-            raise Malformed(f"The body has more than {MOST_PARTS} parts.")
+        if self._parts > MAX_PARTS:
+            raise MultipartError(f"The body has more than {MAX_PARTS} parts.")
         disposition, options = parse_options_header(self._headers.get(b"content-disposition", b"").decode("latin-1"))
         if disposition != b"form-data" or b"name" not in options:
-            raise Malformed("A part has no name.")
-        self._events.append(_Begun(options[b"name"].decode("latin-1")))
+            raise MultipartError("A part has no name.")
+        self._events.append(_PartStart(options[b"name"].decode("latin-1")))
 
     def _on_end(self) -> None:
         self._complete = True
@@ -110,7 +110,7 @@ class Part:
     """A part of a body."""
 
     name: str
-    parts: Parts
+    parts: MultipartReader
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The part's bytes, as they arrive."""
@@ -121,8 +121,8 @@ def _parser(content_type: str, callbacks: "MultipartCallbacks") -> MultipartPars
     media_type, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if media_type != FORM_DATA or not boundary:
-        raise Malformed("Send multipart/form-data with a boundary.")
+        raise MultipartError("Send multipart/form-data with a boundary.")
     try:
-        return MultipartParser(boundary, callbacks, max_header_count=MOST_HEADERS, max_header_size=LONGEST_HEADER)
+        return MultipartParser(boundary, callbacks, max_header_count=MAX_HEADERS, max_header_size=MAX_HEADER_BYTES)
     except FormParserError as error:
-        raise Malformed(f"{error}.") from error
+        raise MultipartError(f"{error}.") from error

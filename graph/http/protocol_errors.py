@@ -7,16 +7,16 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from graph.errors import REFUSAL, HTTPError, refusal_errors
-from graph.http.graphql import write
+from graph.errors import HTTP_ERROR_KEY, HTTPError, refusal_errors
 from graph.http.media_types import JSON
 from graph.http.metrics import Metrics
-from graph.http.middleware import Answering, RequestInstrumentation
+from graph.http.middleware import RequestInstrumentation, ResponseState
+from graph.http.response import json_response
 
 
 @dataclass
-class Refusing:
-    """Answers a request with the refusal in its scope."""
+class ProtocolErrorEndpoint:
+    """Answers a request with the error in its scope."""
 
     instrumentation: RequestInstrumentation
     metrics: Metrics
@@ -24,23 +24,23 @@ class Refusing:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return self.instrumentation.handle(self._answer, scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, answering: Answering) -> None:
-        refusal: HTTPError = scope["extensions"][REFUSAL]
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, state: ResponseState) -> None:
+        error: HTTPError = scope["extensions"][HTTP_ERROR_KEY]
         if scope["path"] == "/graphql":
-            self.metrics.refused(refusal.code)
-        response = write({"errors": refusal_errors(refusal)}, JSON, refusal.status, refusal.headers)
-        response.raw_headers = answering.begin(response.status_code, response.raw_headers)
+            self.metrics.count_refusal(error.code)
+        response = json_response({"errors": refusal_errors(error)}, JSON, error.status, error.headers)
+        response.raw_headers = state.start_response(response.status_code, response.raw_headers)
         await response(scope, receive, send)
 
 
-def refusing_across(cors: CORSMiddleware) -> ASGIApp:
-    """The app behind CORS, so that pages of allowed origins can read the refusal; a preflight is refused too."""
+def with_cors(cors: CORSMiddleware) -> ASGIApp:
+    """The app behind CORS, so that pages of allowed origins can read the error; a preflight is refused too."""
 
-    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         if "origin" in headers:
             await cors.simple_response(scope, receive, send, headers)
         else:
             await cors.app(scope, receive, send)
 
-    return refusing
+    return answer

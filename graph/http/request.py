@@ -13,10 +13,10 @@ from starlette.types import Receive
 from graph.engine.admission import Admission
 from graph.errors import LIMIT_EXCEEDED, HTTPError, Overloaded, PersistedQueryNotSupported
 from graph.http.complete_request import CompleteRequest, RawHeaders
-from graph.http.content_encoding import is_packed, unpacked
+from graph.http.content_encoding import decompress, is_gzip
 from graph.http.media_types import JSON, is_json
 
-READS = ("GET", "HEAD")
+SAFE_METHODS = ("GET", "HEAD")
 """Methods with parameters in the query string; HEAD gets the response without its body."""
 MAX_BODY = 1_000_000
 """Bytes of a body; larger files go through an upload."""
@@ -24,17 +24,17 @@ BOM = codecs.BOM_UTF8
 BODY_TIMEOUT = 30.0
 """Seconds for the client to send the body."""
 
-IsKnown = Callable[[bytes | None], Awaitable[bool]]
+IsSignedIn = Callable[[bytes | None], Awaitable[bool]]
 """From the Authorization header to whether the caller is signed in. Raises HTTPError for invalid credentials."""
 
 
-class Silent(Exception):
-    """No more of a body arrived in time; the message says so."""
+class BodyTimeout(Exception):
+    """The next part of a body did not arrive in time; the message says so."""
 
 
 @dataclass(slots=True)
-class GraphQLRequest:
-    """A GraphQL request, with the names of the GraphQL-over-HTTP specification."""
+class RequestParameters:
+    """The parameters of a GraphQL request, by their names in the GraphQL-over-HTTP specification."""
 
     query: str
     operation_name: str | None
@@ -42,8 +42,8 @@ class GraphQLRequest:
     extensions: dict[str, Any]
 
 
-async def chunks_of(request: Request) -> AsyncIterator[bytes]:
-    """The body as it arrives. Raises Silent when nothing arrives for BODY_TIMEOUT, and ClientDisconnect."""
+async def stream_body(request: Request) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises BodyTimeout when nothing arrives for BODY_TIMEOUT, and ClientDisconnect."""
     chunks = aiter(request.stream())
     while True:
         try:
@@ -52,43 +52,47 @@ async def chunks_of(request: Request) -> AsyncIterator[bytes]:
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise Silent(f"Nothing arrived for {BODY_TIMEOUT:.0f} s.") from None
+            raise BodyTimeout(f"Nothing arrived for {BODY_TIMEOUT:.0f} s.") from None
         yield chunk
 
 
 async def read_request(
-    request: Request, offer: CompleteRequest | None, headers: RawHeaders, admission: Admission, is_known: IsKnown
-) -> GraphQLRequest:
+    request: Request,
+    complete: CompleteRequest | None,
+    headers: RawHeaders,
+    admission: Admission,
+    is_signed_in: IsSignedIn,
+) -> RequestParameters:
     """The request in a URL or a body, compressed or not. Raises HTTPError, Overloaded and ClientDisconnect."""
-    if request.method in READS:
+    if request.method in SAFE_METHODS:
         return _read_get(request)
     _check_content_type(headers)
-    packed = is_packed(headers)
-    body = _whole_body(offer) if offer else await _counted_body(request, headers, admission)
-    if not packed:
+    is_compressed = is_gzip(headers)
+    body = _complete_body(complete) if complete else await _counted_body(request, headers, admission)
+    if not is_compressed:
         return _parameters(_json(body, "The body"))
     # A compressed body of 1 kB may take as long to read as one of 1 MB.
-    if admission.unpacking.is_used_up and not await is_known(headers.get(b"authorization")):
+    if admission.unpacking.is_used_up and not await is_signed_in(headers.get(b"authorization")):
         raise Overloaded
     with admission.unpacking.taking():
-        return _parameters(_json(unpacked(body, MAX_BODY), "The body"))
+        return _parameters(_json(decompress(body, MAX_BODY), "The body"))
 
 
 async def _counted_body(request: Request, headers: RawHeaders, admission: Admission) -> bytes:
-    async with admission.bodies.receiving(request.receive) as counted:
-        return await read_body(headers, counted)
+    async with admission.bodies.receiving(request.receive) as receive:
+        return await read_body(headers, receive)
 
 
-def read_whole(headers: RawHeaders, offer: CompleteRequest) -> GraphQLRequest:
+def read_complete(headers: RawHeaders, complete: CompleteRequest) -> RequestParameters:
     """The request in a complete, uncompressed POST body. Raises HTTPError: 400, 413 or 415."""
     _check_content_type(headers)
-    return _parameters(_json(_whole_body(offer), "The body"))
+    return _parameters(_json(_complete_body(complete), "The body"))
 
 
-def _read_get(request: Request) -> GraphQLRequest:
-    given = request.query_params.multi_items()
-    parameters: dict[str, Any] = dict(given)
-    if len(given) != len(parameters):
+def _read_get(request: Request) -> RequestParameters:
+    items = request.query_params.multi_items()
+    parameters: dict[str, Any] = dict(items)
+    if len(items) != len(parameters):
         raise HTTPError(400, "A query parameter occurs twice; send each once.")
     for name in ("variables", "extensions"):
         if name in parameters:
@@ -103,17 +107,17 @@ def _check_content_type(headers: RawHeaders) -> None:
 
 async def read_body(headers: RawHeaders, receive: Receive) -> bytes:
     """The whole body. Raises HTTPError 408 or 413, and ClientDisconnect when it never ends."""
-    announced = headers.get(b"content-length", b"")
-    if announced.isdigit() and int(announced[:20]) > MAX_BODY:
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared[:20]) > MAX_BODY:
         _too_large()
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
-            return await _received(receive)
+            return await _collect(receive)
     except TimeoutError:
         raise HTTPError(408, f"The body did not arrive within {BODY_TIMEOUT:.0f} s.") from None
 
 
-async def _received(receive: Receive) -> bytes:
+async def _collect(receive: Receive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
@@ -127,8 +131,8 @@ async def _received(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def _whole_body(offer: CompleteRequest) -> bytes:
-    body = offer.body
+def _complete_body(complete: CompleteRequest) -> bytes:
+    body = complete.body
     if len(body) > MAX_BODY:
         _too_large()
     return body
@@ -138,46 +142,46 @@ def _too_large() -> NoReturn:
     raise HTTPError(413, f"The body is larger than {MAX_BODY:,} bytes.", LIMIT_EXCEEDED)
 
 
-def _json(text: bytes, what: str) -> Any:
+def _json(text: bytes, source: str) -> Any:
     try:
         return _decoder.decode(text.decode("utf-8"))
     except UnicodeDecodeError:
-        raise HTTPError(400, f"{what} is not UTF-8.") from None
+        raise HTTPError(400, f"{source} is not UTF-8.") from None
     except RecursionError:
-        raise HTTPError(400, f"{what} is nested too deeply.", LIMIT_EXCEEDED) from None
+        raise HTTPError(400, f"{source} is nested too deeply.", LIMIT_EXCEEDED) from None
     except ValueError as error:
         if text.startswith(BOM) and not text.startswith(2 * BOM):
-            return _json(text.removeprefix(BOM), what)
+            return _json(text.removeprefix(BOM), source)
         reason = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise HTTPError(400, f"{what} is not JSON: {reason}.") from None
+        raise HTTPError(400, f"{source} is not JSON: {reason}.") from None
 
 
-def _no_constant(name: str) -> NoReturn:
+def _reject_non_finite(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
 # Made once, since making it costs more than reading a short request.
-_decoder = json.JSONDecoder(parse_constant=_no_constant)
+_decoder = json.JSONDecoder(parse_constant=_reject_non_finite)
 
 
-def _parameters(found: Any) -> GraphQLRequest:
-    if isinstance(found, list):
+def _parameters(body: Any) -> RequestParameters:
+    if isinstance(body, list):
         raise HTTPError(400, "Send one operation at a time; batches are not accepted.")
-    if not isinstance(found, dict):
+    if not isinstance(body, dict):
         raise HTTPError(400, "The body must be a JSON object with a query.")
-    query = found.get("query")
+    query = body.get("query")
     if not isinstance(query, str) or not query.strip():
-        if "persistedQuery" in _object(found, "extensions"):
+        if "persistedQuery" in _object(body, "extensions"):
             raise PersistedQueryNotSupported
         raise HTTPError(400, "query must be a string that holds a GraphQL document.")
-    name = found.get("operationName")
+    name = body.get("operationName")
     if name is not None and not isinstance(name, str):
         raise HTTPError(400, "operationName must be a string.")
-    return GraphQLRequest(query, name or None, _object(found, "variables"), _object(found, "extensions"))
+    return RequestParameters(query, name or None, _object(body, "variables"), _object(body, "extensions"))
 
 
-def _object(found: Mapping[str, Any], name: str) -> dict[str, Any]:
-    value = found.get(name)
+def _object(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = body.get(name)
     if value is None:
         return {}
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The writing side of a connection: bytes yet to be read by the client, and the last response, maybe a refusal."""
+"""The writing side of a connection: bytes yet to be read by the client, and the last response, maybe an error."""
 
 import asyncio
 from asyncio import Transport
@@ -7,50 +7,50 @@ from typing import Any, cast
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from graph.errors import REFUSAL, HTTPError
-from graph.http.lingering_close import LastTransport, Lingering
-from graph.http.send_buffers import OUTGOING, Outgoing, unsent_of
+from graph.errors import HTTP_ERROR_KEY, HTTPError
+from graph.http.lingering_close import LastTransport, LingeringClose
+from graph.http.send_buffers import SEND_BUFFER_KEY, SendBuffer, send_buffers_of
 
 
 class ClosingConnection(HttpToolsProtocol):
-    """A connection whose application has `refusing`, which answers requests that the connection refuses."""
+    """A connection that has its application's `protocol_error_endpoint` answer requests that it refuses."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._refusing: ASGI3Application = cast(Any, self.config.app).refusing
-        self._held: RequestResponseCycle | None = None
+        self._protocol_error_endpoint: ASGI3Application = cast(Any, self.config.app).protocol_error_endpoint
+        self._pending: RequestResponseCycle | None = None
         """A POST whose head has arrived, held until all bytes that came with it are parsed."""
-        self._answered: RequestResponseCycle | None = None
+        self._current: RequestResponseCycle | None = None
         """The request that is being answered; later ones may be waiting behind it."""
-        self._lingering: Lingering | None = None
-        self._unsent = unsent_of(self.config.app)
-        self._outgoing: Outgoing | None = None
+        self._lingering: LingeringClose | None = None
+        self._send_buffers = send_buffers_of(self.config.app)
+        self._send_buffer: SendBuffer | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._outgoing = Outgoing(transport, self._unsent)
+        self._send_buffer = SendBuffer(transport, self._send_buffers)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.pipeline.clear()
-        if self._answered is not None and not self._answered.response_complete:
+        if self._current is not None and not self._current.response_complete:
             # uvicorn notifies only the newest request.
-            self._give_up(self._answered)
-        if self._outgoing is not None:
-            self._outgoing.lose()
+            self._give_up(self._current)
+        if self._send_buffer is not None:
+            self._send_buffer.lose()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._outgoing is not None:
-            self._outgoing.pause()
+        if self._send_buffer is not None:
+            self._send_buffer.pause()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._outgoing is not None:
-            self._outgoing.resume()
+        if self._send_buffer is not None:
+            self._send_buffer.resume()
 
-    def _refuse(self, refusal: HTTPError) -> None:
-        """Answer the newest request with a refusal, in its turn, and read nothing more."""
+    def _refuse(self, error: HTTPError) -> None:
+        """Answer the newest request with an error, in its turn, and read nothing more."""
         self._linger()
         self._unset_keepalive_if_required()
         before = self.cycle
@@ -60,15 +60,15 @@ class ClosingConnection(HttpToolsProtocol):
             waits = self._give_up(before)
         else:
             waits = not self._is_idle()
-        self.cycle = self._refused_cycle(refusal)
+        self.cycle = self._error_cycle(error)
         if waits:
-            self.pipeline.appendleft((self.cycle, self._refusing))
+            self.pipeline.appendleft((self.cycle, self._protocol_error_endpoint))
         else:
-            self._start_asgi_task(self.cycle, self._refusing)
+            self._start_asgi_task(self.cycle, self._protocol_error_endpoint)
 
     def _give_up(self, cycle: RequestResponseCycle) -> bool:
         """Remove a request whose body cannot be read; returns whether it was still waiting for others."""
-        self._held = None
+        self._pending = None
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
             return True
@@ -76,14 +76,14 @@ class ClosingConnection(HttpToolsProtocol):
         cycle.message_event.set()
         return False
 
-    def _refused_cycle(self, refusal: HTTPError) -> RequestResponseCycle:
+    def _error_cycle(self, error: HTTPError) -> RequestResponseCycle:
         scope = cast(dict[str, Any], dict(self.scope))
         if self._in_head():
             scope["method"] = self.parser.get_method().decode() if self.url else "-"
             scope["path"] = self.url.partition(b"?")[0].decode("latin-1")
             scope["query_string"] = b""
         cycle = self._cycle(scope, keep_alive=False)
-        scope["extensions"][REFUSAL] = refusal
+        scope["extensions"][HTTP_ERROR_KEY] = error
         cycle.more_body = False
         self._make_last(cycle)
         return cycle
@@ -97,14 +97,14 @@ class ClosingConnection(HttpToolsProtocol):
         self.pipeline.clear()
         self._linger().close()
 
-    def _linger(self) -> Lingering:
+    def _linger(self) -> LingeringClose:
         if self._lingering is None:
-            self._lingering = Lingering(self, self.transport, self.flow)
+            self._lingering = LingeringClose(self, self.transport, self.flow)
             self.transport.set_protocol(self._lingering)
         return self._lingering
 
     def _cycle(self, scope: Any, keep_alive: bool) -> RequestResponseCycle:
-        scope["extensions"] = {OUTGOING: self._outgoing}
+        scope["extensions"] = {SEND_BUFFER_KEY: self._send_buffer}
         return RequestResponseCycle(
             scope=scope,
             transport=self.transport,

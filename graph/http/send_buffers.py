@@ -13,23 +13,23 @@ from contextlib import contextmanager
 
 from starlette.types import Scope
 
-OUTGOING = "provenance.outgoing"
-"""The extension of the scope that holds a connection's Outgoing."""
+SEND_BUFFER_KEY = "provenance.send_buffer_of"
+"""The extension of the scope that holds a connection's SendBuffer."""
 WRITE_TIMEOUT = 30.0
 """Seconds for the client to read a write …"""
-SLOWEST_RATE = 50_000.0
+MIN_BYTES_PER_SECOND = 50_000.0
 """… plus the time that its bytes take at this many per second."""
 SWEEP_INTERVAL = 1.0
-SEND_BUFFER = 262_144
+SOCKET_BUFFER_BYTES = 262_144
 """Bytes of the system's send buffer."""
-SIGNED_IN_SEND_BUFFER = 1_048_576
+SIGNED_IN_SOCKET_BUFFER_BYTES = 1_048_576
 """Bytes of it for a signed-in client's large response, which is then written in fewer turns."""
 
 
-class Outgoing:
+class SendBuffer:
     """The bytes that one connection has yet to send, and the callback for when its client hangs up."""
 
-    def __init__(self, transport: asyncio.Transport, unsent: "Unsent") -> None:
+    def __init__(self, transport: asyncio.Transport, send_buffers: "SendBuffers") -> None:
         self.transport = transport
         self.held = 0
         """Bytes that are ready but not written yet."""
@@ -39,7 +39,7 @@ class Outgoing:
         """Whether the connection's last caller was signed in."""
         self.on_hang_up: Callable[[], object] | None = None
         self.since = self.deadline = 0.0
-        self._unsent = unsent
+        self._send_buffers = send_buffers
         self._drained: asyncio.Event | None = None
         self._is_wide = False
 
@@ -51,7 +51,7 @@ class Outgoing:
     def pause(self) -> None:
         """Note that the write buffer is above its high-water mark."""
         self.is_paused = True
-        self._unsent.add(self)
+        self._send_buffers.add(self)
 
     def resume(self) -> None:
         """Note that the client has read nearly everything."""
@@ -59,15 +59,15 @@ class Outgoing:
         if self._drained is not None:
             self._drained.set()
         if self.held:
-            self._unsent.add(self)
+            self._send_buffers.add(self)
         else:
-            self._unsent.remove(self)
+            self._send_buffers.remove(self)
 
     def lose(self) -> None:
         """Note that the connection is lost."""
         self.is_lost = True
         self.resume()
-        self._unsent.remove(self)
+        self._send_buffers.remove(self)
         if self.on_hang_up is not None:
             self.on_hang_up()
 
@@ -88,32 +88,32 @@ class Outgoing:
             self.held -= written
 
         self.held += size
-        if size > SEND_BUFFER and self.signed_in:
+        if size > SOCKET_BUFFER_BYTES and self.signed_in:
             self._widen()
         if self.is_paused:
-            self._unsent.make_room()
+            self._send_buffers.make_room()
         try:
             yield release
         finally:
             release(left)
             if not self.is_paused and not self.held:
-                self._unsent.remove(self)
+                self._send_buffers.remove(self)
 
     def _widen(self) -> None:
         """Enlarge the system's send buffer."""
         own = self.transport.get_extra_info("socket")
         if own is not None and not self._is_wide and not self.transport.is_closing():
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SIGNED_IN_SEND_BUFFER)
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SIGNED_IN_SOCKET_BUFFER_BYTES)
             self._is_wide = True
 
 
-class Unsent:
+class SendBuffers:
     """The connections with bytes that their clients have yet to read."""
 
     def __init__(self, limit: int, on_abort: Callable[[], object] = lambda: None) -> None:
         self._limit = limit
         self._on_abort = on_abort
-        self._waiting: set[Outgoing] = set()
+        self._waiting: set[SendBuffer] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -121,17 +121,17 @@ class Unsent:
         """Bytes that wait on all connections."""
         return sum(one.size for one in self._waiting)
 
-    def add(self, one: Outgoing) -> None:
+    def add(self, one: SendBuffer) -> None:
         """Add a connection, whose client from now on has a time limit to read."""
         loop = asyncio.get_running_loop()
         one.since = loop.time()
-        one.deadline = one.since + WRITE_TIMEOUT + one.size / SLOWEST_RATE
+        one.deadline = one.since + WRITE_TIMEOUT + one.size / MIN_BYTES_PER_SECOND
         self._waiting.add(one)
         self.make_room()
         if self._timer is None:
             self._timer = loop.call_later(SWEEP_INTERVAL, self._sweep)
 
-    def remove(self, one: Outgoing) -> None:
+    def remove(self, one: SendBuffer) -> None:
         """Remove a connection."""
         self._waiting.discard(one)
 
@@ -148,44 +148,44 @@ class Unsent:
             self._abort(one)
         self._timer = loop.call_later(SWEEP_INTERVAL, self._sweep) if self._waiting else None
 
-    def _abort(self, one: Outgoing) -> None:
+    def _abort(self, one: SendBuffer) -> None:
         self._waiting.discard(one)
         self._on_abort()
         one.transport.abort()
 
 
-def unsent_of(app: object) -> Unsent:
-    """The application's Unsent; one for this connection alone if it has none."""
-    found = getattr(app, "unsent", None)
-    return found if isinstance(found, Unsent) else Unsent(sys.maxsize)
+def send_buffers_of(app: object) -> SendBuffers:
+    """The application's SendBuffers; one for this connection alone if it has none."""
+    found = getattr(app, "send_buffers", None)
+    return found if isinstance(found, SendBuffers) else SendBuffers(sys.maxsize)
 
 
-def outgoing(scope: Scope) -> Outgoing | None:
-    """A request's Outgoing; None on servers that do not offer it."""
+def send_buffer_of(scope: Scope) -> SendBuffer | None:
+    """A request's SendBuffer; None on servers that do not offer it."""
     extensions = scope.get("extensions")
-    return extensions.get(OUTGOING) if extensions else None
+    return extensions.get(SEND_BUFFER_KEY) if extensions else None
 
 
 def has_hung_up(scope: Scope) -> bool:
     """Whether the client of a request is known to be gone."""
-    found = outgoing(scope)
+    found = send_buffer_of(scope)
     return found is not None and found.is_lost
 
 
-async def until_read(scope: Scope, *, signed_in: bool) -> None:
+async def wait_until_read(scope: Scope, *, signed_in: bool) -> None:
     """Return once the client of a request, signed in or not, has read the responses before."""
-    if (found := outgoing(scope)) is not None:
+    if (found := send_buffer_of(scope)) is not None:
         found.signed_in = signed_in
         await found.drain()
 
 
-def ends_with_client(scope: Scope) -> "OnHangUp":
+def cancel_on_hang_up(scope: Scope) -> "OnHangUp":
     """Cancel the task in this block when the client of its request hangs up."""
     task = asyncio.current_task()
     return OnHangUp(scope, task.cancel if task else None)
 
 
-def outlives_client(scope: Scope) -> "OnHangUp":
+def ignore_hang_up(scope: Scope) -> "OnHangUp":
     """Let this block finish when the client hangs up, although a surrounding block would be cancelled."""
     return OnHangUp(scope, None)
 
@@ -197,15 +197,15 @@ class OnHangUp:
     enters two such blocks.
     """
 
-    __slots__ = ("_before", "_call", "_outgoing")
+    __slots__ = ("_before", "_call", "_send_buffer")
 
     def __init__(self, scope: Scope, call: Callable[[], object] | None) -> None:
-        self._outgoing = None if scope["type"] == "websocket" else outgoing(scope)
+        self._send_buffer = None if scope["type"] == "websocket" else send_buffer_of(scope)
         self._call = call
         self._before: Callable[[], object] | None = None
 
     def __enter__(self) -> None:
-        found = self._outgoing
+        found = self._send_buffer
         if found is None:
             return
         if found.is_lost and self._call is not None:
@@ -213,5 +213,5 @@ class OnHangUp:
         self._before, found.on_hang_up = found.on_hang_up, self._call
 
     def __exit__(self, *raised: object) -> None:
-        if self._outgoing is not None:
-            self._outgoing.on_hang_up = self._before
+        if self._send_buffer is not None:
+            self._send_buffer.on_hang_up = self._before

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from documents.storage.bucket import ObjectExists, content_disposition, current_bucket, public_origin
 from documents.storage.folder_bucket import ROUTE, FolderBucket, InvalidSignature, SignedGrant
 from graph.http.byte_ranges import byte_ranges
-from graph.http.content_encoding import AS_IT_IS
-from graph.http.request import Silent, chunks_of
+from graph.http.content_encoding import IDENTITY_ONLY
+from graph.http.request import BodyTimeout, stream_body
 
-MOST_PARAMETERS = 10
+MAX_PARAMETERS = 10
 
 
 def object_routes() -> list[BaseRoute]:
@@ -26,7 +26,7 @@ def object_routes() -> list[BaseRoute]:
     return [Route(ROUTE + "/{key:path}", _object, methods=["GET", "PUT"])]
 
 
-class ReachedAt:
+class PublicOriginMiddleware:
     """Middleware: makes the server's public origin known to code that signs URLs."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -34,11 +34,11 @@ class ReachedAt:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            tell_where(scope)
+            set_public_origin(scope)
         await self.app(scope, receive, send)
 
 
-def tell_where(scope: Scope) -> None:
+def set_public_origin(scope: Scope) -> None:
     """Set the public origin for URLs signed in this request, which has its own task."""
     # Computed on demand, since few requests sign URLs.
     public_origin.set(lambda: _origin(scope))
@@ -56,25 +56,25 @@ async def _object(request: Request) -> Response:
         raise HTTPException(404)
     parameters = request.query_params.multi_items()
     try:
-        if len(parameters) > MOST_PARAMETERS:
+        if len(parameters) > MAX_PARAMETERS:
             raise InvalidSignature("The URL has too many parameters.")
         # HEAD has the same permission as GET.
         method = "GET" if request.method == "HEAD" else request.method
-        granted = bucket.verify(method, request.path_params["key"], parameters)
-    except InvalidSignature as refusal:
-        raise HTTPException(403, str(refusal)) from None
-    return await (_store(bucket, granted, request) if request.method == "PUT" else _send(bucket, granted))
+        grant = bucket.verify(method, request.path_params["key"], parameters)
+    except InvalidSignature as error:
+        raise HTTPException(403, str(error)) from None
+    return await (_store(bucket, grant, request) if request.method == "PUT" else _send(bucket, grant))
 
 
-async def _send(bucket: FolderBucket, granted: SignedGrant) -> Response:
-    stored = await bucket.stat(granted.key)
-    if stored is None or stored.generation != granted.generation:
+async def _send(bucket: FolderBucket, grant: SignedGrant) -> Response:
+    stored = await bucket.stat(grant.key)
+    if stored is None or stored.generation != grant.generation:
         raise HTTPException(404, "There is no such object any more.")
-    headers = {"Content-Disposition": content_disposition(granted.file_name), "Cache-Control": "private, no-store"}
-    return Ranged(bucket.path(granted.key, granted.generation), media_type=granted.media_type, headers=headers)
+    headers = {"Content-Disposition": content_disposition(grant.file_name), "Cache-Control": "private, no-store"}
+    return RangedFileResponse(bucket.path(grant.key, grant.generation), media_type=grant.media_type, headers=headers)
 
 
-class Ranged(FileResponse):
+class RangedFileResponse(FileResponse):
     """An object, or the requested ranges of it."""
 
     @classmethod
@@ -83,16 +83,16 @@ class Ranged(FileResponse):
         return byte_ranges(http_range, file_size)
 
 
-async def _store(bucket: FolderBucket, granted: SignedGrant, request: Request) -> Response:
-    announced = request.headers.get("content-length")
-    if announced is not None and announced != str(granted.size):
-        raise _wrong_size(granted, f"{announced[:20]} bytes")
+async def _store(bucket: FolderBucket, grant: SignedGrant, request: Request) -> Response:
+    declared = request.headers.get("content-length")
+    if declared is not None and declared != str(grant.size):
+        raise _wrong_size(grant, f"{declared[:20]} bytes")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise HTTPException(415, "Send the bytes as they are, without a Content-Encoding.", AS_IT_IS)
-    if await bucket.stat(granted.key) is not None:
+        raise HTTPException(415, "Send the bytes as they are, without a Content-Encoding.", IDENTITY_ONLY)
+    if await bucket.stat(grant.key) is not None:
         raise _exists()
     try:
-        stored = await bucket.write(granted.key, _body(request, granted))
+        stored = await bucket.write(grant.key, _body(request, grant))
     except ObjectExists:
         raise _exists() from None
     except ClientDisconnect:
@@ -100,24 +100,24 @@ async def _store(bucket: FolderBucket, granted: SignedGrant, request: Request) -
     return Response(status_code=201, headers={"X-Generation": str(stored.generation)})
 
 
-async def _body(request: Request, granted: SignedGrant) -> AsyncIterator[bytes]:
+async def _body(request: Request, grant: SignedGrant) -> AsyncIterator[bytes]:
     """The body, refused as soon as it is too long, or at its end when it is too short."""
     size = 0
     try:
-        async for chunk in chunks_of(request):
+        async for chunk in stream_body(request):
             size += len(chunk)
-            if size > granted.size:
-                raise _wrong_size(granted, "more")
+            if size > grant.size:
+                raise _wrong_size(grant, "more")
             yield chunk
-    except Silent as silent:
-        raise HTTPException(408, str(silent)) from None
-    if size < granted.size:
-        raise _wrong_size(granted, f"{size} bytes")
+    except BodyTimeout as error:
+        raise HTTPException(408, str(error)) from None
+    if size < grant.size:
+        raise _wrong_size(grant, f"{size} bytes")
 
 
-def _wrong_size(granted: SignedGrant, sent: str) -> HTTPException:
-    said = f"{granted.size} bytes were announced and {sent} sent."
-    return HTTPException(413 if sent == "more" else 400, said)
+def _wrong_size(grant: SignedGrant, sent: str) -> HTTPException:
+    message = f"{grant.size} bytes were announced and {sent} sent."
+    return HTTPException(413 if sent == "more" else 400, message)
 
 
 def _exists() -> HTTPException:

@@ -25,7 +25,7 @@ from documents.storage.file_url import BUCKET, is_directory, is_object_name, obj
 from graph.core.scalars import read_datetime
 from graph.errors import HTTPError
 from graph.http.complete_request import RawHeaders
-from graph.http.content_encoding import is_packed, unpacked
+from graph.http.content_encoding import decompress, is_gzip
 from graph.http.request import MAX_BODY, read_body
 from graph.settings import Settings
 from resolvers.access.oidc import Issuer
@@ -36,17 +36,17 @@ from resolvers.outage_log import count_outage
 
 PATH = "/events/storage"
 GOOGLE = "https://accounts.google.com"
-WRITTEN = "OBJECT_FINALIZE"
+OBJECT_FINALIZE = "OBJECT_FINALIZE"
 """The event of a file that was created or changed. Others, such as deletions, are ignored."""
 
 # https://cloud.google.com/storage/docs/pubsub-notifications names the attributes.
-NEEDED = ("bucketId", "objectId", "objectGeneration")
+REQUIRED_ATTRIBUTES = ("bucketId", "objectId", "objectGeneration")
 GENERATION = re.compile(r"\d{1,20}", re.ASCII)
 
 log = structlog.stdlib.get_logger("graph.storage_events")
 
 
-class Unusable(Exception):
+class InvalidNotification(Exception):
     """A message that is no notification of a bucket, and will not be when delivered again."""
 
 
@@ -68,7 +68,7 @@ class StorageEvents:
             raise HTTPException(refusal.status, refusal.message, refusal.headers) from None
         try:
             event = file_event(message)
-        except Unusable as error:
+        except InvalidNotification as error:
             log.warning("a message names no file and is dropped", reason=str(error), message=_id(message))
             return Response(status_code=204)
         if event is not None:
@@ -85,7 +85,7 @@ class StorageEvents:
             claims = await self.issuer.claims(token.strip())
         except Unauthenticated as error:
             if error.temporary:
-                raise _later(error.message) from error
+                raise _retry_later(error.message) from error
             raise HTTPException(401, error.message, {"WWW-Authenticate": "Bearer"}) from error
         if claims.get("email") != self.account or claims.get("email_verified") is not True:
             raise HTTPException(403, "This service account may not report files here.")
@@ -95,7 +95,7 @@ class StorageEvents:
             await record_bucket_event(event)
         except PyMongoError as error:
             count_outage("files were not recorded", error)
-            raise _later("The database cannot be used at the moment.") from error
+            raise _retry_later("The database cannot be used at the moment.") from error
 
 
 def storage_event_routes(settings: Settings) -> Sequence[BaseRoute]:
@@ -111,35 +111,35 @@ def storage_event_route(issuer: Issuer, account: str) -> BaseRoute:
 
 
 def file_event(message: Mapping[str, Any]) -> FileEvent | None:
-    """The created or changed file, None when a notification is about something else. Raises Unusable."""
+    """The created or changed file, None when a notification is about something else. Raises InvalidNotification."""
     attributes = message.get("attributes")
     if not isinstance(attributes, dict) or not isinstance(attributes.get("eventType"), str):
-        raise Unusable("It has no attribute eventType.")
-    if attributes["eventType"] != WRITTEN:
+        raise InvalidNotification("It has no attribute eventType.")
+    if attributes["eventType"] != OBJECT_FINALIZE:
         return None
-    bucket, name, generation = (attributes.get(needed) for needed in NEEDED)
+    bucket, name, generation = map(attributes.get, REQUIRED_ATTRIBUTES)
     if not (isinstance(bucket, str) and isinstance(name, str) and isinstance(generation, str)):
-        raise Unusable(f"It lacks one of {', '.join(NEEDED)}.")
+        raise InvalidNotification(f"It lacks one of {', '.join(REQUIRED_ATTRIBUTES)}.")
     if not (BUCKET.fullmatch(bucket) and is_object_name(name) and GENERATION.fullmatch(generation)):
-        raise Unusable(f"{bucket[:100]!r}, {name[:100]!r}, {generation[:100]!r} do not name an object.")
+        raise InvalidNotification(f"{bucket[:100]!r}, {name[:100]!r}, {generation[:100]!r} do not name an object.")
     url = object_url(bucket, name)
     return None if is_directory(url) else FileEvent(url, generation, _time(attributes, message))
 
 
 def _time(attributes: Mapping[str, Any], message: Mapping[str, Any]) -> datetime:
     """The time at which the object was written; a notification about a change always has it."""
-    for said in (attributes.get("eventTime"), message.get("publishTime")):
+    for time in (attributes.get("eventTime"), message.get("publishTime")):
         try:
-            return read_datetime(said)
+            return read_datetime(time)
         except GraphQLError:
             continue
     return now()
 
 
 async def _content(headers: RawHeaders, receive: Receive) -> bytes:
-    packed = is_packed(headers)
+    is_compressed = is_gzip(headers)
     body = await read_body(headers, receive)
-    return unpacked(body, MAX_BODY) if packed else body
+    return decompress(body, MAX_BODY) if is_compressed else body
 
 
 def _message(body: bytes) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _message(body: bytes) -> dict[str, Any]:
     return message
 
 
-def _later(reason: str) -> HTTPException:
+def _retry_later(reason: str) -> HTTPException:
     return HTTPException(503, reason, {"Retry-After": "5"})
 
 

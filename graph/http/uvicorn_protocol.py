@@ -1,7 +1,7 @@
 """uvicorn's HTTP/1.1 protocol with a fast path: a POST that arrived in one read is answered with one write.
 
 uvicorn hands a request to the application in several messages and writes a response as its parts are made, at least two
-writes for the smallest. Here a POST whose body arrived together with its head is offered whole, in the scope, its
+writes for the smallest. Here a POST whose body arrived together with its head is put into the scope as one object, its
 response can be written at once, and an application may have a handler of its own for it. All other requests take
 uvicorn's own path.
 """
@@ -15,13 +15,13 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
-from graph.http.complete_request import WHOLE, CompleteRequest, FastPath
+from graph.http.complete_request import COMPLETE_REQUEST, CompleteRequest, FastPath
 from graph.http.connection import HTTPConnection
-from graph.http.send_buffers import OUTGOING, Outgoing, unsent_of
+from graph.http.send_buffers import SEND_BUFFER_KEY, SendBuffer, send_buffers_of
 from graph.http.websocket_handshake import Handshake
 
 
-class Protocol(HTTPConnection):
+class FastPathProtocol(HTTPConnection):
     """One connection to an application that has `fast_path`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -32,15 +32,15 @@ class Protocol(HTTPConnection):
         if cycle.more_body:
             super()._begin(cycle)
             return
-        self._held, self._answered = None, cycle
+        self._pending, self._current = None, cycle
         scope = cycle.scope
         fields = self._fields if cycle is self.cycle else dict(scope["headers"])
-        scope["extensions"][WHOLE] = CompleteRequest(cycle, fields)  # type: ignore[assignment]
+        scope["extensions"][COMPLETE_REQUEST] = CompleteRequest(cycle, fields)  # type: ignore[assignment]
         app = cast(ASGI3Application, self._fast_path(scope, fields) or self.app)
         HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
 
-class SocketProtocol(WebSocketsSansIOProtocol):
+class WebSocketProtocol(WebSocketsSansIOProtocol):
     """One WebSocket."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -50,24 +50,24 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._outgoing = Outgoing(self.transport, unsent_of(self.config.app))
+        self._send_buffer = SendBuffer(self.transport, send_buffers_of(self.config.app))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._outgoing.lose()
+        self._send_buffer.lose()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._outgoing.pause()
+        self._send_buffer.pause()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._outgoing.resume()
+        self._send_buffer.resume()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if scope := getattr(self, "scope", None):
-            scope["extensions"][OUTGOING] = self._outgoing
+            scope["extensions"][SEND_BUFFER_KEY] = self._send_buffer
 
     def handle_cont(self, event: Frame) -> None:
         # Frames without data count for nothing in the bound of a message, so they would be kept without end.

@@ -18,12 +18,12 @@ from documents.mongo.database import Client, is_reachable
 from graph.app import Application, create_app
 from graph.context import MakeContext
 from graph.http.galaxy_reports import report_routes
-from graph.http.migration_check import checking
+from graph.http.migration_check import run_migration_check
 from graph.http.signed_urls import object_routes
 from graph.http.storage_events import storage_event_routes
 from graph.logs import configure_logs
 from graph.schema import schema
-from graph.server.file_descriptors import raise_limit, watching_descriptors
+from graph.server.file_descriptors import raise_limit, watch_descriptors
 from graph.server.ingest_supervisor import run_ingest_processes
 from graph.server.open_database import (
     bucket_opened,
@@ -124,8 +124,8 @@ def make_app(
         async with (
             bucket_opened(settings),
             connected(url, settings.database_name, seconds=OPERATION_WITHIN) as client,
-            watching_descriptors(made.metrics.without_descriptors.inc),
-            checking(client[settings.database_name], unready),
+            watch_descriptors(made.metrics.without_descriptors.inc),
+            run_migration_check(client[settings.database_name], unready),
             sweeping(when=lambda: made.unready is None),
         ):
             clients.append(client)

@@ -36,7 +36,7 @@ def raise_limit() -> None:
 
 
 @asynccontextmanager
-async def watching_descriptors(count: Callable[[], None]) -> AsyncIterator[None]:
+async def watch_descriptors(count: Callable[[], None]) -> AsyncIterator[None]:
     """Within the block, log when no descriptor is left and when one is again; `count` each second without."""
     watch = _Watch(count)
     loop = asyncio.get_running_loop()

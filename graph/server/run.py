@@ -14,7 +14,7 @@ import uvicorn
 
 from documents.private_apis import HTTP_PROTOCOL
 from graph.app import Application
-from graph.http.send_buffers import SEND_BUFFER
+from graph.http.send_buffers import SOCKET_BUFFER_BYTES
 from graph.logs import access_log, configure_logs
 from graph.server.web_processes import Supervisor
 from graph.settings import Settings, SettingsError
@@ -84,9 +84,9 @@ def _protocols() -> dict[str, Any]:
     """Our protocols for HTTP and WebSockets, where uvicorn has what they build upon; otherwise its own."""
     if HTTP_PROTOCOL.problem:
         return {}
-    from graph.http.uvicorn_protocol import Protocol, SocketProtocol
+    from graph.http.uvicorn_protocol import FastPathProtocol, WebSocketProtocol
 
-    return {"http": Protocol, "ws": SocketProtocol}
+    return {"http": FastPathProtocol, "ws": WebSocketProtocol}
 
 
 class _Server(uvicorn.Server):
@@ -136,7 +136,7 @@ def _listen(host: str, port: int) -> socket.socket:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise SettingsError(f"Cannot listen on {host} port {port}: {reason}. Set HOST or PORT to another.") from None
     # Connections inherit the listener's buffer size. By default the system grows it to several megabytes for each.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
     return listener
 
 

@@ -27,7 +27,7 @@ from graph.engine.plan.json_output import dumps
 from graph.errors import HTTPError, Overloaded, outage_errors, refusal_errors
 from graph.http.graphql import GraphQLHandler, is_signed_in
 from graph.http.media_types import JSON
-from graph.http.send_buffers import Outgoing, outgoing
+from graph.http.send_buffers import SendBuffer, send_buffer_of
 from graph.websocket.operations import TRY_AGAIN_LATER, Streams, close_code
 from graph.websocket.session import WebSocketSession
 
@@ -72,7 +72,7 @@ class PatientAdapter(ASGIWebSocketAdapter):
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         text = cast(str, self.view.encode_json(message))
-        client = outgoing(self.ws.scope)
+        client = send_buffer_of(self.ws.scope)
         try:
             if self.ws.application_state is WebSocketState.DISCONNECTED:
                 raise WebSocketDisconnected
@@ -107,7 +107,7 @@ class Sockets(GraphQL[WebSocketSession, None]):
         self._open = 0
         self._anonymous: set[int] = set()
         """Sockets of anonymous clients, by the id() of their scope."""
-        self._unknown: dict[int, Outgoing | None] = {}
+        self._unknown: dict[int, SendBuffer | None] = {}
         """Sockets whose clients have not authenticated yet, the oldest first."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,7 +115,7 @@ class Sockets(GraphQL[WebSocketSession, None]):
         if self._open >= self._most:
             await self._refuse(socket)
             return
-        self._enter(id(scope), outgoing(scope))
+        self._enter(id(scope), send_buffer_of(scope))
         try:
             await self._answer(socket)
         except WebSocketDisconnect:
@@ -127,7 +127,7 @@ class Sockets(GraphQL[WebSocketSession, None]):
         finally:
             self._leave(id(scope))
 
-    def _enter(self, key: int, client: Outgoing | None) -> None:
+    def _enter(self, key: int, client: SendBuffer | None) -> None:
         if len(self._unknown) >= UNKNOWN_SHARE * self._most:
             # A genuine client authenticates at once.
             oldest = next(iter(self._unknown))
@@ -146,7 +146,7 @@ class Sockets(GraphQL[WebSocketSession, None]):
     async def _refuse(self, socket: WebSocket) -> None:
         """Refuse the WebSocket, because the maximum number is open."""
         refusal = Overloaded()
-        self._metrics.refused(refusal.code)
+        self._metrics.count_refusal(refusal.code)
         body = dumps({"errors": refusal_errors(refusal)})
         await socket.send_denial_response(Response(body, refusal.status, refusal.headers, JSON))
 
@@ -168,7 +168,7 @@ class Sockets(GraphQL[WebSocketSession, None]):
     async def on_ws_connect(self, context: WebSocketSession) -> UnsetType:
         """Accept the client. Raises HTTPError for invalid credentials, and Overloaded."""
         made = cast(Context, await context.context())
-        key, client = id(context.socket.scope), outgoing(context.socket.scope)
+        key, client = id(context.socket.scope), send_buffer_of(context.socket.scope)
         if is_signed_in(made.reader):
             if client:
                 client.signed_in = True

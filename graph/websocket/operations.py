@@ -39,9 +39,10 @@ from graph.errors import (
     request_errors,
     root_cause,
 )
-from graph.http.graphql import UNPLANNED_WEIGHT, Answer, GraphQLHandler, IsAwaitable, answer, is_signed_in, too_large
+from graph.http.graphql import UNPLANNED_WEIGHT, GraphQLHandler, IsAwaitable, is_signed_in
 from graph.http.middleware import request_id
-from graph.http.request import GraphQLRequest
+from graph.http.request import RequestParameters
+from graph.http.response import ResponseBody, to_response_body, too_large_body
 from graph.websocket.delivery import Delivery, as_errors, delivery
 from graph.websocket.detached_tasks import read_detached, write_detached
 from graph.websocket.session import SubscriptionContext, WebSocketSession
@@ -95,11 +96,11 @@ class Streams:
         except RequestError as refusal:
             yield _refused(refusal_errors(refusal))
         except Overloaded as refusal:
-            self._metrics.refused(refusal.code)
+            self._metrics.count_refusal(refusal.code)
             await self._admission.refusal_due()
             yield _refused(refusal_errors(refusal))
         except AnswerTooLarge as refusal:
-            yield ExecutionResult(data=None, errors=as_errors(too_large(refusal)["errors"]))
+            yield ExecutionResult(data=None, errors=as_errors(too_large_body(refusal)["errors"]))
         except HTTPError as refusal:
             await of.close(close_code(refusal), refusal.message)
         except Exception as error:
@@ -112,7 +113,7 @@ class Streams:
     async def _results(self, query: str, variables: dict[str, Any], name: str | None, of: WebSocketSession) -> Stream:
         # Each operation reads afresh and has a budget of its own; the token may have been revoked since the last one.
         context = cast(Context, await of.context())
-        prepared = await self._graphql.prepared(query, context.reader)
+        prepared = await self._graphql.prepare(query, context.reader)
         operation = prepared.operation(name)
         kind = operation.operation
         prepared.check_variables(operation, variables)
@@ -139,20 +140,24 @@ class Streams:
             if data is not None:
                 # The message's encoder accepts values that are already text.
                 return ExecutionResult(data=cast(Any, data), errors=None)
-        asked = GraphQLRequest(prepared.text, name_of(operation), variables, {})
+        parameters = RequestParameters(prepared.text, name_of(operation), variables, {})
         reads = operation.operation is OperationType.QUERY
-        if reads and not self._graphql.reference:
-            reading = self._graphql.read(prepared, operation, asked, of.socket, context.reader, context)
+        if reads and not self._graphql.use_reference_executor:
+            reading = self._graphql.answer_by_plan(prepared, operation, parameters, of.socket, context.reader, context)
             if (parts := await read_detached(reading, context.reader)) is not None:
                 return ExecutionResult(data=cast(Any, data_of(parts)), errors=None)
-        running = self._graphql.by_reference(prepared, asked, context, of.socket.scope, REQUEST_TIMEOUT)
+        running = self._graphql.answer_by_reference(prepared, parameters, context, of.socket.scope, REQUEST_TIMEOUT)
         return delivery(await (running if reads else write_detached(running)), context.reader.budget).result
 
     async def _followed(
         self, prepared: Prepared, variables: dict[str, Any], name: str | None, following: SubscriptionContext
     ) -> Stream:
         executor, events = await self._events(prepared, variables, name, following)
-        planned = None if self._graphql.reference else prepared.plans.followed(prepared.operation(name), variables)
+        planned = (
+            None
+            if self._graphql.use_reference_executor
+            else prepared.plans.followed(prepared.operation(name), variables)
+        )
         sent = b""
         async with aclosing(events) as open_events:
             async for event in open_events:
@@ -218,7 +223,7 @@ def close_code(refusal: HTTPError) -> int:
     return TRY_AGAIN_LATER if refusal.status == 503 else FORBIDDEN
 
 
-async def _by_plan(planned: Planned | None, reader: RequestLoader, event: Any) -> Answer | None:
+async def _by_plan(planned: Planned | None, reader: RequestLoader, event: Any) -> ResponseBody | None:
     """The plan's answer to an event, None when the standard executor has to answer."""
     if planned is None:
         return None
@@ -227,11 +232,11 @@ async def _by_plan(planned: Planned | None, reader: RequestLoader, event: Any) -
     return None if data is None else {"data": data}
 
 
-async def _by_reference(executor: Any, event: Any) -> Answer:
+async def _by_reference(executor: Any, event: Any) -> ResponseBody:
     running = execute_subscription_event(executor.build_per_event_executor(event))
     result = await running if isawaitable(running) else running
     _check_outage(result)
-    return answer(result)
+    return to_response_body(result)
 
 
 def _check_outage(result: Executed) -> None:

@@ -6,7 +6,7 @@ from prometheus_client.metrics_core import Metric
 
 from graph.engine.admission import Admission, Capacity
 from graph.http.metrics import Metrics
-from graph.http.send_buffers import Unsent
+from graph.http.send_buffers import SendBuffers
 from tests.docs.tables import table
 
 PREFIX = "provenance_"
@@ -16,7 +16,7 @@ SUFFIXES = {"counter": "_total"}
 def families() -> Iterator[Metric]:
     """The metrics of the server's own; those of the process and of Python have other prefixes."""
     metrics = Metrics()
-    metrics.watch(Admission(Capacity(slots=1, memory=1)), Unsent(1))
+    metrics.export_load(Admission(Capacity(slots=1, memory=1)), SendBuffers(1))
     return (family for family in metrics.registry.collect() if family.name.startswith(PREFIX))
 
 

@@ -25,13 +25,13 @@ def production() -> Iterator[io.StringIO]:
     settings = Settings(env=Environment.PRODUCTION, database_url=url, admin_token=SecretStr(SECRET))
     logs.configure_logs(settings, stream)
     yield stream
-    logs.access_log.write_as_others()
+    logs.access_log.use_structlog()
     root.handlers[:] = before
     root.setLevel(level)
 
 
 def tell(level: int = logging.INFO, path: str = "/graphql", *, harmless: bool = True) -> None:
-    logs.access_log(level, logs.Answered("POST", path, 200, 0.0015, harmless))
+    logs.access_log(level, logs.AccessRecord("POST", path, 200, 0.0015, harmless))
 
 
 def test_the_line_of_an_answer_has_the_form_of_all_others(production: io.StringIO) -> None:

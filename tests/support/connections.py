@@ -12,7 +12,7 @@ import httpx2
 import uvicorn
 
 from graph.app import Application, create_app
-from graph.http.uvicorn_protocol import Protocol, SocketProtocol
+from graph.http.uvicorn_protocol import FastPathProtocol, WebSocketProtocol
 from graph.schema import schema
 from graph.settings import Settings
 from tests.support.patience import until, within
@@ -105,7 +105,9 @@ def opened(url: str, receive_buffer: int | None = None) -> Iterator[Connection]:
 def served(app: Any) -> Iterator[str]:
     """The address of an application that is served in a thread of this process."""
     quiet: Any = {"log_config": None, "access_log": False, "lifespan": "off"}
-    config = uvicorn.Config(app, http=Protocol, ws=SocketProtocol, port=0, timeout_graceful_shutdown=2, **quiet)
+    config = uvicorn.Config(
+        app, http=FastPathProtocol, ws=WebSocketProtocol, port=0, timeout_graceful_shutdown=2, **quiet
+    )
     server = uvicorn.Server(config)
     serving = threading.Thread(target=server.run)
     serving.start()

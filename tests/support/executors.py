@@ -15,8 +15,9 @@ from graph.context import Context
 from graph.engine.admission import Admission, Capacity
 from graph.engine.limits import Limits
 from graph.engine.prepare import DocumentCache
-from graph.http.graphql import ANSWERED_BY, GraphQLHandler, JSONBytesResponse
+from graph.http.graphql import EXECUTOR_HEADER, GraphQLHandler
 from graph.http.metrics import Metrics
+from graph.http.response import JSONBytesResponse
 from graph.schema import schema
 from resolvers.access.viewer import ANONYMOUS, Viewer
 from resolvers.reads.loaders import RequestLoader
@@ -75,7 +76,14 @@ def _handler(document_cache: DocumentCache, limits: AnswerLimits, *, reference: 
 
     admission = Admission(Capacity(slots=16, memory=1_000_000_000))
     return GraphQLHandler(
-        document_cache, context, Metrics(), admission, lambda: False, lambda: None, reference=reference, telling=True
+        document_cache,
+        context,
+        Metrics(),
+        admission,
+        lambda: False,
+        lambda: None,
+        use_reference_executor=reference,
+        expose_executor=True,
     )
 
 
@@ -104,7 +112,7 @@ class Both:
         body = orjson.dumps(asked)
         planned = await self._plans(_request(body, viewer))
         reference = await self._reference(_request(body, viewer))
-        return Answers(_body(planned), _body(reference), planned.headers.get(ANSWERED_BY, ""))
+        return Answers(_body(planned), _body(reference), planned.headers.get(EXECUTOR_HEADER, ""))
 
     async def same(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> Answers:
         """Both answers, which must agree, also where nothing is compiled, and on what they cost."""

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from graph.errors import HTTPError
 from graph.http import galaxy_reports
 from graph.http import request as requests
 from tests.support.connections import opened
@@ -176,12 +177,12 @@ def trickles(connection: socket.socket, *, silent: bool) -> bool:
 @pytest.mark.parametrize(("quiet", "grace"), [(0.2, 60.0), (30.0, 0.2)], ids=["silence", "a trickle"])
 def test_a_body_that_comes_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatch, quiet: float, grace: float) -> None:
     monkeypatch.setattr(requests, "BODY_TIMEOUT", quiet)
-    monkeypatch.setattr(galaxy_reports, "GRACE", grace)
+    monkeypatch.setattr(galaxy_reports, "GRACE_PERIOD", grace)
 
     async def read(request: Request) -> Response:
         try:
-            return Response(b"".join([chunk async for chunk in galaxy_reports.arriving(request)]))
-        except galaxy_reports.HTTPError as refused:
+            return Response(b"".join([chunk async for chunk in galaxy_reports.stream_upload(request)]))
+        except HTTPError as refused:
             return Response(refused.message, refused.status, {"Connection": "close"})
 
     with served(Starlette(routes=[Route("/", read, methods=["POST"])])) as url:

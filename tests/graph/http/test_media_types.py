@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from graph.http.media_types import GRAPHQL_JSON, JSON, answer_type, is_json, takes_json, wants_page
+from graph.http.media_types import GRAPHQL_JSON, JSON, accepts_html, accepts_json, is_json, negotiate_media_type
 from tests.support.patience import cpu
 
 
@@ -55,20 +55,20 @@ def test_all_else_is_not(content_type: str) -> None:
     ],
 )
 def test_what_is_accepted_is_read_with_its_parameters(accept: str, media: str | None) -> None:
-    assert answer_type(accept.encode()) == media
+    assert negotiate_media_type(accept.encode()) == media
 
 
 def test_json_is_taken_by_whoever_names_it_or_anything() -> None:
-    assert [takes_json(accept) for accept in (None, b"*/*", b"application/*", f"{GRAPHQL_JSON}, {JSON}".encode())] == [
-        True
-    ] * 4
-    assert [takes_json(accept) for accept in (GRAPHQL_JSON.encode(), f"{JSON};q=0, */*".encode())] == [False] * 2
+    assert [
+        accepts_json(accept) for accept in (None, b"*/*", b"application/*", f"{GRAPHQL_JSON}, {JSON}".encode())
+    ] == [True] * 4
+    assert [accepts_json(accept) for accept in (GRAPHQL_JSON.encode(), f"{JSON};q=0, */*".encode())] == [False] * 2
 
 
 def test_a_page_is_for_who_names_html() -> None:
-    assert wants_page(b"text/html; charset=utf-8, */*;q=0.8")
-    assert not wants_page(b'application/json; x="text/html"')
-    assert not wants_page(b'application/json; x=", text/html, "')
+    assert accepts_html(b"text/html; charset=utf-8, */*;q=0.8")
+    assert not accepts_html(b'application/json; x="text/html"')
+    assert not accepts_html(b'application/json; x=", text/html, "')
 
 
 @pytest.mark.parametrize("piece", ['"', '"\\', "\\", ";", ",", '";'])
@@ -77,6 +77,6 @@ def test_headers_of_nothing_but_quotes_are_read_in_no_time(piece: str) -> None:
     began = time.process_time()
 
     assert not is_json(header)
-    assert answer_type(header) is None
+    assert negotiate_media_type(header) is None
 
     assert time.process_time() - began < cpu(0.5)

@@ -6,19 +6,23 @@ from typing import cast
 
 import pytest
 
-from graph.http.send_buffers import SEND_BUFFER, Outgoing, Unsent
+from graph.http.send_buffers import SOCKET_BUFFER_BYTES, SendBuffer, SendBuffers
 
 
 @pytest.mark.parametrize(
     ("signed_in", "size", "wide"),
-    [(True, SEND_BUFFER + 1, True), (True, SEND_BUFFER, False), (False, 10 * SEND_BUFFER, False)],
+    [
+        (True, SOCKET_BUFFER_BYTES + 1, True),
+        (True, SOCKET_BUFFER_BYTES, False),
+        (False, 10 * SOCKET_BUFFER_BYTES, False),
+    ],
 )
 async def test_the_system_takes_more_at_once_of_a_large_answer_to_somebody_signed_in(
     signed_in: bool, size: int, wide: bool
 ) -> None:
     own, other = socket.socketpair()
     _, writer = await asyncio.open_connection(sock=own)
-    client = Outgoing(cast(asyncio.Transport, writer.transport), Unsent(10**9))
+    client = SendBuffer(cast(asyncio.Transport, writer.transport), SendBuffers(10**9))
     client.signed_in = signed_in
     before = own.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
     with client.holding(size):

@@ -23,7 +23,7 @@ from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.transaction import in_transaction
 from graph.app import create_app
 from graph.context import MakeContext
-from graph.engine.deadline import Deadline
+from graph.engine.deadline import DatabaseTimeoutMiddleware
 from graph.http.request import MAX_BODY
 from graph.http.storage_events import storage_event_route
 from graph.schema import schema
@@ -99,7 +99,7 @@ async def serving(issuer: LocalIssuer, *, database_within: float = within()) -> 
         ready=always,
         extra_routes=[route],
     )
-    app.add_middleware(Deadline, seconds=database_within)
+    app.add_middleware(DatabaseTimeoutMiddleware, seconds=database_within)
     async with listening(app) as address, httpx2.AsyncClient(**PLAIN, timeout=within(), base_url=address) as client:
         yield Pushing(client, issuer)
 

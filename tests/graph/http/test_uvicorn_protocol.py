@@ -9,9 +9,9 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from graph.errors import REFUSAL, HTTPError
+from graph.errors import HTTP_ERROR_KEY, HTTPError
 from graph.http.complete_request import RawHeaders, take_complete_request
-from graph.http.uvicorn_protocol import SocketProtocol
+from graph.http.uvicorn_protocol import WebSocketProtocol
 from tests.support.connections import SMALL, Answer, Connection, an_app, opened, posted, served
 from tests.support.patience import until, within
 from tests.support.running import Running
@@ -175,8 +175,8 @@ class WithFastPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (waits if scope["path"] == "/waits" else says_how)(scope, receive, send)
 
-    async def refusing(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal: HTTPError = scope["extensions"][REFUSAL]
+    async def protocol_error_endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal: HTTPError = scope["extensions"][HTTP_ERROR_KEY]
         await PlainTextResponse(refusal.message, refusal.status)(scope, receive, send)
 
     def fast_path(self, scope: Scope, headers: RawHeaders) -> ASGIApp | None:
@@ -241,5 +241,5 @@ def test_empty_frames_of_a_message_are_not_kept() -> None:
         connection.write(begins + empty * 10_000 + pings)
         until(lambda: not connection.is_silent())
 
-        (socket,) = [one for one in gc.get_objects() if type(one) is SocketProtocol]
+        (socket,) = [one for one in gc.get_objects() if type(one) is WebSocketProtocol]
         assert [bytes(frame) for frame in socket.frames] == [b"{"]

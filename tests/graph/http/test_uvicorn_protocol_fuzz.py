@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from graph.app import Application
-from graph.http.uvicorn_protocol import Protocol
+from graph.http.uvicorn_protocol import FastPathProtocol
 from tests.support.connections import SMALL, an_app, posted
 
 CHUNKED = (
@@ -96,10 +96,10 @@ class Client:
 
     async def answers(self, packets: Iterable[bytes]) -> bytes:
         """All that is written until nothing more comes of the packets."""
-        config = uvicorn.Config(self.app, http=Protocol, log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(self.app, http=FastPathProtocol, log_config=None, access_log=False, lifespan="off")
         config.load()
         state, transport = ServerState(), Memory()
-        transport.protocol = Protocol(config, state, {})
+        transport.protocol = FastPathProtocol(config, state, {})
         transport.protocol.connection_made(transport)
         for packet in packets:
             if not transport.closed:
