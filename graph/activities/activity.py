@@ -27,9 +27,11 @@ from graph.core.node import Node
 from graph.core.user_error_types import UserError
 from graph.core.view import connection, interface, stored, view
 from graph.core.where import sort_key
-from resolvers.activities.claim import LONGEST_LEASE, LONGEST_NAME, SHORTEST_LEASE, claim_activity
+from resolvers.activities.claim import claim_activity
+from resolvers.activities.claimant import MAX_WORKER_NAME_LENGTH
 from resolvers.activities.idempotent_replay import repeat_claim, repeat_report
-from resolvers.activities.lifecycle import complete_activity, extend_lease, release_activity
+from resolvers.activities.lease import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS, extend_lease
+from resolvers.activities.lifecycle import complete_activity, release_activity
 from resolvers.reads.rows import Row
 
 ActivityStatus = described(
@@ -119,11 +121,12 @@ class ActivityOutcome(Enum):
 
 
 def _worker() -> str:
-    return required(f"The worker's name, different for each worker; one line of at most {LONGEST_NAME} characters.")  # type: ignore[no-any-return]
+    length = f"one line of at most {MAX_WORKER_NAME_LENGTH} characters"
+    return required(f"The worker's name, different for each worker; {length}.")  # type: ignore[no-any-return]
 
 
 def _lease_seconds() -> int:
-    bounds = f"{SHORTEST_LEASE} to {LONGEST_LEASE:,}"
+    bounds = f"{MIN_LEASE_SECONDS} to {MAX_LEASE_SECONDS:,}"
     return optional(f"The length of the lease from now on, {bounds} seconds.", default=60)  # type: ignore[no-any-return]
 
 

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-HEARD_FOR = timedelta(seconds=30)
-"""How long a worker that asked to claim something counts as active."""
+ACTIVE_AFTER_CLAIM = timedelta(seconds=30)
+"""How long a worker counts as active after it asked for an activity."""
 MAX_WORKERS = 1_000
-"""Workers remembered; the one that was silent longest is forgotten first."""
+"""Workers remembered; the one that has been silent for longest is forgotten first."""
 
 
 class Holder(NamedTuple):
@@ -26,24 +26,24 @@ class ActiveWorkers:
     active."""
 
     def __init__(self) -> None:
-        self._heard: dict[Holder, tuple[datetime, frozenset[str]]] = {}
+        self._active: dict[Holder, tuple[datetime, frozenset[str]]] = {}
 
     def note(self, holder: Holder, kinds: Iterable[str], until: datetime) -> None:
         """Count the worker as active until then, at least."""
-        earlier, known = self._heard.pop(holder, (until, frozenset()))
-        self._heard[holder] = (max(earlier, until), known | frozenset(kinds))
-        if len(self._heard) > MAX_WORKERS:
-            del self._heard[next(iter(self._heard))]
+        earlier, known_kinds = self._active.pop(holder, (until, frozenset()))
+        self._active[holder] = (max(earlier, until), known_kinds | frozenset(kinds))
+        if len(self._active) > MAX_WORKERS:
+            del self._active[next(iter(self._active))]
 
-    def has_other(self, kind: str, than: Collection[Holder], at: datetime) -> bool:
+    def has_other(self, kind: str, holders: Collection[Holder], at: datetime) -> bool:
         """Whether a worker other than these takes such activities and is active."""
         return any(
-            until > at and kind in kinds and holder not in than for holder, (until, kinds) in self._heard.items()
+            until > at and kind in kinds and holder not in holders for holder, (until, kinds) in self._active.items()
         )
 
     def forget(self) -> None:
         """Forget all workers."""
-        self._heard.clear()
+        self._active.clear()
 
 
 active_workers = ActiveWorkers()

@@ -1,7 +1,7 @@
-"""Claims: workers take waiting activities, oldest first, each by one worker only, however many ask at once.
+"""Claims: each waiting activity is leased to one worker, the oldest first, however many workers ask at once.
 
-A claim moves an activity by a conditional update, and tries another when a concurrent claim was faster. An execution is
-updated when it begins, and when a new viewer runs it, not by each claim.
+A claim leases an activity by a conditional update, and tries another when a concurrent claim was faster. An execution
+is updated when it begins, and when a new viewer runs it, not by each claim.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,29 +17,24 @@ from documents.base import kind_of, now
 from documents.mongo.transaction import Session, in_transaction
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.activities.active_workers import HEARD_FOR, Holder, active_workers
-from resolvers.activities.claim_queue import Choice, some_that_wait
+from resolvers.activities.active_workers import ACTIVE_AFTER_CLAIM, Holder, active_workers
+from resolvers.activities.claim_queue import Choice, candidates
+from resolvers.activities.claimant import MAX_EARLIER_WORKERS, check_worker_name
+from resolvers.activities.lease import check_lease_seconds, note_lease, take_over
 from resolvers.activities.reuse_access import grant_reuse_access
-from resolvers.activities.state_machine import Move, lapsed, move
+from resolvers.activities.state_machine import Transition, apply_transition
 from resolvers.concurrency.keyed_lock import keyed_lock
 from resolvers.file_events.file_event import clear_pending_files
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
-from resolvers.user_errors import InvalidInput
-from resolvers.validators import check_line
 from resolvers.writes.idempotency import KeyedCall, NothingWritten, StoreOutcome
 from resolvers.writes.transaction import Outcome
 
 KINDS: dict[str, Document] = {"STEP": documents.Step, "TRANSFORM": documents.Transform}
-SHORTEST_LEASE, LONGEST_LEASE = 1, 3600
-"""Seconds. A worker that needs longer extends the lease, which shows that it is alive."""
-LONGEST_NAME = 200
-MAX_EARLIER_WORKERS = 100
-"""Names of earlier workers remembered on an activity."""
 
 
-class Lease(NamedTuple):
-    """The worker's request for a lease, and the keyed call that keeps its outcome."""
+class ClaimRequest(NamedTuple):
+    """A worker's request for an activity, and the keyed call that stores its outcome."""
 
     worker: str
     viewer: Viewer
@@ -60,123 +55,109 @@ async def claim_activity(
     An empty answer does not use up the idempotency key.
     """
     require_role(viewer, Role.WORKER)
-    lease = Lease(check_worker(worker, "worker"), viewer, check_lease(lease_seconds, "leaseSeconds"))
-    wanted = tuple(document for kind, document in KINDS.items() if kinds is None or kind in kinds)
-    active_workers.note(lease.holder, {document.kind for document in wanted}, now() + HEARD_FOR)
+    duration = check_lease_seconds(lease_seconds, "leaseSeconds")
+    request = ClaimRequest(check_worker_name(worker, "worker"), viewer, duration)
+    documents_to_claim = tuple(document for kind, document in KINDS.items() if kinds is None or kind in kinds)
+    active_until = now() + ACTIVE_AFTER_CLAIM
+    active_workers.note(request.holder, {document.kind for document in documents_to_claim}, active_until)
     if call is None:
-        return await _claimed(wanted, lease)
+        return await _claim_next(documents_to_claim, request)
     # Calls with the same key are serialised: the activity that the first is about to take is not offered to the second,
     # which would answer that nothing waits.
-    async with keyed_lock("claim", call.reservation.id), some_that_wait(wanted, lease.holder) as choice:
+    async with (
+        keyed_lock("claim", call.reservation.id),
+        candidates(documents_to_claim, request.holder) as choice,
+    ):
         # Idle workers ask all the time, which must not cause writes.
         if not choice.rows and not await call.is_known():
-            return _nothing(choice)
-        return await call.run(lambda keep: _claimed_or_nothing_written(wanted, lease._replace(keep=keep), choice))
+            return _empty_outcome(choice)
+        return await call.run(
+            lambda keep: _claim_next_or_nothing_written(documents_to_claim, request._replace(keep=keep), choice)
+        )
 
 
-async def _claimed_or_nothing_written(wanted: tuple[Document, ...], lease: Lease, choice: Choice) -> Outcome:
+async def _claim_next_or_nothing_written(kinds: tuple[Document, ...], request: ClaimRequest, choice: Choice) -> Outcome:
     """Claim from the activities looked up already, or from others that wait. Raises NothingWritten if there is none."""
-    claimed = await _take_one(choice, lease)
-    outcome = {"activity": claimed} if claimed else await _claimed(wanted, lease)
+    claimed = await _claim_first_free(choice, request)
+    outcome = {"activity": claimed} if claimed else await _claim_next(kinds, request)
     if outcome["activity"] is None:
         raise NothingWritten(outcome)
     return outcome
 
 
-async def _claimed(wanted: tuple[Document, ...], lease: Lease) -> Outcome:
+async def _claim_next(kinds: tuple[Document, ...], request: ClaimRequest) -> Outcome:
     while True:
-        async with some_that_wait(wanted, lease.holder) as choice:
-            if claimed := await _take_one(choice, lease):
+        async with candidates(kinds, request.holder) as choice:
+            if claimed := await _claim_first_free(choice, request):
                 return {"activity": claimed}
             if not choice.rows:
-                return _nothing(choice)
+                return _empty_outcome(choice)
 
 
-async def _take_one(choice: Choice, lease: Lease) -> Row | None:
-    """Lease the first activity of a choice that no concurrent claim took first."""
+async def _claim_first_free(choice: Choice, request: ClaimRequest) -> Row | None:
+    """Claim the first activity of a choice that no concurrent claim took first."""
     for row in choice.rows:
-        if claimed := await _take(row, lease):
-            note_lease(claimed, lease.duration)
+        if claimed := await _claim(row, request):
+            note_lease(claimed, request.duration)
             return claimed
     return None
 
 
-def _nothing(choice: Choice) -> Outcome:
+def _empty_outcome(choice: Choice) -> Outcome:
     return {"activity": None, "next_available_at": choice.next_at}
 
 
-def note_lease(row: Row, duration: timedelta) -> None:
-    """Count the worker that holds an activity as active for as long as it may be silent."""
-    active_workers.note(Holder(row["claimed_by"], row["worker"]), {kind_of(row["_id"])}, now() + duration)
-
-
-def check_worker(value: str, *path: str) -> str:
-    """A worker's name: one line."""
-    name = check_line(value, *path)
-    if len(name) > LONGEST_NAME:
-        raise InvalidInput(f"{path[-1]} has {len(name)} characters; at most {LONGEST_NAME} are kept.", *path)
-    return name
-
-
-def check_lease(seconds: int, *path: str) -> timedelta:
-    """A lease's length: how long the worker may be silent."""
-    if not SHORTEST_LEASE <= seconds <= LONGEST_LEASE:
-        bounds = f"{SHORTEST_LEASE} to {LONGEST_LEASE}"
-        raise InvalidInput(f"{path[-1]} must be {bounds} seconds, not {seconds}. Extend the lease to keep it.", *path)
-    return timedelta(seconds=seconds)
-
-
-async def _take(row: Row, lease: Lease) -> Row | None:
-    """Lease the activity; None when another worker was faster."""
+async def _claim(row: Row, request: ClaimRequest) -> Row | None:
+    """Claim the activity; None when another worker was faster."""
     if kind_of(row["_id"]) == documents.Transform.kind:
         try:
-            return await _transform(row, lease)
+            return await _claim_transform(row, request)
         except DuplicateKeyError:
             # Another transform of the resource has begun.
             return None
-    if _runs(row["execution"], lease.viewer):
-        return await _moved_and_kept(documents.Step, row, lease)
+    if _is_runner(row["execution"], request.viewer):
+        return await _lease_alone(documents.Step, row, request)
     async with keyed_lock("join", row["executionRef"]):
         execution = await collection_of(documents.Execution).find_one({"_id": row["executionRef"]})
-        if _runs(execution, lease.viewer):
-            return await _moved_and_kept(documents.Step, row, lease)
-        return await _first(row, execution, lease)
+        if _is_runner(execution, request.viewer):
+            return await _lease_alone(documents.Step, row, request)
+        return await _lease_and_join(row, execution, request)
 
 
-async def _transform(row: Row, lease: Lease) -> Row | None:
-    """Lease the transform; one that waited takes the pending files."""
+async def _claim_transform(row: Row, request: ClaimRequest) -> Row | None:
+    """Claim the transform; one that waited takes the pending files."""
     if row["status"] == ActivityStatus.RUNNING:
-        return await _moved_and_kept(documents.Transform, row, lease)
+        return await _lease_alone(documents.Transform, row, request)
 
     async def work(session: Session) -> Row | None:
-        claimed = await _moved(documents.Transform, row, lease, session)
+        claimed = await _lease(documents.Transform, row, request, session)
         if claimed is not None:
             await clear_pending_files(claimed["resourceRef"], session)
         return claimed
 
-    return await _in_transaction(work, lease)
+    return await _run_in_transaction(work, request)
 
 
-async def _in_transaction(work: Callable[[Session], Awaitable[Row | None]], lease: Lease) -> Row | None:
-    """Run `work` and keep its claim in one transaction where the call has a key."""
+async def _run_in_transaction(work: Callable[[Session], Awaitable[Row | None]], request: ClaimRequest) -> Row | None:
+    """Run `work` and, where the call has a key, store its outcome in the same transaction."""
 
     async def work_and_keep(session: Session) -> Row | None:
         claimed = await work(session)
-        if claimed is not None and lease.keep is not None:
-            await lease.keep({"activity": claimed}, session)
+        if claimed is not None and request.keep is not None:
+            await request.keep({"activity": claimed}, session)
         return claimed
 
     return await in_transaction(work_and_keep)
 
 
-async def _moved_and_kept(kind: Document, row: Row, lease: Lease) -> Row | None:
-    """Lease the activity by one write, in a transaction only where its outcome is to be kept."""
-    if lease.keep is None:
-        return await _moved(kind, row, lease)
-    return await _in_transaction(partial(_moved, kind, row, lease), lease)
+async def _lease_alone(kind: Document, row: Row, request: ClaimRequest) -> Row | None:
+    """Lease the activity by one write, in a transaction only where its outcome is to be stored."""
+    if request.keep is None:
+        return await _lease(kind, row, request)
+    return await _run_in_transaction(partial(_lease, kind, row, request), request)
 
 
-def _runs(execution: Row | None, viewer: Viewer) -> bool:
+def _is_runner(execution: Row | None, viewer: Viewer) -> bool:
     """Whether the viewer runs this execution already, so that only the step has to change.
 
     This holds until the step is claimed: an execution does not end while a step of it waits.
@@ -186,28 +167,28 @@ def _runs(execution: Row | None, viewer: Viewer) -> bool:
     return viewer.key in execution.get("runners", [])
 
 
-async def _moved(kind: Document, row: Row, lease: Lease, session: Session | None = None) -> Row | None:
-    at = now()
-    again = row["status"] == ActivityStatus.RUNNING
+async def _lease(kind: Document, row: Row, request: ClaimRequest, session: Session | None = None) -> Row | None:
+    at, key, claimants = now(), request.viewer.key, row.get("claimants", [])
     # The log position is part of the condition, since the new attempt's lines are numbered after it.
-    as_seen = {"_id": row["_id"], "attempt": row["attempt"], "log_end": row.get("log_end")}
+    match = {"_id": row["_id"], "attempt": row["attempt"], "log_end": row.get("log_end")}
     earlier = list(dict.fromkeys([*row.get("earlier_workers", []), *([row["worker"]] if row.get("worker") else [])]))
     changes = {
-        "worker": lease.worker,
+        "worker": request.worker,
         "earlier_workers": earlier[-MAX_EARLIER_WORKERS:],
-        "claimed_by": lease.viewer.key,
-        "claimants": list(dict.fromkeys([*row.get("claimants", []), lease.viewer.key])),
-        "claimed_again": lease.viewer.key in row.get("claimants", []),
-        "leaseExpiresAt": at + lease.duration,
+        "claimed_by": key,
+        "claimants": list(dict.fromkeys([*claimants, key])),
+        "claimed_again": key in claimants,
+        "leaseExpiresAt": at + request.duration,
         "log_base": row.get("log_end") or 0,
     }
-    match = as_seen | (lapsed(at) if again else {})
-    return await move(kind, Move.TAKE_OVER if again else Move.CLAIM, match, changes, at, session)
+    if row["status"] == ActivityStatus.RUNNING:
+        return await take_over(kind, match, changes, at, session)
+    return await apply_transition(kind, Transition.CLAIM, match, changes, at, session)
 
 
-async def _first(row: Row, execution: Row | None, lease: Lease) -> Row | None:
+async def _lease_and_join(row: Row, execution: Row | None, request: ClaimRequest) -> Row | None:
     """Lease the step together with its execution, which the viewer runs from now on."""
-    id, key = row["executionRef"], lease.viewer.key
+    id, key = row["executionRef"], request.viewer.key
     if execution and execution["status"] == ActivityStatus.RUNNING:
         # Other workers write to unended steps, so one transaction over all steps would seldom succeed. Unended steps
         # therefore get the runner beforehand, one by one, and ended steps in the transaction.
@@ -215,34 +196,35 @@ async def _first(row: Row, execution: Row | None, lease: Lease) -> Row | None:
         await collection_of(documents.Step).update_many(unended, {"$addToSet": {"runners": key}})
 
     async def work(session: Session) -> Row | None:
-        claimed = await _moved(documents.Step, row, lease, session)
+        claimed = await _lease(documents.Step, row, request, session)
         if claimed is not None:
-            await _join(claimed, key, session)
+            await _join_execution(claimed, key, session)
         return claimed
 
-    return await _in_transaction(work, lease)
+    return await _run_in_transaction(work, request)
 
 
-async def _join(claimed: Row, key: str, session: Session) -> None:
+async def _join_execution(claimed: Row, key: str, session: Session) -> None:
     """Let a runner read the step's execution while it runs; the execution begins now at the latest."""
     execution_id, at = claimed["executionRef"], claimed["start_timestamp"]
     runs = {"$eq": ["$status", ActivityStatus.RUNNING.value]}
-    begun = {
+    changes = {
         "status": ActivityStatus.RUNNING.value,
         "start_timestamp": {"$ifNull": ["$start_timestamp", at]},
         "updated_at": {"$cond": [runs, "$updated_at", at]},
         "revision": {"$cond": [runs, "$revision", {"$add": ["$revision", 1]}]},
         "runners": {"$setUnion": [{"$ifNull": ["$runners", []]}, [{"$literal": key}]]},
     }
-    await collection_of(documents.Execution).update_one({"_id": execution_id}, [{"$set": begun}], session=session)
+    await collection_of(documents.Execution).update_one({"_id": execution_id}, [{"$set": changes}], session=session)
     await grant_reuse_access(execution_id, claimed["ownerRef"], key, session)
-    steps, untold, told = collection_of(documents.Step), {"runners": {"$ne": key}}, {"$addToSet": {"runners": key}}
-    await steps.update_many({"executionRef": execution_id} | untold, told, session=session)
+    steps = collection_of(documents.Step)
+    is_no_runner, add_runner = {"runners": {"$ne": key}}, {"$addToSet": {"runners": key}}
+    await steps.update_many({"executionRef": execution_id} | is_no_runner, add_runner, session=session)
     # A step that has just begun for the first time has no outputs yet, and it is mostly the only one that has begun.
-    others = {"_id": {"$ne": claimed["_id"]}} if claimed["attempt"] == 1 else {}
-    begun_before = {"$or": [{"attempt": {"$gt": 0}}, {"status": {"$nin": list(OPEN)}}]}
-    match = {"executionRef": execution_id} | others | begun_before
+    other_steps = {"_id": {"$ne": claimed["_id"]}} if claimed["attempt"] == 1 else {}
+    has_begun = {"$or": [{"attempt": {"$gt": 0}}, {"status": {"$nin": list(OPEN)}}]}
+    match = {"executionRef": execution_id} | other_steps | has_begun
     ids = [step["_id"] async for step in steps.find(match, {"_id": 1}, session=session)]
     if ids:
         outputs = collection_of(documents.Output)
-        await outputs.update_many({"stepRef": {"$in": ids}} | untold, told, session=session)
+        await outputs.update_many({"stepRef": {"$in": ids}} | is_no_runner, add_runner, session=session)

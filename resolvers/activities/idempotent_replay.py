@@ -4,8 +4,8 @@ from documents.activities.activity import ActivityStatus
 from documents.base import now
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
-from resolvers.activities.lifecycle import claimant_filter, explain_refusal, kind_named
-from resolvers.activities.state_machine import held
+from resolvers.activities.claimant import claimant_filter, explain_refusal, kind_of_activity
+from resolvers.activities.lease import valid_lease_filter
 from resolvers.filters import all_of, any_of
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidState, NotFound
@@ -16,11 +16,12 @@ from resolvers.writes.transaction import Outcome
 async def repeat_claim(viewer: Viewer, kept: StoredOutcome) -> Outcome:
     """The current activity, while the caller still holds the attempt that was claimed or extended.
 
-    Raises InvalidState when that attempt is over: its lease has lapsed, another worker has it, or it has ended.
+    Raises InvalidState when that attempt is over: its lease has expired, another worker has it, or it has ended.
     """
-    id, attempt = _activity_in(kept)
+    id, attempt = _id_and_attempt(kept)
     match = {"_id": id, "attempt": attempt, "status": ActivityStatus.RUNNING.value}
-    row: Row | None = await collection_of(kind_named(id)).find_one(match | held(now()) | claimant_filter(viewer))
+    match |= valid_lease_filter(now()) | claimant_filter(viewer)
+    row: Row | None = await collection_of(kind_of_activity(id)).find_one(match)
     if row is not None:
         return {"activity": row}
     reason = await explain_refusal(id, viewer, None, "idempotencyKey")
@@ -39,8 +40,8 @@ async def repeat_report(viewer: Viewer, kept: StoredOutcome) -> Outcome:
 
     Raises NotFound.
     """
-    id, attempt = _activity_in(kept)
-    kind = kind_named(id)
+    id, attempt = _id_and_attempt(kept)
+    kind = kind_of_activity(id)
     own = {"attempt": attempt, "claimed_by": viewer.key}
     match = all_of([{"_id": id}, any_of([readable(kind, viewer), own])])
     row: Row | None = await collection_of(kind).find_one(match)
@@ -49,6 +50,6 @@ async def repeat_report(viewer: Viewer, kept: StoredOutcome) -> Outcome:
     return {"activity": row}
 
 
-def _activity_in(kept: StoredOutcome) -> tuple[str, int]:
+def _id_and_attempt(kept: StoredOutcome) -> tuple[str, int]:
     activity = kept["values"]["activity"]
     return activity["row"], activity["attempt"]

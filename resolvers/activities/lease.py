@@ -1,52 +1,141 @@
-"""Lapsed leases: activities whose workers were silent for longer than they announced."""
+"""Leases: for how long a worker may hold an activity in silence, and what happens when it is silent for longer.
 
-from datetime import datetime
+A lease is extended by its worker. Once it has expired, the activity waits to be claimed again, or another worker takes
+it over directly; after the last attempt it fails.
+"""
+
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-import documents
 from documents.activities.activity import ActivityStatus
 from documents.base import kind_of, now
 from documents.mongo.transaction import Session, in_transaction
+from resolvers.access.roles import require_role
+from resolvers.access.viewer import Role, Viewer
+from resolvers.activities.active_workers import Holder, active_workers
+from resolvers.activities.claimant import (
+    KINDS,
+    check_worker_name,
+    claimant_filter,
+    explain_refusal,
+    kind_of_activity,
+    only_attempt_filter,
+)
 from resolvers.activities.retry import available_from
 from resolvers.activities.state_machine import (
     LEASE_LAPSED,
-    MOST_ATTEMPTS,
-    Move,
+    MAX_ATTEMPTS,
+    Transition,
     activity_error,
-    lapsed,
-    move,
+    apply_transition,
+    counted_attempts,
     propagate,
-    tries,
 )
 from resolvers.filters import Filter
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
+from resolvers.user_errors import InvalidInput
+from resolvers.writes.idempotency import KeyedCall, run_once_in_transaction
+from resolvers.writes.transaction import Outcome
 
-KINDS: tuple[Document, ...] = (documents.Step, documents.Transform)
-MOST_AT_ONCE = 200
-"""Lapsed activities of a kind handled in one pass; the next pass comes soon."""
+MIN_LEASE_SECONDS, MAX_LEASE_SECONDS = 1, 3600
+"""A worker that needs longer extends the lease, which shows that it is alive."""
+EXPIRY_BATCH_SIZE = 200
+"""Expired activities of a kind handled in one pass; the next pass comes soon."""
+
+
+def check_lease_seconds(seconds: int, *path: str) -> timedelta:
+    """The length of a lease. Raises InvalidInput."""
+    if not MIN_LEASE_SECONDS <= seconds <= MAX_LEASE_SECONDS:
+        bounds = f"{MIN_LEASE_SECONDS} to {MAX_LEASE_SECONDS}"
+        raise InvalidInput(f"{path[-1]} must be {bounds} seconds, not {seconds}. Extend the lease to keep it.", *path)
+    return timedelta(seconds=seconds)
+
+
+def valid_lease_filter(at: datetime) -> Filter:
+    """The filter for activities with a valid lease."""
+    return {"leaseExpiresAt": {"$gt": at}}
+
+
+def expired_lease_filter(at: datetime) -> Filter:
+    """The filter for activities with an expired lease. Activities that were imported as RUNNING never had one."""
+    return {"leaseExpiresAt": {"$lte": at}}
+
+
+def note_lease(row: Row, duration: timedelta) -> None:
+    """Count the worker that holds an activity as active for as long as it may be silent."""
+    active_workers.note(Holder(row["claimed_by"], row["worker"]), {kind_of(row["_id"])}, now() + duration)
+
+
+async def extend_lease(viewer: Viewer, call: KeyedCall | None = None, **given: Any) -> Outcome:
+    """Extend the lease of an activity by one write, in a transaction where the outcome of the call is stored; returns
+    the activity."""
+    if call is None:
+        return await _extend(None, viewer, **given)
+    return await run_once_in_transaction(call, lambda session: _extend(session, viewer, **given))
+
+
+async def _extend(
+    session: Session | None,
+    viewer: Viewer,
+    *,
+    id: str,
+    worker: str,
+    lease_seconds: int,
+    attempt: int | None = None,
+) -> Outcome:
+    """Extend the lease from now; returns the activity. `attempt` may be left out only when it is unambiguous.
+
+    Raises NotFound, InvalidInput and InvalidState.
+    """
+    require_role(viewer, Role.WORKER)
+    name, at, kind = check_worker_name(worker, "worker"), now(), kind_of_activity(id, "id")
+    duration = check_lease_seconds(lease_seconds, "leaseSeconds")
+    match = {"_id": id, "worker": name, "status": ActivityStatus.RUNNING.value}
+    match |= valid_lease_filter(at) | claimant_filter(viewer)
+    fence = only_attempt_filter(name) if attempt is None else {"attempt": attempt}
+    row = await collection_of(kind).find_one_and_update(
+        match | fence, {"$set": {"leaseExpiresAt": at + duration}}, return_document=True, session=session
+    )
+    if row is not None:
+        note_lease(row, duration)
+        return {"activity": row}
+    if attempt is None and await collection_of(kind).find_one(match, {"_id": 1}, session=session):
+        raise InvalidInput(f"Give attempt: {name} may have held an earlier attempt of {id} as well.", "attempt")
+    raise await explain_refusal(id, viewer, session, "id")
+
+
+async def expired_rows(kind: Document, fields: dict[str, int], limit: int, at: datetime) -> list[Row]:
+    """Running activities whose leases have expired, those that expired first before others."""
+    running = {"status": ActivityStatus.RUNNING.value} | expired_lease_filter(at)
+    return await collection_of(kind).find(running, fields, sort=[("leaseExpiresAt", 1)], limit=limit).to_list()
+
+
+async def take_over(
+    kind: Document, match: Filter, changes: dict[str, Any], at: datetime, session: Session | None
+) -> Row | None:
+    """Lease an activity whose lease has expired with another worker; None when that worker extended it meanwhile."""
+    return await apply_transition(kind, Transition.TAKE_OVER, match | expired_lease_filter(at), changes, at, session)
 
 
 async def requeue_expired() -> int:
     """Take activities from silent workers, to be claimed again or, after the last attempt, FAILED; returns how many."""
-    at, taken = now(), 0
-    running = {"status": ActivityStatus.RUNNING.value} | lapsed(at)
-    for kind in KINDS:
-        seen = {"attempt": 1, "handed_back": 1, "leaseExpiresAt": 1, "availableAt": 1}
-        found = collection_of(kind).find(running, seen, limit=MOST_AT_ONCE)
-        for row in await found.to_list():
-            last = tries(row) >= MOST_ATTEMPTS
-            taken += await (give_up(row, at) if last else _give_back(row, at))
-    return taken
+    at, count = now(), 0
+    fields = {"attempt": 1, "handed_back": 1, "leaseExpiresAt": 1, "availableAt": 1}
+    for kind in KINDS.values():
+        for row in await expired_rows(kind, fields, EXPIRY_BATCH_SIZE, at):
+            is_last = counted_attempts(row) >= MAX_ATTEMPTS
+            count += await (fail_exhausted(row, at) if is_last else _requeue(row, at))
+    return count
 
 
-async def give_up(row: Row, at: datetime) -> bool:
-    """End a lapsed activity that has had all its attempts, and cancel its dependents; returns whether it was ended."""
+async def fail_exhausted(row: Row, at: datetime) -> bool:
+    """End an activity whose last attempt expired, and cancel its dependents; returns whether it was ended."""
 
     async def work(session: Session) -> bool:
-        failed = await move(_kind(row), Move.FAIL, _as_seen(row, at), _lost(row, retryable=False), at, session)
+        failed = await _apply(row, Transition.FAIL, {"error": _error(row, retryable=False)}, at, session)
         if failed is not None and "executionRef" in failed:
             await propagate(failed, session)
         return failed is not None
@@ -54,25 +143,25 @@ async def give_up(row: Row, at: datetime) -> bool:
     return await in_transaction(work)
 
 
-async def _give_back(row: Row, at: datetime) -> bool:
-    changes = _lost(row, retryable=True) | {"availableAt": available_from(row)}
+async def _requeue(row: Row, at: datetime) -> bool:
+    changes = {"error": _error(row, retryable=True), "availableAt": available_from(row)}
     try:
-        waits = await move(_kind(row), Move.REQUEUE, _as_seen(row, at), changes, at, None)
+        return await _apply(row, Transition.REQUEUE, changes, at, None) is not None
     except DuplicateKeyError:
         # Another transform of the resource waits, and only one may. This one is claimed directly, without waiting
         # first.
         return False
-    return waits is not None
 
 
-def _kind(row: Row) -> Document:
-    return documents.Transform if kind_of(row["_id"]) == documents.Transform.kind else documents.Step
+async def _apply(
+    row: Row, transition: Transition, changes: dict[str, Any], at: datetime, session: Session | None
+) -> Row | None:
+    match = {"_id": row["_id"], "attempt": row["attempt"]} | expired_lease_filter(at)
+    return await apply_transition(kind_of_activity(row["_id"]), transition, match, changes, at, session)
 
 
-def _as_seen(row: Row, at: datetime) -> Filter:
-    return {"_id": row["_id"], "attempt": row["attempt"]} | lapsed(at)
-
-
-def _lost(row: Row, *, retryable: bool) -> dict[str, Any]:
-    silent = f"Attempt {tries(row)} of {MOST_ATTEMPTS}: its worker was silent for longer than its lease."
-    return {"error": activity_error(LEASE_LAPSED, silent, retryable=retryable)}
+def _error(row: Row, *, retryable: bool) -> dict[str, Any]:
+    attempt = f"Attempt {counted_attempts(row)} of {MAX_ATTEMPTS}"
+    return activity_error(
+        LEASE_LAPSED, f"{attempt}: its worker was silent for longer than its lease.", retryable=retryable
+    )

@@ -17,19 +17,20 @@ from documents.base import now, utc_milliseconds
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.activities.lifecycle import claimant_filter, explain_refusal, kind_named
-from resolvers.activities.state_machine import held
+from resolvers.activities.claimant import claimant_filter, explain_refusal, kind_of_activity
+from resolvers.activities.lease import valid_lease_filter
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusal, Refusals
 from resolvers.writes.transaction import Outcome
 
-MOST_AT_ONCE = 1_000
-MOST_LINES = 10_000_000
+MAX_ENTRIES = 1_000
+"""Entries appended in one call."""
+MAX_LINES = 10_000_000
 """Lines of one attempt."""
-MOST_LINES_OF_ALL = 2_000_000_000
+MAX_LINES_OF_ALL_ATTEMPTS = 2_000_000_000
 """Lines of all attempts of an activity, whose number is unbounded while they are handed back: GraphQL's Int holds 2^31
 - 1."""
-LONGEST_MESSAGE = 10_000
+MAX_MESSAGE_LENGTH = 10_000
 
 Entry = dict[str, Any]
 
@@ -44,10 +45,10 @@ async def append_logs(
     """
     require_role(viewer, Role.WORKER)
     last = first_sequence + len(entries) - 1
-    _check(first_sequence, last, entries)
-    kind = kind_named(activity_id, "activityId")
+    _check_entries(first_sequence, last, entries)
+    kind = kind_of_activity(activity_id, "activityId")
     match = {"_id": activity_id, "attempt": attempt, "status": ActivityStatus.RUNNING.value}
-    match |= held(now()) | claimant_filter(viewer)
+    match |= valid_lease_filter(now()) | claimant_filter(viewer)
     if entries:
         higher = {"$max": ["$log_end", {"$add": ["$log_base", last]}]}
         change = [{"$set": {"log_end": higher, "reports": {"$add": [{"$ifNull": ["$reports", 0]}, 1]}}}]
@@ -63,37 +64,39 @@ async def append_logs(
     return {"next_sequence": max(end - base, last if entries else 0) + 1}
 
 
-def _check(first: int, last: int, entries: list[Entry]) -> None:
+def _check_entries(first: int, last: int, entries: list[Entry]) -> None:
     refusals: list[Refusal] = []
     if first < 1:
         refusals.append(InvalidInput(f"firstSequence must be at least 1, not {first}.", "firstSequence"))
-    if last > MOST_LINES:
-        refusals.append(LimitExceeded(f"An attempt logs at most {MOST_LINES:,} lines.", "firstSequence"))
-    if len(entries) > MOST_AT_ONCE:
-        refusals.append(LimitExceeded(f"{len(entries)} entries; at most {MOST_AT_ONCE} at once.", "entries"))
-    for number, entry in enumerate(entries[:MOST_AT_ONCE]):
+    if last > MAX_LINES:
+        refusals.append(LimitExceeded(f"An attempt logs at most {MAX_LINES:,} lines.", "firstSequence"))
+    if len(entries) > MAX_ENTRIES:
+        refusals.append(LimitExceeded(f"{len(entries)} entries; at most {MAX_ENTRIES} at once.", "entries"))
+    for number, entry in enumerate(entries[:MAX_ENTRIES]):
         length = len(entry["message"])
-        if length > LONGEST_MESSAGE:
-            long = f"message has {length} characters; at most {LONGEST_MESSAGE} are kept."
+        if length > MAX_MESSAGE_LENGTH:
+            long = f"message has {length} characters; at most {MAX_MESSAGE_LENGTH} are kept."
             refusals.append(InvalidInput(long, "entries", str(number), "message"))
     if refusals:
         raise Refusals(refusals)
 
 
 def _check_all_attempts(id: str, base: int, last: int) -> None:
-    if base + last > MOST_LINES_OF_ALL:
-        said = f"All attempts of {id} log at most {MOST_LINES_OF_ALL:,} lines; earlier attempts have {base:,}."
-        raise LimitExceeded(said, "firstSequence")
+    if base + last > MAX_LINES_OF_ALL_ATTEMPTS:
+        raise LimitExceeded(
+            f"All attempts of {id} log at most {MAX_LINES_OF_ALL_ATTEMPTS:,} lines; earlier attempts have {base:,}.",
+            "firstSequence",
+        )
 
 
 async def _store(activity: Row, first: int, entries: list[Entry], session: Session) -> None:
     """Insert the lines that are not stored yet."""
     logs, end = collection_of(documents.LogEntry), activity.get("log_end") or 0
-    rows = [_row(activity, first + place, entry) for place, entry in enumerate(entries)]
+    rows = [_row(activity, sequence, entry) for sequence, entry in enumerate(entries, first)]
     if first <= end:
         ids = {"_id": {"$in": [row["_id"] for row in rows]}}
-        there = {row["_id"] async for row in logs.find(ids, {"_id": 1}, session=session)}
-        rows = [row for row in rows if row["_id"] not in there]
+        stored = {row["_id"] async for row in logs.find(ids, {"_id": 1}, session=session)}
+        rows = [row for row in rows if row["_id"] not in stored]
         await _number_late([row for row in rows if row["sequence"] <= end], activity, session)
     if rows:
         await logs.insert_many(rows, ordered=False, session=session)
@@ -106,7 +109,7 @@ async def _number_late(rows: list[Row], activity: Row, session: Session) -> None
     before = activity.get("log_late") or 0
     for number, row in enumerate(rows, before + 1):
         row["late"] = number
-    kind, late = kind_named(activity["_id"], "activityId"), {"log_late": before + len(rows)}
+    kind, late = kind_of_activity(activity["_id"], "activityId"), {"log_late": before + len(rows)}
     await collection_of(kind).update_one({"_id": activity["_id"]}, {"$set": late}, session=session)
 
 

@@ -14,14 +14,14 @@ from resolvers.reads.rows import Row, collection_of
 
 async def grant_reuse_access(execution_id: str, owner_id: str, key: str, session: Session) -> None:
     """Let this runner of an execution read the steps that it reuses, where they belong to the same owner."""
-    loan = {"execution": execution_id, "key": key}
-    await _write(execution_id, {"ownerRef": owner_id}, {"$addToSet": {"borrowers": loan}}, session)
+    grant = {"execution": execution_id, "key": key}
+    await _write(execution_id, {"ownerRef": owner_id}, {"$addToSet": {"borrowers": grant}}, session)
 
 
 async def revoke_reuse_access(execution_id: str, session: Session) -> None:
     """Revoke all grants for this execution."""
-    lent = {"borrowers.execution": execution_id}
-    await _write(execution_id, lent, {"$pull": {"borrowers": {"execution": execution_id}}}, session)
+    granted = {"borrowers.execution": execution_id}
+    await _write(execution_id, granted, {"$pull": {"borrowers": {"execution": execution_id}}}, session)
 
 
 async def _write(execution_id: str, match: Row, change: dict[str, Any], session: Session) -> None:

@@ -11,7 +11,7 @@ from resolvers.reads.rows import Row, collection_of
 async def append_line(kind: Document, id: str, level: LogLevel, message: str, session: Session) -> Row | None:
     """Append a line and return the activity, which is written to so that its reports are serialised.
 
-    Outside of a transaction followers would look for the line before it exists, and a crash would leave none.
+    It needs a transaction: otherwise followers would look for the line before it exists, and a crash would lose it.
     """
     activity: Row | None = await collection_of(kind).find_one_and_update(
         {"_id": id}, {"$inc": {"log_end": 1, "reports": 1}}, return_document=True, session=session

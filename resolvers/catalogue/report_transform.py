@@ -11,8 +11,9 @@ from documents.catalogue.transform import TransformCause, TransformCauseKind, Tr
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.activities.lifecycle import check_attempt, claimant_filter, explain_refusal
-from resolvers.activities.state_machine import Move, held, move
+from resolvers.activities.claimant import check_attempt, claimant_filter, explain_refusal
+from resolvers.activities.lease import valid_lease_filter
+from resolvers.activities.state_machine import Transition, apply_transition
 from resolvers.catalogue.find_or_create import find_or_make_organisation, find_or_make_resource
 from resolvers.catalogue.publish import publish
 from resolvers.catalogue.read_distributions import read_distributions
@@ -134,9 +135,9 @@ def _end(started_at: datetime | None, at: datetime) -> datetime:
 async def _complete(id: str, attempt: int | None, run: documents.Transform, viewer: Viewer, session: Session) -> Row:
     """Complete the claimed transform with the run's end. Its code, frozen at its creation, and its start stay."""
     fence: Filter = {} if attempt is None else {"attempt": attempt}
-    claimed = {"_id": id, "resourceRef": run.resource_ref} | fence | held(now()) | claimant_filter(viewer)
+    claimed = {"_id": id, "resourceRef": run.resource_ref} | fence | valid_lease_filter(now()) | claimant_filter(viewer)
     ended = {"end_timestamp": run.ended_at, "details": run.details.model_dump(by_alias=True), "error": None}
-    completed = await move(documents.Transform, Move.SUCCEED, claimed, ended, now(), session)
+    completed = await apply_transition(documents.Transform, Transition.SUCCEED, claimed, ended, now(), session)
     if completed is None:
         raise await _why_not(id, run, viewer, session)
     check_attempt(attempt, completed, viewer)

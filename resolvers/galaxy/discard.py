@@ -10,7 +10,7 @@ from documents.activities.log_entry import LogLevel
 from documents.base import now
 from documents.galaxy.generation import GenerationStatus
 from documents.mongo.transaction import Session
-from resolvers.activities.state_machine import CANCELLED_BY_SOMEBODY, Move, activity_error, move
+from resolvers.activities.state_machine import CANCELLED_CODE, Transition, activity_error, apply_transition
 from resolvers.filters import Filter
 from resolvers.galaxy.ingestion_log import say
 from resolvers.reads.rows import Row, collection_of
@@ -22,8 +22,10 @@ UNENDED: Filter = {"status": {"$in": [one.value for one in OPEN]}}
 async def stop(ingestion: Row, why: str, session: Session) -> Row | None:
     """Cancel an ingestion and its parts, except those that are being merged; returns it, None when it has ended
     already."""
-    error = activity_error(CANCELLED_BY_SOMEBODY, why)
-    stopped = await move(documents.Ingestion, Move.CANCEL, {"_id": ingestion["_id"]}, {"error": error}, now(), session)
+    error = activity_error(CANCELLED_CODE, why)
+    stopped = await apply_transition(
+        documents.Ingestion, Transition.CANCEL, {"_id": ingestion["_id"]}, {"error": error}, now(), session
+    )
     if stopped is None:
         return None
     await _stop_parts({"ingestionRef": ingestion["_id"]}, session)

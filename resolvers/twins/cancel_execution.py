@@ -6,7 +6,13 @@ from documents.base import now
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.activities.state_machine import CANCELLED_BY_SOMEBODY, Move, activity_error, cancel, move
+from resolvers.activities.state_machine import (
+    CANCELLED_CODE,
+    Transition,
+    activity_error,
+    apply_transition,
+    cancel_execution_steps,
+)
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.execution import own_execution
 from resolvers.user_errors import InvalidState
@@ -25,7 +31,7 @@ async def cancel_execution(session: Session, viewer: Viewer, *, id: str, reason:
     execution = await own_execution(id, viewer, session, "id")
     if execution["status"] not in OPEN:
         raise _has_ended(execution)
-    await cancel(id, message or "The execution was cancelled.", session)
+    await cancel_execution_steps(id, message or "The execution was cancelled.", session)
     return {"execution": await collection_of(documents.Execution).find_one({"_id": id}, session=session)}
 
 
@@ -38,8 +44,8 @@ async def cancel_transform(session: Session, viewer: Viewer, *, id: str, reason:
     require_role(viewer, Role.WORKER)
     message = check_text(reason, "reason") or "The transform was cancelled."
     transform = await get_readable(documents.Transform, id, viewer, session, "id")
-    error = {"error": activity_error(CANCELLED_BY_SOMEBODY, message)}
-    cancelled = await move(documents.Transform, Move.CANCEL, {"_id": id}, error, now(), session)
+    error = {"error": activity_error(CANCELLED_CODE, message)}
+    cancelled = await apply_transition(documents.Transform, Transition.CANCEL, {"_id": id}, error, now(), session)
     if cancelled is None:
         raise _has_ended(transform)
     return {"transform": cancelled}

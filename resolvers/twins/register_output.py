@@ -11,8 +11,9 @@ from documents.twins.output import AccessControl, OutputType
 from resolvers.access.policies import owns
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.activities.lifecycle import check_attempt, claimant_filter
-from resolvers.activities.state_machine import held, lock_step, standing
+from resolvers.activities.claimant import check_attempt, claimant_filter
+from resolvers.activities.lease import valid_lease_filter
+from resolvers.activities.state_machine import effective_status, lock_step
 from resolvers.catalogue.resource import json_text
 from resolvers.filters import Filter
 from resolvers.reads.rows import Row, collection_of
@@ -103,13 +104,13 @@ async def _running(id: str, attempt: int | None, viewer: Viewer, session: Sessio
     at = now()
     match: Filter = {"status": ActivityStatus.RUNNING.value} | ({} if attempt is None else {"attempt": attempt})
     if viewer.role is Role.WORKER:
-        match |= held(at) | claimant_filter(viewer)
+        match |= valid_lease_filter(at) | claimant_filter(viewer)
     # Written to, so that a step that ends at the same time conflicts with this transaction.
     running = await lock_step(id, session, match)
     if running is not None:
         check_attempt(attempt, running, viewer)
         return running
-    stands = standing(step, at).value
+    stands = effective_status(step, at).value
     held_by = f", which {step['worker'] or 'somebody'} holds" if stands == ActivityStatus.RUNNING else ""
     taken = "only its worker or owner may add outputs, while that attempt runs"
     raise InvalidState(

@@ -11,7 +11,7 @@ from documents.base import new_id
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.activities.state_machine import FULFILLED
+from resolvers.activities.state_machine import SATISFIES_DEPENDENCY
 from resolvers.reads.rows import collection_of
 from resolvers.twins.execution import keep_execution, own_execution, refuse_taken_title
 from resolvers.twins.execution_validation import MOST_STEPS, Given
@@ -121,7 +121,7 @@ def _from_failure(earlier: Earlier) -> set[int]:
     if status.value not in UNSUCCESSFUL:
         message = f"Execution {earlier.execution.id} is {status.value}; FROM_FAILURE needs a FAILED or CANCELLED one."
         raise InvalidState(message, "executionId", current=status.value, allowed=UNSUCCESSFUL)
-    begun = {number for number, step in enumerate(earlier.steps) if step.status not in FULFILLED}
+    begun = {number for number, step in enumerate(earlier.steps) if step.status not in SATISFIES_DEPENDENCY}
     return followers(earlier.waits_for, begun)
 
 
@@ -133,7 +133,7 @@ def _from_step(earlier: Earlier, id: str | None) -> set[int]:
         raise InvalidInput(f"Execution {earlier.execution.id} has no step {id[:100]}.", "fromStepId")
     again = followers(earlier.waits_for, begun)
     reused = [step for number, step in enumerate(earlier.steps) if number not in again]
-    failed = [step for step in reused if step.status not in FULFILLED]
+    failed = [step for step in reused if step.status not in SATISFIES_DEPENDENCY]
     if failed:
         raise Refusals([_not_reusable(step) for step in failed])
     return again
@@ -141,7 +141,7 @@ def _from_step(earlier: Earlier, id: str | None) -> set[int]:
 
 def _not_reusable(step: documents.Step) -> InvalidState:
     message = f"Step {step.key} ({step.id}) is {step.status.value}, so it has no outputs to reuse."
-    allowed = [status.value for status in FULFILLED]
+    allowed = [status.value for status in SATISFIES_DEPENDENCY]
     return InvalidState(message, "fromStepId", current=step.status.value, allowed=allowed)
 
 

@@ -15,9 +15,9 @@ from graph.settings import Settings
 from graph.websocket.endpoint import MAX_MESSAGE, MAX_OPERATIONS, MAX_SOCKETS, READ_WITHIN
 from resolvers.activities import log_entry
 from resolvers.activities.change_stream import MOST_WATCHING
-from resolvers.activities.claim import LONGEST_LEASE
+from resolvers.activities.lease import MAX_LEASE_SECONDS
 from resolvers.activities.retry import FIRST_HAND_BACK_WAIT, MAX_HAND_BACK_WAIT, RETRY_WAITS
-from resolvers.activities.state_machine import MOST_ATTEMPTS
+from resolvers.activities.state_machine import MAX_ATTEMPTS
 from resolvers.catalogue.merge_organisations import MAX_MERGED, MAX_MOVED
 from resolvers.catalogue.read_distributions import MOST
 from resolvers.file_events.file_event import MOST_FILES
@@ -107,16 +107,16 @@ LIMITS: dict[str, dict[str, float]] = {
         "bytes of a part of an output's name": MAX_NAME_BYTES,
     },
     "Steps and transforms that run": {
-        "seconds of a lease": LONGEST_LEASE,
-        "times that a step or transform is begun, hand-backs aside": MOST_ATTEMPTS,
+        "seconds of a lease": MAX_LEASE_SECONDS,
+        "times that a step or transform is begun, hand-backs aside": MAX_ATTEMPTS,
         "seconds that it waits after a failure": RETRY_WAITS[0].total_seconds(),
         "seconds that it waits after the second": RETRY_WAITS[1].total_seconds(),
         "seconds that it waits when it is handed back with a reason, at first": FIRST_HAND_BACK_WAIT.total_seconds(),
         "seconds that it waits when it is handed back with a reason, at last": MAX_HAND_BACK_WAIT.total_seconds(),
-        "lines in one `appendLogs`": log_entry.MOST_AT_ONCE,
-        "characters of a line of a log": log_entry.LONGEST_MESSAGE,
-        "lines of an attempt": log_entry.MOST_LINES,
-        "lines of all attempts of an activity": log_entry.MOST_LINES_OF_ALL,
+        "lines in one `appendLogs`": log_entry.MAX_ENTRIES,
+        "characters of a line of a log": log_entry.MAX_MESSAGE_LENGTH,
+        "lines of an attempt": log_entry.MAX_LINES,
+        "lines of all attempts of an activity": log_entry.MAX_LINES_OF_ALL_ATTEMPTS,
     },
     "Uploads": {
         "bytes of an uploaded output": LARGEST[UploadPurpose.OUTPUT],

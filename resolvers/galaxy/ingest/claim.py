@@ -7,7 +7,7 @@ from functools import partial
 import documents
 from documents.activities.log_entry import LogLevel
 from documents.mongo.transaction import in_transaction
-from resolvers.activities.state_machine import MOST_ATTEMPTS, tries
+from resolvers.activities.state_machine import MAX_ATTEMPTS, counted_attempts
 from resolvers.galaxy.ingest.completion import fail_exhausted_part
 from resolvers.galaxy.ingest.part_lease import (
     ClaimedPart,
@@ -52,7 +52,7 @@ class Claimer:
         ours = {"generationRef": {"$nin": self._skipped}}
         while expired := await oldest_expired(ours):
             await end_session(expired)
-            if not expired["folding"] and tries(expired) >= MOST_ATTEMPTS:
+            if not expired["folding"] and counted_attempts(expired) >= MAX_ATTEMPTS:
                 # Lost where another worker was faster.
                 with suppress(LeaseLost):
                     await fail_exhausted_part(expired)

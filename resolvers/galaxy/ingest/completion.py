@@ -10,7 +10,15 @@ from documents.base import now
 from documents.galaxy.generation import GenerationStatus
 from documents.galaxy.ingestion import IngestionKind
 from documents.mongo.transaction import Session, in_transaction
-from resolvers.activities.state_machine import LEASE_LAPSED, MOST_ATTEMPTS, Move, activity_error, lapsed, move, tries
+from resolvers.activities.lease import expired_lease_filter
+from resolvers.activities.state_machine import (
+    LEASE_LAPSED,
+    MAX_ATTEMPTS,
+    Transition,
+    activity_error,
+    apply_transition,
+    counted_attempts,
+)
 from resolvers.filters import Filter
 from resolvers.galaxy import generation as generations
 from resolvers.galaxy.discard import UNENDED, discard
@@ -42,7 +50,7 @@ async def complete_part(claim: ClaimedPart, archive: Row, result: PartResult) ->
 
     async def work(session: Session) -> None:
         ingestion = await say(claim.part["ingestionRef"], LogLevel.INFO, _success_line(archive, result), session)
-        await _end_part(claim.match, Move.SUCCEED, values, session)
+        await _end_part(claim.match, Transition.SUCCEED, values, session)
         if claim.part["generationRef"] is not None:
             await _add_to_generation(claim, result, session)
         await _end_ingestion_if_done(ingestion, session)
@@ -58,7 +66,7 @@ async def refuse_part(claim: ClaimedPart, archive: Row, error: dict[str, Any], s
 
     async def work(session: Session) -> None:
         ingestion = await say(claim.part["ingestionRef"], LogLevel.ERROR, line, session)
-        await _end_part(claim.match, Move.FAIL, values, session)
+        await _end_part(claim.match, Transition.FAIL, values, session)
         await _end_ingestion_if_done(ingestion, session)
 
     await in_transaction(work, claim.session)
@@ -66,14 +74,14 @@ async def refuse_part(claim: ClaimedPart, archive: Row, error: dict[str, Any], s
 
 async def fail_exhausted_part(part: Row) -> None:
     """End a part whose lease has expired for the last time, unless another worker has it."""
-    silent = f"Attempt {tries(part)} of {MOST_ATTEMPTS}: its worker was silent for longer than its lease."
+    silent = f"Attempt {counted_attempts(part)} of {MAX_ATTEMPTS}: its worker was silent for longer than its lease."
     error = part.get("error") or activity_error(LEASE_LAPSED, silent)
-    match = {"_id": part["_id"], "attempt": part["attempt"], "folding": False} | lapsed(now())
+    match = {"_id": part["_id"], "attempt": part["attempt"], "folding": False} | expired_lease_filter(now())
     line = f"{part['archiveRef']} was abandoned. {error['message']}"
 
     async def work(session: Session) -> None:
         ingestion = await say(part["ingestionRef"], LogLevel.ERROR, line, session)
-        await _end_part(match, Move.FAIL, {"error": error} | _failure_fields(part), session)
+        await _end_part(match, Transition.FAIL, {"error": error} | _failure_fields(part), session)
         await _end_ingestion_if_done(ingestion, session)
 
     await in_transaction(work)
@@ -103,8 +111,8 @@ def _quantity(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-async def _end_part(match: Filter, step: Move, values: dict[str, Any], session: Session) -> None:
-    if await move(documents.IngestionPart, step, match, values, now(), session) is None:
+async def _end_part(match: Filter, step: Transition, values: dict[str, Any], session: Session) -> None:
+    if await apply_transition(documents.IngestionPart, step, match, values, now(), session) is None:
         raise LeaseLost("The part was cancelled, or another worker has it.")
 
 
@@ -135,8 +143,8 @@ async def _end_ingestion_if_done(ingestion: Row | None, session: Session) -> Non
     success = await parts.find_one(match | {"status": ActivityStatus.SUCCEEDED.value}, {"_id": 1}, session=session)
     failure = await parts.find_one(match | {"status": ActivityStatus.FAILED.value}, sort=[("_id", 1)], session=session)
     error = await _first_error(failure, session) if failure and not success else None
-    step, values = (Move.FAIL, {"error": error}) if error else (Move.SUCCEED, {})
-    if await move(documents.Ingestion, step, {"_id": ingestion["_id"]}, values, now(), session) is None:
+    step, values = (Transition.FAIL, {"error": error}) if error else (Transition.SUCCEED, {})
+    if await apply_transition(documents.Ingestion, step, {"_id": ingestion["_id"]}, values, now(), session) is None:
         return
     level, line = (LogLevel.ERROR, NOTHING_INGESTED) if error else (LogLevel.INFO, "All archives have been processed.")
     await say(ingestion["_id"], level, line, session)

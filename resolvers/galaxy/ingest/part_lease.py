@@ -14,7 +14,8 @@ from documents.activities.activity import ActivityStatus
 from documents.base import now
 from documents.mongo.database import end_session_of, start_session
 from documents.mongo.transaction import Session
-from resolvers.activities.state_machine import Move, lapsed, move
+from resolvers.activities.lease import expired_lease_filter
+from resolvers.activities.state_machine import Transition, apply_transition
 from resolvers.filters import Filter
 from resolvers.reads.rows import Row, collection_of
 
@@ -79,7 +80,9 @@ class ClaimedPart:
 
 async def oldest_expired(match: Filter) -> Row | None:
     """The oldest part whose worker went silent, among those that `match` finds."""
-    part: Row | None = await _parts().find_one({"status": RUNNING} | lapsed(now()) | match, sort=[("_id", 1)])
+    part: Row | None = await _parts().find_one(
+        {"status": RUNNING} | expired_lease_filter(now()) | match, sort=[("_id", 1)]
+    )
     return part
 
 
@@ -98,7 +101,7 @@ async def end_session(expired: Row) -> None:
 async def take_over(expired: Row, worker: str, lease: timedelta) -> ClaimedPart | None:
     """Lease an expired part to the worker; None when another worker was faster."""
     since = time.monotonic()
-    match = {"_id": expired["_id"], "attempt": expired["attempt"], "status": RUNNING} | lapsed(now())
+    match = {"_id": expired["_id"], "attempt": expired["attempt"], "status": RUNNING} | expired_lease_filter(now())
     return await _claim(match, worker, lease, since)
 
 
@@ -147,7 +150,7 @@ async def _update_ingestion(claim: ClaimedPart, leased: dict[str, Any]) -> None:
     with suppress(PyMongoError), pymongo.timeout(INGESTION_UPDATE_TIMEOUT):
         update = await collection_of(documents.Ingestion).update_one(id | {"status": RUNNING}, {"$set": leased})
         if not update.matched_count:
-            await move(documents.Ingestion, Move.CLAIM, id, leased, at, None)
+            await apply_transition(documents.Ingestion, Transition.CLAIM, id, leased, at, None)
 
 
 def _parts() -> Any:

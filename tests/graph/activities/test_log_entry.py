@@ -6,7 +6,7 @@ import pytest
 
 import documents
 from documents.base import now
-from resolvers.activities.log_entry import MOST_LINES_OF_ALL
+from resolvers.activities.log_entry import MAX_LINES_OF_ALL_ATTEMPTS
 from resolvers.reads.rows import collection_of
 from tests.support.asking import ADMIN, ask
 from tests.support.builders import everything_kept
@@ -165,7 +165,7 @@ async def test_an_append_that_is_too_much_is_refused_and_stores_nothing(given: A
 
 async def test_all_attempts_together_log_no_more_lines_than_can_be_numbered() -> None:
     step = await a_claimed_step()
-    earlier = {"$set": {"log_base": MOST_LINES_OF_ALL - 10, "log_end": MOST_LINES_OF_ALL - 10}}
+    earlier = {"$set": {"log_base": MAX_LINES_OF_ALL_ATTEMPTS - 10, "log_end": MAX_LINES_OF_ALL_ATTEMPTS - 10}}
     await collection_of(documents.Step).update_one({"_id": step}, earlier)
     within = await append(step, "the last one", first=10)
     kept = await everything_kept()
@@ -175,7 +175,7 @@ async def test_all_attempts_together_log_no_more_lines_than_can_be_numbered() ->
     assert within["userErrors"] == []
     assert refusals(beyond) == [("LIMIT_EXCEEDED", ["input", "firstSequence"])]
     assert await everything_kept() == kept
-    assert await lines(step) == [(MOST_LINES_OF_ALL, "the last one")]
+    assert await lines(step) == [(MAX_LINES_OF_ALL_ATTEMPTS, "the last one")]
 
 
 async def test_a_log_of_ten_thousand_lines_is_paged_filtered_and_appended_to_in_one_insert(

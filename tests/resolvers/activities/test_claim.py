@@ -20,8 +20,8 @@ from documents.mongo.database import Database
 from documents.mongo.transaction import in_transaction
 from resolvers.access.viewer import Viewer
 from resolvers.activities.claim import claim_activity
-from resolvers.activities.lease import requeue_expired
-from resolvers.activities.lifecycle import complete_activity, extend_lease
+from resolvers.activities.lease import extend_lease, requeue_expired
+from resolvers.activities.lifecycle import complete_activity
 from resolvers.activities.log_entry import append_logs
 from resolvers.reads.rows import collection_of
 from resolvers.twins.cancel_execution import cancel_execution

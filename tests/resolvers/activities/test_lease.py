@@ -11,7 +11,7 @@ from documents.base import kind_of
 from resolvers.activities import claim as claiming
 from resolvers.activities import lease
 from resolvers.activities.lease import requeue_expired
-from resolvers.activities.state_machine import MOST_ATTEMPTS, move
+from resolvers.activities.state_machine import MAX_ATTEMPTS, apply_transition
 from resolvers.reads.rows import Row, collection_of
 from tests.resolvers.activities.test_claim import new_resource
 from tests.support.builders import keep
@@ -39,7 +39,7 @@ async def swept() -> bool:
 
 
 @pytest.mark.parametrize("waits", [a_step, a_transform])
-@pytest.mark.parametrize("attempt", [1, MOST_ATTEMPTS])
+@pytest.mark.parametrize("attempt", [1, MAX_ATTEMPTS])
 @pytest.mark.parametrize("taken", [claimed_by_another, swept])
 async def test_a_lease_that_is_extended_while_somebody_looks_at_it_is_kept(
     clock: Clock,
@@ -62,10 +62,10 @@ async def test_a_lease_that_is_extended_while_somebody_looks_at_it_is_kept(
             clock.forward(61)
             assert payload["userErrors"] == []
             kept.append(await activities.find_one({"_id": id}))
-        return await move(*given)
+        return await apply_transition(*given)
 
-    monkeypatch.setattr(claiming, "move", extended_before)
-    monkeypatch.setattr(lease, "move", extended_before)
+    monkeypatch.setattr(claiming, "apply_transition", extended_before)
+    monkeypatch.setattr(lease, "apply_transition", extended_before)
     clock.forward(61)
 
     assert await taken() is False

@@ -10,7 +10,7 @@ from documents.activities.activity import ActivityStatus
 from documents.mongo.database import Database
 from resolvers.access.viewer import Viewer
 from resolvers.activities.active_workers import MAX_WORKERS, ActiveWorkers, Holder
-from resolvers.activities.claim_queue import SOONEST, SPARE
+from resolvers.activities.claim_queue import EXTRA_CANDIDATES, MAX_LATER
 from resolvers.activities.lease import requeue_expired
 from resolvers.reads.rows import collection_of
 from tests.resolvers.activities.test_claim import many_steps, profiled
@@ -261,13 +261,13 @@ async def test_claims_read_nothing_that_waits_for_its_time(database: Database, c
     assert again is not None
     looks = [one for one in operations if one["op"] == "query" and one["ns"].endswith(".steps")]
     assert len(looks) >= 6
-    assert max(one["docsExamined"] for one in looks) <= SOONEST
-    assert sum(one["keysExamined"] for one in looks) <= SOONEST + 10
+    assert max(one["docsExamined"] for one in looks) <= MAX_LATER
+    assert sum(one["keysExamined"] for one in looks) <= MAX_LATER + 10
     assert [one for one in operations if one.get("hasSortStage") or "COLLSCAN" in one.get("planSummary", "")] == []
 
 
 async def test_a_worker_that_hands_back_much_is_given_what_is_new(database: Database, clock: Clock) -> None:
-    await many_steps(1, SPARE + 20)
+    await many_steps(1, EXTRA_CANDIDATES + 20)
     at = clock.datetime.now(UTC)
     leaver = {"key": WORKER.key, "worker": "worker-1", "failures": 0, "hand_backs": 6, "until": at + timedelta(60)}
     handed_back = {"availableAt": at - timedelta(seconds=1), "left_by": [leaver]}

@@ -1,16 +1,16 @@
 """Failures as a worker reports them: in a message that the server takes, whatever the message says."""
 
 from graph.clients.worker.failures import MAX_MESSAGE_LENGTH, OUTPUTS_NOT_UPLOADED, Failed, Unable
-from resolvers.activities.lifecycle import LONGEST_MESSAGE
+from resolvers.activities.lifecycle import MAX_ERROR_MESSAGE_LENGTH
 
 
 def test_a_message_is_cut_to_the_longest_that_the_server_takes() -> None:
-    message = "m" * LONGEST_MESSAGE
+    message = "m" * MAX_ERROR_MESSAGE_LENGTH
 
     kept = Failed("EXIT_1", message, retryable=False)
     cut = Failed("EXIT_1", f"{message}.", retryable=False)
 
-    assert MAX_MESSAGE_LENGTH == LONGEST_MESSAGE
+    assert MAX_MESSAGE_LENGTH == MAX_ERROR_MESSAGE_LENGTH
     assert kept.error["message"] == cut.error["message"] == message
 
 

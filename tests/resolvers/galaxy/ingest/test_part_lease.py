@@ -17,7 +17,7 @@ from documents.base import now
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Client, make_client, open_database
 from documents.mongo.transaction import in_transaction
-from resolvers.activities.state_machine import MOST_ATTEMPTS
+from resolvers.activities.state_machine import MAX_ATTEMPTS
 from resolvers.filters import Filter
 from resolvers.galaxy.discard import discard, stop
 from resolvers.galaxy.ingest import claim, merge, poll_loop
@@ -190,7 +190,7 @@ async def test_what_a_silent_worker_held_is_taken_over_and_counted_once() -> Non
     assert "was silent for longer than its lease." in (await lines_of(ingestion))[0]
 
 
-@pytest.mark.parametrize("attempt", [1, MOST_ATTEMPTS])
+@pytest.mark.parametrize("attempt", [1, MAX_ATTEMPTS])
 async def test_a_part_that_is_extended_while_another_worker_looks_at_it_stays_with_its_own(
     monkeypatch: pytest.MonkeyPatch, attempt: int
 ) -> None:
