@@ -11,10 +11,10 @@ from resolvers.user_errors import InvalidInput, LimitExceeded
 
 Filter = dict[str, Any]
 
-MOST_VALUES = 1000
+MAX_VALUES = 1000
 """Values that one `in` may list."""
 
-NEVER: Filter = {"_id": {"$in": []}}
+MATCH_NOTHING: Filter = {"_id": {"$in": []}}
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class InSubquery:
     documents.
 
     The values are those at `path` of the documents that `filter` finds and the viewer may read; of all documents found
-    unless `guarded`. They are looked up before the find, in one round trip.
+    unless `apply_policy`. They are looked up before the find, in one round trip.
     """
 
     document: type[documents.Document]
     filter: Filter
     path: str
-    guarded: bool = True
+    apply_policy: bool = True
 
 
 def contains_subquery(condition: Any) -> bool:
@@ -54,13 +54,13 @@ def any_of(filters: Iterable[Filter]) -> Filter:
     """A filter that matches when at least one does: nothing when there is none."""
     wanted = list(filters)
     if not wanted:
-        return NEVER
+        return MATCH_NOTHING
     return {} if {} in wanted else {"$or": wanted}
 
 
 def none_of(inner: Filter) -> Filter:
     """The negation of a filter."""
-    return {"$nor": [inner]} if inner else NEVER
+    return {"$nor": [inner]} if inner else MATCH_NOTHING
 
 
 def equals(path: str, value: Any) -> Filter:
@@ -70,13 +70,13 @@ def equals(path: str, value: Any) -> Filter:
 
 def is_one_of(path: str, values: list[Any]) -> Filter:
     """A field with one of these values. An empty list matches nothing."""
-    _check_number(values, "in")
+    _check_count(values, "in")
     return {path: {"$in": values}}
 
 
 def is_none_of(path: str, values: list[Any]) -> Filter:
     """A field with none of these values. An empty list matches everything."""
-    _check_number(values, "notIn")
+    _check_count(values, "notIn")
     return {path: {"$nin": values}}
 
 
@@ -107,10 +107,10 @@ def has_element(path: str, below: str, conditions: list[Filter]) -> Filter:
     """
     if len(conditions) == 1:
         return {f"{path}.{below}".rstrip("."): conditions[0][below]}
-    return {path: {"$elemMatch": all_of(conditions) if below else _merged(one[below] for one in conditions)}}
+    return {path: {"$elemMatch": all_of(conditions) if below else _merge_operators(one[below] for one in conditions)}}
 
 
-def _merged(operators: Iterable[Filter]) -> Filter:
+def _merge_operators(operators: Iterable[Filter]) -> Filter:
     """Operators of one value, all of which must match it. Two regular expressions become one."""
     merged: Filter = {}
     for one in operators:
@@ -121,16 +121,16 @@ def _merged(operators: Iterable[Filter]) -> Filter:
     return merged
 
 
-def _check_number(values: list[Any], operator: str) -> None:
-    if len(values) > MOST_VALUES:
+def _check_count(values: list[Any], operator: str) -> None:
+    if len(values) > MAX_VALUES:
         raise LimitExceeded(
-            f"{len(values)} values in one `{operator}`: at most {MOST_VALUES} are allowed.", code="LIMIT_EXCEEDED"
+            f"{len(values)} values in one `{operator}`: at most {MAX_VALUES} are allowed.", code="LIMIT_EXCEEDED"
         )
 
 
 def _searchable(text: str) -> str:
     if "\0" in text:
         raise InvalidInput("A filter holds a NUL character, which no stored text has.", code="BAD_USER_INPUT")
-    if len(text) > MOST_VALUES:
-        raise LimitExceeded(f"A filter of {len(text)} characters: at most {MOST_VALUES} can be searched for.")
+    if len(text) > MAX_VALUES:
+        raise LimitExceeded(f"A filter of {len(text)} characters: at most {MAX_VALUES} can be searched for.")
     return text

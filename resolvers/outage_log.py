@@ -11,7 +11,7 @@ import structlog
 
 LOG_INTERVAL = 10.0
 """Seconds between two lines about one outage."""
-MAX_REASON = 200
+MAX_REASON_LENGTH = 200
 
 log = structlog.stdlib.get_logger("resolvers.outages")
 
@@ -43,19 +43,19 @@ def count_outage(event: str, error: BaseException, part: str = "") -> None:
     tally.reason = _reason(error)
     if begins:
         tally.write()
-        loop.call_later(LOG_INTERVAL, _look, key)
+        loop.call_later(LOG_INTERVAL, _log_repeats, key)
 
 
-def _look(key: Any) -> None:
+def _log_repeats(key: Any) -> None:
     """Log the failures since the last line, and repeat later; forget sources that have stopped failing."""
     if not _tallies[key].count:
         del _tallies[key]
         return
     _tallies[key].write()
-    key[0].call_later(LOG_INTERVAL, _look, key)
+    key[0].call_later(LOG_INTERVAL, _log_repeats, key)
 
 
 def _reason(error: BaseException) -> str:
     # The driver appends its settings and everything it knows about the servers.
     text = str(error).partition(" (configured timeouts")[0].partition(", Timeout: ")[0].partition(", full error")[0]
-    return f"{type(error).__name__}: {text}"[:MAX_REASON]
+    return f"{type(error).__name__}: {text}"[:MAX_REASON_LENGTH]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-LONGEST_SHOWN = 100
+MAX_SHOWN_LENGTH = 100
 """Characters of a value that a message repeats."""
 
 
@@ -35,7 +35,7 @@ class NotFound(Refusal):
     code = "NOT_FOUND"
 
     def __init__(self, noun: str, value: str, *path: str, key: str = "id") -> None:
-        shown = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}…"
+        shown = value if len(value) <= MAX_SHOWN_LENGTH else f"{value[:MAX_SHOWN_LENGTH]}…"
         super().__init__(f"No {noun} with {key} {shown}.", *path)
 
 
@@ -109,7 +109,7 @@ class Refusals(Exception):
 
 
 @contextmanager
-def noting(refusals: list[Refusal]) -> Iterator[None]:
+def collect_refusals(refusals: list[Refusal]) -> Iterator[None]:
     """Add refusals of the block to `refusals` and go on, so that everything that is wrong is reported at once."""
     try:
         yield

@@ -10,17 +10,17 @@ from documents.storage.url_secrets import without_secrets
 from resolvers.formats.json_text import utf8
 from resolvers.user_errors import InvalidInput
 
-LONGEST_LINE = 1_000
-LONGEST_TEXT = 100_000
-LONGEST_URL = 2_000
+MAX_LINE_LENGTH = 1_000
+MAX_TEXT_LENGTH = 100_000
+MAX_URL_LENGTH = 2_000
 MAX_NAME_BYTES = 255
 """Bytes of the name of a file or folder, on all common file systems."""
 MAX_PATH_BYTES = 3_072
 """Bytes of a file's path below its folder: Linux allows 4,095, including the folder."""
-MOST_TAGS = 100
+MAX_TAGS = 100
 # Git abbreviates to no fewer than four digits; SHA-256 repositories have 64.
 # White space of all kinds but the blank, and control characters.
-ODD = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
+FORBIDDEN_CHARACTER = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
 COMMIT = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
 
 
@@ -35,13 +35,13 @@ def check_line(value: str | None, *path: str) -> str | None:
     line = value.strip()
     if not is_line(line):
         shown = value if len(value) < 100 else f"{value[:100]}…"
-        raise InvalidInput(f"{path[-1]} must be one line of 1 to {LONGEST_LINE} characters, not {shown!r}.", *path)
+        raise InvalidInput(f"{path[-1]} must be one line of 1 to {MAX_LINE_LENGTH} characters, not {shown!r}.", *path)
     return line
 
 
 def is_line(text: str) -> bool:
     """Whether a text is one line that is not empty and not too long to be kept."""
-    return 0 < len(text) <= LONGEST_LINE and all(ord(character) >= 32 for character in text)
+    return 0 < len(text) <= MAX_LINE_LENGTH and all(ord(character) >= 32 for character in text)
 
 
 def check_file_name(value: str, *path: str) -> str:
@@ -60,8 +60,8 @@ def check_file_name(value: str, *path: str) -> str:
 
 def check_text(value: str | None, *path: str) -> str | None:
     """A description of any number of lines."""
-    if value is not None and len(value) > LONGEST_TEXT:
-        raise InvalidInput(f"{path[-1]} has {len(value)} characters; at most {LONGEST_TEXT} are kept.", *path)
+    if value is not None and len(value) > MAX_TEXT_LENGTH:
+        raise InvalidInput(f"{path[-1]} has {len(value)} characters; at most {MAX_TEXT_LENGTH} are kept.", *path)
     return value
 
 
@@ -77,10 +77,10 @@ def check_url(value: str | None, *path: str) -> str | None:
     try:
         parts = urlsplit(value)
     except ValueError as error:
-        raise InvalidInput(f"{_noun(*path)} {shown!r} is not a URL: {error}.", *path) from error
+        raise InvalidInput(f"{_field_name(*path)} {shown!r} is not a URL: {error}.", *path) from error
     absolute = parts.scheme and (parts.netloc or parts.scheme == "urn")
-    if not absolute or parts.scheme == "javascript" or len(value) > LONGEST_URL or any(c.isspace() for c in value):
-        raise InvalidInput(f"{_noun(*path)} must be an absolute URL, not {shown!r}.", *path)
+    if not absolute or parts.scheme == "javascript" or len(value) > MAX_URL_LENGTH or any(c.isspace() for c in value):
+        raise InvalidInput(f"{_field_name(*path)} must be an absolute URL, not {shown!r}.", *path)
     return without_secrets(value)
 
 
@@ -101,15 +101,15 @@ def check_location(value: str, *path: str) -> str:
 def _check_object(url: str, *path: str) -> None:
     """Refuse an impossible URL of a bucket or an object."""
     if url.startswith("/", url.index("://") + 3):
-        raise InvalidInput(f"{_noun(*path)} {url[:100]!r} names no bucket.", *path)
-    if odd := ODD.search(url):
-        raise InvalidInput(f"{_noun(*path)} {url[:100]!r} holds {odd[0]!a}, which file names must not.", *path)
+        raise InvalidInput(f"{_field_name(*path)} {url[:100]!r} names no bucket.", *path)
+    if odd := FORBIDDEN_CHARACTER.search(url):
+        raise InvalidInput(f"{_field_name(*path)} {url[:100]!r} holds {odd[0]!a}, which file names must not.", *path)
     if (size := len(object_name(url).encode())) > MAX_OBJECT_NAME_BYTES:
-        said = f"{_noun(*path)} {url[:100]!r} names an object in {size:,} bytes"
+        said = f"{_field_name(*path)} {url[:100]!r} names an object in {size:,} bytes"
         raise InvalidInput(f"{said}; names of objects have at most {MAX_OBJECT_NAME_BYTES:,}.", *path)
 
 
-def _noun(*path: str) -> str:
+def _field_name(*path: str) -> str:
     """The name of the field at the end of a path; an item of a list has the list's name."""
     return path[-2] if path[-1].isdigit() and len(path) > 1 else path[-1]
 
@@ -136,6 +136,6 @@ def check_json(value: Any, *path: str, max_bytes: int) -> str:
 
 def check_tags(value: list[str], *path: str) -> list[str]:
     """Tags, each one line, without repeats, in the order given."""
-    if len(value) > MOST_TAGS:
-        raise InvalidInput(f"{len(value)} tags; at most {MOST_TAGS} are kept.", *path)
+    if len(value) > MAX_TAGS:
+        raise InvalidInput(f"{len(value)} tags; at most {MAX_TAGS} are kept.", *path)
     return list(dict.fromkeys(check_line(tag, *path, str(number)) for number, tag in enumerate(value)))

@@ -14,7 +14,7 @@ from pymongo.server_api import ServerApi
 
 import documents
 from documents.migrations import make_indexes
-from documents.mongo.primary import WAITS, ImpatientClient
+from documents.mongo.primary import SERVER_TIMEOUTS, FailFastClient
 
 Client = AsyncMongoClient[dict[str, Any]]
 Database = AsyncDatabase[dict[str, Any]]
@@ -26,9 +26,9 @@ def make_client(url: str, **options: Any) -> Client:
     Its server timeouts can be set in the URL.
     """
     said = {name.lower() for name in parse_qs(urlsplit(url).query)}
-    waits = {name: value for name, value in WAITS.items() if name.lower() not in said}
+    waits = {name: value for name, value in SERVER_TIMEOUTS.items() if name.lower() not in said}
     # Not strict: Beanie asks for buildInfo, which is outside the API, when it starts.
-    return ImpatientClient(
+    return FailFastClient(
         url,
         server_api=ServerApi("1", deprecation_errors=True),
         appname="provenance-graph",

@@ -21,15 +21,15 @@ from documents.private_apis import POOL
 if POOL.problem is None:
     from pymongo import _csot
 
-    from documents.mongo.pool import FallBackToDriver, HungUp, run_on_pooled_connection
+    from documents.mongo.pool import FallBackToDriver, ReplyInterrupted, run_on_pooled_connection
 
 Command = Row
 
-SECONDS = 10.0
+REPLY_TIMEOUT = 10.0
 """Timeout of a reply. When the driver asks again, only the request's deadline applies."""
 
 
-def seconds_left() -> float | None:
+def remaining_timeout() -> float | None:
     """Seconds left of the current `pymongo.timeout`; None without one."""
     # Without the private name the driver itself enforces the timeout.
     left = None if POOL.problem else _csot.remaining()
@@ -41,7 +41,7 @@ def timeout_error(seconds: float) -> NetworkTimeout:
     return NetworkTimeout(f"The database did not answer a find within {seconds:.1f} s.")
 
 
-async def find(collection: AsyncCollection[Row], command: Command) -> list[Row] | None:
+async def find_rows(collection: AsyncCollection[Row], command: Command) -> list[Row] | None:
     """All rows of a find command (without its first key); None when the driver has to run it."""
     cursor = await first_batch(collection, command)
     if cursor is None:
@@ -56,8 +56,8 @@ async def first_batch(collection: AsyncCollection[Row], command: Command) -> Row
     """The cursor of a find command with its first batch; None when the driver has to run it."""
     if POOL.problem or not _reads_plainly(collection):
         return None
-    left = seconds_left()
-    seconds = SECONDS if left is None else min(SECONDS, left)
+    left = remaining_timeout()
+    seconds = REPLY_TIMEOUT if left is None else min(REPLY_TIMEOUT, left)
     began = time.monotonic()
     try:
         return await run_on_pooled_connection(collection, {"find": collection.name, **command}, seconds)
@@ -70,7 +70,7 @@ async def first_batch(collection: AsyncCollection[Row], command: Command) -> Row
         raise timeout_error(seconds) from error
     except ConnectionFailure as error:
         waited = time.monotonic() - began
-        if waited < seconds / 2 or isinstance(error.__cause__, HungUp):
+        if waited < seconds / 2 or isinstance(error.__cause__, ReplyInterrupted):
             return None
         # The driver itself closed the connection a moment before the deadline.
         raise timeout_error(waited) from error
@@ -83,10 +83,10 @@ def _reads_plainly(collection: AsyncCollection[Row]) -> bool:
 
 def remaining_rows(collection: AsyncCollection[Row], cursor: Row) -> AsyncCommandCursor[Row]:
     """The rows after the first batch."""
-    return Rest(collection, cursor | {"firstBatch": []}, cursor["address"])
+    return RemainingBatches(collection, cursor | {"firstBatch": []}, cursor["address"])
 
 
-class Rest(AsyncCommandCursor[Row]):
+class RemainingBatches(AsyncCommandCursor[Row]):
     """The remaining batches of a cursor, whose replies are counted."""
 
     def _unpack_response(self, response: Any, *options: Any, **more: Any) -> Any:

@@ -20,7 +20,7 @@ def stored_path(model: Model | None, path: str) -> tuple[str, FieldInfo]:
             raise TypeError(f"{model.__name__ if model else 'Nothing'} has no field {part} (of {path})")
         info = model.model_fields[part]
         names.append(info.alias or part)
-        model = _model_in(info.annotation)
+        model = _embedded_model(info.annotation)
     if info is None:
         raise TypeError("an empty path")
     return ".".join(names), info
@@ -36,6 +36,6 @@ def list_on(model: Model | None, path: str) -> str | None:
     return None
 
 
-def _model_in(annotation: object) -> Model | None:
+def _embedded_model(annotation: object) -> Model | None:
     candidates = [annotation, *get_args(annotation)]
     return next((one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)), None)

@@ -18,16 +18,16 @@ from pymongo.pool_shared import PoolState
 
 from documents.mongo.replies import Row, count_reply
 
-TOO_LONG = 50
+MAX_TIME_MS_EXPIRED = 50
 """MongoDB's code for MaxTimeMSExpired."""
-FRESH = 1.0
+IDLE_CHECK_AFTER = 1.0
 """Seconds of idleness after which the driver checks whether a connection is still open."""
 
-_awaited: set[AsyncConnection] = set()
+_awaiting_reply: set[AsyncConnection] = set()
 """Connections that wait for a reply."""
 
 
-class HungUp(OSError):
+class ReplyInterrupted(OSError):
     """The wait for a server's reply was given up."""
 
 
@@ -50,10 +50,10 @@ async def run_on_pooled_connection(collection: AsyncCollection[Row], command: Ro
         await _checkin(pool, connection)
 
 
-def hang_up(pool: Pool) -> None:
+def interrupt_replies(pool: Pool) -> None:
     """End the finds that wait for a reply on a pool's connections; the driver repeats each of them."""
-    for connection in [one for one in _awaited if one.pool_gen is pool.gen]:
-        connection.conn.get_conn.close(HungUp("the server does not answer and was given up"))
+    for connection in [one for one in _awaiting_reply if one.pool_gen is pool.gen]:
+        connection.conn.get_conn.close(ReplyInterrupted("the server does not answer and was given up"))
 
 
 def _pool_of_primary(client: Any) -> Pool | None:
@@ -76,7 +76,9 @@ def _checkout_idle(pool: Pool) -> AsyncConnection | None:
     if not pool.conns or pool.state != PoolState.READY or pool.requests >= pool.max_pool_size or _is_awaited(pool):
         return None
     connection = pool.conns[0]
-    if connection.idle_time_seconds() > FRESH or pool.stale_generation(connection.generation, connection.service_id):
+    if connection.idle_time_seconds() > IDLE_CHECK_AFTER or pool.stale_generation(
+        connection.generation, connection.service_id
+    ):
         return None
     pool.conns.popleft()
     pool.operation_count += 1
@@ -121,8 +123,8 @@ async def _send_command(
     reply = await _reply(connection, request, message, collection.codec_options, seconds)
     if listening.enabled_for_commands:
         listening.publish_command_success(timedelta(seconds=time.monotonic() - began), reply, "find", *told)
-    if reply.get("code") == TOO_LONG:
-        raise ExecutionTimeout(reply["errmsg"], TOO_LONG, reply)
+    if reply.get("code") == MAX_TIME_MS_EXPIRED:
+        raise ExecutionTimeout(reply["errmsg"], MAX_TIME_MS_EXPIRED, reply)
     if not reply["ok"]:
         raise FallBackToDriver(reply.get("errmsg"))
     cursor = reply["cursor"]
@@ -134,7 +136,7 @@ async def _reply(
 ) -> Row:
     protocol = connection.conn.get_conn
     silent = asyncio.get_running_loop().call_later(seconds, protocol.close, TimeoutError())
-    _awaited.add(connection)
+    _awaiting_reply.add(connection)
     try:
         await protocol.write(message)
         data, _ = await protocol.read(request, connection.max_message_size)
@@ -143,7 +145,7 @@ async def _reply(
         await connection._raise_connection_failure(error)
     finally:
         silent.cancel()
-        _awaited.discard(connection)
+        _awaiting_reply.discard(connection)
     count_reply(len(data))
     found: Row = _OpMsg.unpack(data).unpack_response(codec_options=options)[0]
     return found

@@ -6,16 +6,16 @@ from pymongo import AsyncMongoClient
 
 from documents.private_apis import POOL, TOPOLOGY
 
-WAITS = {"serverSelectionTimeoutMS": 5000, "heartbeatFrequencyMS": 1000, "connectTimeoutMS": 3000}
+SERVER_TIMEOUTS = {"serverSelectionTimeoutMS": 5000, "heartbeatFrequencyMS": 1000, "connectTimeoutMS": 3000}
 """The driver's defaults are 30, 10 and 20 s. A server that is silent for the sum of the last two counts as gone."""
 
 
-class ImpatientClient(AsyncMongoClient[dict[str, Any]]):
+class FailFastClient(AsyncMongoClient[dict[str, Any]]):
     """A client with an impatient topology, where the driver's private names allow it."""
 
     def _init_background(self, old_pid: int | None = None) -> None:
         super()._init_background(old_pid)
         if TOPOLOGY.problem is None and POOL.problem is None:
-            from documents.mongo.topology import ImpatientTopology
+            from documents.mongo.topology import FailFastTopology
 
-            self._topology.__class__ = ImpatientTopology
+            self._topology.__class__ = FailFastTopology

@@ -25,20 +25,20 @@ except ImportError:
 else:
     COMPILED = RAW_BSON.problem is None
 
-__all__ = ["COMPILED", "Member", "Row", "Writer", "as_sent", "dictionaries", "families"]
+__all__ = ["COMPILED", "Member", "Row", "Writer", "as_raw_bson", "decode_rows", "group_consecutive"]
 
 
-def as_sent(collection: AsyncCollection[dict[str, Any]]) -> AsyncCollection[Any]:
+def as_raw_bson(collection: AsyncCollection[dict[str, Any]]) -> AsyncCollection[Any]:
     """The collection with raw documents, each a Row."""
     return collection.with_options(codec_options=collection.codec_options.with_options(document_class=Row))
 
 
-def dictionaries(rows: list[Row]) -> list[dict[str, Any]]:
+def decode_rows(rows: list[Row]) -> list[dict[str, Any]]:
     """The raw documents decoded into dictionaries."""
     return [bson.decode(row.raw) for row in rows]
 
 
-def families(rows: list[Any], key: str) -> list[tuple[str, list[Any]]]:
+def group_consecutive(rows: list[Any], key: str) -> list[tuple[str, list[Any]]]:
     """Groups of consecutive documents with the same text at `key`, as `(text, documents)`."""
     if COMPILED and rows and type(rows[0]) is Row:
         return _families(rows, key)

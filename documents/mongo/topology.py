@@ -19,14 +19,14 @@ from documents.mongo import pool
 
 ELECTION_TIMEOUT = 5.0
 """Seconds after a primary was last heard for which operations wait for the next; later ones are refused at once."""
-NOTICED_WITHIN = 4.5
+SILENCE_TIMEOUT = 4.5
 """Seconds after a primary was last heard within which its silence is noticed: heartbeat and connect timeout, and a
 margin. If it takes longer, this process itself was stopped, as one is whose CPU is throttled between requests."""
 
 Address = tuple[str, int | None]
 
 
-class ImpatientTopology(Topology):
+class FailFastTopology(Topology):
     """A topology that bounds the wait for a primary, and interrupts commands to one that was replaced."""
 
     _last_heard: float | None = None
@@ -94,14 +94,14 @@ def _last_heard(lost: ServerDescription | None) -> float:
     at = time.monotonic()
     if lost is None or not lost.is_writable or lost.last_update_time is None:
         return at
-    return lost.last_update_time if at - lost.last_update_time < NOTICED_WITHIN else at
+    return lost.last_update_time if at - lost.last_update_time < SILENCE_TIMEOUT else at
 
 
 _interrupting: set[asyncio.Task[None]] = set()
 
 
 async def _interrupt(server: Server) -> None:
-    pool.hang_up(server.pool)
+    pool.interrupt_replies(server.pool)
     await server.pool.reset(interrupt_connections=True)
     # The server may have answered again meanwhile.
     if server.description.is_readable:

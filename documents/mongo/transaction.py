@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 
 from documents.mongo.database import start_session
-from documents.mongo.fast_find import seconds_left
+from documents.mongo.fast_find import remaining_timeout
 
 T = TypeVar("T")
 Session = AsyncClientSession
@@ -29,7 +29,7 @@ ABORT_TIMEOUT = 0.1
 """Seconds for aborting a transaction after its deadline."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.5
 """Seconds before the work is repeated; each pause is half as long again."""
-MAX_TIME_EXPIRED = 50
+MAX_TIME_MS_EXPIRED = 50
 
 
 async def in_transaction(work: Work[T], session: Session | None = None) -> T:
@@ -39,7 +39,7 @@ async def in_transaction(work: Work[T], session: Session | None = None) -> T:
     The transaction runs in `session`, or in a session of its own. A cancelled caller waits for its end: the database
     would keep a transaction that was broken off while it began or committed, with locks on its rows, for a minute.
     """
-    whole = asyncio.create_task(_committed(work, session))
+    whole = asyncio.create_task(_run(work, session))
     try:
         return await asyncio.shield(whole)
     except asyncio.CancelledError:
@@ -47,29 +47,29 @@ async def in_transaction(work: Work[T], session: Session | None = None) -> T:
         raise
 
 
-async def _committed(work: Work[T], session: Session | None) -> T:
+async def _run(work: Work[T], session: Session | None) -> T:
     with pymongo.timeout(TRANSACTION_TIMEOUT):
         if session is not None:
-            return await _repeated(session, work)
+            return await _run_with_retries(session, work)
         async with start_session() as own:
-            return await _repeated(own, work)
+            return await _run_with_retries(own, work)
 
 
-async def _repeated(session: Session, work: Work[T]) -> T:
+async def _run_with_retries(session: Session, work: Work[T]) -> T:
     """Run `work` until its transaction is committed; returns its result."""
     pause = FIRST_PAUSE
     while True:
         try:
-            return await _once(session, work)
+            return await _attempt(session, work)
         except PyMongoError as error:
-            if not _is_worth_repeating(error, "TransientTransactionError"):
+            if not _is_retryable(error, "TransientTransactionError"):
                 raise
         # At random, so that callers that conflicted do not meet again.
         await asyncio.sleep(pause * random.random())
         pause = min(1.5 * pause, LONGEST_PAUSE)
 
 
-async def _once(session: Session, work: Work[T]) -> T:
+async def _attempt(session: Session, work: Work[T]) -> T:
     # MongoDB refuses transactions with a read preference other than primary, which the database's URL may set for other
     # reads.
     await session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority"), ReadPreference.PRIMARY)
@@ -88,8 +88,8 @@ async def _commit(session: Session) -> None:
         try:
             return await session.commit_transaction()
         except PyMongoError as error:
-            expired = getattr(error, "code", None) == MAX_TIME_EXPIRED
-            if expired or not _is_worth_repeating(error, "UnknownTransactionCommitResult"):
+            expired = getattr(error, "code", None) == MAX_TIME_MS_EXPIRED
+            if expired or not _is_retryable(error, "UnknownTransactionCommitResult"):
                 raise
         await asyncio.sleep(FIRST_PAUSE)
 
@@ -98,7 +98,7 @@ async def _abort(session: Session) -> None:
     """Abort the transaction, even after the deadline of its caller."""
     if not session.in_transaction:
         return
-    left = seconds_left()
+    left = remaining_timeout()
     seconds = ABORT_TIMEOUT if left is None else max(ABORT_TIMEOUT, left)
 
     async def abort() -> None:
@@ -109,8 +109,8 @@ async def _abort(session: Session) -> None:
     await asyncio.get_running_loop().create_task(abort(), context=Context())
 
 
-def _is_worth_repeating(error: PyMongoError, label: str) -> bool:
+def _is_retryable(error: PyMongoError, label: str) -> bool:
     """Whether a failure may pass in the time left; finding no primary has used all the time it may take."""
-    left = seconds_left()
+    left = remaining_timeout()
     in_time = left is None or left > 0
     return in_time and error.has_error_label(label) and not isinstance(error, ServerSelectionTimeoutError)

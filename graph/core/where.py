@@ -193,7 +193,7 @@ def on_elements(asked: Any, none: Filter, some: Callable[[], Filter]) -> Filter:
     """
     given = _conditions("", asked)
     if getattr(asked, "eq", UNSET) is None:
-        return none if len(given) == 1 else filters.NEVER
+        return none if len(given) == 1 else filters.MATCH_NOTHING
     return some() if given else {}
 
 

@@ -49,7 +49,9 @@ def _with_tool(path: str, asked: Any) -> Filter:
     counted = {"level": UsageLevel.TOOL.value, "jobs": {"$gt": 0}, "tool_id": {"$ne": None}}
 
     def with_tool(match: Filter) -> Filter:
-        return {path: InSubquery(documents.Usage, all_of([active, counted, match]), "generationRef", guarded=False)}
+        return {
+            path: InSubquery(documents.Usage, all_of([active, counted, match]), "generationRef", apply_policy=False)
+        }
 
     return on_elements(asked, none_of(with_tool({})), lambda: with_tool(condition("tool_id", asked)))
 

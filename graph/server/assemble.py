@@ -37,7 +37,7 @@ from graph.server.run import run
 from graph.settings import Settings, SettingsError
 from resolvers.access.authentication import Authenticator
 from resolvers.access.tokens import new_secret
-from resolvers.sweeps.sweep_loop import sweeping
+from resolvers.sweeps.sweep_loop import run_sweeper
 
 OPERATION_WITHIN = 10.0
 """Seconds that one database operation may take while serving, so that no client waits for an unresponsive database."""
@@ -126,7 +126,7 @@ def make_app(
             connected(url, settings.database_name, seconds=OPERATION_WITHIN) as client,
             watch_descriptors(made.metrics.without_descriptors.inc),
             run_migration_check(client[settings.database_name], unready),
-            sweeping(when=lambda: made.unready is None),
+            run_sweeper(when=lambda: made.unready is None),
         ):
             clients.append(client)
             yield

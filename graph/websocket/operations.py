@@ -47,7 +47,7 @@ from graph.websocket.delivery import Delivery, as_errors, delivery
 from graph.websocket.detached_tasks import read_detached, write_detached
 from graph.websocket.session import SubscriptionContext, WebSocketSession
 from resolvers.activities.change_stream import Changes
-from resolvers.concurrency.task_cancellation import check_cancelled
+from resolvers.concurrency.task_cancellation import raise_if_cancelled
 from resolvers.reads.loaders import RequestLoader
 from resolvers.reads.response_budget import AnswerTooLarge
 
@@ -89,7 +89,7 @@ class Streams:
         try:
             async with aclosing(self._results(query, variables, name, of)) as results:
                 async for result in results:
-                    check_cancelled()
+                    raise_if_cancelled()
                     yield result
         except Unacceptable as refusal:
             yield _refused(refusal.errors)
@@ -161,7 +161,7 @@ class Streams:
         sent = b""
         async with aclosing(events) as open_events:
             async for event in open_events:
-                check_cancelled()
+                raise_if_cancelled()
                 # A subscription with deliveries waits for room instead of being refused.
                 told = await self._delivery(prepared, name, planned, executor, event, following, patient=bool(sent))
                 # An unchanged state tells a client nothing, but identical log lines are separate events.

@@ -17,10 +17,10 @@ from resolvers.access.tokens import PREFIX, find_token
 from resolvers.access.viewer import ADMIN, ANONYMOUS, Role, Unauthenticated, Viewer
 
 ROLE_CLAIM = "provenance_role"
-LONGEST_NAME = 80
+MAX_NAME_LENGTH = 80
 # OpenID Connect Core 1.0, section 2: at most 255 ASCII characters.
 SUBJECT = re.compile(r"[\x20-\x7e]{1,255}")
-LONGEST_EMAIL = 254
+MAX_EMAIL_LENGTH = 254
 
 
 class Authenticator:
@@ -49,7 +49,7 @@ class Authenticator:
         """The viewer of this header, where neither database nor issuer must be asked; None where one must."""
         if authorization is None:
             return ANONYMOUS
-        return ADMIN if self._admin_token and _same(_bearer(authorization), self._admin_token) else None
+        return ADMIN if self._admin_token and _constant_time_equal(_bearer(authorization), self._admin_token) else None
 
     async def viewer(self, authorization: str | None) -> Viewer:
         """The viewer of this header; anonymous without one. Raises Unauthenticated for invalid credentials."""
@@ -86,12 +86,12 @@ async def _user_of(claims: dict[str, Any]) -> User:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
         raise invalid_token_error()
-    for name in _names(claims):
+    for name in _candidate_display_names(claims):
         known = await User.find_one({"oidcSubject": subject})
         if known:
             return known
         try:
-            return await User(display_name=name, email=_email(claims), oidc_subject=subject).insert()
+            return await User(display_name=name, email=_usable_email(claims), oidc_subject=subject).insert()
         except DuplicateKeyError:
             # The name is taken, or a concurrent request of the same person was faster: look again, then try another
             # name.
@@ -99,25 +99,25 @@ async def _user_of(claims: dict[str, Any]) -> User:
     raise Unauthenticated("No free display name was found; try again.", temporary=True)
 
 
-def _names(claims: dict[str, Any]) -> Iterator[str]:
+def _candidate_display_names(claims: dict[str, Any]) -> Iterator[str]:
     """Display names to try: the person's name, then the name with a random ending."""
     called = [claims.get(claim) for claim in ("name", "preferred_username", "nickname")]
-    email = _email(claims)
+    email = _usable_email(claims)
     called.append(email.partition("@")[0] if email else None)
-    cleaned = (_clean(name) for name in called if isinstance(name, str))
+    cleaned = (_clean_name(name) for name in called if isinstance(name, str))
     name = next((name for name in cleaned if name), "user")
     yield name
     for _ in range(8):
         yield f"{name}-{secrets.token_hex(2)}"
 
 
-def _clean(name: str) -> str:
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())[:LONGEST_NAME].strip()
+def _clean_name(name: str) -> str:
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())[:MAX_NAME_LENGTH].strip()
 
 
-def _email(claims: dict[str, Any]) -> str | None:
+def _usable_email(claims: dict[str, Any]) -> str | None:
     email = claims.get("email")
-    fits = isinstance(email, str) and email.isprintable() and "@" in email and len(email) <= LONGEST_EMAIL
+    fits = isinstance(email, str) and email.isprintable() and "@" in email and len(email) <= MAX_EMAIL_LENGTH
     return email if fits and claims.get("email_verified") is not False else None
 
 
@@ -128,5 +128,5 @@ def _bearer(authorization: str) -> str:
     return secret.strip()
 
 
-def _same(one: str, other: str) -> bool:
+def _constant_time_equal(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))

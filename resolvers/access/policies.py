@@ -10,21 +10,21 @@ from collections.abc import Callable
 import documents
 from documents.galaxy.generation import GenerationStatus
 from resolvers.access.viewer import Role, Viewer
-from resolvers.filters import NEVER, Filter, InSubquery, any_of
+from resolvers.filters import MATCH_NOTHING, Filter, InSubquery, any_of
 
 Policy = Callable[[Viewer], Filter]
 
-EVERYTHING: Filter = {}
+MATCH_ALL: Filter = {}
 
 
-def everybody(viewer: Viewer) -> Filter:
+def allow_all(viewer: Viewer) -> Filter:
     """Published documents: the catalogue, the component registry, the names of users."""
-    return EVERYTHING
+    return MATCH_ALL
 
 
-def nobody(viewer: Viewer) -> Filter:
+def deny_all(viewer: Viewer) -> Filter:
     """Documents that only the server itself reads."""
-    return NEVER
+    return MATCH_NOTHING
 
 
 READERS = "readerRefs"
@@ -36,7 +36,7 @@ def public_or_owned(*paths: str) -> Policy:
 
     def readable(viewer: Viewer) -> Filter:
         if viewer.role is Role.ADMIN:
-            return EVERYTHING
+            return MATCH_ALL
         if viewer.user_id is None:
             return {"public": True}
         return {"$or": [{"public": True}, *({path: viewer.user_id} for path in paths)]}
@@ -44,7 +44,7 @@ def public_or_owned(*paths: str) -> Policy:
     return readable
 
 
-def or_run(policy: Policy, id_path: str, *keys: str) -> Policy:
+def or_running_it(policy: Policy, id_path: str, *keys: str) -> Policy:
     """Executions and their contents: readable by `policy`, and by workers that run them, with their keys at these
     paths.
 
@@ -60,9 +60,9 @@ def or_run(policy: Policy, id_path: str, *keys: str) -> Policy:
     return readable
 
 
-RUNS = "runners"
+RUNNER_KEYS = "runners"
 """Path of the keys of viewers who run an execution."""
-REUSES = "borrowers.key"
+BORROWER_KEYS = "borrowers.key"
 """Path of the keys of viewers who run an execution that reuses a step."""
 
 
@@ -70,7 +70,7 @@ def readable_outputs(viewer: Viewer) -> Filter:
     """Outputs by their own access control, or for owner and readers of their twin: a public twin does not publish its
     outputs."""
     if viewer.role is Role.ADMIN:
-        return EVERYTHING
+        return MATCH_ALL
     public: Filter = {"access_control.public": True}
     if viewer.user_id is None:
         return public
@@ -80,53 +80,53 @@ def readable_outputs(viewer: Viewer) -> Filter:
 
 def own_uploads(viewer: Viewer) -> Filter:
     """Uploads of the viewer: nobody else may register the bytes, not even administrators."""
-    return NEVER if viewer.role is Role.ANONYMOUS else {"viewerKey": viewer.key}
+    return MATCH_NOTHING if viewer.role is Role.ANONYMOUS else {"viewerKey": viewer.key}
 
 
-def of_generation(viewer: Viewer) -> Filter:
+def jobs_of_readable_generations(viewer: Viewer) -> Filter:
     """Jobs by their generation, which is as readable as its instance: jobs are too many to carry access fields
     themselves."""
     if viewer.role is Role.ADMIN:
-        return EVERYTHING
+        return MATCH_ALL
     kept: Filter = {"status": {"$ne": GenerationStatus.DISCARDED.value}}
     return {"generationRef": InSubquery(documents.Generation, kept, "_id")}
 
 
 POLICIES: dict[type[documents.Document], Policy] = {
-    documents.Organisation: everybody,
-    documents.Resource: everybody,
-    documents.Dataset: everybody,
-    documents.DatasetVersion: everybody,
-    documents.Distribution: everybody,
-    documents.Transform: everybody,
-    documents.User: everybody,
-    documents.Component: everybody,
-    documents.ComponentVersion: everybody,
+    documents.Organisation: allow_all,
+    documents.Resource: allow_all,
+    documents.Dataset: allow_all,
+    documents.DatasetVersion: allow_all,
+    documents.Distribution: allow_all,
+    documents.Transform: allow_all,
+    documents.User: allow_all,
+    documents.Component: allow_all,
+    documents.ComponentVersion: allow_all,
     documents.DigitalTwin: public_or_owned("userRef", READERS),
-    documents.Execution: or_run(public_or_owned("ownerRef", READERS), "_id", RUNS),
-    documents.Step: or_run(public_or_owned("ownerRef", READERS), "executionRef", RUNS, REUSES),
+    documents.Execution: or_running_it(public_or_owned("ownerRef", READERS), "_id", RUNNER_KEYS),
+    documents.Step: or_running_it(public_or_owned("ownerRef", READERS), "executionRef", RUNNER_KEYS, BORROWER_KEYS),
     documents.Result: public_or_owned("ownerRef", READERS),
     documents.Workflow: public_or_owned("ownerRef"),
-    documents.Output: or_run(readable_outputs, "stepRef", RUNS, REUSES),
+    documents.Output: or_running_it(readable_outputs, "stepRef", RUNNER_KEYS, BORROWER_KEYS),
     # Log lines have no access fields: they are reached only through their activity, which has been checked by then.
-    documents.LogEntry: everybody,
+    documents.LogEntry: allow_all,
     # The target of a former id or URL is as public as the organisation that it leads to.
-    documents.FormerOrganisation: everybody,
-    documents.IdempotencyKey: nobody,
-    documents.ImportedRow: nobody,
-    documents.SeenFile: nobody,
-    documents.Token: nobody,
+    documents.FormerOrganisation: allow_all,
+    documents.IdempotencyKey: deny_all,
+    documents.ImportedRow: deny_all,
+    documents.SeenFile: deny_all,
+    documents.Token: deny_all,
     documents.Upload: own_uploads,
     documents.Instance: public_or_owned("ownerRefs"),
     documents.Archive: public_or_owned("ownerRefs"),
     documents.Generation: public_or_owned("ownerRefs"),
     documents.Ingestion: public_or_owned("ownerRefs"),
-    documents.IngestionPart: nobody,
+    documents.IngestionPart: deny_all,
     # Rejections, like log lines, are reached through their ingestion alone.
-    documents.Rejection: everybody,
-    documents.Usage: nobody,
-    documents.DailyUsage: nobody,
-    documents.Job: of_generation,
+    documents.Rejection: allow_all,
+    documents.Usage: deny_all,
+    documents.DailyUsage: deny_all,
+    documents.Job: jobs_of_readable_generations,
 }
 
 

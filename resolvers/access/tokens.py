@@ -14,8 +14,8 @@ from resolvers.access.viewer import Role
 from resolvers.user_errors import InvalidInput, NotFound
 
 PREFIX = "pg_"
-LISTED_AT_MOST = 1000
-USE_IS_NOTED_EVERY = timedelta(minutes=1)
+MAX_LISTED_TOKENS = 1000
+LAST_USED_INTERVAL = timedelta(minutes=1)
 
 # Letters and digits only, so that a double click selects the whole secret.
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -52,12 +52,12 @@ async def create_token(
 
 async def find_token(secret: str, at: datetime) -> Token | None:
     """The token with this secret, if it is valid at that time; records the use, to the minute."""
-    if not well_formed(secret):
+    if not is_well_formed(secret):
         return None
     token = await Token.find_one({"hash": hash_of(secret)})
     if token is None or token.revoked_at or (token.expires_at and token.expires_at <= at):
         return None
-    await _note_use(token, at)
+    await _record_use(token, at)
     return token
 
 
@@ -76,7 +76,7 @@ async def revoke_token(id: str) -> Token:
 
 async def list_tokens() -> list[Token]:
     """All tokens, newest first, at most 1000, including expired and revoked ones."""
-    return await Token.find({}).sort("-created_at", "-_id").limit(LISTED_AT_MOST).to_list()
+    return await Token.find({}).sort("-created_at", "-_id").limit(MAX_LISTED_TOKENS).to_list()
 
 
 def new_secret() -> str:
@@ -88,7 +88,7 @@ def new_secret() -> str:
     return f"{PREFIX}{random}_{_checksum(random)}"
 
 
-def well_formed(secret: str) -> bool:
+def is_well_formed(secret: str) -> bool:
     """Whether the text has the form and checksum of a secret made by `new_secret`."""
     random, _, checksum = secret.removeprefix(PREFIX).partition("_")
     return secret.startswith(PREFIX) and secret.isascii() and len(random) == 43 and checksum == _checksum(random)
@@ -107,8 +107,8 @@ async def _check_user(role: Role, user_id: str | None) -> None:
         raise NotFound("User", user_id, "user")
 
 
-async def _note_use(token: Token, at: datetime) -> None:
-    due = at - USE_IS_NOTED_EVERY
+async def _record_use(token: Token, at: datetime) -> None:
+    due = at - LAST_USED_INTERVAL
     if token.last_used_at and token.last_used_at > due:
         return
     # Of many concurrent requests, only one writes.

@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 
 import documents
 from documents.outage import outage_of
-from resolvers.concurrency.task_cancellation import cancelled
+from resolvers.concurrency.task_cancellation import is_cancelled
 from resolvers.outage_log import count_outage
 from resolvers.user_errors import LimitExceeded
 
@@ -134,13 +134,13 @@ class Changes:
 
     async def _follow(self, opened: asyncio.Event) -> None:
         token: Any = None
-        while not cancelled():
+        while not is_cancelled():
             try:
                 async with await _stream(token) as stream:
                     if token is None and opened.is_set():
                         self._wake_everybody()
                     opened.set()
-                    while stream.alive and not cancelled():
+                    while stream.alive and not is_cancelled():
                         change = await stream.try_next()
                         token = stream.resume_token
                         if change is not None:

@@ -36,7 +36,7 @@ from resolvers.activities.state_machine import (
 from resolvers.filters import Filter, all_of, any_of
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
-from resolvers.user_errors import InvalidInput, Refusal, Refusals, noting
+from resolvers.user_errors import InvalidInput, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_line, check_url
 from resolvers.writes.transaction import Outcome
 
@@ -125,12 +125,12 @@ def _changes(kind: Document, outcome: str, error: dict[str, Any] | None, details
     refusals: list[Refusal] = []
     changes: dict[str, Any] = {"error": None}
     if outcome == FAILED and error is not None:
-        with noting(refusals):
+        with collect_refusals(refusals):
             changes["error"] = _validated_error(**error)
     elif error is not None:
         refusals.append(InvalidInput("error is only for the outcome FAILED, not for SUCCEEDED.", "error"))
     for name, value in details.items():
-        with noting(refusals):
+        with collect_refusals(refusals):
             changes[f"details.{name}"] = _validated_detail(kind, name, value)
     if refusals:
         raise Refusals(refusals)
@@ -139,12 +139,12 @@ def _changes(kind: Document, outcome: str, error: dict[str, Any] | None, details
 
 def _validated_error(code: str, message: str, retryable: bool) -> dict[str, Any]:
     refusals: list[Refusal] = []
-    with noting(refusals):
+    with collect_refusals(refusals):
         code = check_line(code, "error", "code")
         if len(code) > MAX_ERROR_CODE_LENGTH:
             too_long = f"code has {len(code)} characters; at most {MAX_ERROR_CODE_LENGTH} are kept."
             raise InvalidInput(too_long, "error", "code")
-    with noting(refusals):
+    with collect_refusals(refusals):
         if len(message) > MAX_ERROR_MESSAGE_LENGTH:
             too_long = f"message has {len(message)} characters; at most {MAX_ERROR_MESSAGE_LENGTH} are kept."
             raise InvalidInput(too_long, "error", "message")

@@ -6,7 +6,7 @@ import documents
 from documents.mongo.transaction import Session
 from resolvers.catalogue.read_distributions import Reported
 from resolvers.reads.rows import Row, collection_of
-from resolvers.user_errors import LONGEST_SHOWN, Refusal, Refusals
+from resolvers.user_errors import MAX_SHOWN_LENGTH, Refusal, Refusals
 
 
 class VersionConflict(Refusal):
@@ -52,7 +52,7 @@ def _conflict(number: int, one: Reported, latest: Row | None) -> VersionConflict
     expected = one.expected.version_id if one.expected else None
     return VersionConflict(
         one.dataset,
-        expected and expected[:LONGEST_SHOWN],
+        expected and expected[:MAX_SHOWN_LENGTH],
         latest,
         "distributions",
         str(number),

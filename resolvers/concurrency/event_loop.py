@@ -8,9 +8,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Line = deque["asyncio.Future[None]"]
 
-ROWS = 500
+BATCH_ROWS = 500
 """Rows processed between pauses: 2 to 3 ms, including the work of writing them into an answer."""
-STEPS = 4
+YIELDS = 4
 """Event-loop iterations per pause: a short request takes about eight, of which only some await a socket."""
 
 
@@ -26,7 +26,7 @@ async def yield_to_event_loop() -> None:
     line.append(turn)
     if len(line) == 1:
         # The last iteration is the one that resumes the task.
-        loop.call_soon(_pass_on, loop, line, STEPS - 1)
+        loop.call_soon(_pass_on, loop, line, YIELDS - 1)
     await turn
 
 
@@ -39,14 +39,14 @@ def _pass_on(loop: asyncio.AbstractEventLoop, line: Line, steps: int) -> None:
     if not turn.done():
         turn.set_result(None)
     if line:
-        loop.call_soon(_pass_on, loop, line, STEPS)
+        loop.call_soon(_pass_on, loop, line, YIELDS)
     else:
         del _lines[loop]
 
 
 async def batches(items: list[Item], most: int | None = None) -> AsyncIterator[list[Item]]:
     """The items in batches of `most`, or ROWS. Other tasks run before each batch, unless there is only one."""
-    size = most or ROWS
+    size = most or BATCH_ROWS
     for start in range(0, len(items), size):
         if len(items) > size:
             await yield_to_event_loop()

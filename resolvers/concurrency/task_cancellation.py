@@ -7,13 +7,13 @@ cancellation that comes at the wrong moment, and an error while closing replaces
 import asyncio
 
 
-def cancelled() -> bool:
+def is_cancelled() -> bool:
     """Whether this task was cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-def check_cancelled() -> None:
+def raise_if_cancelled() -> None:
     """Raise CancelledError in a task that was cancelled before."""
-    if cancelled():
+    if is_cancelled():
         raise asyncio.CancelledError

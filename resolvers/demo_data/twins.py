@@ -9,7 +9,7 @@ import documents
 from documents.activities.activity import ActivityError, ActivityStatus, CodeReference
 from documents.twins.execution import WorkflowSchema
 from documents.twins.output import AccessControl
-from resolvers.validators import LONGEST_LINE
+from resolvers.validators import MAX_LINE_LENGTH
 
 DONE, FAILED, CANCELLED = ActivityStatus.SUCCEEDED, ActivityStatus.FAILED, ActivityStatus.CANCELLED
 RUNNING, PENDING = ActivityStatus.RUNNING, ActivityStatus.PENDING
@@ -87,7 +87,7 @@ async def _execution(
         digital_twin_ref=twin.id,
         owner_ref=twin.owner_ref,
         public=twin.public,
-        title=title[:LONGEST_LINE],
+        title=title[:MAX_LINE_LENGTH],
         tags=["traffic"],
         status=status,
         workflow_schema=WorkflowSchema(

@@ -7,7 +7,7 @@ from documents.activities.activity import CodeReference
 from documents.catalogue.resource import CodeProvider, CodeRepo, MonitorDir, SourceFile
 from documents.storage.file_url import MAX_LEVELS
 from resolvers.user_errors import InvalidInput, LimitExceeded
-from resolvers.validators import LONGEST_URL, check_commit, check_line, check_location, check_url
+from resolvers.validators import MAX_URL_LENGTH, check_commit, check_line, check_location, check_url
 
 Given = dict[str, Any]
 
@@ -51,7 +51,7 @@ def frozen(code: CodeRepo | None) -> list[CodeReference]:
 
 def check_page(value: str, *path: str) -> str:
     """The address of a page, which people also write without its scheme. It is kept and compared as it is."""
-    if re.match(r"[\w-]+(\.[\w-]+)+(/|$)", value) and len(value) <= LONGEST_URL:
+    if re.match(r"[\w-]+(\.[\w-]+)+(/|$)", value) and len(value) <= MAX_URL_LENGTH:
         return check_url(f"https://{value}", *path).removeprefix("https://")
     return check_url(value, *path)
 

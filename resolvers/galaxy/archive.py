@@ -14,7 +14,7 @@ from resolvers.galaxy.ingestion_queue import queue_ingest
 from resolvers.galaxy.instance import own_instance
 from resolvers.galaxy.report_metadata import Metadata, check_identifier, read_metadata
 from resolvers.reads.rows import Row, collection_of
-from resolvers.storage.verify_upload import use, verify_upload
+from resolvers.storage.verify_upload import consume_upload, verify_upload
 from resolvers.user_errors import AlreadyExists, ChecksumMismatch, InvalidInput
 from resolvers.writes.store import get_readable, insert_or_retry, lock_row
 from resolvers.writes.transaction import Outcome
@@ -65,7 +65,7 @@ async def find_or_insert_archive(instance_id: str, report: Report, session: Sess
     instance = await lock_row(documents.Instance, instance_id, "additions", session)
     id = new_id(documents.Archive.kind)
     await _make_way(id, instance_id, report, session)
-    generation = await use(report.upload, id, session, "uploadId")
+    generation = await consume_upload(report.upload, id, session, "uploadId")
     archive = await insert_or_retry(_archive(id, instance, report, generation), session)
     if instance.get("ingests", True) and archive["quarantine"] is None:
         await queue_ingest(instance, [id], session)

@@ -13,13 +13,13 @@ from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.galaxy.archive import Report, find_or_insert_archive
 from resolvers.galaxy.report_metadata import MAX_METADATA_BYTES, Metadata, check_identifier, read_metadata
 from resolvers.reads.rows import Row, collection_of
-from resolvers.storage.upload import FOLDERS, KEPT, LARGEST
+from resolvers.storage.upload import FOLDERS, MAX_UPLOAD_BYTES, UPLOAD_LIFETIME
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded
 from resolvers.writes.transaction import Outcome, run_in_transaction
 
 MAX_LISTED_REPORTS = 100_000
 """Reports of an instance that are listed to it. Further ones are still recognised when they are sent again."""
-MAX_REPORT_BYTES = LARGEST[UploadPurpose.ARCHIVE]
+MAX_REPORT_BYTES = MAX_UPLOAD_BYTES[UploadPurpose.ARCHIVE]
 MAX_IDENTIFIER_BYTES = 100
 MEDIA_TYPE = "application/gzip"
 
@@ -119,7 +119,7 @@ async def create_upload(instance_id: str, bucket: Bucket) -> documents.Upload:
         sha256="",
         bucket=bucket.name,
         key=f"{bucket.prefix}{FOLDERS[UploadPurpose.ARCHIVE]}/{id}",
-        expires_at=now() + KEPT,
+        expires_at=now() + UPLOAD_LIFETIME,
     )
     await upload.insert()
     return upload

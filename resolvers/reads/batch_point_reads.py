@@ -14,7 +14,7 @@ from typing import Any
 
 from pymongo.errors import ConnectionFailure, ExecutionTimeout
 
-from documents.mongo.fast_find import seconds_left, timeout_error
+from documents.mongo.fast_find import remaining_timeout, timeout_error
 
 Row = dict[str, Any]
 Find = Callable[[list[str]], Awaitable[list[Row]]]
@@ -144,7 +144,7 @@ def coalesced(key: Hashable, path: str, values: list[str], find: Find) -> Awaita
         queue = _queues[loop, key] = Queue(path, loop, partial(_queues.pop, (loop, key)))
     caller = Caller(values, find, loop.create_future())
     queue.add(caller)
-    left = seconds_left()
+    left = remaining_timeout()
     return caller.rows if left is None else _within(left, caller.rows)
 
 

@@ -79,7 +79,7 @@ async def _group_by_parent(
             if count > limit:
                 raise TooManyChildren
             async for rows in event_loop.batches(batch):
-                *complete, (key, rest) = raw.families([*rest, *rows], via)
+                *complete, (key, rest) = raw.group_consecutive([*rest, *rows], via)
                 yield complete
     if rest:
         yield [(key, rest)]

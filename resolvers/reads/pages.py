@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from resolvers.access.viewer import Viewer
 from resolvers.concurrency import event_loop
-from resolvers.filters import NEVER, Filter, all_of, equals
+from resolvers.filters import MATCH_NOTHING, Filter, all_of, equals
 from resolvers.reads.children import TooManyChildren, aggregate_per_parent, child_filter, parent_keys, stream_groups
 from resolvers.reads.order import value_at
 from resolvers.reads.page import Page, PageRequest
@@ -90,7 +90,7 @@ async def _first_rows(collection: Collection, match: Filter, page_request: PageR
     """The first rows of one list, in reading order."""
     order = page_request.reading_order
     projection = fields | set(order.paths) if fields else fields
-    if match == NEVER:
+    if match == MATCH_NOTHING:
         return []
     if order.is_natural:
         return await find_rows(collection, match, projection, order.sort(), page_request.limit)

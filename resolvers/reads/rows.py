@@ -28,7 +28,7 @@ BATCH_SIZE = 4_000
 def collection_of(document: Document, *, as_sent: bool = False) -> Collection:
     """The collection of a document. Rows `as_sent` read like dictionaries, and are for `documents.mongo.raw.Writer`."""
     collection = document.get_pymongo_collection()
-    return raw.as_sent(collection) if as_sent else collection
+    return raw.as_raw_bson(collection) if as_sent else collection
 
 
 async def find_rows(
@@ -36,7 +36,7 @@ async def find_rows(
 ) -> list[Row]:
     """All rows of a find."""
     projection = dict.fromkeys(fields, 1)
-    rows = await fast_find.find(collection, _find_command(match, projection, sort, limit))
+    rows = await fast_find.find_rows(collection, _find_command(match, projection, sort, limit))
     if rows is not None:
         return rows
     return await collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH_SIZE).to_list()

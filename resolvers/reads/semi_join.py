@@ -36,7 +36,7 @@ async def _resolve(condition: Any, viewer: Viewer) -> Any:
 
 
 async def _values(wanted: InSubquery, viewer: Viewer) -> list[Any]:
-    policy = await policy_filter(wanted.document, viewer) if wanted.guarded else {}
+    policy = await policy_filter(wanted.document, viewer) if wanted.apply_policy else {}
     match = all_of([await resolve_subqueries(wanted.filter, viewer), policy])
     found = await wanted.document.get_pymongo_collection().distinct(wanted.path, match)
     return sorted(value for value in found if value is not None)

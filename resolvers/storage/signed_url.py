@@ -9,7 +9,7 @@ from documents.base import JsonText
 from documents.storage.bucket import SignedRequest
 from resolvers.reads.rows import Row
 
-MOST_SECONDS = 3600
+MAX_SIGNED_URL_SECONDS = 3600
 """Maximum lifetime of a signed URL."""
 
 

@@ -13,31 +13,31 @@ from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row, collection_of
-from resolvers.storage.signed_url import MOST_SECONDS, signed_url
+from resolvers.storage.signed_url import MAX_SIGNED_URL_SECONDS, signed_url
 from resolvers.user_errors import InvalidInput, LimitExceeded
 from resolvers.validators import check_file_name
 from resolvers.writes.store import insert
 from resolvers.writes.transaction import Outcome
 
-KEPT = timedelta(hours=24)
+UPLOAD_LIFETIME = timedelta(hours=24)
 """How long bytes may wait to be registered."""
-FORGOTTEN = timedelta(days=8)
+ENDED_UPLOAD_RETENTION = timedelta(days=8)
 """How long after that the upload is kept: longer than an idempotency key that may ask for it."""
-LARGEST = {UploadPurpose.ARCHIVE: 10_000_000_000, UploadPurpose.OUTPUT: 50_000_000_000}
+MAX_UPLOAD_BYTES = {UploadPurpose.ARCHIVE: 10_000_000_000, UploadPurpose.OUTPUT: 50_000_000_000}
 """Maximum of bytes by purpose."""
-MOST_OPEN = 1_000
+MAX_OPEN_UPLOADS = 1_000
 """Unregistered uploads of one viewer."""
-MOST_SWEPT = 1_000
+SWEEP_BATCH_SIZE = 1_000
 """Uploads in one sweep."""
 
-OPEN = [UploadStatus.WAITING, UploadStatus.CHECKING, UploadStatus.CHECKED]
+OPEN_STATUSES = [UploadStatus.WAITING, UploadStatus.CHECKING, UploadStatus.CHECKED]
 FOLDERS = {UploadPurpose.ARCHIVE: "archives", UploadPurpose.OUTPUT: "outputs"}
 SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 # RFC 9110, section 8.3.1, in ASCII: the media type becomes a header of signed URLs.
 TOKEN = r"[\w!#$%&'*+.^`|~-]+"
 QUOTED = r'"(?:[\x20!#-\[\]-~]|\\[\x20-~])*"'
 MEDIA_TYPE = re.compile(rf"{TOKEN}/{TOKEN}(?: *; *{TOKEN}=(?:{TOKEN}|{QUOTED}))*", re.ASCII)
-MAX_MEDIA_TYPE = 500
+MAX_MEDIA_TYPE_LENGTH = 500
 """Characters."""
 
 
@@ -50,7 +50,7 @@ async def create_upload(
     if bucket is None:
         raise InvalidInput("This server stores no files: PROVENANCE_BUCKET is not set.")
     for_what = UploadPurpose(purpose)
-    await _refuse_too_many(viewer, session)
+    await _check_open_uploads(viewer, session)
     id = new_id(documents.Upload.kind)
     upload = documents.Upload(
         id=id,
@@ -58,11 +58,11 @@ async def create_upload(
         purpose=for_what,
         file_name=check_file_name(file_name, "fileName"),
         media_type=check_media_type(media_type, "mediaType"),
-        size=_a_size(size_bytes, LARGEST[for_what]),
+        size=_check_size(size_bytes, MAX_UPLOAD_BYTES[for_what]),
         sha256=check_sha256(sha256, "sha256"),
         bucket=bucket.name,
         key=f"{bucket.prefix}{FOLDERS[for_what]}/{id}",
-        expires_at=now() + KEPT,
+        expires_at=now() + UPLOAD_LIFETIME,
     )
     return {"upload": await insert(upload, session)}
 
@@ -91,7 +91,7 @@ async def sweep_uploads(bucket: Bucket | None = None, at: datetime | None = None
         if ended.modified_count:
             await bucket.delete(upload["key"])
             swept += 1
-    await _forget(bucket, at)
+    await _delete_ended(bucket, at)
     return swept
 
 
@@ -106,7 +106,7 @@ def check_sha256(value: str, *path: str) -> str:
 def check_media_type(value: str, *path: str) -> str:
     """A media type such as `text/csv` or `text/csv; charset=utf-8; header=present`."""
     media_type = value.strip()
-    if len(media_type) > MAX_MEDIA_TYPE or not MEDIA_TYPE.fullmatch(media_type):
+    if len(media_type) > MAX_MEDIA_TYPE_LENGTH or not MEDIA_TYPE.fullmatch(media_type):
         raise InvalidInput(f"{path[-1]} must be a media type such as text/csv, not {value[:100]!r}.", *path)
     return media_type
 
@@ -117,7 +117,7 @@ def has_expired(upload: Row, at: datetime) -> bool:
     return expires_at <= at
 
 
-def _a_size(size: int, most: int) -> int:
+def _check_size(size: int, most: int) -> int:
     if size < 0:
         raise InvalidInput(f"sizeBytes must not be negative, but is {size}.", "sizeBytes")
     if size > most:
@@ -125,32 +125,35 @@ def _a_size(size: int, most: int) -> int:
     return size
 
 
-async def _refuse_too_many(viewer: Viewer, session: Session) -> None:
-    own = {"viewerKey": viewer.key, "status": {"$in": [status.value for status in OPEN]}}
-    if await _uploads().count_documents(own, limit=MOST_OPEN, session=session) >= MOST_OPEN:
-        raise LimitExceeded(f"{MOST_OPEN:,} of your uploads wait to be registered; register some of them first.")
+async def _check_open_uploads(viewer: Viewer, session: Session) -> None:
+    own = {"viewerKey": viewer.key, "status": {"$in": [status.value for status in OPEN_STATUSES]}}
+    if await _uploads().count_documents(own, limit=MAX_OPEN_UPLOADS, session=session) >= MAX_OPEN_UPLOADS:
+        raise LimitExceeded(f"{MAX_OPEN_UPLOADS:,} of your uploads wait to be registered; register some of them first.")
 
 
 async def _target(bucket: Bucket, upload: Row) -> Row:
     left = int((upload["expires_at"].replace(tzinfo=UTC) - now()).total_seconds())
     signed = await bucket.sign_upload(
-        upload["key"], size=upload["size"], media_type=upload["media_type"], seconds=max(1, min(MOST_SECONDS, left))
+        upload["key"],
+        size=upload["size"],
+        media_type=upload["media_type"],
+        seconds=max(1, min(MAX_SIGNED_URL_SECONDS, left)),
     )
     return signed_url(signed)
 
 
 async def _expired(bucket: Bucket, at: datetime) -> AsyncIterator[Row]:
-    statuses = [status.value for status in (*OPEN, UploadStatus.REFUSED)]
+    statuses = [status.value for status in (*OPEN_STATUSES, UploadStatus.REFUSED)]
     match = {"status": {"$in": statuses}, "expires_at": {"$lte": at}, "bucket": bucket.name}
     idle = {"$or": [{"status": {"$ne": UploadStatus.CHECKING.value}}, {"leaseExpiresAt": {"$lte": at}}]}
-    async for upload in _uploads().find({**match, **idle}, limit=MOST_SWEPT):
+    async for upload in _uploads().find({**match, **idle}, limit=SWEEP_BATCH_SIZE):
         yield upload
 
 
-async def _forget(bucket: Bucket, at: datetime) -> None:
+async def _delete_ended(bucket: Bucket, at: datetime) -> None:
     """Delete uploads that ended long ago, and bytes that were stored at their URLs after all."""
-    match = {"expires_at": {"$lte": at - FORGOTTEN}, "bucket": bucket.name}
-    async for upload in _uploads().find({**match, "status": UploadStatus.SWEPT.value}, limit=MOST_SWEPT):
+    match = {"expires_at": {"$lte": at - ENDED_UPLOAD_RETENTION}, "bucket": bucket.name}
+    async for upload in _uploads().find({**match, "status": UploadStatus.SWEPT.value}, limit=SWEEP_BATCH_SIZE):
         await bucket.delete(upload["key"])
         await _uploads().delete_one({"_id": upload["_id"]})
     await _uploads().delete_many({**match, "status": UploadStatus.REGISTERED.value})

@@ -24,17 +24,19 @@ from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import has_expired
 from resolvers.user_errors import ChecksumMismatch, InProgress, InvalidState, NotFound
 
-PATIENCE = 6.0
+VERIFY_TIMEOUT = 6.0
 """Seconds that a request waits; its later steps need the rest of its time with the database."""
-LEASE = timedelta(seconds=60)
-RENEWED_EVERY = 15.0
+LEASE_TTL = timedelta(seconds=60)
+LEASE_RENEWAL_INTERVAL = 15.0
 UPLOADED = "UPLOADED"
 """The status to which a client has to bring an upload before it can be registered."""
 
-_reading: set[asyncio.Task[bool]] = set()
+_verifications: set[asyncio.Task[bool]] = set()
 
 
-async def verify_upload(viewer: Viewer, id: str, purpose: UploadPurpose, *path: str, patience: float = PATIENCE) -> Row:
+async def verify_upload(
+    viewer: Viewer, id: str, purpose: UploadPurpose, *path: str, patience: float = VERIFY_TIMEOUT
+) -> Row:
     """The viewer's upload, once its bytes were read and match the announcement, or if it is registered already.
 
     Raises NotFound, InvalidState when no bytes were stored or the upload has expired, ChecksumMismatch when they differ
@@ -42,14 +44,14 @@ async def verify_upload(viewer: Viewer, id: str, purpose: UploadPurpose, *path: 
     """
     deadline = time.monotonic() + patience
     while True:
-        upload = await _own(viewer, id, purpose, path)
+        upload = await _get_own_upload(viewer, id, purpose, path)
         if upload["status"] in (UploadStatus.CHECKED, UploadStatus.REGISTERED):
             return upload
-        _refuse_ended(upload, path)
+        _check_not_ended(upload, path)
         left = deadline - time.monotonic()
         if left <= 0:
             raise InProgress(f"The bytes of {id} are still being read; ask again.", *path)
-        reading = await _claimed(upload)
+        reading = await _start_verification(upload)
         if reading is None:
             await asyncio.sleep(min(0.1, left))
             continue
@@ -63,7 +65,7 @@ async def verify_upload(viewer: Viewer, id: str, purpose: UploadPurpose, *path: 
             )
 
 
-async def use(upload: Row, registered_as: str, session: Session, *path: str) -> int:
+async def consume_upload(upload: Row, registered_as: str, session: Session, *path: str) -> int:
     """Register a document as the user of a checked upload; returns the generation of its bytes. Raises InvalidState."""
     used = await _uploads().find_one_and_update(
         {"_id": upload["_id"], "status": UploadStatus.CHECKED.value},
@@ -79,7 +81,7 @@ async def use(upload: Row, registered_as: str, session: Session, *path: str) -> 
     return generation
 
 
-async def _own(viewer: Viewer, id: str, purpose: UploadPurpose, path: tuple[str, ...]) -> Row:
+async def _get_own_upload(viewer: Viewer, id: str, purpose: UploadPurpose, path: tuple[str, ...]) -> Row:
     filters = [{"_id": id, "purpose": purpose.value}, readable(documents.Upload, viewer)]
     upload: Row | None = await _uploads().find_one({"$and": filters})
     if upload is None:
@@ -87,7 +89,7 @@ async def _own(viewer: Viewer, id: str, purpose: UploadPurpose, path: tuple[str,
     return upload
 
 
-def _refuse_ended(upload: Row, path: tuple[str, ...]) -> None:
+def _check_not_ended(upload: Row, path: tuple[str, ...]) -> None:
     if upload["status"] == UploadStatus.REFUSED:
         raise ChecksumMismatch(upload["refusal"], *path)
     if upload["status"] == UploadStatus.SWEPT or has_expired(upload, now()):
@@ -96,34 +98,34 @@ def _refuse_ended(upload: Row, path: tuple[str, ...]) -> None:
         )
 
 
-async def _claimed(upload: Row) -> asyncio.Task[bool] | None:
+async def _start_verification(upload: Row) -> asyncio.Task[bool] | None:
     """The task that reads the bytes, None while another process reads them."""
     holder = str(ObjectId())
     free = [
         {"status": UploadStatus.WAITING.value},
         {"status": UploadStatus.CHECKING.value, "leaseExpiresAt": {"$lt": now()}},
     ]
-    claim = {"status": UploadStatus.CHECKING.value, "holder": holder, "leaseExpiresAt": now() + LEASE}
+    claim = {"status": UploadStatus.CHECKING.value, "holder": holder, "leaseExpiresAt": now() + LEASE_TTL}
     claimed = await _uploads().update_one({"_id": upload["_id"], "$or": free}, {"$set": claim})
     bucket = current_bucket()
     if not claimed.modified_count or bucket is None:
         return None
     # In a context of its own: the request's deadline for the database is some seconds away.
-    work = _Reading(bucket, upload, holder).run()
+    work = _Verification(bucket, upload, holder).run()
     task = asyncio.get_running_loop().create_task(work, context=Context())
-    _reading.add(task)
+    _verifications.add(task)
     task.add_done_callback(_done)
     return task
 
 
 def _done(task: asyncio.Task[bool]) -> None:
-    _reading.discard(task)
+    _verifications.discard(task)
     if not task.cancelled():
         # Waiting requests get the error; when none waits, the next one reads again.
         task.exception()
 
 
-class _Reading:
+class _Verification:
     """Reads the bytes of one upload on behalf of its holder."""
 
     def __init__(self, bucket: Bucket, upload: Row, holder: str) -> None:
@@ -172,9 +174,9 @@ class _Reading:
         return digest.hexdigest()
 
     async def _renew(self) -> None:
-        if time.monotonic() - self._renewed > RENEWED_EVERY:
+        if time.monotonic() - self._renewed > LEASE_RENEWAL_INTERVAL:
             self._renewed = time.monotonic()
-            await _uploads().update_one(self._held, {"$set": {"leaseExpiresAt": now() + LEASE}})
+            await _uploads().update_one(self._held, {"$set": {"leaseExpiresAt": now() + LEASE_TTL}})
 
     async def _end(self, status: UploadStatus, **facts: Any) -> bool:
         ended = await _uploads().update_one(self._held, {"$set": {"status": status.value, "holder": None, **facts}})

@@ -13,11 +13,11 @@ import structlog
 
 from documents.outage import outage_of
 from resolvers.activities.lease import requeue_expired
-from resolvers.concurrency.task_cancellation import cancelled
+from resolvers.concurrency.task_cancellation import is_cancelled
 from resolvers.outage_log import count_outage
 from resolvers.storage.upload import sweep_uploads
 
-EVERY = 5.0
+SWEEP_INTERVAL = 5.0
 """Seconds between two sweeps, give or take a fifth, so that processes started together do not sweep together."""
 SWEEPS: list[Callable[[], Awaitable[int]]] = [requeue_expired, sweep_uploads]
 """The sweeps, each of which returns how many rows it has handled."""
@@ -26,9 +26,9 @@ log = structlog.stdlib.get_logger("resolvers.sweeping")
 
 
 @asynccontextmanager
-async def sweeping(every: float = EVERY, when: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+async def run_sweeper(every: float = SWEEP_INTERVAL, when: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
     """Sweep at intervals within the block, while `when` returns true."""
-    task = asyncio.create_task(_sweep_for_ever(every, when), name="sweeping")
+    task = asyncio.create_task(_sweep_until_cancelled(every, when), name="sweeping")
     try:
         yield
     finally:
@@ -51,8 +51,8 @@ async def sweep() -> int:
     return done
 
 
-async def _sweep_for_ever(every: float, when: Callable[[], bool]) -> None:
-    while not cancelled():
+async def _sweep_until_cancelled(every: float, when: Callable[[], bool]) -> None:
+    while not is_cancelled():
         await asyncio.sleep(every * random.uniform(0.8, 1.2))
         done = await sweep() if when() else 0
         if done:

@@ -14,7 +14,7 @@ from resolvers.reads.rows import Row
 from resolvers.twins.execution_validation import MOST_STEPS, Given, Release, releases_of, step_warnings
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings, left_out_warnings
 from resolvers.twins.parameters import carried_over, check_object
-from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, noting
+from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.writes.store import get_readable
 
 
@@ -97,7 +97,7 @@ async def _overridden(workflow: Row, overrides: list[Given], viewer: Viewer, ses
     left_out: list[InputWarning] = []
     refusals: list[Refusal] = []
     for number, one in enumerate(overrides):
-        with noting(refusals):
+        with collect_refusals(refusals):
             path = ("overrides", str(number))
             place = _place(one["step_key"], places, changed, *path, "stepKey")
             changed[place] = number, _changed(kept[place], one, releases, left_out, *path)

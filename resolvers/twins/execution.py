@@ -18,7 +18,7 @@ from resolvers.twins.digital_twin import lock_twin, own_twin
 from resolvers.twins.execution_validation import Given, Plan, planned, steps_of
 from resolvers.twins.twin_rights import readers_of
 from resolvers.twins.used_outputs import UsedBySteps, used_outputs
-from resolvers.user_errors import AlreadyExists, Forbidden, Refusal, Refusals, noting
+from resolvers.user_errors import AlreadyExists, Forbidden, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_line, check_tags, check_text
 from resolvers.writes.store import get_readable, insert
 from resolvers.writes.transaction import Outcome, RetryTransaction
@@ -46,13 +46,13 @@ async def create_execution(
     refusals: list[Refusal] = []
     plan: Plan = []
     used: UsedBySteps = []
-    with noting(refusals):
+    with collect_refusals(refusals):
         execution = _execution(twin, chosen, said)
         await refuse_taken_title(twin["_id"], execution.title, session)
-    with noting(refusals), chosen.refusals_named():
+    with collect_refusals(refusals), chosen.refusals_named():
         # In a thread, because checking a thousand steps takes a while.
         plan = await asyncio.to_thread(planned, chosen.steps, chosen.releases)
-    with noting(refusals), chosen.refusals_named():
+    with collect_refusals(refusals), chosen.refusals_named():
         places = [place for _, place in plan]
         used = await used_outputs(chosen.steps, places, twin["userRef"], viewer, session)
     if refusals:
@@ -96,15 +96,15 @@ def _execution(twin: Row, chosen: Chosen, said: dict[str, Any]) -> documents.Exe
     """The execution without its steps. Raises Refusals with everything that is wrong with its fields."""
     refusals: list[Refusal] = []
     checked: dict[str, Any] = {}
-    with noting(refusals):
+    with collect_refusals(refusals):
         checked["title"] = check_line(said["title"], "title")
-    with noting(refusals):
+    with collect_refusals(refusals):
         checked["description"] = check_text(said.get("description"), "description")
-    with noting(refusals):
+    with collect_refusals(refusals):
         checked["tags"] = check_tags(said.get("tags") or [], "tags")
-    with noting(refusals):
+    with collect_refusals(refusals):
         checked["executor"] = check_line(said["workflow_executor"], "workflowExecutor")
-    with noting(refusals):
+    with collect_refusals(refusals):
         checked["version"] = check_line(said["workflow_executor_version"], "workflowExecutorVersion")
     if refusals:
         raise Refusals(refusals)

@@ -16,7 +16,7 @@ from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.parameter_warnings import InputWarning, parameter_warnings
 from resolvers.twins.parameters import frozen
 from resolvers.twins.step_graph import StepNode, places
-from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, noting
+from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_json
 
 MOST_STEPS = 1_000
@@ -85,9 +85,9 @@ def planned(steps: list[Given], releases: dict[str, Release], values: Values = f
     made: list[PlannedStep] = []
     arranged: list[StepNode] = []
     for number, step in enumerate(steps):
-        with noting(refusals):
+        with collect_refusals(refusals):
             made.append(_planned(step, releases, values, "steps", str(number)))
-    with noting(refusals):
+    with collect_refusals(refusals):
         arranged = places(steps, "steps")
     if not refusals and sum(len(one.parameters) + len(one.inputs or "") for one in made) > LARGEST_EXECUTION:
         message = f"The steps' parameters and inputs, with their defaults, are larger than {LARGEST_EXECUTION:,} bytes."
@@ -138,7 +138,7 @@ def port_mappings(given: list[str] | None, version: documents.ComponentVersion, 
     refusals: list[Refusal] = []
     first: dict[int, int] = {}
     for number, port in enumerate(ports):
-        with noting(refusals):
+        with collect_refusals(refusals):
             host = _host_port(port, version, *path, str(number))
             if first.setdefault(host, number) != number:
                 raise InvalidInput(f"Port {host} of the host is mapped twice.", *path, str(number))
@@ -156,15 +156,15 @@ def _planned(step: Given, releases: dict[str, Release], values: Values, *path: s
     release = _release(step["component_version_id"], releases, *path, "componentVersionId")
     refusals: list[Refusal] = []
     parameters, inputs, ports = "{}", None, []
-    with noting(refusals):
+    with collect_refusals(refusals):
         check_json(step.get("parameters"), *path, "parameters", max_bytes=LARGEST_JSON)
         found = values(release.version, step.get("parameters"), *path, "parameters")
         parameters = json.dumps(found, ensure_ascii=False)
-    with noting(refusals):
+    with collect_refusals(refusals):
         inputs = (
             None if step.get("inputs") is None else check_json(step["inputs"], *path, "inputs", max_bytes=LARGEST_JSON)
         )
-    with noting(refusals):
+    with collect_refusals(refusals):
         ports = port_mappings(step.get("ports"), release.version, *path, "ports")
     if refusals:
         raise Refusals(refusals)

@@ -8,7 +8,7 @@ from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.order import value_at
 from resolvers.reads.rows import Row
-from resolvers.storage.signed_url import MOST_SECONDS, signed_url
+from resolvers.storage.signed_url import MAX_SIGNED_URL_SECONDS, signed_url
 from resolvers.twins.readers import changed_readers
 from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded
@@ -27,9 +27,9 @@ async def download_urls(
 ) -> list[Row | None]:
     """A signed URL for each output: None when its bytes are not in this server's bucket, or not for the viewer."""
     seconds = DEFAULT_SECONDS if expires_in is None else expires_in
-    if not 1 <= seconds <= MOST_SECONDS:
+    if not 1 <= seconds <= MAX_SIGNED_URL_SECONDS:
         raise InvalidInput(
-            f"expiresIn must be between 1 and {MOST_SECONDS} seconds, not {seconds}.", code="BAD_USER_INPUT"
+            f"expiresIn must be between 1 and {MAX_SIGNED_URL_SECONDS} seconds, not {seconds}.", code="BAD_USER_INPUT"
         )
     bucket = current_bucket()
     if bucket is None:

@@ -7,7 +7,7 @@ from typing import Any
 from documents.twins.component_version import ComponentVersion, ParameterDefinition
 from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.twins.parameter_values import check_value
-from resolvers.user_errors import InvalidInput, Refusal, Refusals, noting
+from resolvers.user_errors import InvalidInput, Refusal, Refusals, collect_refusals
 
 Values = dict[str, Any]
 
@@ -46,7 +46,7 @@ def frozen(version: ComponentVersion, given: Any, *path: str) -> Values:
     for definition in version.parameters:
         # A parameter with the name of a secret counts as the secret unless a value is given here.
         if definition.name in values or definition.name not in version.secrets:
-            with noting(refusals):
+            with collect_refusals(refusals):
                 found[definition.name] = _value(definition, values, *path, definition.name)
     found |= {name: value for name, value in values.items() if name not in found}
     refusals += _refused(version, values, *path)
@@ -62,7 +62,7 @@ def replaced(version: ComponentVersion, frozen_before: Values, given: Any, *path
     refusals: list[Refusal] = list(_refused(version, values, *path))
     found = frozen_before | values
     for name in values.keys() & defined.keys():
-        with noting(refusals):
+        with collect_refusals(refusals):
             found[name] = check_value(defined[name], values[name], *path, name)
     if refusals:
         raise Refusals(refusals)

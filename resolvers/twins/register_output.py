@@ -18,7 +18,7 @@ from resolvers.catalogue.resource import json_text
 from resolvers.filters import Filter
 from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import check_media_type
-from resolvers.storage.verify_upload import use, verify_upload
+from resolvers.storage.verify_upload import consume_upload, verify_upload
 from resolvers.twins.readers import named_users
 from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput, InvalidState
@@ -84,7 +84,7 @@ async def register_output(
         return {"output": earlier}
     await _check_folders(output, session)
     if upload is not None:
-        output.generation = await use(upload, output.id, session, "uploadId")
+        output.generation = await consume_upload(upload, output.id, session, "uploadId")
     return {"output": await insert(output, session)}
 
 

@@ -19,8 +19,8 @@ from resolvers.twins.parameter_warnings import InputWarning
 from resolvers.twins.rerun_overrides import Changed, RerunOverrides
 from resolvers.twins.step_graph import followers
 from resolvers.twins.used_outputs import fetched, refuse_unreadable
-from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, Refusal, Refusals, noting
-from resolvers.validators import LONGEST_LINE, check_line
+from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, Refusal, Refusals, collect_refusals
+from resolvers.validators import MAX_LINE_LENGTH, check_line
 from resolvers.writes.transaction import Outcome
 
 UNSUCCESSFUL = [ActivityStatus.FAILED.value, ActivityStatus.CANCELLED.value]
@@ -74,14 +74,14 @@ async def rerun_execution(
     again: set[int] = set()
     changed: dict[int, Changed] = {}
     warnings: list[InputWarning] = []
-    with noting(refusals):
+    with collect_refusals(refusals):
         again = _to_run(earlier, RerunStrategy(strategy), from_step_id)
         overrides = RerunOverrides(earlier.steps, again)
         changed = await overrides.changed(component_version_overrides or [], parameter_overrides or [], viewer, session)
         warnings = overrides.warnings()
         running = [earlier.steps[place] for place in sorted(again)]
         await refuse_unreadable(running, earlier.execution.owner_ref, viewer, session, "executionId")
-    with noting(refusals):
+    with collect_refusals(refusals):
         title = await _title(title, earlier.execution, session)
     if refusals or title is None:
         raise Refusals(refusals)
@@ -151,7 +151,7 @@ async def _title(given: str | None, before: documents.Execution, session: Sessio
     if title is not None:
         await refuse_taken_title(before.digital_twin_ref, title, session)
         return title
-    stem = re.sub(rf"{NUMBERED.pattern}\Z", "", before.title)[: LONGEST_LINE - ROOM_FOR_NUMBER]
+    stem = re.sub(rf"{NUMBERED.pattern}\Z", "", before.title)[: MAX_LINE_LENGTH - ROOM_FOR_NUMBER]
     numbered = {"digitalTwinRef": before.digital_twin_ref, "title": {"$regex": rf"^{re.escape(stem)} \(re-run "}}
     titles = collection_of(documents.Execution).find(numbered, {"title": 1}, session=session).limit(MOST_TITLES)
     endings = [row["title"].removeprefix(stem) async for row in titles]

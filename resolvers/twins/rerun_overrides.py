@@ -14,7 +14,7 @@ from resolvers.twins.chosen_steps import two_versions
 from resolvers.twins.execution_validation import LARGEST_JSON, MOST_STEPS, Given, Release, port_mappings, releases_of
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings, left_out_warnings, parameter_warnings
 from resolvers.twins.parameters import Values, carried_over, frozen, given_alone, replaced
-from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, noting
+from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_json
 
 LARGEST_PARAMETERS = 500_000
@@ -63,7 +63,7 @@ class RerunOverrides:
         releases |= await releases_of(named[MOST_STEPS:], viewer, session)
         changed: dict[int, Changed] = {}
         for place in sorted(self._versions.keys() | self._parameters.keys()):
-            with noting(refusals):
+            with collect_refusals(refusals):
                 changed[place] = self._changed(place, releases)
         if refusals:
             raise Refusals(refusals)
@@ -87,7 +87,7 @@ class RerunOverrides:
             return {}
         found: Overrides = {}
         for number, one in enumerate(given):
-            with noting(refusals):
+            with collect_refusals(refusals):
                 place = self._place(one["step_key"], found, reused, noun, name, str(number), "stepKey")
                 found[place] = number, one
         return found

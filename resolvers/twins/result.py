@@ -11,7 +11,7 @@ from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.digital_twin import lock_twin
 from resolvers.twins.execution import own_execution
 from resolvers.twins.twin_rights import readers_of
-from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, noting
+from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_line, check_tags, check_text
 from resolvers.writes.store import get_readable, insert, update
 from resolvers.writes.transaction import Outcome
@@ -30,7 +30,7 @@ async def create_result(
     execution = await own_execution(execution_id, viewer, session, "executionId")
     refusals: list[Refusal] = []
     checked = _checked({"title": title, **said}, refusals)
-    with noting(refusals):
+    with collect_refusals(refusals):
         _refuse_too_many(output_ids, "outputIds")
         await _refuse_strangers(output_ids, execution["_id"], viewer, session, "outputIds")
     if refusals:
@@ -69,7 +69,7 @@ async def update_result(
     added, removed = add_output_ids or [], set(remove_output_ids or [])
     refusals: list[Refusal] = []
     checked = _checked(changes, refusals)
-    with noting(refusals):
+    with collect_refusals(refusals):
         checked["output"] = _gathered(result, added, removed)
         await _refuse_strangers(added, result["executionRef"], viewer, session, "addOutputIds")
     if refusals:
@@ -81,13 +81,13 @@ async def update_result(
 def _checked(given: dict[str, Any], refusals: list[Refusal]) -> dict[str, Any]:
     """The validated fields of a result, as stored."""
     checked: dict[str, Any] = {}
-    with noting(refusals):
+    with collect_refusals(refusals):
         if "title" in given:
             checked["title"] = check_line(_there(given["title"], "title"), "title")
-    with noting(refusals):
+    with collect_refusals(refusals):
         if "description" in given:
             checked["description"] = check_text(given["description"], "description")
-    with noting(refusals):
+    with collect_refusals(refusals):
         if "tags" in given:
             checked["tags"] = check_tags(given["tags"] or [], "tags")
     return checked

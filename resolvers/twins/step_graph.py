@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from resolvers.user_errors import InvalidInput, Refusal, Refusals, noting
+from resolvers.user_errors import InvalidInput, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_line
 
 MAX_KEY_BYTES = 255
@@ -85,7 +85,7 @@ def _keys(steps: list[dict[str, Any]], refusals: list[Refusal], *path: str) -> l
     first: dict[str, int] = {}
     for number, step in enumerate(steps):
         key = str(number)
-        with noting(refusals):
+        with collect_refusals(refusals):
             key = check_step_key(step.get("key"), *path, str(number), "key") or key
             if first.setdefault(key, number) != number:
                 message = f"Steps {first[key]} and {number} both have the key {key}."

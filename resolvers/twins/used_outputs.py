@@ -21,7 +21,7 @@ from resolvers.user_errors import (
     NotFound,
     Refusal,
     Refusals,
-    noting,
+    collect_refusals,
 )
 
 MAX_USED_BY_STEP = 1_000
@@ -82,7 +82,7 @@ async def used_outputs(
     found: UsedBySteps = []
     for number, step in enumerate(steps):
         awaited = {places[one].key for one in places[number].waits_for} if places else set()
-        with noting(refusals):
+        with collect_refusals(refusals):
             found.append(_used(step.get("used"), outputs, awaited, "steps", str(number), "used"))
     if refusals:
         raise Refusals(refusals)
@@ -98,7 +98,7 @@ async def refuse_unreadable(
     refusals: list[Refusal] = []
     for step in steps:
         for one in fetched(step):
-            with noting(refusals):
+            with collect_refusals(refusals):
                 outputs.readable(one.ref, *path)
     if refusals:
         raise Refusals(refusals[:MAX_REFUSALS])
@@ -147,7 +147,7 @@ def _used(given: list[Given] | None, outputs: Outputs, awaited: set[str], *path:
     found: dict[str, Used] = {}
     files: dict[tuple[str | None, str], str] = {}
     for number, one in enumerate(given):
-        with noting(refusals):
+        with collect_refusals(refusals):
             used = outputs.used(one, *path, str(number))
             if used.ref in found:
                 raise InvalidInput(f"Output {used.ref} is given twice.", *path, str(number), "id")

@@ -17,7 +17,15 @@ from resolvers.twins.execution_validation import Given, Plan, planned, releases_
 from resolvers.twins.ownership import owner_of_new
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings
 from resolvers.twins.parameters import given_alone
-from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput, LimitExceeded, Refusal, Refusals, noting
+from resolvers.user_errors import (
+    AlreadyExists,
+    Forbidden,
+    InvalidInput,
+    LimitExceeded,
+    Refusal,
+    Refusals,
+    collect_refusals,
+)
 from resolvers.validators import check_line, check_tags, check_text
 from resolvers.writes.store import get_readable, insert, update
 from resolvers.writes.transaction import Outcome
@@ -92,10 +100,10 @@ async def _checked(given: Given, viewer: Viewer, session: Session) -> tuple[Give
     checked: Given = {}
     warnings: list[InputWarning] = []
     for name in sorted(given.keys() & CHECKS.keys()):
-        with noting(refusals):
+        with collect_refusals(refusals):
             checked[name] = CHECKS[name](given[name], name)
     if "steps" in given:
-        with noting(refusals):
+        with collect_refusals(refusals):
             steps, warnings = await _steps(_there(given["steps"], "steps"), viewer, session)
             checked |= {"steps": steps, "component_versions": [step.component_version_ref for step in steps]}
     if refusals:

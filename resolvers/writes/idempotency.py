@@ -19,7 +19,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 import documents
 from documents.base import now
-from documents.mongo.fast_find import seconds_left
+from documents.mongo.fast_find import remaining_timeout
 from documents.mongo.transaction import Session
 from documents.outage import outage_of
 from resolvers.access.roles import refuse_anonymous
@@ -128,7 +128,7 @@ class KeyedCall:
         task = asyncio.get_running_loop().create_task(_delete_with_retries(unused, attempted), context=Context())
         _releases.add(task)
         task.add_done_callback(_end_release)
-        left = seconds_left()
+        left = remaining_timeout()
         with suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_TIMEOUT if left is None else min(RELEASE_TIMEOUT, left)):
                 await attempted.wait()

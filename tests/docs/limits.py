@@ -21,15 +21,15 @@ from resolvers.activities.state_machine import MAX_ATTEMPTS
 from resolvers.catalogue.merge_organisations import MAX_MERGED, MAX_MOVED
 from resolvers.catalogue.read_distributions import MOST
 from resolvers.file_events.file_event import MOST_FILES
-from resolvers.filters import MOST_VALUES
+from resolvers.filters import MAX_VALUES
 from resolvers.galaxy import report_metadata
 from resolvers.galaxy.ingestion import MOST_NAMED
 from resolvers.galaxy.ingestion_queue import MOST_REMEMBERED
 from resolvers.galaxy.statistics.counts import MOST_GROUPS
 from resolvers.galaxy.statistics.runtimes import EXACT_SAMPLES
 from resolvers.reads.page import COUNT_CAP, DEFAULT_SIZE, MAX_PAGE_SIZE
-from resolvers.storage.signed_url import MOST_SECONDS
-from resolvers.storage.upload import KEPT, LARGEST, MOST_OPEN
+from resolvers.storage.signed_url import MAX_SIGNED_URL_SECONDS
+from resolvers.storage.upload import MAX_OPEN_UPLOADS, MAX_UPLOAD_BYTES, UPLOAD_LIFETIME
 from resolvers.twins.execution_validation import MOST_STEPS
 from resolvers.twins.output import MOST_AUTHORIZED, MOST_URLS
 from resolvers.twins.result import MOST_OUTPUTS
@@ -70,7 +70,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "levels of variables": Limits.value_depth,
         "conditions of a `where`, those below `and`, `or` and `not` among them": Limits.conditions,
         "levels of a `where`": DEEPEST,
-        "values of an `in`": MOST_VALUES,
+        "values of an `in`": MAX_VALUES,
         "items of an `orderBy`": Limits.order_keys,
         "items of any other list in arguments": Limits.list_items,
         "input objects in arguments, counted wherever they are used": Limits.input_objects,
@@ -119,12 +119,12 @@ LIMITS: dict[str, dict[str, float]] = {
         "lines of all attempts of an activity": log_entry.MAX_LINES_OF_ALL_ATTEMPTS,
     },
     "Uploads": {
-        "bytes of an uploaded output": LARGEST[UploadPurpose.OUTPUT],
-        "bytes of an uploaded archive": LARGEST[UploadPurpose.ARCHIVE],
+        "bytes of an uploaded output": MAX_UPLOAD_BYTES[UploadPurpose.OUTPUT],
+        "bytes of an uploaded archive": MAX_UPLOAD_BYTES[UploadPurpose.ARCHIVE],
         "bytes of a report's metadata": report_metadata.MAX_METADATA_BYTES,
-        "hours until an upload must be registered": KEPT / timedelta(hours=1),
-        "uploads of one token or user that wait for that": MOST_OPEN,
-        "seconds that a signed URL works": MOST_SECONDS,
+        "hours until an upload must be registered": UPLOAD_LIFETIME / timedelta(hours=1),
+        "uploads of one token or user that wait for that": MAX_OPEN_UPLOADS,
+        "seconds that a signed URL works": MAX_SIGNED_URL_SECONDS,
     },
     "Galaxy": {
         "archives named in one `ingestArchives`": MOST_NAMED,

@@ -26,7 +26,7 @@ import documents
 from graph.core.fields import NODE_VIEWS
 from graph.core.projection import DECLARED
 from graph.schema import schema
-from resolvers.access.policies import POLICIES, everybody
+from resolvers.access.policies import POLICIES, allow_all
 from tests.journeys.access_world import World
 
 TYPES: dict[str, Any] = dict(schema._schema.type_map)
@@ -48,7 +48,7 @@ KINDS = {shown: kind for kind, shown in NODE_VIEWS.items()}
 GUARDED = {
     "LogEntry",
     "Rejection",
-    *(shown for kind, shown in NODE_VIEWS.items() if POLICIES[documents.by_kind(f"{kind}_")] is not everybody),  # type: ignore[index]
+    *(shown for kind, shown in NODE_VIEWS.items() if POLICIES[documents.by_kind(f"{kind}_")] is not allow_all),  # type: ignore[index]
 }
 """Types whose objects are not for everybody."""
 

@@ -11,7 +11,7 @@ import documents
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import make_client, open_database
 from graph.core.fields import NODE_VIEWS
-from resolvers.access.policies import EVERYTHING
+from resolvers.access.policies import MATCH_ALL
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads import children
 from resolvers.reads.semi_join import policy_filter
@@ -130,7 +130,7 @@ async def assert_each_carries_its_policy(commands: Commands, viewer: Viewer, wor
     for command in reads:
         for collection, match in matches(command):
             policy = policies[collection]
-            carried = policy == EVERYTHING or demands(match, policy) or _is_a_list_of_parents(command)
+            carried = policy == MATCH_ALL or demands(match, policy) or _is_a_list_of_parents(command)
             assert carried or _is_part_of_what_is_seen(collection, match, viewer, world), command
 
 

@@ -248,7 +248,7 @@ async def test_a_claim_without_a_key_whose_answer_was_lost_is_claimed_again_once
 
 
 def test_who_has_to_wait_for_another_call_is_told_so_while_there_is_time() -> None:
-    assert max(idempotency.WAIT_TIMEOUT, verify_upload.PATIENCE) < REQUEST_TIMEOUT - 3
+    assert max(idempotency.WAIT_TIMEOUT, verify_upload.VERIFY_TIMEOUT) < REQUEST_TIMEOUT - 3
 
 
 async def watched(lab: Lab, mutation: str, given: dict[str, Any]) -> Undisturbed:

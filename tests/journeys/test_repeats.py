@@ -9,7 +9,7 @@ from graphql import GraphQLField, get_named_type
 import documents
 from documents.mongo.database import Database
 from graph.core.mutation import IDEMPOTENCY_KEY
-from resolvers.access.policies import POLICIES, everybody
+from resolvers.access.policies import POLICIES, allow_all
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads import lookups
 from tests.journeys.access_inputs import mutations
@@ -136,7 +136,7 @@ def shown(found: dict[str, Any], mutation: str) -> list[str]:
 
 def is_for_everybody(id: str) -> bool:
     document = documents.by_kind(id)
-    return document is not None and POLICIES[document] is everybody
+    return document is not None and POLICIES[document] is allow_all
 
 
 @pytest.mark.parametrize(("mutation", "what"), CALLS)

@@ -158,5 +158,5 @@ def _json(value: Any) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, InSubquery):
         looked_up = f"{value.path} of {value.document.collection_name()} where {_json(value.filter)}"
-        return f"one find before: {looked_up}{', as far as they may be read' if value.guarded else ''}"
+        return f"one find before: {looked_up}{', as far as they may be read' if value.apply_policy else ''}"
     return str(value)

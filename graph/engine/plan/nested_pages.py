@@ -223,7 +223,7 @@ def _turns(weights: list[int]) -> Iterator[slice]:
     start = weight = 0
     for end, one in enumerate(weights, 1):
         weight += one
-        if weight >= event_loop.ROWS or end == len(weights):
+        if weight >= event_loop.BATCH_ROWS or end == len(weights):
             yield slice(start, end)
             start, weight = end, 0
 

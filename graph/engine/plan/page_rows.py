@@ -57,7 +57,7 @@ class OwnRows(PageRows):
 
     def objects(self, rows: list[Any]) -> list[list[Any]]:
         """For each shape all rows as objects, without copying their nested values."""
-        found = raw.dictionaries(rows) if self.as_sent else rows
+        found = raw.decode_rows(rows) if self.as_sent else rows
         return [shape.build(found, *columns) for shape, columns in zip(self.shapes, self.columns, strict=True)]
 
     def copied(self) -> list[list[bytes]]:

@@ -167,7 +167,7 @@ class RowTemplate:
                 texts, size, owned = self.writer.write(rows, columns, times, budget.bytes_left)
             except ValueError:
                 # A value is not of its plain type: the function serialises it, or fails.
-                rows = raw.dictionaries(rows)
+                rows = raw.decode_rows(rows)
             else:
                 budget.add_bytes(owned)
                 return texts, size

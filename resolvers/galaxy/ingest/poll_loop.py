@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 
 from documents.outage import outage_of
 from resolvers.activities.state_machine import LEASE_LAPSED, activity_error
-from resolvers.concurrency.task_cancellation import cancelled
+from resolvers.concurrency.task_cancellation import is_cancelled
 from resolvers.galaxy.ingest.claim import Claimer
 from resolvers.galaxy.ingest.cleanup import allow_cleanup, remove_orphaned_rows
 from resolvers.galaxy.ingest.part_lease import (
@@ -74,7 +74,7 @@ class Worker:
 
     async def run(self, *, once: bool, until_idle: bool, poll: float) -> None:
         """Work until nothing waits, or for ever."""
-        while not cancelled():
+        while not is_cancelled():
             try:
                 busy = await self._next()
             except PyMongoError as error:
@@ -85,7 +85,7 @@ class Worker:
                     raise
             if once or (until_idle and not busy):
                 return
-            if not busy and not cancelled():
+            if not busy and not is_cancelled():
                 await asyncio.sleep(poll * random.uniform(0.8, 1.2))
 
     async def _next(self) -> bool:
@@ -159,7 +159,7 @@ class Worker:
 
 async def _extend_regularly(claim: ClaimedPart) -> None:
     """Extend the lease and report progress, until the part is about to end. Raises LeaseLost."""
-    while not cancelled():
+    while not is_cancelled():
         await asyncio.sleep(claim.lease.total_seconds() / RENEWALS_PER_LEASE)
         try:
             await extend_lease(claim)

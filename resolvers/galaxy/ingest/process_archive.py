@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError
 
 import documents
 from resolvers.activities.state_machine import activity_error
-from resolvers.concurrency.task_cancellation import check_cancelled
+from resolvers.concurrency.task_cancellation import raise_if_cancelled
 from resolvers.galaxy.ingest import cleanup, merge
 from resolvers.galaxy.ingest.completion import PartResult, complete_part, refuse_part
 from resolvers.galaxy.ingest.merge import WrittenArchive
@@ -95,7 +95,7 @@ class ArchiveIngestion:
         declared = read_metadata(archive["metadata"], archive["identifier"]).declared
         async with self._read(file, stamp=self._stamp(), declared=declared) as batches:
             async for batch in batches:
-                check_cancelled()
+                raise_if_cancelled()
                 if batch.rows:
                     self._claim.done += len(batch.rows)
                     if not is_dry_run:
@@ -113,7 +113,7 @@ class ArchiveIngestion:
         """Merge the archive; returns False, without merging, when others replaced some of the rows that it wrote."""
         delay = MIN_POLL_INTERVAL
         while not await merge.acquire_merge_lock(self._claim):
-            check_cancelled()
+            raise_if_cancelled()
             if not await self._unblock_merge():
                 await asyncio.sleep(delay)
                 delay = min(1.5 * delay, MAX_POLL_INTERVAL)
@@ -134,7 +134,7 @@ class ArchiveIngestion:
     async def _wait_for_cleanup(self) -> None:
         """Wait until no rows are left of an earlier part of the same archive."""
         while self._claim.part["generationRef"] is not None:
-            check_cancelled()
+            raise_if_cancelled()
             leftovers = await cleanup.leftovers_filter(self._claim.part)
             if leftovers is None:
                 return

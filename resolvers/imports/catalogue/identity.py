@@ -12,7 +12,7 @@ from resolvers.imports.catalogue.pairing import Pipeline, Series
 from resolvers.imports.catalogue.publishers import Organisation, Titles, assumed_organisation, organisation_of
 from resolvers.imports.folder import DOCUMENTS, FOLDERS, INFOS, TOP, Reason
 from resolvers.user_errors import InvalidInput
-from resolvers.validators import LONGEST_LINE, LONGEST_URL
+from resolvers.validators import MAX_LINE_LENGTH, MAX_URL_LENGTH
 
 UNKNOWN_ORIGIN = "Documents of unknown origin"
 
@@ -124,7 +124,7 @@ def _page(pipeline: Pipeline, series: Series | None) -> str:
         return pipeline.info.info.landing_pages[0]
     said = series.present.csvw.landing_page if series else None
     page = address_in(said) if said else None
-    return page if page and len(page) <= LONGEST_URL else pipeline.repository.page(pipeline.directory)
+    return page if page and len(page) <= MAX_URL_LENGTH else pipeline.repository.page(pipeline.directory)
 
 
 def _identity(pipeline: Pipeline, organisation: Organisation, page: str) -> Identity:
@@ -178,4 +178,4 @@ def _additions(sharing: list[Identity]) -> Iterator[tuple[Identity, str]]:
 
 def _a_line(text: str) -> str:
     """A text on one line, cut to the maximum length of a title."""
-    return " ".join(re.sub(r"[\x00-\x1f]", " ", text).split())[:LONGEST_LINE].rstrip()
+    return " ".join(re.sub(r"[\x00-\x1f]", " ", text).split())[:MAX_LINE_LENGTH].rstrip()

@@ -9,7 +9,7 @@ from resolvers.formats.info_json import organisation_url
 from resolvers.formats.slugs import slug
 from resolvers.imports.catalogue.repositories import Repository
 from resolvers.user_errors import InvalidInput
-from resolvers.validators import LONGEST_LINE, LONGEST_URL
+from resolvers.validators import MAX_LINE_LENGTH, MAX_URL_LENGTH
 
 UNKNOWN = "urn:publisher:unknown"
 MAX_NAME_LENGTH = 200
@@ -45,8 +45,8 @@ class Titles:
 def organisation_of(agent: Agent, titles: Titles) -> Organisation:
     """The organisation of an agent. Raises InvalidInput, with the reason, if it cannot be one."""
     if agent.address:
-        if len(agent.address) > LONGEST_URL:
-            raise InvalidInput(f"its address has more than {LONGEST_URL:,} characters")
+        if len(agent.address) > MAX_URL_LENGTH:
+            raise InvalidInput(f"its address has more than {MAX_URL_LENGTH:,} characters")
         # An invalid name is left out: the address identifies the organisation.
         name = agent.name if agent.name and not _why_no_name(agent.name, titles) else None
         return Organisation(organisation_url(agent.address), name and _a_line(name))
@@ -83,4 +83,4 @@ def _without_years(title: str) -> str:
 
 def _a_line(name: str) -> str:
     """A name on one line, cut to its maximum length."""
-    return " ".join(re.sub(r"[\x00-\x1f]", " ", name).split())[:LONGEST_LINE].rstrip()
+    return " ".join(re.sub(r"[\x00-\x1f]", " ", name).split())[:MAX_LINE_LENGTH].rstrip()

@@ -40,7 +40,7 @@ async def things(database: Database) -> Any:
 async def test_a_find_gives_what_the_driver_gives(things: Any) -> None:
     match, projection, sort = {"number": {"$gte": 20}}, {"name": 1}, [("name", -1), ("_id", 1)]
 
-    found = await fast_find.find(
+    found = await fast_find.find_rows(
         things, {"filter": match, "projection": projection, "sort": dict(sort), "limit": 50, "batchSize": 1000}
     )
 
@@ -49,7 +49,7 @@ async def test_a_find_gives_what_the_driver_gives(things: Any) -> None:
 
 async def test_rows_after_the_first_batch_are_fetched(things: Any, round_trips: RoundTrips) -> None:
     with round_trips.counting() as seen:
-        found = await fast_find.find(things, {"filter": {}, "sort": {"_id": 1}, "batchSize": 400})
+        found = await fast_find.find_rows(things, {"filter": {}, "sort": {"_id": 1}, "batchSize": 400})
 
     assert found == ROWS
     assert seen == [("find", "things"), ("getMore", "things")]
@@ -64,22 +64,22 @@ async def test_replies_are_counted_before_rows_are_made(things: Any) -> None:
             raise LookupError("enough")
 
     with counting_replies(count), pytest.raises(LookupError):
-        await fast_find.find(things, {"filter": {}, "sort": {"_id": 1}, "batchSize": 2})
-    rows = await fast_find.find(things, {"filter": {}, "sort": {"_id": 1}, "batchSize": 2})
+        await fast_find.find_rows(things, {"filter": {}, "sort": {"_id": 1}, "batchSize": 2})
+    rows = await fast_find.find_rows(things, {"filter": {}, "sort": {"_id": 1}, "batchSize": 2})
 
     assert sizes[0] < 1_000 < sizes[1]
     assert (len(sizes), rows) == (2, ROWS)
 
 
 async def test_what_the_database_refuses_is_left_to_the_driver(things: Any) -> None:
-    assert await fast_find.find(things, {"filter": {"$nothing": 1}}) is None
-    assert await fast_find.find(things, {"filter": {"_id": "thing_0001"}}) == [ROWS[1]]
+    assert await fast_find.find_rows(things, {"filter": {"$nothing": 1}}) is None
+    assert await fast_find.find_rows(things, {"filter": {"_id": "thing_0001"}}) == [ROWS[1]]
 
 
 async def test_another_driver_is_left_to_itself(things: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(POOL.__dict__, "problem", "pymongo 4.99 is installed")
 
-    assert await fast_find.find(things, {"filter": {}}) is None
+    assert await fast_find.find_rows(things, {"filter": {}}) is None
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ async def test_a_url_that_says_how_to_read_is_left_to_the_driver(
     async with make_client(f"{mongod.uri}{'&' if '?' in mongod.uri else '?'}{urlencode(options)}") as client:
         mine = client[things.database.name].things
 
-        assert await fast_find.find(mine, {"filter": {}}) is None
+        assert await fast_find.find_rows(mine, {"filter": {}}) is None
         plainly = mine.with_options(read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern())
-        assert await fast_find.find(plainly, {"filter": {"_id": "thing_0001"}}) == [ROWS[1]]
+        assert await fast_find.find_rows(plainly, {"filter": {"_id": "thing_0001"}}) == [ROWS[1]]
 
 
 async def test_a_find_that_is_given_up_takes_its_connection_along(mongod: EmbeddedMongo, things: Any) -> None:
@@ -104,10 +104,10 @@ async def test_a_find_that_is_given_up_takes_its_connection_along(mongod: Embedd
     try:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
-                await fast_find.find(mine, {"filter": SLOW, "batchSize": 1000})
+                await fast_find.find_rows(mine, {"filter": SLOW, "batchSize": 1000})
 
         # A reply to the first find would be taken for an answer to this one.
-        assert await fast_find.find(mine, {"filter": {"_id": "thing_0002"}}) == [ROWS[2]]
+        assert await fast_find.find_rows(mine, {"filter": {"_id": "thing_0002"}}) == [ROWS[2]]
     finally:
         await client.close()
 
@@ -119,12 +119,12 @@ async def test_what_is_borrowed_is_counted_and_given_back(mongod: EmbeddedMongo,
         await client.admin.command("ping")
         pool: Any = pooled._pool_of_primary(client)
         watched = set(pool.active_contexts)
-        reads = [asyncio.create_task(fast_find.find(mine, {"filter": {"number": number}})) for number in range(60)]
+        reads = [asyncio.create_task(fast_find.find_rows(mine, {"filter": {"number": number}})) for number in range(60)]
         await asyncio.sleep(0)
         most = pool.requests
         for number in range(0, 60, 7):
             reads[number].cancel()
-        refused = await fast_find.find(mine, {"filter": {"$nothing": 1}})
+        refused = await fast_find.find_rows(mine, {"filter": {"$nothing": 1}})
         found = await asyncio.gather(*reads, return_exceptions=True)
 
         assert most == 3
@@ -142,7 +142,7 @@ async def test_whoever_waits_for_a_connection_gets_the_next(mongod: EmbeddedMong
     async def by_turns(number: int) -> None:
         for _ in range(10):
             if number % 2:
-                assert await fast_find.find(mine, {"filter": {"number": number}}) == [ROWS[number]]
+                assert await fast_find.find_rows(mine, {"filter": {"number": number}}) == [ROWS[number]]
             else:
                 assert await mine.find_one({"number": number}) == ROWS[number]
 
@@ -157,7 +157,7 @@ def _give_up(pool: Any, connection: Any) -> None:
 
 def _leave_idle(pool: Any, connection: Any) -> None:
     """For longer than the driver trusts a connection without a look at it."""
-    connection.last_checkin_time -= 2 * pooled.FRESH
+    connection.last_checkin_time -= 2 * pooled.IDLE_CHECK_AFTER
 
 
 @pytest.mark.parametrize("set_aside", [_give_up, _leave_idle])
@@ -167,23 +167,23 @@ async def test_a_connection_that_the_driver_would_not_take_is_not_taken(
     client: Client = make_client(mongod.uri)
     mine = client[things.database.name].things
     async with client:
-        assert await fast_find.find(mine, {"filter": {"_id": "thing_0002"}}) == [ROWS[2]]
+        assert await fast_find.find_rows(mine, {"filter": {"_id": "thing_0002"}}) == [ROWS[2]]
         pool: Any = pooled._pool_of_primary(client)
         (old,) = pool.conns
         # Whoever took it would have no answer, and leave the find to the driver.
         old.conn.get_conn.close(None)
         set_aside(pool, old)
 
-        assert await fast_find.find(mine, {"filter": {"_id": "thing_0003"}}) == [ROWS[3]]
+        assert await fast_find.find_rows(mine, {"filter": {"_id": "thing_0003"}}) == [ROWS[3]]
         assert old.closed
         assert old not in pool.conns
 
 
 async def test_a_find_ends_with_the_time_that_its_request_has(things: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast_find, "SECONDS", LONG)
+    monkeypatch.setattr(fast_find, "REPLY_TIMEOUT", LONG)
     began = time.monotonic()
     with pytest.raises((ExecutionTimeout, NetworkTimeout)), pymongo.timeout(0.2):
-        await fast_find.find(things, {"filter": SLOW, "batchSize": 1000})
+        await fast_find.find_rows(things, {"filter": SLOW, "batchSize": 1000})
 
     assert time.monotonic() - began < LONG / 2
 
@@ -199,36 +199,36 @@ async def test_the_driver_asks_again_while_there_is_time_for_it(
         now += waited
         raise AutoReconnect("connection closed")
 
-    monkeypatch.setattr(fast_find, "SECONDS", LONG)
+    monkeypatch.setattr(fast_find, "REPLY_TIMEOUT", LONG)
     monkeypatch.setattr(fast_find, "time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(fast_find, "run_on_pooled_connection", hang_up)
     with pymongo.timeout(LONG):
         if is_left:
-            assert await fast_find.find(things, {"filter": {}}) is None
+            assert await fast_find.find_rows(things, {"filter": {}}) is None
         else:
             with pytest.raises(NetworkTimeout, match=f"within {waited:.1f} s"):
-                await fast_find.find(things, {"filter": {}})
+                await fast_find.find_rows(things, {"filter": {}})
 
 
 async def test_a_find_that_is_hung_up_on_is_left_to_the_driver_at_once(
     mongod: EmbeddedMongo, things: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def are_waited_for() -> bool:
-        return len(pooled._awaited) == 2
+        return len(pooled._awaiting_reply) == 2
 
-    monkeypatch.setattr(fast_find, "SECONDS", LONG)
+    monkeypatch.setattr(fast_find, "REPLY_TIMEOUT", LONG)
     async with make_client(mongod.uri) as client:
         mine = client[things.database.name].things
         await client.admin.command("ping")
         pool: Any = pooled._pool_of_primary(client)
         # The first comes to the connection that lies ready, the second by way of the driver.
-        slow = [asyncio.create_task(fast_find.find(mine, {"filter": SLOW, "batchSize": 1000})) for _ in range(2)]
+        slow = [asyncio.create_task(fast_find.find_rows(mine, {"filter": SLOW, "batchSize": 1000})) for _ in range(2)]
         await until_awaited(are_waited_for)
         began = time.monotonic()
-        pooled.hang_up(pool)
+        pooled.interrupt_replies(pool)
         found = await asyncio.gather(*slow)
 
         assert found == [None, None]
         assert time.monotonic() - began < LONG / 2
-        assert await fast_find.find(mine, {"filter": {"_id": "thing_0002"}}) == [ROWS[2]]
-        assert (pool.requests, pool.active_sockets, len(pooled._awaited)) == (0, 0, 0)
+        assert await fast_find.find_rows(mine, {"filter": {"_id": "thing_0002"}}) == [ROWS[2]]
+        assert (pool.requests, pool.active_sockets, len(pooled._awaiting_reply)) == (0, 0, 0)

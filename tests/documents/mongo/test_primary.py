@@ -64,7 +64,7 @@ async def test_a_server_that_hangs_is_given_up_before_the_time_of_the_request_is
 
 
 async def _found(things: Any, by: str) -> Any:
-    rows = await fast_find.find(things, {"filter": {"_id": "a"}}) if by == "a borrowed connection" else None
+    rows = await fast_find.find_rows(things, {"filter": {"_id": "a"}}) if by == "a borrowed connection" else None
     return await things.find_one({"_id": "a"}) if rows is None else rows[0]
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from documents.mongo import raw
-from documents.mongo.raw import as_sent
+from documents.mongo.raw import as_raw_bson
 from tests.conftest import RoundTrips
 from tests.support.needs import need_compiled
 
@@ -102,14 +102,14 @@ def test_neighbours_with_the_same_text_are_put_together() -> None:
     plain = [bson.decode(one.raw) for one in rows]
 
     for some in (rows, plain):
-        found = [(of, [one["n"] for one in family]) for of, family in raw.families(some, "of")]
+        found = [(of, [one["n"] for one in family]) for of, family in raw.group_consecutive(some, "of")]
         assert found == [("a", [0, 1]), ("b", [2]), ("aa", [3]), ("a", [4])]
-    assert raw.families([], "of") == []
+    assert raw.group_consecutive([], "of") == []
     for broken in ([row({"x": 1})], [row({"of": 7})]):
         with pytest.raises(ValueError, match="no text at of"):
-            raw.families(broken, "of")
+            raw.group_consecutive(broken, "of")
     with pytest.raises(AttributeError):
-        raw.families([rows[0], None], "of")
+        raw.group_consecutive([rows[0], None], "of")
 
 
 def test_a_document_within_another_is_whole_by_itself() -> None:
@@ -130,7 +130,7 @@ async def test_finds_and_aggregations_give_rows_in_as_many_batches_as_they_like(
 ) -> None:
     things = [{"_id": f"thing_{number:04}", "number": number} for number in range(1000)]
     await database.things.insert_many(things)
-    collection = as_sent(database.things)
+    collection = as_raw_bson(database.things)
 
     with round_trips.counting() as seen:
         found = await collection.find({}, sort=[("_id", 1)], batch_size=400).to_list()

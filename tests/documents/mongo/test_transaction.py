@@ -68,7 +68,7 @@ async def test_a_conflict_that_lasts_ends_with_the_time_that_there_is(
         paused += seconds
 
     # No time passes but in the pauses.
-    monkeypatch.setattr(transaction, "seconds_left", lambda: max(0.0, DEADLINE - paused))
+    monkeypatch.setattr(transaction, "remaining_timeout", lambda: max(0.0, DEADLINE - paused))
     monkeypatch.setattr(transaction, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": pause}))
 
     async def conflicting(session: Session) -> None:

@@ -13,7 +13,7 @@ from documents.mongo.field_paths import stored_path
 from graph.core.fields import NODE_VIEWS
 from graph.core.required_links import LinkToOne, check_required_links, links_to_one
 from graph.schema import schema
-from resolvers.access.policies import POLICIES, READABLE_WITH_SOURCE, everybody, readable
+from resolvers.access.policies import POLICIES, READABLE_WITH_SOURCE, allow_all, readable
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter, all_of, none_of
 from resolvers.reads import lookups
@@ -120,7 +120,7 @@ def test_payloads_require_only_what_everybody_may_see() -> None:
         if is_non_null_type(field.type) and get_named_type(field.type).name in NODE_VIEWS.values()
     }
 
-    assert required == {"IngestTransformPayload.published": everybody, "ReportFilesPayload.due": everybody}
+    assert required == {"IngestTransformPayload.published": allow_all, "ReportFilesPayload.due": allow_all}
 
 
 def shown_by(view: str) -> Document:

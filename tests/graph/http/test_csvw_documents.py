@@ -21,7 +21,7 @@ from graph.settings import Settings
 from resolvers.access.authentication import Authenticator
 from resolvers.access.policies import POLICIES
 from resolvers.access.viewer import Role, Viewer
-from resolvers.filters import NEVER, Filter
+from resolvers.filters import MATCH_NOTHING, Filter
 from resolvers.reads.response_budget import AnswerLimits
 from tests.conftest import RoundTrips
 from tests.support.catalogue import WORKER, ask, csvw, ingest, report
@@ -84,7 +84,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, *hidden: Any) -> None:
     """Let administrators alone see some documents."""
 
     def administrators(viewer: Viewer) -> Filter:
-        return {} if viewer.role is Role.ADMIN else NEVER
+        return {} if viewer.role is Role.ADMIN else MATCH_NOTHING
 
     for document in hidden:
         monkeypatch.setitem(POLICIES, document, administrators)

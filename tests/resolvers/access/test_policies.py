@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 import documents
-from resolvers.access.policies import EVERYTHING, POLICIES, owns, readable
+from resolvers.access.policies import MATCH_ALL, POLICIES, owns, readable
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.filters import NEVER
+from resolvers.filters import MATCH_NOTHING
 
 ME = "user_000000000000000000000001"
 PEOPLE = [ANONYMOUS, Viewer(Role.WORKER), Viewer(Role.USER, ME), Viewer(Role.WORKER, ME)]
@@ -42,7 +42,7 @@ def test_every_document_has_a_policy() -> None:
 @pytest.mark.parametrize("document", CATALOGUE)
 @pytest.mark.parametrize("viewer", PEOPLE)
 def test_the_catalogue_and_the_registry_are_for_everybody(document: Any, viewer: Viewer) -> None:
-    assert readable(document, viewer) == EVERYTHING
+    assert readable(document, viewer) == MATCH_ALL
 
 
 @pytest.mark.parametrize("document", OWNER)
@@ -68,7 +68,7 @@ def test_a_worker_runs_by_its_token_and_without_one_by_its_user(document: Any) -
 
     assert readable(document, by_token)["$or"][1:] == [{path: "token_1"} for path in RUN[document]]
     assert readable(document, Viewer(Role.WORKER, ME))["$or"][1:] == [{path: ME} for path in RUN[document]]
-    assert readable(document, Viewer(Role.ADMIN, ME)) == EVERYTHING
+    assert readable(document, Viewer(Role.ADMIN, ME)) == MATCH_ALL
 
 
 @pytest.mark.parametrize(
@@ -94,18 +94,18 @@ def _or_run(document: Any, expected: Any, viewer: Viewer) -> Any:
 @pytest.mark.parametrize("document", [documents.Token, documents.IdempotencyKey, documents.SeenFile])
 @pytest.mark.parametrize("viewer", [*PEOPLE, Viewer(Role.ADMIN)])
 def test_secrets_of_the_server_are_for_nobody(document: Any, viewer: Viewer) -> None:
-    assert readable(document, viewer) == NEVER
+    assert readable(document, viewer) == MATCH_NOTHING
 
 
 def test_an_upload_is_for_the_viewer_who_began_it_and_for_nobody_else() -> None:
     assert readable(documents.Upload, Viewer(Role.WORKER, ME, "token_1")) == {"viewerKey": "token_1"}
     assert readable(documents.Upload, Viewer(Role.USER, ME)) == {"viewerKey": ME}
     assert readable(documents.Upload, Viewer(Role.ADMIN)) == {"viewerKey": "ADMIN"}
-    assert readable(documents.Upload, ANONYMOUS) == NEVER
+    assert readable(documents.Upload, ANONYMOUS) == MATCH_NOTHING
 
 
 def test_an_administrator_is_kept_from_nothing_else() -> None:
-    kept = [document for document in documents.ALL if readable(document, Viewer(Role.ADMIN)) != EVERYTHING]
+    kept = [document for document in documents.ALL if readable(document, Viewer(Role.ADMIN)) != MATCH_ALL]
 
     server_only = [
         documents.ImportedRow,

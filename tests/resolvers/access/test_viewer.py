@@ -10,7 +10,7 @@ from documents.access.token import Token
 from documents.mongo.database import Database
 from documents.twins.user import User
 from resolvers.access.authentication import Authenticator
-from resolvers.access.tokens import create_token, new_secret, revoke_token, well_formed
+from resolvers.access.tokens import create_token, is_well_formed, new_secret, revoke_token
 from resolvers.access.viewer import ANONYMOUS, Role, Unauthenticated, Viewer
 from resolvers.user_errors import InvalidInput, NotFound
 from tests.support.credentials import ADMIN_TOKEN, REFUSAL, Clock, refusal
@@ -84,10 +84,10 @@ def test_a_secret_has_a_prefix_and_a_checksum() -> None:
     secret = new_secret()
     changed = secret[:10] + ("a" if secret[10] != "a" else "b") + secret[11:]
 
-    assert well_formed(secret)
+    assert is_well_formed(secret)
     assert (secret[:3], len(secret)) == ("pg_", 53)
     assert secret.replace("_", "").isalnum()
-    assert not any(map(well_formed, [changed, secret[:-1], secret + "0", "gh" + secret[2:], "pg_", ""]))
+    assert not any(map(is_well_formed, [changed, secret[:-1], secret + "0", "gh" + secret[2:], "pg_", ""]))
 
 
 async def test_a_token_ends_with_its_lifetime(authenticator: Authenticator, clock: Clock) -> None:

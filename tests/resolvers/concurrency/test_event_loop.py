@@ -6,7 +6,7 @@ from resolvers.concurrency import event_loop
 
 
 async def test_others_have_several_steps_between_the_parts_of_long_work() -> None:
-    numbers = list(range(3 * event_loop.ROWS - 1))
+    numbers = list(range(3 * event_loop.BATCH_ROWS - 1))
     seen: list[int] = []
     other = asyncio.ensure_future(_counted(seen))
 
@@ -16,9 +16,9 @@ async def test_others_have_several_steps_between_the_parts_of_long_work() -> Non
         seen.append(-1)
 
     other.cancel()
-    assert [len(part) for part in parts] == [event_loop.ROWS, event_loop.ROWS, event_loop.ROWS - 1]
+    assert [len(part) for part in parts] == [event_loop.BATCH_ROWS, event_loop.BATCH_ROWS, event_loop.BATCH_ROWS - 1]
     assert [number for part in parts for number in part] == numbers
-    assert _between(seen) == [event_loop.STEPS] * 3
+    assert _between(seen) == [event_loop.YIELDS] * 3
 
 
 async def test_of_those_with_long_work_one_goes_on_at_a_time() -> None:
@@ -32,7 +32,7 @@ async def test_of_those_with_long_work_one_goes_on_at_a_time() -> None:
     await asyncio.gather(*(work() for _ in range(5)))
 
     other.cancel()
-    assert _between(seen)[1:] == [event_loop.STEPS] * 4
+    assert _between(seen)[1:] == [event_loop.YIELDS] * 4
 
 
 async def test_who_is_cancelled_while_giving_way_holds_up_nobody() -> None:
@@ -50,7 +50,7 @@ async def test_short_work_is_done_at_once() -> None:
     seen: list[int] = []
     other = asyncio.ensure_future(_counted(seen))
 
-    parts = [part async for part in event_loop.batches(list(range(event_loop.ROWS)))]
+    parts = [part async for part in event_loop.batches(list(range(event_loop.BATCH_ROWS)))]
 
     other.cancel()
     assert (len(parts), seen) == (1, [])

@@ -7,7 +7,7 @@ import pytest
 from pymongo.errors import NetworkTimeout
 
 import documents
-from documents.mongo.fast_find import seconds_left
+from documents.mongo.fast_find import remaining_timeout
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.reads.batch_point_reads import PATIENCE, Find, Row, coalesced
 from tests.conftest import RoundTrips
@@ -124,7 +124,7 @@ async def test_a_find_has_no_callers_deadline(monkeypatch: pytest.MonkeyPatch) -
     begun = Finds()
 
     async def find(values: list[str]) -> list[Row]:
-        left.append(seconds_left())
+        left.append(remaining_timeout())
         return await begun(values)
 
     with pymongo.timeout(5):

@@ -12,7 +12,7 @@ from documents.storage.bucket import open_bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.storage import upload as uploads
-from resolvers.storage.upload import KEPT, LARGEST
+from resolvers.storage.upload import MAX_UPLOAD_BYTES, UPLOAD_LIFETIME
 from resolvers.storage.verify_upload import verify_upload
 from resolvers.user_errors import InProgress
 from tests.support.asking import ADMIN
@@ -38,7 +38,7 @@ async def test_an_upload_is_a_request_for_exactly_the_announced_bytes(place: Pla
     expires = datetime.fromisoformat(target["expiresAt"])
     assert target["method"] == "PUT"
     assert before + timedelta(minutes=59) < expires <= after + timedelta(hours=1)
-    assert KEPT - timedelta(minutes=1) < datetime.fromisoformat(payload["upload"]["expiresAt"]) - before
+    assert UPLOAD_LIFETIME - timedelta(minutes=1) < datetime.fromisoformat(payload["upload"]["expiresAt"]) - before
     kept = await the_upload(payload["upload"]["id"])
     assert kept.key == f"{place.bucket.prefix}outputs/{kept.id}"
     assert kept.bucket == place.bucket.name
@@ -63,7 +63,7 @@ async def test_the_same_key_answers_the_same_upload_signed_afresh(place: Place) 
 @pytest.mark.usefixtures("stopped")
 async def test_a_url_ends_with_its_upload(place: Place, clock: Clock) -> None:
     first = (await create(WORKER, idempotencyKey="once"))["upload"]
-    clock.forward((KEPT - timedelta(minutes=10)).total_seconds())
+    clock.forward((UPLOAD_LIFETIME - timedelta(minutes=10)).total_seconds())
 
     again = (await create(WORKER, idempotencyKey="once"))["upload"]
 
@@ -81,7 +81,7 @@ def seconds_until(time: str) -> float:
     ("field", "value", "code"),
     [
         ("sizeBytes", -1, "VALIDATION"),
-        ("sizeBytes", LARGEST[UploadPurpose.OUTPUT] + 1, "LIMIT_EXCEEDED"),
+        ("sizeBytes", MAX_UPLOAD_BYTES[UploadPurpose.OUTPUT] + 1, "LIMIT_EXCEEDED"),
         ("sha256", "0" * 63, "VALIDATION"),
         ("sha256", "g" * 64, "VALIDATION"),
         ("sha256", "٠" * 64, "VALIDATION"),
@@ -153,7 +153,7 @@ async def test_without_a_bucket_there_are_no_uploads() -> None:
 
 
 async def test_uploads_that_nobody_registers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MOST_OPEN", 2)
+    monkeypatch.setattr(uploads, "MAX_OPEN_UPLOADS", 2)
 
     codes = [[error["code"] for error in (await create(WORKER))["userErrors"]] for _ in range(3)]
 

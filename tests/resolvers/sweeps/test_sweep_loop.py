@@ -13,7 +13,7 @@ from documents.mongo.database import Database
 from graph.server.assemble import make_app
 from graph.settings import Settings
 from resolvers.sweeps import sweep_loop as sweeper
-from resolvers.sweeps.sweep_loop import sweep, sweeping
+from resolvers.sweeps.sweep_loop import run_sweeper, sweep
 from tests.support.clock import Clock
 from tests.support.patience import until_awaited
 from tests.support.runs import Dag, a_dag, claim
@@ -26,7 +26,7 @@ async def test_lapsed_activities_are_returned_while_it_sweeps_and_not_after(cloc
     await claim()
     clock.forward(61)
 
-    async with sweeping(every=0.01):
+    async with run_sweeper(every=0.01):
         await until_awaited(partial(has_statuses, dag, a="READY"))
 
     await claim()

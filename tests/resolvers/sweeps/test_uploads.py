@@ -13,7 +13,7 @@ from documents.storage.bucket import Bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.access.viewer import Role, Viewer
 from resolvers.storage import upload as uploads
-from resolvers.storage.upload import FORGOTTEN, KEPT, sweep_uploads
+from resolvers.storage.upload import ENDED_UPLOAD_RETENTION, UPLOAD_LIFETIME, sweep_uploads
 from resolvers.storage.verify_upload import verify_upload
 from resolvers.twins import register_output
 from tests.support.builders import a_user
@@ -40,7 +40,7 @@ async def test_what_expired_unregistered_is_swept_and_nothing_else(place: Place)
 
     assert await sweep_uploads(place.bucket, now()) == 0
     assert [name for name in names if await is_stored(place, ids[name])] == ["waiting", "checked", "registered"]
-    later = now() + KEPT + timedelta(minutes=1)
+    later = now() + UPLOAD_LIFETIME + timedelta(minutes=1)
     assert await sweep_uploads(place.bucket, later) == 4
     assert await sweep_uploads(place.bucket, later) == 0
 
@@ -51,12 +51,12 @@ async def test_what_expired_unregistered_is_swept_and_nothing_else(place: Place)
 
 async def test_bytes_that_arrive_after_the_sweep_go_with_the_upload(place: Place) -> None:
     upload = (await create(WORKER))["upload"]
-    at = now() + KEPT + timedelta(minutes=1)
+    at = now() + UPLOAD_LIFETIME + timedelta(minutes=1)
     await sweep_uploads(place.bucket, at)
     await send(place, upload, b"a,b\n")
     key = (await the_upload(upload["id"])).key
 
-    await sweep_uploads(place.bucket, at + FORGOTTEN)
+    await sweep_uploads(place.bucket, at + ENDED_UPLOAD_RETENTION)
 
     assert await place.bucket.stat(key) is None
     assert await documents.Upload.count() == 0
@@ -73,7 +73,7 @@ async def test_what_is_registered_while_the_sweep_looks_at_it_keeps_its_bytes(
         payloads.append(await register(WORKER, step, uploadId=id))
 
     before_removing(monkeypatch, meanwhile)
-    swept = await sweep_uploads(folder.bucket, now() + KEPT + timedelta(minutes=1))
+    swept = await sweep_uploads(folder.bucket, now() + UPLOAD_LIFETIME + timedelta(minutes=1))
 
     assert [payload["userErrors"] for payload in payloads] == [[]]
     assert (swept, await is_stored(folder, id)) == (0, True)
@@ -88,7 +88,7 @@ async def test_what_is_swept_while_it_is_registered_becomes_no_output(
 
     async def swept_after_reading(*given: Any) -> Any:
         upload = await verify_upload(*given)
-        assert await sweep_uploads(folder.bucket, now() + KEPT + timedelta(minutes=1)) == 1
+        assert await sweep_uploads(folder.bucket, now() + UPLOAD_LIFETIME + timedelta(minutes=1)) == 1
         return upload
 
     monkeypatch.setattr(register_output, "verify_upload", swept_after_reading)
@@ -102,7 +102,7 @@ async def test_bytes_that_are_being_read_are_not_swept(
 ) -> None:
     id = await uploaded(folder, WORKER)
     reader = Reader(folder, monkeypatch)
-    clock.forward(KEPT.total_seconds() - 1)
+    clock.forward(UPLOAD_LIFETIME.total_seconds() - 1)
     reading = await reader.begin(id)
     clock.forward(30)
 
@@ -117,10 +117,10 @@ async def test_bytes_are_kept_for_as_long_as_reading_them_takes(
     folder: Place, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     id = await uploaded(folder, WORKER)
-    monkeypatch.setattr("resolvers.storage.verify_upload.RENEWED_EVERY", -1.0)
+    monkeypatch.setattr("resolvers.storage.verify_upload.LEASE_RENEWAL_INTERVAL", -1.0)
     reader = Reader(folder, monkeypatch)
     reader.may_end.clear()
-    clock.forward(KEPT.total_seconds() - 1)
+    clock.forward(UPLOAD_LIFETIME.total_seconds() - 1)
     reading = await reader.begin(id)
     clock.forward(50)
     reader.go_on.set()
@@ -149,7 +149,7 @@ async def test_bytes_that_come_to_be_read_while_the_sweep_looks_at_them_are_left
         clock.forward(2)
 
     before_removing(monkeypatch, meanwhile)
-    clock.forward(KEPT.total_seconds() + 1)
+    clock.forward(UPLOAD_LIFETIME.total_seconds() + 1)
     swept = await sweep_uploads()
     reader.go_on.set()
 

@@ -12,7 +12,7 @@ import documents
 from documents.twins.component_version import ParameterDefinition
 from resolvers.twins.parameter_warnings import MAX_WARNINGS, first_warnings, parameter_warnings
 from resolvers.twins.parameters import frozen, replaced
-from resolvers.user_errors import InvalidInput, Refusal, Refusals, noting
+from resolvers.user_errors import InvalidInput, Refusal, Refusals, collect_refusals
 from tests.support.builders import COMMIT
 from tests.support.patience import within
 
@@ -274,7 +274,7 @@ def test_whatever_is_given_is_either_refused_or_kept_as_json_that_is_taken_again
     version = a_version(a_parameter(datatype, minimum=-5 if datatype in ("integer", "float") else None))
     refusals: list[Refusal] = []
     found: dict[str, Any] = {}
-    with noting(refusals):
+    with collect_refusals(refusals):
         found = frozen(version, {"P": value}, "parameters")
 
     assert [one.path for one in refusals] == ([] if found else [("parameters", "P")])

@@ -43,7 +43,7 @@ async def count(ticks: list[None]) -> None:
 
 @pytest.mark.parametrize("query", ASKED)
 async def test_all_who_ask_are_told_in_time(alone: EmbeddedMongo, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
-    monkeypatch.setattr("documents.mongo.fast_find.SECONDS", WITHIN)
+    monkeypatch.setattr("documents.mongo.fast_find.REPLY_TIMEOUT", WITHIN)
     monkeypatch.setattr("graph.http.graphql.REQUEST_TIMEOUT", WITHIN)
     both = Both()
     answered = await both.planned(query, **ASKED[query])
@@ -69,7 +69,7 @@ async def test_all_who_ask_are_told_in_time(alone: EmbeddedMongo, monkeypatch: p
 async def test_a_field_that_the_database_is_too_slow_for_is_named(
     alone: EmbeddedMongo, monkeypatch: pytest.MonkeyPatch, query: str, field: str
 ) -> None:
-    monkeypatch.setattr("documents.mongo.fast_find.SECONDS", WITHIN)
+    monkeypatch.setattr("documents.mongo.fast_find.REPLY_TIMEOUT", WITHIN)
     monkeypatch.setattr("graph.http.graphql.REQUEST_TIMEOUT", WITHIN)
     both = Both()
     slow = {"failCommands": ["find", "aggregate"], "blockConnection": True, "blockTimeMS": int(3000 * WITHIN)}
