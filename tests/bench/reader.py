@@ -10,12 +10,12 @@ from typing import IO, Annotated
 
 import typer
 
-from resolvers.galaxy.report.job_bson import Stamp
+from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.read_report import read_report
-from resolvers.galaxy.report.sandbox.run_sandbox import read_apart
+from resolvers.galaxy.report.sandbox.run_sandbox import read_in_subprocess
 from tests.bench.reports import in_disorder, write_report
 
-STAMP = Stamp(
+PREFIX = RowPrefix(
     "job_instance_6b00f9134c1f0a5b2e8d7c90_1_",
     {
         "instance_ref": "instance_6b00f9134c1f0a5b2e8d7c90",
@@ -47,7 +47,7 @@ def main(
 
 async def _through_child(source: IO[bytes]) -> None:
     began, rows, size, first = time.perf_counter(), 0, 0, 0.0
-    async with read_apart(source, stamp=STAMP) as batches:
+    async with read_in_subprocess(source, prefix=PREFIX) as batches:
         async for batch in batches:
             first = first or time.perf_counter() - began
             rows += len(batch.rows)
@@ -61,7 +61,7 @@ async def _through_child(source: IO[bytes]) -> None:
 
 def _in_process(source: IO[bytes]) -> None:
     began, rows = time.process_time(), 0
-    for batch in read_report(source, stamp=STAMP):
+    for batch in read_report(source, prefix=PREFIX):
         rows += len(batch.rows)
     took = time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

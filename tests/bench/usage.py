@@ -21,7 +21,7 @@ from documents.migrations import note_newest
 from documents.mongo.database import make_client, open_database
 from documents.mongo.transaction import in_transaction
 from resolvers.galaxy.report.usage.cells import Cell, bin_of
-from resolvers.galaxy.report.usage.counter import CHUNK_CELLS
+from resolvers.galaxy.report.usage.counter import MAX_CHUNK_CELLS
 from resolvers.galaxy.statistics.aggregates import add_usage
 from tests.bench.load import Address, ask
 from tests.bench.servers import Servers
@@ -145,7 +145,7 @@ def _chunks(jobs: int) -> Iterator[tuple[list[Cell], float]]:
                 cell = cells[place] = Cell(TOOL.format(tool), f"1.{place[1]}", place[2], at)
             _count(cell, float(int(chance.lognormvariate(4, 1.5)) + 1))
         held += cells.values()
-        if len(held) >= CHUNK_CELLS or day == days - 1:
+        if len(held) >= MAX_CHUNK_CELLS or day == days - 1:
             yield held, day / days
             held = []
 

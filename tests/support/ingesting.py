@@ -17,7 +17,7 @@ from documents.storage.bucket import current_bucket
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.ingestion_queue import queue_ingest, queue_reprocess
 from resolvers.galaxy.report.digest import RowsDigest
-from resolvers.galaxy.report.job_bson import Stamp
+from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, read_report
 from resolvers.galaxy.report.usage.cells import cell_of
 from resolvers.galaxy.report_metadata import read_metadata
@@ -195,13 +195,13 @@ async def recounted_usage(generation_id: str) -> dict[Any, Any]:
 
 @asynccontextmanager
 async def read_here(
-    archive: IO[bytes], *, stamp: Stamp | None = None, declared: DeclaredCounts | None = None
+    archive: IO[bytes], *, prefix: RowPrefix | None = None, declared: DeclaredCounts | None = None
 ) -> AsyncIterator[AsyncIterator[Batch]]:
     """The reader without a process of its own, which takes a moment to start."""
 
     async def batches() -> AsyncIterator[Batch]:
         archive.seek(0)
-        for batch in read_report(archive, stamp=stamp, declared=declared):
+        for batch in read_report(archive, prefix=prefix, declared=declared):
             yield batch
 
     yield batches()

@@ -21,7 +21,7 @@ from resolvers.galaxy.ingest.part_lease import ClaimedPart, LeaseLost
 from resolvers.galaxy.ingest.spool import Spool
 from resolvers.galaxy.report.digest import RowsDigest
 from resolvers.galaxy.report.read_report import Summary
-from resolvers.galaxy.report.usage.cells import Cell, cell_of, decoded
+from resolvers.galaxy.report.usage.cells import Cell, cell_of, decode_cells
 from resolvers.galaxy.statistics.aggregates import add_usage
 from resolvers.reads.rows import Row, collection_of
 
@@ -106,7 +106,7 @@ async def _add_totals(claim: ClaimedPart, archive: Row, written: WrittenArchive,
     """Add the usage of an archive, less its duplicate jobs, to the generation, and end its part."""
     number = 0
     for number, chunk in enumerate(written.usage_chunks.chunks(), 1):
-        await _add_usage_chunk(claim, number, decoded(chunk))
+        await _add_usage_chunk(claim, number, decode_cells(chunk))
     totals = Totals(written.summary.jobs, RowsDigest(written.summary.digest))
     async for row in _duplicate_jobs(claim, losers):
         totals.subtract(row)

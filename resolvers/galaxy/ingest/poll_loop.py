@@ -24,7 +24,7 @@ from resolvers.galaxy.ingest.part_lease import (
 )
 from resolvers.galaxy.ingest.process_archive import ArchiveIngestion, ReportReader
 from resolvers.galaxy.report import PARSER_VERSION
-from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, read_apart
+from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, read_in_subprocess
 from resolvers.outage_log import count_outage
 
 POLL_INTERVAL = 1.0
@@ -45,7 +45,7 @@ async def ingest(
     until_idle: bool = False,
     poll: float = POLL_INTERVAL,
     lease: timedelta = LEASE_TTL,
-    read: ReportReader = read_apart,
+    read: ReportReader = read_in_subprocess,
     parser: str = PARSER_VERSION,
 ) -> None:
     """Ingest archives until `stop` is set, with `until_idle` until none waits, or with `once` at most one.

@@ -17,10 +17,10 @@ from resolvers.galaxy.ingest.merge import WrittenArchive
 from resolvers.galaxy.ingest.part_lease import ClaimedPart
 from resolvers.galaxy.ingest.row_writer import RowWriter
 from resolvers.galaxy.ingest.spool import Spool, UnreadableArchive, copy_to_file
-from resolvers.galaxy.report.job_bson import Stamp
+from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, Summary
 from resolvers.galaxy.report.rejection import Rejection
-from resolvers.galaxy.report.usage.cells import encoded
+from resolvers.galaxy.report.usage.cells import encode_cells
 from resolvers.galaxy.report_metadata import read_metadata
 from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.unique_index_errors import duplicates_in
@@ -31,10 +31,10 @@ UNREADABLE = "MISSING_BYTES"
 
 
 class ReportReader(Protocol):
-    """Reads an archive, as `resolvers.galaxy.report.sandbox.run_sandbox.read_apart` does."""
+    """Reads an archive, as `resolvers.galaxy.report.sandbox.run_sandbox.read_in_subprocess` does."""
 
     def __call__(
-        self, archive: IO[bytes], *, stamp: Stamp | None, declared: DeclaredCounts | None
+        self, archive: IO[bytes], *, prefix: RowPrefix | None, declared: DeclaredCounts | None
     ) -> AbstractAsyncContextManager[AsyncIterator[Batch]]: ...
 
 
@@ -93,7 +93,7 @@ class ArchiveIngestion:
         self._refusal, self._rejected, self._claim.done = None, 0, 0
         is_dry_run = self._claim.part["generationRef"] is None
         declared = read_metadata(archive["metadata"], archive["identifier"]).declared
-        async with self._read(file, stamp=self._stamp(), declared=declared) as batches:
+        async with self._read(file, prefix=self._row_prefix(), declared=declared) as batches:
             async for batch in batches:
                 raise_if_cancelled()
                 if batch.rows:
@@ -101,7 +101,7 @@ class ArchiveIngestion:
                     if not is_dry_run:
                         await writer.write(batch.rows)
                 if batch.cells:
-                    usage_chunks.add(encoded(batch.cells))
+                    usage_chunks.add(encode_cells(batch.cells))
                 if batch.rejections:
                     await self._store_rejections(batch.rejections)
                 if batch.summary is not None:
@@ -169,9 +169,9 @@ class ArchiveIngestion:
             "excerpt": rejection.excerpt,
         }
 
-    def _stamp(self) -> Stamp:
+    def _row_prefix(self) -> RowPrefix:
         part = self._claim.part
         if part["generationRef"] is None:
-            return Stamp()
+            return RowPrefix()
         fields = {name: part[name] for name in ("instanceRef", "generationRef", "archiveRef")}
-        return Stamp(documents.Job.id_prefix(self._claim.generation), fields)
+        return RowPrefix(documents.Job.id_prefix(self._claim.generation), fields)

@@ -22,7 +22,7 @@ from resolvers.galaxy.readable_archives import reported_at
 from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.read_report import Summary
 from resolvers.galaxy.report.rejection import Rejection
-from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, read_apart
+from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, read_in_subprocess
 from resolvers.reads.rows import Row
 
 WITH_PARAMETERS = "with_parameters/"
@@ -107,7 +107,7 @@ class Export:
         """Spool all rows; returns their summary, and the last rejection."""
         last: Rejection | None = None
         summary = Summary(refused=True)
-        async with read_apart(file) as batches:
+        async with read_in_subprocess(file) as batches:
             async for batch in batches:
                 if batch.rows:
                     await asyncio.to_thread(self._add, batch.rows, origin, months)

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterable
 
-BYTES = 16
-MODULUS = 1 << 8 * BYTES
+DIGEST_BYTES = 16
+MODULUS = 1 << 8 * DIGEST_BYTES
 
 
 def row_digest(core: bytes) -> bytes:
@@ -12,7 +12,7 @@ def row_digest(core: bytes) -> bytes:
 
     Common fields, such as the ids of generation and archive, are left out, so that equal jobs have equal digests.
     """
-    return hashlib.sha256(core).digest()[:BYTES]
+    return hashlib.sha256(core).digest()[:DIGEST_BYTES]
 
 
 class RowsDigest:

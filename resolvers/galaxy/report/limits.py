@@ -12,8 +12,8 @@ class Limits:
     unzipped_bytes: int = 8192 * MEBIBYTE
     """Four times the size of a report of five million jobs, the most that an exporter writes into one."""
     ratio: int = 150
-    """Maximum of unzipped bytes for each zipped one. Real reports have about 7; zeros have 1,000."""
-    unjudged_bytes: int = 8 * MEBIBYTE
+    """Maximum of unzipped bytes for each zipped one. Real reports have about 7; a file of zeros has 1,000."""
+    bytes_before_ratio: int = 8 * MEBIBYTE
     """Bytes that may be unzipped before the ratio counts, since tiny reports of one repeated line are harmless."""
     entries: int = 1000
     """Entries in the archive, including extension headers."""
@@ -29,7 +29,7 @@ class Limits:
     """Further rejections are counted in one rejection for each member and code."""
     window_bytes: int = 4 * MEBIBYTE
     """Bytes of a report that are joined at once. More is faster, and takes ten times as much memory."""
-    window_ceiling: int = 24 * MEBIBYTE
-    """Maximum size of a window, which may exceed the estimate when the rows are placed so that the sample misleads."""
-    kept_bytes: int = 16 * MEBIBYTE
-    """Unzipped blocks kept from one window to the next, for each member."""
+    max_window_bytes: int = 24 * MEBIBYTE
+    """Maximum size of a window, which exceeds the estimate when rows are placed so that the samples mislead."""
+    max_cached_bytes: int = 16 * MEBIBYTE
+    """Unzipped blocks cached from one window to the next, for each member."""

@@ -7,20 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from resolvers.galaxy.report.archive.gzip_reader import Source
-from resolvers.galaxy.report.digest import BYTES, RowsDigest, row_digest
-from resolvers.galaxy.report.job_bson import Stamp, int32
+from resolvers.galaxy.report.digest import DIGEST_BYTES, RowsDigest, row_digest
+from resolvers.galaxy.report.job_bson import RowPrefix, int32
 from resolvers.galaxy.report.limits import Limits
-from resolvers.galaxy.report.rejection import ArchiveRefused, Rejection, RejectionCode
-from resolvers.galaxy.report.rejection_log import Rejections
-from resolvers.galaxy.report.tables.first_pass import survey
+from resolvers.galaxy.report.rejection import ArchiveError, Rejection, RejectionCode
+from resolvers.galaxy.report.rejection_log import RejectionLog
+from resolvers.galaxy.report.tables.first_pass import index_report
 from resolvers.galaxy.report.tables.job_windows import windows
-from resolvers.galaxy.report.tables.joiner import Joined, Joiner
+from resolvers.galaxy.report.tables.joiner import JoinedJobs, Joiner
 from resolvers.galaxy.report.usage.cells import Cell
 from resolvers.galaxy.report.usage.counter import Cells
 
-DIGEST = b"\x05digest\0" + int32(BYTES) + b"\0"
+DIGEST = b"\x05digest\0" + int32(DIGEST_BYTES) + b"\0"
 """The BSON element before the bytes of a digest."""
-BATCH_BYTES = 4 * 1024 * 1024
+MAX_BATCH_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class DeclaredCounts:
 
 @dataclass
 class Summary:
-    """The totals of a whole report. `digest` is str(RowsDigest) of its rows. If refused, nothing of it may be kept."""
+    """The totals of a report. `digest` is str(RowsDigest) of its rows. If refused, none of its rows may be kept."""
 
     jobs: int = 0
     metrics: int = 0
@@ -61,7 +61,7 @@ class Batch:
 def read_report(
     source: Source,
     *,
-    stamp: Stamp | None = None,
+    prefix: RowPrefix | None = None,
     declared: DeclaredCounts | None = None,
     limits: Limits | None = None,
 ) -> Iterator[Batch]:
@@ -69,19 +69,19 @@ def read_report(
 
     `source` must be seekable: the archive is read several times, so that memory is bounded whatever its size and
     whatever the order of its rows. Nothing else is read or written, and equal bytes give equal batches. A broken
-    archive is refused before its first row is given. Raises only errors of `source`.
+    archive is refused before its first row is returned. Raises only errors of `source`.
     """
-    return _Reading(source, stamp or Stamp(), declared, limits or Limits()).batches()
+    return _ReportReader(source, prefix or RowPrefix(), declared, limits or Limits()).batches()
 
 
-class _Reading:
-    def __init__(self, source: Source, stamp: Stamp, declared: DeclaredCounts | None, limits: Limits) -> None:
+class _ReportReader:
+    def __init__(self, source: Source, prefix: RowPrefix, declared: DeclaredCounts | None, limits: Limits) -> None:
         self._source = source
         self._declared = declared
         self._limits = limits
-        self._prefix = stamp.id_prefix.encode()
-        self._common = stamp.encoded()
-        self._rejections = Rejections(limits.listed_rejections)
+        self._prefix = prefix.id_prefix.encode()
+        self._common = prefix.to_bson()
+        self._rejections = RejectionLog(limits.listed_rejections)
         self._summary = Summary()
         self._states: Counter[str] = Counter()
         self._usage = Cells()
@@ -90,49 +90,49 @@ class _Reading:
     def batches(self) -> Iterator[Batch]:
         try:
             yield from self._rows()
-        except ArchiveRefused as refusal:
+        except ArchiveError as refusal:
             self._rejections.add(refusal.rejection)
             self._summary.refused = True
         except MemoryError:
             message = "The report needs more memory than its reader may have."
             self._rejections.add(Rejection("", 0, RejectionCode.CORRUPT_ARCHIVE, message, rows=0))
             self._summary.refused = True
-        yield from self._last()
+        yield from self._final_batches()
 
     def _rows(self) -> Iterator[Batch]:
-        found = survey(self._source, self._limits, self._rejections.add)
-        joiner = Joiner(found, self._limits, self._rejections.add, self._usage)
-        for window in windows(found, self._limits):
-            with collecting_nothing():
+        index = index_report(self._source, self._limits, self._rejections.add)
+        joiner = Joiner(index, self._limits, self._rejections.add, self._usage)
+        for window in windows(index, self._limits):
+            with gc_disabled():
                 joined = joiner.join(window)
-                self._count(joined)
+                self._add_counts(joined)
             yield from self._batches_of(joined)
             yield from self._chunks(self._usage.chunks())
-        yield from self._chunks(self._usage.rest())
-        self._compare()
+        yield from self._chunks(self._usage.remaining_chunks())
+        self._compare_with_declared()
 
-    def _count(self, joined: Joined) -> None:
+    def _add_counts(self, joined: JoinedJobs) -> None:
         summary = self._summary
         summary.jobs += len(joined.heads)
         summary.metrics += sum(map(len, joined.metrics.values()))
         summary.datasets += sum(map(len, joined.datasets.values()))
         summary.parameters += sum(map(len, joined.parameters.values()))
 
-    def _batches_of(self, joined: Joined) -> Iterator[Batch]:
+    def _batches_of(self, joined: JoinedJobs) -> Iterator[Batch]:
         for ids, cores in joined.rows():
             digests = list(map(row_digest, cores))
             self._digest.add(digests)
             rows: list[bytes] = []
             size = 0
             for row in map(self._row, ids, cores, digests):
-                if rows and size + len(row) > BATCH_BYTES:
+                if rows and size + len(row) > MAX_BATCH_BYTES:
                     yield Batch(rows)
                     rows, size = [], 0
                 rows.append(row)
                 size += len(row)
-            yield Batch(rows, self._rejections.taken())
-        while self._rejections.waiting:
-            yield Batch(rejections=self._rejections.taken())
+            yield Batch(rows, self._rejections.take())
+        while self._rejections.has_pending:
+            yield Batch(rejections=self._rejections.take())
 
     def _chunks(self, chunks: Iterator[list[Cell]]) -> Iterator[Batch]:
         for cells in chunks:
@@ -143,24 +143,24 @@ class _Reading:
     def _row(self, id: bytes, core: bytes, digest: bytes) -> bytes:
         """The whole document: the core fields between the id and the digest."""
         id = self._prefix + id
-        size = 4 + 9 + len(id) + 1 + len(self._common) + len(core) + len(DIGEST) + BYTES + 1
+        size = 4 + 9 + len(id) + 1 + len(self._common) + len(core) + len(DIGEST) + DIGEST_BYTES + 1
         return b"".join(
             (int32(size), b"\x02_id\0", int32(len(id) + 1), id, b"\0", self._common, core, DIGEST, digest, b"\0")
         )
 
-    def _compare(self) -> None:
-        """Note a rejection when the report's numbers of jobs differ from its metadata."""
+    def _compare_with_declared(self) -> None:
+        """Add a rejection when the report's numbers of jobs differ from its metadata."""
         if self._declared is None:
             return
-        counted = self._declared.states
-        states = set(counted) if self._declared.partial else set(counted) | set(self._states)
-        wrong = sorted(state for state in states if counted.get(state, 0) != self._states[state])
+        declared = self._declared.states
+        states = set(declared) if self._declared.partial else set(declared) | set(self._states)
+        wrong = sorted(state for state in states if declared.get(state, 0) != self._states[state])
         if wrong:
-            told = "; ".join(f"{self._states[state]} {state}, not {counted.get(state, 0)}" for state in wrong[:5])
-            message = f"The report's numbers of jobs differ from its metadata ({told}{'; …' if wrong[5:] else ''})."
+            shown = "; ".join(f"{self._states[state]} {state}, not {declared.get(state, 0)}" for state in wrong[:5])
+            message = f"The report's numbers of jobs differ from its metadata ({shown}{'; …' if wrong[5:] else ''})."
             self._rejections.add(Rejection("", 0, RejectionCode.COUNT_MISMATCH, message, rows=0))
 
-    def _last(self) -> Iterator[Batch]:
+    def _final_batches(self) -> Iterator[Batch]:
         self._rejections.close()
         summary = self._summary
         if summary.refused:
@@ -169,17 +169,16 @@ class _Reading:
             self._digest = RowsDigest()
         summary.states, summary.digest = dict(self._states), str(self._digest)
         summary.rejected = self._rejections.rows
-        batches = [Batch(rejections=self._rejections.taken())]
-        while self._rejections.waiting:
-            batches.append(Batch(rejections=self._rejections.taken()))
+        batches = [Batch(rejections=self._rejections.take())]
+        while self._rejections.has_pending:
+            batches.append(Batch(rejections=self._rejections.take()))
         batches[-1].summary = summary
         yield from batches
 
 
 @contextmanager
-def collecting_nothing() -> Iterator[None]:
-    """Disable garbage collection in the block: it would search hundreds of thousands of objects for cycles that do not
-    exist."""
+def gc_disabled() -> Iterator[None]:
+    """Disable garbage collection in the block, where it would search hundreds of thousands of objects in vain."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-EXCERPT = 200
+MAX_EXCERPT_LENGTH = 200
 """Characters of a line that a rejection shows."""
 
 
@@ -44,24 +44,24 @@ Reject = Callable[[Rejection], None]
 """Records a rejection."""
 
 
-class ArchiveRefused(Exception):
+class ArchiveError(Exception):
     """Nothing of the archive may be kept; `rejection` says why."""
 
     def __init__(self, code: RejectionCode, message: str, member: str = "") -> None:
         super().__init__(message)
-        self.rejection = Rejection(shown(member), 0, code, message, rows=0)
+        self.rejection = Rejection(printable_name(member), 0, code, message, rows=0)
 
 
-def corrupt(message: str, member: str = "") -> ArchiveRefused:
+def corrupt_archive(message: str, member: str = "") -> ArchiveError:
     """The refusal of an archive with invalid bytes."""
-    return ArchiveRefused(RejectionCode.CORRUPT_ARCHIVE, message, member)
+    return ArchiveError(RejectionCode.CORRUPT_ARCHIVE, message, member)
 
 
 def excerpt(line: bytes) -> str:
     """The beginning of a line, with invalid UTF-8 written as escapes."""
-    return line[:EXCERPT].decode("utf-8", "backslashreplace")[:EXCERPT]
+    return line[:MAX_EXCERPT_LENGTH].decode("utf-8", "backslashreplace")[:MAX_EXCERPT_LENGTH]
 
 
-def shown(name: str) -> str:
+def printable_name(name: str) -> str:
     """A member's name in a form that can be shown and stored: bounded, and without lone surrogates."""
-    return name[:EXCERPT].encode("utf-8", "backslashreplace").decode()
+    return name[:MAX_EXCERPT_LENGTH].encode("utf-8", "backslashreplace").decode()

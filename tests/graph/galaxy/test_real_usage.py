@@ -11,7 +11,7 @@ import pytest
 import documents
 from documents.mongo.database import Database
 from documents.mongo.transaction import in_transaction
-from resolvers.galaxy.report.job_bson import Stamp
+from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.statistics.aggregates import add_usage
 from resolvers.reads.rows import collection_of
 from tests.support.asking import ask
@@ -40,7 +40,7 @@ async def ingested(report: Path) -> None:
     instance = an_instance(public=True)
     generation, archive = a_generation(instance), an_archive(instance)
     refs = {"instanceRef": instance.id, "generationRef": generation.id, "archiveRef": archive.id}
-    reading = read(report.read_bytes(), stamp=Stamp(documents.Job.id_prefix(generation.id), refs))
+    reading = read(report.read_bytes(), prefix=RowPrefix(documents.Job.id_prefix(generation.id), refs))
     await instance.insert()
     await generation.insert()
     await collection_of(documents.Job).insert_many([bson.decode(row) for row in reading.raw])

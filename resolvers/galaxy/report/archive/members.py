@@ -19,8 +19,8 @@ TIME = rb"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-5][0-9](?:\.[0-9]{1,6}
 SUFFIX = re.compile(r"(?:^|[./])(jobs|metric_num|metric_txt|params|datasets)\.tsv$")
 
 
-class Kind(StrEnum):
-    """A member by the end of its name."""
+class MemberKind(StrEnum):
+    """The kind of a member, which is the end of its name."""
 
     JOBS = "jobs"
     METRIC_NUM = "metric_num"
@@ -31,20 +31,20 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its pattern, and the message when a value does not match."""
+    """One column: its pattern, and the message for values that do not match it."""
 
     name: str
     pattern: bytes
     code: RejectionCode
-    wants: str
-    longest: int | None = None
+    expected: str
+    max_length: int | None = None
 
 
 @dataclass(frozen=True)
-class Form:
+class MemberFormat:
     """The columns of one kind of member. `groups` says which columns stay together as one piece of a row."""
 
-    kind: Kind
+    kind: MemberKind
     columns: tuple[Column, ...]
     groups: tuple[tuple[int, int], ...]
 
@@ -65,64 +65,70 @@ class Form:
         return tuple(re.compile(column.pattern) for column in self.columns)
 
 
-def kind_of_member(name: str) -> Kind | None:
-    """The kind of member that a name stands for, whatever directories and report id precede its end."""
-    found = SUFFIX.search(name)
-    return Kind(found[1]) if found else None
+def kind_of_member(name: str) -> MemberKind | None:
+    """The kind of a member by the end of its name, whatever directories and report id precede it."""
+    suffix = SUFFIX.search(name)
+    return MemberKind(suffix[1]) if suffix else None
 
 
-def _id(name: str) -> Column:
+def _id_column(name: str) -> Column:
     return Column(name, ID, RejectionCode.BAD_NUMBER, "a whole number of at most 18 digits")
 
 
-def _text(name: str, longest: int, shortest: int = 1) -> Column:
-    pattern = rb"[^\t\n]{%d,%d}" % (shortest, longest)
-    return Column(name, pattern, RejectionCode.MALFORMED_ROW, "a text that is not empty", longest)
+def _text_column(name: str, max_length: int, min_length: int = 1) -> Column:
+    pattern = rb"[^\t\n]{%d,%d}" % (min_length, max_length)
+    return Column(name, pattern, RejectionCode.MALFORMED_ROW, "a text that is not empty", max_length)
 
 
-def _present(name: str, longest: int) -> Column:
+def _required_text_column(name: str, max_length: int) -> Column:
     """A text that may not be null."""
-    pattern = rb"(?!None[\t\n]|None\Z)[^\t\n]{1,%d}" % longest
-    return Column(name, pattern, RejectionCode.MALFORMED_ROW, "a text that is neither empty nor null", longest)
+    pattern = rb"(?!None[\t\n]|None\Z)[^\t\n]{1,%d}" % max_length
+    return Column(name, pattern, RejectionCode.MALFORMED_ROW, "a text that is neither empty nor null", max_length)
 
 
-def _metrics(kind: Kind, value: Column) -> Form:
-    return Form(kind, (_id("job_id"), _text("plugin", 500), _text("name", 500), value), ((0, 1), (1, 3), (3, 4)))
+def _metrics_format(kind: MemberKind, value: Column) -> MemberFormat:
+    return MemberFormat(
+        kind,
+        (_id_column("job_id"), _text_column("plugin", 500), _text_column("name", 500), value),
+        ((0, 1), (1, 3), (3, 4)),
+    )
 
 
-FORMS: dict[Kind, Form] = {
+FORMATS: dict[MemberKind, MemberFormat] = {
     form.kind: form
     for form in (
-        Form(
-            Kind.JOBS,
+        MemberFormat(
+            MemberKind.JOBS,
             (
-                _id("id"),
-                _present("tool_id", 1000),
-                _text("tool_version", 250),
-                _present("state", 60),
+                _id_column("id"),
+                _required_text_column("tool_id", 1000),
+                _text_column("tool_version", 250),
+                _required_text_column("state", 60),
                 Column("create_time", TIME, RejectionCode.BAD_TIMESTAMP, "a time such as 2017-06-02 19:18:30.059749"),
             ),
             ((0, 1), (1, 4), (4, 5)),
         ),
-        _metrics(Kind.METRIC_NUM, Column("value", NUMBER, RejectionCode.BAD_NUMBER, "a finite decimal number")),
-        _metrics(Kind.METRIC_TXT, _text("value", 4000, shortest=0)),
-        Form(
-            Kind.PARAMS,
+        _metrics_format(
+            MemberKind.METRIC_NUM, Column("value", NUMBER, RejectionCode.BAD_NUMBER, "a finite decimal number")
+        ),
+        _metrics_format(MemberKind.METRIC_TXT, _text_column("value", 4000, min_length=0)),
+        MemberFormat(
+            MemberKind.PARAMS,
             (
-                _id("job_id"),
-                _text("name", 500),
+                _id_column("job_id"),
+                _text_column("name", 500),
                 Column("value", rb"[^\t\n]+", RejectionCode.MALFORMED_ROW, "JSON"),
             ),
             ((0, 1), (1, 2), (2, 3)),
         ),
-        Form(
-            Kind.DATASETS,
+        MemberFormat(
+            MemberKind.DATASETS,
             (
-                _id("job_id"),
-                _id("dataset_id"),
-                _text("extension", 100, shortest=0),
+                _id_column("job_id"),
+                _id_column("dataset_id"),
+                _text_column("extension", 100, min_length=0),
                 Column("file_size", rb"[0-9]{1,18}|-1|None", RejectionCode.BAD_NUMBER, "a size in bytes, -1 or None"),
-                _text("param_name", 400, shortest=0),
+                _text_column("param_name", 400, min_length=0),
                 Column("type", rb"input|output", RejectionCode.MALFORMED_ROW, "input or output"),
             ),
             ((0, 1), (1, 2), (2, 3), (3, 4), (4, 6)),

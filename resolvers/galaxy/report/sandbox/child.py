@@ -11,38 +11,38 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from resolvers.galaxy.report.job_bson import Stamp
+from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.limits import Limits
 from resolvers.galaxy.report.read_report import DeclaredCounts, read_report
 from resolvers.galaxy.report.sandbox.pipe_frames import failure, frames
 
-OUT_OF_MEMORY = 70
-FAILED = 71
-GRACE = 2
+EXIT_OUT_OF_MEMORY = 70
+EXIT_FAILED = 71
+CPU_GRACE_SECONDS = 2
 """Seconds of CPU between the signal that reports the limit, and the one that cannot be caught."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """The task of a child: what to read, and the limits for it."""
+    """The task of a child: how to read the report, and within which limits."""
 
-    stamp: Stamp
+    prefix: RowPrefix
     declared: DeclaredCounts | None
     limits: Limits
     memory_bytes: int
     cpu_seconds: int
 
-    def encoded(self) -> str:
+    def to_json(self) -> str:
         """The task as an argument of the command line."""
         return orjson.dumps(asdict(self)).decode()
 
     @classmethod
-    def decoded(cls, text: str) -> "Task":
+    def from_json(cls, text: str) -> "Task":
         """The task that an argument holds."""
         value = orjson.loads(text)
         declared = value["declared"]
         return cls(
-            Stamp(**value["stamp"]),
+            RowPrefix(**value["prefix"]),
             DeclaredCounts(**declared) if declared is not None else None,
             Limits(**value["limits"]),
             value["memory_bytes"],
@@ -50,7 +50,7 @@ class Task:
         )
 
 
-class Descriptor:
+class FileDescriptor:
     """The bytes of an open file. Its position, which other processes share, is neither used nor moved."""
 
     def __init__(self, number: int) -> None:
@@ -69,14 +69,14 @@ class Descriptor:
         return part
 
 
-def confine(task: Task) -> None:
+def apply_resource_limits(task: Task) -> None:
     """Restrict this process to the resources that a reader needs. Limits that a system does not support are skipped."""
     try:
         import resource
     except ImportError:
         return
     bounds = {
-        "RLIMIT_CPU": (task.cpu_seconds, task.cpu_seconds + GRACE),
+        "RLIMIT_CPU": (task.cpu_seconds, task.cpu_seconds + CPU_GRACE_SECONDS),
         # macOS refuses a limit of the address space, or accepts and ignores it.
         "RLIMIT_AS": (task.memory_bytes, task.memory_bytes),
         "RLIMIT_FSIZE": (0, 0),
@@ -98,26 +98,26 @@ def write(parts: list[bytes]) -> None:
 
 def main(arguments: list[str]) -> int:
     """Read the report and return the exit status."""
-    task = Task.decoded(arguments[0])
-    confine(task)
-    # Nothing here forms reference cycles, and there are many small objects that a collection would search.
+    task = Task.from_json(arguments[0])
+    apply_resource_limits(task)
+    # Nothing here forms reference cycles, and a collection would search very many small objects.
     gc.disable()
     try:
-        for batch in read_report(Descriptor(0), stamp=task.stamp, declared=task.declared, limits=task.limits):
+        for batch in read_report(FileDescriptor(0), prefix=task.prefix, declared=task.declared, limits=task.limits):
             write(frames(batch))
     except MemoryError:
-        return OUT_OF_MEMORY
+        return EXIT_OUT_OF_MEMORY
     except BrokenPipeError:
         return 0
     except Exception:
-        # Loaded only now, because it takes a tenth of the time that a small report does.
+        # Imported only here, because the import takes a tenth of the time of a small report.
         import traceback
 
         write([failure(traceback.format_exc())])
-        return FAILED
+        return EXIT_FAILED
     return 0
 
 
 if __name__ == "__main__":
-    # Exit at once: freeing what was loaded only costs time.
+    # Exit at once, because freeing modules and objects only costs time.
     os._exit(main(sys.argv[1:]))

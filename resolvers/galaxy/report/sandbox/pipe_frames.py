@@ -15,10 +15,10 @@ from resolvers.galaxy.report.usage import cells
 from resolvers.galaxy.report.usage.cells import Cell
 
 HEAD = Struct("<cI")
-LONGEST = 64 * 1024 * 1024
+MAX_FRAME_BYTES = 64 * 1024 * 1024
 ROWS, REJECTIONS, CELLS, SUMMARY, FAILURE = b"R", b"J", b"C", b"S", b"F"
 LENGTH = Struct("<i")
-SHORTEST = 5
+MIN_ROW_BYTES = 5
 ID = b"\x02_id\0"
 ID_AT = 4 + len(ID) + 4
 """Where the text of a row's id begins, when the id comes first."""
@@ -36,7 +36,7 @@ def frames(batch: Batch) -> list[bytes]:
     if batch.rejections:
         parts += _frame(REJECTIONS, [orjson.dumps([asdict(rejection) for rejection in batch.rejections])])
     if batch.cells:
-        parts += _frame(CELLS, [cells.encoded(batch.cells)])
+        parts += _frame(CELLS, [cells.encode_cells(batch.cells)])
     if batch.summary is not None:
         parts += _frame(SUMMARY, [orjson.dumps(asdict(batch.summary))])
     return parts
@@ -51,21 +51,21 @@ def _frame(kind: bytes, parts: list[bytes]) -> list[bytes]:
     return [HEAD.pack(kind, sum(map(len, parts))), *parts]
 
 
-def rows(payload: bytes, id_prefix: bytes) -> list[bytes]:
+def parse_rows(payload: bytes, id_prefix: bytes) -> list[bytes]:
     """The documents of a frame. Raises BadFrame when one is incomplete, or its id does not begin as agreed."""
-    found = []
+    rows = []
     at, end = 0, len(payload)
     while at < end:
-        size = LENGTH.unpack_from(payload, at)[0] if end - at >= SHORTEST else 0
+        size = LENGTH.unpack_from(payload, at)[0] if end - at >= MIN_ROW_BYTES else 0
         row = payload[at : at + size]
-        if size < SHORTEST or len(row) < size or row[4:9] != ID or not row.startswith(id_prefix, ID_AT):
+        if size < MIN_ROW_BYTES or len(row) < size or row[4:9] != ID or not row.startswith(id_prefix, ID_AT):
             raise BadFrame("A row is not one of this report.")
-        found.append(row)
+        rows.append(row)
         at += size
-    return found
+    return rows
 
 
-def rejections(payload: bytes) -> list[Rejection]:
+def parse_rejections(payload: bytes) -> list[Rejection]:
     """The rejections of a frame. Raises BadFrame when it is malformed."""
     try:
         values: list[dict[str, Any]] = orjson.loads(payload)
@@ -74,15 +74,15 @@ def rejections(payload: bytes) -> list[Rejection]:
         raise BadFrame("The rejections of a report could not be understood.") from error
 
 
-def usage(payload: bytes) -> list[Cell]:
+def parse_cells(payload: bytes) -> list[Cell]:
     """The cells of a frame. Raises BadFrame when it is malformed."""
     try:
-        return cells.decoded(payload)
+        return cells.decode_cells(payload)
     except ValueError as error:
         raise BadFrame("The usage of a report could not be understood.") from error
 
 
-def summary(payload: bytes) -> Summary:
+def parse_summary(payload: bytes) -> Summary:
     """The summary of a frame. Raises BadFrame when it is malformed."""
     try:
         return Summary(**orjson.loads(payload))

@@ -8,19 +8,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import IO
 
-from resolvers.galaxy.report.job_bson import Stamp
+from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.limits import MEBIBYTE, Limits
 from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, Summary
 from resolvers.galaxy.report.rejection import Rejection, RejectionCode
 from resolvers.galaxy.report.sandbox import pipe_frames
-from resolvers.galaxy.report.sandbox.child import OUT_OF_MEMORY, Task
+from resolvers.galaxy.report.sandbox.child import EXIT_OUT_OF_MEMORY, Task
 
-MEMORY_BYTES = 256 * MEBIBYTE
+MAX_MEMORY_BYTES = 256 * MEBIBYTE
 """Address space of the reader. Reading takes some 70 MB whatever the size of the report."""
-CPU_SECONDS = 20
-CPU_SECONDS_FOR_MEBIBYTE = 10
+MIN_CPU_SECONDS = 20
+MAX_CPU_SECONDS_PER_MEBIBYTE = 10
 """A mebibyte of a zipped report takes half a second; several when its rows are unsorted or very similar."""
-PIPE = MEBIBYTE
+PIPE_BUFFER_BYTES = MEBIBYTE
 KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 
 
@@ -29,26 +29,26 @@ class ReaderFailed(Exception):
 
 
 @asynccontextmanager
-async def read_apart(
+async def read_in_subprocess(
     archive: IO[bytes],
     *,
-    stamp: Stamp | None = None,
+    prefix: RowPrefix | None = None,
     declared: DeclaredCounts | None = None,
     limits: Limits | None = None,
-    memory_bytes: int = MEMORY_BYTES,
+    memory_bytes: int = MAX_MEMORY_BYTES,
     cpu_seconds: int | None = None,
 ) -> AsyncIterator[AsyncIterator[Batch]]:
     """Batches of `read_report`, made in a child process that is killed when the block is left.
 
     `archive` must be a real file (it may be unlinked already). A child that reaches a limit ends the batches with a
-    CORRUPT_ARCHIVE rejection and a summary that is refused, after which rows already given must be removed again.
+    CORRUPT_ARCHIVE rejection and a summary that is refused, after which rows already returned must be removed again.
     Raises ReaderFailed when the child ends in any other way.
     """
-    seconds = cpu_seconds or cpu_seconds_for(os.fstat(archive.fileno()).st_size)
-    task = Task(stamp or Stamp(), declared, limits or Limits(), memory_bytes, seconds)
+    seconds = cpu_seconds or max_cpu_seconds(os.fstat(archive.fileno()).st_size)
+    task = Task(prefix or RowPrefix(), declared, limits or Limits(), memory_bytes, seconds)
     process = await _start(archive, task)
     try:
-        yield _batches(process, task)
+        yield _read_batches(process, task)
     finally:
         # Process.kill() may reap a child that has just ended before the event loop does, which then warns about an
         # unknown child, and reports 255 (CPython's gh-127049).
@@ -58,60 +58,60 @@ async def read_apart(
         await asyncio.shield(process.wait())
 
 
-def cpu_seconds_for(size: int) -> int:
-    """How many seconds of CPU an archive of so many bytes may take."""
-    return CPU_SECONDS + CPU_SECONDS_FOR_MEBIBYTE * size // MEBIBYTE
+def max_cpu_seconds(size: int) -> int:
+    """The seconds of CPU that reading an archive of so many bytes may take."""
+    return MIN_CPU_SECONDS + MAX_CPU_SECONDS_PER_MEBIBYTE * size // MEBIBYTE
 
 
 async def _start(archive: IO[bytes], task: Task) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        # Isolated: neither the directory it starts in nor PYTHON… variables decide what is imported.
-        *(sys.executable, "-I", "-m", "resolvers.galaxy.report.sandbox.child", task.encoded()),
+        # Isolated mode: neither the working directory nor PYTHON… variables decide what is imported.
+        *(sys.executable, "-I", "-m", "resolvers.galaxy.report.sandbox.child", task.to_json()),
         stdin=archive,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         # The environment holds the database's address and keys, which the reader must not see.
         env={name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ},
-        limit=PIPE,
+        limit=PIPE_BUFFER_BYTES,
     )
 
 
-async def _batches(process: asyncio.subprocess.Process, task: Task) -> AsyncIterator[Batch]:
+async def _read_batches(process: asyncio.subprocess.Process, task: Task) -> AsyncIterator[Batch]:
     assert process.stdout is not None
-    prefix = task.stamp.id_prefix.encode()
+    prefix = task.prefix.id_prefix.encode()
     try:
         while True:
-            batch = await _batch(process.stdout, prefix)
+            batch = await _read_batch(process.stdout, prefix)
             yield batch
             if batch.summary is not None:
                 return
     except asyncio.IncompleteReadError:
-        yield _stopped(await process.wait(), task)
+        yield _limit_exceeded_batch(await process.wait(), task)
     except pipe_frames.BadFrame as error:
         raise ReaderFailed(str(error)) from error
 
 
-async def _batch(pipe: asyncio.StreamReader, prefix: bytes) -> Batch:
+async def _read_batch(pipe: asyncio.StreamReader, prefix: bytes) -> Batch:
     kind, size = pipe_frames.HEAD.unpack(await pipe.readexactly(pipe_frames.HEAD.size))
-    if size > pipe_frames.LONGEST:
+    if size > pipe_frames.MAX_FRAME_BYTES:
         raise pipe_frames.BadFrame(f"A frame of {size} bytes is too long.")
     payload = await pipe.readexactly(size)
     if kind == pipe_frames.ROWS:
-        return Batch(pipe_frames.rows(payload, prefix))
+        return Batch(pipe_frames.parse_rows(payload, prefix))
     if kind == pipe_frames.REJECTIONS:
-        return Batch(rejections=pipe_frames.rejections(payload))
+        return Batch(rejections=pipe_frames.parse_rejections(payload))
     if kind == pipe_frames.CELLS:
-        return Batch(cells=pipe_frames.usage(payload))
+        return Batch(cells=pipe_frames.parse_cells(payload))
     if kind == pipe_frames.SUMMARY:
-        return Batch(summary=pipe_frames.summary(payload))
+        return Batch(summary=pipe_frames.parse_summary(payload))
     raise ReaderFailed(payload.decode("utf-8", "replace"))
 
 
-def _stopped(status: int, task: Task) -> Batch:
-    """The outcome when the child ended without a summary."""
+def _limit_exceeded_batch(status: int, task: Task) -> Batch:
+    """The batch for a child that was stopped at a limit. Raises ReaderFailed when it ended in any other way."""
     if status == -signal.SIGXCPU:
         message = f"The reader was stopped after {task.cpu_seconds} seconds of CPU."
-    elif status == OUT_OF_MEMORY:
+    elif status == EXIT_OUT_OF_MEMORY:
         message = f"The reader was stopped because it needed more than {task.memory_bytes} bytes of memory."
     else:
         raise ReaderFailed(f"The reader of a report ended with status {status} and without a message.")

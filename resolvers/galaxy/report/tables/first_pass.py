@@ -4,24 +4,24 @@ import re
 from array import array
 from dataclasses import dataclass, field
 
-from resolvers.galaxy.report.archive.gzip_reader import Source, Unzipped
-from resolvers.galaxy.report.archive.members import FORMS, Kind, kind_of_member
+from resolvers.galaxy.report.archive.gzip_reader import GzipReader, Source
+from resolvers.galaxy.report.archive.members import FORMATS, MemberKind, kind_of_member
 from resolvers.galaxy.report.archive.tar import Entry, entries
 from resolvers.galaxy.report.limits import Limits
-from resolvers.galaxy.report.rejection import ArchiveRefused, Reject, Rejection, RejectionCode, excerpt, shown
-from resolvers.galaxy.report.tables.line_blocks import Lines
+from resolvers.galaxy.report.rejection import ArchiveError, Reject, Rejection, RejectionCode, excerpt, printable_name
+from resolvers.galaxy.report.tables.line_blocks import LineReader
 from resolvers.galaxy.report.tables.line_parser import parse_lines
 
-KEY = re.compile(rb"\n([0-9]{1,18})\t")
-SAMPLE = 16 * 1024
+JOB_NUMBER = re.compile(rb"\n([0-9]{1,18})\t")
+SAMPLE_BYTES = 16 * 1024
 """Bytes for each sampled job number; samples serve to cut the report into windows of equal size."""
-NOWHERE = -1
-"""Position of blocks that are about no job at all."""
+NO_JOB = -1
+"""Number in place of a job's, for blocks without a job."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some lines from line `first` on, about jobs from `low` to `high`."""
+    """Lines of a member from line `first` on, which are about jobs from `low` to `high`."""
 
     first: int
     lines: int
@@ -34,40 +34,39 @@ class Block:
 class Member:
     """One member of the report, and a reader that stands after its header."""
 
-    kind: Kind
+    kind: MemberKind
     name: str
-    start: Lines
+    start: LineReader
     blocks: list[Block] = field(default_factory=list)
 
 
 @dataclass
-class Survey:
+class ReportIndex:
     """The result of the first pass. `samples` are job numbers, each for the same number of bytes."""
 
-    members: dict[Kind, Member] = field(default_factory=dict)
+    members: dict[MemberKind, Member] = field(default_factory=dict)
     samples: "array[int]" = field(default_factory=lambda: array("q"))
 
 
-def survey(source: Source, limits: Limits, reject: Reject) -> Survey:
+def index_report(source: Source, limits: Limits, reject: Reject) -> ReportIndex:
     """Read the whole archive once. Raises ArchiveRefused when it is broken, a bomb, or without a jobs member."""
-    found = Survey()
-    stream = Unzipped(source, limits)
+    index = ReportIndex()
+    stream = GzipReader(source, limits)
     for entry in entries(stream, limits):
-        unsafe = _unsafe(entry, found)
+        unsafe = _unsafe_reason(entry, index)
         if unsafe:
-            name = shown(entry.name)
+            name = printable_name(entry.name)
             reject(Rejection(name, 0, RejectionCode.UNSAFE_MEMBER, unsafe, rows=0))
         elif entry.type == "file" and (kind := kind_of_member(entry.name)):
-            _take(found, kind, entry, Lines(stream, entry.size, limits), limits, reject)
-    if Kind.JOBS not in found.members:
+            _index_member(index, kind, entry, LineReader(stream, entry.size, limits), limits, reject)
+    if MemberKind.JOBS not in index.members:
         message = "The archive has no member ending in .jobs.tsv that can be read."
-        raise ArchiveRefused(RejectionCode.MISSING_MEMBER, message)
-    return found
+        raise ArchiveError(RejectionCode.MISSING_MEMBER, message)
+    return index
 
 
-def _unsafe(entry: Entry, found: Survey) -> str | None:
-    """The reason why a member is not read, if any. Nothing is ever extracted, but such archives are not from an
-    exporter."""
+def _unsafe_reason(entry: Entry, index: ReportIndex) -> str | None:
+    """The reason why a member is not read, if any: nothing is ever extracted, but no exporter writes such archives."""
     if entry.type in ("hard link", "symbolic link"):
         return f"The member is a {entry.type}; only regular files are read."
     if entry.type == "special":
@@ -77,29 +76,31 @@ def _unsafe(entry: Entry, found: Survey) -> str | None:
     if ".." in entry.name.replace("\\", "/").split("/"):
         return "The name of the member leads out of its directory."
     kind = kind_of_member(entry.name)
-    if entry.type == "file" and kind in found.members:
+    if entry.type == "file" and kind in index.members:
         return f"The archive has a second member that ends in .{kind}.tsv; only the first one is read."
     return None
 
 
-def _take(found: Survey, kind: Kind, entry: Entry, lines: Lines, limits: Limits, reject: Reject) -> None:
+def _index_member(
+    index: ReportIndex, kind: MemberKind, entry: Entry, lines: LineReader, limits: Limits, reject: Reject
+) -> None:
     header = lines.header()
-    name = shown(entry.name)
-    if header != FORMS[kind].header:
-        reject(_foreign(name, header, lines))
+    name = printable_name(entry.name)
+    if header != FORMATS[kind].header:
+        reject(_wrong_columns(name, header, lines))
         return
     for remark in _remarks(name, lines):
         reject(remark)
-    member = found.members[kind] = Member(kind, name, lines.copy())
+    member = index.members[kind] = Member(kind, name, lines.copy())
     first = 2
     while text := lines.block():
-        block = _block(member, text, first, limits, found.samples)
+        block = _index_block(member, text, first, limits, index.samples)
         member.blocks.append(block)
         first += block.lines
 
 
-def _foreign(name: str, header: bytes, lines: Lines) -> Rejection:
-    """The rejection of all rows of a member whose columns are not those of its kind."""
+def _wrong_columns(name: str, header: bytes, lines: LineReader) -> Rejection:
+    """Skip a member whose columns are not those of its kind; returns the rejection of all its rows."""
     rows = 0
     while text := lines.block():
         rows += text.count(b"\n")
@@ -107,7 +108,7 @@ def _foreign(name: str, header: bytes, lines: Lines) -> Rejection:
     return Rejection(name, 1, RejectionCode.MALFORMED_ROW, message, excerpt(header), rows=rows)
 
 
-def _remarks(name: str, lines: Lines) -> list[Rejection]:
+def _remarks(name: str, lines: LineReader) -> list[Rejection]:
     remarks = []
     if lines.bom:
         message = "The member begins with a byte order mark, which was left out."
@@ -118,15 +119,15 @@ def _remarks(name: str, lines: Lines) -> list[Rejection]:
     return remarks
 
 
-def _block(member: Member, text: bytes, first: int, limits: Limits, samples: "array[int]") -> Block:
+def _index_block(member: Member, text: bytes, first: int, limits: Limits, samples: "array[int]") -> Block:
     """The jobs that the lines are about, as far as can be told without validating them."""
     lines = text.count(b"\n")
-    keys = KEY.findall(b"\n" + text)
-    if text.count(b"\t") != lines * (len(FORMS[member.kind].columns) - 1):
+    keys = JOB_NUMBER.findall(b"\n" + text)
+    if text.count(b"\t") != lines * (len(FORMATS[member.kind].columns) - 1):
         # Truncated rows are glued to the rows of other jobs.
         keys = [row[0] for row in parse_lines(member.kind, member.name, text, first, lines, limits.line_bytes).rows]
     if not keys:
-        return Block(first, lines, len(text), NOWHERE, NOWHERE)
-    samples.extend(map(int, keys[:: max(1, len(keys) * SAMPLE // len(text))]))
+        return Block(first, lines, len(text), NO_JOB, NO_JOB)
+    samples.extend(map(int, keys[:: max(1, len(keys) * SAMPLE_BYTES // len(text))]))
     numbers = list(map(int, set(keys)))
     return Block(first, lines, len(text), min(numbers), max(numbers))

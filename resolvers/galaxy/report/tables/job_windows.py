@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from resolvers.galaxy.report.limits import Limits
-from resolvers.galaxy.report.tables.first_pass import NOWHERE, SAMPLE, Block, Member, Survey
+from resolvers.galaxy.report.tables.first_pass import NO_JOB, SAMPLE_BYTES, Block, Member, ReportIndex
 
-LAST = 10**18
+ABOVE_ALL_JOBS = 10**18
 """Greater than any job number."""
 
 
@@ -19,18 +19,18 @@ class Window:
     high: int
 
 
-def windows(found: Survey, limits: Limits) -> list[Window]:
+def windows(index: ReportIndex, limits: Limits) -> list[Window]:
     """Ranges that cover all numbers, with about as many bytes in each.
 
     Exporters write members sorted by job, or sorted batches with any order within each: then nearly every block belongs
     to one window, or to two. In an unsorted report every window has to read everything again.
     """
-    step = max(1, limits.window_bytes // SAMPLE)
-    cuts = sorted(set(sorted(found.samples)[step - 1 :: step]))
-    return [Window(low, high) for low, high in pairwise([NOWHERE - 1, *cuts, LAST])]
+    step = max(1, limits.window_bytes // SAMPLE_BYTES)
+    cuts = sorted(set(sorted(index.samples)[step - 1 :: step]))
+    return [Window(low, high) for low, high in pairwise([NO_JOB - 1, *cuts, ABOVE_ALL_JOBS])]
 
 
-class Visits:
+class BlockSchedule:
     """The blocks of a member that each window has to read, for windows in ascending order."""
 
     def __init__(self, member: Member) -> None:

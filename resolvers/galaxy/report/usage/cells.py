@@ -14,8 +14,8 @@ import orjson
 from ddsketch.mapping import LogarithmicMapping
 
 RELATIVE_ERROR = 0.01
-SHORTEST, LONGEST = 1e-9, 1e12
-"""Seconds that are told apart. Smaller values count as zero, larger ones as the longest."""
+MIN_SECONDS, MAX_SECONDS = 1e-9, 1e12
+"""Bounds of distinguishable runtimes. Smaller values count as zero, larger ones as the largest."""
 MAPPING = LogarithmicMapping(RELATIVE_ERROR, offset=2000)
 """The offset lets all these runtimes have bins above zero, so that bin 0 is for zero and bin -n for the negative of bin
 n."""
@@ -42,9 +42,9 @@ class Cell:
 def bin_of(seconds: float) -> int:
     """The number of the bin that counts this runtime; longer runtimes have higher numbers."""
     size = abs(seconds)
-    if size < SHORTEST:
+    if size < MIN_SECONDS:
         return 0
-    key: int = MAPPING.key(min(size, LONGEST))
+    key: int = MAPPING.key(min(size, MAX_SECONDS))
     return key if seconds > 0 else -key
 
 
@@ -63,18 +63,18 @@ def cell_of(row: Mapping[str, Any], sign: int = 1) -> Cell:
     return cell
 
 
-def encoded(cells: Iterable[Cell]) -> bytes:
+def encode_cells(cells: Iterable[Cell]) -> bytes:
     """Cells as JSON."""
     return orjson.dumps(list(cells), option=orjson.OPT_NON_STR_KEYS)
 
 
-def decoded(text: bytes) -> list[Cell]:
-    """The cells that `encoded` wrote. Raises ValueError for anything else."""
+def decode_cells(text: bytes) -> list[Cell]:
+    """The cells that `encode_cells` wrote. Raises ValueError for anything else."""
     try:
-        return [_decoded(**value) for value in orjson.loads(text)]
+        return [_cell(**value) for value in orjson.loads(text)]
     except (TypeError, AttributeError) as error:
         raise ValueError("The text is not a list of cells.") from error
 
 
-def _decoded(runtimes: dict[str, int], **values: Any) -> Cell:
+def _cell(runtimes: dict[str, int], **values: Any) -> Cell:
     return Cell(**values, runtimes={int(bin): count for bin, count in runtimes.items()})

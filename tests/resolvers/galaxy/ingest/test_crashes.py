@@ -19,7 +19,7 @@ from documents.mongo.database import Database
 from documents.storage.folder_bucket import FolderBucket
 from resolvers.filters import Filter
 from resolvers.galaxy.ingest.part_lease import end_session
-from resolvers.galaxy.report.sandbox.run_sandbox import read_apart
+from resolvers.galaxy.report.sandbox.run_sandbox import read_in_subprocess
 from resolvers.reads.rows import collection_of
 from tests.bench.reports import write_report
 from tests.support.ingesting import LEASE, Server, bucket, jobs, recounted_usage, works
@@ -98,7 +98,7 @@ async def test_workers_killed_at_any_moment_lose_and_double_nothing(
         await send_to_both(undisturbed, disturbed, a_report(luck), day)
     await undisturbed.queues()
     began = time.monotonic()
-    await works(read=read_apart)
+    await works(read=read_in_subprocess)
     each = (time.monotonic() - began) / REPORTS
 
     began, crew, sent = time.monotonic(), Crew(mongod, database, luck, LIVES * each), REPORTS

@@ -66,7 +66,7 @@ async def a_server_with_overlapping_reports() -> Server:
 @pytest.fixture(autouse=True)
 def in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks so small that even these reports have several of each kind."""
-    monkeypatch.setattr(counter, "CHUNK_CELLS", 1)
+    monkeypatch.setattr(counter, "MAX_CHUNK_CELLS", 1)
     monkeypatch.setattr(merge, "SUBTRACTION_BATCH_SIZE", 2)
     monkeypatch.setattr(merge, "BATCH_SIZE", 3)
 
@@ -149,7 +149,7 @@ async def reorder_the_collection() -> None:
 async def test_chunks_of_what_is_told_twice_are_those_of_the_first_attempt(
     day: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joiner, "TOGETHER", 3)
+    monkeypatch.setattr(joiner, "BATCH_SIZE", 3)
     server = await Server.new()
     await server.queues(await server.sends(jobs_of_many_tools("ok"), day=5))
     await works(read=read_here)

@@ -15,7 +15,7 @@ from resolvers.galaxy.ingest.part_lease import ClaimedPart
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.report.digest import RowsDigest, row_digest
 from resolvers.galaxy.report.read_report import Batch
-from resolvers.galaxy.report.sandbox.run_sandbox import read_apart
+from resolvers.galaxy.report.sandbox.run_sandbox import read_in_subprocess
 from resolvers.reads.rows import Row, collection_of
 from tests.support.builders import everything_kept
 from tests.support.galaxies import metadata
@@ -25,7 +25,7 @@ from tests.support.patience import until_awaited, within
 from tests.support.reports import archive, member, read, report
 
 pytestmark = pytest.mark.usefixtures("database")
-works = partial(works_here, read=read_apart)
+works = partial(works_here, read=read_in_subprocess)
 """Let workers take archives as they do by themselves: each is read in a process of its own."""
 COUNTS = {"jobs": 0, "metrics": 0, "datasets": 0, "parameters": 0, "duplicates": 0, "rejected": 0}
 

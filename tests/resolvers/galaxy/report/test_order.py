@@ -108,7 +108,7 @@ def test_bad_rows_are_rejected_once_whatever_window_meets_them() -> None:
 
 
 def test_rows_that_the_sample_did_not_foresee_are_refused_rather_than_held() -> None:
-    reading = read(written(6_000), limits=Limits(window_ceiling=400_000))
+    reading = read(written(6_000), limits=Limits(max_window_bytes=400_000))
 
     assert reading.summary.refused
     assert "cannot be joined in bounded memory" in reading.rejections[-1].message

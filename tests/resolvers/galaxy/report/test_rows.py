@@ -6,7 +6,7 @@ import bson
 import pytest
 
 from resolvers.galaxy.report.digest import RowsDigest, row_digest
-from resolvers.galaxy.report.job_bson import Stamp
+from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.limits import Limits
 from resolvers.galaxy.report.read_report import DeclaredCounts
 from tests.support.reports import JOB, archive, entry, member, read, report
@@ -21,7 +21,7 @@ def test_a_job_is_stored_with_its_metrics_datasets_and_parameters() -> None:
         datasets=["7\t21\tbam\t240000000\tsérie\tinput", "7\t22\tNone\t-1\tNone\toutput"],
     )
 
-    reading = read(content, stamp=Stamp("job_i_1_", {"instance_ref": "instance_i", "archive_ref": "archive_a"}))
+    reading = read(content, prefix=RowPrefix("job_i_1_", {"instance_ref": "instance_i", "archive_ref": "archive_a"}))
 
     assert reading.rejections == []
     (job,) = reading.jobs
@@ -264,7 +264,7 @@ def test_beyond_a_number_rejections_are_counted_by_member_and_code() -> None:
 def test_the_digest_is_the_sum_of_the_rows_whatever_their_order_and_stamp() -> None:
     rows = [f"{n}\tcat1\t1.0\tok\tNone" for n in range(1, 50)]
 
-    one = read(report(jobs=rows), stamp=Stamp("job_a_", {"generation_ref": "g"}))
+    one = read(report(jobs=rows), prefix=RowPrefix("job_a_", {"generation_ref": "g"}))
     other = read(report(jobs=rows[::-1]))
     fewer = read(report(jobs=rows[1:]))
 

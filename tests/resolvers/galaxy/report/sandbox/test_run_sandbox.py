@@ -11,16 +11,16 @@ from typing import IO, Any
 
 import pytest
 
-from resolvers.galaxy.report.job_bson import Stamp
+from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.limits import MEBIBYTE, Limits
 from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, read_report
 from resolvers.galaxy.report.sandbox import pipe_frames
-from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, cpu_seconds_for, read_apart
+from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, max_cpu_seconds, read_in_subprocess
 from tests.bench.reports import in_disorder, write_report
 from tests.support.patience import within
 from tests.support.reports import JOB, report
 
-STAMP = Stamp("job_i_1_", {"instance_ref": "instance_i"})
+PREFIX = RowPrefix("job_i_1_", {"instance_ref": "instance_i"})
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Only Linux keeps to a limit of memory, and has /proc.")
 
 
@@ -41,7 +41,7 @@ def many_jobs(jobs: int) -> bytes:
 async def read(content: bytes, **options: Any) -> list[Batch]:
     """All batches of a report, through a child."""
     with file_of(content) as file:
-        async with read_apart(file, **options) as batches:
+        async with read_in_subprocess(file, **options) as batches:
             return [batch async for batch in batches]
 
 
@@ -72,9 +72,9 @@ async def test_a_child_gives_what_this_process_gives() -> None:
     content = many_jobs(5_000)
     declared = DeclaredCounts({"ok": 3})
 
-    through_child = await read(content, stamp=STAMP, declared=declared)
+    through_child = await read(content, prefix=PREFIX, declared=declared)
 
-    here = list(read_report(io.BytesIO(content), stamp=STAMP, declared=declared))
+    here = list(read_report(io.BytesIO(content), prefix=PREFIX, declared=declared))
     assert [row for batch in through_child for row in batch.rows] == [row for batch in here for row in batch.rows]
     assert [one for batch in through_child for one in batch.rejections] == here[-1].rejections
     assert through_child[-1].summary == here[-1].summary
@@ -91,7 +91,7 @@ async def test_a_broken_archive_is_refused_by_the_child() -> None:
 async def test_the_position_of_the_file_is_neither_used_nor_moved() -> None:
     with file_of(report(jobs=[JOB])) as file:
         file.seek(3)
-        async with read_apart(file) as batches:
+        async with read_in_subprocess(file) as batches:
             rows = [row async for batch in batches for row in batch.rows]
         assert (len(rows), file.tell()) == (1, 3)
 
@@ -107,7 +107,7 @@ async def test_memory_does_not_grow_with_the_report() -> None:
 
 @linux
 async def test_a_report_that_takes_too_much_memory_is_refused() -> None:
-    limits = Limits(window_bytes=1024 * MEBIBYTE, window_ceiling=1024 * MEBIBYTE)
+    limits = Limits(window_bytes=1024 * MEBIBYTE, max_window_bytes=1024 * MEBIBYTE)
 
     batches = await read(many_jobs(60_000), limits=limits, memory_bytes=64 * MEBIBYTE)
 
@@ -126,7 +126,7 @@ async def test_a_report_that_takes_too_long_is_refused() -> None:
 
 async def test_leaving_early_ends_a_child_that_waited_for_its_reader(started: list[Any]) -> None:
     with file_of(many_jobs(10_000)) as file:
-        async with read_apart(file) as batches:
+        async with read_in_subprocess(file) as batches:
             first = await anext(batches)
             assert (len(first.rows), started[0].returncode) == (1000, None)
 
@@ -146,7 +146,7 @@ async def test_the_exit_code_of_a_child_that_has_just_ended_is_left_to_the_event
 
     monkeypatch.setattr(os, "waitpid", collect_late)
     with file_of(report(jobs=[JOB])) as file:
-        async with read_apart(file) as batches:
+        async with read_in_subprocess(file) as batches:
             rows = [row async for batch in batches for row in batch.rows]
             await asyncio.to_thread(os.waitid, os.P_PID, started[0].pid, os.WEXITED | os.WNOWAIT)
             asyncio.get_running_loop().call_soon(left.set)
@@ -168,7 +168,7 @@ async def test_cancelling_ends_the_child(started: list[Any]) -> None:
 
 async def test_a_child_that_somebody_kills_is_no_verdict_on_the_report(started: list[Any]) -> None:
     with file_of(many_jobs(10_000)) as file:
-        async with read_apart(file) as batches:
+        async with read_in_subprocess(file) as batches:
             await anext(batches)
             started[0].kill()
             with pytest.raises(ReaderFailed, match="status -9"):
@@ -179,7 +179,7 @@ async def test_an_error_of_the_reader_itself_is_raised_with_its_trace() -> None:
     reading, writing = os.pipe()
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe, pytest.raises(ReaderFailed, match="Illegal seek"):
-        async with read_apart(pipe) as batches:
+        async with read_in_subprocess(pipe) as batches:
             [batch async for batch in batches]
 
 
@@ -189,7 +189,7 @@ async def test_the_child_knows_no_secrets_and_may_write_no_file(
 ) -> None:
     monkeypatch.setenv("PROVENANCE_DATABASE_URL", "mongodb://user:secret@127.0.0.1/")
     with file_of(many_jobs(10_000)) as file:
-        async with read_apart(file) as batches:
+        async with read_in_subprocess(file) as batches:
             await anext(batches)
             process = Path(f"/proc/{started[0].pid}")
             environment, limits = (process / "environ").read_bytes(), (process / "limits").read_text()
@@ -199,32 +199,32 @@ async def test_the_child_knows_no_secrets_and_may_write_no_file(
 
 
 def test_larger_reports_may_take_longer() -> None:
-    assert [cpu_seconds_for(size) for size in (0, 1000, 50 * MEBIBYTE)] == [20, 20, 520]
+    assert [max_cpu_seconds(size) for size in (0, 1000, 50 * MEBIBYTE)] == [20, 20, 520]
 
 
 def test_rows_of_another_report_are_not_accepted() -> None:
-    (batch, *_) = read_report(io.BytesIO(report(jobs=[JOB])), stamp=STAMP)
+    (batch, *_) = read_report(io.BytesIO(report(jobs=[JOB])), prefix=PREFIX)
     row = batch.rows[0]
 
-    assert pipe_frames.rows(row + row, b"job_i_1_") == [row, row]
+    assert pipe_frames.parse_rows(row + row, b"job_i_1_") == [row, row]
     for payload, prefix in ((row, b"job_i_2_"), (row[:-1], b"job_i_1_"), (b"\xff" * 9, b""), (b"\5\0\0\0\0", b"")):
         with pytest.raises(pipe_frames.BadFrame):
-            pipe_frames.rows(payload, prefix)
+            pipe_frames.parse_rows(payload, prefix)
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}x", b'[{"member": ""}]', b'[{"code": "NO_CODE"}]', b"[1]", b"1"])
 def test_frames_that_make_no_sense_are_not_accepted(payload: bytes) -> None:
     with pytest.raises(pipe_frames.BadFrame):
-        pipe_frames.rejections(payload)
+        pipe_frames.parse_rejections(payload)
     with pytest.raises(pipe_frames.BadFrame):
-        pipe_frames.summary(payload)
+        pipe_frames.parse_summary(payload)
 
 
 async def test_a_child_that_talks_nonsense_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nonsense(pipe: asyncio.StreamReader, prefix: bytes) -> Batch:
         raise pipe_frames.BadFrame("Nonsense.")
 
-    monkeypatch.setattr("resolvers.galaxy.report.sandbox.run_sandbox._batch", nonsense)
+    monkeypatch.setattr("resolvers.galaxy.report.sandbox.run_sandbox._read_batch", nonsense)
 
     with pytest.raises(ReaderFailed, match="Nonsense"):
         await read(report(jobs=[JOB]))

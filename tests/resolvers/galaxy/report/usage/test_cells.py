@@ -58,7 +58,7 @@ def test_cells_are_a_count_of_the_rows(found: list[tuple[Any, Any]], limits: Lim
     )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counter, "CHUNK_CELLS", most)
+        patch.setattr(counter, "MAX_CHUNK_CELLS", most)
         reading = read(content, limits=limits)
 
     assert summed(reading.cells) == summed(map(cell_of, reading.jobs))
@@ -67,17 +67,17 @@ def test_cells_are_a_count_of_the_rows(found: list[tuple[Any, Any]], limits: Lim
 
 
 def test_cells_are_given_in_the_same_chunks_each_time_and_through_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counter, "CHUNK_CELLS", 1000)
+    monkeypatch.setattr(counter, "MAX_CHUNK_CELLS", 1000)
     to = io.BytesIO()
     write_report(to, 12_000)
 
     reading = read(to.getvalue())
 
     chunks = [batch.cells for batch in reading.batches if batch.cells]
-    assert [len(chunk) <= counter.CHUNK_CELLS for chunk in chunks] == [True] * len(chunks)
+    assert [len(chunk) <= counter.MAX_CHUNK_CELLS for chunk in chunks] == [True] * len(chunks)
     assert len(chunks) > 2
     assert chunks == [batch.cells for batch in read(to.getvalue()).batches if batch.cells]
-    assert [pipe_frames.usage(_payload(Batch(cells=chunk))) for chunk in chunks] == chunks
+    assert [pipe_frames.parse_cells(_payload(Batch(cells=chunk))) for chunk in chunks] == chunks
     assert summed(reading.cells) == summed(map(cell_of, reading.jobs))
 
 
@@ -86,7 +86,7 @@ def _payload(batch: Batch) -> bytes:
 
 
 def test_many_different_runtimes_make_a_chunk_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counter, "CHUNK_BINS", 10)
+    monkeypatch.setattr(counter, "MAX_CHUNK_BINS", 10)
     some = counter.Cells()
 
     cell = some[b"cat1\t1\tokNone"]
@@ -96,14 +96,14 @@ def test_many_different_runtimes_make_a_chunk_too(monkeypatch: pytest.MonkeyPatc
 
     assert too_few == []
     assert list(some.chunks()) == [[cell]]
-    assert (list(some.chunks()), list(some.rest())) == ([], [])
+    assert (list(some.chunks()), list(some.remaining_chunks())) == ([], [])
 
 
 def test_a_report_that_is_refused_on_the_way_gives_no_more_cells() -> None:
     rows = [f"{id}\tcat1\t1\tok\tNone" for id in range(30)]
     runs = [f"{id}\tcore\tx\t{'1' * 30}" for id in range(30)]
 
-    reading = read(report(jobs=rows, metric_num=runs), limits=replace(TINY, window_ceiling=60))
+    reading = read(report(jobs=rows, metric_num=runs), limits=replace(TINY, max_window_bytes=60))
 
     assert reading.summary.refused
     assert reading.cells == []
@@ -151,4 +151,4 @@ def test_what_is_no_finite_number_is_no_runtime(seconds: float) -> None:
 )
 def test_what_are_no_cells_is_not_taken_for_some(text: bytes) -> None:
     with pytest.raises(pipe_frames.BadFrame):
-        pipe_frames.usage(text)
+        pipe_frames.parse_cells(text)
