@@ -16,7 +16,7 @@ from graph.commands.progress import progress_bars
 from graph.server.open_database import database_opened
 from graph.settings import load_settings
 from resolvers.imports.odtp.collection_import import Source
-from resolvers.imports.odtp.importer import NotOdtp, import_odtp
+from resolvers.imports.odtp.importer import NotOdtpError, import_odtp
 from resolvers.imports.summary import Summary
 
 
@@ -37,7 +37,7 @@ async def take_over(
             tell(summary)
             if pause is not None:
                 await _watch(source[name], summary, console, tell, pause)
-    except NotOdtp as error:
+    except NotOdtpError as error:
         end(f"{error} Name another one with --database.", UNREADABLE)
     finally:
         await source.close()
@@ -63,12 +63,12 @@ async def _import_for_ever(
         await asyncio.sleep(pause)
         try:
             summary = await import_odtp(source, _silently)
-        except (PyMongoError, NotOdtp) as error:
+        except (PyMongoError, NotOdtpError) as error:
             # Either database may be away for a while; nothing is lost, since the next import catches up.
-            reason = str(error) if isinstance(error, NotOdtp) else f"{type(error).__name__}."
+            reason = str(error) if isinstance(error, NotOdtpError) else f"{type(error).__name__}."
             console.print(f"{_time()} Not imported: {reason} Trying again in {pause:g} seconds.", markup=False)
             continue
-        if summary.tells_more_than(last):
+        if summary.has_news_since(last):
             console.print(f"{_time()} Imported again.")
             tell(summary)
         last = summary

@@ -1,4 +1,4 @@
-"""Walking a folder: the JSON files in it, and the reasons why some are not opened."""
+"""Walking a folder for JSON files, with the reasons why some are not opened."""
 
 import errno
 import os
@@ -11,13 +11,13 @@ from typing import NamedTuple
 DOCUMENTS, INFOS, FOLDERS, LISTS = "CSV-W documents", "info.json files", "folders", "lists of commits"
 
 TOP = "."
-"""The name of the imported folder itself in the report."""
+"""The name of the imported folder itself in reports."""
 REPOSITORY = ".git"
-NOT_REGULAR = "It is no regular file."
+NOT_REGULAR = "It is not a regular file."
 
 
 class Reason(NamedTuple):
-    """The reason why a file or folder was refused; `kind` is its apparent kind."""
+    """The reason why a file or folder was adjusted or refused; `kind` is the one that its name suggests."""
 
     kind: str
     file: str
@@ -42,16 +42,16 @@ class Walk:
 def walk(folder: Path) -> Walk:
     """All regular JSON files below a folder, in the order of their paths. Links are not followed.
 
-    A link is refused unless its target is walked anyway. So are files that are not regular, such as pipes, and folders
-    that cannot be read. Raises OSError when the folder itself cannot be read.
+    Refused are links unless their targets are walked anyway, files that are not regular, such as pipes, and folders
+    that cannot be read. Raises OSError if the folder itself cannot be read.
     """
-    met = Walk(folder.resolve(strict=True))
-    os.scandir(met.folder).close()
-    waiting = [""]
-    while waiting:
-        waiting += _folders_in(met, waiting.pop())
-    met.files.sort()
-    return met
+    walk_result = Walk(folder.resolve(strict=True))
+    os.scandir(walk_result.folder).close()
+    pending = [""]
+    while pending:
+        pending += _subfolders(walk_result, pending.pop())
+    walk_result.files.sort()
+    return walk_result
 
 
 def kind_of(file: str) -> str:
@@ -64,10 +64,10 @@ def kind_of(file: str) -> str:
 
 def read_regular(path: Path, limit: int) -> bytes:
     """The first `limit` bytes of a regular file. Raises OSError, also for pipes and links, without blocking."""
-    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(opened, "rb") as file:
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
         return file.read(limit)
 
 
@@ -76,54 +76,54 @@ def printable(file: str) -> str:
     return file.encode("utf-8", "replace").decode()
 
 
-def _folders_in(met: Walk, folder: str) -> Iterator[str]:
-    """The folders in a folder; notes its files."""
+def _subfolders(walk_result: Walk, folder: str) -> Iterator[str]:
+    """Record the files of a folder; yields its subfolders."""
     try:
-        entries = list(os.scandir(met.folder / folder))
+        entries = list(os.scandir(walk_result.folder / folder))
     except OSError as error:
-        met.refuse(FOLDERS, folder, f"It cannot be read: {error.strerror}.")
+        walk_result.refuse(FOLDERS, folder, f"It cannot be read: {error.strerror}.")
         return
     for entry in entries:
         file = f"{folder}/{entry.name}".lstrip("/")
         try:
-            if _note(met, folder, file, entry):
+            if _record_entry(walk_result, folder, file, entry):
                 yield file
         except OSError as error:
-            met.refuse(kind_of(file), file, f"It cannot be read: {error.strerror}.")
+            walk_result.refuse(kind_of(file), file, f"It cannot be read: {error.strerror}.")
 
 
-def _note(met: Walk, folder: str, file: str, entry: os.DirEntry[str]) -> bool:
-    """Note an entry by its kind; returns whether it is a folder to walk."""
+def _record_entry(walk_result: Walk, folder: str, file: str, entry: os.DirEntry[str]) -> bool:
+    """Record an entry by its kind; returns whether it is a folder to walk."""
     if entry.name == REPOSITORY:
-        met.checkouts.append(folder)
+        walk_result.checkouts.append(folder)
     elif entry.is_symlink():
-        _note_link(met, file)
+        _record_link(walk_result, file)
     elif entry.is_dir(follow_symlinks=False):
         return True
     elif _is_json(file):
-        _note_file(met, file, regular=entry.is_file(follow_symlinks=False))
+        _record_file(walk_result, file, regular=entry.is_file(follow_symlinks=False))
     return False
 
 
-def _note_file(met: Walk, file: str, *, regular: bool) -> None:
+def _record_file(walk_result: Walk, file: str, *, regular: bool) -> None:
     if printable(file) != file:
-        met.refuse(kind_of(file), file, "Its path is not UTF-8.")
+        walk_result.refuse(kind_of(file), file, "Its path is not UTF-8.")
     elif regular:
-        met.files.append(file)
+        walk_result.files.append(file)
     else:
-        met.refuse(kind_of(file), file, NOT_REGULAR)
+        walk_result.refuse(kind_of(file), file, NOT_REGULAR)
 
 
-def _note_link(met: Walk, file: str) -> None:
-    """Refuse a link that may hide a useful file. Links with other file extensions are ignored."""
-    path = met.folder / file
+def _record_link(walk_result: Walk, file: str) -> None:
+    """Refuse a link that may lead to a JSON file or a folder. Links with other file extensions are ignored."""
+    path = walk_result.folder / file
     may_be_folder = path.is_dir() or not (path.exists() or path.suffix)
-    if (_is_json(file) or may_be_folder) and (reason := _why_not_followed(met.folder, path)):
-        met.refuse(kind_of(file), file, reason)
+    if (_is_json(file) or may_be_folder) and (reason := _link_problem(walk_result.folder, path)):
+        walk_result.refuse(kind_of(file), file, reason)
 
 
-def _why_not_followed(folder: Path, link: Path) -> str | None:
-    """The reason why a link is not followed; None when its target is walked anyway."""
+def _link_problem(folder: Path, link: Path) -> str | None:
+    """The reason to refuse a link; None if its target is walked anyway."""
     try:
         target = Path(os.path.realpath(link, strict=True))
     except OSError as error:

@@ -1,17 +1,17 @@
-"""The result of importing a database: how many rows of each collection, and every reason in words."""
+"""The result of an import: the number of rows of each collection by outcome, and the reasons in words."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 row`, `1,200 rows`."""
+def quantity(number: int, noun: str) -> str:
+    """A number with its noun: `1 row`, `1,200 rows`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 class Note(NamedTuple):
-    """Why one row was changed or refused. `id` is the source's; empty when the note is about a whole collection."""
+    """The reason why a row was changed or refused. `id` is the source's; empty if it is about a whole collection."""
 
     collection: str
     id: str
@@ -22,10 +22,10 @@ class Note(NamedTuple):
 class Summary:
     """The outcome for the rows of the source, by its collections.
 
-    Each row is counted once in `taken`, `updated`, `refused` or `already` (it was here before, and was left as it is).
-    Rows in `adjusted` are among the taken, and rows in `kept`, which differ because they were changed here, among the
-    updated and those that are here already. Rows in `gone` were imported once, and have been deleted in the source.
-    Logs are counted in lines where they are taken, in pages where they are refused.
+    Each row is counted once: in `taken` if it was inserted, in `updated`, in `refused`, or in `already` if it was here
+    before and did not change. In addition, `adjusted` counts the taken rows whose values were changed, and `kept` the
+    updated and unchanged rows that differ from the source because they were changed here. `gone` counts rows that were
+    imported before and have been deleted in the source since. Logs are counted in lines, refused ones in pages.
     """
 
     taken: Counter[str] = field(default_factory=Counter)
@@ -42,7 +42,7 @@ class Summary:
     refusals: list[Note] = field(default_factory=list)
 
     def take(self, collection: str, id: str, adjustments: list[str]) -> None:
-        """Count a row that was written, and note its adjustments."""
+        """Count an inserted row, and note its adjustments."""
         self.taken[collection] += 1
         if adjustments:
             self.adjust(collection, id, adjustments)
@@ -53,17 +53,17 @@ class Summary:
         self.adjustments += [Note(collection, id, reason) for reason in adjustments]
 
     def update(self, collection: str, id: str, changes: list[str]) -> None:
-        """Count an existing row with changes that were taken over."""
+        """Count an existing row that was updated, and note its changes."""
         self.updated[collection] += 1
         self.updates += [Note(collection, id, change) for change in changes]
 
     def keep(self, collection: str, id: str, differences: list[str]) -> None:
-        """Count a row that differs from the source, because it was changed here."""
+        """Count a row that differs from the source because it was changed here, and note the differences."""
         self.kept[collection] += 1
         self.differences += [Note(collection, id, difference) for difference in differences]
 
-    def miss(self, collection: str, id: str) -> None:
-        """Count an imported row that the source no longer has."""
+    def count_gone(self, collection: str, id: str) -> None:
+        """Count an imported row that has been deleted in the source."""
         self.gone[collection] += 1
         self.losses.append(Note(collection, id, "It was deleted in ODTP; kept here."))
 
@@ -77,13 +77,15 @@ class Summary:
             "refused": self.refusals,
         }
 
-    def tells_more_than(self, last: "Summary") -> bool:
-        """Whether anything was written, or differs from the previous import."""
-        standing = [(one.differences, one.losses, one.refusals) for one in (self, last)]
-        return bool(self.taken.total() or self.updated.total()) or standing[0] != standing[1]
+    def has_news_since(self, previous: "Summary") -> bool:
+        """Whether anything was written, or the differences, losses or refusals are not those of the previous import."""
+        if self.taken.total() or self.updated.total():
+            return True
+        notes = (self.differences, self.losses, self.refusals)
+        return notes != (previous.differences, previous.losses, previous.refusals)
 
     def refuse(self, collection: str, id: str, reason: str, rows: int = 1) -> None:
-        """Count refused rows, with the reason that they share."""
+        """Count refused rows, and note the reason that they share."""
         self.refused[collection] += rows
         self.refusals.append(Note(collection, id, reason))
 

@@ -10,23 +10,23 @@ from resolvers.imports.summary import Summary
 
 @dataclass
 class CatalogueSummary(Summary):
-    """Counts and reasons: the files of a folder that were imported, adjusted and refused."""
+    """The outcome for the files of a folder, by their kinds."""
 
     others: int = 0
-    """JSON files that have nothing to do with CSV-W."""
+    """JSON files that are neither CSV-W documents nor info.json files."""
     files: set[str] = field(default_factory=set)
     """Files that were imported."""
 
-    def adjust_taken(self, decided: Iterable[Reason]) -> None:
-        """Note decisions on imported files, and on folders and lists that some of them depend on."""
+    def add_adjustments(self, decisions: Iterable[Reason]) -> None:
+        """Note the decisions that concern imported files, also those on their folders and lists."""
         reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for one in decided:
-            if self._concerns_taken(one):
-                reasons[one.kind, one.file].append(one.reason)
-        for (kind, file), some in reasons.items():
-            self.adjust(kind, file, some)
+        for reason in decisions:
+            if self._concerns_imported(reason):
+                reasons[reason.kind, reason.file].append(reason.reason)
+        for (kind, file), texts in reasons.items():
+            self.adjust(kind, file, texts)
 
-    def _concerns_taken(self, decided: Reason) -> bool:
-        if decided.kind == FOLDERS:
-            return any(decided.file == TOP or file.startswith(f"{decided.file}/") for file in self.files)
-        return bool(self.files) if decided.kind == LISTS else decided.file in self.files
+    def _concerns_imported(self, reason: Reason) -> bool:
+        if reason.kind == FOLDERS:
+            return any(reason.file == TOP or file.startswith(f"{reason.file}/") for file in self.files)
+        return bool(self.files) if reason.kind == LISTS else reason.file in self.files

@@ -1,4 +1,4 @@
-"""Finding files of pipelines in a folder: CSV-W documents, info.json files, and lists of their origins."""
+"""Finding the files of pipelines in a folder: CSV-W documents, info.json files, and lists of their origins."""
 
 import json
 import re
@@ -20,11 +20,11 @@ Progress = Callable[[str, int, int], None]
 
 READING = "files read"
 
-NAMED_CSVW = re.compile(r"(-metadata|\.csv-metadata-schema)\.json$", re.IGNORECASE)
+CSVW_FILE_NAME = re.compile(r"(-metadata|\.csv-metadata-schema)\.json$", re.IGNORECASE)
 NAMESPACE = b"www.w3.org/ns/csvw"
-LARGEST_LIST = 50_000_000
-LONGEST_PATH = 4_096
-"""Characters of a path on Linux, and more than any other text in the lists has."""
+MAX_LIST_BYTES = 50_000_000
+MAX_PATH_LENGTH = 4_096
+"""Characters of a path on Linux. Other texts in the lists are shorter."""
 
 
 @dataclass(frozen=True)
@@ -46,83 +46,85 @@ class InfoFile:
 
 
 @dataclass
-class Found:
-    """The contents of a folder. Paths are relative to it, with slashes."""
+class FolderContents:
+    """The parsed files of a folder. Paths are relative to it, with slashes."""
 
     folder: Path
     documents: dict[str, Document] = field(default_factory=dict)
     infos: dict[str, InfoFile] = field(default_factory=dict)
     histories: dict[str, list[Entry]] = field(default_factory=dict)
-    """By the path of an index.json: which file is which version of what, `{file, repo, path, commit, created}`."""
+    """By the path of an index.json, its entries: the origin of each file, `{file, repo, path, commit, created}`."""
     sources: list[Entry] = field(default_factory=list)
-    """Of every code_repo_sources.json: the last commits of pipelines' files, `{repo, dir, source: {name: commit}}`."""
+    """The entries of every code_repo_sources.json: the last commits of files, `{repo, dir, source: {name: commit}}`."""
     checkouts: dict[str, str | None] = field(default_factory=dict)
-    """By the path of a git checkout: the address that it was cloned from."""
+    """By the path of a git checkout, the address that it was cloned from."""
     refused: list[Reason] = field(default_factory=list)
     others: int = 0
-    """JSON files that have nothing to do with CSV-W."""
+    """JSON files that are neither CSV-W documents nor info.json files."""
 
 
-def find_files(folder: Path, progress: Progress) -> Found:
-    """The useful files below `folder`, and the reasons for leaving out others.
+def find_files(folder: Path, progress: Progress) -> FolderContents:
+    """The files of pipelines below `folder`, and the reasons why others are refused.
 
-    Raises OSError when the folder itself cannot be read.
+    Raises OSError if the folder itself cannot be read.
     """
-    met = walk(folder)
-    found = Found(met.folder, refused=met.refused)
-    for checkout in met.checkouts:
-        found.checkouts[checkout] = origin(met.folder / checkout / REPOSITORY, met.folder)
-    for done, file in enumerate(met.files, 1):
-        _take(found, file)
-        progress(READING, done, len(met.files))
-    return found
+    walk_result = walk(folder)
+    contents = FolderContents(walk_result.folder, refused=walk_result.refused)
+    for checkout in walk_result.checkouts:
+        contents.checkouts[checkout] = origin(walk_result.folder / checkout / REPOSITORY, walk_result.folder)
+    for done, file in enumerate(walk_result.files, 1):
+        _read_file(contents, file)
+        progress(READING, done, len(walk_result.files))
+    return contents
 
 
-def _take(found: Found, file: str) -> None:
+def _read_file(contents: FolderContents, file: str) -> None:
     """Read one file, and record it by its kind."""
     name = file.rpartition("/")[2]
     try:
-        content = read_regular(found.folder / file, LARGEST_LIST if name in WANTED else csvw.MAX_BYTES + 1)
+        content = read_regular(
+            contents.folder / file, MAX_LIST_BYTES if name in REQUIRED_FIELDS else csvw.MAX_BYTES + 1
+        )
     except OSError as error:
-        found.refused.append(Reason(kind_of(file), file, f"It cannot be read: {error.strerror}."))
+        contents.refused.append(Reason(kind_of(file), file, f"It cannot be read: {error.strerror}."))
         return
-    if not _is_list(found, file, content):
-        _take_object(found, kind_of(file), file, content)
+    if not _read_list(contents, file, content):
+        _parse_object(contents, kind_of(file), file, content)
 
 
-def _take_object(found: Found, kind: str, file: str, content: bytes) -> None:
+def _parse_object(contents: FolderContents, kind: str, file: str, content: bytes) -> None:
     if len(content) > csvw.MAX_BYTES:
-        _refuse(found, kind, file, content, f"It is larger than {csvw.MAX_BYTES:,} bytes.")
+        _refuse(contents, kind, file, content, f"It is larger than {csvw.MAX_BYTES:,} bytes.")
         return
     try:
         text = content.decode()
         if kind == INFOS:
-            found.infos[file] = InfoFile(file, text, read_info(text))
+            contents.infos[file] = InfoFile(file, text, read_info(text))
         else:
-            found.documents[file] = Document(file, text, read_csvw(text))
+            contents.documents[file] = Document(file, text, read_csvw(text))
     except UnicodeDecodeError as error:
-        _refuse(found, kind, file, content, f"It is not UTF-8: {error.reason} at byte {error.start:,}.")
+        _refuse(contents, kind, file, content, f"It is not UTF-8: {error.reason} at byte {error.start:,}.")
     except InvalidInput as refusal:
-        _refuse(found, kind, file, content, refusal.message)
+        _refuse(contents, kind, file, content, refusal.message)
 
 
-def _refuse(found: Found, kind: str, file: str, content: bytes, reason: str) -> None:
-    """Record the reason for refusing a file that may be meant as CSV-W or info.json; other JSON needs none."""
-    if kind == INFOS or NAMED_CSVW.search(file) or NAMESPACE in content:
-        found.refused.append(Reason(kind, file, reason))
+def _refuse(contents: FolderContents, kind: str, file: str, content: bytes, reason: str) -> None:
+    """Record why a file that may be meant as CSV-W or info.json is refused; other JSON files are only counted."""
+    if kind == INFOS or CSVW_FILE_NAME.search(file) or NAMESPACE in content:
+        contents.refused.append(Reason(kind, file, reason))
     else:
-        found.others += 1
+        contents.others += 1
 
 
 INDEX = "index.json"
 SOURCES = "code_repo_sources.json"
-WANTED = {INDEX: ("file", "repo", "path"), SOURCES: ("repo", "dir", "source")}
+REQUIRED_FIELDS = {INDEX: ("file", "repo", "path"), SOURCES: ("repo", "dir", "source")}
 
 
-def _is_list(found: Found, file: str, content: bytes) -> bool:
-    """Record a list of versions or of pipelines' commits; False when the file is neither."""
+def _read_list(contents: FolderContents, file: str, content: bytes) -> bool:
+    """Record a list of versions or of pipelines' commits; returns False if the file is neither."""
     name = file.rpartition("/")[2]
-    if name not in WANTED:
+    if name not in REQUIRED_FIELDS:
         return False
     try:
         value = json.loads(content)
@@ -130,31 +132,38 @@ def _is_list(found: Found, file: str, content: bytes) -> bool:
         return False
     if not isinstance(value, list):
         return False
-    entries = [entry for one in value if (entry := _entry(one, WANTED[name]))]
+    entries = [entry for element in value if (entry := _entry(element, REQUIRED_FIELDS[name]))]
     if not entries:
-        found.others += 1
+        contents.others += 1
         return True
     if missing := len(value) - len(entries):
-        reason = f"{missing:,} of its {len(value):,} entries are not {{{', '.join(WANTED[name])}}}."
-        found.refused.append(Reason(LISTS, file, reason))
+        reason = f"{missing:,} of its {len(value):,} entries are not {{{', '.join(REQUIRED_FIELDS[name])}}}."
+        contents.refused.append(Reason(LISTS, file, reason))
     if name == SOURCES:
-        found.sources += entries
+        contents.sources += entries
     else:
-        found.histories[file] = entries
+        contents.histories[file] = entries
     return True
 
 
-def _entry(value: object, wanted: tuple[str, ...]) -> Entry | None:
-    """The storable fields of a list's entry; None when a required one is missing."""
+def _entry(value: object, required: tuple[str, ...]) -> Entry | None:
+    """The fields of an entry that can be stored; None if a required one is missing."""
     if not isinstance(value, dict):
         return None
-    entry = {storable_text(key): kept for key, one in value.items() if (kept := _storable(one)) is not None}
-    return entry if all(key in entry for key in wanted) else None
+    entry = {
+        storable_text(key): storable
+        for key, member in value.items()
+        if (storable := _storable_value(member)) is not None
+    }
+    return entry if all(key in entry for key in required) else None
 
 
-def _storable(value: object) -> str | dict[str, str] | None:
-    """A path, name, commit or time, or an object of such values; None for anything else, and for anything longer than
-    paths."""
+def _storable_value(value: object) -> str | dict[str, str] | None:
+    """A text no longer than paths, or an object of such texts; None for anything else."""
     if isinstance(value, dict):
-        return {storable_text(key): kept for key, one in value.items() if isinstance(kept := _storable(one), str)}
-    return storable_text(value) if isinstance(value, str) and len(value) <= LONGEST_PATH else None
+        return {
+            storable_text(key): text
+            for key, member in value.items()
+            if isinstance(text := _storable_value(member), str)
+        }
+    return storable_text(value) if isinstance(value, str) and len(value) <= MAX_PATH_LENGTH else None

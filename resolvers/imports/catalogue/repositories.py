@@ -1,4 +1,4 @@
-"""Finding the repository of a file in the folder, and the file's path in there."""
+"""Finding the repository of a file in the imported folder, and the file's path in the repository."""
 
 import re
 from collections import defaultdict
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from documents.catalogue.resource import CodeProvider
-from resolvers.imports.catalogue.files import Found
-from resolvers.imports.catalogue.git_history import innermost
+from resolvers.imports.catalogue.files import FolderContents
+from resolvers.imports.catalogue.git_history import innermost_folder
 from resolvers.imports.git_checkout.remote import page_of
 
 FULL_NAME = re.compile(r"([\w.-]+)/([\w.-]+)")
@@ -23,10 +23,10 @@ PROVIDERS = {
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of code. `url` is None when unknown, `assumed` when only neighbouring repositories suggest it.
+    """A repository of code. `url` is None if unknown, and `assumed` if only neighbouring repositories suggest it.
 
-    An unknown repository has no name either, since its folder may have been named by anyone who copied it. `folder` is
-    the name of the imported folder, which earlier releases took for the repository's.
+    An unknown repository has no name either, because its folder may have been named by anyone who copied it. `folder`
+    is the name of the imported folder, which earlier releases used as the repository's name.
     """
 
     name: str
@@ -36,80 +36,80 @@ class Repository:
 
     @property
     def key(self) -> str:
-        """Distinguishes it from other repositories."""
+        """The key that distinguishes repositories."""
         return self.url or self.page("")
 
     @property
     def owner_url(self) -> str | None:
-        """The address of its owner."""
+        """The address of the repository's owner; None if unknown."""
         return self.url and self.url.rpartition("/")[0]
 
     @property
     def provider(self) -> str:
-        """The host of the repository."""
+        """The provider that hosts the repository."""
         host = self.url.split("/")[2] if self.url else ""
         return PROVIDERS.get(host, CodeProvider.OTHER).value
 
     def page(self, directory: str) -> str:
-        """The address of a directory. HEAD means the default branch, whatever its name."""
+        """The address of a directory on the default branch, which HEAD refers to whatever its name."""
         if self.url:
             return f"{self.url}/tree/HEAD/{quote(directory)}" if directory else self.url
         return f"{FOLDER}{quote('/'.join(filter(None, (self.name, directory))) or '.')}"
 
 
-def on_github(full_name: str) -> Repository | None:
-    """The repository with a name such as `owner/name`, None for anything else."""
+def github_repository(full_name: str) -> Repository | None:
+    """The repository on GitHub with a name such as `owner/name`; None for anything else."""
     match = FULL_NAME.fullmatch(full_name)
     return Repository(match[2], f"https://github.com/{full_name}") if match else None
 
 
-def cloned_from(address: str | None) -> Repository | None:
-    """The repository of the address in git's settings, None if it is no address."""
+def clone_repository(address: str | None) -> Repository | None:
+    """The repository at the address in the settings of a checkout; None if that is not an address."""
     page = page_of(address or "")
     return Repository(page.rpartition("/")[2], page) if page else None
 
 
-def listed(text: str) -> Repository | None:
-    """The repository named in a list: on GitHub as `owner/name`, elsewhere by an address; None for anything else."""
-    return on_github(text) or cloned_from(text)
+def parse_repository(text: str) -> Repository | None:
+    """The repository that a list names: `owner/name` on GitHub, or an address; None for anything else."""
+    return github_repository(text) or clone_repository(text)
 
 
 class Repositories:
     """Finds repositories by the folders that hold them.
 
-    A folder holds a repository when git says so; else when its name is that of a repository in a list of commits; else
-    when it lies beside such a folder, and then the owner is assumed to be the same. Other folders are identified by
-    their path alone. So the same directory of one repository is recognised in trees that lie side by side:
-    `metadata/survey/codelists` and `csvw/survey/codelists` are both `codelists` of `survey`.
+    A folder holds a repository if it is a git checkout, else if its name is that of a repository in a list of commits,
+    else if it is next to such a folder; then the owner is assumed to be the same. Other folders are identified by their
+    path alone. So a directory of one repository is recognised in parallel trees: `metadata/survey/codelists` and
+    `csvw/survey/codelists` are both `codelists` of `survey`.
     """
 
-    def __init__(self, found: Found) -> None:
-        self._top = found.folder.name
+    def __init__(self, contents: FolderContents) -> None:
+        self._top = contents.folder.name
         self._checkouts = {
-            path: cloned_from(address) or Repository(path, folder=path.rpartition("/")[2] or self._top)
-            for path, address in found.checkouts.items()
+            path: clone_repository(address) or Repository(path, folder=path.rpartition("/")[2] or self._top)
+            for path, address in contents.checkouts.items()
         }
-        self._named = _named(found)
-        self._owners = self._owners_by_tree([*found.documents, *found.infos])
+        self._by_name = _repositories_by_name(contents)
+        self._owners = self._owners_by_tree([*contents.documents, *contents.infos])
 
     def locate(self, file: str) -> tuple[Repository, str]:
-        """The repository that holds a file, and the file's path in there."""
+        """The repository that holds a file, and the file's path in it."""
         parts = file.split("/")
-        checkout = innermost(self._checkouts, file)
+        checkout = innermost_folder(self._checkouts, file)
         if checkout is not None and self._checkouts[checkout].url:
             return self._checkouts[checkout], file.removeprefix(checkout).lstrip("/")
         if depth := self._depth_of_named(parts):
-            return self._named[parts[depth - 1]], "/".join(parts[depth:])
-        if self._top in self._named:
-            return self._named[self._top], file
+            return self._by_name[parts[depth - 1]], "/".join(parts[depth:])
+        if self._top in self._by_name:
+            return self._by_name[self._top], file
         if checkout is not None:
             return self._checkouts[checkout], file.removeprefix(checkout).lstrip("/")
-        return self._beside(parts) or (Repository("", folder=self._top), file)
+        return self._assume_from_siblings(parts) or (Repository("", folder=self._top), file)
 
     def _depth_of_named(self, parts: list[str]) -> int:
-        return next((depth for depth, part in enumerate(parts[:-1], 1) if part in self._named), 0)
+        return next((depth for depth, part in enumerate(parts[:-1], 1) if part in self._by_name), 0)
 
-    def _beside(self, parts: list[str]) -> tuple[Repository, str] | None:
+    def _assume_from_siblings(self, parts: list[str]) -> tuple[Repository, str] | None:
         for depth in range(len(parts) - 1):
             owners = self._owners.get("/".join(parts[:depth]))
             if owners is not None:
@@ -119,18 +119,18 @@ class Repositories:
         return None
 
     def _owners_by_tree(self, files: Iterable[str]) -> dict[str, set[str | None]]:
-        """The owner of the known repositories in each folder that holds some."""
+        """The owners of the listed repositories in each folder that contains any."""
         owners: dict[str, set[str | None]] = defaultdict(set)
         for parts in (file.split("/") for file in files):
             if depth := self._depth_of_named(parts):
-                owners["/".join(parts[: depth - 1])].add(self._named[parts[depth - 1]].owner_url)
+                owners["/".join(parts[: depth - 1])].add(self._by_name[parts[depth - 1]].owner_url)
         return owners
 
 
-def _named(found: Found) -> dict[str, Repository]:
-    """The repositories in lists, by name, without names that two owners use."""
-    entries = [*found.sources, *(entry for entries in found.histories.values() for entry in entries)]
-    mentioned = {repository for entry in entries if (repository := listed(str(entry["repo"])))}
+def _repositories_by_name(contents: FolderContents) -> dict[str, Repository]:
+    """The listed repositories by name, without names that two owners use."""
+    entries = [*contents.sources, *(entry for entries in contents.histories.values() for entry in entries)]
+    mentioned = {repository for entry in entries if (repository := parse_repository(str(entry["repo"])))}
     by_name: dict[str, list[Repository]] = defaultdict(list)
     for repository in mentioned:
         by_name[repository.name].append(repository)

@@ -1,4 +1,4 @@
-"""Planning the publication of a series: the states left to publish, and the documents of each transform."""
+"""Planning what to publish: the new states of each series, and the documents of each transform."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,103 +8,104 @@ from resolvers.imports.catalogue.pairing import Series, State
 
 
 @dataclass(frozen=True)
-class Due:
-    """The states of a series, compared with the versions of its dataset."""
+class PublishPlan:
+    """The states of a series, sorted by comparison with the versions of its dataset."""
 
     publish: list[State]
     """States to publish, in order; each differs from the one before it."""
-    here: list[Document]
+    existing: list[Document]
     """Documents equal to an existing version, or to the state before them."""
     too_late: list[Document]
     """Documents older than an existing version: publishing them now would reverse the history."""
 
 
-def due(series: Series, versions: list[str], newest_at: datetime | None = None) -> Due:
-    """The plan for a series, given the digests of the dataset's versions from first to last, and the time of the last.
+def plan_publications(series: Series, versions: list[str], newest_at: datetime | None = None) -> PublishPlan:
+    """The plan for a series, by the digests of the dataset's versions from first to last, and the time of the last.
 
     As many states as possible are matched with versions in order. States after the last match are new, even if they
-    equal an earlier one: a series A, B, A has three versions, also when only the last A is in the folder and it was
+    equal an earlier one: a series A, B, A has three versions, even if only the last A is in the folder and it was
     made after B. Unmatched states before the last match are too late.
     """
-    states, repeated = _distinct(series.states)
+    states, repeated = _split_repeated(series.states)
     digests = [state.document.csvw.sha256 for state in states]
-    done = _length_done(digests, versions)
-    if done == len(states) and states and _is_back(states[-1], versions, newest_at):
+    done = _published_prefix_length(digests, versions)
+    if done == len(states) and states and _is_reverted(states[-1], versions, newest_at):
         done -= 1
     before = [state.document for state in states[:done]]
-    return Due(
+    return PublishPlan(
         publish=states[done:],
-        here=repeated + [document for document in before if document.csvw.sha256 in versions],
+        existing=repeated + [document for document in before if document.csvw.sha256 in versions],
         too_late=[document for document in before if document.csvw.sha256 not in versions],
     )
 
 
-def _is_back(state: State, versions: list[str], newest_at: datetime | None) -> bool:
-    """Whether a state that equals a version was made after a later version had replaced that."""
+def _is_reverted(state: State, versions: list[str], newest_at: datetime | None) -> bool:
+    """Whether a state that equals an older version was made after that version had been replaced."""
     if not versions or state.document.csvw.sha256 == versions[-1]:
         return False
     return state.created is not None and newest_at is not None and state.created > newest_at
 
 
-def _distinct(states: list[State]) -> tuple[list[State], list[Document]]:
+def _split_repeated(states: list[State]) -> tuple[list[State], list[Document]]:
     """The states that differ from their predecessors, and the documents of those that do not.
 
-    The present state changes nothing when it equals any state of the history, not the last one only: the history then
-    reaches further than the folder.
+    The present state counts as repeated if it equals any state of the history, not only the last one: the history is
+    then newer than the folder.
     """
-    listed = {state.document.csvw.sha256 for state in states if state.listed}
-    kept: list[State] = []
+    listed_digests = {state.document.csvw.sha256 for state in states if state.is_listed}
+    distinct: list[State] = []
     repeated: list[Document] = []
     for state in states:
         digest = state.document.csvw.sha256
-        same = bool(kept) and kept[-1].document.csvw.sha256 == digest
-        if same or (not state.listed and digest in listed):
+        is_same = bool(distinct) and distinct[-1].document.csvw.sha256 == digest
+        if is_same or (not state.is_listed and digest in listed_digests):
             repeated.append(state.document)
         else:
-            kept.append(state)
-    return kept, repeated
+            distinct.append(state)
+    return distinct, repeated
 
 
-def _length_done(digests: list[str], versions: list[str]) -> int:
-    """The length of the shortest prefix of digests that matches as many versions, in order, as all of them."""
+def _published_prefix_length(digests: list[str], versions: list[str]) -> int:
+    """The length of the shortest prefix of the digests that matches as many versions, in order, as all digests do."""
     matched = [0] * (len(versions) + 1)
-    done, most = 0, 0
+    length, longest = 0, 0
     for number, digest in enumerate(digests, 1):
         row = [0]
         for place, version in enumerate(versions):
             row.append(matched[place] + 1 if version == digest else max(matched[place + 1], row[place]))
         matched = row
-        if matched[-1] > most:
-            done, most = number, matched[-1]
-    return done
+        if matched[-1] > longest:
+            length, longest = number, matched[-1]
+    return length
 
 
 @dataclass(frozen=True)
 class Run:
-    """Documents of one pipeline that appeared together, at most one for each dataset."""
+    """Documents that a pipeline made together, at most one for each dataset: they become one transform."""
 
     created: datetime | None
     commit: str | None
     states: list[tuple[Series, State]]
 
 
-MOST = 200
+MAX_DOCUMENTS_PER_TRANSFORM = 200
 """Documents that one transform can report."""
 
 
-def runs(waiting: list[tuple[Series, list[State]]]) -> list[Run]:
-    """The states in order of time, those of one commit together, those without a time last.
+def runs(states_of_series: list[tuple[Series, list[State]]]) -> list[Run]:
+    """The runs of the states in the order of time, with one run per commit, and states without a time last.
 
-    Within a series the given order is kept, whatever the times are.
+    The states of a series keep their order, whatever their times.
     """
-    queues = [(series, list(reversed(states))) for series, states in waiting if states]
-    found: list[Run] = []
+    queues = [(series, list(reversed(states))) for series, states in states_of_series if states]
+    ordered: list[Run] = []
     while queues:
         first = min((states[-1] for _, states in queues), key=_when)
-        together = [(series, states) for series, states in queues if _moment(states[-1]) == _moment(first)][:MOST]
-        found.append(Run(first.created, first.commit, [(series, states.pop()) for series, states in together]))
+        together = [(series, states) for series, states in queues if _moment(states[-1]) == _moment(first)]
+        documents = [(series, states.pop()) for series, states in together[:MAX_DOCUMENTS_PER_TRANSFORM]]
+        ordered.append(Run(first.created, first.commit, documents))
         queues = [(series, states) for series, states in queues if states]
-    return found
+    return ordered
 
 
 def _when(state: State) -> tuple[bool, float]:

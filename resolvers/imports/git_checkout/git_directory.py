@@ -1,7 +1,7 @@
-"""The `.git` of a checkout, read as plain files: its origin, the checked-out commit, and the place of its objects.
+"""The `.git` of a checkout, read as plain files: its origin, its checked-out commit, and the path of its objects.
 
-Everything in it is untrusted. Links, `gitdir:` lines and alternates that lead out of the imported folder are not
-followed: they could lead to another repository, which nobody wanted to publish.
+Its content is untrusted. Links, `gitdir:` lines and alternates that lead out of the imported folder are not followed:
+they could lead to another repository, which nobody wanted to publish.
 """
 
 import os
@@ -14,13 +14,13 @@ from pathlib import Path
 
 from resolvers.imports.folder import printable
 
-MAX_LINE_FILE = 4_096
+MAX_LINE_FILE_BYTES = 4_096
 """Bytes of a file that holds one line."""
-MAX_CONFIG = 1_000_000
-MAX_PACKED_REFS = 50_000_000
+MAX_CONFIG_BYTES = 1_000_000
+MAX_PACKED_REFS_BYTES = 50_000_000
 MAX_OBJECT_FILES = 1_000_000
 MAX_OBJECT_DEPTH = 4
-"""Depth of nested folders: git makes three today."""
+"""Levels of folders: git creates three today."""
 MAX_SYMREFS = 5
 
 OBJECT_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
@@ -28,16 +28,16 @@ ORIGIN = re.compile(r'\[\s*remote\s+"origin"\s*\]', re.IGNORECASE)
 ALTERNATES = ("info/alternates", "info/http-alternates")
 
 
-class Unreadable(Exception):
+class GitReadError(Exception):
     """The commits of a checkout cannot be read; the message says why."""
 
 
 @dataclass(frozen=True)
 class GitDirectory:
-    """The checked-out commit of a checkout, its objects, and where a shallow clone ends."""
+    """The checked-out commit, the path of the objects, and the commits at which a shallow clone ends."""
 
     head: str
-    """The commit that is checked out."""
+    """The id of the checked-out commit."""
     objects: Path
     shallow: tuple[str, ...]
     """Commits whose parents were left out by a shallow clone."""
@@ -46,9 +46,9 @@ class GitDirectory:
 def origin(git: Path, folder: Path) -> str | None:
     """The address that a checkout was cloned from, if known. It may hold secrets."""
     try:
-        with _refusals():
-            config = _text(_common(_own(git, folder), folder) / "config", folder, MAX_CONFIG)
-    except Unreadable:
+        with _translate_errors():
+            config = _text(_common_dir(_git_dir(git, folder), folder) / "config", folder, MAX_CONFIG_BYTES)
+    except GitReadError:
         return None
     section = ""
     for line in map(str.strip, (config or "").splitlines()):
@@ -60,40 +60,40 @@ def origin(git: Path, folder: Path) -> str | None:
 
 
 def read_git_directory(git: Path, folder: Path) -> GitDirectory:
-    """The content of `git`, the `.git` of a checkout below `folder`. Raises Unreadable."""
-    with _refusals():
-        own = _own(git, folder)
-        common = _common(own, folder)
+    """The content of `git`, the `.git` of a checkout below `folder`. Raises GitReadError."""
+    with _translate_errors():
+        own = _git_dir(git, folder)
+        common = _common_dir(own, folder)
         objects = common / "objects"
         _check_objects(objects, folder)
-        return GitDirectory(_head(own, common, folder), objects, tuple(_shallow(common, folder)))
+        return GitDirectory(_head(own, common, folder), objects, tuple(_shallow_commits(common, folder)))
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """Raise Unreadable for errors of the file system."""
+def _translate_errors() -> Iterator[None]:
+    """Raise GitReadError for errors of the file system."""
     try:
         yield
     except OSError as error:
-        raise Unreadable(f"Its .git cannot be read: {error.strerror}.") from error
+        raise GitReadError(f"Its .git cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise Unreadable("Its .git leads nowhere.") from error
+        raise GitReadError("Its .git leads nowhere.") from error
 
 
-def _own(git: Path, folder: Path) -> Path:
-    """The directory itself; for a submodule or another working tree, the one that its file names."""
+def _git_dir(git: Path, folder: Path) -> Path:
+    """The git directory: `git` itself; for a submodule or a linked working tree, the directory that this file names."""
     if not git.is_symlink() and git.is_dir():
         return git
     line = (_text(git, folder) or "").strip()
     if not line.startswith("gitdir:"):
-        raise Unreadable("Its .git is neither a directory nor a file that names one.")
-    return _within(git.parent / line.removeprefix("gitdir:").strip(), folder)
+        raise GitReadError("Its .git is neither a directory nor a file that names one.")
+    return _resolve_within(git.parent / line.removeprefix("gitdir:").strip(), folder)
 
 
-def _common(own: Path, folder: Path) -> Path:
-    """The directory that a working tree shares with others; most have only their own."""
+def _common_dir(own: Path, folder: Path) -> Path:
+    """The directory that linked working trees share; most checkouts have only their own."""
     line = _text(own / "commondir", folder)
-    return own if line is None else _within(own / line.strip(), folder)
+    return own if line is None else _resolve_within(own / line.strip(), folder)
 
 
 def _head(own: Path, common: Path, folder: Path) -> str:
@@ -107,77 +107,77 @@ def _head(own: Path, common: Path, folder: Path) -> str:
         if not name.startswith("ref: refs/"):
             break
         name = _ref(name.removeprefix("ref: "), own, common, folder)
-    raise Unreadable("Its HEAD leads to no commit.")
+    raise GitReadError("Its HEAD leads to no commit.")
 
 
 def _ref(name: str, own: Path, common: Path, folder: Path) -> str | None:
-    for place in (own, common):
-        if (found := _text(place / name, folder)) is not None:
-            return found
-    lines = (_text(common / "packed-refs", folder, MAX_PACKED_REFS) or "").splitlines()
+    for directory in (own, common):
+        if (target := _text(directory / name, folder)) is not None:
+            return target
+    lines = (_text(common / "packed-refs", folder, MAX_PACKED_REFS_BYTES) or "").splitlines()
     return next((line.partition(" ")[0] for line in lines if line.partition(" ")[2] == name), None)
 
 
-def _shallow(common: Path, folder: Path) -> Iterator[str]:
-    for line in (_text(common / "shallow", folder, MAX_CONFIG) or "").split():
+def _shallow_commits(common: Path, folder: Path) -> Iterator[str]:
+    for line in (_text(common / "shallow", folder, MAX_CONFIG_BYTES) or "").split():
         if not OBJECT_ID.fullmatch(line):
-            raise Unreadable("Its list of commits without parents (.git/shallow) is broken.")
+            raise GitReadError("Its list of commits without parents (.git/shallow) is broken.")
         yield line
 
 
 def _check_objects(objects: Path, folder: Path) -> None:
-    """Raise Unreadable unless all objects lie below this directory, as regular files."""
-    _within(objects, folder)
+    """Raise GitReadError unless all objects are regular files below this directory."""
+    _resolve_within(objects, folder)
     if any((objects / name).exists() for name in ALTERNATES):
-        raise Unreadable("Some of its objects are in another repository (objects/info/alternates).")
+        raise GitReadError("Some of its objects are in another repository (objects/info/alternates).")
     count = 0
-    waiting = [(objects, 1)]
-    while waiting:
-        place, depth = waiting.pop()
-        with os.scandir(place) as entries:
+    pending = [(objects, 1)]
+    while pending:
+        directory, depth = pending.pop()
+        with os.scandir(directory) as entries:
             for entry in entries:
                 count += 1
                 if _is_folder(entry, objects):
-                    waiting.append((Path(entry.path), depth + 1))
+                    pending.append((Path(entry.path), depth + 1))
         if count > MAX_OBJECT_FILES or depth > MAX_OBJECT_DEPTH:
-            raise Unreadable(f"It has more than {MAX_OBJECT_FILES:,} object files, or deeper folders than git makes.")
+            raise GitReadError(f"It has more than {MAX_OBJECT_FILES:,} object files, or deeper folders than git makes.")
     if not count:
-        raise Unreadable("It has no objects.")
+        raise GitReadError("It has no objects.")
 
 
 def _is_folder(entry: os.DirEntry[str], objects: Path) -> bool:
-    """Whether an entry is a folder rather than a file. Raises Unreadable for links, pipes and the like."""
+    """Whether an entry is a folder rather than a file. Raises GitReadError for links, pipes and the like."""
     if entry.is_dir(follow_symlinks=False):
         return True
     if entry.is_file(follow_symlinks=False):
         return False
     name = printable(os.path.relpath(entry.path, objects))
-    raise Unreadable(f"objects/{name} in its .git is no regular file.")
+    raise GitReadError(f"objects/{name} in its .git is not a regular file.")
 
 
-def _within(path: Path, folder: Path) -> Path:
-    """The path without links. Raises Unreadable where it leads out of the folder."""
+def _resolve_within(path: Path, folder: Path) -> Path:
+    """The path with its links resolved. Raises GitReadError if it leads out of the folder."""
     try:
-        found = path.resolve()
+        resolved = path.resolve()
     except RuntimeError as error:
-        raise Unreadable("Its .git is a link to itself.") from error
-    if not found.is_relative_to(folder):
-        raise Unreadable("Its .git leads out of the folder.")
-    return found
+        raise GitReadError("Its .git is a link to itself.") from error
+    if not resolved.is_relative_to(folder):
+        raise GitReadError("Its .git leads out of the folder.")
+    return resolved
 
 
-def _text(path: Path, folder: Path, most: int = MAX_LINE_FILE) -> str | None:
-    """The text of a small file, None where it does not exist. Raises Unreadable for anything else."""
-    found = _within(path, folder)
+def _text(path: Path, folder: Path, max_bytes: int = MAX_LINE_FILE_BYTES) -> str | None:
+    """The text of a small file; None if it does not exist. Raises GitReadError for anything else."""
+    resolved = _resolve_within(path, folder)
     try:
         # Opening a pipe would otherwise wait for a writer.
-        descriptor = os.open(found, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = os.open(resolved, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as opened:
+    with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Unreadable(f"{path.name} in its .git is no regular file.")
-        content = opened.read(most + 1)
-    if len(content) > most:
-        raise Unreadable(f"{path.name} in its .git is larger than {most:,} bytes.")
+            raise GitReadError(f"{path.name} in its .git is not a regular file.")
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise GitReadError(f"{path.name} in its .git is larger than {max_bytes:,} bytes.")
     return content.decode("utf-8", "replace")

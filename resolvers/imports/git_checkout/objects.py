@@ -1,9 +1,9 @@
-"""Reading the objects of a checkout with git's plumbing.
+"""Reading the objects of a checkout with git's plumbing commands.
 
-git runs programs that a repository's own settings name: for watching files, fetching missing objects, showing
-differences, checking signatures, and more with each release. So it never sees these settings: it works in an empty
-repository of our own, of which only the object directory is that of the checkout. It runs read-only commands, with an
-environment of our own, a time limit and bounded memory.
+git runs programs that the settings of a repository name: to watch files, fetch missing objects, show differences, check
+signatures, and more with each release. So it never sees these settings: it works in an empty repository of our own, of
+which only the object directory is that of the checkout. It runs read-only commands, in an environment of our own, with
+a time limit and bounded memory.
 """
 
 import os
@@ -17,15 +17,15 @@ from threading import Timer
 from types import TracebackType
 from typing import IO
 
-from resolvers.imports.git_checkout.git_directory import GitDirectory, Unreadable
+from resolvers.imports.git_checkout.git_directory import GitDirectory, GitReadError
 
-SECONDS = 120.0
-"""Time limit of one command."""
-MEMORY_BYTES = 2**30
-MAX_OUTPUT = 1_000_000_000
+COMMAND_TIMEOUT = 120.0
+"""Seconds that one command may take."""
+MAX_MEMORY_BYTES = 2**30
+MAX_OUTPUT_BYTES = 1_000_000_000
 """Bytes of one command's output."""
-MAX_RECORD = 1_000_000
-CHUNK = 65_536
+MAX_RECORD_BYTES = 1_000_000
+CHUNK_BYTES = 65_536
 
 CONFIG = """[core]
 	repositoryformatversion = {version}
@@ -36,7 +36,7 @@ CONFIG = """[core]
 	packedGitLimit = 256m
 [extensions]
 {extensions}"""
-"""git's accelerating files in the checkout are not used, since they are untrusted: they may contradict the objects."""
+"""The commit graph and the multi-pack index of a checkout are not used: they may contradict its objects."""
 
 ENVIRONMENT = {
     "LC_ALL": "C",
@@ -50,72 +50,72 @@ ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_PAGER": "cat",
 }
-KEPT_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+INHERITED_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
 class GitObjects:
-    """The objects of one checkout, within the block. Raises Unreadable where git is missing."""
+    """The objects of one checkout, readable within a `with` block. Raises GitReadError if git is not installed."""
 
-    def __init__(self, directory: GitDirectory, *, seconds: float = SECONDS) -> None:
+    def __init__(self, directory: GitDirectory, *, timeout: float = COMMAND_TIMEOUT) -> None:
         git = shutil.which("git")
         if git is None:
-            raise Unreadable("git is not installed here.")
+            raise GitReadError("git is not installed here.")
         self._git = git
         self._directory = directory
-        self._seconds = seconds
+        self._timeout = timeout
 
     def __enter__(self) -> "GitObjects":
-        self._made = tempfile.TemporaryDirectory(prefix="provenance-git-")
-        self._own = Path(self._made.name)
+        self._temporary = tempfile.TemporaryDirectory(prefix="provenance-git-")
+        self._repository = Path(self._temporary.name)
         for name in ("objects", "refs"):
-            (self._own / name).mkdir()
-        (self._own / "HEAD").write_text("ref: refs/heads/none\n")
-        (self._own / "config").write_text(_config(self._directory.head))
+            (self._repository / name).mkdir()
+        (self._repository / "HEAD").write_text("ref: refs/heads/none\n")
+        (self._repository / "config").write_text(_config(self._directory.head))
         if self._directory.shallow:
-            (self._own / "shallow").write_text("".join(f"{commit}\n" for commit in self._directory.shallow))
+            (self._repository / "shallow").write_text("".join(f"{commit}\n" for commit in self._directory.shallow))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._made.cleanup()
+        self._temporary.cleanup()
 
-    def records(self, *arguments: str, end: bytes = b"\0", given: Iterable[str] = ()) -> Iterator[bytes]:
-        """The output of a command, split into records; `given` are its input lines. Raises Unreadable."""
-        with self._running(arguments, given) as output:
-            left, size = b"", 0
-            while chunk := output.read(CHUNK):
+    def records(self, *arguments: str, end: bytes = b"\0", input_lines: Iterable[str] = ()) -> Iterator[bytes]:
+        """The output of a command, split into records. Raises GitReadError."""
+        with self._run(arguments, input_lines) as output:
+            rest, size = b"", 0
+            while chunk := output.read(CHUNK_BYTES):
                 size += len(chunk)
-                *records, left = (left + chunk).split(end)
-                if size > MAX_OUTPUT or len(left) > MAX_RECORD:
-                    raise Unreadable(f"The output of git about its history exceeds {MAX_OUTPUT:,} bytes.")
+                *records, rest = (rest + chunk).split(end)
+                if size > MAX_OUTPUT_BYTES or len(rest) > MAX_RECORD_BYTES:
+                    raise GitReadError(f"The output of git about its history exceeds {MAX_OUTPUT_BYTES:,} bytes.")
                 yield from records
 
     def sizes(self, blobs: Sequence[str]) -> dict[str, int]:
-        """The sizes of the blobs that exist. Raises Unreadable."""
-        answers = self.records("cat-file", "--batch-check", end=b"\n", given=blobs)
-        found = (answer.decode().split(" ") for answer in answers)
-        return {one[0]: int(one[2]) for one in found if len(one) == 3 and one[1] == "blob"}
+        """The sizes of the blobs that exist. Raises GitReadError."""
+        answers = self.records("cat-file", "--batch-check", end=b"\n", input_lines=blobs)
+        fields = (answer.decode().split(" ") for answer in answers)
+        return {parts[0]: int(parts[2]) for parts in fields if len(parts) == 3 and parts[1] == "blob"}
 
     def contents(self, blobs: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-        """The blobs that exist, each with its bytes. Raises Unreadable."""
-        with self._running(("cat-file", "--batch"), blobs) as output:
+        """The blobs that exist, each with its bytes. Raises GitReadError."""
+        with self._run(("cat-file", "--batch"), blobs) as output:
             for blob in blobs:
-                head = output.readline(MAX_RECORD).split()
+                head = output.readline(MAX_RECORD_BYTES).split()
                 if len(head) != 3 or head[0].decode() != blob:
-                    raise Unreadable("git does not print the content of its objects.")
+                    raise GitReadError("git does not print the content of its objects.")
                 content = output.read(int(head[2]))
                 output.read(1)
                 yield blob, content
 
     @contextmanager
-    def _running(self, arguments: Sequence[str], given: Iterable[str]) -> Iterator[IO[bytes]]:
+    def _run(self, arguments: Sequence[str], input_lines: Iterable[str]) -> Iterator[IO[bytes]]:
         with tempfile.TemporaryFile() as lines:
-            lines.writelines(f"{line}\n".encode() for line in given)
+            lines.writelines(f"{line}\n".encode() for line in input_lines)
             lines.seek(0)
             process = self._start(arguments, lines)
             assert process.stdout is not None
-            timer = Timer(self._seconds, process.kill)
+            timer = Timer(self._timeout, process.kill)
             timer.start()
             try:
                 with process.stdout:
@@ -126,26 +126,26 @@ class GitObjects:
                 process.kill()
                 process.wait()
         if status:
-            raise Unreadable(f"git cannot read its objects: {arguments[0]} ended with {status}.")
+            raise GitReadError(f"git cannot read its objects: {arguments[0]} ended with {status}.")
 
-    def _start(self, arguments: Sequence[str], given: IO[bytes]) -> "subprocess.Popen[bytes]":
+    def _start(self, arguments: Sequence[str], input_lines: IO[bytes]) -> "subprocess.Popen[bytes]":
         try:
             return subprocess.Popen(
                 [self._git, *arguments],
-                stdin=given,
+                stdin=input_lines,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                cwd=self._own,
+                cwd=self._repository,
                 env=self._environment(),
-                preexec_fn=_confined(int(self._seconds) + 1),
+                preexec_fn=_resource_limiter(int(self._timeout) + 1),
             )
         except OSError as error:
-            raise Unreadable(f"git cannot be run: {error.strerror}.") from error
+            raise GitReadError(f"git cannot be run: {error.strerror}.") from error
 
     def _environment(self) -> dict[str, str]:
-        own = str(self._own)
+        own = str(self._repository)
         places = {"HOME": own, "GIT_DIR": own, "GIT_OBJECT_DIRECTORY": str(self._directory.objects)}
-        return ENVIRONMENT | places | {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
+        return ENVIRONMENT | places | {name: os.environ[name] for name in INHERITED_ENVIRONMENT if name in os.environ}
 
 
 def _config(head: str) -> str:
@@ -154,16 +154,16 @@ def _config(head: str) -> str:
     return CONFIG.format(version=1, extensions="\tobjectFormat = sha256\n")
 
 
-def _confined(seconds: int) -> Callable[[], None]:
-    """A function that restricts a new process to what reading needs. Limits that a system lacks are skipped."""
+def _resource_limiter(cpu_seconds: int) -> Callable[[], None]:
+    """A function that limits the resources of a new process. Limits that the system does not have are skipped."""
 
     import resource
 
-    # Between fork and exec nothing may wait for another thread, as an import may.
-    def confine() -> None:
-        bounds = {"RLIMIT_CPU": seconds, "RLIMIT_AS": MEMORY_BYTES, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0}
+    # Imported before the fork: between fork and exec, an import could wait for the lock of another thread forever.
+    def apply_limits() -> None:
+        bounds = {"RLIMIT_CPU": cpu_seconds, "RLIMIT_AS": MAX_MEMORY_BYTES, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0}
         for name, bound in bounds.items():
             with suppress(ValueError, OSError):
                 resource.setrlimit(getattr(resource, name), (bound, bound))
 
-    return confine
+    return apply_limits

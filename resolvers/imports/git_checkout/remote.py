@@ -1,4 +1,4 @@
-"""The address of a remote in a checkout's settings, and the web page that it stands for."""
+"""The address of a remote in a checkout's settings, and the web page of its repository."""
 
 import re
 
@@ -11,10 +11,10 @@ HOST = re.compile(r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)(?::[0-9]*)?", re.ASCII)
 
 
 def page_of(remote: str) -> str | None:
-    """The page of a repository, such as https://host/owner/name; None for anything but an address on another machine.
+    """The web page of a repository, such as https://host/owner/name; None unless it is an address on another machine.
 
-    User, password, token and query never become part of it. An address in which a password might be mistaken for
-    another part, because a character in it is not encoded, gives None.
+    User, password, token and query never become part of it. It is also None if a password with an unencoded character
+    might be mistaken for another part of the address.
     """
     match = URL.fullmatch(remote) or SCP_LIKE.fullmatch(remote)
     if match is None or len(remote) > MAX_LENGTH or not remote.isprintable():

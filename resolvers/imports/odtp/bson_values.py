@@ -17,7 +17,7 @@ HEX = re.compile(r"\s*([0-9a-fA-F]{24})\s*")
 
 
 def hex_of(value: object) -> str | None:
-    """The 24 hexadecimal digits of a reference, which may be an ObjectId, its text or a DBRef; None for all else."""
+    """The 24 hexadecimal digits of a reference: an ObjectId, its text or a DBRef. None for anything else."""
     if isinstance(value, DBRef):
         value = value.id
     if isinstance(value, ObjectId):
@@ -28,11 +28,11 @@ def hex_of(value: object) -> str | None:
 
 def both_forms(hexes: list[str]) -> list[ObjectId | str]:
     """References in the two forms in which ODTP writes them, for a filter."""
-    return [form for one in hexes for form in (ObjectId(one), one)]
+    return [form for hex in hexes for form in (ObjectId(hex), hex)]
 
 
 def time_of(value: object) -> datetime | None:
-    """The time stored as a date, or as a text."""
+    """The time that a date or a text stands for; None for anything else."""
     if isinstance(value, datetime):
         return utc_milliseconds(value)
     return instant(value) if isinstance(value, str) else None
@@ -46,9 +46,9 @@ def json_text(value: object) -> str:
 def plain(value: object) -> Any:
     """A BSON value in the types that JSON has."""
     if isinstance(value, dict):
-        return {str(key): plain(held) for key, held in value.items()}
+        return {str(key): plain(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
+        return [plain(member) for member in value]
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""Steps that the imports of all collections share: read a batch, build documents, write new and changed ones."""
+"""Importing a collection: reading its rows in batches, building documents, writing new and changed ones."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -11,22 +11,22 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError
 
 import documents
-from resolvers.imports.odtp.imported_rows import Origin, gone, remember, taken_before
-from resolvers.imports.odtp.source_row import Refused, SourceRow
-from resolvers.imports.odtp.synchronise import Known, Synchronisation, fields_to_compare, taken_of
-from resolvers.imports.odtp.unique_names import Names
-from resolvers.imports.summary import Note, Summary, counted
+from resolvers.imports.odtp.imported_rows import Origin, deleted_targets, imported_states, store_states
+from resolvers.imports.odtp.source_row import RowError, SourceRow
+from resolvers.imports.odtp.synchronise import ExistingRow, Synchronisation, fields_to_compare, imported_state
+from resolvers.imports.odtp.unique_names import UniqueNames
+from resolvers.imports.summary import Note, Summary, quantity
 from resolvers.reads.rows import collection_of
 from resolvers.user_errors import Refusal
 from resolvers.writes.unique_index_errors import duplicates_in
 
-BATCH = 1_000
+BATCH_SIZE = 1_000
 
 Source = AsyncDatabase[dict[str, Any]]
 Progress = Callable[[str, int, int], None]
 Build = Callable[[SourceRow], documents.Document]
 Prepare = Callable[[list[SourceRow]], Awaitable[Build]]
-"""Looks up the references of rows, and returns a function that makes a document of each."""
+"""Looks up the references of rows, and returns a function that builds a document from each."""
 
 LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
     # One bad row must not stop the others.
@@ -35,36 +35,40 @@ LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 
 
-class Import:
-    """One import under way."""
+class ImportRun:
+    """One import, with its progress and summary."""
 
     def __init__(self, source: Source, progress: Progress) -> None:
         self.source: Source = source.with_options(codec_options=LENIENT)
         self.summary = Summary()
         self.merged: dict[str, str] = {}
-        """Ids of components that exist here under another id, with that id."""
+        """Ids of imported components whose repository a component here has already, with the id of that one."""
         self._progress = progress
         self.origin = Origin.of(source)
-        self._names = Names()
+        self._names = UniqueNames()
         self._synchronisation = Synchronisation(self.origin, self.summary, self._names)
         self._left_out: Counter[tuple[str, str]] = Counter()
         self._done: Counter[str] = Counter()
         self._totals: dict[str, int] = {}
 
-    async def expect(self, collection: str) -> None:
-        """Begin to report progress on a collection."""
+    async def start_progress(self, collection: str) -> None:
+        """Start reporting progress on a collection."""
         self._totals[collection] = await self.source[collection].estimated_document_count()
         self.advance(collection, 0)
 
     def advance(self, collection: str, rows: int) -> None:
-        """Report that some more rows of a collection have been processed."""
+        """Report that this many more rows of a collection have been processed."""
         self._done[collection] += rows
         self._progress(collection, self._done[collection], max(self._totals[collection], self._done[collection]))
 
     async def batches(
-        self, collection: str, match: dict[str, Any] | None = None, fields: list[str] | None = None, size: int = BATCH
+        self,
+        collection: str,
+        match: dict[str, Any] | None = None,
+        fields: list[str] | None = None,
+        size: int = BATCH_SIZE,
     ) -> AsyncIterator[list[SourceRow]]:
-        """The rows of a source collection in order of their ids, so that every import does the same."""
+        """The rows of a source collection in the order of their ids, so that repeated imports proceed equally."""
         batch: list[SourceRow] = []
         async with self.source[collection].find(match or {}, fields, sort=[("_id", 1)], batch_size=size) as cursor:
             async for values in cursor:
@@ -75,87 +79,87 @@ class Import:
         if batch:
             yield batch
 
-    async def take_all(self, document: type[documents.Document], collection: str, prepare: Prepare) -> None:
+    async def import_collection(self, document: type[documents.Document], collection: str, prepare: Prepare) -> None:
         """Import every row of a collection."""
-        await self.expect(collection)
+        await self.start_progress(collection)
         async for rows in self.batches(collection):
-            await self.take(document, rows, prepare)
+            await self.import_rows(document, rows, prepare)
             self.advance(collection, len(rows))
 
-    async def take(self, document: type[documents.Document], rows: list[SourceRow], prepare: Prepare) -> None:
-        """Insert new rows, update those that exist here, and count the outcomes."""
-        named = self._by_id(document, rows)
-        if not named:
+    async def import_rows(self, document: type[documents.Document], rows: list[SourceRow], prepare: Prepare) -> None:
+        """Insert new rows, update those that exist here already, and count the outcomes."""
+        by_id = self._rows_by_id(document, rows)
+        if not by_id:
             return
-        here = await stored(document, named, *fields_to_compare(document))
-        before = await taken_before(here)
-        build = await prepare(list(named.values()))
-        made = {id: (row, one) for id, row in named.items() if (one := self._made(row, build)) is not None}
-        await self._take_new(document, [made[id] for id in made if id not in here])
-        known = [Known(*made[id], here[id], before.get(id)) for id in made if id in here]
-        await self._synchronisation.take_over(document, known)
-        for id in named.keys() & here.keys() - made.keys():
-            await self._synchronisation.narrow(document, named[id], here[id], before.get(id))
+        here = await stored_rows(document, by_id, *fields_to_compare(document))
+        last_states = await imported_states(here)
+        build = await prepare(list(by_id.values()))
+        built = {id: (row, new) for id, row in by_id.items() if (new := self._build_document(row, build)) is not None}
+        await self._insert_new(document, [built[id] for id in built if id not in here])
+        existing = [ExistingRow(*built[id], here[id], last_states.get(id)) for id in built if id in here]
+        await self._synchronisation.apply_changes(document, existing)
+        for id in by_id.keys() & here.keys() - built.keys():
+            await self._synchronisation.revoke_access(document, by_id[id], here[id], last_states.get(id))
 
     def refuse(self, row: SourceRow, reason: str) -> None:
         """Count a row as refused."""
-        self.summary.refuse(row.collection, row.shown_id, reason)
+        self.summary.refuse(row.collection, row.display_id, reason)
 
-    async def report_gone(self, collection: str) -> None:
-        """Note the documents here whose rows the source no longer has."""
-        async for target in gone(self.origin, self.source, collection):
-            self.summary.miss(collection, target.partition("_")[2])
+    async def report_deleted(self, collection: str) -> None:
+        """Note the documents here whose rows have been deleted in the source."""
+        async for target in deleted_targets(self.origin, self.source, collection):
+            self.summary.count_gone(collection, target.partition("_")[2])
 
     def report_left_out(self) -> None:
-        """Note the fields that have no equivalent here, each once with the number of its rows."""
+        """Note each field that has no equivalent here, with the number of its rows."""
         for (collection, name), rows in sorted(self._left_out.items()):
-            reason = f"The field {name} has no place here and was left out of {counted(rows, 'row')}."
+            reason = f"The field {name} has no place here and was left out of {quantity(rows, 'row')}."
             self.summary.adjustments.append(Note(collection, "", reason))
 
-    def _by_id(self, document: type[documents.Document], rows: list[SourceRow]) -> dict[str, SourceRow]:
-        """The rows by the ids that they have here. Rows without one are refused."""
-        named: dict[str, SourceRow] = {}
+    def _rows_by_id(self, document: type[documents.Document], rows: list[SourceRow]) -> dict[str, SourceRow]:
+        """The rows by their ids here. Rows without a valid or unique id are refused."""
+        by_id: dict[str, SourceRow] = {}
         for row in rows:
             try:
                 id = row.id(document.kind)
-            except Refused as refused:
-                self.refuse(row, str(refused))
+            except RowError as error:
+                self.refuse(row, str(error))
             else:
-                if id in named:
+                if id in by_id:
                     self.refuse(row, "Its id, written as a text, is the same as that of another row.")
-                named.setdefault(id, row)
-        return named
+                by_id.setdefault(id, row)
+        return by_id
 
-    def _made(self, row: SourceRow, build: Build) -> documents.Document | None:
+    def _build_document(self, row: SourceRow, build: Build) -> documents.Document | None:
         try:
             return build(row)
-        except (Refused, Refusal) as refused:
-            self.refuse(row, str(refused))
+        except (RowError, Refusal) as refusal:
+            self.refuse(row, str(refusal))
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            wrong = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
             self.refuse(row, f"It does not fit: {wrong}.")
         return None
 
-    async def _take_new(
-        self, document: type[documents.Document], made: list[tuple[SourceRow, documents.Document]]
+    async def _insert_new(
+        self, document: type[documents.Document], built: list[tuple[SourceRow, documents.Document]]
     ) -> None:
-        # Recorded as in ODTP, before names that are taken here get a number.
-        taken = [taken_of(row, one) for row, one in made]
-        await self._names.make_unique(document, made)
-        failed = await self._insert(document, made)
-        await remember(self.origin, [one for place, one in enumerate(taken) if place not in failed])
+        # Recorded as in ODTP, before a number is appended to names that are taken here.
+        states = [imported_state(row, new) for row, new in built]
+        await self._names.make_unique(document, built)
+        failed = await self._insert(document, built)
+        await store_states(self.origin, [state for place, state in enumerate(states) if place not in failed])
 
     async def _insert(
-        self, document: type[documents.Document], made: list[tuple[SourceRow, documents.Document]]
+        self, document: type[documents.Document], built: list[tuple[SourceRow, documents.Document]]
     ) -> dict[int, str | None]:
         """Insert documents and count the outcomes; returns the indexes of those that were not inserted."""
         keep_nulls = document.get_settings().keep_nulls
-        dumped = [get_dict(one, to_db=True, keep_nulls=keep_nulls) for _, one in made]
+        dumped = [get_dict(new, to_db=True, keep_nulls=keep_nulls) for _, new in built]
         failed = await insert_missing(document, dumped)
-        for place, (row, _) in enumerate(made):
+        for place, (row, _) in enumerate(built):
             if place not in failed:
-                self.summary.take(row.collection, row.shown_id, row.notes)
-                self._left_out.update((row.collection, name) for name in row.left_out())
+                self.summary.take(row.collection, row.display_id, row.notes)
+                self._left_out.update((row.collection, name) for name in row.unsupported_fields())
             elif failed[place] is None:
                 self.summary.already[row.collection] += 1
             else:
@@ -163,30 +167,32 @@ class Import:
         return failed
 
 
-async def stored(document: type[documents.Document], ids: Iterable[str], *fields: str) -> dict[str, dict[str, Any]]:
-    """The existing rows with these ids, by id, with these fields."""
-    wanted = list(dict.fromkeys(ids))
-    if not wanted:
+async def stored_rows(
+    document: type[documents.Document], ids: Iterable[str], *fields: str
+) -> dict[str, dict[str, Any]]:
+    """The stored rows with these ids, by id, with only these fields."""
+    unique_ids = list(dict.fromkeys(ids))
+    if not unique_ids:
         return {}
-    cursor = collection_of(document).find({"_id": {"$in": wanted}}, list(fields), batch_size=BATCH)
+    cursor = collection_of(document).find({"_id": {"$in": unique_ids}}, list(fields), batch_size=BATCH_SIZE)
     return {row["_id"]: row async for row in cursor}
 
 
 async def insert_missing(document: type[documents.Document], rows: list[dict[str, Any]]) -> dict[int, str | None]:
     """Insert missing rows; returns the indexes of those that were not inserted.
 
-    Each index has None when the id existed already, else the names of the fields whose values are taken. Rows that an
-    interrupted import leaves out are inserted by the next one.
+    The value of an index is None if the id exists already, else the names of the fields whose values are taken. Rows
+    that an interrupted import has not inserted are inserted by the next one.
     """
     if not rows:
         return {}
     try:
         await collection_of(document).insert_many(rows, ordered=False)
     except BulkWriteError as error:
-        return {one["index"]: _taken_key(one) for one in duplicates_in(error)}
+        return {failure["index"]: _duplicate_fields(failure) for failure in duplicates_in(error)}
     return {}
 
 
-def _taken_key(failure: dict[str, Any]) -> str | None:
+def _duplicate_fields(failure: dict[str, Any]) -> str | None:
     names = list(failure.get("keyPattern", {}))
     return None if names == ["_id"] else " and ".join(names)

@@ -6,10 +6,16 @@ import documents
 from documents.twins.execution import WorkflowSchema
 from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.imports.odtp.bson_values import hex_of, json_text, plain
-from resolvers.imports.odtp.collection_import import Build, Import, stored
+from resolvers.imports.odtp.collection_import import Build, ImportRun, stored_rows
 from resolvers.imports.odtp.source_row import DEPRECATED, SourceRow
-from resolvers.imports.odtp.step_order import Ordered, missing_steps, overall, statuses, steps_in_order
-from resolvers.imports.odtp.users import known
+from resolvers.imports.odtp.step_order import (
+    StepsByExecution,
+    execution_status,
+    missing_steps,
+    step_statuses,
+    steps_in_order,
+)
+from resolvers.imports.odtp.users import resolve_reference
 from resolvers.twins.twin_rights import readers_of
 
 Rows = dict[str, dict[str, Any]]
@@ -17,27 +23,31 @@ Rows = dict[str, dict[str, Any]]
 TWIN = ("digitalTwinRef", "dt_id")
 
 
-async def import_executions(at: Import) -> None:
+async def import_executions(run: ImportRun) -> None:
     """Import the executions. Hidden ones get the tag `deprecated`."""
 
     async def prepare(rows: list[SourceRow]) -> Build:
-        twins = await stored(
+        twins = await stored_rows(
             documents.DigitalTwin,
             (id for row in rows if (id := row.reference("twin", *TWIN))),
             "userRef",
             "public",
             "readerRefs",
         )
-        releases = await stored(documents.ComponentVersion, (id for row in rows for id in _releases(row)), "_id")
-        workflows = await stored(documents.Workflow, (id for row in rows if (id := _workflow_id(row))), "_id")
-        steps = await steps_in_order(at, rows)
-        return lambda row: _execution(row, twins[known(row, "twin", twins, *TWIN)], releases, workflows, steps)
+        releases = await stored_rows(
+            documents.ComponentVersion, (id for row in rows for id in _release_ids(row)), "_id"
+        )
+        workflows = await stored_rows(documents.Workflow, (id for row in rows if (id := _workflow_id(row))), "_id")
+        steps = await steps_in_order(run, rows)
+        return lambda row: _execution(
+            row, twins[resolve_reference(row, "twin", twins, *TWIN)], releases, workflows, steps
+        )
 
-    await at.take_all(documents.Execution, "executions", prepare)
+    await run.import_collection(documents.Execution, "executions", prepare)
 
 
 def _execution(
-    row: SourceRow, twin: dict[str, Any], releases: Rows, workflows: Rows, ordered: Ordered
+    row: SourceRow, twin: dict[str, Any], releases: Rows, workflows: Rows, ordered: StepsByExecution
 ) -> documents.Execution:
     steps = ordered[row.hex or ""]
     for hex in missing_steps(row, steps):
@@ -48,21 +58,21 @@ def _execution(
         owner_ref=twin["userRef"],
         public=twin["public"],
         reader_refs=readers_of(twin),
-        title=row.named(f"execution {row.hex}", "title"),
+        title=row.name(f"execution {row.hex}", "title"),
         description=row.text("description"),
         tags=tags(row),
-        status=overall(row.values, statuses(row.values, steps)),
+        status=execution_status(row.values, step_statuses(row.values, steps)),
         workflow_schema=_workflow_schema(row, releases),
         workflow_ref=_workflow_ref(row, workflows),
         start_timestamp=row.time("start_timestamp"),
         end_timestamp=row.time("end_timestamp"),
-        **row.times(),
+        **row.timestamps(),
     )
 
 
 def tags(row: SourceRow) -> list[str]:
-    """The tags of an execution or a result, `deprecated` among them when ODTP has hidden it."""
-    if not row.deprecated:
+    """The tags of an execution or a result, among them `deprecated` if ODTP has hidden it."""
+    if not row.is_deprecated:
         return row.tags()
     row.note(f"It is deprecated in ODTP; taken with the tag {DEPRECATED}.")
     return list(dict.fromkeys([*row.tags(), DEPRECATED]))
@@ -73,11 +83,15 @@ def _schema(row: SourceRow) -> dict[str, Any]:
     return schema if isinstance(schema, dict) else {}
 
 
-def _releases(row: SourceRow) -> list[str]:
-    """The ids of the workflow's versions: in ODTP a list of ids, in the seed one of `{"version": id}`."""
+def _release_ids(row: SourceRow) -> list[str]:
+    """The ids of the workflow's versions: a list of ids in ODTP, of `{"version": id}` in its seed data."""
     listed = _schema(row).get("component_versions")
-    named = [one.get("version") if isinstance(one, dict) else one for one in listed] if isinstance(listed, list) else []
-    return [f"release_{hex}" for one in named if (hex := hex_of(one))]
+    references = (
+        [entry.get("version") if isinstance(entry, dict) else entry for entry in listed]
+        if isinstance(listed, list)
+        else []
+    )
+    return [f"release_{hex}" for entry in references if (hex := hex_of(entry))]
 
 
 def _workflow_id(row: SourceRow) -> str | None:
@@ -94,18 +108,18 @@ def _workflow_ref(row: SourceRow, workflows: Rows) -> str | None:
 
 def _workflow_schema(row: SourceRow, releases: Rows) -> WorkflowSchema:
     schema = _schema(row)
-    if missing := [id for id in _releases(row) if id not in releases]:
+    if missing := [id for id in _release_ids(row) if id not in releases]:
         names = ", ".join(id.partition("_")[2] for id in missing)
         row.note(f"Its workflow names versions that are not here ({names}); left out.")
     return WorkflowSchema(
-        workflow_executor=_word(row, schema, "workflowExecutor"),
-        workflow_executor_version=_word(row, schema, "workflowExecutorVersion"),
-        component_versions=[id for id in _releases(row) if id in releases],
+        workflow_executor=_text_or_unknown(row, schema, "workflowExecutor"),
+        workflow_executor_version=_text_or_unknown(row, schema, "workflowExecutorVersion"),
+        component_versions=[id for id in _release_ids(row) if id in releases],
         workflow_executor_schema=_executor_schema(schema),
     )
 
 
-def _word(row: SourceRow, schema: dict[str, Any], name: str) -> str:
+def _text_or_unknown(row: SourceRow, schema: dict[str, Any], name: str) -> str:
     value = schema.get(name)
     if isinstance(value, str) and value.strip():
         return value.strip()
@@ -114,6 +128,6 @@ def _word(row: SourceRow, schema: dict[str, Any], name: str) -> str:
 
 
 def _executor_schema(schema: dict[str, Any]) -> str | None:
-    # The seed writes a capital where ODTP writes a small letter.
+    # ODTP's seed data writes the key with a capital letter.
     value = schema.get("workflowExecutorSchema", schema.get("WorkflowExecutorSchema"))
     return None if value is None else json_text(value)

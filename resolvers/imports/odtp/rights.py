@@ -1,4 +1,4 @@
-"""Access rights in rows of ODTP, read even when the rest of a row is invalid."""
+"""Access rights in rows of ODTP, which can be read even if the rest of a row is invalid."""
 
 from typing import Any
 
@@ -7,27 +7,31 @@ from resolvers.imports.odtp.bson_values import hex_of
 from resolvers.imports.odtp.source_row import SourceRow
 
 
-def rights(document: type[documents.Document], row: SourceRow) -> dict[str, Any]:
-    """The rights in a row, by stored name; empty for rows without rights of their own."""
+def access_rights(document: type[documents.Document], row: SourceRow) -> dict[str, Any]:
+    """The access rights in a row, by stored field name; empty for documents without rights of their own."""
     if document is documents.DigitalTwin:
-        return {"public": row.values.get("public") is True and not row.deprecated}
+        return {"public": row.values.get("public") is True and not row.is_deprecated}
     if document is documents.Output:
-        users = [f"user_{hex}" for one in allowed(row) if (hex := hex_of(one))]
+        users = [f"user_{hex}" for reader in reader_references(row) if (hex := hex_of(reader))]
         return {"access_control": {"public": is_public_output(row), "authorized_users": users}}
     return {}
 
 
 def is_public_output(row: SourceRow) -> bool:
-    """Whether an output is readable by everybody."""
-    return _control(row).get("public") is True
+    """Whether everybody may read an output."""
+    return _access_control(row).get("public") is True
 
 
-def allowed(row: SourceRow) -> list[Any]:
-    """The readers that an output names, without the nulls that stand for nobody."""
-    named = _control(row).get("authorized_users")
-    return [one for one in (named if isinstance(named, list) else [named]) if one not in (None, "")]
+def reader_references(row: SourceRow) -> list[Any]:
+    """The references to an output's readers, without the nulls and empty texts that stand for nobody."""
+    references = _access_control(row).get("authorized_users")
+    return [
+        reference
+        for reference in (references if isinstance(references, list) else [references])
+        if reference not in (None, "")
+    ]
 
 
-def _control(row: SourceRow) -> dict[str, Any]:
+def _access_control(row: SourceRow) -> dict[str, Any]:
     control = row.values.get("access_control")
     return control if isinstance(control, dict) else {}

@@ -13,7 +13,7 @@ from resolvers.imports.odtp.bson_values import hex_of, json_text, plain, time_of
 
 Member = TypeVar("Member", bound=StrEnum)
 
-KNOWN: dict[str, frozenset[str]] = {
+IMPORTED_FIELDS: dict[str, frozenset[str]] = {
     "users": frozenset({"displayName", "email", "github", "digitalTwins"}),
     "digitalTwins": frozenset({"name", "status", "public", "userRef", "executions"}),
     "components": frozenset({
@@ -40,22 +40,22 @@ KNOWN: dict[str, frozenset[str]] = {
     "results": frozenset({"executionRef", "digitalTwinRef", "output", "title", "description", "tags"}),
     "workflows": frozenset({"name", "versions", "tags"}),
 }  # fmt: skip
-"""Fields that are read of each collection, or implied by others. Any other field is reported as left out."""
+"""Fields of each collection that are imported or follow from others. Any other field is reported as left out."""
 
 DEPRECATED = "deprecated"
 """The status of twins and components that ODTP has hidden."""
 STEP_FAILED = "ODTP_STEP_FAILED"
 """The code of the error of a step that failed in ODTP."""
 
-SHARED = frozenset({"_id", "created_at", "createdAt", "updated_at", "updatedAt", "deprecated"})
+SHARED_FIELDS = frozenset({"_id", "created_at", "createdAt", "updated_at", "updatedAt", "deprecated"})
 
 
-class Refused(Exception):
-    """A row that cannot be imported; the message says why."""
+class RowError(Exception):
+    """The row cannot be imported; the message says why."""
 
 
 class SourceRow:
-    """One row of `collection`. Its methods return converted values, and note what did not fit."""
+    """One row of `collection`. Its methods return converted values, and note those that had to be changed."""
 
     def __init__(self, collection: str, values: dict[str, Any]) -> None:
         self.collection, self.values = collection, values
@@ -63,34 +63,36 @@ class SourceRow:
         self.notes: list[str] = []
 
     @property
-    def shown_id(self) -> str:
-        """The id as a report names it."""
+    def display_id(self) -> str:
+        """The id for reports, also of rows without a valid one."""
         return self.hex or str(self.values.get("_id"))
 
     @property
-    def deprecated(self) -> bool:
-        """Whether ODTP has hidden the row, which is how it deletes."""
+    def is_deprecated(self) -> bool:
+        """Whether ODTP has hidden the row: it never deletes any."""
         return self.values.get("deprecated") is True
 
     def id(self, kind: str) -> str:
-        """The row's id here. Raises Refused when its own is not an ObjectId."""
+        """The id of the row's document. Raises RowError if the row's id is not an ObjectId."""
         if self.hex is None:
-            raise Refused(f"Its id {self.shown_id!r} is not an ObjectId.")
+            raise RowError(f"Its id {self.display_id!r} is not an ObjectId.")
         return f"{kind}_{self.hex}"
 
     def note(self, message: str) -> None:
-        """Note a change."""
+        """Note a change of a value."""
         self.notes.append(message)
 
-    def left_out(self) -> list[str]:
-        """The names of fields that have a value and no equivalent here."""
-        known = KNOWN["outputs" if self.collection == "output" else self.collection] | SHARED
+    def unsupported_fields(self) -> list[str]:
+        """The names of fields with a value but no equivalent here."""
+        supported = IMPORTED_FIELDS["outputs" if self.collection == "output" else self.collection] | SHARED_FIELDS
         return [
-            name for name, value in self.values.items() if name not in known and value not in (None, False, "", [], {})
+            name
+            for name, value in self.values.items()
+            if name not in supported and value not in (None, False, "", [], {})
         ]
 
     def text(self, *names: str) -> str | None:
-        """The first of these fields with a text that is not blank."""
+        """The non-blank text of the first of these fields that has one; None if none has."""
         for name in names:
             value = self.values.get(name)
             if value is not None and not isinstance(value, str):
@@ -100,30 +102,30 @@ class SourceRow:
                 return text
         return None
 
-    def required(self, *names: str) -> str:
-        """The first of these fields with a text that is not blank. Raises Refused when there is none."""
+    def required_text(self, *names: str) -> str:
+        """The non-blank text of the first of these fields that has one. Raises RowError if none has."""
         text = self.text(*names)
         if text is None:
-            raise Refused(f"It has no {names[0]}.")
+            raise RowError(f"It has no {names[0]}.")
         return text
 
-    def named(self, otherwise: str, *names: str) -> str:
-        """The text in these fields, or a substitute, which is noted."""
+    def name(self, substitute: str, *names: str) -> str:
+        """The text of the first of these fields that has one, else a substitute, which is noted."""
         text = self.text(*names)
         if text is None:
-            self.note(f"It has no {names[0]}; called {preview(otherwise)}.")
-        name = text or otherwise
+            self.note(f"It has no {names[0]}; called {preview(substitute)}.")
+        name = text or substitute
         if len(name) > MAX_NAME_LENGTH:
             self.note(f"{names[0]} has {len(name):,} characters; cut to {MAX_NAME_LENGTH:,}.")
         return cut_name(name)
 
     def reference(self, kind: str, *names: str) -> str | None:
-        """The id in the first of these fields with a reference, in either form."""
-        found = (hex_of(self.values.get(name)) for name in names)
-        return next((f"{kind}_{one}" for one in found if one), None)
+        """The id that the first of these fields with a reference refers to; None if there is none."""
+        hexes = (hex_of(self.values.get(name)) for name in names)
+        return next((f"{kind}_{hex}" for hex in hexes if hex), None)
 
     def time(self, *names: str) -> datetime | None:
-        """The first of these fields with a valid time."""
+        """The time in the first of these fields that has one; None if none has."""
         for name in names:
             value = self.values.get(name)
             if at := time_of(value):
@@ -132,40 +134,40 @@ class SourceRow:
                 self.note(f"{name} is {preview(plain(value))}, which is not a time; left out.")
         return None
 
-    def made_at(self, *names: str) -> datetime:
-        """The creation time of the row; the time in its id when it has none."""
-        made = self.time("created_at", "createdAt", *names)
-        return made or utc_milliseconds(ObjectId(self.hex).generation_time if self.hex else datetime.now(UTC))
+    def creation_time(self, *names: str) -> datetime:
+        """The creation time of the row, else the time in its ObjectId."""
+        time = self.time("created_at", "createdAt", *names)
+        return time or utc_milliseconds(ObjectId(self.hex).generation_time if self.hex else datetime.now(UTC))
 
-    def times(self) -> dict[str, datetime]:
+    def timestamps(self) -> dict[str, datetime]:
         """The creation time of the row, and the time of its last change."""
-        made = self.made_at()
-        return {"created_at": made, "updated_at": self.time("updated_at", "updatedAt") or made}
+        created = self.creation_time()
+        return {"created_at": created, "updated_at": self.time("updated_at", "updatedAt") or created}
 
-    def member(self, name: str, members: type[Member], otherwise: Member) -> Member:
-        """A field with one of a fixed set of values."""
+    def enum_member(self, name: str, members: type[Member], default: Member) -> Member:
+        """The member of an enum that a field names, else the default, which is noted."""
         value = self.values.get(name)
         try:
             return members(str(value).strip().lower())
         except ValueError:
             if value is not None:
-                self.note(f"{name} is {preview(plain(value))}; read as {otherwise}.")
-            return otherwise
+                self.note(f"{name} is {preview(plain(value))}; read as {default}.")
+            return default
 
     def tags(self) -> list[str]:
-        """The tags, each once."""
+        """The distinct tags, in their order."""
         tags = self.items("tags")
-        texts = (storable_text(one if isinstance(one, str) else preview(plain(one))) for one in tags if one is not None)
+        texts = (storable_text(tag if isinstance(tag, str) else preview(plain(tag))) for tag in tags if tag is not None)
         return list(dict.fromkeys(text for text in texts if text))
 
     def items(self, name: str) -> list[Any]:
-        """A field with a list. A single value is a list of one, null an empty one."""
+        """The list in a field. A single value is a list of one; null and an empty text are empty lists."""
         value = self.values.get(name)
         if value is None or value == "":
             return []
         return value if isinstance(value, list) else [value]
 
     def json(self, name: str) -> str | None:
-        """A field as JSON, None when it is missing or null."""
+        """The value of a field as JSON; None if it is missing or null."""
         value = self.values.get(name)
         return None if value is None else json_text(value)

@@ -1,4 +1,4 @@
-"""The fields of each kind of document that are synchronised, and which side wins when both have changed."""
+"""The synchronised fields of each kind of document, and the rules for fields that both sides have changed."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import documents
 from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.imports.odtp.bson_values import plain
 from resolvers.imports.odtp.source_row import DEPRECATED
-from resolvers.imports.odtp.unique_names import stored_unique
+from resolvers.imports.odtp.unique_names import unique_field
 
 Row = dict[str, Any]
 Aspect = tuple[str, ...]
@@ -39,12 +39,12 @@ ASPECTS: dict[type[documents.Document], tuple[Aspect, ...]] = {
     documents.Workflow: (("name",), ("tags",), ("steps", "component_versions")),
     documents.Result: (("title",), ("description",), ("tags",), ("output",)),
 }
-"""All other fields stay as they were first imported: references, and values that never change in ODTP."""
+"""Other fields, references and values that never change in ODTP, stay as they were imported first."""
 
 
 @dataclass
 class Merge:
-    """The changes to write here, their description, and the description of the kept differences from ODTP."""
+    """The changes to write here, in words as well, and in words the differences from ODTP that are kept."""
 
     changes: Row = field(default_factory=dict)
     updated: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Merge:
 
 
 def synchronised_fields(document: type[documents.Document], row: Row) -> Row:
-    """The fields of a row that are synchronised, by stored name."""
+    """The synchronised fields of a stored row, by name."""
     return {name: row.get(name) for aspect in ASPECTS.get(document, ()) for name in aspect}
 
 
@@ -61,37 +61,37 @@ def merge(
 ) -> Merge:
     """The changes to a document that was imported as `before` and may have changed on both sides since.
 
-    Changes made only in ODTP are taken over. Where both sides have changed, the values here stay, except rights, which
-    never become wider than either side allows. Where the imported values are unknown, `changed_here` decides.
+    Changes made only in ODTP are applied. If both sides have changed, the values here are kept, except for rights,
+    which never become wider than either side allows. If the imported values are unknown, `changed_here` decides.
     """
-    found = Merge()
+    outcome = Merge()
     for aspect in ASPECTS.get(document, ()):
-        ours, theirs = _of(here, aspect), _of(there, aspect)
-        if _alike(document, ours, theirs):
+        ours, theirs = _select(here, aspect), _select(there, aspect)
+        if _are_equal(document, ours, theirs):
             continue
         # Earlier releases may have recorded fewer fields.
-        base = _of(before, aspect) if before is not None and before.keys() >= {*aspect} else None
-        moved_here = changed_here if base is None else not _alike(document, ours, base)
-        moved_there = base != theirs or (before is not None and _hides(aspect, before, there))
-        result = theirs if moved_there else ours
-        if moved_here and moved_there:
+        base = _select(before, aspect) if before is not None and before.keys() >= {*aspect} else None
+        is_changed_here = changed_here if base is None else not _are_equal(document, ours, base)
+        is_changed_there = base != theirs or (before is not None and _is_hidden_since(aspect, before, there))
+        result = theirs if is_changed_there else ours
+        if is_changed_here and is_changed_there:
             result = _narrower(aspect, base, ours, theirs)
-        _note(found, ours, theirs, result)
-    return found
+        _record(outcome, ours, theirs, result)
+    return outcome
 
 
-def _of(row: Row, aspect: Aspect) -> Row:
+def _select(row: Row, aspect: Aspect) -> Row:
     return {name: row.get(name) for name in aspect}
 
 
-def _hides(aspect: Aspect, before: Row, there: Row) -> bool:
-    """Whether ODTP has hidden a twin since. It may have been private there and published here before that."""
+def _is_hidden_since(aspect: Aspect, before: Row, there: Row) -> bool:
+    """Whether ODTP has hidden a twin since the last import. Before, it may have been private there and public here."""
     return aspect == ("public",) and there.get("status") == DEPRECATED != before.get("status")
 
 
-def _alike(document: type[documents.Document], ours: Row, theirs: Row) -> bool:
-    """Whether both sides have the same value. A name that was taken here already has a number appended."""
-    unique = stored_unique(document)
+def _are_equal(document: type[documents.Document], ours: Row, theirs: Row) -> bool:
+    """Whether both sides have the same values, apart from a number appended to a name that was taken here."""
+    unique = unique_field(document)
     if unique is None or unique not in ours or unique not in theirs:
         return ours == theirs
     numbered = rf"{re.escape(str(theirs[unique]))}( \([0-9]+\))?"
@@ -107,8 +107,8 @@ def _narrower(aspect: Aspect, base: Row | None, ours: Row, theirs: Row) -> Row:
     return ours
 
 
-def narrowed(before: Row | None, here: Row, rights: Row) -> Row:
-    """The changes that revoke the rights here that a row of ODTP no longer grants."""
+def revocations(before: Row | None, here: Row, rights: Row) -> Row:
+    """The changes that revoke the rights here which a row of ODTP no longer grants."""
     changes: Row = {}
     for name, theirs in rights.items():
         base = None if before is None or name not in before else {name: before[name]}
@@ -119,11 +119,11 @@ def narrowed(before: Row | None, here: Row, rights: Row) -> Row:
 
 
 def _narrower_access(base: Row | None, ours: Row, theirs: Row) -> Row:
-    """The readers of an output: those named here, without those whom ODTP has revoked since."""
+    """The access to an output: as granted here, without the readers that ODTP has removed since."""
     before = (base["access_control"] or {}) if base else ours
-    taken_away = set(_users(before)) - set(_users(theirs))
+    revoked = set(_users(before)) - set(_users(theirs))
     hidden = before.get("public") and not theirs["public"]
-    users = [user for user in _users(ours) if user not in taken_away]
+    users = [user for user in _users(ours) if user not in revoked]
     return {"public": bool(ours.get("public") and not hidden), "authorized_users": users}
 
 
@@ -131,16 +131,16 @@ def _users(access: Row) -> list[str]:
     return access.get("authorized_users") or []
 
 
-def _note(found: Merge, ours: Row, theirs: Row, result: Row) -> None:
-    found.changes |= {name: value for name, value in result.items() if value != ours[name]}
+def _record(outcome: Merge, ours: Row, theirs: Row, result: Row) -> None:
+    outcome.changes |= {name: value for name, value in result.items() if value != ours[name]}
     for name, value in result.items():
         if value != ours[name]:
             like = "as" if value == theirs[name] else "narrower, as"
-            found.updated.append(f"{name} was {_shown(ours[name])}; it is {_shown(value)} now, {like} in ODTP.")
+            outcome.updated.append(f"{name} was {_preview(ours[name])}; it is {_preview(value)} now, {like} in ODTP.")
         if value != theirs[name]:
-            here, there = _shown(value), _shown(theirs[name])
-            found.kept.append(f"{name} is {here} here and {there} in ODTP; kept, because it was changed here.")
+            here, there = _preview(value), _preview(theirs[name])
+            outcome.kept.append(f"{name} is {here} here and {there} in ODTP; kept, because it was changed here.")
 
 
-def _shown(value: object) -> str:
+def _preview(value: object) -> str:
     return preview(plain(value))

@@ -7,40 +7,42 @@ from documents.twins.component import ComponentType
 from documents.twins.workflow import WorkflowStep
 from resolvers.formats.odtp_yml.adjustments import preview
 from resolvers.imports.odtp.bson_values import both_forms, hex_of, plain
-from resolvers.imports.odtp.collection_import import Build, Import, stored
+from resolvers.imports.odtp.collection_import import Build, ImportRun, stored_rows
 from resolvers.imports.odtp.executions import TWIN, tags
-from resolvers.imports.odtp.source_row import Refused, SourceRow
+from resolvers.imports.odtp.source_row import RowError, SourceRow
 from resolvers.twins.execution_validation import MOST_STEPS
 
 Rows = dict[str, dict[str, Any]]
 
 
-async def import_workflows(at: Import) -> None:
-    """Import each workflow as a private one of its only user. Hidden ones get the tag `deprecated`."""
+async def import_workflows(run: ImportRun) -> None:
+    """Import the workflows, each as a private one of its only runner. Hidden ones get the tag `deprecated`."""
 
     async def prepare(rows: list[SourceRow]) -> Build:
-        releases = await stored(
+        releases = await stored_rows(
             documents.ComponentVersion, (id for row in rows for id in _references(row) if id), "componentId"
         )
-        components = await stored(documents.Component, (one["componentId"] for one in releases.values()), "type")
-        owners = await _owners(at, [row.hex for row in rows if row.hex])
+        components = await stored_rows(
+            documents.Component, (release["componentId"] for release in releases.values()), "type"
+        )
+        owners = await _owners(run, [row.hex for row in rows if row.hex])
         return lambda row: _workflow(row, _steps(row, releases, components), owners.get(row.hex or "", set()))
 
-    await at.take_all(documents.Workflow, "workflows", prepare)
+    await run.import_collection(documents.Workflow, "workflows", prepare)
 
 
-async def _owners(at: Import, hexes: list[str]) -> dict[str, set[str]]:
-    """The owners of the twins for which each workflow was run."""
-    ran: list[tuple[str, str]] = []
-    async for rows in at.batches("executions", {"workflow_id": {"$in": both_forms(hexes)}}, ["workflow_id", *TWIN]):
-        ran += [
+async def _owners(run: ImportRun, hexes: list[str]) -> dict[str, set[str]]:
+    """The users that ran each workflow: the owners of the twins of its executions."""
+    runs: list[tuple[str, str]] = []
+    async for rows in run.batches("executions", {"workflow_id": {"$in": both_forms(hexes)}}, ["workflow_id", *TWIN]):
+        runs += [
             (workflow, twin)
             for row in rows
             if (workflow := hex_of(row.values["workflow_id"])) and (twin := row.reference("twin", *TWIN))
         ]
-    twins = await stored(documents.DigitalTwin, (twin for _, twin in ran), "userRef")
+    twins = await stored_rows(documents.DigitalTwin, (twin for _, twin in runs), "userRef")
     owners: dict[str, set[str]] = {}
-    for workflow, twin in ran:
+    for workflow, twin in runs:
         if twin in twins:
             owners.setdefault(workflow, set()).add(twins[twin]["userRef"])
     return owners
@@ -50,11 +52,11 @@ def _workflow(row: SourceRow, steps: list[WorkflowStep], owners: set[str]) -> do
     return documents.Workflow(
         id=row.id("workflow"),
         owner_ref=_owner(row, owners),
-        name=row.named(f"workflow {row.hex}", "name"),
+        name=row.name(f"workflow {row.hex}", "name"),
         tags=tags(row),
         steps=steps,
         component_versions=[step.component_version_ref for step in steps],
-        **row.times(),
+        **row.timestamps(),
     )
 
 
@@ -69,21 +71,21 @@ def _owner(row: SourceRow, owners: set[str]) -> str | None:
 
 
 def _references(row: SourceRow) -> list[str | None]:
-    """The ids of the versions in their order; None for invalid references."""
-    named = (one.get("version") if isinstance(one, dict) else one for one in row.items("versions"))
-    return [f"release_{hex}" if (hex := hex_of(one)) else None for one in named]
+    """The ids of the versions, in their order; None for invalid references."""
+    entries = (entry.get("version") if isinstance(entry, dict) else entry for entry in row.items("versions"))
+    return [f"release_{hex}" if (hex := hex_of(entry)) else None for entry in entries]
 
 
 def _steps(row: SourceRow, releases: Rows, components: Rows) -> list[WorkflowStep]:
-    """A chain of the versions. Raises Refused where one is missing: without it, it would be another workflow."""
+    """A chain of the versions. Raises RowError if one is missing: without it, this would be another workflow."""
     ids = _references(row)
     if not 1 <= len(ids) <= MOST_STEPS:
-        raise Refused(f"It has {len(ids)} versions; a workflow has 1 to {MOST_STEPS}.")
+        raise RowError(f"It has {len(ids)} versions; a workflow has 1 to {MOST_STEPS}.")
     for written, id in zip(row.items("versions"), ids, strict=True):
         if id is None:
-            raise Refused(f"Its versions contain {preview(plain(written))}, which is not a reference.")
+            raise RowError(f"Its versions contain {preview(plain(written))}, which is not a reference.")
         if id not in releases:
-            raise Refused(f"Its versions refer to the version {id.partition('_')[2]}, which is not here.")
+            raise RowError(f"Its versions refer to the version {id.partition('_')[2]}, which is not here.")
     return [
         WorkflowStep(
             key=str(number),
@@ -91,7 +93,7 @@ def _steps(row: SourceRow, releases: Rows, components: Rows) -> list[WorkflowSte
             type=_type(components.get(releases[id]["componentId"])),
             depends_on=[str(number - 1)] if number else [],
         )
-        for number, id in enumerate(one for one in ids if one)
+        for number, id in enumerate(id for id in ids if id)
     ]
 
 

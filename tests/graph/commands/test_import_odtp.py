@@ -28,7 +28,7 @@ def _silently(collection: str, done: int, total: int) -> None:
 
 
 class Ended(NamedTuple):
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     code: int | None
     printed: str

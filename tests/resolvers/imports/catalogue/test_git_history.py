@@ -1,4 +1,4 @@
-"""What git tells of documents in checkouts, read back through the schema."""
+"""The git history of documents in checkouts, read through the schema after importing them."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 async def run(folder: Path, *, history: bool = False) -> CatalogueSummary:
-    """What came of importing a folder."""
+    """Import a folder; returns the summary."""
     return await import_catalogue(folder, ADMIN, lambda *_: None, history=history)
 
 
@@ -38,7 +38,7 @@ async def datasets() -> dict[str, Any]:
 
 
 def of_commits(summary: CatalogueSummary) -> list[Note]:
-    """What was adjusted, but for publishers that nobody named."""
+    """The adjustments, without those of publishers that nothing names."""
     return [note for note in summary.adjustments if "no publisher" not in note.reason]
 
 

@@ -297,8 +297,8 @@ async def test_links_and_pipes_are_not_followed(database: Database, tmp_path: Pa
         ("CSV-W documents", "out.csv-metadata.json", "It is a link that leads out of the folder."),
         ("folders", "folder", "It is a link that leads out of the folder."),
         ("CSV-W documents", "sex.csv-metadata.json", "It is a link to store/4f2a, which is not read."),
-        ("CSV-W documents", "pipe.json", "It is no regular file."),
-        ("info.json files", "info.json", "It is no regular file."),
+        ("CSV-W documents", "pipe.json", "It is not a regular file."),
+        ("info.json files", "info.json", "It is not a regular file."),
     }
 
 

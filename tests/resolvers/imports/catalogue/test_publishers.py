@@ -17,7 +17,7 @@ OFFICE = {"dc:publisher": {"schema:name": "The Office", "schema:url": {"@id": "h
 
 
 def checkout() -> dict[str, str]:
-    """What git keeps of where a folder was cloned from."""
+    """The file in which git records where a folder was cloned from."""
     return {".git/config": f'[remote "origin"]\n\turl = https://github.com/{REPO}.git\n'}
 
 
@@ -27,7 +27,7 @@ async def publishers() -> dict[str, Any]:
 
 
 def reasons(summary: CatalogueSummary) -> set[tuple[str, str]]:
-    """What was adjusted and why, but for the commits that no checkout here has."""
+    """The adjusted files with their reasons, without those about commits, which no checkout here has."""
     return {(note.id, note.reason) for note in summary.adjustments if "commits" not in note.reason}
 
 
@@ -100,9 +100,9 @@ async def test_what_can_be_no_publisher_is_reported_and_not_made_into_one(
 
     office = {"url": "https://office.example", "name": "The Office"}
     assert await publishers() == {"age": office, "sex": OWNER, "deaths": OWNER}
-    said = {file: reason for file, reason in reasons(summary) if "is no publisher" in reason}
+    said = {file: reason for file, reason in reasons(summary) if "is not a publisher" in reason}
     assert set(said) == {"p/info.json", "q/deaths.csv-metadata.json"}
-    assert all(f"is no publisher, because {why}; " in reason for reason in said.values())
+    assert all(f"is not a publisher, because {why}; " in reason for reason in said.values())
     assert said["p/info.json"].endswith("https://github.com/statistics is assumed.")
     assert (await counts(database))["organisations"] == 2
 

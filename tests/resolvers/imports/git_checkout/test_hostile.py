@@ -14,7 +14,7 @@ import pytest
 
 from resolvers.imports.catalogue.importer import CatalogueSummary
 from resolvers.imports.git_checkout import commits, git_directory, objects
-from resolvers.imports.git_checkout.git_directory import Unreadable, read_git_directory
+from resolvers.imports.git_checkout.git_directory import GitReadError, read_git_directory
 from resolvers.imports.git_checkout.objects import GitObjects
 from tests.resolvers.imports.catalogue.test_git_history import DOCUMENT, births, days, run, texts, versions
 from tests.support.catalogue import csvw
@@ -208,7 +208,7 @@ async def test_links_among_the_objects_are_not_followed(checkout: Checkout, secr
         (checkout.git / "objects/pack" / pack.name).symlink_to(pack)
     (checkout.git / "refs/heads/main").write_text(secret.head())
 
-    assert (await commits_not_read(checkout)).endswith(" in its .git is no regular file.")
+    assert (await commits_not_read(checkout)).endswith(" in its .git is not a regular file.")
 
 
 @pytest.mark.parametrize("name", ["HEAD", "config", "packed-refs", "shallow", "commondir", "objects/00/11", ""])
@@ -223,7 +223,7 @@ async def test_nobody_waits_for_a_pipe(checkout: Checkout, name: str) -> None:
     await run(checkout.folder, history=True)
 
     # Nor does git, until its time is over.
-    assert time.monotonic() - began < min(within(), objects.SECONDS)
+    assert time.monotonic() - began < min(within(), objects.COMMAND_TIMEOUT)
     assert texts(await versions())[-1] == births(2)
 
 
@@ -339,7 +339,7 @@ async def test_too_many_changes_are_told_of(checkout: Checkout, monkeypatch: pyt
 async def test_an_object_that_unpacks_to_much_takes_no_memory(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "MEMORY_BYTES", 100 * 2**20)
+    monkeypatch.setattr(objects, "MAX_MEMORY_BYTES", 100 * 2**20)
     tree = git(checkout.folder, "rev-parse", "HEAD^{tree}").encode()
     commit = b"tree %b\nauthor a <a> 1 +0000\ncommitter a <a> 1 +0000\n\n%b" % (tree, bytes(150 * 2**20))
     content = b"commit %d\0%b" % (len(commit), commit)
@@ -359,7 +359,7 @@ async def test_too_many_steps_are_told_of(checkout: Checkout, monkeypatch: pytes
 
 
 async def test_answers_of_git_are_bounded(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "MAX_OUTPUT", 100)
+    monkeypatch.setattr(objects, "MAX_OUTPUT_BYTES", 100)
 
     assert await commits_not_read(checkout) == "The output of git about its history exceeds 100 bytes."
 
@@ -379,7 +379,7 @@ def test_git_has_a_time_limit(checkout: Checkout, monkeypatch: pytest.MonkeyPatc
     directory = read_git_directory(checkout.git, checkout.folder)
     began = time.monotonic()
 
-    with GitObjects(directory, seconds=0.5) as reading, pytest.raises(Unreadable, match="ended with -9"):
+    with GitObjects(directory, timeout=0.5) as reading, pytest.raises(GitReadError, match="ended with -9"):
         list(reading.records("rev-list", directory.head))
 
     assert time.monotonic() - began < within()

@@ -9,7 +9,7 @@ import pytest
 
 import documents
 from documents.mongo.database import Client, Database
-from resolvers.imports.odtp.importer import NotOdtp, import_odtp
+from resolvers.imports.odtp.importer import NotOdtpError, import_odtp
 from tests.support import odtp_shapes as odtp
 from tests.support.asking import ask
 from tests.support.odtp_shapes import COMMIT, DAY, Row, hex
@@ -34,7 +34,7 @@ METADATA = {
     "ports": [{"name": "Web", "description": "A page.", "port-value": 8501}],
     "secrets": [{"name": "TOKEN", "datatype": "str", "description": "A key.", "value": None}],
 }  # fmt: skip
-"""What the version's row says of its component, without the secret's value."""
+"""The facts of the component in the version's row, without the secret's value."""
 
 
 async def test_a_row_of_each_kind_is_kept_in_our_form(database: Database, source: Database) -> None:
@@ -274,7 +274,7 @@ async def test_the_source_is_only_read(database: Database, source: Database) -> 
 async def test_a_database_of_something_else_is_refused(database: Database, source: Database) -> None:
     await source["films"].insert_one({})
 
-    with pytest.raises(NotOdtp, match="has none of the collections of ODTP"):
+    with pytest.raises(NotOdtpError, match="has none of the collections of ODTP"):
         await imported(source)
 
 

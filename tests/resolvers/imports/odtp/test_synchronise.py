@@ -10,7 +10,7 @@ import documents
 from documents.mongo.database import Client, Database
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.imports.odtp import collection_import
-from resolvers.imports.odtp.imported_rows import taken_before
+from resolvers.imports.odtp.imported_rows import imported_states
 from resolvers.imports.odtp.synchronised_fields import merge
 from resolvers.imports.summary import Summary
 from resolvers.twins import twin_rights
@@ -411,12 +411,12 @@ async def test_what_changes_here_at_the_same_moment_is_not_overwritten(
     await change(source, "digitalTwins", 11, name="Renamed there")
 
     async def change_meanwhile(ids: Any) -> dict[str, Row]:
-        before = await taken_before(ids)
+        before = await imported_states(ids)
         if TWIN in ids:
             await database["digitalTwins"].update_one({"_id": TWIN}, {"$set": {changed: "changed here"}})
         return before
 
-    monkeypatch.setattr(collection_import, "taken_before", change_meanwhile)
+    monkeypatch.setattr(collection_import, "imported_states", change_meanwhile)
     summary = await imported(source)
     monkeypatch.undo()
 
