@@ -1,4 +1,4 @@
-"""What every test may ask for: one real database server for the run, and a database of its own for each test."""
+"""Fixtures of all tests: one real database server for the run, and a database of its own for each test."""
 
 import asyncio
 import gc
@@ -232,7 +232,7 @@ def _opened(place: Place) -> Iterator[None]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """What `documents.base.now` goes by, for tests that move it on."""
+    """The clock behind `documents.base.now`, for tests that move it on."""
     clock = Clock()
     monkeypatch.setattr("documents.base.datetime", clock.datetime)
     return clock

@@ -36,7 +36,7 @@ async def instance(database: Database) -> documents.Instance:
 
 
 def asked(folder: Path, *queries: str) -> list[Any]:
-    """What DuckDB answers to each query below the views of docs/guides/parquet.md."""
+    """DuckDB's results of the queries, after the views of docs/guides/parquet.md."""
     with duckdb.connect() as database:
         database.execute(QUERIES[0].replace("'exported/", f"'{folder}/"))
         return [database.execute(query).fetchall() for query in queries]

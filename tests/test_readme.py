@@ -324,7 +324,7 @@ def _below(selections: SelectionSetNode, path: str) -> Iterator[str]:
 
 
 def _code(document: Path) -> str:
-    """What is set as code, in lines or in a sentence, one piece a line."""
+    """The code in a document, in blocks or within sentences, one piece a line."""
     text = document.read_text(encoding="utf-8")
     fenced = re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     inline = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))

@@ -56,7 +56,7 @@ def _a_spark() -> None:
 
 
 def spark(*runs: list[str], folder: Path) -> list[str]:
-    """What the example prints in each of its runs."""
+    """The output of each run of the example."""
     home = "import pyspark.find_spark_home as at; print(at._find_spark_home())"
     found = subprocess.run([sys.executable, "-c", home], capture_output=True, text=True, check=True).stdout.strip()
     settings = {

@@ -1,4 +1,4 @@
-"""What is asked. The texts of deep, flat and point are the peers' own where their folder has them."""
+"""The queries of the benchmark. Those of deep, flat and point are the peers' own if their folder has them."""
 
 import random
 from collections.abc import Callable, Iterator

@@ -20,7 +20,7 @@ WITHOUT_PEERS = ("catalogue chain", "page of 20, counted", "first 3 of many", "m
 
 Say = Callable[[str], None]
 Advance = Callable[[str, float], None]
-"""What is under way, and how much of all is done."""
+"""Called with the current step, and the share of all steps that is done."""
 
 CONTESTS = 19
 """As many as there are when nothing is left out."""
@@ -123,7 +123,7 @@ class Comparison:
         self.advance(what, len(self.measured) / CONTESTS)
 
     async def _ceiling(self) -> None:
-        """What the asker can do at most."""
+        """Measure the highest rate at which this client can ask."""
         still = self._servers.still()
         await still.until_it_answers()
         await self._measure(self._cases["point"], "", 16, [Served(still)])

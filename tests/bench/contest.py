@@ -14,7 +14,7 @@ from tests.bench.servers import Server
 
 
 class Subject(Protocol):
-    """What can be asked."""
+    """A server, or one way to ask it, that can be measured."""
 
     @property
     def name(self) -> str: ...
@@ -67,7 +67,7 @@ class InProcess:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a subject reached: medians over everything it was asked."""
+    """The figures of a subject: medians over all requests to it."""
 
     ms: float
     """Time of an answer."""

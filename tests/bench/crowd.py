@@ -26,7 +26,7 @@ from tests.bench.load import Address
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a crowd asks, and how."""
+    """The requests of a crowd of clients, and how they are sent."""
 
     port: int
     kind: str
@@ -43,7 +43,7 @@ class Wanted:
 
 @dataclass
 class Found:
-    """What a crowd was answered."""
+    """The responses to a crowd, counted and timed."""
 
     elapsed: float = 0.0
     good: list[float] = field(default_factory=list)
@@ -172,7 +172,7 @@ async def crowd(wanted: Wanted) -> Found:
 
 
 async def apart(wanted: Wanted) -> Found:
-    """The same in a process of its own, so that asking delays nobody here."""
+    """Run the crowd in a process of its own, so that asking does not delay anything in this one."""
     command, given = (sys.executable, "-m", "tests.bench.crowd"), orjson.dumps(asdict(wanted))
     # In a thread: uvloop once closed the pipe of a process that had ended before all that it said was read.
     process = await asyncio.to_thread(subprocess.run, command, input=given, stdout=subprocess.PIPE, check=True)

@@ -111,7 +111,7 @@ async def _send(made: socket.socket, data: bytes) -> None:
 
 
 async def _receive(made: socket.socket) -> bytes:
-    """What comes next, of an answer all that comes without a pause."""
+    """The bytes that arrive next, up to the first pause."""
     found = b""
     with suppress(TimeoutError):
         while part := await asyncio.wait_for(asyncio.get_running_loop().sock_recv(made, 1_000_000), 0.5):

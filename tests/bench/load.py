@@ -41,7 +41,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Turn:
-    """What one turn of one server gave."""
+    """The measurements of one turn of one server."""
 
     seconds: list[float]
     """Each answer took so long."""

@@ -1,4 +1,4 @@
-"""What happens when ten times as much is asked as the server can do, and when clients do what they like."""
+"""Behaviour at ten times the load that the server can take, and with clients that misbehave."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ BOUNDS = {
 
 @dataclass
 class Overload:
-    """What was found, by the name of its bound."""
+    """The measured values, by the name of their bound."""
 
     confined: bool
     """Whether the server could take no more than LIMIT."""

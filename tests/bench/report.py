@@ -1,4 +1,4 @@
-"""What a comparison found, as a table for people and as JSON for programs."""
+"""The report of a comparison, as a table for people and as JSON for programs."""
 
 import os
 import platform

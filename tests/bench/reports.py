@@ -64,7 +64,7 @@ def _datasets(job: int) -> str:
 
 
 def in_disorder(report: bytes, seed: int = 0) -> bytes:
-    """The same report with the rows of each member in any order."""
+    """The report with the rows of each member in random order."""
     written = io.BytesIO()
     with tarfile.open(fileobj=io.BytesIO(report)) as source, tarfile.open(fileobj=written, mode="w:gz") as target:
         for entry in source:

@@ -56,7 +56,7 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What one run reads: two trees for the deep query, and lists for all others."""
+    """The data that one run reads: two trees for the deep query, and lists for all others."""
 
     small: Tree
     large: Tree
@@ -65,7 +65,7 @@ class Sizes:
 
     @property
     def databases(self) -> dict[str, tuple[Tree, Catalogue | None]]:
-        """What is kept in which database; equal trees share one."""
+        """The data of each database, by its name; equal trees share one."""
         found: dict[str, tuple[Tree, Catalogue | None]] = {name_of(self.lists): (self.lists, self.catalogue)}
         for tree in (self.small, self.large):
             found.setdefault(name_of(tree), (tree, None))

@@ -36,7 +36,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @dataclass
 class Soaked:
-    """What was seen."""
+    """The samples of a soak test: memory, and answers by kind."""
 
     samples: list[tuple[float, int]] = field(default_factory=list)
     """Seconds since the beginning, and the bytes that the process held then."""

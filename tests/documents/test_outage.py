@@ -1,4 +1,4 @@
-"""What a failure of the database or the bucket tells clients is told apart from faults of our own."""
+"""Failures of the database or the bucket are distinguished from faults of our own."""
 
 import errno
 

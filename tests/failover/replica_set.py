@@ -79,7 +79,7 @@ class Member:
         return bool(self.hello())
 
     def hello(self) -> dict[str, Any]:
-        """What it says of itself, nothing when it does not answer."""
+        """The member's response to `hello`, empty if it does not answer."""
         try:
             with self.admin() as admin:
                 return admin.admin.command("hello")

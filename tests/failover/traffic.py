@@ -24,7 +24,7 @@ FLAT = """query($first: Int!) {
 }"""
 POINT = "query($id: ID!) { instance(id: $id) { id title } }"
 OUTAGES = {"UNAVAILABLE", "TIMEOUT", "OVERLOADED"}
-"""Who waits for an election takes up room meanwhile, and others may find none."""
+"""Codes of errors during an election: requests that wait for it occupy slots, so that others may be refused."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Answered:
 
 @dataclass
 class Traffic:
-    """What was asked of a server, and how it answered."""
+    """The requests to a server during the test, and its responses."""
 
     server: Running
     http: httpx2.AsyncClient

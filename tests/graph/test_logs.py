@@ -18,7 +18,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
 @pytest.fixture
 def production() -> Iterator[io.StringIO]:
-    """What is logged in production, with the logging of the test run put back afterwards."""
+    """The log in production format; the logging of the test run is restored afterwards."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     stream, url = io.StringIO(), SecretStr("mongodb://h/")

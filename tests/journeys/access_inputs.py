@@ -95,7 +95,7 @@ KIND_OF_INPUT = {
     "CancelTransformInput": "transform",
     "UpdateUserInput": "user",
 }
-"""What `id` of an input is the id of."""
+"""The kind of document that `id` of an input refers to."""
 
 JSONS: list[Any] = [
     {"$where": MARK, "a.b": {"$ne": None}, f"${MARK}": 1, f"{MARK}.$eq": [{"$gt": ""}], "": {"": []}},

@@ -42,7 +42,7 @@ PERSONAL = {
     ("TransformDetails", "notebook"),
     ("JobParameter", "value"),
 }
-"""What differs between viewers although both see the object; each has a test of its own."""
+"""Fields that differ between viewers who both see the object; each has a test of its own."""
 
 KINDS = {shown: kind for kind, shown in NODE_VIEWS.items()}
 GUARDED = {
@@ -107,7 +107,7 @@ def selection(type_: Any, hops: int) -> str:
 
 
 def below(field: GraphQLField, hops: int) -> str:
-    """What can be selected below a field, in `hops` more links."""
+    """A selection of everything below a field, up to `hops` more links away."""
     shown: Any = get_named_type(field.type)
     if not is_paged(field):
         return selection(shown, hops - 1 if is_node(shown) else hops)

@@ -73,7 +73,7 @@ class World:
         return self.sees_of_a_server(viewer, one)
 
     def sees_of_a_server(self, viewer: Viewer, one: Any) -> bool:
-        """The same of what follows from an instance; all else is for everybody."""
+        """Whether the viewer sees a document that belongs to an instance; everybody sees other documents."""
         match one:
             case documents.Archive() | documents.Generation() | documents.Ingestion():
                 return self.sees(viewer, self.by_id[one.instance_ref])
@@ -113,7 +113,7 @@ class World:
         return any(self.runs(viewer, self.by_id[one.execution_ref]) for one in reusing)
 
     def hidden(self, viewer: Viewer) -> list[documents.Document]:
-        """What does not exist for a viewer."""
+        """The documents that do not exist for a viewer."""
         return [one for one in self.kept if not self.sees(viewer, one)]
 
     def ids(self, *kinds: type[documents.Document]) -> list[str]:

@@ -196,7 +196,7 @@ class Working:
         self.world = World([*self.world.kept, *kept], self.world.viewers)
 
     def input(self, mutation: str, row: Row) -> dict[str, Any]:
-        """What is granted."""
+        """A mutation's input that is granted."""
         given = plausible(dict(mutations())[mutation], self.world) | row(self.ids)
         return {name: value for name, value in given.items() if value is not None}
 

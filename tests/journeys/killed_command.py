@@ -18,7 +18,7 @@ from tests.support.running import ROOT
 def run_until_killed(
     event: str, path: str, times: int, *words: str, env: dict[str, str]
 ) -> "subprocess.CompletedProcess[str]":
-    """What a command said until it was killed."""
+    """Run a command until it is killed; returns its output."""
     killing = [sys.executable, "-m", __name__, event, path, str(times)]
     done = subprocess.run(
         [*killing, *words], cwd=ROOT, env=env, capture_output=True, text=True, timeout=within(), check=False

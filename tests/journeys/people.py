@@ -17,12 +17,12 @@ FILE = " fragment File on Output { fileName downloadUrl { url method } }"
 DONE = "activity { status ... on Step { execution { id status } } }"
 
 Program = Callable[[dict[str, Any], list[bytes]], bytes]
-"""What a component does: parameters and input files → the bytes of its output."""
+"""A component's program: parameters and input files → the bytes of its output."""
 
 
 @dataclass
 class Somebody:
-    """Who asks with a token."""
+    """A person who asks with a token."""
 
     server: Running
     token: str
@@ -44,7 +44,7 @@ class Somebody:
         return payload
 
     def node(self, id: str, what: str) -> Any:
-        """What is selected of the thing with this id, None where there is none to see."""
+        """The selected fields of the node with this id; None if there is none or it is hidden."""
         return self.ask(f"query($id:ID!){{node(id:$id){{{what}}}}}", id=id)["node"]
 
     def download(self, url: dict[str, str]) -> bytes:

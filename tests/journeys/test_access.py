@@ -1,4 +1,4 @@
-"""Who may see what: for every viewer, what they may not see does not exist.
+"""Access to reads: for every viewer, hidden documents do not exist.
 
 One comparison stands for all of them. A viewer asks every question that the schema has. Then all that the reference
 policy hides from them is removed from the database, and somebody who sees everything asks the same questions. The

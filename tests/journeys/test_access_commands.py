@@ -1,4 +1,4 @@
-"""What reaches the database: the viewer's policy in every read, and no operator of a client's making."""
+"""Commands to the database: every read has the viewer's policy, and none has an operator from a client's input."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -48,7 +48,7 @@ PARTS = {
     "dailyUsage": "generationRef",
     "ingestionParts": "ingestionRef",
 }
-"""What is read as part of something else that the viewer may see, by where it names that."""
+"""Collections that are read as part of a visible document, by the field that refers to it."""
 TEXTS = [
     f'{{"$ne": "{MARK}"}}',
     f"{MARK}$where",
@@ -124,7 +124,7 @@ async def test_a_page_of_its_own_for_each_of_many_parents_carries_the_policy_too
 
 
 async def assert_each_carries_its_policy(commands: Commands, viewer: Viewer, world: World) -> None:
-    """Whatever is read is read under its policy, or as part of what the viewer may see."""
+    """Assert that every read has its policy, or is part of a document that the viewer may see."""
     reads = list(commands.reads())
     policies = {name: await policy_filter(document, viewer) for name, document in BY_COLLECTION.items()}
     for command in reads:

@@ -1,4 +1,4 @@
-"""What is shown of an object to some of those who see it, and what a link to something hidden tells."""
+"""Fields that only some viewers of an object see, and links to hidden objects."""
 
 from typing import Any
 

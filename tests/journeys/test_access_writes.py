@@ -1,4 +1,4 @@
-"""Who may write what: whoever may not is told so as data, and nothing is written."""
+"""Access to writes: a refusal is returned as data, and nothing is written."""
 
 import re
 from typing import Any
@@ -28,7 +28,7 @@ OWNED = (
     documents.Instance,
     documents.Ingestion,
 )
-"""What a user may write when it is theirs."""
+"""Documents that a user may write if they own them."""
 ERRORS = "userErrors { __typename code message path }"
 
 
@@ -54,7 +54,7 @@ def inputs_without_rights(name: str, field: GraphQLField, world: World) -> list[
 
 
 async def payload(name: str, field: GraphQLField, viewer: Viewer, given: dict[str, Any], selected: str = ERRORS) -> Any:
-    """What a mutation answers."""
+    """The payload of a mutation."""
     query = f"mutation ($input: {field.args['input'].type}) {{ {name}(input: $input) {{ {selected} }} }}"
     found = await answer(query, viewer, input=given)
     assert "errors" not in found, found["errors"]

@@ -23,7 +23,7 @@ VIEWER = "{viewer{role user{displayName}}}"
 
 
 def typed(*words: str) -> Result:
-    """What a command answers, run within this process because starting one takes seconds."""
+    """Run a command within this process, because starting one takes seconds."""
     return CliRunner().invoke(app, list(words), prog_name="provenance-graph")
 
 

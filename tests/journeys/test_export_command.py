@@ -42,7 +42,7 @@ def env(
 
 
 def typed(*words: str) -> Result:
-    """What a command answers that is refused before it does anything."""
+    """Run a command that is refused before it does anything."""
     return CliRunner().invoke(app, ["export", *words])
 
 

@@ -147,7 +147,7 @@ async def test_real_series_come_out_in_order_and_importing_again_publishes_nothi
 
 
 async def run(folder: Path) -> CatalogueSummary:
-    """What came of importing a folder."""
+    """Import a folder; returns the summary."""
     return await import_catalogue(folder, ADMIN, lambda *_: None)
 
 

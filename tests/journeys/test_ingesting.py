@@ -39,7 +39,7 @@ def lab(mongod: EmbeddedMongo) -> Iterator[Running]:
 
 @pytest.fixture
 def variables(lab: Running, mongod: EmbeddedMongo) -> dict[str, str]:
-    """What a worker for it has in its environment."""
+    """The environment variables of a worker for the lab."""
     return environment(lab.directory, on_database(mongod.uri, "test_ingesting"))
 
 

@@ -42,7 +42,7 @@ EVERY = os.environ.get("FAULTS") == "all"
 """Whether each command meets each fault; else each write meets one, in turns, and each commit some."""
 NAMES = [name for name, _ in mutations()]
 REPEATABLE = {"extendLease", "releaseActivity", "completeActivity", "appendLogs"}
-"""What may be said again without a key as well: it changes nothing more, and the same is answered."""
+"""Mutations that are idempotent without a key: a repeat changes nothing, and gets the same answer."""
 KEYED = [(name, {"idempotencyKey": "a key"}) for name in NAMES]
 CALLS = [*KEYED, *((name, {}) for name in sorted(REPEATABLE | {"claimActivity"}))]
 """Each mutation under a key, and what workers call without one."""
@@ -71,7 +71,7 @@ UNSURE = [
 
 
 class Answer(NamedTuple):
-    """What a client was told."""
+    """The response that a client received."""
 
     text: str
     payload: Any
@@ -166,11 +166,11 @@ async def lab(way: tuple[Unreliable, Client]) -> AsyncIterator[Lab]:
 
 
 class Undisturbed(NamedTuple):
-    """What a call does when nothing fails."""
+    """The commands and effects of a call when nothing fails."""
 
     commands: list[Heard]
     once: tuple[str, Any]
-    """What it says and what it changes, as `steady` and `effect` write it."""
+    """The answer and the changes, in the form of `steady` and `effect`."""
     twice: tuple[str, Any]
 
 
@@ -252,7 +252,7 @@ def test_who_has_to_wait_for_another_call_is_told_so_while_there_is_time() -> No
 
 
 async def watched(lab: Lab, mutation: str, given: dict[str, Any]) -> Undisturbed:
-    """What the call does, once and twice, when nothing fails."""
+    """Call a mutation once and twice while nothing fails; returns the commands and effects."""
     heard = lab.way.listen()
     first = await lab.call(mutation, given)
     commands = list(heard)
@@ -310,7 +310,7 @@ def faults(mutation: str, commands: list[Heard]) -> Iterator[tuple[int, frozense
 
 
 def effect(before: Rows, after: Rows) -> dict[str, Counter[str]]:
-    """What was made, changed and removed, without what differs between two calls: times and ids of what they made."""
+    """The rows that were inserted, changed and deleted, without values that differ between calls: times and new ids."""
     known = {row["_id"] for rows in before.values() for row in rows}
     changes: dict[str, Counter[str]] = {}
     for name in before:

@@ -166,7 +166,7 @@ async def subject(race: Race, world: World) -> str:
 
 
 async def call(caller: httpx2.AsyncClient, race: Race, given: dict[str, Any]) -> Any:
-    """What the mutation answers."""
+    """Call the mutation; returns the payload."""
     response = await caller.post("/graphql", json={"query": race.query(), "variables": {"input": given}})
     answer = response.json()
     assert "errors" not in answer, answer

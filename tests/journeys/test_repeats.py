@@ -1,4 +1,4 @@
-"""What a repeat under an idempotency key shows: what the caller may see by then, of every mutation there is."""
+"""A repeat under an idempotency key, of every mutation, returns only what the caller may see by then."""
 
 import re
 from typing import Any
@@ -52,7 +52,7 @@ def test_every_mutation_takes_a_key_that_means_the_same() -> None:
 
 
 async def written(mutation: str, row: Row) -> tuple[Viewer, dict[str, Any], dict[str, Any]]:
-    """Who was granted the mutation, under a key, with what input, and the payload."""
+    """Call the mutation under a key; returns the viewer, the input and the payload."""
     working = Working()
     owner = working.world.viewers["owner"]
     for viewer in (Viewer(Role.WORKER), Viewer(Role.USER, owner.user_id), Viewer(Role.ADMIN)):
@@ -68,9 +68,9 @@ async def written(mutation: str, row: Row) -> tuple[Viewer, dict[str, Any], dict
 
 
 REVISED = [name for name, field in mutations() if "expectedRevision" in input_of(field).fields]
-"""What is refused when its object has moved on."""
+"""Mutations that are refused if their object has another revision."""
 NEEDS_MORE = {"mergeOrganisations", "transferDigitalTwin"}
-"""Those of them that take more than an id."""
+"""Mutations among them that take more than an id."""
 
 
 @pytest.mark.parametrize("mutation", REVISED)

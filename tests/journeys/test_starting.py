@@ -1,4 +1,4 @@
-"""What stands in the way of a start is told in a sentence that says what to do, and nothing is left running."""
+"""A start that fails says in a sentence what to do, and leaves no process running."""
 
 import signal
 import socket
@@ -22,7 +22,7 @@ def children(pid: int) -> list[int]:
 
 
 def refusal(*arguments: str, env: dict[str, str]) -> str:
-    """What a command says that ends with 1 and without a traceback."""
+    """Run a command that exits with 1 and without a traceback; returns its message."""
     done = command(*arguments, env=env)
     assert (done.returncode, done.stdout) == (1, ""), done
     assert "Traceback" not in done.stderr

@@ -37,7 +37,7 @@ def reports(folder: Path, number: int, size: int = 0) -> Path:
 
 
 def typed(galaxy: Galaxy, folder: Path, **env: str) -> "subprocess.CompletedProcess[str]":
-    """What the command answers, whose key stands in its environment."""
+    """Run the upload command, with the instance's key in its environment."""
     return command("upload", str(folder), "--url", galaxy.server.url, env=variables(galaxy, folder) | env)
 
 

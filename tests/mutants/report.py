@@ -1,4 +1,4 @@
-"""What became of the mutants, as text and as JSON."""
+"""The outcomes of the mutants, as text and as JSON."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What every test of resolvers needs, on a machine of any speed."""
+"""Settings for the tests of resolvers, on a machine of any speed."""
 
 import pytest
 

@@ -71,7 +71,7 @@ async def by_reference(query: str, viewer: Viewer = ANONYMOUS, /, **variables: A
 
 
 async def executed(query: str, variables: dict[str, Any], context: Context) -> ExecutionResult:
-    """What the standard executor gives, reading by this context."""
+    """The result of the standard executor, which reads through this context."""
     try:
         prepared = document_cache.prepare(query)
     except Unacceptable:

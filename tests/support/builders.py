@@ -30,7 +30,7 @@ _numbers = count(10_001)
 
 @contextmanager
 def from_the_beginning() -> Iterator[None]:
-    """What is made within gets the same ids and names each time, so that a text that names them is read once."""
+    """Give documents in the block the same ids and names each time, so that a query that quotes them is parsed once."""
     ids = count(1)
     with (
         patch("documents.base.new_id", lambda kind: f"{kind}_{next(ids):024x}"),
@@ -281,7 +281,7 @@ def a_job(generation: documents.Generation, archive: documents.Archive, **fields
 
 @dataclass
 class Tree:
-    """What a_tree kept, level by level."""
+    """The documents that `a_tree` inserted, by level."""
 
     users: list[documents.User] = field(default_factory=list)
     twins: list[documents.DigitalTwin] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the tests of the catalogue share: asking the schema, and reports such as pipelines make."""
+"""Support for the tests of the catalogue: queries, and reports such as pipelines send."""
 
 import json
 from typing import Any
@@ -64,7 +64,7 @@ async def counts(database: Database) -> dict[str, int]:
 
 
 def report(**changes: Any) -> Answer:
-    """What a pipeline reports, with some of it changed; a change to None leaves that out."""
+    """The report of a pipeline with some changes; a change to None removes a field."""
     usual: Answer = {
         "organisationUrl": "https://statistics.example/office",
         "organisationName": "Office of Examples",

@@ -12,7 +12,7 @@ EMPTY = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "PATH": os
 
 
 def git(folder: Path, *arguments: str, day: int = 1, at: str | None = None) -> str:
-    """What a git command prints, run in a folder as if on a day of March 2021."""
+    """Run a git command in a folder as if on a day of March 2021; returns its output."""
     date = at or f"2021-03-{day:02}T12:00:00+00:00"
     people = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_AUTHOR_DATE": date}
     people |= {"GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org", "GIT_COMMITTER_DATE": date}

@@ -51,14 +51,14 @@ class Connection:
         )
 
     def read_until(self, end: bytes) -> bytes:
-        """What comes up to an end, or until the server closes."""
+        """The bytes up to `end`, or until the server closes the connection."""
         read = b""
         while end not in read and (byte := self._answers.read(1)):
             read += byte
         return read
 
     def read_rest(self) -> bytes:
-        """What comes until the server closes or resets the connection."""
+        """The bytes until the server closes or resets the connection."""
         found = bytearray()
         with suppress(ConnectionError):
             while part := self._socket.recv(1_000_000):

@@ -1,4 +1,4 @@
-"""What the tests of authentication share: a clock, an administrator's token, and the way to see a refusal."""
+"""Support for the tests of authentication: a clock, an administrator's token, and reading a refusal."""
 
 from datetime import UTC, datetime, timedelta
 

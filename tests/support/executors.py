@@ -29,7 +29,7 @@ LARGE = Limits(characters=500_000, tokens=50_000, depth=40, aliases=1_000, direc
 
 @contextmanager
 def uncompiled() -> Iterator[None]:
-    """What is planned within the block is planned as where the compiled part of the project is missing."""
+    """Compile plans in the block as on a machine without the project's C extensions."""
     before, raw.COMPILED = raw.COMPILED, False
     try:
         yield
@@ -39,7 +39,7 @@ def uncompiled() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Answers:
-    """What both gave for one request."""
+    """The answers of both executors to one request."""
 
     planned: bytes
     reference: bytes
@@ -65,7 +65,7 @@ class Answers:
 
     @property
     def data(self) -> Any:
-        """What was asked for, as a client reads it."""
+        """The data of the answer, as a client parses it."""
         return orjson.loads(self.planned)["data"]
 
 

@@ -34,7 +34,7 @@ async def _giving(content: bytes) -> AsyncIterator[bytes]:
 
 
 async def export(folder: Path, *wanted: str, shard: Shard | None = None, parameters: bool = False) -> list[Outcome]:
-    """What became of all archives, or of those of some instances, on their way to a folder."""
+    """Export all archives, or those of some instances, to a folder; returns the outcomes."""
     to, uuids = Export(FolderDestination(folder), parameters=parameters), await uuids_of(wanted)
     found = archives(uuids, shard or Shard())
     return [await to.archive(archive, uuids[archive["instanceRef"]]) async for archive in found]

@@ -46,7 +46,7 @@ OUTAGES = {
 
 
 class Faulty(Exception):
-    """What a driver raises, with the address it could not reach."""
+    """An error such as a driver raises, with the address that it could not reach."""
 
 
 @strawberry.type

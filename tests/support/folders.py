@@ -58,7 +58,7 @@ def sources(directory: str = "datasets/births", repo: str = REPO) -> dict[str, s
 
 
 async def run(folder: Path) -> CatalogueSummary:
-    """What came of importing a folder."""
+    """Import a folder; returns the summary."""
     return await import_catalogue(folder, ADMIN, lambda *_: None)
 
 

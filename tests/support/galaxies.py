@@ -24,7 +24,7 @@ def a_report(*rows: str) -> bytes:
 
 
 def an_identifier() -> str:
-    """What a server calls a report that it has just made."""
+    """An identifier such as a server gives a new report."""
     return f"{next(_numbers)}.5547628"
 
 

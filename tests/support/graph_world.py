@@ -39,7 +39,7 @@ ERROR = ActivityError(code="EXIT_CODE", message='it "failed"\nbadly', retryable=
 
 @dataclass
 class World:
-    """What is kept, and who asks."""
+    """The stored documents, and the viewers who ask for them."""
 
     kept: list[documents.Document] = field(default_factory=list)
     viewers: dict[str, Viewer] = field(default_factory=dict)

@@ -120,7 +120,7 @@ class Server:
         return await the(documents.Generation, (await self.row())["activeGenerationRef"])
 
     async def counted(self) -> "Counted":
-        """What that generation holds."""
+        """The contents of the active generation."""
         return await Counted.of(await self.generation())
 
     async def states(self) -> dict[int, str]:
@@ -228,7 +228,7 @@ async def parts_of(ingestion_id: str) -> list[Row]:
 
 
 async def lines_of(ingestion_id: str) -> list[str]:
-    """What an ingestion says."""
+    """The log lines of an ingestion."""
     lines = collection_of(documents.LogEntry).find({"activityRef": ingestion_id}, sort=[("sequence", 1)])
     return [line["logstring"] async for line in lines]
 

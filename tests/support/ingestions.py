@@ -55,7 +55,7 @@ async def call(viewer: Viewer, mutation: str, **given: Any) -> Any:
 
 
 async def granted(viewer: Viewer, mutation: str, **given: Any) -> Any:
-    """What a mutation that is not refused answers with."""
+    """Call a mutation that is not refused; returns its object."""
     payload = await call(viewer, mutation, **given)
     assert payload.pop("userErrors") == []
     (shown,) = payload.values()
@@ -77,7 +77,7 @@ async def ingestion(viewer: Viewer, id: str) -> Any:
 
 
 async def of_instance(viewer: Viewer, server: Server, selected: str) -> Any:
-    """What an instance shows."""
+    """The selected fields of the server's instance."""
     query = f"query ($id: ID) {{ instance(id: $id) {{ {selected} }} }}"
     return (await ask(query, viewer, id=server.id))["instance"]
 

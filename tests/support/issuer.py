@@ -34,7 +34,7 @@ class LocalIssuer:
             "ec-1": ec.generate_private_key(ec.SECP256R1()),
         }
         self.use: str | None = "sig"
-        """What it says that its keys are for; None where it says nothing."""
+        """The `use` of the published keys; None leaves it out."""
         self.manner = "good"
         self.silent = False
         """Whether it answers nobody for now."""

@@ -1,4 +1,4 @@
-"""What a test needs from the machine: without it the test skips on a laptop, and fails where CI promised it."""
+"""Requirements of tests: if one is missing, the test is skipped on a laptop, and fails in CI, which provides it."""
 
 import hashlib
 import importlib.util
@@ -15,7 +15,7 @@ from documents.mongo import raw
 from tests.support.patience import within
 
 PROVIDED_IN_CI = frozenset({"bash", "chromium", "curl", "git", "java", "jq", "make", "node", "npm"})
-"""What `.ci/run` installs or finds before it runs the tests."""
+"""Programs that `.ci/run` installs or finds before it runs the tests."""
 
 INSTALLED = "installed"
 """A file that says that all packages beside it are whole."""
@@ -40,7 +40,7 @@ def need_package(name: str) -> None:
 
 
 def need_compiled() -> None:
-    """What is compiled of the project; without it the tests of a file are skipped, or fail in CI."""
+    """Require the project's C extensions: without them the tests of a file are skipped, or fail in CI."""
     if not raw.COMPILED:
         _do_without("What is compiled was left out, because there was no C compiler.", promised=True)
 

@@ -20,7 +20,7 @@ def oid(number: int) -> ObjectId:
 
 
 def hex(number: int) -> str:
-    """The same as text."""
+    """The text of the ObjectId with this number."""
     return str(oid(number))
 
 

@@ -39,7 +39,7 @@ async def fill(source: Database, rows: dict[str, list[Row]]) -> None:
 
 
 async def imported(source: Database, rows: dict[str, list[Row]] | None = None) -> Summary:
-    """What is said of importing a source, after some rows were added to it."""
+    """Import a source after adding rows to it; returns the summary."""
     await fill(source, rows or {})
     return await import_odtp(source, lambda collection, done, total: None)
 
@@ -57,7 +57,7 @@ async def stored_row(database: Database, collection: str, id: str) -> Row:
 
 
 def reasons(notes: list[Note], collection: str, number: int) -> list[str]:
-    """What the notes say of one row."""
+    """The reasons in the notes on one row."""
     return [note.reason for note in notes if note[:2] == (collection, hex(number))]
 
 

@@ -41,7 +41,7 @@ def _work() -> float:
 
 
 def until(true: Callable[[], Found], seconds: float = BOUND, shown: Callable[[], object] = str) -> Found:
-    """What `true` returns as soon as that is true. Fails with what `shown` returns when it is not in time."""
+    """The result of `true` as soon as that is true. Fails with the result of `shown` if it takes too long."""
     begun = time.monotonic()
     while not (found := true()):
         waited = time.monotonic() - begun
@@ -53,7 +53,7 @@ def until(true: Callable[[], Found], seconds: float = BOUND, shown: Callable[[],
 async def until_awaited(
     true: Callable[[], Awaitable[Found]], seconds: float = BOUND, shown: Callable[[], object] = str
 ) -> Found:
-    """What `true` returns, awaited, as soon as that is true. Fails with what `shown` returns when it is not in time."""
+    """The awaited result of `true` as soon as that is true. Fails with the result of `shown` if it takes too long."""
     begun = time.monotonic()
     while not (found := await true()):
         waited = time.monotonic() - begun

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (str(Path(sys.executable).parent / "provenance-graph"),)
 """The command as it is installed."""
 ALTERED = (sys.executable, "-m", "tests.support.faulty_server")
-"""The same with some more fields, see tests/support/faulty_server.py."""
+"""A server with some more fields, see tests/support/faulty_server.py."""
 
 GRAPHQL_JSON = "application/graphql-response+json"
 PLAIN: Any = {"trust_env": False, "verify": False}

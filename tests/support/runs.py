@@ -58,7 +58,7 @@ async def a_dag(**waits_for: str) -> Dag:
 
 
 def built(**waits_for: str) -> Dag:
-    """What a_dag keeps, but for the twin."""
+    """The documents of a DAG for `a_dag` to insert, without the twin."""
     owner = new.a_user()
     execution = new.an_execution(new.a_twin(owner), status=ActivityStatus.READY)
     steps: dict[str, documents.Step] = {}
@@ -84,7 +84,7 @@ async def claim(viewer: Viewer = WORKER, worker: str = "worker-1", **given: Any)
 
 
 async def extend(id: str, viewer: Viewer = WORKER, worker: str = "worker-1", **given: Any) -> Any:
-    """What extendLease answers."""
+    """Extend a lease; returns the payload."""
     return await do("extendLease", ACTIVITY, viewer, id=id, worker=worker, **given)
 
 
@@ -96,26 +96,26 @@ async def complete(
     outcome: str = "SUCCEEDED",
     **given: Any,
 ) -> Any:
-    """What completeActivity answers."""
+    """Complete an activity; returns the payload."""
     report = {"id": id, "worker": worker, "attempt": attempt, "outcome": outcome, **given}
     return await do("completeActivity", ACTIVITY, viewer, **report)
 
 
 async def fail(id: str, *, retryable: bool = False, **given: Any) -> Any:
-    """What completeActivity answers to a failure."""
+    """Report the failure of an activity; returns the payload."""
     error = {"code": "BROKEN", "message": "it broke", "retryable": retryable}
     return await complete(id, outcome="FAILED", error=error, **given)
 
 
 async def append(id: str, *messages: str, first: int = 1, attempt: int = 1, viewer: Viewer = WORKER) -> Any:
-    """What appendLogs answers."""
+    """Append log lines; returns the payload."""
     entries = [{"timestamp": "2024-01-01T00:00:00Z", "message": message} for message in messages]
     given = {"activityId": id, "attempt": attempt, "firstSequence": first, "entries": entries}
     return await do("appendLogs", "nextSequence", viewer, **given)
 
 
 async def cancel(id: str, viewer: Viewer = ADMIN, **given: Any) -> Any:
-    """What cancelExecution answers."""
+    """Cancel an execution; returns the payload."""
     return await do("cancelExecution", "execution { id status startTimestamp endTimestamp }", viewer, id=id, **given)
 
 

@@ -57,7 +57,7 @@ class Place:
             return client.request(method, url, **options)
 
     async def request(self, method: str, url: str, **options: Any) -> httpx2.Response:
-        """The same, while the loop goes on."""
+        """Send a request in a thread, so that the event loop goes on."""
         return await asyncio.to_thread(self.send, method, url, **options)
 
     @property

@@ -138,7 +138,7 @@ class Reader:
         return printed.removesuffix(f"{END}\n")
 
     async def _ask(self, operation: str, variables: Any) -> Any:
-        """What GraphiQL shows in the end: the answer, or the last message of a subscription."""
+        """The text that GraphiQL shows in the end: the answer, or the last message of a subscription."""
         if not operation.startswith("subscription"):
             token = f"Bearer {self._demo.token}"
             answer = await asyncio.to_thread(self._demo.post, operation, variables, authorization=token)

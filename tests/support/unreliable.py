@@ -24,7 +24,7 @@ READS = frozenset({"find", "aggregate", "distinct", "count", "getMore"})
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with a command: it is `refused` by the server, or executed and its reply `lost`.
+    """A fault of a command: the server refuses it (`refused`), or executes it and its reply is `lost`.
 
     `refused` is what failCommand is told. With `lasting` nothing comes through any more until `mend`.
     """

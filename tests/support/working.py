@@ -16,7 +16,7 @@ from tests.support.running import COMMAND, ROOT, Running, end, environment
 WORK = (sys.executable, "-m", "graph.commands.work")
 """`provenance-graph work`, which takes less time to start so."""
 PATIENT = (sys.executable, "-m", "tests.graph.clients.worker.patient")
-"""The same, with time to stop; see there."""
+"""A worker with more time to stop; see that module."""
 SOON: Any = {"EXTEND_AFTER": "0.01"}
 """A patient worker learns in less than a second that a lease of a minute is lost, which does not lapse meanwhile."""
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -133,7 +133,7 @@ class Lab:
 
     @contextmanager
     def working(self, command: str, *options: str, **more: Any) -> Iterator["Worker"]:
-        """The same, stopped at the end of the block."""
+        """A worker that is stopped at the end of the block."""
         worker = self.start(command, "--poll", "0.1", *options, **more)
         try:
             yield worker
@@ -141,7 +141,7 @@ class Lab:
             end(worker.process)
 
     def run(self, command: str, *options: str, seconds: float = BOUND, **more: Any) -> str:
-        """What a worker says that runs whatever waits and ends."""
+        """Run a worker until nothing waits; returns its output."""
         with self.working(command, "--until-idle", *options, **more) as worker:
             worker.process.wait(within(seconds))
             assert worker.process.returncode == 0, worker.said
@@ -158,7 +158,7 @@ class Worker:
 
     @property
     def name(self) -> str:
-        """What it calls itself where no option says otherwise."""
+        """The worker's default name."""
         return f"{socket.gethostname()}-{self.process.pid}"
 
     @property

@@ -27,7 +27,7 @@ FILES = {
     "https://files.example/a%20b.csv?v=1": "https://files.example/a%20b.csv?v=1",
     "https://files.example/s.csv?v=1&X-Amz-Signature=0a": "https://files.example/s.csv?v=1",
 }
-"""What version 2 kept, and what this release calls the same files."""
+"""URLs of files as version 2 stored them, and as this release stores them."""
 DIRECTORIES = {
     ("gs://bucket/in", "gs://bucket/in/"): ("gs://bucket/in", "gs://bucket/in/"),
     ("gs://bucket/my%20files/", "gs://bucket/my%20files/"): ("gs://bucket/my files/", "gs://bucket/my files/"),

@@ -1,4 +1,4 @@
-"""What the release of version 1 stored is brought to this release, row by row, and read and written by its server.
+"""Rows that the release of version 1 stored are migrated to this release, and its server reads and writes them.
 
 `version_1/` holds rows and names of indexes as that release made them: its sample data, cut short, and steps that fail,
 run and wait. Nobody changes them any more.
@@ -49,7 +49,7 @@ def version_1() -> Rows:
 
 
 def version_2(rows: Rows) -> Rows:
-    """The same as they are after step 2."""
+    """The rows as they are after step 2."""
     filled = {
         collection: [row | FILLED for row in some] if collection in ACTIVITIES else some
         for collection, some in rows.items()

@@ -55,12 +55,12 @@ def write(writer: raw.Writer, rows: list[Any], *columns: list[Any]) -> list[byte
 
 
 def written(shown: str, document: dict[str, Any], **options: Any) -> bytes:
-    """What stands at `x` of a document, written by a script of one member."""
+    """The JSON of the value at `x` of a document, written by a script of one member."""
     return written_of(bson.encode(document), shown, **options)
 
 
 def written_of(content: bytes, shown: str, **options: Any) -> bytes:
-    """The same, of BSON."""
+    """The JSON of the value at `x` of a BSON document, written by a script of one member."""
     members = [raw.Member(b'{"x":', shown, 0, **options), raw.Member(b"}", "constant")]
     (text,) = write(raw.Writer(members, ["x"], orjson.dumps), [raw.Row(content)])
     assert text.startswith(b'{"x":')

@@ -1,4 +1,4 @@
-"""What is particular to a folder as a bucket: its key, its leftovers, and many processes at once."""
+"""Particulars of a folder as a bucket: its key, its leftovers, and many processes at once."""
 
 import multiprocessing
 import os

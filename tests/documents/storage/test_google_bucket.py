@@ -1,4 +1,4 @@
-"""What is particular to Google Cloud Storage: signing without a key, and what is wrong told in a sentence."""
+"""Particulars of Google Cloud Storage: signing without a key, and errors that say in a sentence what is wrong."""
 
 import base64
 import json
@@ -52,7 +52,7 @@ class CloudRun:
         return JSONResponse({"keyId": "1", "signedBlob": base64.b64encode(self.signer.sign(payload)).decode()})
 
     def request(self, url: str, method: str = "GET", body: Any = None, headers: Any = None, **rest: Any) -> Any:
-        """What Google's library asks, with IAM's address led to this machine; the metadata server's is already."""
+        """Send a request of Google's library, with this machine in place of IAM's host."""
         found = httpx2.request(
             method, url.replace("https://iamcredentials.googleapis.com", self.url), content=body, headers=headers,
             trust_env=False,

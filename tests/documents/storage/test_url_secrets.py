@@ -1,4 +1,4 @@
-"""What lets the holder of a URL in is taken out of it, and nothing else."""
+"""Credentials in URLs are removed, and nothing else."""
 
 import pytest
 

@@ -17,7 +17,7 @@ OTHER = a_worker(2)
 
 
 async def release(id: str, viewer: Viewer = WORKER, worker: str = "worker-1", attempt: int = 1, **given: str) -> Any:
-    """What releaseActivity answers."""
+    """Release an activity; returns the payload."""
     return await do("releaseActivity", ACTIVITY, viewer, id=id, worker=worker, attempt=attempt, **given)
 
 

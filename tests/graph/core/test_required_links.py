@@ -24,7 +24,7 @@ from resolvers.reads.semi_join import resolve_subqueries
 from tests.journeys.access_world import World, a_world
 
 REACHED_THROUGH: dict[Document, str] = {documents.Rejection: "ingestionRef"}
-"""What carries no rights, and is reached only from what stands at this path."""
+"""Documents without rights of their own, by the link through which alone they are reached."""
 CROSSING = {
     "Execution.digitalTwin",
     "Execution.parent",
@@ -56,7 +56,7 @@ async def seen(document: Document, viewer: Viewer) -> list[dict[str, Any]]:
 
 
 async def ids_seen(ids: Iterable[str], viewer: Viewer) -> set[str]:
-    """Those of the ids, all of one kind, whose documents the viewer may see."""
+    """The ids, all of one kind, whose documents the viewer may see."""
     wanted = set(ids)
     document = documents.by_kind(next(iter(wanted), ""))
     return set(await lookups.by_ids(document, wanted, frozenset({"_id"}), viewer)) if document else set()

@@ -1,4 +1,4 @@
-"""What an operation leaves is freed at once: nothing of it refers to itself, so it need not be collected."""
+"""The objects of an operation are freed at once: there are no reference cycles for the garbage collector."""
 
 import asyncio
 import gc
@@ -50,7 +50,7 @@ def test_a_document_leaves_no_more_the_more_it_holds(wrong: str) -> None:
 
 async def test_what_was_read_is_freed_although_a_read_beside_it_failed() -> None:
     class Found:
-        """What a read gives."""
+        """The result of a read."""
 
     seen: list[weakref.ref[Found]] = []
 

@@ -1,4 +1,4 @@
-"""What the schema is costs once, holds up nobody, and is bounded however it is asked."""
+"""Introspection is computed once, delays no other request, and is bounded in every form."""
 
 import asyncio
 import threading

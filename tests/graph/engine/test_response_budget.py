@@ -1,4 +1,4 @@
-"""What an answer may hold is bounded by what is written, and repetition within the bounds is cheap."""
+"""An answer is bounded by the bytes and objects that are written; repetition within the bounds is cheap."""
 
 import time
 import tracemalloc

@@ -1,4 +1,4 @@
-"""What usage shows, what it takes, and what it refuses."""
+"""Tool usage: its results, its arguments, and its refusals."""
 
 from datetime import datetime
 

@@ -23,7 +23,7 @@ def site(server: Running) -> str:
 
 
 def page(site: str) -> httpx2.Response:
-    """What a browser gets that opens the address."""
+    """The response to a browser that opens the address."""
     return httpx2.get(site, headers={"accept": "text/html,*/*;q=0.8"})
 
 

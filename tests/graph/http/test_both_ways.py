@@ -105,12 +105,12 @@ EARLY = (
     "another address",
     "an address that is got",
 )
-"""Those that are answered before their body has come, so that the connection ends where it comes later."""
+"""Requests that are answered before their body has arrived, so that the connection is closed if it arrives later."""
 
 
 @dataclass
 class Observed:
-    """What came of a request."""
+    """The observed outcome of a request."""
 
     status: bytes
     headers: dict[str, str]
@@ -193,13 +193,13 @@ class Target:
     log: Callable[[], str] | None = None
 
     def counted(self) -> dict[str, float]:
-        """What the server has counted, apart from what this test asks beside."""
+        """The server's counters, without the requests for metrics and readiness."""
         rows = re.findall(r"^(provenance_\S*(?:_total|_count)\S*) (\S+)$", self.get("/metrics"), re.MULTILINE)
         named = {name: float(n) for name, n in rows if "/metrics" not in name and "/readyz" not in name}
         return defaultdict(float, named)
 
     def line(self, id: str) -> str:
-        """What the server has logged of an answer."""
+        """The server's log line for an answer."""
         if self.log is None:
             return ""
         log = self.log

@@ -1,4 +1,4 @@
-"""What pages of other origins may send and read."""
+"""The requests that pages of other origins may send, and the responses that they may read."""
 
 import httpx2
 import pytest

@@ -1,4 +1,4 @@
-"""What the surface answers to well-meant and ill-meant requests, over real HTTP."""
+"""Responses to well-formed and hostile GraphQL requests over real HTTP."""
 
 import json
 from typing import Any

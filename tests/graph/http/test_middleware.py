@@ -1,4 +1,4 @@
-"""What goes around every answer, whichever address it is of."""
+"""Middleware applies to the responses of all addresses."""
 
 import httpx2
 import pytest

@@ -1,4 +1,4 @@
-"""What clients have yet to read of an answer, as the system holds it."""
+"""The bytes of an answer in the system's send buffers, which the client has yet to read."""
 
 import asyncio
 import socket

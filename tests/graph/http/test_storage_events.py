@@ -1,4 +1,4 @@
-"""What Pub/Sub pushes of a bucket's objects: real requests with real tokens, answered as a subscription needs it."""
+"""Pub/Sub's messages about a bucket's objects: real requests with real tokens, and responses that Pub/Sub expects."""
 
 import asyncio
 import base64
@@ -67,7 +67,7 @@ class Pushing:
 
 
 def a_push(**changes: Any) -> bytes:
-    """What Pub/Sub sends when an object was written; a change to None leaves an attribute out."""
+    """Pub/Sub's message for a written object; a change to None removes an attribute."""
     attributes = {
         "notificationConfig": "projects/_/buckets/bucket/notificationConfigs/1",
         "eventType": "OBJECT_FINALIZE",

@@ -1,4 +1,4 @@
-"""What comes whole is answered at once and what comes in pieces as it comes: the client cannot tell them apart."""
+"""Requests that arrive whole take a fast path; clients cannot tell them from those that arrive in pieces."""
 
 import gc
 import json

@@ -1,4 +1,4 @@
-"""Who is asking: nobody, the administrator's token, API tokens, and everything that is none of them."""
+"""The viewer of a request: anonymous, the administrator's token, API tokens, and invalid credentials."""
 
 import hashlib
 from datetime import timedelta

@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.timeout(within(60
 
 
 async def claim(viewer: Viewer, worker: str) -> Any:
-    """What claimActivity answers."""
+    """Claim an activity; returns it, or None."""
     return (await claim_activity(viewer, worker=worker, lease_seconds=600))["activity"]
 
 
@@ -149,7 +149,7 @@ async def _complete(id: str, outcome: str) -> None:
 
 @asynccontextmanager
 async def profiled(database: Database) -> AsyncIterator[list[dict[str, Any]]]:
-    """What the database did within the block: each operation with its plan."""
+    """The database's operations within the block, each with its plan."""
     operations: list[dict[str, Any]] = []
     await database.command("profile", 2)
     try:

@@ -34,7 +34,7 @@ KEY = {"idempotencyKey": "a key"}
 
 
 async def claim_once(key: str = "a key", **given: Any) -> Any:
-    """What claimActivity answers under a key."""
+    """Claim an activity under a key; returns the payload."""
     return await do("claimActivity", ACTIVITY, WORKER, worker="worker-1", idempotencyKey=key, **given)
 
 

@@ -1,4 +1,4 @@
-"""What was not done waits before it can be claimed again, and a broken worker does no harm beside a healthy one."""
+"""A released or failed activity waits before the next claim, so that a broken worker does not starve a healthy one."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,13 +40,13 @@ WAITING = """activity { id status attempt handedBack availableAt error { code me
 
 
 async def release(id: str, attempt: int, reason: str | None, worker: str = "worker-1", viewer: Viewer = WORKER) -> Any:
-    """What releaseActivity answers."""
+    """Release an activity; returns the payload."""
     given = {"id": id, "worker": worker, "attempt": attempt, "reason": reason}
     return await do("releaseActivity", WAITING, viewer, **given)
 
 
 async def asked(worker: str = "worker-1", viewer: Viewer = WORKER) -> Any:
-    """What claimActivity answers."""
+    """Claim an activity; returns the payload."""
     return await do("claimActivity", f"{WAITING} nextAvailableAt", viewer, worker=worker)
 
 

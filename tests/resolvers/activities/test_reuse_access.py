@@ -1,4 +1,4 @@
-"""What a re-run reuses, read by those who run it, for as long as they do."""
+"""The runners of a re-run may read the steps that it reuses until it ends."""
 
 from dataclasses import dataclass
 

@@ -68,7 +68,7 @@ SHAPES = st.lists(st.sets(st.integers(0, 3)), min_size=1, max_size=5).map(
 
 @dataclass
 class ModelStep:
-    """What the table says of a step."""
+    """A step's state according to the table."""
 
     awaits: list[int]
     status: str
@@ -192,7 +192,7 @@ class Model:
                 step.status, step.available_at = "CANCELLED", None
 
     def rerun(self, strategy: str) -> "Model":
-        """What another execution begins as; what succeeded waits for nothing that did not."""
+        """The initial state of a re-run, in which no reused step depends on one that is run again."""
         again = Model([step.awaits for step in self.steps])
         again.time, again.heard = self.time, self.heard
         if strategy == "FROM_FAILURE":
@@ -206,7 +206,7 @@ class Model:
 
 
 class Run:
-    """The same in the model and in the database."""
+    """Applies each operation to the model and to the database, and compares them."""
 
     def __init__(self, shape: list[list[int]], clock: Clock) -> None:
         self.model = Model(shape)

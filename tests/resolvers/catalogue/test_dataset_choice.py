@@ -15,7 +15,7 @@ SECRET = "X-Amz-Credential=AKIA&X-Amz-Signature=5ec3e7&token=7ea5e"
 
 
 async def reported(*documents: Answer) -> Answer:
-    """What came of one report with these documents."""
+    """Report these documents; returns the payload."""
     payload = await ingest(distributions=list(documents))
     assert payload["userErrors"] == []
     return payload

@@ -42,7 +42,7 @@ def an_organisation(url: str, *pages: str) -> list[Any]:
 
 
 async def merge(into: str, *duplicates: str, viewer: Viewer = ADMIN, **given: Any) -> Any:
-    """What mergeOrganisations answers."""
+    """Merge organisations; returns the payload."""
     what = "organisation { id revision resources { nodes { landingPage } } }"
     return await do("mergeOrganisations", what, viewer, id=into, duplicateIds=list(duplicates), **given)
 

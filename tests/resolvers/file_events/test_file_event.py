@@ -56,7 +56,7 @@ def a_file(name: str = "a.csv", generation: int | str = 5, at: datetime | None =
 
 
 async def report(*files: Answer) -> list[Answer]:
-    """What is due because of a report that is taken."""
+    """Report files; returns the transforms that became due."""
     payload = await do(REPORT, files=list(files))
     assert payload["userErrors"] == []
     due: list[Answer] = payload["due"]
@@ -64,7 +64,7 @@ async def report(*files: Answer) -> list[Answer]:
 
 
 async def state() -> dict[str, Answer]:
-    """What clients see of the resources, by their titles."""
+    """The resources as clients see them, by their titles."""
     return {one["title"]: one for one in (await ask(STATE))["resources"]["nodes"]}
 
 
@@ -629,7 +629,7 @@ async def test_deliveries_in_any_order_and_number_end_as_those_in_order(
 
 
 async def outcome_of(database: Database, told: list[tuple[str, int]], size: int) -> Answer:
-    """What there is after these deliveries, so many at a time, where generation 1 is older than some directories."""
+    """The state after these deliveries in batches of `size`; generation 1 is older than some directories."""
     for name in ("resources", "transforms", "seen_files"):
         await database[name].delete_many({})
     await watch("both", IN, "gs://bucket/in/sub")

@@ -1,4 +1,4 @@
-"""What steps may take as their input."""
+"""The inputs of steps: the files that they may be given."""
 
 from typing import Any
 

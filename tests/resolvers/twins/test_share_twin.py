@@ -40,11 +40,11 @@ class Project:
         return self
 
     async def seen_by(self, user: documents.User) -> list[str]:
-        """What somebody may read of it."""
+        """The ids of the project's documents that a user may read."""
         return [node["id"] for node in (await ask(NODES, as_user(user), ids=self.ids))["nodes"] if node]
 
     async def share(self, viewer: Viewer | None = None, /, **given: Any) -> Any:
-        """What updateDigitalTwinAccess answers."""
+        """Share the twin; returns the payload."""
         what = "digitalTwin { id revision readers { displayName } }"
         return await do("updateDigitalTwinAccess", what, viewer or as_user(self.owner), **{"id": self.twin.id, **given})
 

@@ -28,7 +28,7 @@ async def an_ended_project(**fields: Any) -> Project:
 
 
 async def transfer(project: Project, viewer: Viewer | None = None, /, **given: Any) -> Any:
-    """What transferDigitalTwin answers."""
+    """Transfer the project's twin; returns the payload."""
     what = "digitalTwin { id revision owner { displayName } readers { displayName } }"
     return await do("transferDigitalTwin", what, viewer or as_user(project.owner), **{"id": project.twin.id, **given})
 

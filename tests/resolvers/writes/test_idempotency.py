@@ -1,4 +1,4 @@
-"""What a repeat under an idempotency key says of what others have changed meanwhile."""
+"""A repeat under an idempotency key after others have changed the same documents."""
 
 import asyncio
 from typing import Any

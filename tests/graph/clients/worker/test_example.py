@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(within(400))
 
 @pytest.fixture(autouse=True)
 def programs() -> None:
-    """What the script is made of."""
+    """Require the programs that the script calls."""
     for program in ("bash", "curl", "jq"):
         need(program)
 

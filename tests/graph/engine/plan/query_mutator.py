@@ -1,4 +1,4 @@
-"""What hypothesis-graphql lacks, added to the queries it generates.
+"""Mutations that add to generated queries what hypothesis-graphql does not generate.
 
 Values that mean something in the data at hand, cursors of earlier answers, deeper selections, variables, fragments on
 types and interfaces, conditions, aliases, `__typename`, and fields that are asked for twice.
@@ -66,7 +66,7 @@ Cursors = dict[tuple[str, str, str], list[str]]
 
 @dataclass
 class Pantry:
-    """What the data at hand holds: ids by kind, texts, cursors."""
+    """Values that occur in the data at hand: ids by kind, texts, cursors."""
 
     ids: Words
     words: list[str]
@@ -160,7 +160,7 @@ class QueryMutator:
         return made
 
     def _again(self, nodes: Sequence[SelectionNode]) -> list[FieldNode]:
-        """The same fields under other names, which will be seasoned otherwise."""
+        """Copies of the fields under other names, to be mutated independently."""
         return [
             FieldNode(
                 name=node.name,
@@ -344,7 +344,7 @@ class QueryMutator:
         return value
 
     def _other(self, type_: Any, value: Any) -> Any:
-        """What the same variable holds when the query is asked again."""
+        """A value of the variable for the second request."""
         of: Any = get_nullable_type(type_)
         if self._chance(0.02 if is_non_null_type(type_) else 0.1):
             return None

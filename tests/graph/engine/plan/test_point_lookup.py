@@ -1,4 +1,4 @@
-"""What asks for one thing by a variable goes a shorter way, and is answered as by the others."""
+"""Queries for one object by a variable take a shorter path, with the answers of the others."""
 
 from typing import Any
 

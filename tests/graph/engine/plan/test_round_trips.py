@@ -24,7 +24,7 @@ BELOW = "id displayName digitalTwins { nodes { name executions { nodes { title }
 
 
 async def trips(round_trips: RoundTrips, query: str, **variables: object) -> Counter[str]:
-    """What a query reads from each collection, which must be the same by plan and by reference."""
+    """The number of reads from each collection, which must be the same by plan and by reference."""
     with round_trips.counting() as planned:
         answer = await by_plan(query, ADMIN, **variables)
     with round_trips.counting() as reference:
@@ -35,7 +35,7 @@ async def trips(round_trips: RoundTrips, query: str, **variables: object) -> Cou
 
 
 async def trips_by_plan(round_trips: RoundTrips, query: str) -> Counter[str]:
-    """What a plan reads from each collection, which need not be what the reference reads; the answers must be one."""
+    """The number of a plan's reads from each collection; the reference may need others for the same answer."""
     with round_trips.counting() as planned:
         answer = await by_plan(query, ADMIN)
     assert as_written({"data": answer}) == as_written(await by_reference(query, ADMIN))

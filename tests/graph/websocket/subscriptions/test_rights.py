@@ -1,4 +1,4 @@
-"""What may be followed is asked again each time: of the twin, and of the token."""
+"""The rights of a subscription are checked again for each event: those to the twin, and those of the token."""
 
 from datetime import timedelta
 

@@ -69,7 +69,7 @@ parameters:
 
 
 def read(values: Any) -> ComponentDescription:
-    """What is read of some values beside a name and a schema version."""
+    """The description of a component with these values, a name and a schema version."""
     return read_odtp_yml(json.dumps({"schema-version": "v0.5.0", "component-name": "net", **values}))
 
 

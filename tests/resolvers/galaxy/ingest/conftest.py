@@ -1,4 +1,4 @@
-"""What every test of ingest workers needs, on a machine of any speed."""
+"""Settings for the tests of ingest workers, on a machine of any speed."""
 
 import pytest
 

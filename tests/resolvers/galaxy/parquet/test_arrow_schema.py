@@ -29,7 +29,7 @@ FULL = report(
 
 
 def shown(row: dict[str, Any], *, parameters: bool = False) -> dict[str, Any]:
-    """What a row of a table must say of a stored job."""
+    """The row of a table that a stored job must give."""
     at = row["created_at"] and row["created_at"].replace(tzinfo=UTC)
     numbered = [{**metric, "number": number_of(metric["text"])} for metric in row["metrics"]]
     names = ["external_id", "tool_id", "tool_version", "state", "runtime_seconds", "datasets"]

@@ -33,7 +33,7 @@ def refusal(content: bytes, **options: object) -> str:
 
 
 def taken(content: bytes) -> Reading:
-    """What was read of an archive that is not refused."""
+    """Read an archive that is not refused."""
     reading = read(content)
     assert not reading.summary.refused
     return reading

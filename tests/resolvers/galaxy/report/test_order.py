@@ -26,12 +26,12 @@ def written(jobs: int) -> bytes:
 
 @cache
 def read_at_once(content: bytes) -> Reading:
-    """What is read of a report in windows of the usual size."""
+    """Read a report in windows of the usual size."""
     return read(content)
 
 
 def by_job(reading: Reading) -> dict[int, tuple[object, ...]]:
-    """What was stored of each job, whatever the order of its metrics and datasets."""
+    """The stored values of each job, independent of the order of its metrics and datasets."""
     assert len({job["external_id"] for job in reading.jobs}) == len(reading.jobs)
     return {
         job["external_id"]: (

@@ -1,4 +1,4 @@
-"""What holds of any report, and of any bytes."""
+"""Properties of any report, and of any bytes."""
 
 import gzip
 import time

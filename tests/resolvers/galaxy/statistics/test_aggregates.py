@@ -16,7 +16,7 @@ CELLS = [Cell("cat1", "1.0", "ok", day, jobs=2) for day in ("2019-01-31", "2019-
 
 
 async def counted() -> list[tuple[Any, ...]]:
-    """What is kept of usage: the jobs of each level, and how many documents there are of days."""
+    """The stored usage: the jobs of each level, and the number of documents of days."""
     levels = await collection_of(documents.Usage).find({}, sort=[("level", 1), ("year", 1)]).to_list()
     daily = await collection_of(documents.DailyUsage).count_documents({})
     return [*((row["level"], row["year"], row["jobs"]) for row in levels), ("days", daily)]

@@ -19,7 +19,7 @@ def jobs(**bounds: datetime) -> dict[str, Any]:
 
 
 def window(**bounds: datetime) -> Asked:
-    """What is asked of the tool's jobs between two times, as a client writes them."""
+    """The split form of a filter for the tool's jobs between two times, as a client writes them."""
     asked = [{TIME: {f"${name}": at.replace(tzinfo=UTC)}} for name, at in bounds.items()]
     return taken_apart({"$and": [REST, *asked]})
 
