@@ -73,7 +73,7 @@ def parquet(
     except OSError as error:
         end(f"{destination} cannot be written: {error.strerror}.", FAILED)
     _print(totals, console)
-    if totals.became["failed"]:
+    if totals.statuses["failed"]:
         raise typer.Exit(FAILED)
 
 
@@ -93,7 +93,7 @@ def list_(instance: Instances = None) -> None:
 
 
 def _print(totals: "Totals", console: Console) -> None:
-    counts = {name: totals.became[name] for name in ("exported", "there already", "refused", "failed")}
+    counts = {name: totals.statuses[name] for name in ("exported", "there already", "refused", "failed")}
     lines = [f"{', '.join(f'{number:,} {name}' for name, number in counts.items())}; {totals.jobs:,} jobs written."]
     for became, reasons in totals.reasons.items():
         lines += [f"{became}: {reason}" for reason in reasons[:SHOWN]]

@@ -19,13 +19,13 @@ from graph.commands.import_report import USAGE, end
 from graph.commands.progress import bar
 from graph.server.open_database import bucket_opened, database_opened
 from graph.settings import load_settings
-from resolvers.galaxy.parquet.archives import Shard, archives, count, uuids_of
+from resolvers.galaxy.parquet.archives import Shard, archives, count_archives, uuids_of
 from resolvers.galaxy.readable_archives import reported_at
 from resolvers.reads.rows import Row
 from resolvers.user_errors import NotFound
 
 if TYPE_CHECKING:
-    from resolvers.galaxy.parquet.export import Outcome
+    from resolvers.galaxy.parquet.export import ExportOutcome
 
 MEDIA_TYPE = "application/vnd.apache.parquet"
 GOOGLE = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220})(?:/((?:[A-Za-z0-9_-][A-Za-z0-9._=-]*/?)*))?")
@@ -35,17 +35,17 @@ GOOGLE = re.compile(r"gs://([a-z0-9][a-z0-9._-]{1,220})(?:/((?:[A-Za-z0-9_-][A-Z
 class Totals:
     """The outcome for all archives so far."""
 
-    became: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
     jobs: int = 0
     reasons: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, archive: Row, outcome: "Outcome") -> None:
+    def add(self, archive: Row, outcome: "ExportOutcome") -> None:
         """Count one more archive."""
-        self.became[outcome.became] += 1
+        self.statuses[outcome.status] += 1
         self.jobs += outcome.jobs
         if outcome.reason:
             line = f"{archive['identifier']} ({archive['_id']}): {outcome.reason}"
-            self.reasons.setdefault(outcome.became, []).append(line)
+            self.reasons.setdefault(outcome.status, []).append(line)
 
 
 async def export(to: str, wanted: list[str], parameters: bool, shard: Shard, console: Console) -> Totals:
@@ -56,7 +56,7 @@ async def export(to: str, wanted: list[str], parameters: bool, shard: Shard, con
     async with _destination(to) as destination, _opened(console):
         export, uuids = Export(destination, parameters=parameters), await _uuids(wanted)
         columns = MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-        with bar(console, await count(uuids) // shard.count, *columns) as progress:
+        with bar(console, await count_archives(uuids) // shard.count, *columns) as progress:
             async for archive in archives(uuids, shard):
                 progress.update(progress.task_ids[0], description=archive["identifier"])
                 totals.add(archive, await export.archive(archive, uuids[archive["instanceRef"]]))

@@ -17,9 +17,9 @@ from graph.galaxy.job import JobWhere, active_generations
 from resolvers.access.viewer import Viewer
 from resolvers.galaxy.statistics import percentiles
 from resolvers.galaxy.statistics import tool_usage as usage
-from resolvers.galaxy.statistics.question import ToolUsageOrderField as OrderField
-from resolvers.galaxy.statistics.question import UsageDimension as Dimension
-from resolvers.galaxy.statistics.tool_usage import Wanted, usage_everywhere, usage_of_instances
+from resolvers.galaxy.statistics.tool_usage import UsageRequest, usage_everywhere, usage_of_instances
+from resolvers.galaxy.statistics.usage_query import ToolUsageOrderField as OrderField
+from resolvers.galaxy.statistics.usage_query import UsageDimension as Dimension
 from resolvers.reads.rows import Row
 
 if TYPE_CHECKING:
@@ -128,9 +128,9 @@ async def _of_instances(parents: list[Row], viewer: Viewer, **arguments: Any) ->
     return await usage_of_instances(parents, viewer, _wanted(**arguments))
 
 
-def _wanted(where: Any = None, group_by: Any = None, first: int | None = None, order_by: Any = None) -> Wanted:
+def _wanted(where: Any = None, group_by: Any = None, first: int | None = None, order_by: Any = None) -> UsageRequest:
     given = None if where is UNSET else where
-    wanted = Wanted(
+    wanted = UsageRequest(
         filter=JobWhere.to_filter(given) if given else {},
         generations=active_generations(given)["generationRef"].filter,
     )

@@ -25,8 +25,8 @@ from resolvers.filters import MAX_VALUES
 from resolvers.galaxy import report_metadata
 from resolvers.galaxy.ingestion import MOST_NAMED
 from resolvers.galaxy.ingestion_queue import MOST_REMEMBERED
-from resolvers.galaxy.statistics.counts import MOST_GROUPS
-from resolvers.galaxy.statistics.runtimes import EXACT_SAMPLES
+from resolvers.galaxy.statistics.counts import MAX_GROUPS
+from resolvers.galaxy.statistics.runtimes import MAX_EXACT_SAMPLES
 from resolvers.reads.page import COUNT_CAP, DEFAULT_SIZE, MAX_PAGE_SIZE
 from resolvers.storage.signed_url import MAX_SIGNED_URL_SECONDS
 from resolvers.storage.upload import MAX_OPEN_UPLOADS, MAX_UPLOAD_BYTES, UPLOAD_LIFETIME
@@ -129,8 +129,8 @@ LIMITS: dict[str, dict[str, float]] = {
     "Galaxy": {
         "archives named in one `ingestArchives`": MOST_NAMED,
         "ingestions that an archive tells of": MOST_REMEMBERED,
-        "groups of one `toolUsage`, of which at most 100 are shown": MOST_GROUPS,
-        "runtimes in one `toolUsage` for exact percentiles": EXACT_SAMPLES,
+        "groups of one `toolUsage`, of which at most 100 are shown": MAX_GROUPS,
+        "runtimes in one `toolUsage` for exact percentiles": MAX_EXACT_SAMPLES,
     },
     "WebSockets": {
         "operations at a time on one WebSocket": MAX_OPERATIONS,

@@ -172,7 +172,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "usage": (
         "resolvers/galaxy/statistics/aggregates.py",
         "resolvers/galaxy/statistics/counts.py",
-        "resolvers/galaxy/statistics/question.py",
+        "resolvers/galaxy/statistics/usage_query.py",
         "resolvers/galaxy/statistics/runtimes.py",
         "resolvers/galaxy/statistics/time_window.py",
         "resolvers/galaxy/statistics/tool_usage.py",
@@ -436,7 +436,7 @@ FURTHER: tuple[tuple[str, str], ...] = (
     ("resolvers/imports/odtp/imported_rows.py", ODTP),
     ("resolvers/galaxy/statistics/aggregates.py", COUNTED),
     ("resolvers/galaxy/statistics/counts.py", COUNTED),
-    ("resolvers/galaxy/statistics/question.py", COUNTED),
+    ("resolvers/galaxy/statistics/usage_query.py", COUNTED),
     ("resolvers/galaxy/statistics/runtimes.py", COUNTED),
     ("resolvers/galaxy/statistics/time_window.py", COUNTED),
     ("resolvers/galaxy/statistics/tool_usage.py", COUNTED),

@@ -7,8 +7,8 @@ from typing import Any
 import documents
 from documents.galaxy.usage import UsageLevel
 from resolvers.galaxy.report.usage.cells import Cell, cell_of
-from resolvers.galaxy.statistics.aggregates import FAILED
-from resolvers.galaxy.statistics.packed_columns import number_of_day, packed, start_of
+from resolvers.galaxy.statistics.aggregates import FAILED_STATES
+from resolvers.galaxy.statistics.packed_columns import day_number, pack_int32, start_of_day
 
 
 def usage_of(jobs: Iterable[documents.Job]) -> list[documents.Document]:
@@ -30,7 +30,7 @@ def usage_of(jobs: Iterable[documents.Job]) -> list[documents.Document]:
 def _counts(key: tuple[Any, ...], cells: list[Cell]) -> documents.Usage:
     generation, instance, level, tool_id, tool_version, state, year = key
     by_day = level is UsageLevel.YEAR
-    failed = [cell for cell in cells if cell.state in FAILED]
+    failed = [cell for cell in cells if cell.state in FAILED_STATES]
     return documents.Usage(
         id=documents.Usage.id_of(generation, level, tool_id, tool_version, state, year),
         generation_ref=generation,
@@ -51,20 +51,20 @@ def _counts(key: tuple[Any, ...], cells: list[Cell]) -> documents.Usage:
 def _days(key: tuple[Any, ...], cells: list[Cell]) -> documents.DailyUsage:
     generation, instance, _, tool_id, tool_version, state, _ = key
     times = [seconds for cell in cells for seconds in (cell.shortest, cell.longest) if seconds is not None]
-    numbers = [number_of_day(cell.day) for cell in cells]
+    numbers = [day_number(cell.day) for cell in cells]
     return documents.DailyUsage(
         generation_ref=generation,
         instance_ref=instance,
         tool_id=tool_id,
         tool_version=tool_version,
         state=state,
-        first=start_of(min(numbers)) if cells[0].day else None,
-        last=start_of(max(numbers)) if cells[0].day else None,
+        first=start_of_day(min(numbers)) if cells[0].day else None,
+        last=start_of_day(max(numbers)) if cells[0].day else None,
         shortest=min(times, default=None),
         longest=max(times, default=None),
-        days=packed(numbers),
-        jobs=packed([1] * len(cells)),
-        spans=packed(len(cell.runtimes) for cell in cells),
-        bins=packed(bin for cell in cells for bin in cell.runtimes),
-        counts=packed(count for cell in cells for count in cell.runtimes.values()),
+        days=pack_int32(numbers),
+        jobs=pack_int32([1] * len(cells)),
+        spans=pack_int32(len(cell.runtimes) for cell in cells),
+        bins=pack_int32(bin for cell in cells for bin in cell.runtimes),
+        counts=pack_int32(count for cell in cells for count in cell.runtimes.values()),
     )

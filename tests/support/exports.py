@@ -11,7 +11,7 @@ import documents
 from documents.storage.bucket import current_bucket
 from documents.storage.export_destination import FolderDestination
 from resolvers.galaxy.parquet.archives import Shard, archives, uuids_of
-from resolvers.galaxy.parquet.export import Export, Outcome
+from resolvers.galaxy.parquet.export import Export, ExportOutcome
 from tests.support import builders as new
 from tests.support.builders import keep
 
@@ -33,7 +33,9 @@ async def _giving(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-async def export(folder: Path, *wanted: str, shard: Shard | None = None, parameters: bool = False) -> list[Outcome]:
+async def export(
+    folder: Path, *wanted: str, shard: Shard | None = None, parameters: bool = False
+) -> list[ExportOutcome]:
     """Export all archives, or those of some instances, to a folder; returns the outcomes."""
     to, uuids = Export(FolderDestination(folder), parameters=parameters), await uuids_of(wanted)
     found = archives(uuids, shard or Shard())

@@ -21,7 +21,7 @@ from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, read_report
 from resolvers.galaxy.report.usage.cells import cell_of
 from resolvers.galaxy.report_metadata import read_metadata
-from resolvers.galaxy.statistics.aggregates import add_usage, forget_usage
+from resolvers.galaxy.statistics.aggregates import add_usage, delete_usage
 from resolvers.galaxy.statistics.packed_columns import days_of
 from resolvers.reads.rows import Row, collection_of
 from tests.support.builders import an_archive, an_instance
@@ -190,7 +190,7 @@ async def recounted_usage(generation_id: str) -> dict[Any, Any]:
     try:
         return await usage(copy)
     finally:
-        await forget_usage(copy)
+        await delete_usage(copy)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from documents.base import now
 from documents.galaxy.generation import GenerationStatus
 from resolvers.filters import Filter
 from resolvers.galaxy.ingest.part_lease import ClaimedPart
-from resolvers.galaxy.statistics.aggregates import forget_usage
+from resolvers.galaxy.statistics.aggregates import delete_usage
 from resolvers.reads.rows import Row, collection_of
 
 BATCH_SIZE = 2000
@@ -63,7 +63,7 @@ async def empty_discarded_generation() -> bool:
         if await _parts().find_one(rows | written, {"_id": 1}):
             continue
         if not await _remove_batch(rows):
-            await forget_usage(generation["_id"])
+            await delete_usage(generation["_id"])
             change = {"$set": {"emptied": True}}
             await collection_of(documents.Generation).update_one({"_id": generation["_id"]}, change)
         return True

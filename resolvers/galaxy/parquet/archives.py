@@ -10,7 +10,7 @@ from resolvers.galaxy.readable_archives import READABLE
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import NotFound
 
-PAGE = 1000
+BATCH_SIZE = 1000
 """Archives looked up at a time; hours may pass between two pages."""
 
 
@@ -24,23 +24,23 @@ class Shard:
 
     def has(self, archive_id: str) -> bool:
         """Whether an archive is in this shard."""
-        drawn = int.from_bytes(hashlib.sha256(archive_id.encode()).digest()[:8], "big")
-        return drawn % self.count == self.index
+        number = int.from_bytes(hashlib.sha256(archive_id.encode()).digest()[:8], "big")
+        return number % self.count == self.index
 
 
-async def uuids_of(wanted: Sequence[str]) -> dict[str, str]:
+async def uuids_of(names: Sequence[str]) -> dict[str, str]:
     """UUIDs by id, of the instances named by id or UUID, or of all. Raises NotFound."""
-    filter: dict[str, Any] = {"$or": [{"_id": {"$in": wanted}}, {"uuid": {"$in": wanted}}]} if wanted else {}
-    found = {row["_id"]: row["uuid"] async for row in collection_of(documents.Instance).find(filter, {"uuid": 1})}
-    for name in wanted:
-        if name not in found and name not in found.values():
+    filter: dict[str, Any] = {"$or": [{"_id": {"$in": names}}, {"uuid": {"$in": names}}]} if names else {}
+    uuids = {row["_id"]: row["uuid"] async for row in collection_of(documents.Instance).find(filter, {"uuid": 1})}
+    for name in names:
+        if name not in uuids and name not in uuids.values():
             raise NotFound("Instance", name)
-    return found
+    return uuids
 
 
-async def count(instances: Mapping[str, str]) -> int:
+async def count_archives(instances: Mapping[str, str]) -> int:
     """The number of archives of these instances."""
-    return await collection_of(documents.Archive).count_documents(_of(instances))
+    return await collection_of(documents.Archive).count_documents(_archive_filter(instances))
 
 
 async def archives(instances: Mapping[str, str], shard: Shard) -> AsyncIterator[Row]:
@@ -48,15 +48,15 @@ async def archives(instances: Mapping[str, str], shard: Shard) -> AsyncIterator[
     after = ""
     while True:
         # A query for each page: a cursor would time out while one archive is read.
-        filter = {**_of(instances), "_id": {"$gt": after}}
-        page = await collection_of(documents.Archive).find(filter, sort=[("_id", 1)], limit=PAGE).to_list()
+        filter = {**_archive_filter(instances), "_id": {"$gt": after}}
+        page = await collection_of(documents.Archive).find(filter, sort=[("_id", 1)], limit=BATCH_SIZE).to_list()
         for archive in page:
             if shard.has(archive["_id"]):
                 yield archive
-        if len(page) < PAGE:
+        if len(page) < BATCH_SIZE:
             return
         after = page[-1]["_id"]
 
 
-def _of(instances: Mapping[str, str]) -> dict[str, Any]:
+def _archive_filter(instances: Mapping[str, str]) -> dict[str, Any]:
     return {**READABLE, "instanceRef": {"$in": sorted(instances)}}

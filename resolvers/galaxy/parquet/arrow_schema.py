@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.job_bson import number_of
 
-UNKNOWN = "unknown"
+UNKNOWN_MONTH = "unknown"
 """The month of jobs without a time, and of jobs outside YEARS."""
 YEARS = range(2000, 2100)
 """Bounds the number of months, so that a nonsensical report does not make a hundred thousand files."""
@@ -80,7 +80,7 @@ def record_batch(rows: Sequence[bytes], origin: Origin, *, parameters: bool = Fa
     types = {**_STORED, **(_PARAMETERS if parameters else {})}
     columns = {name: pa.array([row[name] for row in decoded], type) for name, type in types.items()}
     columns["metrics"] = _with_numbers(columns["metrics"])
-    columns["month"] = _months(columns["created_at"])
+    columns["month"] = _month_names(columns["created_at"])
     shared = {
         "archive": origin.archive,
         "sha256": origin.sha256,
@@ -102,7 +102,7 @@ def _with_numbers(metrics: pa.ListArray) -> pa.ListArray:
     return pa.ListArray.from_arrays(metrics.offsets, pa.StructArray.from_arrays(fields.values(), list(fields)))
 
 
-def _months(times: pa.Array) -> pa.Array:
+def _month_names(times: pa.Array) -> pa.Array:
     years = pc.year(times)
     has_month = pc.and_(pc.greater_equal(years, YEARS.start), pc.less(years, YEARS.stop))
-    return pc.if_else(pc.fill_null(has_month, False), pc.strftime(times, format="%Y-%m"), UNKNOWN)
+    return pc.if_else(pc.fill_null(has_month, False), pc.strftime(times, format="%Y-%m"), UNKNOWN_MONTH)

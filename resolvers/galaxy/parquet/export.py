@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from documents.storage.export_destination import ExportDestination
 from resolvers.galaxy.ingest.spool import UnreadableArchive, copy_to_file
 from resolvers.galaxy.parquet.arrow_schema import Origin, record_batch, schema
-from resolvers.galaxy.parquet.month_partitions import Months, parted
+from resolvers.galaxy.parquet.month_partitions import MonthPartitions, open_partitions
 from resolvers.galaxy.readable_archives import reported_at
 from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.read_report import Summary
@@ -46,20 +46,20 @@ REPORTS = pa.schema(
 """The columns of a table of reports, beside `instance`. `refused` says why nothing of the report could be read."""
 
 
-class Became(StrEnum):
+class ExportStatus(StrEnum):
     """The outcome of exporting an archive."""
 
     EXPORTED = "exported"
-    ALREADY = "there already"
+    EXISTS = "there already"
     REFUSED = "refused"
     FAILED = "failed"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExportOutcome:
     """The outcome for an archive, the number of jobs written, and why there are none."""
 
-    became: Became
+    status: ExportStatus
     jobs: int = 0
     reason: str = ""
 
@@ -72,38 +72,38 @@ class Export:
         self._parameters = parameters
         self._root = WITH_PARAMETERS if parameters else ""
 
-    async def archive(self, archive: Row, uuid: str) -> Outcome:
+    async def archive(self, archive: Row, uuid: str) -> ExportOutcome:
         """Export an archive of the instance with this UUID, unless the export exists."""
         name = f"{archive['_id']}-{PARSER_VERSION}-{archive['sha256']}.parquet"
         last = f"{self._root}reports/instance={uuid}/{name}"
         if await self._destination.has(last):
-            return Outcome(Became.ALREADY)
+            return ExportOutcome(ExportStatus.EXISTS)
         try:
             with tempfile.TemporaryFile() as file:
                 await copy_to_file(archive, file)
                 outcome, row = await self._jobs(archive, uuid, file, name)
         except (UnreadableArchive, ReaderFailed) as error:
-            return Outcome(Became.FAILED, reason=str(error))
+            return ExportOutcome(ExportStatus.FAILED, reason=str(error))
         with tempfile.TemporaryFile() as report:
             pq.write_table(row, report, compression="zstd")
             report.seek(0)
             await self._destination.publish(last, report)
         return outcome
 
-    async def _jobs(self, archive: Row, uuid: str, file: IO[bytes], name: str) -> tuple[Outcome, pa.Table]:
+    async def _jobs(self, archive: Row, uuid: str, file: IO[bytes], name: str) -> tuple[ExportOutcome, pa.Table]:
         """Write the jobs of an archive; returns its row among the reports."""
         origin = Origin(uuid, archive["_id"], archive["sha256"], reported_at(archive))
-        with parted(schema(parameters=self._parameters)) as months:
+        with open_partitions(schema(parameters=self._parameters)) as months:
             summary, rejection = await self._read(file, origin, months)
             if summary.refused:
                 reason = rejection.message if rejection else "It was refused."
-                return Outcome(Became.REFUSED, reason=reason), _report(archive, summary, reason)
+                return ExportOutcome(ExportStatus.REFUSED, reason=reason), _report_table(archive, summary, reason)
             for month in await asyncio.to_thread(months.names):
                 with await asyncio.to_thread(months.parquet, month) as written:
                     await self._destination.publish(f"{self._root}jobs/instance={uuid}/month={month}/{name}", written)
-        return Outcome(Became.EXPORTED, summary.jobs), _report(archive, summary, None)
+        return ExportOutcome(ExportStatus.EXPORTED, summary.jobs), _report_table(archive, summary, None)
 
-    async def _read(self, file: IO[bytes], origin: Origin, months: Months) -> tuple[Summary, Rejection | None]:
+    async def _read(self, file: IO[bytes], origin: Origin, months: MonthPartitions) -> tuple[Summary, Rejection | None]:
         """Spool all rows; returns their summary, and the last rejection."""
         last: Rejection | None = None
         summary = Summary(refused=True)
@@ -115,11 +115,11 @@ class Export:
                 summary = batch.summary or summary
         return summary, last
 
-    def _add(self, rows: list[bytes], origin: Origin, months: Months) -> None:
+    def _add(self, rows: list[bytes], origin: Origin, months: MonthPartitions) -> None:
         months.add(record_batch(rows, origin, parameters=self._parameters))
 
 
-def _report(archive: Row, summary: Summary, refused: str | None) -> pa.Table:
+def _report_table(archive: Row, summary: Summary, refused: str | None) -> pa.Table:
     row = {
         "archive": archive["_id"],
         "identifier": archive["identifier"],

@@ -16,49 +16,49 @@ import pyarrow.parquet as pq
 from resolvers.galaxy.parquet.arrow_schema import PARTITIONS
 from resolvers.galaxy.report.limits import MEBIBYTE
 
-WAITING_BYTES = 8 * MEBIBYTE
+MAX_BUFFERED_BYTES = 8 * MEBIBYTE
 """Bytes of rows kept in memory before they are partitioned by month."""
-GROUP_BYTES = 16 * MEBIBYTE
+ROW_GROUP_BYTES = 16 * MEBIBYTE
 """Bytes of rows, in Arrow's memory format, of one row group of a Parquet file."""
-PACKED = pa.ipc.IpcWriteOptions(compression="lz4")
+IPC_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 """Compression saves memory where the temporary folder is in memory, as on Cloud Run."""
 
 
-class Months:
+class MonthPartitions:
     """Collects the record batches of one report, then gives the rows of each month."""
 
     def __init__(self, file: IO[bytes], schema: pa.Schema) -> None:
         self._file = file
         self._schema = schema
-        self._writer = pa.ipc.new_file(pa.PythonFile(file, "w"), schema, options=PACKED)
-        self._waiting: list[pa.RecordBatch] = []
-        self._waiting_bytes = 0
-        self._places: dict[str, list[int]] = {}
+        self._writer = pa.ipc.new_file(pa.PythonFile(file, "w"), schema, options=IPC_OPTIONS)
+        self._buffer: list[pa.RecordBatch] = []
+        self._buffered_bytes = 0
+        self._batch_numbers: dict[str, list[int]] = {}
         self._written = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Spool a batch."""
-        self._waiting.append(batch)
-        self._waiting_bytes += batch.nbytes
-        if self._waiting_bytes >= WAITING_BYTES:
-            self._part()
+        self._buffer.append(batch)
+        self._buffered_bytes += batch.nbytes
+        if self._buffered_bytes >= MAX_BUFFERED_BYTES:
+            self._partition_buffer()
 
     def names(self) -> list[str]:
         """The months that have rows, in order; nothing can be added from now on."""
-        self._part()
+        self._partition_buffer()
         self._writer.close()
-        return sorted(self._places)
+        return sorted(self._batch_numbers)
 
     @contextmanager
     def parquet(self, month: str) -> Iterator[IO[bytes]]:
         """An unnamed file with the rows of a month as Parquet."""
-        kept = self._schema
+        schema = self._schema
         for name in PARTITIONS:
-            kept = kept.remove(kept.get_field_index(name))
+            schema = schema.remove(schema.get_field_index(name))
         with tempfile.TemporaryFile() as file:
-            with pq.ParquetWriter(pa.PythonFile(file, "w"), kept, compression="zstd") as writer:
+            with pq.ParquetWriter(pa.PythonFile(file, "w"), schema, compression="zstd") as writer:
                 for group in self.groups(month):
-                    writer.write_table(group.select(kept.names), row_group_size=group.num_rows)
+                    writer.write_table(group.select(schema.names), row_group_size=group.num_rows)
             file.seek(0)
             yield file
 
@@ -66,30 +66,30 @@ class Months:
         """The rows of a month in the order in which they came, one row group at a time."""
         reader = pa.ipc.open_file(pa.PythonFile(self._file, "r"))
         group: list[pa.RecordBatch] = []
-        for place in self._places[month]:
-            group.append(reader.get_batch(place))
-            if sum(batch.nbytes for batch in group) >= GROUP_BYTES:
+        for number in self._batch_numbers[month]:
+            group.append(reader.get_batch(number))
+            if sum(batch.nbytes for batch in group) >= ROW_GROUP_BYTES:
                 yield pa.Table.from_batches(group)
                 group = []
         if group:
             yield pa.Table.from_batches(group)
 
-    def _part(self) -> None:
-        """Write the collected rows, each month by itself."""
-        if not self._waiting:
+    def _partition_buffer(self) -> None:
+        """Write the buffered rows, each month by itself."""
+        if not self._buffer:
             return
-        together = pa.Table.from_batches(self._waiting).combine_chunks()
-        self._waiting, self._waiting_bytes = [], 0
-        months = together.column("month")
+        table = pa.Table.from_batches(self._buffer).combine_chunks()
+        self._buffer, self._buffered_bytes = [], 0
+        months = table.column("month")
         for month in months.unique().to_pylist():
-            (batch,) = together.filter(pc.equal(months, month)).combine_chunks().to_batches()
+            (batch,) = table.filter(pc.equal(months, month)).combine_chunks().to_batches()
             self._writer.write_batch(batch)
-            self._places.setdefault(month, []).append(self._written)
+            self._batch_numbers.setdefault(month, []).append(self._written)
             self._written += 1
 
 
 @contextmanager
-def parted(schema: pa.Schema) -> Iterator[Months]:
+def open_partitions(schema: pa.Schema) -> Iterator[MonthPartitions]:
     """A collector for rows of a schema, which keeps them until the end of the block."""
     with tempfile.TemporaryFile() as file:
-        yield Months(file, schema)
+        yield MonthPartitions(file, schema)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from resolvers.galaxy.parquet.arrow_schema import Origin, record_batch, schema
-from resolvers.galaxy.parquet.month_partitions import parted
+from resolvers.galaxy.parquet.month_partitions import open_partitions
 from resolvers.galaxy.report.read_report import read_report
 
 
@@ -16,7 +16,7 @@ def record_batches(content: bytes, origin: Origin, *, parameters: bool = False) 
     Memory is bounded, and files are unnamed. Other limits on a hostile archive are up to the engine: its process must
     have a memory limit, and must be expendable.
     """
-    with parted(schema(parameters=parameters)) as months:
+    with open_partitions(schema(parameters=parameters)) as months:
         refused = True
         for batch in read_report(io.BytesIO(content)):
             if batch.rows:

@@ -10,12 +10,12 @@ from documents.base import new_id
 from documents.galaxy.usage import UsageLevel
 from documents.mongo.transaction import Session
 from resolvers.galaxy.report.usage.cells import Cell
-from resolvers.galaxy.statistics.packed_columns import TIMELESS, number_of_day, packed, start_of
+from resolvers.galaxy.statistics.packed_columns import UNDATED, day_number, pack_int32, start_of_day
 from resolvers.reads.rows import Row, collection_of
 
-FAILED = frozenset({"error", "failed"})
+FAILED_STATES = frozenset({"error", "failed"})
 """States of failed jobs."""
-FORGOTTEN_AT_ONCE = 1000
+DELETION_BATCH_SIZE = 1000
 
 Key = tuple[str | None, ...]
 Counts = defaultdict[str, int]
@@ -23,47 +23,51 @@ Counts = defaultdict[str, int]
 
 async def add_usage(generation_id: str, cells: Iterable[Cell], session: Session) -> None:
     """Add cells at every level; cells with negative counts subtract jobs that were added before."""
-    alike: defaultdict[Key, list[Cell]] = defaultdict(list)
+    groups: defaultdict[Key, list[Cell]] = defaultdict(list)
     for cell in cells:
-        alike[cell.tool_id, cell.tool_version, cell.state].append(cell)
-    if not alike:
+        groups[cell.tool_id, cell.tool_version, cell.state].append(cell)
+    if not groups:
         return
     generation = await collection_of(documents.Generation).find_one({"_id": generation_id}, session=session)
-    of = {"generationRef": generation_id, "instanceRef": generation["instanceRef"] if generation else None}
-    daily = [_daily(of, some) for some in alike.values()]
-    await collection_of(documents.Usage).bulk_write(_upserts(of, alike), ordered=False, session=session)
+    refs = {"generationRef": generation_id, "instanceRef": generation["instanceRef"] if generation else None}
+    daily = [_daily_usage(refs, cells) for cells in groups.values()]
+    await collection_of(documents.Usage).bulk_write(_upserts(refs, groups), ordered=False, session=session)
     await collection_of(documents.DailyUsage).insert_many(daily, ordered=False, session=session)
 
 
-async def forget_usage(generation_id: str) -> None:
-    """Delete the usage of a generation that is no longer read, some at a time."""
+async def delete_usage(generation_id: str) -> None:
+    """Delete the usage of a generation that is no longer read, in batches."""
     for document in (documents.Usage, documents.DailyUsage):
         collection = collection_of(document)
         while True:
-            found = collection.find({"generationRef": generation_id}, {"_id": 1}).limit(FORGOTTEN_AT_ONCE)
-            ids = [row["_id"] for row in await found.to_list()]
+            rows = collection.find({"generationRef": generation_id}, {"_id": 1}).limit(DELETION_BATCH_SIZE)
+            ids = [row["_id"] for row in await rows.to_list()]
             if not ids:
                 break
             await collection.delete_many({"_id": {"$in": ids}})
 
 
-def _upserts(of: Row, alike: dict[Key, list[Cell]]) -> list[UpdateOne]:
+def _upserts(refs: Row, groups: dict[Key, list[Cell]]) -> list[UpdateOne]:
     tools: defaultdict[Key, Counts] = defaultdict(lambda: Counts(int))
-    states = {(*key, None): _by_month(cells) for key, cells in alike.items()}
+    states = {(*key, None): _month_counts(cells) for key, cells in groups.items()}
     for (tool_id, *_), counts in states.items():
         tool = tools[tool_id, None, None, None]
         for name, count in counts.items():
             tool[name] += count
-    levels = {UsageLevel.TOOL: tools, UsageLevel.STATE: states, UsageLevel.YEAR: _by_day(alike)}
-    return [_upsert(of, level, key, counts) for level, found in levels.items() for key, counts in found.items()]
+    levels = {UsageLevel.TOOL: tools, UsageLevel.STATE: states, UsageLevel.YEAR: _year_counts(groups)}
+    return [
+        _upsert(refs, level, key, counts)
+        for level, counts_by_key in levels.items()
+        for key, counts in counts_by_key.items()
+    ]
 
 
-def _by_month(cells: list[Cell]) -> Counts:
+def _month_counts(cells: list[Cell]) -> Counts:
     """The increments of a document's counts by cells of one state, by the path of the count."""
     months: defaultdict[str | None, int] = defaultdict(int)
     for cell in cells:
         months[cell.day and cell.day[:7]] += cell.jobs
-    failed, jobs = cells[0].state in FAILED, sum(months.values())
+    failed, jobs = cells[0].state in FAILED_STATES, sum(months.values())
     counts = Counts(int, {"jobs": jobs, "failed": jobs if failed else 0})
     for month, number in months.items():
         if month:
@@ -73,46 +77,46 @@ def _by_month(cells: list[Cell]) -> Counts:
     return counts
 
 
-def _by_day(alike: dict[Key, list[Cell]]) -> dict[Key, Counts]:
+def _year_counts(groups: dict[Key, list[Cell]]) -> dict[Key, Counts]:
     """The increments for each state and year, by day instead of by month."""
     days: defaultdict[tuple[str | None, str | None], int] = defaultdict(int)
-    for (_, _, state), cells in alike.items():
+    for (_, _, state), cells in groups.items():
         for cell in cells:
             days[state, cell.day] += cell.jobs
     years: defaultdict[Key, Counts] = defaultdict(lambda: Counts(int))
     for (state, day), number in days.items():
         counts = years[None, None, state, day and day[:4]]
         counts["jobs"] += number
-        counts["failed"] += number if state in FAILED else 0
+        counts["failed"] += number if state in FAILED_STATES else 0
         if day:
             counts[f"days.{day[5:]}"] += number
     return years
 
 
-def _upsert(of: Row, level: UsageLevel, key: Key, counts: Counts) -> UpdateOne:
-    said = dict(zip(("tool_id", "tool_version", "state", "year"), key, strict=True))
-    id = documents.Usage.id_of(of["generationRef"], level, *key)
-    return UpdateOne({"_id": id}, {"$inc": counts, "$setOnInsert": of | {"level": level.value} | said}, upsert=True)
+def _upsert(refs: Row, level: UsageLevel, key: Key, counts: Counts) -> UpdateOne:
+    fields = dict(zip(("tool_id", "tool_version", "state", "year"), key, strict=True))
+    id = documents.Usage.id_of(refs["generationRef"], level, *key)
+    return UpdateOne({"_id": id}, {"$inc": counts, "$setOnInsert": refs | {"level": level.value} | fields}, upsert=True)
 
 
-def _daily(of: Row, cells: list[Cell]) -> Row:
+def _daily_usage(refs: Row, cells: list[Cell]) -> Row:
     """One document of cells that differ only in their days."""
-    numbers = [number_of_day(cell.day) for cell in cells]
-    timeless = TIMELESS in numbers
+    numbers = [day_number(cell.day) for cell in cells]
+    is_undated = UNDATED in numbers
     # Where jobs are subtracted, the extremes of the remaining ones are unknown.
-    whole = [] if any(cell.jobs < 0 for cell in cells) else cells
-    return of | {
+    with_extremes = [] if any(cell.jobs < 0 for cell in cells) else cells
+    return refs | {
         "_id": new_id(documents.DailyUsage.kind),
         "tool_id": cells[0].tool_id,
         "tool_version": cells[0].tool_version,
         "state": cells[0].state,
-        "first": None if timeless else start_of(min(numbers)),
-        "last": None if timeless else start_of(max(numbers)),
-        "shortest": min((cell.shortest for cell in whole if cell.shortest is not None), default=None),
-        "longest": max((cell.longest for cell in whole if cell.longest is not None), default=None),
-        "days": packed(numbers),
-        "jobs": packed(cell.jobs for cell in cells),
-        "spans": packed(len(cell.runtimes) for cell in cells),
-        "bins": packed(bin for cell in cells for bin in cell.runtimes),
-        "counts": packed(count for cell in cells for count in cell.runtimes.values()),
+        "first": None if is_undated else start_of_day(min(numbers)),
+        "last": None if is_undated else start_of_day(max(numbers)),
+        "shortest": min((cell.shortest for cell in with_extremes if cell.shortest is not None), default=None),
+        "longest": max((cell.longest for cell in with_extremes if cell.longest is not None), default=None),
+        "days": pack_int32(numbers),
+        "jobs": pack_int32(cell.jobs for cell in cells),
+        "spans": pack_int32(len(cell.runtimes) for cell in cells),
+        "bins": pack_int32(bin for cell in cells for bin in cell.runtimes),
+        "counts": pack_int32(count for cell in cells for count in cell.runtimes.values()),
     }

@@ -1,4 +1,4 @@
-"""Counting jobs by group: from the smallest documents that tell enough, and from jobs where none does."""
+"""Counting jobs by group: from the smallest stored counts that suffice, and from jobs where none do."""
 
 import asyncio
 from collections import defaultdict
@@ -12,62 +12,66 @@ from pymongo.asynchronous.cursor import AsyncCursor
 import documents
 from documents.galaxy.usage import UsageLevel
 from resolvers.filters import Filter
-from resolvers.galaxy.statistics.aggregates import FAILED
-from resolvers.galaxy.statistics.packed_columns import TIMELESS, number_of_day, unpacked
-from resolvers.galaxy.statistics.question import Key, Question
+from resolvers.galaxy.statistics.aggregates import FAILED_STATES
+from resolvers.galaxy.statistics.packed_columns import UNDATED, day_number, unpack_int32
 from resolvers.galaxy.statistics.time_window import Days, midnight
+from resolvers.galaxy.statistics.usage_query import Key, UsageQuery
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import LimitExceeded
 
-MOST_GROUPS = 200_000
+MAX_GROUPS = 200_000
 """Groups of one answer: more would take too much memory, and nobody can look at them."""
-BATCH = 2000
-SLICE = 250
+BATCH_SIZE = 2000
+SLICE_SIZE = 250
 """Documents that are counted before other tasks run."""
 
 Counts = tuple[int, int, int]
 """Jobs, failed ones, and servers that ran them."""
 Groups = dict[Key, Counts]
 """The counts of each group that has jobs."""
-Own = Groups
+GenerationGroups = Groups
 """The counts of each group of one generation, always of one server."""
-End = tuple[datetime | None, ...]
+PeriodKey = tuple[datetime | None, ...]
 """The end of a key: the start of a period if groups are split by periods."""
 
 
-async def count(question: Question) -> Groups:
+async def count(query: UsageQuery) -> Groups:
     """The groups of a usage query. Raises LimitExceeded."""
-    counts: defaultdict[str, Own] = defaultdict(dict)
-    if question.generations:
-        if question.asked.days is not None:
-            await _from_counts(question, question.asked.days, counts)
-        for filter in question.asked.aside:
-            await _from_jobs(question, filter, counts)
-    return _together(list(counts.values()))
+    counts: defaultdict[str, GenerationGroups] = defaultdict(dict)
+    if query.generations:
+        if query.filter_parts.days is not None:
+            await _add_stored_counts(query, query.filter_parts.days, counts)
+        for filter in query.filter_parts.residual_filters:
+            await _add_job_counts(query, filter, counts)
+    return _merge_generations(list(counts.values()))
 
 
-async def slices(cursor: AsyncCursor[Row]) -> AsyncIterator[list[Row]]:
+async def batched_rows(cursor: AsyncCursor[Row]) -> AsyncIterator[list[Row]]:
     """The rows of a cursor in batches, with a pause after each."""
     async with cursor:
-        while rows := await cursor.to_list(BATCH):
-            for start in range(0, len(rows), SLICE):
-                yield rows[start : start + SLICE]
+        while rows := await cursor.to_list(BATCH_SIZE):
+            for start in range(0, len(rows), SLICE_SIZE):
+                yield rows[start : start + SLICE_SIZE]
                 await asyncio.sleep(0)
 
 
-def _add(own: Own, key: Key, jobs: int, failed: int) -> None:
-    known = own.get(key)
-    own[key] = (jobs, failed, 1) if known is None else (known[0] + jobs, known[1] + failed, 1)
+def _add(groups: GenerationGroups, key: Key, jobs: int, failed: int) -> None:
+    known = groups.get(key)
+    groups[key] = (jobs, failed, 1) if known is None else (known[0] + jobs, known[1] + failed, 1)
 
 
-def _together(several: list[Own]) -> Groups:
+def _merge_generations(generations: list[GenerationGroups]) -> Groups:
     """The groups of all generations, merged."""
-    if len(several) == 1:
-        (own,) = several
-        return {key: own[key] for key in own if own[key][0]} if 0 in map(itemgetter(0), own.values()) else own
-    sums: Own = {}
-    for own in several:
-        for key, counts in own.items():
+    if len(generations) == 1:
+        (groups,) = generations
+        return (
+            {key: groups[key] for key in groups if groups[key][0]}
+            if 0 in map(itemgetter(0), groups.values())
+            else groups
+        )
+    sums: GenerationGroups = {}
+    for groups in generations:
+        for key, counts in groups.items():
             if not counts[0]:
                 continue
             known = sums.get(key)
@@ -75,157 +79,159 @@ def _together(several: list[Own]) -> Groups:
                 sums[key] = counts
             else:
                 sums[key] = known[0] + counts[0], known[1] + counts[1], known[2] + counts[2]
-        limit(len(sums))
+        check_group_count(len(sums))
     return sums
 
 
-def limit(groups: int) -> None:
+def check_group_count(groups: int) -> None:
     """Raise LimitExceeded where there are too many groups."""
-    if groups > MOST_GROUPS:
+    if groups > MAX_GROUPS:
         raise LimitExceeded(
-            f"There are more than {MOST_GROUPS:,} groups. Select fewer with where, or group by fewer dimensions."
+            f"There are more than {MAX_GROUPS:,} groups. Select fewer with where, or group by fewer dimensions."
         )
 
 
-async def _from_counts(question: Question, days: Days, counts: defaultdict[str, Own]) -> None:
-    found, add = _smallest(question, days)
-    async for rows in slices(found):
+async def _add_stored_counts(query: UsageQuery, days: Days, counts: defaultdict[str, GenerationGroups]) -> None:
+    cursor, add = _smallest_source(query, days)
+    async for rows in batched_rows(cursor):
         for row in rows:
-            add(row, question.key(row), counts[row["generationRef"]])
-        for own in counts.values():
-            limit(len(own))
+            add(row, query.key(row), counts[row["generationRef"]])
+        for groups in counts.values():
+            check_group_count(len(groups))
 
 
-Add = Callable[[Row, Key, Own], None]
+Add = Callable[[Row, Key, GenerationGroups], None]
 """Adds the counts of a document to the groups of its generation; the key is that of the row, without a period."""
 
 
-def _smallest(question: Question, days: Days) -> tuple[AsyncCursor[Row], Add]:
-    """The smallest documents that tell enough, and how they are read."""
-    level = question.level
+def _smallest_source(query: UsageQuery, days: Days) -> tuple[AsyncCursor[Row], Add]:
+    """The smallest documents that suffice, and the function that adds their counts."""
+    level = query.level
     if level is None:
-        match = question.within(question.asked.rest, overlapping(days))
-        wanted = {"_id": 0} | dict.fromkeys(("generationRef", *question.fields, "state", "days", "jobs"), 1)
-        return collection_of(documents.DailyUsage).find(match, wanted, batch_size=BATCH), _Days(question, days).add
-    reading: tuple[tuple[str, ...], Add]
+        match = query.within(query.filter_parts.rest, overlap_filter(days))
+        projection = {"_id": 0} | dict.fromkeys(("generationRef", *query.fields, "state", "days", "jobs"), 1)
+        cursor = collection_of(documents.DailyUsage).find(match, projection, batch_size=BATCH_SIZE)
+        return cursor, _DayReader(query, days).add
+    add: Add
+    fields: tuple[str, ...]
     if level is UsageLevel.YEAR:
-        reading = ("state", "year", "days"), _Years(question, days).add
-    elif question.period is None and not days.bounded:
-        reading = (), lambda row, key, own: _add(own, key, row["jobs"], row["failed"])
+        fields, add = ("state", "year", "days"), _YearReader(query, days).add
+    elif query.period is None and not days.is_bounded:
+        fields, add = (), lambda row, key, groups: _add(groups, key, row["jobs"], row["failed"])
     else:
-        reading = ("months", "failed_months"), _Months(question, days).add
-    return at_level(question, level, *reading[0]), reading[1]
+        fields, add = ("months", "failed_months"), _MonthReader(query, days).add
+    return usage_at_level(query, level, *fields), add
 
 
-def at_level(question: Question, level: UsageLevel, *fields: str) -> AsyncCursor[Row]:
+def usage_at_level(query: UsageQuery, level: UsageLevel, *fields: str) -> AsyncCursor[Row]:
     """The usage of one level, with the fields that a query tells apart, `jobs`, `failed` and these fields."""
-    wanted = dict.fromkeys(("generationRef", *question.fields, "jobs", "failed", *fields), 1)
-    match = question.within({"level": level.value}, question.asked.rest)
-    return collection_of(documents.Usage).find(match, {"_id": 0} | wanted, batch_size=BATCH)
+    projection = dict.fromkeys(("generationRef", *query.fields, "jobs", "failed", *fields), 1)
+    match = query.within({"level": level.value}, query.filter_parts.rest)
+    return collection_of(documents.Usage).find(match, {"_id": 0} | projection, batch_size=BATCH_SIZE)
 
 
-class Ends(dict[int, End | None]):
-    """The end of the key for each day by its number; None for days outside the query."""
+class PeriodKeys(dict[int, PeriodKey | None]):
+    """The period at the end of a key for each day by its number; None for days outside the query."""
 
-    def __init__(self, question: Question, days: Days) -> None:
+    def __init__(self, query: UsageQuery, days: Days) -> None:
         super().__init__()
-        self._question = question
+        self._query = query
         self._days = days
 
     @property
-    def bounded(self) -> bool:
+    def is_bounded(self) -> bool:
         """Whether the query is limited to some days."""
-        return self._days.bounded
+        return self._days.is_bounded
 
-    def __missing__(self, day: int) -> End | None:
-        self[day] = found = self._end(day) if self._meant(day) else None
-        return found
+    def __missing__(self, day: int) -> PeriodKey | None:
+        self[day] = period_key = self._period_key(day) if self._includes(day) else None
+        return period_key
 
-    def _meant(self, day: int) -> bool:
+    def _includes(self, day: int) -> bool:
         first, last = self._days.first, self._days.last
-        if day == TIMELESS:
-            return not self._days.bounded
+        if day == UNDATED:
+            return not self._days.is_bounded
         return (first is None or day >= first) and (last is None or day < last)
 
-    def _end(self, day: int) -> End:
-        return () if self._question.period is None else (self._question.starts(day),)
+    def _period_key(self, day: int) -> PeriodKey:
+        return () if self._query.period is None else (self._query.period_start(day),)
 
 
-class _Days:
+class _DayReader:
     """Reads DailyUsage."""
 
-    def __init__(self, question: Question, days: Days) -> None:
-        self._ends = Ends(question, days)
+    def __init__(self, query: UsageQuery, days: Days) -> None:
+        self._period_keys = PeriodKeys(query, days)
 
-    def add(self, row: Row, key: Key, own: Own) -> None:
-        ends, failed = self._ends, row["state"] in FAILED
-        for day, jobs in zip(unpacked(row["days"]), unpacked(row["jobs"]), strict=True):
-            end = ends[day]
-            if end is not None:
-                _add(own, key + end, jobs, jobs if failed else 0)
+    def add(self, row: Row, key: Key, groups: GenerationGroups) -> None:
+        period_keys, failed = self._period_keys, row["state"] in FAILED_STATES
+        for day, jobs in zip(unpack_int32(row["days"]), unpack_int32(row["jobs"]), strict=True):
+            period_key = period_keys[day]
+            if period_key is not None:
+                _add(groups, key + period_key, jobs, jobs if failed else 0)
 
 
-class Named(dict[str, End | None]):
-    """The end of the key for each month, or for each day of a year, as they are written."""
+class CalendarKeys(dict[str, PeriodKey | None]):
+    """The period at the end of a key for each month, or for each day of a year, as they are stored."""
 
-    def __init__(self, ends: Ends, pattern: str) -> None:
+    def __init__(self, period_keys: PeriodKeys, pattern: str) -> None:
         super().__init__()
-        self._ends = ends
+        self._period_keys = period_keys
         self._pattern = pattern
 
-    def __missing__(self, name: str) -> End | None:
-        self[name] = found = self._ends[number_of_day(self._pattern.format(name))]
-        return found
+    def __missing__(self, name: str) -> PeriodKey | None:
+        self[name] = period_key = self._period_keys[day_number(self._pattern.format(name))]
+        return period_key
 
 
-class _Months:
+class _MonthReader:
     """Reads the months of Usage."""
 
-    def __init__(self, question: Question, days: Days) -> None:
-        self._timeless = Ends(question, days)[TIMELESS]
-        self._ends = Named(Ends(question, days), "{}-01")
+    def __init__(self, query: UsageQuery, days: Days) -> None:
+        self._undated_key = PeriodKeys(query, days)[UNDATED]
+        self._period_keys = CalendarKeys(PeriodKeys(query, days), "{}-01")
 
-    def add(self, row: Row, key: Key, own: Own) -> None:
-        months, failures, ends = row.get("months") or {}, row.get("failed_months") or {}, self._ends
+    def add(self, row: Row, key: Key, groups: GenerationGroups) -> None:
+        months, failures, period_keys = row.get("months") or {}, row.get("failed_months") or {}, self._period_keys
         for month, jobs in months.items():
-            end = ends[month]
-            if jobs and end is not None:
-                _add(own, key + end, jobs, failures.get(month, 0))
-        if self._timeless is not None:
-            jobs, failed = timeless(row, months, failures)
+            period_key = period_keys[month]
+            if jobs and period_key is not None:
+                _add(groups, key + period_key, jobs, failures.get(month, 0))
+        if self._undated_key is not None:
+            jobs, failed = undated_counts(row, months, failures)
             if jobs:
-                _add(own, key + self._timeless, jobs, failed)
+                _add(groups, key + self._undated_key, jobs, failed)
 
 
-def timeless(row: Row, months: dict[str, int], failed_months: dict[str, int]) -> tuple[int, int]:
-    """Jobs without a time, which are in no month, and failed ones among them."""
+def undated_counts(row: Row, months: dict[str, int], failed_months: dict[str, int]) -> tuple[int, int]:
+    """The number of jobs without a time, which are in no month, and of failed ones among them."""
     return row["jobs"] - sum(months.values()), row["failed"] - sum(failed_months.values())
 
 
-class _Years:
+class _YearReader:
     """Reads the days of Usage."""
 
-    def __init__(self, question: Question, days: Days) -> None:
-        self._all = Ends(question, days)
-        self._years: dict[str, Named] = {}
+    def __init__(self, query: UsageQuery, days: Days) -> None:
+        self._period_keys = PeriodKeys(query, days)
+        self._years: dict[str, CalendarKeys] = {}
 
-    def add(self, row: Row, key: Key, own: Own) -> None:
-        failed, year = row["state"] in FAILED, row["year"]
+    def add(self, row: Row, key: Key, groups: GenerationGroups) -> None:
+        failed, year = row["state"] in FAILED_STATES, row["year"]
         if year is None:
-            end = self._all[TIMELESS]
-            if end is not None:
-                _add(own, key + end, row["jobs"], row["failed"])
+            period_key = self._period_keys[UNDATED]
+            if period_key is not None:
+                _add(groups, key + period_key, row["jobs"], row["failed"])
             return
-        ends = self._years.get(year)
-        if ends is None:
-            ends = self._years[year] = Named(self._all, f"{year}-{{}}")
+        period_keys = self._years.get(year)
+        if period_keys is None:
+            period_keys = self._years[year] = CalendarKeys(self._period_keys, f"{year}-{{}}")
         for day, jobs in (row.get("days") or {}).items():
-            end = ends[day]
-            if end is not None:
-                _add(own, key + end, jobs, jobs if failed else 0)
+            period_key = period_keys[day]
+            if period_key is not None:
+                _add(groups, key + period_key, jobs, jobs if failed else 0)
 
 
-def overlapping(days: Days) -> Filter:
+def overlap_filter(days: Days) -> Filter:
     """A filter for DailyUsage that may count jobs of these days."""
     bounds: Filter = {}
     if days.first is not None:
@@ -235,15 +241,15 @@ def overlapping(days: Days) -> Filter:
     return {"$or": [{"last": None}, bounds]} if bounds else {}
 
 
-async def _from_jobs(question: Question, filter: Filter, counts: defaultdict[str, Own]) -> None:
-    by: dict[str, Any] = {name: f"${name}" for name in ("generationRef", *question.fields, "state")}
-    if question.period is not None:
+async def _add_job_counts(query: UsageQuery, filter: Filter, counts: defaultdict[str, GenerationGroups]) -> None:
+    by: dict[str, Any] = {name: f"${name}" for name in ("generationRef", *query.fields, "state")}
+    if query.period is not None:
         by["day"] = {"$dateToString": {"date": "$created_at", "format": "%Y-%m-%d"}}
-    stages = [{"$match": question.within(filter)}, {"$group": {"_id": by, "jobs": {"$sum": 1}}}]
-    ends = Ends(question, Days())
-    async with await collection_of(documents.Job).aggregate(stages) as found:
-        async for row in found:
-            said, jobs = row["_id"], row["jobs"]
-            key = question.key(said) + (ends[number_of_day(said.get("day"))] or ())
-            _add(counts[said["generationRef"]], key, jobs, jobs if said["state"] in FAILED else 0)
-            limit(len(counts[said["generationRef"]]))
+    stages = [{"$match": query.within(filter)}, {"$group": {"_id": by, "jobs": {"$sum": 1}}}]
+    period_keys = PeriodKeys(query, Days())
+    async with await collection_of(documents.Job).aggregate(stages) as rows:
+        async for row in rows:
+            fields, jobs = row["_id"], row["jobs"]
+            key = query.key(fields) + (period_keys[day_number(fields.get("day"))] or ())
+            _add(counts[fields["generationRef"]], key, jobs, jobs if fields["state"] in FAILED_STATES else 0)
+            check_group_count(len(counts[fields["generationRef"]]))

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-TIMELESS = -(2**31)
+UNDATED = -(2**31)
 """Stands for the day of jobs without a time."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
 
 
-def packed(numbers: Iterable[int]) -> bytes:
+def pack_int32(numbers: Iterable[int]) -> bytes:
     """Integers of at most 32 bits, signed, as bytes."""
     column = array("i", numbers)
     if sys.byteorder == "big":
@@ -20,7 +20,7 @@ def packed(numbers: Iterable[int]) -> bytes:
     return column.tobytes()
 
 
-def unpacked(column: bytes) -> "array[int]":
+def unpack_int32(column: bytes) -> "array[int]":
     """The numbers that were packed."""
     numbers = array("i", column)
     if sys.byteorder == "big":
@@ -29,19 +29,19 @@ def unpacked(column: bytes) -> "array[int]":
 
 
 @lru_cache(maxsize=20_000)
-def number_of_day(day: str | None) -> int:
+def day_number(day: str | None) -> int:
     """The number of days from 1970-01-01 to a day such as 2019-01-31; TIMELESS for None."""
-    return TIMELESS if day is None else (datetime.fromisoformat(day).date() - EPOCH).days
+    return UNDATED if day is None else (datetime.fromisoformat(day).date() - EPOCH).days
 
 
-def start_of(day: int) -> datetime | None:
+def start_of_day(day: int) -> datetime | None:
     """The UTC midnight at which a numbered day begins, without a zone, as the database returns times."""
-    return None if day == TIMELESS else datetime(1970, 1, 1) + timedelta(days=day)
+    return None if day == UNDATED else datetime(1970, 1, 1) + timedelta(days=day)
 
 
 def days_of(row: Mapping[str, Any]) -> Iterator[tuple[int, int, "array[int]", "array[int]"]]:
     """Each day of a DailyUsage with its jobs, the bins of their runtimes, and how many are in each bin."""
-    days, jobs, spans, bins, counts = (unpacked(row[name]) for name in ("days", "jobs", "spans", "bins", "counts"))
+    days, jobs, spans, bins, counts = (unpack_int32(row[name]) for name in ("days", "jobs", "spans", "bins", "counts"))
     at = 0
     for day, number, span in zip(days, jobs, spans, strict=True):
         yield day, number, bins[at : at + span], counts[at : at + span]

@@ -39,34 +39,34 @@ Distribution = dict[str, Any]
 """A RuntimeDistribution as a row."""
 
 
-class Sketch:
+class RuntimeSketch:
     """Counts of runtimes by bin, which can be added and subtracted."""
 
     def __init__(self) -> None:
         self.counts: dict[int, int] = {}
         self.shortest = math.inf
         self.longest = -math.inf
-        self._vague: set[int] = set()
+        self._inexact_bins: set[int] = set()
 
     def add(self, bins: Sequence[int], counts: Sequence[int]) -> None:
-        """Count runtimes by their bins alone."""
-        known = self.counts
+        """Count runtimes of which only the bins are known."""
+        sums = self.counts
         for bin, count in zip(bins, counts, strict=True):
-            known[bin] = known.get(bin, 0) + count
+            sums[bin] = sums.get(bin, 0) + count
         if bins:
-            self._vague |= {min(bins), max(bins)}
+            self._inexact_bins |= {min(bins), max(bins)}
 
-    def add_known(
+    def add_with_extremes(
         self, bins: Sequence[int], counts: Sequence[int], shortest: float | None, longest: float | None
     ) -> None:
         """Count runtimes with known extremes; without extremes when they are subtracted."""
         if shortest is None or longest is None:
-            self._vague |= set(bins)
+            self._inexact_bins |= set(bins)
         else:
             self.shortest, self.longest = min(self.shortest, shortest), max(self.longest, longest)
-        known = self.counts
+        sums = self.counts
         for bin, count in zip(bins, counts, strict=True):
-            known[bin] = known.get(bin, 0) + count
+            sums[bin] = sums.get(bin, 0) + count
 
     @property
     def samples(self) -> int:
@@ -85,7 +85,7 @@ class Sketch:
 
     def _extreme(self, bin: int, known: float) -> float:
         """The known extreme, unless it may belong to a runtime that was subtracted or counted elsewhere."""
-        exact = math.isfinite(known) and bin not in self._vague and bin_of(known) == bin
+        exact = math.isfinite(known) and bin not in self._inexact_bins and bin_of(known) == bin
         return known if exact else _seconds(bin)
 
 
@@ -133,7 +133,7 @@ def _histogram(values: list[float], counts: list[int], shortest: float, longest:
         shortest, longest = shortest - 0.5, longest + 0.5
     step = (longest - shortest) / HISTOGRAM_BINS
     edges = [*(shortest + step * number for number in range(HISTOGRAM_BINS)), longest]
-    found = [0] * HISTOGRAM_BINS
+    numbers = [0] * HISTOGRAM_BINS
     for value, count in zip(values, counts, strict=True):
-        found[min(max(bisect_right(edges, value) - 1, 0), HISTOGRAM_BINS - 1)] += count
-    return [{"from": edges[n], "to": edges[n + 1], "count": count} for n, count in enumerate(found)]
+        numbers[min(max(bisect_right(edges, value) - 1, 0), HISTOGRAM_BINS - 1)] += count
+    return [{"from": edges[n], "to": edges[n + 1], "count": count} for n, count in enumerate(numbers)]

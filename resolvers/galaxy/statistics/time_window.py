@@ -11,7 +11,7 @@ from resolvers.filters import Filter, all_of
 TIME = "created_at"
 EPOCH = datetime(1970, 1, 1)
 DAY = timedelta(days=1)
-INSTANT = timedelta(milliseconds=1)
+RESOLUTION = timedelta(milliseconds=1)
 """The smallest difference between stored times."""
 
 
@@ -26,23 +26,24 @@ class Days:
     last: int | None = None
 
     @property
-    def bounded(self) -> bool:
-        """Whether only some days are meant."""
+    def is_bounded(self) -> bool:
+        """Whether there is any bound."""
         return self.first is not None or self.last is not None
 
     @property
-    def whole_months(self) -> bool:
+    def is_whole_months(self) -> bool:
         """Whether both bounds are the first day of a month."""
         return all(bound is None or midnight(bound).day == 1 for bound in (self.first, self.last))
 
 
 @dataclass(frozen=True)
-class Asked:
-    """`days` of the jobs that match `rest`, None for no days; and besides them the jobs that match one of `aside`."""
+class SplitFilter:
+    """A filter of jobs in parts: those of `days` (None for no days) that match `rest`, which counts by day can answer,
+    and those that match one of `residual_filters`, which have to be read."""
 
     rest: Filter
     days: Days | None
-    aside: tuple[Filter, ...] = ()
+    residual_filters: tuple[Filter, ...] = ()
 
 
 def midnight(day: int) -> datetime:
@@ -50,38 +51,38 @@ def midnight(day: int) -> datetime:
     return EPOCH + day * DAY
 
 
-def taken_apart(filter: Filter) -> Asked:
+def split_filter(filter: Filter) -> SplitFilter:
     """Split a filter of jobs. Where times occur below $or or $nor, all jobs have to be read."""
-    conditions = list(_all_of(filter))
-    times = [one for one in conditions if set(one) == {TIME}]
-    others = [one for one in conditions if one not in times]
-    rest = all_of(others)
-    if TIME in paths(others):
-        return Asked({}, None, (filter,))
+    conditions = list(_conjuncts(filter))
+    times = [condition for condition in conditions if set(condition) == {TIME}]
+    untimed = [condition for condition in conditions if condition not in times]
+    rest = all_of(untimed)
+    if TIME in paths_in(untimed):
+        return SplitFilter({}, None, (filter,))
     if not times:
-        return Asked(rest, Days())
+        return SplitFilter(rest, Days())
     try:
-        return _windowed(rest, *_bounds(times))
+        return _split_window(rest, *_bounds(times))
     except OverflowError:
         # At the end of the calendar there is no next day.
-        return Asked(rest, None, (filter,))
+        return SplitFilter(rest, None, (filter,))
 
 
-def paths(condition: Any) -> set[str]:
+def paths_in(condition: Any) -> set[str]:
     """The paths in a filter."""
     if isinstance(condition, list):
-        return {path for one in condition for path in paths(one)}
+        return {path for part in condition for path in paths_in(part)}
     if not isinstance(condition, dict):
         return set()
     own = {key for key in condition if not key.startswith("$")}
-    return own | {path for key in condition if key.startswith("$") for path in paths(condition[key])}
+    return own | {path for key in condition if key.startswith("$") for path in paths_in(condition[key])}
 
 
-def _all_of(filter: Filter) -> Iterator[Filter]:
+def _conjuncts(filter: Filter) -> Iterator[Filter]:
     for key, value in filter.items():
         if key == "$and":
-            for one in value:
-                yield from _all_of(one)
+            for condition in value:
+                yield from _conjuncts(condition)
         else:
             yield {key: value}
 
@@ -93,7 +94,7 @@ def _bounds(times: list[Filter]) -> tuple[datetime | None, datetime | None]:
     for condition in times:
         for comparison, value in condition[TIME].items():
             at = utc_milliseconds(value).astimezone(UTC).replace(tzinfo=None)
-            at += INSTANT if comparison in ("$gt", "$lte") else timedelta()
+            at += RESOLUTION if comparison in ("$gt", "$lte") else timedelta()
             if comparison in ("$gt", "$gte"):
                 low = at if low is None else max(low, at)
             else:
@@ -101,17 +102,17 @@ def _bounds(times: list[Filter]) -> tuple[datetime | None, datetime | None]:
     return low, high
 
 
-def _windowed(rest: Filter, low: datetime | None, high: datetime | None) -> Asked:
+def _split_window(rest: Filter, low: datetime | None, high: datetime | None) -> SplitFilter:
     first = None if low is None else -((EPOCH - low) // DAY)
     last = None if high is None else (high - EPOCH) // DAY
     if first is not None and last is not None and first >= last:
-        return Asked(rest, None, _between(rest, low, high))
-    before = _between(rest, low, None if first is None else midnight(first))
-    after = _between(rest, None if last is None else midnight(last), high)
-    return Asked(rest, Days(first, last), (*(before if low else ()), *(after if high else ())))
+        return SplitFilter(rest, None, _partial_day_filters(rest, low, high))
+    before = _partial_day_filters(rest, low, None if first is None else midnight(first))
+    after = _partial_day_filters(rest, None if last is None else midnight(last), high)
+    return SplitFilter(rest, Days(first, last), (*(before if low else ()), *(after if high else ())))
 
 
-def _between(rest: Filter, low: datetime | None, high: datetime | None) -> tuple[Filter, ...]:
+def _partial_day_filters(rest: Filter, low: datetime | None, high: datetime | None) -> tuple[Filter, ...]:
     """A filter for jobs of a part of a day; none when the part is empty."""
     if low is not None and high is not None and low >= high:
         return ()

@@ -11,21 +11,30 @@ from dataclasses import dataclass
 from itertools import chain
 
 from documents.galaxy.usage import UsageLevel
-from resolvers.galaxy.statistics.counts import Counts, Ends, Groups, Named, at_level, limit, slices, timeless
-from resolvers.galaxy.statistics.question import Key, Question, UsageDimension
+from resolvers.galaxy.statistics.counts import (
+    CalendarKeys,
+    Counts,
+    Groups,
+    PeriodKeys,
+    batched_rows,
+    check_group_count,
+    undated_counts,
+    usage_at_level,
+)
 from resolvers.galaxy.statistics.time_window import Days
+from resolvers.galaxy.statistics.usage_query import Key, UsageDimension, UsageQuery
 from resolvers.reads.rows import Row
 
 
 @dataclass(slots=True)
-class Months:
+class MonthCounts:
     """Jobs of one tool by month, in all generations; `servers` has the number of servers, None where there is one."""
 
     jobs: dict[str, int]
     failed: dict[str, int]
     servers: dict[str, int] | None = None
 
-    def add(self, other: "Months") -> None:
+    def add(self, other: "MonthCounts") -> None:
         """Add the counts of another generation."""
         servers = self.servers = self._servers()
         for month, jobs in other.jobs.items():
@@ -43,48 +52,50 @@ class Months:
         return {month: 1 for month, jobs in self.jobs.items() if jobs} if self.servers is None else self.servers
 
 
-def is_by_month(question: Question) -> bool:
+def is_by_month(query: UsageQuery) -> bool:
     """Whether a query groups tools by month without a bound on time: the case that this module answers."""
-    days = question.asked.days
+    days = query.filter_parts.days
     return (
-        question.level is UsageLevel.TOOL
-        and "tool_id" in question.fields
-        and question.period is UsageDimension.MONTH
+        query.level is UsageLevel.TOOL
+        and "tool_id" in query.fields
+        and query.period is UsageDimension.MONTH
         and days is not None
-        and not days.bounded
-        and not question.asked.aside
+        and not days.is_bounded
+        and not query.filter_parts.residual_filters
     )
 
 
-async def most_used(question: Question, first: int) -> Groups:
+async def top_groups(query: UsageQuery, first: int) -> Groups:
     """At least the `first` groups with the most jobs of each slot, including ties. Raises LimitExceeded."""
-    by_slot: defaultdict[object, dict[Key, Months]] = defaultdict(dict)
+    by_slot: defaultdict[object, dict[Key, MonthCounts]] = defaultdict(dict)
     groups: Groups = {}
-    async for rows in slices(at_level(question, UsageLevel.TOOL, "months", "failed_months")):
+    async for rows in batched_rows(usage_at_level(query, UsageLevel.TOOL, "months", "failed_months")):
         for row in rows:
-            key, months = question.key(row), Months(row.get("months") or {}, row.get("failed_months") or {})
-            _add_timeless(groups, key, row, months)
-            known = by_slot[key[0]].setdefault(key, months)
-            if known is not months:
-                known.add(months)
-    limit(len(groups) + sum(len(months.jobs) for of_slot in by_slot.values() for months in of_slot.values()))
-    ends = Named(Ends(question, Days()), "{}-01")
+            key, months = query.key(row), MonthCounts(row.get("months") or {}, row.get("failed_months") or {})
+            _add_undated(groups, key, row, months)
+            sums = by_slot[key[0]].setdefault(key, months)
+            if sums is not months:
+                sums.add(months)
+    check_group_count(
+        len(groups) + sum(len(months.jobs) for of_slot in by_slot.values() for months in of_slot.values())
+    )
+    period_keys = CalendarKeys(PeriodKeys(query, Days()), "{}-01")
     for of_slot in by_slot.values():
-        least = _least(of_slot.values(), first)
+        threshold = _threshold(of_slot.values(), first)
         for key, months in of_slot.items():
-            shown = [month for month, jobs in months.jobs.items() if jobs >= least]
-            groups |= {key + (ends[month] or ()): months.counts(month) for month in shown}
+            shown = [month for month, jobs in months.jobs.items() if jobs >= threshold]
+            groups |= {key + (period_keys[month] or ()): months.counts(month) for month in shown}
     return groups
 
 
-def _add_timeless(groups: Groups, key: Key, row: Row, months: Months) -> None:
-    jobs, failed = timeless(row, months.jobs, months.failed)
+def _add_undated(groups: Groups, key: Key, row: Row, months: MonthCounts) -> None:
+    jobs, failed = undated_counts(row, months.jobs, months.failed)
     if jobs:
-        known = groups.get((*key, None), (0, 0, 0))
-        groups[*key, None] = known[0] + jobs, known[1] + failed, known[2] + 1
+        sums = groups.get((*key, None), (0, 0, 0))
+        groups[*key, None] = sums[0] + jobs, sums[1] + failed, sums[2] + 1
 
 
-def _least(known: Iterable[Months], first: int) -> int:
+def _threshold(counts: Iterable[MonthCounts], first: int) -> int:
     """The number of jobs of the last of the first groups; 1 when there are fewer groups."""
-    best = heapq.nlargest(first, chain.from_iterable(months.jobs.values() for months in known))
+    best = heapq.nlargest(first, chain.from_iterable(months.jobs.values() for months in counts))
     return max(1, best[-1]) if len(best) == first else 1

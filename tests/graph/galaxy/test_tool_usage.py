@@ -7,7 +7,7 @@ import pytest
 import documents
 from documents.mongo.database import Database
 from resolvers.galaxy.statistics import counts, runtimes
-from resolvers.galaxy.statistics.aggregates import forget_usage
+from resolvers.galaxy.statistics.aggregates import delete_usage
 from resolvers.reads.rows import collection_of
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, answer, ask, refusal
@@ -26,7 +26,7 @@ async def test_many_runtimes_are_ranked_by_what_is_shown(world: World, monkeypat
     await world.has([a_job_of(world, one) for one in jobs])
     exact = (await ask(RANKED))["toolUsage"]
 
-    monkeypatch.setattr(runtimes, "EXACT_SAMPLES", 0)
+    monkeypatch.setattr(runtimes, "MAX_EXACT_SAMPLES", 0)
     estimated = (await ask(RANKED))["toolUsage"]
 
     assert [one["toolId"] for one in exact] == [one["toolId"] for one in estimated] == TOOLS[::-1]
@@ -147,7 +147,7 @@ async def test_a_dimension_may_be_named_twice(world: World) -> None:
 
 
 async def test_more_groups_than_anybody_looks_at_are_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counts, "MOST_GROUPS", 3)
+    monkeypatch.setattr(counts, "MAX_GROUPS", 3)
     await world.has([a_job_of(world, (0, tool, "1", "ok", TIMES[1], n + 1.0)) for n, tool in enumerate(TOOLS)])
 
     found = await refusal("{ toolUsage { jobs } }")
@@ -158,7 +158,7 @@ async def test_more_groups_than_anybody_looks_at_are_refused(world: World, monke
 
 
 async def test_more_runtimes_than_fit_in_memory_are_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtimes, "MOST_COUNTS", 3)
+    monkeypatch.setattr(runtimes, "MAX_COUNTS", 3)
     await world.has([a_job_of(world, (0, tool, "1", "ok", TIMES[1], 10.0**n)) for n, tool in enumerate(TOOLS)])
 
     found = await answer("{ toolUsage { toolId runtimeSeconds { max } } }")
@@ -171,7 +171,7 @@ async def test_more_runtimes_than_fit_in_memory_are_refused(world: World, monkey
 async def test_a_forgotten_generation_counts_nothing_and_the_others_as_before(world: World) -> None:
     await world.has([a_job_of(world, (n, "cat1", "1", "ok", TIMES[1], 1.0)) for n in (0, 1)])
 
-    await forget_usage(world.generations[0].id)
+    await delete_usage(world.generations[0].id)
 
     found = await ask("{ toolUsage(groupBy: [INSTANCE]) { instance { id } jobs } }", ADMIN)
     assert found["toolUsage"] == [{"instance": {"id": world.private.id}, "jobs": "1"}]

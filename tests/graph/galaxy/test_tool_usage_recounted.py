@@ -46,7 +46,7 @@ async def test_estimates_are_as_near_as_they_say(database: Database, runs: list[
     await world.has(jobs, [a_job_of(world, (0, "cat1", "1", "ok", TIMES[0], seconds)) for seconds in gone])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtimes, "EXACT_SAMPLES", 0)
+        patch.setattr(runtimes, "MAX_EXACT_SAMPLES", 0)
         found = await ask(ASK, groupBy=["TOOL"])
 
     (row,) = found["toolUsage"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resolvers.galaxy.parquet.arrow_schema import Origin, record_batch, schema
-from resolvers.galaxy.parquet.month_partitions import parted
+from resolvers.galaxy.parquet.month_partitions import open_partitions
 from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.job_bson import number_of
 from tests.support.needs import need_shared_data
@@ -150,7 +150,7 @@ def test_months_hold_every_row_once_and_in_order(jobs: list[tuple[datetime | Non
     )
     reading = read(content)
 
-    with parted(schema()) as months:
+    with open_partitions(schema()) as months:
         for batch in reading.batches:
             if batch.rows:
                 months.add(record_batch(batch.rows, ORIGIN))
@@ -165,12 +165,12 @@ def test_months_hold_every_row_once_and_in_order(jobs: list[tuple[datetime | Non
 
 
 def test_rows_of_a_month_are_parted_into_groups_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resolvers.galaxy.parquet.month_partitions.WAITING_BYTES", 20_000)
-    monkeypatch.setattr("resolvers.galaxy.parquet.month_partitions.GROUP_BYTES", 40_000)
+    monkeypatch.setattr("resolvers.galaxy.parquet.month_partitions.MAX_BUFFERED_BYTES", 20_000)
+    monkeypatch.setattr("resolvers.galaxy.parquet.month_partitions.ROW_GROUP_BYTES", 40_000)
     at = datetime(2019, 1, 1)
     reading = read(report(jobs=[f"{n}\tcat1\t1\tok\t{at + timedelta(hours=n)}" for n in range(2000)]))
 
-    with parted(schema()) as months:
+    with open_partitions(schema()) as months:
         for start in range(0, 2000, 50):
             months.add(record_batch(reading.raw[start : start + 50], ORIGIN))
         groups = [group for month in months.names() for group in months.groups(month)]
@@ -190,7 +190,7 @@ def test_memory_does_not_grow_with_the_report() -> None:
     pa.set_memory_pool(counting)
 
     try:
-        with parted(schema()) as months:
+        with open_partitions(schema()) as months:
             for _ in range(repeated):
                 months.add(batch)
             for month in months.names():

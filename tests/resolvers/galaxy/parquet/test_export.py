@@ -13,7 +13,7 @@ from documents.mongo.database import Database
 from documents.storage.export_destination import BucketDestination, FolderDestination
 from documents.storage.google_bucket import GoogleBucket
 from resolvers.galaxy.parquet.archives import Shard, archives, uuids_of
-from resolvers.galaxy.parquet.export import Became, Export, Outcome
+from resolvers.galaxy.parquet.export import Export, ExportOutcome, ExportStatus
 from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.user_errors import NotFound
 from tests.support import builders as new
@@ -49,7 +49,7 @@ async def test_jobs_are_written_by_instance_and_month(
 
     outcomes = await export(tmp_path)
 
-    assert outcomes == [Outcome(Became.EXPORTED, jobs=3)]
+    assert outcomes == [ExportOutcome(ExportStatus.EXPORTED, jobs=3)]
     name = f"{archive.id}-{PARSER_VERSION}-{archive.sha256}.parquet"
     of = f"instance={instance.uuid}"
     assert [path for path in bytes_below(tmp_path) if not path.startswith(".")] == [
@@ -76,7 +76,7 @@ async def test_a_report_is_a_row_that_says_what_it_came_to(instance: documents.I
 
     outcomes = await export(tmp_path)
 
-    assert [outcome.became for outcome in outcomes] == [Became.EXPORTED, Became.REFUSED]
+    assert [outcome.status for outcome in outcomes] == [ExportStatus.EXPORTED, ExportStatus.REFUSED]
     sound, refused = exported(tmp_path, "reports")
     at = archive.received_at
     assert sound == {
@@ -117,7 +117,7 @@ async def test_a_second_run_writes_what_is_new_only(instance: documents.Instance
 
     outcomes = await export(tmp_path)
 
-    assert outcomes == [Outcome(Became.ALREADY), Outcome(Became.EXPORTED, jobs=1)]
+    assert outcomes == [ExportOutcome(ExportStatus.EXISTS), ExportOutcome(ExportStatus.EXPORTED, jobs=1)]
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
     assert before
     assert len(after) == len(before) + 2
@@ -136,7 +136,7 @@ async def test_an_export_that_broke_off_is_completed(instance: documents.Instanc
 
         outcomes = await export(folder)
 
-        assert outcomes == [Outcome(Became.EXPORTED, jobs=3)]
+        assert outcomes == [ExportOutcome(ExportStatus.EXPORTED, jobs=3)]
         assert bytes_below(folder) == whole
 
 
@@ -146,7 +146,7 @@ async def test_two_machines_at_once_write_each_file_once(instance: documents.Ins
 
     outcomes = await asyncio.gather(export(tmp_path), export(tmp_path))
 
-    assert all(outcome.became in (Became.EXPORTED, Became.ALREADY) for run in outcomes for outcome in run)
+    assert all(outcome.status in (ExportStatus.EXPORTED, ExportStatus.EXISTS) for run in outcomes for outcome in run)
     assert len(exported(tmp_path)) == 9
     assert bytes_below(tmp_path / ".partial") == {}
 
@@ -156,7 +156,7 @@ async def test_shards_have_every_archive_once(instance: documents.Instance, tmp_
 
     shards = [await export(tmp_path, shard=Shard(index, 3)) for index in range(3)]
 
-    assert all(outcome.became is Became.EXPORTED for shard in shards for outcome in shard)
+    assert all(outcome.status is ExportStatus.EXPORTED for shard in shards for outcome in shard)
     assert sorted(row["archive"] for row in exported(tmp_path)) == sorted(kept)
 
 
@@ -200,7 +200,7 @@ async def test_parameters_lie_apart_from_what_everybody_may_read(instance: docum
     await export(tmp_path)
     outcomes = await export(tmp_path, parameters=True)
 
-    assert outcomes == [Outcome(Became.EXPORTED, jobs=3)]
+    assert outcomes == [ExportOutcome(ExportStatus.EXPORTED, jobs=3)]
     assert {path.partition("/")[0] for path in bytes_below(tmp_path)} == {"jobs", "reports", "with_parameters"}
     assert "parameters" not in exported(tmp_path)[0]
     rows = exported(tmp_path / "with_parameters")
@@ -219,7 +219,7 @@ async def test_bytes_that_are_not_those_of_the_archive_are_not_exported(
 
     (outcome,) = await export(tmp_path)
 
-    assert outcome.became is Became.FAILED
+    assert outcome.status is ExportStatus.FAILED
     assert outcome.reason.startswith("No object exists at" if gone else "The object at")
     assert bytes_below(tmp_path) == {}
 
@@ -237,7 +237,7 @@ async def test_a_bucket_takes_an_export_as_a_folder_does(
 
     outcomes = [await to.archive(row, instance.uuid) for _ in range(2)]
 
-    assert outcomes == [Outcome(Became.EXPORTED, jobs=3), Outcome(Became.ALREADY)]
+    assert outcomes == [ExportOutcome(ExportStatus.EXPORTED, jobs=3), ExportOutcome(ExportStatus.EXISTS)]
     for path, content in bytes_below(tmp_path).items():
         kept = await bucket.stat(prefix + path)
         assert kept is not None

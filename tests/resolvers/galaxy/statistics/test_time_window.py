@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from resolvers.galaxy.statistics.time_window import TIME, Asked, Days, midnight, taken_apart
+from resolvers.galaxy.statistics.time_window import TIME, Days, SplitFilter, midnight, split_filter
 
 REST = {"tool_id": "cat1"}
 NOON = datetime(2021, 7, 5, 12)
@@ -18,10 +18,10 @@ def jobs(**bounds: datetime) -> dict[str, Any]:
     return {"$and": [REST, {TIME: {f"${name}": at for name, at in bounds.items()}}]}
 
 
-def window(**bounds: datetime) -> Asked:
+def window(**bounds: datetime) -> SplitFilter:
     """The split form of a filter for the tool's jobs between two times, as a client writes them."""
     asked = [{TIME: {f"${name}": at.replace(tzinfo=UTC)}} for name, at in bounds.items()]
-    return taken_apart({"$and": [REST, *asked]})
+    return split_filter({"$and": [REST, *asked]})
 
 
 @pytest.mark.parametrize(
@@ -53,20 +53,20 @@ def window(**bounds: datetime) -> Asked:
 def test_a_window_is_whole_days_and_the_parts_of_days_at_its_ends(
     bounds: dict[str, datetime], days: Days | None, aside: tuple[Any, ...]
 ) -> None:
-    assert window(**bounds) == Asked(REST, days, aside)
+    assert window(**bounds) == SplitFilter(REST, days, aside)
 
 
 def test_times_below_or_are_looked_for_among_all_jobs() -> None:
     filter = {"$or": [{TIME: {"$gte": NOON}}, REST]}
 
-    assert taken_apart(filter) == Asked({}, None, (filter,))
+    assert split_filter(filter) == SplitFilter({}, None, (filter,))
 
 
 def test_a_window_at_the_end_of_the_calendar_is_looked_for_among_all_jobs() -> None:
     last = datetime.max.replace(microsecond=999_000)
     filter = {TIME: {"$gte": last.replace(tzinfo=UTC)}}
 
-    assert taken_apart(filter) == Asked({}, None, (filter,))
+    assert split_filter(filter) == SplitFilter({}, None, (filter,))
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_days_are_whole_months_when_both_bounds_are_firsts(
 ) -> None:
     days = Days(*(None if at is None else (at - datetime(1970, 1, 1)).days for at in (first, last)))
 
-    assert (days.bounded, days.whole_months) == (bounded, whole)
+    assert (days.is_bounded, days.is_whole_months) == (bounded, whole)

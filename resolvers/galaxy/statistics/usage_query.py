@@ -9,8 +9,8 @@ from typing import Any
 
 from documents.galaxy.usage import UsageLevel
 from resolvers.filters import Filter, all_of
-from resolvers.galaxy.statistics.packed_columns import TIMELESS
-from resolvers.galaxy.statistics.time_window import Asked, midnight, paths, taken_apart
+from resolvers.galaxy.statistics.packed_columns import UNDATED
+from resolvers.galaxy.statistics.time_window import SplitFilter, midnight, paths_in, split_filter
 from resolvers.reads.rows import Row
 
 
@@ -51,7 +51,7 @@ periods. The first value is the slot that the group is in."""
 
 
 @dataclass(frozen=True)
-class Question:
+class UsageQuery:
     """The jobs to count, and the dimensions of their groups.
 
     `generations` are those that may be read, each with its instance; `slots` says which of several lists of groups each
@@ -64,28 +64,28 @@ class Question:
     slots: Mapping[str, Hashable] = field(default_factory=dict)
 
     @cached_property
-    def asked(self) -> Asked:
-        """The parts of the filter."""
-        return taken_apart(self.filter)
+    def filter_parts(self) -> SplitFilter:
+        """The filter, split by what counts by day can answer."""
+        return split_filter(self.filter)
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """The dimensions besides periods, in the order of keys."""
-        return tuple(FIELDS[one] for one in FIELDS if one in self.dimensions)
+        return tuple(field for dimension, field in FIELDS.items() if dimension in self.dimensions)
 
     @cached_property
     def period(self) -> UsageDimension | None:
         """The kind of periods by which groups are split."""
-        return next((one for one in PERIODS if one in self.dimensions), None)
+        return next((period for period in PERIODS if period in self.dimensions), None)
 
     @property
     def level(self) -> UsageLevel | None:
-        """The least detailed level of counts that tells enough; None where only daily usage of tools does."""
-        needed, days = set(self.fields) | paths(self.asked.rest), self.asked.days
-        timed = self.period is not None or (days is not None and days.bounded)
+        """The least detailed level of counts that suffices; None where only daily usage of tools does."""
+        needed, days = set(self.fields) | paths_in(self.filter_parts.rest), self.filter_parts.days
+        is_timed = self.period is not None or (days is not None and days.is_bounded)
         if not needed & {"tool_id", "tool_version"}:
             return UsageLevel.YEAR
-        if timed and not (self.period in (None, UsageDimension.MONTH) and days is not None and days.whole_months):
+        if is_timed and not (self.period in (None, UsageDimension.MONTH) and days is not None and days.is_whole_months):
             return None
         return UsageLevel.STATE if needed & {"tool_version", "state"} else UsageLevel.TOOL
 
@@ -97,9 +97,9 @@ class Question:
         """The beginning of the key of a row's groups: all but the period."""
         return (self.slots.get(row["generationRef"]), *(row.get(name) for name in self.fields))
 
-    def starts(self, day: int) -> datetime | None:
+    def period_start(self, day: int) -> datetime | None:
         """The start of the period of a day."""
-        if day == TIMELESS:
+        if day == UNDATED:
             return None
         at = midnight(day)
         match self.period:
@@ -109,7 +109,7 @@ class Question:
                 return at.replace(day=1)
         return at
 
-    def ends(self, start: datetime) -> datetime:
+    def period_end(self, start: datetime) -> datetime:
         """The end of the period that begins then. Raises OverflowError at the end of the calendar."""
         match self.period:
             case UsageDimension.WEEK:
