@@ -12,12 +12,14 @@ from pymongo.errors import DuplicateKeyError
 
 from documents.base import now
 from documents.twins.user import User
-from resolvers.access.oidc import Issuer, invalid_token_error
+from resolvers.access.oidc import Issuer
+from resolvers.access.roles import role_of_claims
 from resolvers.access.tokens import PREFIX, find_token
-from resolvers.access.viewer import ADMIN, ANONYMOUS, Role, Unauthenticated, Viewer
+from resolvers.access.viewer import ADMIN, ANONYMOUS, Role, Unauthenticated, Viewer, invalid_token_error
 
-ROLE_CLAIM = "provenance_role"
 MAX_NAME_LENGTH = 80
+MAX_NAME_ATTEMPTS = 8
+"""Display names with a random ending that are tried when the person's name is taken."""
 # OpenID Connect Core 1.0, section 2: at most 255 ASCII characters.
 SUBJECT = re.compile(r"[\x20-\x7e]{1,255}")
 MAX_EMAIL_LENGTH = 254
@@ -45,22 +47,27 @@ class Authenticator:
         self._issuer = Issuer(oidc_issuer, oidc_audience, timer=timer) if oidc_issuer and oidc_audience else None
         self._clock = clock
 
-    def at_once(self, authorization: str | None) -> Viewer | None:
+    def viewer_without_look_up(self, authorization: str | None) -> Viewer | None:
         """The viewer of this header, where neither database nor issuer must be asked; None where one must."""
         if authorization is None:
             return ANONYMOUS
-        return ADMIN if self._admin_token and _constant_time_equal(_bearer(authorization), self._admin_token) else None
+        if not self._admin_token:
+            return None
+        secret = _bearer(authorization).encode(errors="replace")
+        return ADMIN if hmac.compare_digest(secret, self._admin_token.encode(errors="replace")) else None
 
     async def viewer(self, authorization: str | None) -> Viewer:
         """The viewer of this header; anonymous without one. Raises Unauthenticated for invalid credentials."""
-        known = self.at_once(authorization)
-        if known is not None:
-            return known
+        viewer = self.viewer_without_look_up(authorization)
+        if viewer is not None:
+            return viewer
         secret = _bearer(authorization or "")
         if secret.startswith(PREFIX):
             return await self._viewer_of_token(secret)
         if self._issuer:
-            return await viewer_of_claims(await self._issuer.claims(secret))
+            claims = await self._issuer.claims(secret)
+            user = await find_or_create_user(claims)
+            return Viewer(role_of_claims(claims), user.id)
         raise invalid_token_error()
 
     async def _viewer_of_token(self, secret: str) -> Viewer:
@@ -70,26 +77,16 @@ class Authenticator:
         return Viewer(Role(token.role), token.user_ref, token.id)
 
 
-async def viewer_of_claims(claims: dict[str, Any]) -> Viewer:
-    """The viewer for verified claims: the user, created on first sign-in, and the role.
-
-    A bearer is a USER unless the claim `provenance_role` says WORKER or ADMIN.
-    """
-    wanted = claims.get(ROLE_CLAIM)
-    role = Role(wanted) if wanted in (Role.WORKER.value, Role.ADMIN.value) else Role.USER
-    user = await _user_of(claims)
-    return Viewer(role, user.id)
-
-
-async def _user_of(claims: dict[str, Any]) -> User:
+async def find_or_create_user(claims: dict[str, Any]) -> User:
+    """The user whom verified claims are about, created on first sign-in. Raises Unauthenticated."""
     # By the subject only: who can choose their own email address must not become somebody else by it.
     subject = claims.get("sub")
     if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
         raise invalid_token_error()
     for name in _candidate_display_names(claims):
-        known = await User.find_one({"oidcSubject": subject})
-        if known:
-            return known
+        user = await User.find_one({"oidcSubject": subject})
+        if user:
+            return user
         try:
             return await User(display_name=name, email=_usable_email(claims), oidc_subject=subject).insert()
         except DuplicateKeyError:
@@ -101,21 +98,23 @@ async def _user_of(claims: dict[str, Any]) -> User:
 
 def _candidate_display_names(claims: dict[str, Any]) -> Iterator[str]:
     """Display names to try: the person's name, then the name with a random ending."""
-    called = [claims.get(claim) for claim in ("name", "preferred_username", "nickname")]
+    names = [claims.get(claim) for claim in ("name", "preferred_username", "nickname")]
     email = _usable_email(claims)
-    called.append(email.partition("@")[0] if email else None)
-    cleaned = (_clean_name(name) for name in called if isinstance(name, str))
-    name = next((name for name in cleaned if name), "user")
+    names.append(email.partition("@")[0] if email else None)
+    lines = (_single_line(name) for name in names if isinstance(name, str))
+    name = next((line for line in lines if line), "user")
     yield name
-    for _ in range(8):
+    for _ in range(MAX_NAME_ATTEMPTS):
         yield f"{name}-{secrets.token_hex(2)}"
 
 
-def _clean_name(name: str) -> str:
+def _single_line(name: str) -> str:
+    """The name on one line, without control characters, cut to a length that can be shown."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in name).split())[:MAX_NAME_LENGTH].strip()
 
 
 def _usable_email(claims: dict[str, Any]) -> str | None:
+    """The email address in the claims, unless it is malformed or known to be unverified."""
     email = claims.get("email")
     fits = isinstance(email, str) and email.isprintable() and "@" in email and len(email) <= MAX_EMAIL_LENGTH
     return email if fits and claims.get("email_verified") is not False else None
@@ -126,7 +125,3 @@ def _bearer(authorization: str) -> str:
     if scheme.lower() != "bearer" or not secret.strip():
         raise Unauthenticated("The Authorization header must be Bearer, a space, and a token.")
     return secret.strip()
-
-
-def _constant_time_equal(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(errors="replace"), other.encode(errors="replace"))

@@ -1,7 +1,17 @@
-"""Roles that a write requires of its caller."""
+"""Roles: the one that an OIDC token grants its bearer, and those that a write requires of its caller."""
+
+from typing import Any
 
 from resolvers.access.viewer import Role, Viewer
 from resolvers.user_errors import Forbidden
+
+ROLE_CLAIM = "provenance_role"
+
+
+def role_of_claims(claims: dict[str, Any]) -> Role:
+    """The role that verified claims grant: USER, unless the claim `provenance_role` says WORKER or ADMIN."""
+    claimed = claims.get(ROLE_CLAIM)
+    return Role(claimed) if claimed in (Role.WORKER.value, Role.ADMIN.value) else Role.USER
 
 
 def refuse_anonymous(viewer: Viewer) -> None:

@@ -46,3 +46,8 @@ class Unauthenticated(Exception):
         super().__init__(message)
         self.message = message
         self.temporary = temporary
+
+
+def invalid_token_error() -> Unauthenticated:
+    """The error for any invalid token; it does not tell which check failed."""
+    return Unauthenticated("The token is invalid, has expired or was revoked.")

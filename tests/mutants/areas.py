@@ -22,7 +22,9 @@ AREAS: dict[str, tuple[str, ...]] = {
         ),
         *(
             "resolvers/access/authentication.py",
+            "resolvers/access/jwks.py",
             "resolvers/access/oidc.py",
+            "resolvers/access/roles.py",
             "resolvers/access/tokens.py",
             "resolvers/access/viewer.py",
         ),
@@ -231,6 +233,8 @@ FURTHER: tuple[tuple[str, str], ...] = (
         "resolvers/access/authentication.py",
         "resolvers/access/test_viewer.py resolvers/access/test_oidc.py graph/http/test_storage_events.py",
     ),
+    ("resolvers/access/jwks.py", "resolvers/access/test_oidc.py"),
+    ("resolvers/access/roles.py", "resolvers/access/test_viewer.py resolvers/access/test_oidc.py"),
     ("resolvers/access/tokens.py", "resolvers/access/test_viewer.py resolvers/twins/test_user.py"),
     ("resolvers/writes/transaction.py", "documents/mongo/test_database.py resolvers/writes/test_idempotency.py"),
     (

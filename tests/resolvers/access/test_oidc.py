@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from documents.twins.user import User
-from resolvers.access import oidc
+from resolvers.access import jwks, oidc
 from resolvers.access.authentication import Authenticator
 from resolvers.access.viewer import Role, Viewer
 from tests.support.credentials import ADMIN_TOKEN, REFUSAL, Clock, refusal
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.usefixtures("database")
 @pytest.fixture(autouse=True)
 def _patiently(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the issuer, which shares this process, take its time."""
-    for name in ("REQUEST_WAITS_SECONDS", "ISSUER_MAY_TAKE_SECONDS", "FETCH_MAY_TAKE_SECONDS"):
-        monkeypatch.setattr(oidc, name, within())
+    for name in ("KEY_TIMEOUT", "RESPONSE_TIMEOUT", "FETCH_TIMEOUT"):
+        monkeypatch.setattr(jwks, name, within())
 
 
 @pytest.fixture
@@ -285,7 +285,7 @@ async def test_a_slow_issuer_holds_up_neither_others_nor_the_patience_of_a_reque
         assert await authenticator.viewer(f"Bearer {ADMIN_TOKEN}") == Viewer(Role.ADMIN)
     assert not waiting.done()
     with monkeypatch.context() as hurried:
-        hurried.setattr(oidc, "REQUEST_WAITS_SECONDS", 0.1)
+        hurried.setattr(jwks, "KEY_TIMEOUT", 0.1)
         assert (await refusal(authenticator, issuer.token())).temporary
     assert not waiting.done()
 
