@@ -35,7 +35,7 @@ from graph.http.response import JSONBytesResponse, json_response
 from graph.http.send_buffers import SendBuffers
 from graph.http.signed_urls import PublicOriginMiddleware, set_public_origin
 from graph.settings import Executor, Settings
-from graph.websocket.endpoint import Sockets
+from graph.websocket.endpoint import GraphQLWebSocketEndpoint
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 Ready = Callable[[], Awaitable[bool]]
@@ -99,7 +99,9 @@ def create_app(
     routes_ = [
         Route("/", _root, methods=["GET"]),
         Route("/graphql", graphql.__call__, methods=["GET", "POST"]),
-        WebSocketRoute("/graphql", Sockets(graphql, settings.allowed_origins, memory // BYTES_A_SOCKET)),
+        WebSocketRoute(
+            "/graphql", GraphQLWebSocketEndpoint(graphql, settings.allowed_origins, memory // BYTES_A_SOCKET)
+        ),
         Route("/livez", livez, methods=["GET"]),
         Route("/readyz", Readiness(ready, is_draining, lambda: app.unready).__call__, methods=["GET"]),
         Route("/metrics", metrics.page, methods=["GET"]),

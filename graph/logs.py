@@ -17,9 +17,8 @@ from structlog.types import EventDict, Processor, WrappedLogger
 from graph.settings import Settings
 
 REMOVED = "[removed]"
-ACCESS = "graph.access"
-"""The name of the access logger."""
-FLUSH_AFTER = 0.02
+ACCESS_LOGGER = "graph.access"
+MAX_FLUSH_DELAY = 0.02
 """Seconds that an access-log line may wait for others."""
 Fields = dict[str, object]
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -51,8 +50,8 @@ class Redactor:
 class RedactedFormatter(structlog.stdlib.ProcessorFormatter):
     """Redacts the finished line, so that no field and no traceback is missed."""
 
-    def __init__(self, processors: Sequence[Processor], before: Sequence[Processor], redact: Redactor) -> None:
-        super().__init__(processors=processors, foreign_pre_chain=before)
+    def __init__(self, processors: Sequence[Processor], pre_chain: Sequence[Processor], redact: Redactor) -> None:
+        super().__init__(processors=processors, foreign_pre_chain=pre_chain)
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
@@ -67,7 +66,7 @@ class AccessRecord(NamedTuple):
     status: int
     seconds: float
     """The time it took."""
-    harmless: bool
+    is_redaction_free: bool
     """Whether the line needs no redaction, since it holds nothing that a client may have put a secret into."""
 
     @property
@@ -82,55 +81,57 @@ class PendingLine(NamedTuple):
     """An access-log line waiting for the next flush."""
 
     level: int
-    answer: AccessRecord
+    record: AccessRecord
     request_id: str
     at: float
     """Seconds since the epoch."""
 
     def line(self) -> str:
         """The line, as JSON."""
-        said = {
+        fields = {
             "severity": logging.getLevelName(self.level),
             "message": "answered",
-            **self.answer.fields,
+            **self.record.fields,
             "requestId": self.request_id,
-            "logger": ACCESS,
+            "logger": ACCESS_LOGGER,
             "time": datetime.fromtimestamp(self.at, UTC),
         }
-        return orjson.dumps(said, option=orjson.OPT_UTC_Z).decode()
+        return orjson.dumps(fields, option=orjson.OPT_UTC_Z).decode()
 
 
 class AccessLog:
     """Writes access-log lines, the most frequent ones by far, so they are formatted by hand and written in batches."""
 
     def __init__(self) -> None:
-        self._logger = logging.getLogger(ACCESS)
+        self._logger = logging.getLogger(ACCESS_LOGGER)
         self._write: Callable[[int, AccessRecord], None] = self._log
-        self._told: list[PendingLine] = []
+        self._pending: list[PendingLine] = []
 
-    def __call__(self, level: int, answer: AccessRecord) -> None:
-        """Log an answer; unless it is harmless, its line is redacted."""
+    def __call__(self, level: int, record: AccessRecord) -> None:
+        """Log an answered request; its line is redacted unless the record says that it need not be."""
         # Checked first, because formatting a line costs as much when nobody reads it.
         if self._logger.isEnabledFor(level):
-            self._write(level, answer)
+            self._write(level, record)
 
     def write_to(self, handler: "logging.StreamHandler[TextIO]", redact: Redactor) -> None:
         """From now on write JSON to the stream of `handler`, in the format of all other lines."""
         self._handler, self._redact = handler, redact
 
-        def write(level: int, answer: AccessRecord) -> None:
-            self._told.append(PendingLine(level, answer, request_id.get(), time.time()))
-            if len(self._told) == 1:
+        def write(level: int, record: AccessRecord) -> None:
+            self._pending.append(PendingLine(level, record, request_id.get(), time.time()))
+            if len(self._pending) == 1:
                 self._flush_soon()
 
         self._write = write
 
     def flush(self) -> None:
         """Write the waiting lines."""
-        told, self._told = self._told, []
-        if not told:
+        pending, self._pending = self._pending, []
+        if not pending:
             return
-        lines = [one.line() if one.answer.harmless else self._redact(one.line()) for one in told]
+        lines = [
+            waiting.line() if waiting.record.is_redaction_free else self._redact(waiting.line()) for waiting in pending
+        ]
         try:
             self._handler.stream.write("\n".join([*lines, ""]))
             self._handler.flush()
@@ -141,7 +142,7 @@ class AccessLog:
     def _flush_soon(self) -> None:
         """Flush in a moment, all lines in one system call."""
         try:
-            asyncio.get_running_loop().call_later(FLUSH_AFTER, self.flush)
+            asyncio.get_running_loop().call_later(MAX_FLUSH_DELAY, self.flush)
         except RuntimeError:
             self.flush()
 
@@ -149,8 +150,8 @@ class AccessLog:
         """From now on write through the logger, like all other lines."""
         self._write = self._log
 
-    def _log(self, level: int, answer: AccessRecord) -> None:
-        structlog.stdlib.get_logger(ACCESS).log(level, "answered", **answer.fields)
+    def _log(self, level: int, record: AccessRecord) -> None:
+        structlog.stdlib.get_logger(ACCESS_LOGGER).log(level, "answered", **record.fields)
 
 
 access_log = AccessLog()
@@ -162,7 +163,7 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     By default to stdout in production, where logs are the only output, and to stderr otherwise.
     """
     stream = stream or (sys.stdout if settings.production else sys.stderr)
-    before: list[Processor] = [
+    pre_chain: list[Processor] = [
         _add_request_id,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
@@ -170,7 +171,7 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
         _drop_color_message,
     ]
     structlog.configure(
-        processors=[*before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*pre_chain, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
@@ -178,7 +179,7 @@ def configure_logs(settings: Settings, stream: TextIO | None = None) -> None:
     last = _json_processors() if settings.production else _console_processors(stream.isatty())
     handler, redact = logging.StreamHandler(stream), Redactor(_secrets(settings))
     handler.setFormatter(
-        RedactedFormatter([structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last], before, redact)
+        RedactedFormatter([structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last], pre_chain, redact)
     )
     _install(handler, settings.log_level.upper())
     if settings.production:
@@ -215,8 +216,8 @@ def _install(handler: logging.Handler, level: str) -> None:
 
 
 def _secrets(settings: Settings) -> list[str]:
-    kept = [secret for secret in (settings.admin_token, settings.database_url) if secret is not None]
-    return [secret.get_secret_value() for secret in kept]
+    secrets = (settings.admin_token, settings.database_url)
+    return [secret.get_secret_value() for secret in secrets if secret is not None]
 
 
 def _add_request_id(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:

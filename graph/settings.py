@@ -155,7 +155,7 @@ class Settings(BaseSettings):
         origins = tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
         for origin in origins:
             if origin != "*" and not re.fullmatch(r"https?://[^/\s?#@*]+", origin):
-                raise _refused()
+                raise _invalid()
         return origins
 
     @field_validator("allowed_headers", mode="before")
@@ -165,21 +165,21 @@ class Settings(BaseSettings):
             return value
         names = tuple(name.strip() for name in value.split(",") if name.strip())
         if len(names) > MAX_ALLOWED_HEADERS or not all(HEADER_NAME.fullmatch(name) for name in names):
-            raise _refused()
+            raise _invalid()
         return names
 
     @field_validator("database_url")
     @classmethod
     def _is_mongodb(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.match(r"mongodb(\+srv)?://[^\s]+$", value.get_secret_value()):
-            raise _refused()
+            raise _invalid()
         return value
 
     @field_validator("admin_token")
     @classmethod
     def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not re.fullmatch(r"[\x21-\x7e]{32,}", value.get_secret_value()):
-            raise _refused()
+            raise _invalid()
         return value
 
     @field_validator("oidc_issuer")
@@ -190,7 +190,7 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and parts.hostname in LOOPBACK):
             return value
-        raise _refused()
+        raise _invalid()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -205,8 +205,9 @@ class Settings(BaseSettings):
         return self
 
 
-def _refused() -> PydanticCustomError:
-    return PydanticCustomError("refused", "refused")
+def _invalid() -> PydanticCustomError:
+    # The sentence for the user names the allowed values in place of this text.
+    return PydanticCustomError("invalid", "invalid")
 
 
 def load_settings(warn: Callable[[str], None] | None = None) -> Settings:
@@ -250,7 +251,7 @@ def _sentence(detail: ErrorDetails) -> str:
     variable, allowed = variable_of(field), Settings.model_fields[field].description
     if "SecretStr" in str(Settings.model_fields[field].annotation):
         return f"{variable} has a value that cannot be used; allowed: {allowed}."
-    return f"{variable} is {_shown(detail['input'])}; allowed: {allowed}."
+    return f"{variable} is {_quote(detail['input'])}; allowed: {allowed}."
 
 
 def _field_of(name: str) -> str:
@@ -259,7 +260,7 @@ def _field_of(name: str) -> str:
     return by_variable.get(name, name)
 
 
-def _shown(value: Any) -> str:
+def _quote(value: Any) -> str:
     text = repr(cast(object, value))
     return text if len(text) <= 200 else text[:200] + "…"
 

@@ -32,7 +32,7 @@ def _subscription(description: str) -> Callable[[F], F]:
 
 def _link_of_logs() -> Many:
     activity: Any = Activity
-    (field,) = (one for one in activity.__strawberry_definition__.fields if one.python_name == "logs")
+    (field,) = (field for field in activity.__strawberry_definition__.fields if field.python_name == "logs")
     link: Many = field.bind(None, "logs").link
     return link
 
@@ -61,10 +61,10 @@ class Subscription:
         "same is not sent again. Completes after a final state."
     )
     async def execution(self, info: Info, id: ExecutionId) -> AsyncGenerator[Execution, None]:
-        following = cast(SubscriptionContext, info.context)
-        rows = subscriptions.execution(following.changes, following.renewed, id, fields_below(info))
-        async with aclosing(_refused_in_place(rows)) as told:
-            async for row in told:
+        context = cast(SubscriptionContext, info.context)
+        states = subscriptions.execution(context.changes, context.renew_reader, id, fields_below(info))
+        async with aclosing(_refusal_as_field_error(states)) as rows:
+            async for row in rows:
                 yield row
 
     @_subscription(
@@ -77,15 +77,15 @@ class Subscription:
     async def activity_logs(
         self, info: Info, id: ActivityId, after: After = strawberry.UNSET
     ) -> AsyncGenerator[LogBatch, None]:
-        following = cast(SubscriptionContext, info.context)
-        lines_to_come = subscriptions.activity_logs(following.changes, following.renewed, id, after or None, LOGS)
-        async with aclosing(_refused_in_place(lines_to_come)) as told:
-            async for lines in told:
+        context = cast(SubscriptionContext, info.context)
+        lines_to_come = subscriptions.activity_logs(context.changes, context.renew_reader, id, after or None, LOGS)
+        async with aclosing(_refusal_as_field_error(lines_to_come)) as batches:
+            async for lines in batches:
                 batch = lines if isinstance(lines, Refusal) else LogBatch(entries=lines.rows, cursor=lines.cursor)
                 yield cast(LogBatch, batch)
 
 
-async def _refused_in_place(events: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+async def _refusal_as_field_error(events: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
     """Yield the events, then the refusal if they end with one: an exception yielded as a field's value becomes an error
     of that field.
     """

@@ -18,7 +18,7 @@ import documents
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Client, Database, make_client, open_database
 from documents.storage.bucket import open_bucket
-from graph.server.run import COLLECT_AFTER
+from graph.server.run import GC_THRESHOLDS
 from resolvers.activities.active_workers import active_workers
 from tests.browser.chromium import Page, chromium
 from tests.support.asking import without_comparison
@@ -74,7 +74,7 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what stays for the run, as the server does: a tenth of the time was its."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 class RoundTrips(CommandListener):

@@ -57,10 +57,10 @@ def catalogue(
 
 
 async def _import(folder: Path, console: Console, *, history: bool) -> "CatalogueSummary":
-    from graph.server.open_database import database_opened
+    from graph.server.open_database import open_database_for_command
     from resolvers.imports.catalogue.importer import import_catalogue
 
-    async with database_opened(load_settings(), lambda line: console.print(line, markup=False)):
+    async with open_database_for_command(load_settings(), lambda line: console.print(line, markup=False)):
         try:
             with progress_bars(console) as progress:
                 return await import_catalogue(folder, ADMIN, progress, history=history)

@@ -27,9 +27,9 @@ DID_NOT_STAY_UP = "The server did not stay up; the log says why."
 
 
 def _ingest(name: str | None, once: bool, until_idle: bool, poll: float) -> None:
-    from graph.server.ingest_process import Ingesting, run
+    from graph.server.ingest_process import IngestOptions, run
 
-    run(Ingesting(**({} if name is None else {"name": name}), once=once, until_idle=until_idle, poll=poll))
+    run(IngestOptions(**({} if name is None else {"name": name}), once=once, until_idle=until_idle, poll=poll))
 
 
 app = typer.Typer(
@@ -66,7 +66,7 @@ def _problem(error: Exception) -> str | None:
     from documents.embedded_mongod.errors import EmbeddedError
     from documents.migrations import SchemaError
     from documents.storage.bucket import FULL_ERRNOS, BucketUnavailable
-    from graph.server.open_database import database_problem
+    from graph.server.open_database import explain_database_error
 
     match error:
         case EmbeddedError() | SchemaError() | BucketUnavailable():
@@ -74,7 +74,7 @@ def _problem(error: Exception) -> str | None:
         case OSError() if error.errno in FULL_ERRNOS:
             return f"{error.filename or 'A file'} cannot be written: {error.strerror}."
         case PyMongoError():
-            return database_problem(error)
+            return explain_database_error(error)
     return None
 
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from documents.migrations import Plan, migrate, plan
-from graph.server.open_database import connected, database_url
+from graph.server.open_database import connect, database_url
 from graph.settings import Settings
 
 Say = Callable[[str], None]
@@ -15,7 +15,7 @@ Say = Callable[[str], None]
 async def migrate_database(settings: Settings, say: Say) -> None:
     """Bring the database to this release's schema version, with a bar for each step. Raises SchemaError."""
     with database_url(settings, say) as url:
-        async with connected(url, settings.database_name) as client:
+        async with connect(url, settings.database_name) as client:
             with _Bars() as bars:
                 version = await migrate(client[settings.database_name], bars.tell)
     say(f"Database {settings.database_name} is at schema version {version} and has all its indexes.")
@@ -24,7 +24,7 @@ async def migrate_database(settings: Settings, say: Say) -> None:
 async def show_plan(settings: Settings, say: Say) -> None:
     """Print what migrating the database would do. Raises SchemaError."""
     with database_url(settings, say) as url:
-        async with connected(url, settings.database_name) as client:
+        async with connect(url, settings.database_name) as client:
             for line in in_words(settings.database_name, await plan(client[settings.database_name])):
                 say(line)
 

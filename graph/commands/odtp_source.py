@@ -13,7 +13,7 @@ from rich.console import Console
 
 from graph.commands.import_report import UNREADABLE, USAGE, end
 from graph.commands.progress import progress_bars
-from graph.server.open_database import database_opened
+from graph.server.open_database import open_database_for_command
 from graph.settings import load_settings
 from resolvers.imports.odtp.collection_import import Source
 from resolvers.imports.odtp.importer import NotOdtpError, import_odtp
@@ -31,7 +31,7 @@ async def take_over(
     name = database or _database_in(source) or "odtp"
     try:
         await _reach(source, name)
-        async with database_opened(load_settings(), lambda line: console.print(line, markup=False)):
+        async with open_database_for_command(load_settings(), lambda line: console.print(line, markup=False)):
             with progress_bars(console) as progress:
                 summary = await import_odtp(source[name], progress)
             tell(summary)

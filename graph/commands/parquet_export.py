@@ -17,7 +17,7 @@ from documents.storage.file_url import object_url
 from documents.storage.folder_bucket import FolderBucket
 from graph.commands.import_report import USAGE, end
 from graph.commands.progress import bar
-from graph.server.open_database import bucket_opened, database_opened
+from graph.server.open_database import open_configured_bucket, open_database_for_command
 from graph.settings import load_settings
 from resolvers.galaxy.parquet.archives import Shard, archives, count_archives, uuids_of
 from resolvers.galaxy.readable_archives import reported_at
@@ -85,8 +85,8 @@ async def _opened(console: Console) -> AsyncIterator[Bucket]:
     """The server's own database and bucket."""
     settings = load_settings()
     async with (
-        database_opened(settings, lambda line: console.print(line, markup=False)),
-        bucket_opened(settings) as bucket,
+        open_database_for_command(settings, lambda line: console.print(line, markup=False)),
+        open_configured_bucket(settings) as bucket,
     ):
         if bucket is None:
             end("PROVENANCE_BUCKET is not set, so there are no archives.", USAGE)

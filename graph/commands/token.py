@@ -60,10 +60,10 @@ def revoke(id: Annotated[str, typer.Argument(help="The token's id, as `token lis
 
 def _answered(question: Callable[[], Awaitable[T]]) -> T:
     """The result, with the database open. A refusal ends the command as wrong use does."""
-    from graph.server.open_database import database_opened
+    from graph.server.open_database import open_database_for_command
 
     async def work() -> T:
-        async with database_opened(load_settings(), _say):
+        async with open_database_for_command(load_settings(), _say):
             return await question()
 
     try:

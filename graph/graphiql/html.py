@@ -45,7 +45,7 @@ def render(
     settings = {
         "endpoint": endpoint,
         "subscriptionEndpoint": subscription_endpoint or endpoint,
-        "tabs": worked_queries(),
+        "tabs": example_queries(),
     }
     return _template().substitute(
         nonce=html.escape(nonce),
@@ -74,7 +74,7 @@ def content_security_policy(nonce: str) -> str:
     )
 
 
-def worked_queries() -> list[dict[str, str]]:
+def example_queries() -> list[dict[str, str]]:
     """The example queries that a first visit opens as tabs, in order, each with its variables if it has some."""
     tabs = []
     for file in sorted((HERE / "queries").glob("*.graphql")):
@@ -105,11 +105,11 @@ async def _asset(request: Request) -> Response:
         return Response(await run_in_threadpool(file.read_bytes), media_type=media_type, headers=headers)
     headers["Content-Encoding"] = "gzip"
     # Compressing GraphiQL's 3.5 MB takes long enough to block other requests, so a thread does it, once.
-    return Response(await run_in_threadpool(_compressed, file), media_type=media_type, headers=headers)
+    return Response(await run_in_threadpool(_gzip, file), media_type=media_type, headers=headers)
 
 
 @cache
-def _compressed(file: Path) -> bytes:
+def _gzip(file: Path) -> bytes:
     return gzip.compress(file.read_bytes(), compresslevel=6, mtime=0)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 ASSETS = Path(__file__).parent / "assets"
 
 
-class Untrusted(Exception):
+class IntegrityError(Exception):
     """Fetched or installed bytes differ from the pinned ones."""
 
 
@@ -106,46 +106,46 @@ PACKAGES = [
 ]
 
 
-def verify(what: str, content: bytes, integrity: str) -> None:
-    """Raise Untrusted unless the bytes have the hash, written as browsers and npm write it (`sha384-…`)."""
+def verify(name: str, content: bytes, integrity: str) -> None:
+    """Raise IntegrityError unless the bytes have the hash, written as browsers and npm write it (`sha384-…`)."""
     algorithm, _, _ = integrity.partition("-")
     digest = base64.b64encode(hashlib.new(algorithm, content).digest()).decode()
     if f"{algorithm}-{digest}" != integrity:
-        raise Untrusted(f"{what} is {algorithm}-{digest}, not {integrity} as pinned.")
+        raise IntegrityError(f"{name} is {algorithm}-{digest}, not {integrity} as pinned.")
 
 
 def check(folder: Path = ASSETS) -> None:
-    """Raise Untrusted when a file in the folder is missing or differs from its pin."""
+    """Raise IntegrityError when a file in the folder is missing or differs from its pin."""
     for package in PACKAGES:
         for pin in package.pins:
             file = folder / pin.name
             if not file.is_file():
-                raise Untrusted(f"{file} is missing; `python -m graph.graphiql.vendor_assets` installs it.")
+                raise IntegrityError(f"{file} is missing; `python -m graph.graphiql.vendor_assets` installs it.")
             verify(str(file), file.read_bytes(), pin.integrity)
 
 
 def install(package: Package, folder: Path) -> None:
     """Fetch the package by npm and write its pinned files below the folder."""
-    with tempfile.TemporaryDirectory() as place:
-        archive = pack(package, Path(place))
+    with tempfile.TemporaryDirectory() as folder_name:
+        archive = pack(package, Path(folder_name))
         verify(archive.name, archive.read_bytes(), package.integrity)
-        with tarfile.open(archive) as opened:
+        with tarfile.open(archive) as tar:
             for pin in package.pins:
-                write(pin, read(opened, f"package/{pin.path}"), folder)
+                write(pin, read(tar, f"package/{pin.path}"), folder)
 
 
-def pack(package: Package, place: Path) -> Path:
+def pack(package: Package, folder: Path) -> Path:
     """The package's archive, as published, fetched into the given folder."""
     command = ["npm", "pack", "--silent", f"{package.name}@{package.version}"]
-    packed = subprocess.run(command, cwd=place, check=True, capture_output=True, text=True)
-    return place / packed.stdout.split()[-1]
+    packed = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return folder / packed.stdout.split()[-1]
 
 
 def read(archive: tarfile.TarFile, member: str) -> bytes:
     """The bytes of a regular file in the archive."""
     content = archive.extractfile(member)
     if content is None:
-        raise Untrusted(f"{member} is not a file.")
+        raise IntegrityError(f"{member} is not a file.")
     return content.read()
 
 
@@ -168,7 +168,7 @@ def main() -> None:
         sys.exit("npm is needed to fetch GraphiQL, and was not found.")
     except subprocess.CalledProcessError as error:
         sys.exit(f"npm could not fetch a package: {error.stderr.strip()}")
-    except Untrusted as error:
+    except IntegrityError as error:
         sys.exit(f"Nothing more was written. {error}")
 
 

@@ -26,12 +26,12 @@ from graph.schema import schema
 from graph.server.file_descriptors import raise_limit, watch_descriptors
 from graph.server.ingest_supervisor import run_ingest_processes
 from graph.server.open_database import (
-    bucket_opened,
     check_bucket,
     check_database,
-    connected,
+    connect,
     database_url,
     make_current,
+    open_configured_bucket,
 )
 from graph.server.run import run
 from graph.settings import Settings, SettingsError
@@ -39,18 +39,18 @@ from resolvers.access.authentication import Authenticator
 from resolvers.access.tokens import new_secret
 from resolvers.sweeps.sweep_loop import run_sweeper
 
-OPERATION_WITHIN = 10.0
+OPERATION_TIMEOUT = 10.0
 """Seconds that one database operation may take while serving, so that no client waits for an unresponsive database."""
-COMPILE = "Install a C compiler and Python's headers, then provenance-graph again."
+NOT_COMPILED_HINT = "Install a C compiler and Python's headers, then provenance-graph again."
 
 log = structlog.stdlib.get_logger("graph.serving")
-Prepare = Callable[[], Awaitable[None]]
+OnDatabaseReady = Callable[[], Awaitable[None]]
 """A task to run once the database is open, before the first request."""
 
 
 def serve(
     settings: Settings,
-    prepare: Prepare | None = None,
+    on_database_ready: OnDatabaseReady | None = None,
     processes: int = 1,
     *,
     schema: strawberry.Schema = schema,
@@ -65,49 +65,49 @@ def serve(
     raise_limit()
     for warning in private_apis.warnings():
         log.warning(warning)
-    given = settings.admin_token.get_secret_value() if settings.admin_token else None
-    fresh = new_secret() if given is None and (demo or settings.embedded) else None
+    configured = settings.admin_token.get_secret_value() if settings.admin_token else None
+    fresh = new_secret() if configured is None and (demo or settings.embedded) else None
     interrupt = _Interrupt()
-    with database_url(settings, _say) as url:
+    with database_url(settings, _print_status) as url:
         asyncio.run(check_database(url))
         asyncio.run(check_bucket(settings))
-        asyncio.run(_prepared(settings, url, prepare))
+        asyncio.run(_initialise_database(settings, url, on_database_ready))
         interrupt.check()
 
         def app() -> Application:
-            return make_app(settings, url, given or fresh, schema, processes)
+            return make_app(settings, url, configured or fresh, schema, processes)
 
         with run_ingest_processes(settings, url, quiet=demo) as workers:
-            announce = partial(_announce, settings, token=fresh)
-            return run(app, settings, processes=processes, started=announce, stopping=workers.stop)
+            started = partial(_print_addresses, settings, token=fresh)
+            return run(app, settings, processes=processes, on_start=started, on_stop=workers.stop)
 
 
 class _Interrupt:
     """Remembers a Ctrl-C during the start, which some code catches and loses."""
 
     def __init__(self) -> None:
-        self._told = False
-        signal.signal(signal.SIGINT, self._tell)
+        self._is_raised = False
+        signal.signal(signal.SIGINT, self._raise)
 
-    def _tell(self, number: int, frame: FrameType | None) -> None:
-        self._told = True
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        self._is_raised = True
         raise KeyboardInterrupt
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if one was raised before and lost."""
-        if self._told:
+        if self._is_raised:
             raise KeyboardInterrupt
 
 
-async def _prepared(settings: Settings, url: str, prepare: Prepare | None) -> None:
-    """Prepare what the server's processes and ingest workers share."""
+async def _initialise_database(settings: Settings, url: str, on_database_ready: OnDatabaseReady | None) -> None:
+    """OnDatabaseReady what the server's processes and ingest workers share."""
     # In production `provenance-graph migrate` migrates, not every start of an instance.
     if settings.production:
         return
-    async with bucket_opened(settings), connected(url, settings.database_name) as client:
-        await make_current(settings, client[settings.database_name], _say)
-        if prepare:
-            await prepare()
+    async with open_configured_bucket(settings), connect(url, settings.database_name) as client:
+        await make_current(settings, client[settings.database_name], _print_status)
+        if on_database_ready:
+            await on_database_ready()
 
 
 def make_app(
@@ -120,25 +120,25 @@ def make_app(
     )
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with (
-            bucket_opened(settings),
-            connected(url, settings.database_name, seconds=OPERATION_WITHIN) as client,
-            watch_descriptors(made.metrics.without_descriptors.inc),
-            run_migration_check(client[settings.database_name], unready),
-            run_sweeper(when=lambda: made.unready is None),
+            open_configured_bucket(settings),
+            connect(url, settings.database_name, seconds=OPERATION_TIMEOUT) as client,
+            watch_descriptors(app.metrics.without_descriptors.inc),
+            run_migration_check(client[settings.database_name], set_unready),
+            run_sweeper(when=lambda: app.unready is None),
         ):
             clients.append(client)
             yield
 
-    def unready(reason: str | None) -> None:
-        made.unready = reason
+    def set_unready(reason: str | None) -> None:
+        app.unready = reason
 
     async def ready() -> bool:
         return bool(clients) and await is_reachable(clients[-1], seconds=0.8)
 
     make_context = MakeContext(authenticator, settings.answer_limits, settings.anonymous_answer_limits)
-    made = create_app(
+    app = create_app(
         schema=schema,
         settings=settings,
         make_context=make_context,
@@ -147,7 +147,7 @@ def make_app(
         processes=processes,
         extra_routes=[*storage_event_routes(settings), *object_routes(), *report_routes()],
     )
-    return made
+    return app
 
 
 def serve_demo(settings: Settings) -> bool:
@@ -157,16 +157,16 @@ def serve_demo(settings: Settings) -> bool:
     if settings.production:
         raise SettingsError("demo stores sample data, so it does not run with PROVENANCE_ENV=production.")
 
-    async def prepare() -> None:
-        await store_sample(_say)
+    async def store() -> None:
+        await store_sample(_print_status)
 
-    return serve(settings, prepare, demo=True)
+    return serve(settings, store, demo=True)
 
 
-def _announce(settings: Settings, address: str, token: str | None) -> None:
+def _print_addresses(settings: Settings, address: str, token: str | None) -> None:
     """Print the server's addresses. The token is in a URL fragment (#), so that no log shows it."""
     if not raw.COMPILED and private_apis.RAW_BSON.problem is None:
-        log.warning("big answers take twice as long: what writes them was not compiled", remedy=COMPILE)
+        log.warning("big answers take twice as long: what writes them was not compiled", remedy=NOT_COMPILED_HINT)
     if settings.production:
         log.info("serving", address=address)
         return
@@ -176,9 +176,9 @@ def _announce(settings: Settings, address: str, token: str | None) -> None:
         lines.append(f"Admin token  {token} (good until the server stops)")
     if settings.embedded:
         lines.append(f"Data         {settings.data_dir} (delete it to begin anew)")
-    _say("\n".join(["", "provenance-graph is serving.", "", *(f"  {line}" for line in lines), ""]))
-    _say("Open GraphiQL in a browser; its tabs hold queries to begin with. Press Ctrl-C here to stop.\n")
+    _print_status("\n".join(["", "provenance-graph is serving.", "", *(f"  {line}" for line in lines), ""]))
+    _print_status("Open GraphiQL in a browser; its tabs hold queries to begin with. Press Ctrl-C here to stop.\n")
 
 
-def _say(line: str) -> None:
+def _print_status(line: str) -> None:
     typer.echo(line, err=True)

@@ -18,7 +18,7 @@ import structlog
 CHECK_INTERVAL = 1.0
 LOG_INTERVAL = 60.0
 """Seconds between two log lines while none is left."""
-ENOUGH = 65_536
+DESCRIPTOR_LIMIT = 65_536
 EXHAUSTED = {
     errno.EMFILE: "no file descriptors are left to this process: raise its limit (ulimit -n)",
     errno.ENFILE: "no file descriptors are left to this machine: raise its limit (sysctl fs.file-max)",
@@ -28,11 +28,11 @@ log = structlog.stdlib.get_logger("graph.descriptors")
 
 
 def raise_limit() -> None:
-    """Raise this process's limit as far as it may, up to ENOUGH: many systems begin with 1,024."""
+    """Raise this process's limit as far as it may, up to DESCRIPTOR_LIMIT: many systems begin with 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    target = DESCRIPTOR_LIMIT if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTOR_LIMIT)
+    if soft != resource.RLIM_INFINITY and soft < target:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
 
 
 @asynccontextmanager
@@ -41,7 +41,7 @@ async def watch_descriptors(count: Callable[[], None]) -> AsyncIterator[None]:
     watch = _Watch(count)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(watch.handle)
-    task = asyncio.create_task(watch.look(), name="descriptors")
+    task = asyncio.create_task(watch.run(), name="descriptors")
     try:
         yield
     finally:
@@ -56,13 +56,13 @@ class _Watch:
         self._counted_at = self._logged_at = float("-inf")
         self._exhausted = False
 
-    async def look(self) -> None:
+    async def run(self) -> None:
         """Check each second whether a descriptor can be opened."""
         while True:
             try:
                 os.close(os.dup(2))
             except OSError as error:
-                self._note(error)
+                self._record(error)
             else:
                 if self._exhausted:
                     self._exhausted = False
@@ -73,11 +73,11 @@ class _Watch:
         """Handle the event loop's errors: it would log a traceback for each connection that cannot be accepted."""
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in EXHAUSTED:
-            self._note(error)
+            self._record(error)
         else:
             loop.default_exception_handler(context)
 
-    def _note(self, error: OSError) -> None:
+    def _record(self, error: OSError) -> None:
         """Count once per second, and log once per minute, that none is left."""
         at = time.monotonic()
         self._exhausted = True

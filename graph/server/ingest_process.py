@@ -17,20 +17,20 @@ import typer
 
 from graph.logs import configure_logs
 from graph.server.file_descriptors import raise_limit
-from graph.server.open_database import bucket_opened, connected, database_url, make_current
+from graph.server.open_database import connect, database_url, make_current, open_configured_bucket
 from graph.settings import Settings, SettingsError, load_settings
 from resolvers.galaxy.ingest.poll_loop import POLL_INTERVAL, ingest
 
-EXIT_WITHIN = 7.8
+FORCED_EXIT_TIMEOUT = 7.8
 """Seconds after which the process exits even if something blocks its end."""
-OPERATION_WITHIN = 120.0
+OPERATION_TIMEOUT = 120.0
 """Seconds that one database operation may take."""
 
 log = structlog.stdlib.get_logger("graph.ingesting")
 
 
 @dataclass(frozen=True)
-class Ingesting:
+class IngestOptions:
     """The options of an ingest worker."""
 
     name: str = field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
@@ -39,7 +39,7 @@ class Ingesting:
     poll: float = POLL_INTERVAL
 
 
-def run(options: Ingesting) -> None:
+def run(options: IngestOptions) -> None:
     """Ingest reports until told to stop by SIGTERM or SIGINT, or for as long as the options say.
 
     Raises SettingsError, SchemaError, EmbeddedError and PyMongoError when it cannot start.
@@ -47,50 +47,50 @@ def run(options: Ingesting) -> None:
     settings = load_settings()
     configure_logs(settings)
     raise_limit()
-    with database_url(settings, _say) as url:
+    with database_url(settings, _print_status) as url:
         asyncio.run(_work(settings, url, options))
 
 
-async def _work(settings: Settings, url: str, options: Ingesting) -> None:
+async def _work(settings: Settings, url: str, options: IngestOptions) -> None:
     stop = asyncio.Event()
-    _stop_when_told(stop)
+    _set_on_signal(stop)
     async with (
-        bucket_opened(settings) as bucket,
-        connected(url, settings.database_name, seconds=OPERATION_WITHIN) as client,
+        open_configured_bucket(settings) as bucket,
+        connect(url, settings.database_name, seconds=OPERATION_TIMEOUT) as client,
     ):
         if bucket is None:
             raise SettingsError("PROVENANCE_BUCKET must be set: without it there are no reports to ingest.")
         with pymongo.timeout(None):
-            await make_current(settings, client[settings.database_name], _say)
-        _forget_soon()
+            await make_current(settings, client[settings.database_name], _print_status)
+        _tune_gc()
         log.info("waits for reports", worker=options.name, database=settings.database_name, bucket=bucket.name)
         await ingest(stop, name=options.name, once=options.once, until_idle=options.until_idle, poll=options.poll)
     log.info("ends", worker=options.name)
 
 
-def _forget_soon() -> None:
+def _tune_gc() -> None:
     """Have written rows collected early: the driver leaves them in reference cycles, a thousand at a time.
 
-    A full collection runs when the tracked objects have grown by a quarter, which is much as long as all modules count.
+    A full collection runs when the tracked objects have grown by a quarter, which is much while all modules count.
     """
     gc.collect()
     gc.freeze()
 
 
-def _stop_when_told(stop: asyncio.Event) -> None:
-    def told() -> None:
+def _set_on_signal(stop: asyncio.Event) -> None:
+    def on_signal() -> None:
         if stop.is_set():
             # A second signal means at once.
             os._exit(1)
         log.info("stopping; what is under way is handed back")
         stop.set()
-        timer = threading.Timer(EXIT_WITHIN, os._exit, (70,))
+        timer = threading.Timer(FORCED_EXIT_TIMEOUT, os._exit, (70,))
         timer.daemon = True
         timer.start()
 
-    for sent in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(sent, told)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
 
 
-def _say(line: str) -> None:
+def _print_status(line: str) -> None:
     typer.echo(line, err=True)

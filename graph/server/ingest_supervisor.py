@@ -17,12 +17,12 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from documents.migrations import SchemaError
-from graph.server.open_database import database_problem
+from graph.server.open_database import explain_database_error
 from graph.settings import Settings, SettingsError, variable_of
 
-ENDED_WITHIN = 6.0
+STOP_TIMEOUT = 6.0
 """Seconds that a worker has to release its ingestions, from when the server is told to stop."""
-SOON, LATE = 1.0, 30.0
+MIN_RESTART_DELAY, MAX_RESTART_DELAY = 1.0, 30.0
 """Seconds before a worker that died is restarted: the first time, and after repeated deaths."""
 
 log = structlog.stdlib.get_logger("graph.beside")
@@ -70,13 +70,13 @@ class _SupervisedProcess:
         self._stopping = threading.Event()
         self._deadline = 0.0
         self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._keep, name="ingest-worker", daemon=True)
+        self._thread = threading.Thread(target=self._supervise, name="ingest-worker", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         if self._stopping.is_set():
             return
-        self._deadline = time.monotonic() + ENDED_WITHIN
+        self._deadline = time.monotonic() + STOP_TIMEOUT
         self._stopping.set()
         if self._process is not None:
             self._process.terminate()
@@ -87,14 +87,14 @@ class _SupervisedProcess:
             self._process.kill()
             self._thread.join()
 
-    def _keep(self) -> None:
-        delay = SOON
+    def _supervise(self) -> None:
+        delay = MIN_RESTART_DELAY
         while not self._stopping.is_set():
             code = self._run()
             if self._stopping.wait(delay):
                 return
             log.error("an ingest worker ended, and is started again", code=code)
-            delay = min(2 * delay, LATE)
+            delay = min(2 * delay, MAX_RESTART_DELAY)
 
     def _run(self) -> int:
         """Start the worker, and return its exit code when it has ended."""
@@ -111,15 +111,15 @@ class _SupervisedProcess:
 
 def main() -> None:
     """Run as such a worker."""
-    from graph.server.ingest_process import Ingesting, run
+    from graph.server.ingest_process import IngestOptions, run
 
     threading.Thread(target=_end_with_server, daemon=True).start()
     try:
-        run(Ingesting())
+        run(IngestOptions())
     except (SettingsError, SchemaError) as error:
         sys.exit(str(error))
     except PyMongoError as error:
-        sys.exit(database_problem(error))
+        sys.exit(explain_database_error(error))
 
 
 def _end_with_server() -> None:

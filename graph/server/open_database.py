@@ -27,11 +27,11 @@ NO_REPLICA_SET = (
 )
 
 log = structlog.stdlib.get_logger("graph.starting")
-Say = Callable[[str], None]
+PrintStatus = Callable[[str], None]
 
 
 @contextmanager
-def database_url(settings: Settings, say: Say) -> Iterator[str]:
+def database_url(settings: Settings, print_status: PrintStatus) -> Iterator[str]:
     """The database's URL; without one in the settings, that of an embedded database that runs for as long as the block.
 
     An embedded database that exits is restarted. When that is no longer possible, the process is told to stop, as by
@@ -47,7 +47,7 @@ def database_url(settings: Settings, say: Say) -> Iterator[str]:
         lost.append(error)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    with EmbeddedMongo.start(settings.data_dir / "database", progress=say) as embedded:
+    with EmbeddedMongo.start(settings.data_dir / "database", progress=print_status) as embedded:
         embedded.supervise(end)
         try:
             yield embedded.uri
@@ -57,7 +57,7 @@ def database_url(settings: Settings, say: Say) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def connected(url: str, name: str, *, seconds: float | None = None) -> AsyncIterator[Client]:
+async def connect(url: str, name: str, *, seconds: float | None = None) -> AsyncIterator[Client]:
     """A client with every document bound to database `name`. With `seconds`, no operation takes longer than that."""
     client = make_client(url, timeoutMS=int(seconds * 1000) if seconds else None)
     try:
@@ -70,7 +70,7 @@ async def connected(url: str, name: str, *, seconds: float | None = None) -> Asy
 
 
 @asynccontextmanager
-async def bucket_opened(settings: Settings) -> AsyncIterator[Bucket | None]:
+async def open_configured_bucket(settings: Settings) -> AsyncIterator[Bucket | None]:
     """The bucket of the settings, open for the block; without one a folder, but None in production."""
     bucket = make_bucket(settings)
     open_bucket(bucket)
@@ -121,16 +121,16 @@ async def check_database(url: str) -> None:
     """
     client = make_client(url)
     try:
-        said = await client.admin.command("hello")
+        hello = await client.admin.command("hello")
     finally:
         await client.close()
     # A router of a sharded cluster has a message in place of a replica set's name.
-    if "setName" not in said and "msg" not in said:
+    if "setName" not in hello and "msg" not in hello:
         raise SettingsError(NO_REPLICA_SET)
 
 
-def database_problem(error: PyMongoError) -> str:
-    """A sentence about a database that cannot be used, without the credentials."""
+def explain_database_error(error: PyMongoError) -> str:
+    """Say in a sentence why the database cannot be used, without the credentials."""
     reason = Redactor()(str(error)).partition(" (configured timeouts")[0].partition(", full error")[0]
     match error:
         case OperationFailure() if error.code in AUTHENTICATION_FAILED:
@@ -147,25 +147,25 @@ def database_problem(error: PyMongoError) -> str:
 
 
 @asynccontextmanager
-async def database_opened(settings: Settings, say: Say) -> AsyncIterator[Client]:
+async def open_database_for_command(settings: Settings, print_status: PrintStatus) -> AsyncIterator[Client]:
     """The database open for a command, at this release's schema version. Raises SchemaError when it is at another."""
-    with database_url(settings, say) as url:
-        async with connected(url, settings.database_name) as client:
-            await make_current(settings, client[settings.database_name], say)
+    with database_url(settings, print_status) as url:
+        async with connect(url, settings.database_name) as client:
+            await make_current(settings, client[settings.database_name], print_status)
             yield client
 
 
-async def make_current(settings: Settings, database: Database, say: Say) -> None:
+async def make_current(settings: Settings, database: Database, print_status: PrintStatus) -> None:
     """Migrate the database, or in production only check it. Raises SchemaError when this release cannot use it."""
     if not settings.production:
-        told: set[str] = set()
+        printed: set[str] = set()
 
-        def tell(does: str, done: int, total: int) -> None:
+        def report(does: str, done: int, total: int) -> None:
             # A fresh database is set up without messages.
-            if does != INDEXES and does not in told:
-                told.add(does)
-                say(f"Migrating the database: {does}")
+            if does != INDEXES and does not in printed:
+                printed.add(does)
+                print_status(f"Migrating the database: {does}")
 
-        await migrate(database, tell)
+        await migrate(database, report)
     elif problem := await schema_problem(database):
         raise SchemaError(problem)

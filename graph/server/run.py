@@ -16,15 +16,15 @@ from documents.private_apis import HTTP_PROTOCOL
 from graph.app import Application
 from graph.http.send_buffers import SOCKET_BUFFER_BYTES
 from graph.logs import access_log, configure_logs
-from graph.server.web_processes import Supervisor
+from graph.server.web_processes import ProcessSupervisor
 from graph.settings import Settings, SettingsError
 from graph.websocket.endpoint import MAX_MESSAGE
 
-FINISH_WITHIN = 6
+GRACEFUL_SHUTDOWN_TIMEOUT = 6
 """Seconds that running requests get after a signal; the rest is for closing the database."""
-COLLECT_AFTER = (50_000, 50, 100)
+GC_THRESHOLDS = (50_000, 50, 100)
 """Allocations between collections: a big answer makes many objects, all of them in use and none in a cycle."""
-EXIT_WITHIN = 8.3
+FORCED_EXIT_TIMEOUT = 8.3
 """Seconds after which the process exits even if something blocks its end."""
 
 log = structlog.stdlib.get_logger("graph.server")
@@ -35,46 +35,46 @@ def run(
     settings: Settings,
     *,
     processes: int = 1,
-    started: Callable[[str], None] | None = None,
-    stopping: Callable[[], None] = lambda: None,
+    on_start: Callable[[str], None] | None = None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> bool:
     """Serve until SIGTERM or SIGINT, then finish running requests, refuse new ones, and return whether all went well.
 
-    `started` is called with the server's address once it answers, and `stopping`, within a signal handler, when it is
+    `on_start` is called with the server's address once it answers, and `on_stop`, within a signal handler, when it is
     told to stop. Raises SettingsError when the address is taken.
     """
     configure_logs(settings)
     with _listen(settings.listen_on, settings.port) as listener:
         if processes == 1:
-            return _serve(make_app(), listener, started, stopping)
+            return _serve(make_app(), listener, on_start, on_stop)
 
         def work(number: int) -> bool:
-            return _serve(make_app(), listener, None if number else started)
+            return _serve(make_app(), listener, None if number else on_start)
 
-        return Supervisor(work, processes, stopping).run()
+        return ProcessSupervisor(work, processes, on_stop).run()
 
 
 def _serve(
     app: Application,
     listener: socket.socket,
-    started: Callable[[str], None] | None,
-    stopping: Callable[[], None] = lambda: None,
+    on_start: Callable[[str], None] | None,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Serve in this process; whether the server started."""
+    """Serve in this process; returns whether the server started."""
     config = uvicorn.Config(
         app,
         **_protocols(),
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=FINISH_WITHIN,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_TIMEOUT,
         timeout_keep_alive=65,
         ws_max_size=MAX_MESSAGE,
         # Compression takes 20 kB per socket, and for large answers so long that it would block all other requests.
         ws_per_message_deflate=False,
         lifespan="on",
     )
-    server = _Server(config, app, started, stopping)
+    server = _Server(config, app, on_start, on_stop)
     server.run(sockets=[listener])
     access_log.flush()
     return server.started
@@ -94,22 +94,22 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         app: Application,
-        started: Callable[[str], None] | None,
-        stopping: Callable[[], None],
+        on_start: Callable[[str], None] | None,
+        on_stop: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._app = app
-        self._tell = started
-        self._stopping = stopping
+        self._on_start = on_start
+        self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         # Objects made at startup stay, so the collector need not scan them again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*COLLECT_AFTER)
-        if self.started and self._tell and sockets:
-            self._tell(_url(sockets[0]))
+        gc.set_threshold(*GC_THRESHOLDS)
+        if self.started and self._on_start and sockets:
+            self._on_start(_url(sockets[0]))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping; what runs is finished first")
@@ -122,8 +122,8 @@ class _Server(uvicorn.Server):
             self.force_exit = True
         if not self.should_exit:
             self._app.draining = True
-            self._stopping()
-            _end_in_time()
+            self._on_stop()
+            _start_exit_watchdog()
         self.should_exit = True
 
 
@@ -146,8 +146,8 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _end_in_time() -> None:
-    timer = threading.Timer(EXIT_WITHIN, _end)
+def _start_exit_watchdog() -> None:
+    timer = threading.Timer(FORCED_EXIT_TIMEOUT, _end)
     timer.daemon = True
     timer.start()
 

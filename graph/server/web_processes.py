@@ -17,30 +17,30 @@ import structlog
 log = structlog.stdlib.get_logger("graph.workers")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-SHORTEST_LIFE = 1.0
+MIN_LIFETIME = 1.0
 """Seconds; a process that ends sooner would do so again, so the server stops instead of restarting it for ever."""
 
 
-class Supervisor:
-    """Runs `work(number)` in several processes until told to stop, upon which it first calls `stopping`."""
+class ProcessSupervisor:
+    """Runs `work(number)` in several processes until told to stop, upon which it first calls `on_stop`."""
 
     def __init__(
-        self, work: Callable[[int], object], processes: int, stopping: Callable[[], None] = lambda: None
+        self, work: Callable[[int], object], processes: int, on_stop: Callable[[], None] = lambda: None
     ) -> None:
         self._work = work
         self._processes = processes
-        self._tell = stopping
+        self._on_stop = on_stop
         self._started: dict[int, tuple[int, float]] = {}
         self._stopping = False
-        self._watched, self._held = os.pipe()
+        self._watched_pipe, self._held_pipe = os.pipe()
 
     def run(self) -> bool:
-        """Return when all processes have ended: whether they were told to."""
-        for told in STOP_SIGNALS:
-            signal.signal(told, self._stop)
+        """Run until all processes have ended; returns whether they were told to."""
+        for signum in STOP_SIGNALS:
+            signal.signal(signum, self._stop)
         for number in range(self._processes):
             self._start(number)
-        wanted = True
+        was_told = True
         while self._started:
             # Of this process group alone: code that waits for other children needs their exit codes itself.
             pid, status = os.waitpid(0, 0)
@@ -48,12 +48,12 @@ class Supervisor:
             if self._stopping:
                 continue
             log.error("a process ended", pid=pid, code=os.waitstatus_to_exitcode(status))
-            if time.monotonic() - started < SHORTEST_LIFE:
-                wanted = False
+            if time.monotonic() - started < MIN_LIFETIME:
+                was_told = False
                 self._stop(signal.SIGTERM, None)
             else:
                 self._start(number)
-        return wanted
+        return was_told
 
     def _start(self, number: int) -> None:
         # A signal between the fork and its note would be forwarded to all processes but the new one, and in the new one
@@ -65,11 +65,11 @@ class Supervisor:
             if pid:
                 self._started[pid] = (number, time.monotonic())
                 return
-            for told in STOP_SIGNALS:
-                signal.signal(told, signal.SIG_DFL)
+            for signum in STOP_SIGNALS:
+                signal.signal(signum, signal.SIG_DFL)
         code = 1
         try:
-            os.close(self._held)
+            os.close(self._held_pipe)
             threading.Thread(target=self._end_with_supervisor, daemon=True).start()
             self._work(number)
             code = 0
@@ -80,12 +80,12 @@ class Supervisor:
             os._exit(code)
 
     def _end_with_supervisor(self) -> None:
-        os.read(self._watched, 1)
+        os.read(self._watched_pipe, 1)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
-        self._tell()
+        self._on_stop()
         for pid in self._started:
             # One that has just ended may have no number any more.
             with suppress(ProcessLookupError):
@@ -94,7 +94,7 @@ class Supervisor:
 
 @contextmanager
 def _stop_signals_blocked() -> Iterator[None]:
-    """Signals to stop wait for the end of this block."""
+    """Hold signals to stop back until the end of this block."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield

@@ -41,4 +41,6 @@ def as_result(answer: dict[str, Any]) -> ExecutionResult:
 
 def as_errors(formatted: list[Formatted]) -> list[GraphQLError]:
     """Errors in the form that Strawberry sends."""
-    return [GraphQLError(one["message"], path=one.get("path"), extensions=one["extensions"]) for one in formatted]
+    return [
+        GraphQLError(error["message"], path=error.get("path"), extensions=error["extensions"]) for error in formatted
+    ]

@@ -28,7 +28,7 @@ from graph.errors import HTTPError, Overloaded, outage_errors, refusal_errors
 from graph.http.graphql import GraphQLHandler, is_signed_in
 from graph.http.media_types import JSON
 from graph.http.send_buffers import SendBuffer, send_buffer_of
-from graph.websocket.operations import TRY_AGAIN_LATER, Streams, close_code
+from graph.websocket.operations import TRY_AGAIN_LATER, OperationRunner, close_code
 from graph.websocket.session import WebSocketSession
 
 INIT_TIMEOUT = timedelta(seconds=10)
@@ -36,28 +36,28 @@ MAX_OPERATIONS = 20
 MAX_SOCKETS = 4_000
 MAX_MESSAGE = 131_072
 """Bytes of one message from a client."""
-READ_WITHIN = 30.0
+SEND_TIMEOUT = 30.0
 """Seconds after which a client that does not read its messages is disconnected."""
-ANONYMOUS_SHARE, UNKNOWN_SHARE = 0.5, 0.25
+ANONYMOUS_SHARE, UNAUTHENTICATED_SHARE = 0.5, 0.25
 """The share of all sockets for anonymous clients, and for clients that have not authenticated yet."""
-MAX_REASON = 120
+MAX_REASON_BYTES = 120
 """Bytes of the reason in a close frame."""
-COPIES = 2
+COPIES_PER_MESSAGE = 2
 """Copies of a message in memory: the answer and the message."""
-INTERNAL = 1011
-UNREAD = "unread"
+INTERNAL_ERROR = 1011
+SLOW_CLIENT = "unread"
 BAD_MESSAGE = 4400
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 log = structlog.stdlib.get_logger("graph.sockets")
 
 
-class NoMessage(Exception):
-    """A frame that does not hold a message of the protocol, and why."""
+class InvalidMessage(Exception):
+    """A frame that does not hold a message of the protocol; the text says why."""
 
 
-class PatientAdapter(ASGIWebSocketAdapter):
-    """Sends a message only when the client has room for it, and none to a client that is gone or never reads.
+class BackpressureAdapter(ASGIWebSocketAdapter):
+    """Sends a message only once the client has read those before, and none to a client that is gone or never reads.
 
     A subscription with newer data sends that instead, so nothing is queued for a slow client.
     """
@@ -68,34 +68,34 @@ class PatientAdapter(ASGIWebSocketAdapter):
 
     async def close(self, code: int, reason: str) -> None:
         # A close frame has room for 123 bytes, and a reason may repeat what the client sent.
-        await super().close(code, reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore"))
+        await super().close(code, reason.encode(errors="replace")[:MAX_REASON_BYTES].decode(errors="ignore"))
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         text = cast(str, self.view.encode_json(message))
-        client = send_buffer_of(self.ws.scope)
+        buffer = send_buffer_of(self.ws.scope)
         try:
             if self.ws.application_state is WebSocketState.DISCONNECTED:
                 raise WebSocketDisconnected
-            async with asyncio.timeout(READ_WITHIN):
-                with client.holding(COPIES * len(text)) if client else nullcontext():
+            async with asyncio.timeout(SEND_TIMEOUT):
+                with buffer.holding(COPIES_PER_MESSAGE * len(text)) if buffer else nullcontext():
                     await self.ws.send_text(text)
         except (WebSocketDisconnected, TimeoutError) as error:
             if asyncio.current_task() is self._handler:
                 raise WebSocketDisconnected from error
             if isinstance(error, TimeoutError) and self._handler:
-                self._handler.cancel(UNREAD)
+                self._handler.cancel(SLOW_CLIENT)
             # The operation ends as if its client had cancelled it.
             raise asyncio.CancelledError from error
 
 
-class Sockets(GraphQL[WebSocketSession, None]):
+class GraphQLWebSocketEndpoint(GraphQL[WebSocketSession, None]):
     """Answers WebSockets at /graphql. Pages of an origin that is neither the server's nor allowed get 403."""
 
-    websocket_adapter_class = PatientAdapter  # type: ignore[assignment]
+    websocket_adapter_class = BackpressureAdapter  # type: ignore[assignment]
 
-    def __init__(self, graphql: GraphQLHandler, allowed_origins: Sequence[str], most: int) -> None:
+    def __init__(self, graphql: GraphQLHandler, allowed_origins: Sequence[str], max_sockets: int) -> None:
         super().__init__(
-            cast(BaseSchema, Streams(graphql)),
+            cast(BaseSchema, OperationRunner(graphql)),
             graphql_ide=None,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             connection_init_wait_timeout=INIT_TIMEOUT,
@@ -103,16 +103,16 @@ class Sockets(GraphQL[WebSocketSession, None]):
             allowed_origins=allowed_origins,
         )
         self._make_context, self._metrics = graphql.make_context, graphql.metrics
-        self._most = min(MAX_SOCKETS, most)
+        self._max_sockets = min(MAX_SOCKETS, max_sockets)
         self._open = 0
         self._anonymous: set[int] = set()
-        """Sockets of anonymous clients, by the id() of their scope."""
-        self._unknown: dict[int, SendBuffer | None] = {}
-        """Sockets whose clients have not authenticated yet, the oldest first."""
+        """GraphQLWebSocketEndpoint of anonymous clients, by the id() of their scope."""
+        self._unauthenticated: dict[int, SendBuffer | None] = {}
+        """GraphQLWebSocketEndpoint whose clients have not authenticated yet, the oldest first."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
-        if self._open >= self._most:
+        if self._open >= self._max_sockets:
             await self._refuse(socket)
             return
         self._enter(id(scope), send_buffer_of(scope))
@@ -122,75 +122,75 @@ class Sockets(GraphQL[WebSocketSession, None]):
             # Nobody is left to be told why the socket is closed.
             return
         except asyncio.CancelledError as error:
-            if error.args != (UNREAD,):
+            if error.args != (SLOW_CLIENT,):
                 raise
         finally:
             self._leave(id(scope))
 
-    def _enter(self, key: int, client: SendBuffer | None) -> None:
-        if len(self._unknown) >= UNKNOWN_SHARE * self._most:
+    def _enter(self, key: int, buffer: SendBuffer | None) -> None:
+        if len(self._unauthenticated) >= UNAUTHENTICATED_SHARE * self._max_sockets:
             # A genuine client authenticates at once.
-            oldest = next(iter(self._unknown))
-            if (silent := self._unknown.pop(oldest)) is not None:
-                silent.transport.abort()
-        self._unknown[key] = client
+            oldest = next(iter(self._unauthenticated))
+            if (buffer := self._unauthenticated.pop(oldest)) is not None:
+                buffer.transport.abort()
+        self._unauthenticated[key] = buffer
         self._open += 1
         self._metrics.sockets.set(self._open)
 
     def _leave(self, key: int) -> None:
-        self._unknown.pop(key, None)
+        self._unauthenticated.pop(key, None)
         self._anonymous.discard(key)
         self._open -= 1
         self._metrics.sockets.set(self._open)
 
     async def _refuse(self, socket: WebSocket) -> None:
         """Refuse the WebSocket, because the maximum number is open."""
-        refusal = Overloaded()
-        self._metrics.count_refusal(refusal.code)
-        body = dumps({"errors": refusal_errors(refusal)})
-        await socket.send_denial_response(Response(body, refusal.status, refusal.headers, JSON))
+        error = Overloaded()
+        self._metrics.count_refusal(error.code)
+        body = dumps({"errors": refusal_errors(error)})
+        await socket.send_denial_response(Response(body, error.status, error.headers, JSON))
 
     async def _answer(self, socket: WebSocket) -> None:
         try:
             await self.run(socket)
-        except NoMessage as error:
+        except InvalidMessage as error:
             await _close(socket, BAD_MESSAGE, str(error))
-        except HTTPError as refusal:
-            await _close(socket, close_code(refusal), refusal.message[:100])
+        except HTTPError as error:
+            await _close(socket, close_code(error), error.message[:100])
         except WebSocketDisconnect:
             raise
         except Exception as error:
-            await _close(socket, *_close_after(error))
+            await _close(socket, *_failure_close(error))
 
     async def get_context(self, request: Any, response: Any) -> WebSocketSession:
         return WebSocketSession(request, self._make_context)
 
     async def on_ws_connect(self, context: WebSocketSession) -> UnsetType:
         """Accept the client. Raises HTTPError for invalid credentials, and Overloaded."""
-        made = cast(Context, await context.context())
-        key, client = id(context.socket.scope), send_buffer_of(context.socket.scope)
-        if is_signed_in(made.reader):
-            if client:
-                client.signed_in = True
-        elif len(self._anonymous) >= ANONYMOUS_SHARE * self._most:
+        request_context = cast(Context, await context.context())
+        key, buffer = id(context.socket.scope), send_buffer_of(context.socket.scope)
+        if is_signed_in(request_context.reader):
+            if buffer:
+                buffer.signed_in = True
+        elif len(self._anonymous) >= ANONYMOUS_SHARE * self._max_sockets:
             raise Overloaded
         else:
             self._anonymous.add(key)
-        self._unknown.pop(key, None)
+        self._unauthenticated.pop(key, None)
         return cast(UnsetType, UNSET)
 
     def decode_json(self, data: str | bytes) -> object:
-        """The message in a frame. Raises NoMessage."""
+        """The message in a frame. Raises InvalidMessage."""
         try:
             message = json.loads(data)
         except (ValueError, RecursionError):
-            raise NoMessage("The message is not JSON.") from None
+            raise InvalidMessage("The message is not JSON.") from None
         if not isinstance(message, dict):
-            raise NoMessage("The message is not an object.")
+            raise InvalidMessage("The message is not an object.")
         if not _is_text(message.get("id", "")):
-            raise NoMessage("The id of the message is not a valid Unicode string.")
+            raise InvalidMessage("The id of the message is not a valid Unicode string.")
         if message.get("type") == "subscribe" and not _is_request(message.get("payload")):
-            raise NoMessage("The payload of the message is not a request: its query is a string.")
+            raise InvalidMessage("The payload of the message is not a request: its query is a string.")
         if message.get("type") == "connection_init" and message.get("payload") is None:
             # Clients with an empty payload send null or leave it out.
             message["payload"] = {}
@@ -206,13 +206,13 @@ async def _close(socket: WebSocket, code: int, reason: str) -> None:
         await socket.close(code, reason)
 
 
-def _close_after(error: Exception) -> tuple[int, str]:
+def _failure_close(error: Exception) -> tuple[int, str]:
     """The close code and reason for a socket that failed through no fault of its client."""
     if outage := outage_of(error):
-        (told,) = outage_errors(outage, error)
-        return TRY_AGAIN_LATER, told["message"][:100]
+        (formatted,) = outage_errors(outage, error)
+        return TRY_AGAIN_LATER, formatted["message"][:100]
     log.error("the WebSocket failed", exc_info=error)
-    return INTERNAL, ""
+    return INTERNAL_ERROR, ""
 
 
 def _is_text(value: object) -> bool:

@@ -55,9 +55,9 @@ FORBIDDEN, TRY_AGAIN_LATER = 4403, 1013
 """Close codes: the protocol's own, and one of the registry that RFC 6455 established. Clients reconnect after both, and
 can bring a new token."""
 
-SECONDS_A_DELIVERY, SECONDS_AN_OBJECT = 0.002, 0.000_006
+SECONDS_PER_DELIVERY, SECONDS_PER_OBJECT = 0.002, 0.000_006
 """CPU seconds of a delivery, and of each object in it."""
-FOLLOWED_LEVELS = 2
+SUBSCRIPTION_LEVELS = 2
 """Levels of pages assumed for a subscription until its first delivery."""
 
 log = structlog.stdlib.get_logger("graph.streams")
@@ -65,12 +65,16 @@ Planned = tuple[Followed, VariableValues]
 Stream = AsyncGenerator[PreExecutionError | ExecutionResult, None]
 
 
-class Streams:
-    """Takes the place of the schema in Strawberry's handler."""
+class OperationRunner:
+    """Runs the operations of WebSockets, in the place of the schema in Strawberry's handler."""
 
     def __init__(self, graphql: GraphQLHandler) -> None:
         self._graphql = graphql
-        self._preparer, self._metrics, self._admission = graphql.document_cache, graphql.metrics, graphql.admission
+        self._document_cache, self._metrics, self._admission = (
+            graphql.document_cache,
+            graphql.metrics,
+            graphql.admission,
+        )
         self._changes = Changes()
 
     async def stream(
@@ -82,77 +86,85 @@ class Streams:
         **rest: Any,
     ) -> Stream:
         """The results of an operation, one after another. An empty name counts as none, as over HTTP."""
-        return self._told(query, variable_values or {}, operation_name or None, context_value)
+        return self._results_or_refusal(query, variable_values or {}, operation_name or None, context_value)
 
-    async def _told(self, query: str, variables: dict[str, Any], name: str | None, of: WebSocketSession) -> Stream:
-        """The results, a refusal or failure as the last of them; closes the socket when the client has lost access."""
+    async def _results_or_refusal(
+        self, query: str, variables: dict[str, Any], name: str | None, session: WebSocketSession
+    ) -> Stream:
+        """The results, of which the last may be an error; closes the socket when the client has lost access."""
         try:
-            async with aclosing(self._results(query, variables, name, of)) as results:
+            async with aclosing(self._results(query, variables, name, session)) as results:
                 async for result in results:
                     raise_if_cancelled()
                     yield result
         except Unacceptable as refusal:
-            yield _refused(refusal.errors)
+            yield _error_result(refusal.errors)
         except RequestError as refusal:
-            yield _refused(refusal_errors(refusal))
-        except Overloaded as refusal:
-            self._metrics.count_refusal(refusal.code)
+            yield _error_result(refusal_errors(refusal))
+        except Overloaded as error:
+            self._metrics.count_refusal(error.code)
             await self._admission.refusal_due()
-            yield _refused(refusal_errors(refusal))
+            yield _error_result(refusal_errors(error))
         except AnswerTooLarge as refusal:
             yield ExecutionResult(data=None, errors=as_errors(too_large_body(refusal)["errors"]))
-        except HTTPError as refusal:
-            await of.close(close_code(refusal), refusal.message)
+        except HTTPError as error:
+            await session.close(close_code(error), error.message)
         except Exception as error:
             if outage := outage_of(error):
-                yield _refused(outage_errors(outage, error))
+                yield _error_result(outage_errors(outage, error))
             else:
                 log.exception("the operation failed")
-                yield _refused(internal_errors(request_id()))
+                yield _error_result(internal_errors(request_id()))
 
-    async def _results(self, query: str, variables: dict[str, Any], name: str | None, of: WebSocketSession) -> Stream:
+    async def _results(
+        self, query: str, variables: dict[str, Any], name: str | None, session: WebSocketSession
+    ) -> Stream:
         # Each operation reads afresh and has a budget of its own; the token may have been revoked since the last one.
-        context = cast(Context, await of.context())
+        context = cast(Context, await session.context())
         prepared = await self._graphql.prepare(query, context.reader)
         operation = prepared.operation(name)
         kind = operation.operation
         prepared.check_variables(operation, variables)
         if kind is not OperationType.SUBSCRIPTION:
-            yield await self._once(prepared, operation, variables, of, context)
+            yield await self._single_result(prepared, operation, variables, session, context)
             return
-        following = SubscriptionContext(of, self._changes, context.reader)
+        subscription = SubscriptionContext(session, self._changes, context.reader)
         with self._metrics.subscriptions.track_inprogress():
-            async with aclosing(self._followed(prepared, variables, name, following)) as results:
+            async with aclosing(self._subscribe(prepared, variables, name, subscription)) as results:
                 async for result in results:
                     yield result
 
-    async def _once(
+    async def _single_result(
         self,
         prepared: Prepared,
         operation: OperationDefinitionNode,
         variables: dict[str, Any],
-        of: WebSocketSession,
+        session: WebSocketSession,
         context: Context,
     ) -> ExecutionResult:
         """The result of a query or mutation."""
         if prepared.asks_for_schema(operation):
-            data = await self._preparer.schema_answer(prepared, operation, variables)
+            data = await self._document_cache.schema_answer(prepared, operation, variables)
             if data is not None:
                 # The message's encoder accepts values that are already text.
                 return ExecutionResult(data=cast(Any, data), errors=None)
         parameters = RequestParameters(prepared.text, name_of(operation), variables, {})
         reads = operation.operation is OperationType.QUERY
         if reads and not self._graphql.use_reference_executor:
-            reading = self._graphql.answer_by_plan(prepared, operation, parameters, of.socket, context.reader, context)
+            reading = self._graphql.answer_by_plan(
+                prepared, operation, parameters, session.socket, context.reader, context
+            )
             if (parts := await read_detached(reading, context.reader)) is not None:
                 return ExecutionResult(data=cast(Any, data_of(parts)), errors=None)
-        running = self._graphql.answer_by_reference(prepared, parameters, context, of.socket.scope, REQUEST_TIMEOUT)
+        running = self._graphql.answer_by_reference(
+            prepared, parameters, context, session.socket.scope, REQUEST_TIMEOUT
+        )
         return delivery(await (running if reads else write_detached(running)), context.reader.budget).result
 
-    async def _followed(
-        self, prepared: Prepared, variables: dict[str, Any], name: str | None, following: SubscriptionContext
+    async def _subscribe(
+        self, prepared: Prepared, variables: dict[str, Any], name: str | None, subscription: SubscriptionContext
     ) -> Stream:
-        executor, events = await self._events(prepared, variables, name, following)
+        executor, events = await self._events(prepared, variables, name, subscription)
         planned = (
             None
             if self._graphql.use_reference_executor
@@ -163,11 +175,13 @@ class Streams:
             async for event in open_events:
                 raise_if_cancelled()
                 # A subscription with deliveries waits for room instead of being refused.
-                told = await self._delivery(prepared, name, planned, executor, event, following, patient=bool(sent))
+                message = await self._delivery(
+                    prepared, name, planned, executor, event, subscription, patient=bool(sent)
+                )
                 # An unchanged state tells a client nothing, but identical log lines are separate events.
-                if told.mark != sent or isinstance(event, LogBatch):
-                    sent = told.mark
-                    yield told.result
+                if message.mark != sent or isinstance(event, LogBatch):
+                    sent = message.mark
+                    yield message.result
 
     async def _delivery(
         self,
@@ -176,34 +190,34 @@ class Streams:
         planned: Planned | None,
         executor: Any,
         event: Any,
-        following: SubscriptionContext,
+        subscription: SubscriptionContext,
         *,
         patient: bool,
     ) -> Delivery:
         """The delivery of an event to its subscriber, made once there is room for it."""
-        costs, shape, reader = self._admission.costs, (prepared.text, name), following.reader
-        expected = costs.expected(shape, FOLLOWED_LEVELS, reader.budget.limits.objects)
+        costs, shape, reader = self._admission.costs, (prepared.text, name), subscription.reader
+        expected = costs.expected(shape, SUBSCRIPTION_LEVELS, reader.budget.limits.objects)
         signed_in = is_signed_in(reader)
         place = self._admission.place(expected, signed_in=signed_in, patient=patient)
         if not signed_in:
-            await self._admission.deliveries.turn(SECONDS_A_DELIVERY + SECONDS_AN_OBJECT * expected.objects)
+            await self._admission.deliveries.turn(SECONDS_PER_DELIVERY + SECONDS_PER_OBJECT * expected.objects)
         async with self._changes.turn, place:
             began = time.monotonic()
             with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(reader.budget.add_stored):
-                told = await _by_plan(planned, reader, event) or await _by_reference(executor, event)
+                body = await _answer_by_plan(planned, reader, event) or await _answer_by_reference(executor, event)
             weight = UNPLANNED_WEIGHT if planned is None else 1
             costs.note(shape, Cost(weight * reader.budget.objects, seconds=time.monotonic() - began))
-            return delivery(told, reader.budget)
+            return delivery(body, reader.budget)
 
     async def _events(
-        self, prepared: Prepared, variables: dict[str, Any], name: str | None, following: SubscriptionContext
+        self, prepared: Prepared, variables: dict[str, Any], name: str | None, subscription: SubscriptionContext
     ) -> tuple[Any, AsyncGenerator[Any, None]]:
         """The executor of events, and the events themselves. Raises Unacceptable when the subscription cannot start."""
-        schema = self._preparer.schema
+        schema = self._document_cache.schema
         executor = schema.execution_context_class.build(
             schema._schema,
             prepared.document,
-            context_value=following,
+            context_value=subscription,
             raw_variable_values=variables,
             operation_name=name,
             max_coercion_errors=MAX_REQUEST_ERRORS,
@@ -211,19 +225,19 @@ class Streams:
         )
         if isinstance(executor, list):
             raise Unacceptable(request_errors(executor, BAD_USER_INPUT))
-        made = create_source_event_stream(executor)
-        events = await made if isawaitable(made) else made
+        stream = create_source_event_stream(executor)
+        events = await stream if isawaitable(stream) else stream
         if isinstance(events, Executed):
             raise Unacceptable(field_errors(events.errors or [], request_id()))
         return executor, cast(AsyncGenerator[Any, None], events)
 
 
-def close_code(refusal: HTTPError) -> int:
+def close_code(error: HTTPError) -> int:
     """The close code for a refused client's socket."""
-    return TRY_AGAIN_LATER if refusal.status == 503 else FORBIDDEN
+    return TRY_AGAIN_LATER if error.status == 503 else FORBIDDEN
 
 
-async def _by_plan(planned: Planned | None, reader: RequestLoader, event: Any) -> ResponseBody | None:
+async def _answer_by_plan(planned: Planned | None, reader: RequestLoader, event: Any) -> ResponseBody | None:
     """The plan's answer to an event, None when the standard executor has to answer."""
     if planned is None:
         return None
@@ -232,7 +246,7 @@ async def _by_plan(planned: Planned | None, reader: RequestLoader, event: Any) -
     return None if data is None else {"data": data}
 
 
-async def _by_reference(executor: Any, event: Any) -> ResponseBody:
+async def _answer_by_reference(executor: Any, event: Any) -> ResponseBody:
     running = execute_subscription_event(executor.build_per_event_executor(event))
     result = await running if isawaitable(running) else running
     _check_outage(result)
@@ -246,5 +260,5 @@ def _check_outage(result: Executed) -> None:
             raise cause
 
 
-def _refused(errors: list[Formatted]) -> PreExecutionError:
+def _error_result(errors: list[Formatted]) -> PreExecutionError:
     return PreExecutionError(data=None, errors=as_errors(errors))

@@ -21,7 +21,7 @@ class WebSocketSession:
 
     async def context(self) -> object:
         """A fresh context for the client. Raises HTTPError when its credentials are invalid, expired or revoked."""
-        return await self.make_context(self._introduced())
+        return await self.make_context(self._credentials())
 
     async def close(self, code: int, reason: str = "") -> None:
         """Close the socket if it is still open."""
@@ -30,13 +30,13 @@ class WebSocketSession:
             with suppress(WebSocketDisconnect):
                 await self.socket.close(code, reason[:100])
 
-    def _introduced(self) -> str | None:
-        """The credentials, which browsers cannot send in a header of a WebSocket."""
-        given = [value for name, value in self.connection_params.items() if name.lower() == "authorization"]
-        if not given or given[0] is None:
+    def _credentials(self) -> str | None:
+        """The credentials of `connection_init`, else of the header, which browsers cannot send for a WebSocket."""
+        values = [value for name, value in self.connection_params.items() if name.lower() == "authorization"]
+        if not values or values[0] is None:
             return self.socket.headers.get("authorization")
         # A value that is not a string is refused like an unreadable header.
-        return given[0] if isinstance(given[0], str) and given[0].isascii() else "?"
+        return values[0] if isinstance(values[0], str) and values[0].isascii() else "?"
 
 
 @dataclass
@@ -47,7 +47,7 @@ class SubscriptionContext:
     changes: Changes
     reader: RequestLoader
 
-    async def renewed(self) -> RequestLoader:
-        """A fresh reader for the next delivery. Raises HTTPError when the client has lost access."""
+    async def renew_reader(self) -> RequestLoader:
+        """Read the next delivery afresh: returns its reader. Raises HTTPError when the client has lost access."""
         self.reader = cast(Any, await self.session.context()).reader
         return self.reader

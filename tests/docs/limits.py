@@ -12,7 +12,7 @@ from graph.engine.limits import Limits
 from graph.http import request_head
 from graph.http.request import BODY_TIMEOUT, MAX_BODY
 from graph.settings import Settings
-from graph.websocket.endpoint import MAX_MESSAGE, MAX_OPERATIONS, MAX_SOCKETS, READ_WITHIN
+from graph.websocket.endpoint import MAX_MESSAGE, MAX_OPERATIONS, MAX_SOCKETS, SEND_TIMEOUT
 from resolvers.activities import log_entry
 from resolvers.activities.change_stream import MOST_WATCHING
 from resolvers.activities.lease import MAX_LEASE_SECONDS
@@ -135,7 +135,7 @@ LIMITS: dict[str, dict[str, float]] = {
     "WebSockets": {
         "operations at a time on one WebSocket": MAX_OPERATIONS,
         "bytes of a message on it": MAX_MESSAGE,
-        "seconds that a client may leave a message unread": READ_WITHIN,
+        "seconds that a client may leave a message unread": SEND_TIMEOUT,
         "WebSockets of a process": MAX_SOCKETS,
         "subscriptions of a process": MOST_WATCHING,
     },

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from graph.graphiql.html import worked_queries
+from graph.graphiql.html import example_queries
 from tests.support.running import COMMAND, Running, running
 
-CATALOGUE, TWINS, GALAXY = (tab["query"] for tab in worked_queries()[:3])
+CATALOGUE, TWINS, GALAXY = (tab["query"] for tab in example_queries()[:3])
 EVERYTHING = """{ organisations { totalCount } resources { totalCount } datasets { totalCount }
   transforms { totalCount } users { totalCount } digitalTwins { totalCount } executions { totalCount }
   components { totalCount } instances { totalCount nodes { archives { totalCount } jobs { totalCount } } } }"""

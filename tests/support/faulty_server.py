@@ -2,7 +2,7 @@
 
 `python -m tests.support.faulty_server` serves it as `provenance-graph serve` does. It gives clients up sooner, and
 hears of changes by the change stream alone. ALTERED_CONSTANTS gives these and other constants of its code other values
-from the beginning: `{"graph.server.run.FINISH_WITHIN": 1}`.
+from the beginning: `{"graph.server.run.GRACEFUL_SHUTDOWN_TIMEOUT": 1}`.
 """
 
 import asyncio
@@ -192,7 +192,7 @@ def altered() -> real.Schema:
 
 def main() -> None:
     """Serve until told to stop."""
-    endpoint.READ_WITHIN = 3.0
+    endpoint.SEND_TIMEOUT = 3.0
     send_buffers.WRITE_TIMEOUT, send_buffers.MIN_BYTES_PER_SECOND = 2.0, 1e9
     subscriptions.LOOK_EVERY, subscriptions.WAIT_FOR_LINES = 3_600.0, 600.0
     for constant, value in json.loads(os.environ.get("ALTERED_CONSTANTS", "{}")).items():

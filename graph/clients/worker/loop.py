@@ -12,7 +12,7 @@ from graph.clients.worker.options import Misused, Options, graphql_address
 from graph.clients.worker.pause import Pause
 from graph.clients.worker.queries import WHO
 from graph.clients.worker.run_activity import Running
-from graph.clients.worker.stop import RELEASE_WITHIN, Stop
+from graph.clients.worker.stop import RELEASE_TIMEOUT, Stop
 from graph.clients.worker.watchdog import Guard
 from graph.clients.worker.workspace import check_place
 
@@ -102,7 +102,7 @@ class Worker:
         stop = asyncio.create_task(self._stop.requested.wait())
         await asyncio.wait({claiming, stop}, return_when=asyncio.FIRST_COMPLETED)
         # A granted claim must be known to be handed back, so a claim in flight gets a moment to finish.
-        await asyncio.wait({claiming}, timeout=RELEASE_WITHIN)
+        await asyncio.wait({claiming}, timeout=RELEASE_TIMEOUT)
         stop.cancel()
         claiming.cancel()
         try:

@@ -30,7 +30,7 @@ from graph.clients.worker.outputs import upload_outputs
 from graph.clients.worker.pause import Pause
 from graph.clients.worker.queries import COMPLETE, RELEASE
 from graph.clients.worker.retry import GaveUp, Retry
-from graph.clients.worker.stop import FINISH_WITHIN, RELEASE_WITHIN, STOP_WITHIN, Stop
+from graph.clients.worker.stop import FINISH_TIMEOUT, RELEASE_TIMEOUT, STOP_TIMEOUT, Stop
 from graph.clients.worker.transfer import NotMoved
 from graph.clients.worker.watchdog import Guard
 from graph.clients.worker.workspace import Workspace, open_workspace
@@ -74,7 +74,7 @@ class Running:
         try:
             await asyncio.wait({work, lost, stop}, return_when=asyncio.FIRST_COMPLETED)
             if stop.done() and self._command_ended:
-                left = self._stop.seconds_until(FINISH_WITHIN)
+                left = self._stop.seconds_until(FINISH_TIMEOUT)
                 await asyncio.wait({work, lost}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 self._conclude(work)
@@ -106,7 +106,7 @@ class Running:
         if self._lease.lost.is_set():
             say.warning("%s: lost, and its command was ended. %s", self._claimed.label, self._lease.why)
         else:
-            await self._hand_back(within=min(RELEASE_WITHIN, self._stop.seconds_until(STOP_WITHIN)))
+            await self._hand_back(within=min(RELEASE_TIMEOUT, self._stop.seconds_until(STOP_TIMEOUT)))
 
     async def _hand_back(self, *, reason: str | None = None, within: float | None = None) -> None:
         """Hand the activity back; with a reason, which its log will show, it is not available at once."""

@@ -5,11 +5,11 @@ import os
 import threading
 import time
 
-STOP_WITHIN = 8.5
+STOP_TIMEOUT = 8.5
 """Seconds from SIGTERM to the end of the process; Cloud Run kills after 10."""
-RELEASE_WITHIN = 2.0
+RELEASE_TIMEOUT = 2.0
 """Seconds for handing back; without an answer the lease expires."""
-FINISH_WITHIN = STOP_WITHIN - RELEASE_WITHIN - 0.5
+FINISH_TIMEOUT = STOP_TIMEOUT - RELEASE_TIMEOUT - 0.5
 """Seconds for an activity whose command has ended to finish, before it is handed back."""
 LATE = 70
 """Exit code of a worker that did not stop in time."""
@@ -28,7 +28,7 @@ class Stop:
             return
         self._at = time.monotonic()
         self.requested.set()
-        timer = threading.Timer(STOP_WITHIN, os._exit, (LATE,))
+        timer = threading.Timer(STOP_TIMEOUT, os._exit, (LATE,))
         timer.daemon = True
         timer.start()
 

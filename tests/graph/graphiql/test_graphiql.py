@@ -9,7 +9,7 @@ import pytest
 from graphql import build_schema, parse, validate
 
 from graph.graphiql import content_security_policy, render, vendor_assets
-from graph.graphiql.html import worked_queries
+from graph.graphiql.html import example_queries
 from tests.support.running import Running
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -85,7 +85,7 @@ def test_a_worked_query_is_explained_named_and_fits_the_schema(file: Path) -> No
 
 
 def test_the_variables_of_a_worked_query_are_those_it_declares() -> None:
-    for tab in worked_queries():
+    for tab in example_queries():
         declared = {v.variable.name.value for v in parse(tab["query"]).definitions[0].variable_definitions or []}  # type: ignore[attr-defined]
         assert set(json.loads(tab.get("variables", "{}"))) == declared
 
@@ -95,9 +95,9 @@ def test_the_vendored_files_are_byte_for_byte_those_that_were_published() -> Non
 
 
 def test_a_changed_or_missing_vendored_file_is_noticed(tmp_path: Path) -> None:
-    with pytest.raises(vendor_assets.Untrusted, match=r"react-18\.2\.0\.js is missing"):
+    with pytest.raises(vendor_assets.IntegrityError, match=r"react-18\.2\.0\.js is missing"):
         vendor_assets.check(tmp_path)
 
     (tmp_path / "react-18.2.0.js").write_text("alert(1)")
-    with pytest.raises(vendor_assets.Untrusted, match=r"react-18\.2\.0\.js is sha384-.* as pinned"):
+    with pytest.raises(vendor_assets.IntegrityError, match=r"react-18\.2\.0\.js is sha384-.* as pinned"):
         vendor_assets.check(tmp_path)

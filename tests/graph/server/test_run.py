@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from graph.server.run import EXIT_WITHIN, FINISH_WITHIN
+from graph.server.run import FORCED_EXIT_TIMEOUT, GRACEFUL_SHUTDOWN_TIMEOUT
 from tests.support.patience import until, within
 from tests.support.running import ALTERED, COMMAND, Running, alive, running
 
@@ -18,7 +18,10 @@ CLOUD_RUN = 10
 
 def stopping(finish_within: int, exit_within: float) -> dict[str, str]:
     """Variables of an altered server that has so many seconds for its requests, and for everything, once it stops."""
-    constants = {"graph.server.run.FINISH_WITHIN": finish_within, "graph.server.run.EXIT_WITHIN": exit_within}
+    constants = {
+        "graph.server.run.GRACEFUL_SHUTDOWN_TIMEOUT": finish_within,
+        "graph.server.run.FORCED_EXIT_TIMEOUT": exit_within,
+    }
     return {"ALTERED_CONSTANTS": json.dumps(constants)}
 
 
@@ -43,7 +46,7 @@ def refuses(server: Running) -> bool:
 
 
 def test_the_bounds_leave_time_for_closing_the_database() -> None:
-    assert FINISH_WITHIN + 2 <= EXIT_WITHIN <= CLOUD_RUN - 1.5
+    assert GRACEFUL_SHUTDOWN_TIMEOUT + 2 <= FORCED_EXIT_TIMEOUT <= CLOUD_RUN - 1.5
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])

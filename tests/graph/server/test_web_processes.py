@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from documents.embedded_mongod.server import EmbeddedMongo
-from graph.server.web_processes import SHORTEST_LIFE
+from graph.server.web_processes import MIN_LIFETIME
 from tests.support.patience import until, within
 from tests.support.running import ROOT, alive
 
@@ -72,7 +72,7 @@ def test_a_process_that_dies_is_replaced_and_a_signal_ends_them_all(
     supervisor: subprocess.Popen[bytes], unused_port: int
 ) -> None:
     first, second = sorted(children(supervisor.pid))
-    until(lambda: age(first) > SHORTEST_LIFE)
+    until(lambda: age(first) > MIN_LIFETIME)
 
     os.kill(first, signal.SIGKILL)
     until(lambda: len(children(supervisor.pid) - {first}) == 2)
@@ -97,7 +97,7 @@ def test_processes_end_with_a_supervisor_that_is_killed(supervisor: subprocess.P
 
 BETWEEN = """
 import os, signal, time
-from graph.server.web_processes import Supervisor
+from graph.server.web_processes import ProcessSupervisor
 
 fork, who = os.fork, {who!r}
 
@@ -111,7 +111,7 @@ def interrupted():
     return pid
 
 os.fork = interrupted
-print(Supervisor(lambda number: time.sleep(3600), 2).run())
+print(ProcessSupervisor(lambda number: time.sleep(3600), 2).run())
 """
 
 

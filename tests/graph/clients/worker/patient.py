@@ -14,7 +14,7 @@ from tests.support.patience import within
 
 if __name__ == "__main__":
     # Before the module that works is loaded, which takes them from here.
-    stop.STOP_WITHIN, stop.FINISH_WITHIN, stop.RELEASE_WITHIN = within(180), within(), within()
+    stop.STOP_TIMEOUT, stop.FINISH_TIMEOUT, stop.RELEASE_TIMEOUT = within(180), within(), within()
     lease_renewal.EXTEND_AFTER = float(os.environ.get("EXTEND_AFTER", lease_renewal.EXTEND_AFTER))
     retry.NOTED_AFTER = 0.1
     typer.run(work)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from graph.clients.worker.stop import FINISH_WITHIN, LATE, RELEASE_WITHIN, STOP_WITHIN
+from graph.clients.worker.stop import FINISH_TIMEOUT, LATE, RELEASE_TIMEOUT, STOP_TIMEOUT
 from graph.clients.worker.subreaper import KILL_TIMEOUT, TERM_GRACE
 from tests.graph.clients.worker.conftest import Lapse
 from tests.graph.clients.worker.front import LOST, Front, Verdict, answers
@@ -19,7 +19,7 @@ WITHIN = 3
 SHORT = ("--retry-within", str(WITHIN), "--once")
 FINISHES_NOTHING = """import typer
 from graph.clients.worker import stop
-stop.STOP_WITHIN, stop.FINISH_WITHIN, stop.RELEASE_WITHIN = 180.0, 1.0, 60.0
+stop.STOP_TIMEOUT, stop.FINISH_TIMEOUT, stop.RELEASE_TIMEOUT = 180.0, 1.0, 60.0
 from graph.commands.work import work
 typer.run(work)"""
 """A worker that hands back after a second what is not uploaded by then, and has all the time for that."""
@@ -223,8 +223,8 @@ def test_what_cannot_be_finished_in_time_is_handed_back(lab: Lab, front: Front) 
 
 
 def test_a_worker_has_stopped_before_it_is_killed_for_not_stopping() -> None:
-    assert FINISH_WITHIN + RELEASE_WITHIN < STOP_WITHIN < 10
-    assert TERM_GRACE + KILL_TIMEOUT + RELEASE_WITHIN < STOP_WITHIN
+    assert FINISH_TIMEOUT + RELEASE_TIMEOUT < STOP_TIMEOUT < 10
+    assert TERM_GRACE + KILL_TIMEOUT + RELEASE_TIMEOUT < STOP_TIMEOUT
 
 
 @pytest.mark.parametrize("deaf", ["sleep 1000", "trap '' TERM; while :; do sleep 1; done"])
@@ -243,4 +243,4 @@ def test_a_worker_stops_in_time_whatever_its_commands_do_and_whatever_the_server
 
     assert code in (0, LATE)
     # Left alone, it would wait for the server for 40 s, and for its command for ever.
-    assert took < STOP_WITHIN + within(25)
+    assert took < STOP_TIMEOUT + within(25)

@@ -21,7 +21,7 @@ def looking(altered: Running, mongod: EmbeddedMongo) -> Iterator[Running]:
         "resolvers.activities.subscriptions.LOOK_EVERY": LOOK_EVERY,
         "resolvers.activities.subscriptions.WAIT_FOR_LINES": WAIT_FOR_LINES,
     }
-    patient = {"graph.websocket.endpoint.READ_WITHIN": 300.0, "graph.http.send_buffers.WRITE_TIMEOUT": 300.0}
+    patient = {"graph.websocket.endpoint.SEND_TIMEOUT": 300.0, "graph.http.send_buffers.WRITE_TIMEOUT": 300.0}
     env = on_database(mongod.uri, "test_altered") | {"ALTERED_CONSTANTS": json.dumps(often | patient)}
     with running(*ALTERED, env=env) as server:
         yield server
