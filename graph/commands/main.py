@@ -121,7 +121,7 @@ def serve(
 def demo() -> None:
     """Serve sample data, and GraphiQL to explore it.
 
-    The data is kept in PROVENANCE_DATA_DIR, so what you write lasts until the next demo.
+    The data is kept in PROVENANCE_DATA_DIR, so the next demo has what you wrote.
     """
     settings = load_settings()
     with _loading():
