@@ -18,10 +18,13 @@ from graph.core.mutation import (
     idempotency_key,
     mutation,
     optional,
+    or_none,
+    plain,
     required,
     run_mutation,
     run_without_transaction,
     user_errors_field,
+    without_unset,
 )
 from graph.core.node import Node
 from graph.core.user_error_types import UserError
@@ -31,7 +34,7 @@ from resolvers.activities.claim import claim_activity
 from resolvers.activities.claimant import MAX_WORKER_NAME_LENGTH
 from resolvers.activities.idempotent_replay import repeat_claim, repeat_report
 from resolvers.activities.lease import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS, extend_lease
-from resolvers.activities.lifecycle import complete_activity, release_activity
+from resolvers.activities.lifecycle import TransformReport, complete_activity, release_activity
 from resolvers.reads.rows import Row
 
 ActivityStatus = described(
@@ -218,7 +221,15 @@ class ActivityMutation:
         "administrators."
     )
     async def claim_activity(self, info: Info, input: ClaimActivityInput) -> ClaimActivityPayload:
-        return await run_without_transaction(info, ClaimActivityPayload, claim_activity, input, repeat=repeat_claim)
+        return await run_without_transaction(
+            info,
+            input,
+            ClaimActivityPayload,
+            lambda viewer, call: claim_activity(
+                viewer, call, worker=input.worker, lease_seconds=input.lease_seconds, kinds=plain(or_none(input.kinds))
+            ),
+            repeat=repeat_claim,
+        )
 
     @mutation(
         "Extend the lease on an activity that you hold. Repeating the call is harmless; a repetition with the same "
@@ -226,7 +237,20 @@ class ActivityMutation:
         "when the lease has expired, another attempt has started, or the activity has ended."
     )
     async def extend_lease(self, info: Info, input: ExtendLeaseInput) -> ActivityPayload:
-        return await run_without_transaction(info, ActivityPayload, extend_lease, input, repeat=repeat_claim)
+        return await run_without_transaction(
+            info,
+            input,
+            ActivityPayload,
+            lambda viewer, call: extend_lease(
+                viewer,
+                call,
+                id=input.id,
+                worker=input.worker,
+                attempt=or_none(input.attempt),
+                lease_seconds=input.lease_seconds,
+            ),
+            repeat=repeat_claim,
+        )
 
     @mutation(
         "Hand back an activity that you hold, because you are stopping, or with a reason, because you cannot run it. "
@@ -235,7 +259,15 @@ class ActivityMutation:
         "administrators. Refused with INVALID_STATE when the lease has expired or the activity has ended."
     )
     async def release_activity(self, info: Info, input: ReleaseActivityInput) -> ActivityPayload:
-        return await run_mutation(info, ActivityPayload, release_activity, input, repeat=repeat_report)
+        return await run_mutation(
+            info,
+            input,
+            ActivityPayload,
+            lambda session, viewer: release_activity(
+                session, viewer, id=input.id, worker=input.worker, attempt=input.attempt, reason=or_none(input.reason)
+            ),
+            repeat=repeat_report,
+        )
 
     @mutation(
         "Report that an activity you hold has ended. A retryable failure makes the activity READY again, from "
@@ -245,7 +277,22 @@ class ActivityMutation:
         "For workers and administrators. Refused with INVALID_STATE, and nothing changed, when the attempt is over."
     )
     async def complete_activity(self, info: Info, input: CompleteActivityInput) -> ActivityPayload:
-        payload = await run_mutation(info, ActivityPayload, complete_activity, input, repeat=repeat_report)
+        payload = await run_mutation(
+            info,
+            input,
+            ActivityPayload,
+            lambda session, viewer: complete_activity(
+                session,
+                viewer,
+                id=input.id,
+                worker=input.worker,
+                attempt=input.attempt,
+                outcome=plain(input.outcome),
+                error=plain(or_none(input.error)),
+                **without_unset(TransformReport(validated=input.validated, logs=input.logs, notebook=input.notebook)),
+            ),
+            repeat=repeat_report,
+        )
         if payload.activity is not None:
             reader_of(info).answer_report(cast(Row, payload.activity))
         return payload

@@ -10,7 +10,7 @@ from strawberry.types import Info
 import documents
 from documents.activities.log_entry import LogLevel as StoredLogLevel
 from graph.core.enums import described
-from graph.core.mutation import idempotency_key, mutation, optional, required, run_mutation, user_errors_field
+from graph.core.mutation import idempotency_key, mutation, optional, plain, required, run_mutation, user_errors_field
 from graph.core.pagination import PageInfo
 from graph.core.user_error_types import UserError
 from graph.core.view import VIEWS, stored, view
@@ -122,4 +122,16 @@ class LogEntryMutation:
         "Refused with INVALID_STATE when the attempt is over."
     )
     async def append_logs(self, info: Info, input: AppendLogsInput) -> AppendLogsPayload:
-        return await run_mutation(info, AppendLogsPayload, append_logs, input)
+        return await run_mutation(
+            info,
+            input,
+            AppendLogsPayload,
+            lambda session, viewer: append_logs(
+                session,
+                viewer,
+                activity_id=input.activity_id,
+                attempt=input.attempt,
+                first_sequence=input.first_sequence,
+                entries=plain(input.entries),
+            ),
+        )

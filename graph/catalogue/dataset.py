@@ -10,7 +10,7 @@ from strawberry.types import Info
 
 import documents
 from graph.catalogue.dataset_version import DatasetVersionOrder
-from graph.core.mutation import idempotency_key, mutation, optional, required, run_mutation, user_errors_field
+from graph.core.mutation import idempotency_key, mutation, optional, or_none, required, run_mutation, user_errors_field
 from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
@@ -143,4 +143,16 @@ class DatasetMutation:
         "ALREADY_EXISTS when the resource has a dataset with this identifier."
     )
     async def create_dataset(self, info: Info, input: CreateDatasetInput) -> DatasetPayload:
-        return await run_mutation(info, DatasetPayload, create_dataset, input)
+        return await run_mutation(
+            info,
+            input,
+            DatasetPayload,
+            lambda session, viewer: create_dataset(
+                session,
+                viewer,
+                resource_id=input.resource_id,
+                identifier=input.identifier,
+                title=or_none(input.title),
+                description=or_none(input.description),
+            ),
+        )

@@ -15,9 +15,11 @@ from graph.core.mutation import (
     idempotency_key,
     mutation,
     optional,
+    or_none,
     required,
     run_mutation,
     user_errors_field,
+    without_unset,
 )
 from graph.core.node import Node
 from graph.core.pagination import Connection
@@ -25,7 +27,7 @@ from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, root_connection, stored, view
 from graph.core.where import By, StringFilter, order_input, where_input
 from resolvers.catalogue.merge_organisations import merge_organisations
-from resolvers.catalogue.organisation import create_organisation, update_organisation
+from resolvers.catalogue.organisation import OrganisationChanges, create_organisation, update_organisation
 
 if TYPE_CHECKING:
     from graph.catalogue.resource import Resource
@@ -125,11 +127,27 @@ class OrganisationMutation:
         "ALREADY_EXISTS when an organisation has this URL."
     )
     async def create_organisation(self, info: Info, input: CreateOrganisationInput) -> OrganisationPayload:
-        return await run_mutation(info, OrganisationPayload, create_organisation, input)
+        return await run_mutation(
+            info,
+            input,
+            OrganisationPayload,
+            lambda session, viewer: create_organisation(session, viewer, url=input.url, name=or_none(input.name)),
+        )
 
     @mutation("Change an organisation. For workers and administrators.")
     async def update_organisation(self, info: Info, input: UpdateOrganisationInput) -> OrganisationPayload:
-        return await run_mutation(info, OrganisationPayload, update_organisation, input)
+        return await run_mutation(
+            info,
+            input,
+            OrganisationPayload,
+            lambda session, viewer: update_organisation(
+                session,
+                viewer,
+                id=input.id,
+                expected_revision=or_none(input.expected_revision),
+                **without_unset(OrganisationChanges(name=input.name)),
+            ),
+        )
 
     @mutation(
         "Merge duplicate organisations into the correct one, which takes over their resources. From then on, the "
@@ -137,4 +155,15 @@ class OrganisationMutation:
         "with ALREADY_EXISTS when two of the resources would have the same natural key."
     )
     async def merge_organisations(self, info: Info, input: MergeOrganisationsInput) -> MergeOrganisationsPayload:
-        return await run_mutation(info, MergeOrganisationsPayload, merge_organisations, input)
+        return await run_mutation(
+            info,
+            input,
+            MergeOrganisationsPayload,
+            lambda session, viewer: merge_organisations(
+                session,
+                viewer,
+                id=input.id,
+                expected_revision=or_none(input.expected_revision),
+                duplicate_ids=input.duplicate_ids,
+            ),
+        )

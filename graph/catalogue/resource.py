@@ -17,9 +17,12 @@ from graph.core.mutation import (
     idempotency_key,
     mutation,
     optional,
+    or_none,
+    plain,
     required,
     run_mutation,
     user_errors_field,
+    without_unset,
 )
 from graph.core.node import Node
 from graph.core.pagination import Connection
@@ -27,7 +30,7 @@ from graph.core.scalars import JSON
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, one, root_connection, stored, view
 from graph.core.where import By, IDFilter, StringFilter, condition, order_input, where_input
-from resolvers.catalogue.resource import create_resource, update_resource
+from resolvers.catalogue.resource import ResourceChanges, create_resource, update_resource
 from resolvers.filters import Filter, InSubquery, any_of
 
 if TYPE_CHECKING:
@@ -154,11 +157,39 @@ class ResourceMutation:
         "ALREADY_EXISTS when a resource has the same natural key."
     )
     async def create_resource(self, info: Info, input: CreateResourceInput) -> ResourcePayload:
-        return await run_mutation(info, ResourcePayload, create_resource, input)
+        return await run_mutation(
+            info,
+            input,
+            ResourcePayload,
+            lambda session, viewer: create_resource(
+                session,
+                viewer,
+                organisation_id=input.organisation_id,
+                landing_page=or_none(input.landing_page),
+                title=or_none(input.title),
+                code_repo=plain(or_none(input.code_repo)),
+                info=or_none(input.info),
+            ),
+        )
 
     @mutation(
         "Change a resource. For workers and administrators. Refused with ALREADY_EXISTS when another resource has the "
         "same natural key."
     )
     async def update_resource(self, info: Info, input: UpdateResourceInput) -> ResourcePayload:
-        return await run_mutation(info, ResourcePayload, update_resource, input)
+        return await run_mutation(
+            info,
+            input,
+            ResourcePayload,
+            lambda session, viewer: update_resource(
+                session,
+                viewer,
+                id=input.id,
+                expected_revision=or_none(input.expected_revision),
+                **without_unset(
+                    ResourceChanges(
+                        landing_page=input.landing_page, title=input.title, code_repo=plain(input.code_repo)
+                    )
+                ),
+            ),
+        )

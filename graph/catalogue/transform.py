@@ -14,7 +14,16 @@ from graph.activities.activity import Activity, ActivityStatus
 from graph.catalogue.report_transform import IngestTransformInput, IngestTransformPayload
 from graph.core.enums import described
 from graph.core.fields import reader_of
-from graph.core.mutation import idempotency_key, mutation, optional, required, run_mutation, user_errors_field
+from graph.core.mutation import (
+    idempotency_key,
+    mutation,
+    optional,
+    or_none,
+    plain,
+    required,
+    run_mutation,
+    user_errors_field,
+)
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, computed, connection, embedded, lookup, one, root_connection, stored, view
@@ -177,14 +186,43 @@ class TransformMutation:
         # Viewers who may not publish are refused without waiting for the lock.
         may_publish = reader_of(info).viewer.role in (Role.WORKER, Role.ADMIN)
         async with keyed_lock(input.organisation_url, input.landing_page) if may_publish else nullcontext():
-            return await run_mutation(info, IngestTransformPayload, ingest_transform, input)
+            return await run_mutation(
+                info,
+                input,
+                IngestTransformPayload,
+                lambda session, viewer: ingest_transform(
+                    session,
+                    viewer,
+                    organisation_url=input.organisation_url,
+                    organisation_name=or_none(input.organisation_name),
+                    landing_page=input.landing_page,
+                    resource_title=or_none(input.resource_title),
+                    info=or_none(input.info),
+                    code_repo=plain(input.code_repo),
+                    transform_id=or_none(input.transform_id),
+                    attempt=or_none(input.attempt),
+                    started_at=or_none(input.started_at),
+                    ended_at=or_none(input.ended_at),
+                    validated=or_none(input.validated),
+                    logs=or_none(input.logs),
+                    notebook=or_none(input.notebook),
+                    distributions=plain(input.distributions),
+                ),
+            )
 
     @mutation(
         "Queue a run of a resource's code for the next free worker. When a transform of the resource is already "
         "waiting, that one is returned. For workers and administrators."
     )
     async def request_transform(self, info: Info, input: RequestTransformInput) -> RequestTransformPayload:
-        return await run_mutation(info, RequestTransformPayload, request_transform, input)
+        return await run_mutation(
+            info,
+            input,
+            RequestTransformPayload,
+            lambda session, viewer: request_transform(
+                session, viewer, resource_id=input.resource_id, message=or_none(input.message)
+            ),
+        )
 
     @mutation(
         "Cancel a transform that is waiting or running. A worker that is running it is refused with INVALID_STATE at "
@@ -192,4 +230,9 @@ class TransformMutation:
         "workers and administrators. Refused with INVALID_STATE when the transform has ended."
     )
     async def cancel_transform(self, info: Info, input: CancelTransformInput) -> CancelTransformPayload:
-        return await run_mutation(info, CancelTransformPayload, cancel_transform, input)
+        return await run_mutation(
+            info,
+            input,
+            CancelTransformPayload,
+            lambda session, viewer: cancel_transform(session, viewer, id=input.id, reason=or_none(input.reason)),
+        )

@@ -1,11 +1,11 @@
-"""Mutations: the input as plain values, and a payload with the outcome or the refusals."""
+"""Mutations: the fields of their inputs, and payloads with the outcome or the refusals."""
 
 import dataclasses
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import strawberry
 from strawberry.types import Info
@@ -13,19 +13,22 @@ from strawberry.utils.str_converters import to_camel_case
 
 from documents.mongo.transaction import Session
 from graph.core.fields import reader_of
-from graph.core.user_error_types import UserError, user_errors
+from graph.core.user_error_types import user_errors
 from resolvers.access.roles import refuse_anonymous
+from resolvers.access.viewer import Viewer
 from resolvers.user_errors import Refusal, Refusals
-from resolvers.writes.idempotency import Repeat, keyed_call, run_idempotent
+from resolvers.writes.idempotency import KeyedCall, Repeat, keyed_call, run_idempotent
 from resolvers.writes.stored_outcome import load_outcome
 from resolvers.writes.transaction import Outcome
 
 P = TypeVar("P")
 F = TypeVar("F", bound=Callable[..., Any])
-Write = Callable[..., Awaitable[Outcome]]
-"""`(session, viewer, **input)` → the written objects, by the payload's fields."""
-Before = Callable[..., Awaitable[None]]
-"""`(viewer, **input)`: work that takes too long for a transaction and runs before it begins."""
+C = TypeVar("C", bound=Mapping[str, object])
+T = TypeVar("T")
+Write = Callable[[Session, Viewer], Awaitable[Outcome]]
+"""Returns the written objects by the payload's fields."""
+Before = Callable[[Viewer], Awaitable[None]]
+"""Work that takes too long for a transaction and runs before it begins."""
 
 IDEMPOTENCY_KEY = (
     "Makes the call safe to retry: a repeated call with the same key and the same input writes nothing and returns "
@@ -97,58 +100,20 @@ def user_errors_field() -> Any:
     )
 
 
-async def run_mutation(
-    info: Info,
-    payload: Callable[..., P],
-    work: Write,
-    input: object,
-    *,
-    before: Before | None = None,
-    repeat: Repeat = load_outcome,
-) -> P:
-    """The payload of `work` run with `input`: the written objects, or the reasons for refusing.
+class Input(Protocol):
+    """The input of a mutation."""
 
-    When the call is repeated under its idempotency key, `repeat` shows the objects written before.
-    """
-    given = plain(input)
-    key = given.pop("idempotency_key", None)
-    reader_of(info).forget()
-    viewer = reader_of(info).viewer
-
-    def work_in(session: Session) -> Awaitable[Outcome]:
-        return work(session, viewer, **given)
-
-    first = partial(before, viewer, **given) if before else None
-    try:
-        outcome = await run_idempotent(viewer, info.field_name, given, key, work_in, before=first, repeat=repeat)
-    except (Refusal, Refusals) as error:
-        return payload(user_errors=user_errors(error))
-    return payload(**outcome, user_errors=[])
+    idempotency_key: str | None
 
 
-async def run_without_transaction(
-    info: Info,
-    payload: Callable[..., P],
-    work: Callable[..., Awaitable[Outcome]],
-    input: object,
-    *,
-    repeat: Repeat = load_outcome,
-) -> P:
-    """The payload of `work(viewer, call, **input)`, which is a single write, or manages its transactions itself.
+def or_none(value: T) -> T | None:
+    """The value of an input field, None for a field that was left out."""
+    return None if value is strawberry.UNSET else value
 
-    `call` is None without an idempotency key.
-    """
-    given = plain(input)
-    key = given.pop("idempotency_key", None)
-    reader_of(info).forget()
-    viewer = reader_of(info).viewer
-    try:
-        refuse_anonymous(viewer)
-        call = None if key is None else keyed_call(viewer, info.field_name, given, key, repeat)
-        outcome = await work(viewer, call, **given)
-    except (Refusal, Refusals) as error:
-        return payload(user_errors=user_errors(error))
-    return payload(**outcome, user_errors=[])
+
+def without_unset(changes: C) -> C:
+    """The changes without those whose input fields were left out, which differ from null."""
+    return cast(C, {name: value for name, value in changes.items() if value is not strawberry.UNSET})
 
 
 def plain(value: Any) -> Any:
@@ -161,15 +126,61 @@ def plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-__all__ = [
-    "UserError",
-    "expected_revision",
-    "idempotency_key",
-    "mutation",
-    "optional",
-    "plain",
-    "required",
-    "run_mutation",
-    "run_without_transaction",
-    "user_errors_field",
-]
+async def run_mutation(
+    info: Info,
+    input: Input,
+    payload: Callable[..., P],
+    work: Write,
+    *,
+    before: Before | None = None,
+    repeat: Repeat = load_outcome,
+) -> P:
+    """Run `work` in a transaction; returns the payload with the written objects, or with the reasons for refusing.
+
+    When the call is repeated under its idempotency key, `repeat` shows the objects written before.
+    """
+    reader = reader_of(info)
+    reader.forget()
+    viewer = reader.viewer
+    key = or_none(input.idempotency_key)
+    given = {} if key is None else _without_key(input)
+    first = partial(before, viewer) if before else None
+
+    def work_in(session: Session) -> Awaitable[Outcome]:
+        return work(session, viewer)
+
+    try:
+        outcome = await run_idempotent(viewer, info.field_name, given, key, work_in, before=first, repeat=repeat)
+    except (Refusal, Refusals) as error:
+        return payload(user_errors=user_errors(error))
+    return payload(**outcome, user_errors=[])
+
+
+async def run_without_transaction(
+    info: Info,
+    input: Input,
+    payload: Callable[..., P],
+    work: Callable[[Viewer, KeyedCall | None], Awaitable[Outcome]],
+    *,
+    repeat: Repeat = load_outcome,
+) -> P:
+    """The payload of `work(viewer, call)`, which is a single write, or manages its transactions itself.
+
+    `call` is None without an idempotency key.
+    """
+    reader = reader_of(info)
+    reader.forget()
+    viewer = reader.viewer
+    key = or_none(input.idempotency_key)
+    try:
+        refuse_anonymous(viewer)
+        call = None if key is None else keyed_call(viewer, info.field_name, _without_key(input), key, repeat)
+        outcome = await work(viewer, call)
+    except (Refusal, Refusals) as error:
+        return payload(user_errors=user_errors(error))
+    return payload(**outcome, user_errors=[])
+
+
+def _without_key(input: Input) -> dict[str, Any]:
+    """The input as plain values, by which a repeated call under its idempotency key is recognised."""
+    return {name: value for name, value in plain(input).items() if name != "idempotency_key"}

@@ -12,7 +12,7 @@ from strawberry.types import Info
 
 from graph.catalogue.transform import Transform
 from graph.core.fields import reader_of
-from graph.core.mutation import idempotency_key, mutation, optional, required, run_mutation
+from graph.core.mutation import idempotency_key, mutation, optional, plain, required, run_mutation
 from graph.core.scalars import BigInt
 from graph.core.user_error_types import UserError
 from graph.core.user_error_types import user_errors as as_user_errors
@@ -83,4 +83,6 @@ class FileEventMutation:
     async def report_files(self, info: Info, input: ReportFilesInput) -> ReportFilesPayload:
         may_report = reader_of(info).viewer.role in (Role.WORKER, Role.ADMIN)
         async with keyed_lock(TURN) if may_report else nullcontext():
-            return await run_mutation(info, _payload, report_files, input)
+            return await run_mutation(
+                info, input, _payload, lambda session, viewer: report_files(session, viewer, files=plain(input.files))
+            )

@@ -152,4 +152,17 @@ class ArchiveMutation:
         "identifier that this one does not supersede."
     )
     async def register_archive(self, info: Info, input: RegisterArchiveInput) -> RegisterArchivePayload:
-        return await run_mutation(info, RegisterArchivePayload, register_archive, input, before=before_registering)
+        return await run_mutation(
+            info,
+            input,
+            RegisterArchivePayload,
+            lambda session, viewer: register_archive(
+                session,
+                viewer,
+                instance_id=input.instance_id,
+                identifier=input.identifier,
+                upload_id=input.upload_id,
+                metadata=input.metadata,
+            ),
+            before=lambda viewer: before_registering(viewer, upload_id=input.upload_id),
+        )

@@ -11,7 +11,7 @@ from strawberry.types import Info
 import documents
 from documents.galaxy import generation
 from graph.core.enums import described
-from graph.core.mutation import idempotency_key, mutation, optional, required, run_mutation, user_errors_field
+from graph.core.mutation import idempotency_key, mutation, optional, or_none, required, run_mutation, user_errors_field
 from graph.core.node import Node
 from graph.core.scalars import BigInt
 from graph.core.user_error_types import UserError
@@ -102,7 +102,17 @@ class GenerationMutation:
         "and administrators. Refused with INVALID_STATE when the generation is incomplete or discarded."
     )
     async def activate_generation(self, info: Info, input: ActivateGenerationInput) -> GenerationPayload:
-        return await run_mutation(info, GenerationPayload, activate_generation, input)
+        return await run_mutation(
+            info,
+            input,
+            GenerationPayload,
+            lambda session, viewer: activate_generation(
+                session,
+                viewer,
+                generation_id=input.generation_id,
+                expected_active_generation_id=or_none(input.expected_active_generation_id),
+            ),
+        )
 
     @mutation(
         "Discard a generation that is not active. Its jobs are deleted in the background, and its archives are kept. "
@@ -110,4 +120,9 @@ class GenerationMutation:
         "RETIRED."
     )
     async def discard_generation(self, info: Info, input: DiscardGenerationInput) -> GenerationPayload:
-        return await run_mutation(info, GenerationPayload, discard_generation, input)
+        return await run_mutation(
+            info,
+            input,
+            GenerationPayload,
+            lambda session, viewer: discard_generation(session, viewer, generation_id=input.generation_id),
+        )

@@ -12,7 +12,7 @@ import resolvers.galaxy.ingestion
 from documents.galaxy import ingestion
 from graph.activities.activity import Activity
 from graph.core.enums import described
-from graph.core.mutation import idempotency_key, mutation, optional, required, run_mutation, user_errors_field
+from graph.core.mutation import idempotency_key, mutation, optional, or_none, required, run_mutation, user_errors_field
 from graph.core.pagination import Connection
 from graph.core.scalars import BigInt
 from graph.core.user_error_types import UserError
@@ -149,14 +149,37 @@ class IngestionMutation:
         "one. For the instance's owners and administrators."
     )
     async def ingest_archives(self, info: Info, input: IngestArchivesInput) -> IngestionPayload:
-        return await run_mutation(info, IngestionPayload, ingest_archives, input)
+        return await run_mutation(
+            info,
+            input,
+            IngestionPayload,
+            lambda session, viewer: ingest_archives(
+                session,
+                viewer,
+                instance_id=input.instance_id,
+                archive_ids=or_none(input.archive_ids),
+                dry_run=input.dry_run,
+            ),
+        )
 
     @mutation(
         "Read all archives of an instance again, into a new generation beside the active one. Readers do not see the "
         "new generation until it is activated. For the instance's owners and administrators."
     )
     async def reprocess_archives(self, info: Info, input: ReprocessArchivesInput) -> IngestionPayload:
-        return await run_mutation(info, IngestionPayload, reprocess_archives, input)
+        return await run_mutation(
+            info,
+            input,
+            IngestionPayload,
+            lambda session, viewer: reprocess_archives(
+                session,
+                viewer,
+                instance_id=input.instance_id,
+                reason=input.reason,
+                activate=input.activate,
+                dry_run=input.dry_run,
+            ),
+        )
 
     @mutation(
         "Cancel an ingestion before its end. Archives that are part of a generation by then stay in it, and the "
@@ -164,4 +187,9 @@ class IngestionMutation:
         "administrators. Refused with INVALID_STATE when the ingestion has ended."
     )
     async def cancel_ingestion(self, info: Info, input: CancelIngestionInput) -> IngestionPayload:
-        return await run_mutation(info, IngestionPayload, cancel_ingestion, input)
+        return await run_mutation(
+            info,
+            input,
+            IngestionPayload,
+            lambda session, viewer: cancel_ingestion(session, viewer, id=input.id, reason=or_none(input.reason)),
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import strawberry
@@ -18,9 +17,11 @@ from graph.core.mutation import (
     idempotency_key,
     mutation,
     optional,
+    or_none,
     required,
     run_mutation,
     user_errors_field,
+    without_unset,
 )
 from graph.core.node import Node
 from graph.core.pagination import Connection
@@ -31,7 +32,14 @@ from graph.galaxy.archive import ArchiveOrder, ArchiveWhere
 from graph.galaxy.job import BY_NUMBER, JobOrder, JobWhere, another_generation
 from graph.galaxy.tool_usage import tool_usage
 from resolvers.filters import Filter, InSubquery, all_of, none_of
-from resolvers.galaxy.instance import create_instance, hash_of, new_key, rotate_instance_key, update_instance
+from resolvers.galaxy.instance import (
+    InstanceChanges,
+    create_instance,
+    hash_of,
+    new_key,
+    rotate_instance_key,
+    update_instance,
+)
 from resolvers.reads.rows import Row
 
 if TYPE_CHECKING:
@@ -229,11 +237,51 @@ class InstanceMutation:
     )
     async def create_instance(self, info: Info, input: CreateInstanceInput) -> InstanceKeyPayload:
         key = new_key()
-        return await run_mutation(info, _with_key(key), partial(create_instance, key=key), input)
+        return await run_mutation(
+            info,
+            input,
+            _with_key(key),
+            lambda session, viewer: create_instance(
+                session,
+                viewer,
+                key=key,
+                uuid=or_none(input.uuid),
+                url=input.url,
+                title=input.title,
+                description=or_none(input.description),
+                public=input.public,
+                latitude=or_none(input.latitude),
+                longitude=or_none(input.longitude),
+                ingests=input.ingests,
+                owner_ids=or_none(input.owner_ids),
+            ),
+        )
 
     @mutation("Change an instance. For the instance's owners and administrators.")
     async def update_instance(self, info: Info, input: UpdateInstanceInput) -> InstancePayload:
-        return await run_mutation(info, InstancePayload, update_instance, input)
+        return await run_mutation(
+            info,
+            input,
+            InstancePayload,
+            lambda session, viewer: update_instance(
+                session,
+                viewer,
+                id=input.id,
+                expected_revision=or_none(input.expected_revision),
+                owner_ids=or_none(input.owner_ids),
+                **without_unset(
+                    InstanceChanges(
+                        url=input.url,
+                        title=input.title,
+                        description=input.description,
+                        public=input.public,
+                        latitude=input.latitude,
+                        longitude=input.longitude,
+                        ingests=input.ingests,
+                    )
+                ),
+            ),
+        )
 
     @mutation(
         "Replace the key of an instance. The previous key is invalid at once. For the instance's owners and "
@@ -241,7 +289,12 @@ class InstanceMutation:
     )
     async def rotate_instance_key(self, info: Info, input: RotateInstanceKeyInput) -> InstanceKeyPayload:
         key = new_key()
-        return await run_mutation(info, _with_key(key), partial(rotate_instance_key, key=key), input)
+        return await run_mutation(
+            info,
+            input,
+            _with_key(key),
+            lambda session, viewer: rotate_instance_key(session, viewer, key=key, id=input.id),
+        )
 
 
 def _with_key(key: str) -> Callable[..., InstanceKeyPayload]:

@@ -72,4 +72,17 @@ class UploadMutation:
         "LIMIT_EXCEEDED when the file is too large or too many of your uploads are waiting to be registered."
     )
     async def create_upload(self, info: Info, input: CreateUploadInput) -> CreateUploadPayload:
-        return await run_mutation(info, CreateUploadPayload, create_upload, input)
+        return await run_mutation(
+            info,
+            input,
+            CreateUploadPayload,
+            lambda session, viewer: create_upload(
+                session,
+                viewer,
+                purpose=input.purpose,
+                file_name=input.file_name,
+                media_type=input.media_type,
+                size_bytes=input.size_bytes,
+                sha256=input.sha256,
+            ),
+        )

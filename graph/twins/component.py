@@ -140,7 +140,19 @@ class ComponentMutation:
         "ingested before with another commit or odtp.yml."
     )
     async def ingest_component(self, info: Info, input: IngestComponentInput) -> IngestComponentPayload:
-        return await run_mutation(info, _ingested, ingest_component, input)
+        return await run_mutation(
+            info,
+            input,
+            _ingested,
+            lambda session, viewer: ingest_component(
+                session,
+                viewer,
+                repo_link=input.repo_link,
+                commit_hash=input.commit_hash,
+                version=input.version,
+                odtp_yml=input.odtp_yml,
+            ),
+        )
 
     @mutation(
         "Deprecate a component version, so that new executions refuse it, or restore it. For workers and "
@@ -149,4 +161,11 @@ class ComponentMutation:
     async def deprecate_component_version(
         self, info: Info, input: DeprecateComponentVersionInput
     ) -> ComponentVersionPayload:
-        return await run_mutation(info, ComponentVersionPayload, deprecate_component_version, input)
+        return await run_mutation(
+            info,
+            input,
+            ComponentVersionPayload,
+            lambda session, viewer: deprecate_component_version(
+                session, viewer, id=input.id, deprecated=input.deprecated
+            ),
+        )

@@ -14,9 +14,11 @@ from graph.core.mutation import (
     idempotency_key,
     mutation,
     optional,
+    or_none,
     required,
     run_mutation,
     user_errors_field,
+    without_unset,
 )
 from graph.core.node import Node
 from graph.core.pagination import Connection
@@ -24,7 +26,7 @@ from graph.core.user_error_types import UserError
 from graph.core.view import argument, computed, connection, lookup, one, root_connection, stored, view
 from graph.core.where import BooleanFilter, By, IDFilter, StringFilter, order_input, where_input
 from graph.twins.execution import ExecutionOrder, ExecutionWhere
-from resolvers.twins.digital_twin import create_digital_twin, update_digital_twin
+from resolvers.twins.digital_twin import DigitalTwinChanges, create_digital_twin, update_digital_twin
 from resolvers.twins.readers import twin_readers
 
 if TYPE_CHECKING:
@@ -135,11 +137,29 @@ class DigitalTwinMutation:
         "digital twin with this name."
     )
     async def create_digital_twin(self, info: Info, input: CreateDigitalTwinInput) -> DigitalTwinPayload:
-        return await run_mutation(info, DigitalTwinPayload, create_digital_twin, input)
+        return await run_mutation(
+            info,
+            input,
+            DigitalTwinPayload,
+            lambda session, viewer: create_digital_twin(
+                session, viewer, name=input.name, public=input.public, owner_id=or_none(input.owner_id)
+            ),
+        )
 
     @mutation(
         "Change a digital twin. For its owner and administrators. Refused with ALREADY_EXISTS when its owner has "
         "another digital twin with the new name."
     )
     async def update_digital_twin(self, info: Info, input: UpdateDigitalTwinInput) -> DigitalTwinPayload:
-        return await run_mutation(info, DigitalTwinPayload, update_digital_twin, input)
+        return await run_mutation(
+            info,
+            input,
+            DigitalTwinPayload,
+            lambda session, viewer: update_digital_twin(
+                session,
+                viewer,
+                id=input.id,
+                expected_revision=or_none(input.expected_revision),
+                **without_unset(DigitalTwinChanges(name=input.name, status=input.status, public=input.public)),
+            ),
+        )

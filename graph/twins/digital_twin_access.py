@@ -10,6 +10,7 @@ from graph.core.mutation import (
     idempotency_key,
     mutation,
     optional,
+    or_none,
     required,
     run_mutation,
     user_errors_field,
@@ -74,7 +75,21 @@ class DigitalTwinAccessMutation:
     async def update_digital_twin_access(
         self, info: Info, input: UpdateDigitalTwinAccessInput
     ) -> UpdateDigitalTwinAccessPayload:
-        return await run_mutation(info, UpdateDigitalTwinAccessPayload, update_digital_twin_access, input)
+        return await run_mutation(
+            info,
+            input,
+            UpdateDigitalTwinAccessPayload,
+            lambda session, viewer: update_digital_twin_access(
+                session,
+                viewer,
+                id=input.id,
+                expected_revision=or_none(input.expected_revision),
+                authorize_user_ids=or_none(input.authorize_user_ids),
+                authorize_user_names=or_none(input.authorize_user_names),
+                revoke_user_ids=or_none(input.revoke_user_ids),
+                revoke_user_names=or_none(input.revoke_user_names),
+            ),
+        )
 
     @mutation(
         "Transfer a digital twin to another owner, together with its executions, steps, results and outputs. Other "
@@ -83,4 +98,17 @@ class DigitalTwinAccessMutation:
         "name."
     )
     async def transfer_digital_twin(self, info: Info, input: TransferDigitalTwinInput) -> TransferDigitalTwinPayload:
-        return await run_mutation(info, TransferDigitalTwinPayload, transfer_digital_twin, input)
+        return await run_mutation(
+            info,
+            input,
+            TransferDigitalTwinPayload,
+            lambda session, viewer: transfer_digital_twin(
+                session,
+                viewer,
+                id=input.id,
+                owner_id=or_none(input.owner_id),
+                owner_name=or_none(input.owner_name),
+                previous_owner_may_read=input.previous_owner_may_read,
+                expected_revision=or_none(input.expected_revision),
+            ),
+        )

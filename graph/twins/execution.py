@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,16 @@ from strawberry.types import Info
 import documents
 from graph.activities.activity import ActivityStatus
 from graph.core.fields import reader_of
-from graph.core.mutation import idempotency_key, mutation, optional, required, run_mutation, user_errors_field
+from graph.core.mutation import (
+    idempotency_key,
+    mutation,
+    optional,
+    or_none,
+    plain,
+    required,
+    run_mutation,
+    user_errors_field,
+)
 from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.scalars import JSON
@@ -218,11 +228,31 @@ class ExecutionMutation:
         "twin has an execution with this title, or a step is invalid; userErrors lists every problem."
     )
     async def create_execution(self, info: Info, input: CreateExecutionInput) -> CreateExecutionPayload:
+        lock: AbstractAsyncContextManager[object] = nullcontext()
         if input.dry_run:
             input.idempotency_key = strawberry.UNSET
-            return await run_mutation(info, with_warnings(CreateExecutionPayload), create_execution, input)
-        async with keyed_lock(reader_of(info).viewer.key, input.digital_twin_id):
-            return await run_mutation(info, with_warnings(CreateExecutionPayload), create_execution, input)
+        else:
+            lock = keyed_lock(reader_of(info).viewer.key, input.digital_twin_id)
+        async with lock:
+            return await run_mutation(
+                info,
+                input,
+                with_warnings(CreateExecutionPayload),
+                lambda session, viewer: create_execution(
+                    session,
+                    viewer,
+                    digital_twin_id=input.digital_twin_id,
+                    title=input.title,
+                    description=or_none(input.description),
+                    tags=or_none(input.tags),
+                    workflow_executor=input.workflow_executor,
+                    workflow_executor_version=input.workflow_executor_version,
+                    steps=plain(input.steps),
+                    workflow_id=or_none(input.workflow_id),
+                    overrides=plain(or_none(input.overrides)),
+                    dry_run=input.dry_run,
+                ),
+            )
 
     @mutation(
         "Re-run an execution with the same code and parameters, except for those that you override. Component "
@@ -232,7 +262,21 @@ class ExecutionMutation:
     )
     async def rerun_execution(self, info: Info, input: RerunExecutionInput) -> RerunExecutionPayload:
         async with keyed_lock(reader_of(info).viewer.key, input.execution_id):
-            return await run_mutation(info, with_warnings(RerunExecutionPayload), rerun_execution, input)
+            return await run_mutation(
+                info,
+                input,
+                with_warnings(RerunExecutionPayload),
+                lambda session, viewer: rerun_execution(
+                    session,
+                    viewer,
+                    execution_id=input.execution_id,
+                    strategy=input.strategy,
+                    title=or_none(input.title),
+                    from_step_id=or_none(input.from_step_id),
+                    parameter_overrides=plain(or_none(input.parameter_overrides)),
+                    component_version_overrides=plain(or_none(input.component_version_overrides)),
+                ),
+            )
 
     @mutation(
         "Cancel an execution. Waiting steps are not run, and workers that run a step are refused with INVALID_STATE "
@@ -240,4 +284,9 @@ class ExecutionMutation:
         "Refused with INVALID_STATE when the execution has ended."
     )
     async def cancel_execution(self, info: Info, input: CancelExecutionInput) -> ExecutionPayload:
-        return await run_mutation(info, ExecutionPayload, cancel_execution, input)
+        return await run_mutation(
+            info,
+            input,
+            ExecutionPayload,
+            lambda session, viewer: cancel_execution(session, viewer, id=input.id, reason=or_none(input.reason)),
+        )

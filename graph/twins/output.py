@@ -17,6 +17,7 @@ from graph.core.mutation import (
     idempotency_key,
     mutation,
     optional,
+    or_none,
     required,
     run_mutation,
     user_errors_field,
@@ -241,11 +242,49 @@ class OutputMutation:
         "running."
     )
     async def register_output(self, info: Info, input: RegisterOutputInput) -> OutputPayload:
-        return await run_mutation(info, OutputPayload, register_output, input, before=before_registering)
+        return await run_mutation(
+            info,
+            input,
+            OutputPayload,
+            lambda session, viewer: register_output(
+                session,
+                viewer,
+                step_id=input.step_id,
+                attempt=or_none(input.attempt),
+                type=or_none(input.type),
+                output_type=input.output_type,
+                file_name=input.file_name,
+                file_type=or_none(input.file_type),
+                upload_id=or_none(input.upload_id),
+                bucket=or_none(input.bucket),
+                key=or_none(input.key),
+                file_size=or_none(input.file_size),
+                metadata=or_none(input.metadata),
+                public=input.public,
+                authorized_user_ids=or_none(input.authorized_user_ids),
+                authorized_user_names=or_none(input.authorized_user_names),
+            ),
+            before=lambda viewer: before_registering(viewer, upload_id=or_none(input.upload_id)),
+        )
 
     @mutation(
         "Make an output public or private, or grant and revoke read access for users. Signed URLs that were issued "
         "before work until they expire. For the output's owner and administrators."
     )
     async def update_output_access(self, info: Info, input: UpdateOutputAccessInput) -> OutputPayload:
-        return await run_mutation(info, OutputPayload, update_output_access, input)
+        return await run_mutation(
+            info,
+            input,
+            OutputPayload,
+            lambda session, viewer: update_output_access(
+                session,
+                viewer,
+                id=input.id,
+                expected_revision=or_none(input.expected_revision),
+                public=or_none(input.public),
+                authorize_user_ids=or_none(input.authorize_user_ids),
+                authorize_user_names=or_none(input.authorize_user_names),
+                revoke_user_ids=or_none(input.revoke_user_ids),
+                revoke_user_names=or_none(input.revoke_user_names),
+            ),
+        )

@@ -9,7 +9,16 @@ import strawberry
 from strawberry.types import Info
 
 import documents
-from graph.core.mutation import idempotency_key, mutation, optional, required, run_mutation, user_errors_field
+from graph.core.mutation import (
+    idempotency_key,
+    mutation,
+    optional,
+    or_none,
+    required,
+    run_mutation,
+    user_errors_field,
+    without_unset,
+)
 from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
@@ -17,7 +26,7 @@ from graph.core.view import argument, computed, connection, lookup, root_connect
 from graph.core.where import By, StringFilter, order_input, where_input
 from graph.twins.digital_twin import DigitalTwinOrder, DigitalTwinWhere
 from graph.twins.workflow import WorkflowOrder, WorkflowWhere
-from resolvers.twins.user import create_user, emails, update_user
+from resolvers.twins.user import UserChanges, create_user, emails, update_user
 
 if TYPE_CHECKING:
     from graph.twins.digital_twin import DigitalTwin
@@ -117,11 +126,28 @@ class UserMutation:
         "their first visit. Refused with ALREADY_EXISTS when the display name is taken."
     )
     async def create_user(self, info: Info, input: CreateUserInput) -> UserPayload:
-        return await run_mutation(info, UserPayload, create_user, input)
+        return await run_mutation(
+            info,
+            input,
+            UserPayload,
+            lambda session, viewer: create_user(
+                session, viewer, display_name=input.display_name, email=input.email, github=or_none(input.github)
+            ),
+        )
 
     @mutation(
         "Change your own display name, email address and GitHub name. Administrators may change those of any user. "
         "Refused with ALREADY_EXISTS when the display name is taken."
     )
     async def update_user(self, info: Info, input: UpdateUserInput) -> UpdateUserPayload:
-        return await run_mutation(info, UpdateUserPayload, update_user, input)
+        return await run_mutation(
+            info,
+            input,
+            UpdateUserPayload,
+            lambda session, viewer: update_user(
+                session,
+                viewer,
+                id=input.id,
+                **without_unset(UserChanges(display_name=input.display_name, email=input.email, github=input.github)),
+            ),
+        )

@@ -16,9 +16,12 @@ from graph.core.mutation import (
     idempotency_key,
     mutation,
     optional,
+    or_none,
+    plain,
     required,
     run_mutation,
     user_errors_field,
+    without_unset,
 )
 from graph.core.node import Node
 from graph.core.pagination import Connection
@@ -30,7 +33,7 @@ from graph.core.where import BooleanFilter, By, DateTimeFilter, IDFilter, String
 from graph.twins.component_type import ComponentType
 from graph.twins.execution import ExecutionOrder, ExecutionWhere
 from resolvers.concurrency.keyed_lock import keyed_lock
-from resolvers.twins.workflow import create_workflow, update_workflow
+from resolvers.twins.workflow import WorkflowChanges, create_workflow, update_workflow
 
 if TYPE_CHECKING:
     from graph.twins.component_version import ComponentVersion
@@ -212,7 +215,21 @@ class WorkflowMutation:
         "users. Refused with ALREADY_EXISTS when its owner has a workflow with this name."
     )
     async def create_workflow(self, info: Info, input: CreateWorkflowInput) -> CreateWorkflowPayload:
-        return await run_mutation(info, with_warnings(CreateWorkflowPayload), create_workflow, input)
+        return await run_mutation(
+            info,
+            input,
+            with_warnings(CreateWorkflowPayload),
+            lambda session, viewer: create_workflow(
+                session,
+                viewer,
+                name=input.name,
+                description=or_none(input.description),
+                tags=or_none(input.tags),
+                public=input.public,
+                owner_id=or_none(input.owner_id),
+                steps=plain(input.steps),
+            ),
+        )
 
     @mutation(
         "Change a workflow. Executions created from it stay unchanged. For the workflow's owner and administrators. "
@@ -220,4 +237,24 @@ class WorkflowMutation:
     )
     async def update_workflow(self, info: Info, input: UpdateWorkflowInput) -> UpdateWorkflowPayload:
         async with keyed_lock(reader_of(info).viewer.key, input.id):
-            return await run_mutation(info, with_warnings(UpdateWorkflowPayload), update_workflow, input)
+            return await run_mutation(
+                info,
+                input,
+                with_warnings(UpdateWorkflowPayload),
+                lambda session, viewer: update_workflow(
+                    session,
+                    viewer,
+                    id=input.id,
+                    expected_revision=or_none(input.expected_revision),
+                    owner_id=or_none(input.owner_id),
+                    **without_unset(
+                        WorkflowChanges(
+                            name=input.name,
+                            description=input.description,
+                            tags=input.tags,
+                            public=input.public,
+                            steps=plain(input.steps),
+                        )
+                    ),
+                ),
+            )

@@ -4,6 +4,7 @@ A lease is extended by its worker. Once it has expired, the activity waits to be
 it over directly; after the last attempt it fails.
 """
 
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -69,12 +70,22 @@ def note_lease(row: Row, duration: timedelta) -> None:
     active_workers.note(Holder(row["claimed_by"], row["worker"]), {kind_of(row["_id"])}, now() + duration)
 
 
-async def extend_lease(viewer: Viewer, call: KeyedCall | None = None, **given: Any) -> Outcome:
+async def extend_lease(
+    viewer: Viewer,
+    call: KeyedCall | None = None,
+    *,
+    id: str,
+    worker: str,
+    lease_seconds: int,
+    attempt: int | None = None,
+) -> Outcome:
     """Extend the lease of an activity by one write, in a transaction where the outcome of the call is stored; returns
     the activity."""
-    if call is None:
-        return await _extend(None, viewer, **given)
-    return await run_once_in_transaction(call, lambda session: _extend(session, viewer, **given))
+
+    def extend(session: Session | None) -> Awaitable[Outcome]:
+        return _extend(session, viewer, id=id, worker=worker, lease_seconds=lease_seconds, attempt=attempt)
+
+    return await (extend(None) if call is None else run_once_in_transaction(call, extend))
 
 
 async def _extend(
@@ -84,7 +95,7 @@ async def _extend(
     id: str,
     worker: str,
     lease_seconds: int,
-    attempt: int | None = None,
+    attempt: int | None,
 ) -> Outcome:
     """Extend the lease from now; returns the activity. `attempt` may be left out only when it is unambiguous.
 

@@ -5,7 +5,7 @@ changes nothing; a caller that never held the activity and may not see it gets N
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import documents
 from documents.access.idempotency_key import TTL_SECONDS
@@ -49,6 +49,14 @@ REPEAT_WINDOW = timedelta(seconds=TTL_SECONDS)
 reporter may not see the activity otherwise."""
 
 
+class TransformReport(TypedDict, total=False):
+    """The details that a worker reports of a transform that ended."""
+
+    validated: bool | None
+    logs: str | None
+    notebook: str | None
+
+
 async def complete_activity(
     session: Session,
     viewer: Viewer,
@@ -58,7 +66,7 @@ async def complete_activity(
     attempt: int,
     outcome: str,
     error: dict[str, Any] | None = None,
-    **details: Any,
+    **details: Unpack[TransformReport],
 ) -> Outcome:
     """End an activity, or let it wait for its next attempt after a retryable failure; returns it.
 
@@ -119,7 +127,7 @@ async def _hand_back(kind: Document, match: Filter, row: Row, why: str | None, s
     return await append_line(kind, row["_id"], LogLevel.WARNING, message, session)
 
 
-def _changes(kind: Document, outcome: str, error: dict[str, Any] | None, details: dict[str, Any]) -> dict[str, Any]:
+def _changes(kind: Document, outcome: str, error: dict[str, Any] | None, details: TransformReport) -> dict[str, Any]:
     """The changes that a report makes beside the status, by stored name. Raises Refusals with everything that is
     wrong."""
     refusals: list[Refusal] = []

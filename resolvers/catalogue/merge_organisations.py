@@ -1,6 +1,7 @@
 """Merging organisations that were made by mistake into the right one."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import documents
 from documents.base import now
@@ -23,7 +24,7 @@ MAX_CLASHES = 20
 
 
 async def merge_organisations(
-    session: Session, viewer: Viewer, *, id: str, duplicate_ids: list[str], expected_revision: int | None = None
+    session: Session, viewer: Viewer, *, id: str, duplicate_ids: Sequence[str], expected_revision: int | None = None
 ) -> Outcome:
     """Move the duplicates' resources to the organisation, let their ids and URLs lead to it, and return it.
 
@@ -44,7 +45,7 @@ async def merge_organisations(
     return {"organisation": changed}
 
 
-async def _duplicates(organisation: Row, ids: list[str], session: Session) -> list[Row]:
+async def _duplicates(organisation: Row, ids: Sequence[str], session: Session) -> list[Row]:
     """The organisations to be merged, except those merged into this one before. Raises Refusals."""
     if not 1 <= len(ids) <= MAX_MERGED:
         raise LimitExceeded(f"1 to {MAX_MERGED} organisations are merged in one call, not {len(ids)}.", "duplicateIds")

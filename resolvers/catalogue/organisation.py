@@ -1,5 +1,7 @@
 """Writing organisations."""
 
+from typing import TypedDict, Unpack
+
 from pymongo.errors import DuplicateKeyError
 
 import documents
@@ -12,6 +14,12 @@ from resolvers.user_errors import AlreadyExists
 from resolvers.validators import check_line, check_url
 from resolvers.writes.store import get_readable, insert, update
 from resolvers.writes.transaction import Outcome, RetryTransaction
+
+
+class OrganisationChanges(TypedDict, total=False):
+    """The fields of an organisation that can be changed."""
+
+    name: str | None
 
 
 async def create_organisation(session: Session, viewer: Viewer, *, url: str, name: str | None = None) -> Outcome:
@@ -27,14 +35,18 @@ async def create_organisation(session: Session, viewer: Viewer, *, url: str, nam
 
 
 async def update_organisation(
-    session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **changes: str | None
+    session: Session,
+    viewer: Viewer,
+    *,
+    id: str,
+    expected_revision: int | None = None,
+    **changes: Unpack[OrganisationChanges],
 ) -> Outcome:
     """Rename an organisation and return it."""
     require_role(viewer, Role.WORKER)
     row = await get_readable(documents.Organisation, id, viewer, session, "id")
-    if "name" in changes:
-        changes["name"] = check_line(changes["name"], "name")
-    return {"organisation": await update(documents.Organisation, row, changes, expected_revision, session)}
+    checked = {"name": check_line(changes["name"], "name")} if "name" in changes else {}
+    return {"organisation": await update(documents.Organisation, row, checked, expected_revision, session)}
 
 
 async def added_to_organisation(id: str, session: Session) -> None:

@@ -1,6 +1,6 @@
 """Writing resources."""
 
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from beanie.odm.utils.encoder import Encoder
 from pymongo.errors import DuplicateKeyError
@@ -19,6 +19,14 @@ from resolvers.writes.store import get_readable, insert, update
 from resolvers.writes.transaction import Outcome
 
 LARGEST_INFO = 1_000_000
+
+
+class ResourceChanges(TypedDict, total=False):
+    """The fields of a resource that can be changed."""
+
+    landing_page: str | None
+    title: str | None
+    code_repo: dict[str, Any] | None
 
 
 async def create_resource(
@@ -49,13 +57,18 @@ async def create_resource(
 
 
 async def update_resource(
-    session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **changes: Any
+    session: Session,
+    viewer: Viewer,
+    *,
+    id: str,
+    expected_revision: int | None = None,
+    **changes: Unpack[ResourceChanges],
 ) -> Outcome:
     """Change a resource's landing page, title or code, and return it."""
     require_role(viewer, Role.WORKER)
     row = await get_readable(documents.Resource, id, viewer, session, "id")
     before = documents.Resource.model_validate(row)
-    after = _changed(before, **changes).with_natural_key()
+    after = _changed(before, changes).with_natural_key()
     try:
         return {"resource": await store(row, after, session, expected_revision)}
     except DuplicateKeyError as error:
@@ -79,7 +92,7 @@ def json_text(value: Any, *path: str) -> str | None:
     return None if value is None else check_json(value, *path, max_bytes=LARGEST_INFO)
 
 
-def _changed(before: documents.Resource, **changes: Any) -> documents.Resource:
+def _changed(before: documents.Resource, changes: ResourceChanges) -> documents.Resource:
     after: documents.Resource = before.model_copy()
     if "landing_page" in changes:
         page = changes["landing_page"]

@@ -1,5 +1,6 @@
 """Ingestions: requesting and cancelling them, and the sums of their parts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import documents
@@ -46,7 +47,12 @@ class Counts(EmbeddedModel):
 
 
 async def ingest_archives(
-    session: Session, viewer: Viewer, *, instance_id: str, archive_ids: list[str] | None = None, dry_run: bool = False
+    session: Session,
+    viewer: Viewer,
+    *,
+    instance_id: str,
+    archive_ids: Sequence[str] | None = None,
+    dry_run: bool = False,
 ) -> Outcome:
     """Ingest the archives that the instance's generation lacks; returns the ingestion, which has succeeded at once if
     there are none.
@@ -130,7 +136,7 @@ async def _of_parts(ingestions: list[Row], sums: Row) -> dict[str, Row]:
     return {row["_id"]: row async for row in await collection_of(documents.IngestionPart).aggregate(stages)}
 
 
-async def _check_archives(instance_id: str, ids: list[str], session: Session) -> None:
+async def _check_archives(instance_id: str, ids: Sequence[str], session: Session) -> None:
     if len(ids) > MOST_NAMED:
         raise LimitExceeded(f"{len(ids)} archives; at most {MOST_NAMED:,} are named at once.", "archiveIds")
     named = {"_id": {"$in": ids}, "instanceRef": instance_id}

@@ -3,7 +3,8 @@
 import hashlib
 import hmac
 import secrets
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict, Unpack
 from uuid import UUID, uuid4
 
 import documents
@@ -24,6 +25,18 @@ LONGEST_KEY = 100
 MOST_OWNERS = 100
 FOLLOWERS: tuple[type[documents.Document], ...] = (documents.Archive, documents.Generation, documents.Ingestion)
 """Documents that repeat an instance's access fields."""
+
+
+class InstanceChanges(TypedDict, total=False):
+    """The fields of an instance that its owners change."""
+
+    url: str | None
+    title: str | None
+    description: str | None
+    public: bool | None
+    latitude: float | None
+    longitude: float | None
+    ingests: bool | None
 
 
 def new_key() -> str:
@@ -55,8 +68,11 @@ async def create_instance(
     title: str,
     public: bool,
     uuid: str | None = None,
-    owner_ids: list[str] | None = None,
-    **facts: Any,
+    owner_ids: Sequence[str] | None = None,
+    description: str | None = None,
+    latitude: float | None = None,
+    longitude: float | None = None,
+    ingests: bool = True,
 ) -> Outcome:
     """Create an instance with this key, owned by the viewer unless others are named. Raises AlreadyExists."""
     require_role(viewer, Role.USER)
@@ -64,12 +80,15 @@ async def create_instance(
     known_as = _a_uuid(uuid) if uuid is not None else str(uuid4())
     if await collection_of(documents.Instance).find_one({"uuid": known_as}, {"_id": 1}, session=session):
         raise AlreadyExists(f"An instance with the UUID {known_as} exists already.", "uuid")
+    facts = InstanceChanges(
+        url=url, title=title, description=description, latitude=latitude, longitude=longitude, ingests=ingests
+    )
     instance = documents.Instance(
         uuid=known_as,
         public=public,
         owner_refs=owners,
         key_hash=hash_of(key),
-        **{name: _checked(name, value) for name, value in {"url": url, "title": title, **facts}.items()},
+        **{name: _checked(name, value) for name, value in facts.items()},
     )
     return {"instance": await insert_or_retry(instance, session)}
 
@@ -80,8 +99,8 @@ async def update_instance(
     *,
     id: str,
     expected_revision: int | None = None,
-    owner_ids: list[str] | None = None,
-    **changes: Any,
+    owner_ids: Sequence[str] | None = None,
+    **changes: Unpack[InstanceChanges],
 ) -> Outcome:
     """Change an instance, and the access to everything that follows it, and return it.
 
@@ -89,7 +108,7 @@ async def update_instance(
     """
     require_role(viewer, Role.USER, Role.WORKER)
     instance = await own_instance(id, viewer, session, "id")
-    wanted = {name: _checked(name, value) for name, value in changes.items()}
+    wanted: dict[str, Any] = {name: _checked(name, value) for name, value in changes.items()}
     if owner_ids is not None:
         wanted["ownerRefs"] = await _owners(owner_ids, viewer, session)
     changed = await update(documents.Instance, instance, wanted, expected_revision, session)
@@ -119,7 +138,7 @@ def _self(viewer: Viewer) -> list[str]:
     return [viewer.user_id] if viewer.user_id else []
 
 
-async def _owners(ids: list[str], viewer: Viewer, session: Session) -> list[str]:
+async def _owners(ids: Sequence[str], viewer: Viewer, session: Session) -> list[str]:
     """The owners, always including a user who is not an administrator: users neither lock themselves out nor create for
     others."""
     if viewer.role is not Role.ADMIN and viewer.user_id not in ids:

@@ -42,26 +42,32 @@ MAX_MEDIA_TYPE_LENGTH = 500
 
 
 async def create_upload(
-    session: Session, viewer: Viewer, *, purpose: str, file_name: str, media_type: str, size_bytes: int, sha256: str
+    session: Session,
+    viewer: Viewer,
+    *,
+    purpose: UploadPurpose,
+    file_name: str,
+    media_type: str,
+    size_bytes: int,
+    sha256: str,
 ) -> Outcome:
     """Announce an upload with size and hash of its bytes, and return it. The object's name is made here."""
     require_role(viewer, Role.USER, Role.WORKER)
     bucket = current_bucket()
     if bucket is None:
         raise InvalidInput("This server stores no files: PROVENANCE_BUCKET is not set.")
-    for_what = UploadPurpose(purpose)
     await _check_open_uploads(viewer, session)
     id = new_id(documents.Upload.kind)
     upload = documents.Upload(
         id=id,
         viewer_key=viewer.key,
-        purpose=for_what,
+        purpose=purpose,
         file_name=check_file_name(file_name, "fileName"),
         media_type=check_media_type(media_type, "mediaType"),
-        size=_check_size(size_bytes, MAX_UPLOAD_BYTES[for_what]),
+        size=_check_size(size_bytes, MAX_UPLOAD_BYTES[purpose]),
         sha256=check_sha256(sha256, "sha256"),
         bucket=bucket.name,
-        key=f"{bucket.prefix}{FOLDERS[for_what]}/{id}",
+        key=f"{bucket.prefix}{FOLDERS[purpose]}/{id}",
         expires_at=now() + UPLOAD_LIFETIME,
     )
     return {"upload": await insert(upload, session)}

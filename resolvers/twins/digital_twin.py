@@ -1,6 +1,6 @@
 """Writing digital twins."""
 
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from pymongo.errors import DuplicateKeyError
 
@@ -18,6 +18,14 @@ from resolvers.writes.store import get_readable, insert, lock_row, update
 from resolvers.writes.transaction import Outcome
 
 
+class DigitalTwinChanges(TypedDict, total=False):
+    """The fields of a twin that its owner changes."""
+
+    name: str | None
+    status: str | None
+    public: bool | None
+
+
 async def create_digital_twin(
     session: Session, viewer: Viewer, *, name: str, public: bool, owner_id: str | None = None
 ) -> Outcome:
@@ -32,7 +40,12 @@ async def create_digital_twin(
 
 
 async def update_digital_twin(
-    session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **changes: Any
+    session: Session,
+    viewer: Viewer,
+    *,
+    id: str,
+    expected_revision: int | None = None,
+    **changes: Unpack[DigitalTwinChanges],
 ) -> Outcome:
     """Change a twin, publish or hide everything that follows it, and return it.
 

@@ -1,7 +1,7 @@
 """Creating executions."""
 
 import asyncio
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from pymongo.errors import DuplicateKeyError
 
@@ -24,6 +24,16 @@ from resolvers.writes.store import get_readable, insert
 from resolvers.writes.transaction import Outcome, RetryTransaction
 
 
+class ExecutionFacts(TypedDict):
+    """The fields of a new execution besides its steps."""
+
+    title: str
+    description: str | None
+    tags: list[str] | None
+    workflow_executor: str
+    workflow_executor_version: str
+
+
 async def create_execution(
     session: Session,
     viewer: Viewer,
@@ -33,7 +43,7 @@ async def create_execution(
     workflow_id: str | None = None,
     overrides: list[Given] | None = None,
     dry_run: bool = False,
-    **said: Any,
+    **facts: Unpack[ExecutionFacts],
 ) -> Outcome:
     """Create an execution of steps or of a workflow, with claimable steps READY; returns None for a `dry_run`.
 
@@ -47,7 +57,7 @@ async def create_execution(
     plan: Plan = []
     used: UsedBySteps = []
     with collect_refusals(refusals):
-        execution = _execution(twin, chosen, said)
+        execution = _execution(twin, chosen, facts)
         await refuse_taken_title(twin["_id"], execution.title, session)
     with collect_refusals(refusals), chosen.refusals_named():
         # In a thread, because checking a thousand steps takes a while.
@@ -92,20 +102,20 @@ async def refuse_taken_title(twin_id: str, title: str, session: Session) -> None
         raise AlreadyExists(f"An execution called {title} of the same digital twin exists already.", "title")
 
 
-def _execution(twin: Row, chosen: Chosen, said: dict[str, Any]) -> documents.Execution:
+def _execution(twin: Row, chosen: Chosen, facts: ExecutionFacts) -> documents.Execution:
     """The execution without its steps. Raises Refusals with everything that is wrong with its fields."""
     refusals: list[Refusal] = []
     checked: dict[str, Any] = {}
     with collect_refusals(refusals):
-        checked["title"] = check_line(said["title"], "title")
+        checked["title"] = check_line(facts["title"], "title")
     with collect_refusals(refusals):
-        checked["description"] = check_text(said.get("description"), "description")
+        checked["description"] = check_text(facts["description"], "description")
     with collect_refusals(refusals):
-        checked["tags"] = check_tags(said.get("tags") or [], "tags")
+        checked["tags"] = check_tags(facts["tags"] or [], "tags")
     with collect_refusals(refusals):
-        checked["executor"] = check_line(said["workflow_executor"], "workflowExecutor")
+        checked["executor"] = check_line(facts["workflow_executor"], "workflowExecutor")
     with collect_refusals(refusals):
-        checked["version"] = check_line(said["workflow_executor_version"], "workflowExecutorVersion")
+        checked["version"] = check_line(facts["workflow_executor_version"], "workflowExecutorVersion")
     if refusals:
         raise Refusals(refusals)
     executor, version = checked.pop("executor"), checked.pop("version")

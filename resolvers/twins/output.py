@@ -1,5 +1,7 @@
 """Outputs: sharing them, and fields that depend on the viewer."""
 
+from typing import Unpack
+
 import documents
 from documents.mongo.transaction import Session
 from documents.storage.bucket import OCTET_STREAM, Download, current_bucket
@@ -9,7 +11,7 @@ from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.order import value_at
 from resolvers.reads.rows import Row
 from resolvers.storage.signed_url import MAX_SIGNED_URL_SECONDS, signed_url
-from resolvers.twins.readers import changed_readers
+from resolvers.twins.readers import ReaderChanges, changed_readers
 from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded
 from resolvers.writes.store import get_readable, update
@@ -69,7 +71,7 @@ async def update_output_access(
     id: str,
     expected_revision: int | None = None,
     public: bool | None = None,
-    **people: list[str] | None,
+    **people: Unpack[ReaderChanges],
 ) -> Outcome:
     """Change the readers of an output and return it; `people` are authorised and revoked as `changed_readers` says."""
     require_role(viewer, Role.USER, Role.WORKER)

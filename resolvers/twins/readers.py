@@ -1,5 +1,8 @@
 """Readers other than the owner: named by id or display name, and shown to those who may change them."""
 
+from collections.abc import Sequence
+from typing import TypedDict
+
 import documents
 from documents.mongo.transaction import Session
 from resolvers.access.policies import READERS, owns
@@ -11,6 +14,15 @@ from resolvers.user_errors import LimitExceeded, NotFound, Refusals
 
 MOST_NAMED = 1_000
 """Users that one call may name."""
+
+
+class ReaderChanges(TypedDict, total=False):
+    """Users to authorise and to revoke, by id and by display name."""
+
+    authorize_user_ids: Sequence[str] | None
+    authorize_user_names: Sequence[str] | None
+    revoke_user_ids: Sequence[str] | None
+    revoke_user_names: Sequence[str] | None
 
 
 async def twin_readers(twins: list[Row], viewer: Viewer) -> list[list[Row]]:
@@ -33,10 +45,10 @@ async def changed_readers(
     before: list[str],
     session: Session,
     *,
-    authorize_user_ids: list[str] | None = None,
-    authorize_user_names: list[str] | None = None,
-    revoke_user_ids: list[str] | None = None,
-    revoke_user_names: list[str] | None = None,
+    authorize_user_ids: Sequence[str] | None = None,
+    authorize_user_names: Sequence[str] | None = None,
+    revoke_user_ids: Sequence[str] | None = None,
+    revoke_user_names: Sequence[str] | None = None,
 ) -> list[str]:
     """The ids of the readers from now on. A user who is authorised and revoked in one call is revoked.
 
@@ -47,7 +59,9 @@ async def changed_readers(
     return [id for id in dict.fromkeys([*before, *added]) if id not in revoked]
 
 
-async def named_users(ids: list[str] | None, names: list[str] | None, session: Session, field: str) -> list[str]:
+async def named_users(
+    ids: Sequence[str] | None, names: Sequence[str] | None, session: Session, field: str
+) -> list[str]:
     """The ids of users who are named by id and by display name, in the inputs `<field>Ids` and `<field>Names`.
 
     Raises the errors of `known_users` and `users_called`, and LimitExceeded when they are too many together.
@@ -58,7 +72,7 @@ async def named_users(ids: list[str] | None, names: list[str] | None, session: S
     return list(dict.fromkeys(found))
 
 
-async def known_users(ids: list[str], session: Session, name: str) -> list[str]:
+async def known_users(ids: Sequence[str], session: Session, name: str) -> list[str]:
     """The ids without repeats. Raises NotFound for an unknown one."""
     _check_number(ids, name)
     cursor = collection_of(documents.User).find({"_id": {"$in": ids}}, {"_id": 1}, session=session)
@@ -69,7 +83,7 @@ async def known_users(ids: list[str], session: Session, name: str) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-async def users_called(names: list[str], session: Session, name: str) -> list[str]:
+async def users_called(names: Sequence[str], session: Session, name: str) -> list[str]:
     """The ids of the users with these display names. Raises Refusals for all names that are not those of exactly one
     user."""
     _check_number(names, name)
@@ -81,6 +95,6 @@ async def users_called(names: list[str], session: Session, name: str) -> list[st
     return list(dict.fromkeys(ids[called] for called in wanted))
 
 
-def _check_number(given: list[str], name: str) -> None:
+def _check_number(given: Sequence[str], name: str) -> None:
     if len(given) > MOST_NAMED:
         raise LimitExceeded(f"{len(given):,} users are too many; at most {MOST_NAMED:,} are named.", name)

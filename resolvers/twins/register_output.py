@@ -1,6 +1,7 @@
 """Registering outputs: files that a running step produced, with bytes in this server's bucket or elsewhere."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict, Unpack
 
 import documents
 from documents.activities.activity import ActivityStatus
@@ -29,7 +30,16 @@ from resolvers.writes.transaction import Outcome
 LONGEST_KEY = 1_024
 
 
-async def before_registering(viewer: Viewer, *, upload_id: str | None = None, **rest: Any) -> None:
+class BytesLocation(TypedDict):
+    """The upload that brought an output's bytes, or their place in a bucket."""
+
+    upload_id: str | None
+    bucket: str | None
+    key: str | None
+    file_size: int | None
+
+
+async def before_registering(viewer: Viewer, *, upload_id: str | None) -> None:
     """Verify the bytes of an upload, which must not happen within a transaction."""
     require_role(viewer, Role.USER, Role.WORKER)
     if upload_id is not None:
@@ -41,16 +51,16 @@ async def register_output(
     viewer: Viewer,
     *,
     step_id: str,
-    output_type: str,
+    output_type: OutputType,
     file_name: str,
-    type: str | None = None,
+    type: OutputType | None = None,
     attempt: int | None = None,
     file_type: str | None = None,
     metadata: Any = None,
     public: bool = False,
-    authorized_user_ids: list[str] | None = None,
-    authorized_user_names: list[str] | None = None,
-    **where: Any,
+    authorized_user_ids: Sequence[str] | None = None,
+    authorized_user_names: Sequence[str] | None = None,
+    **location: Unpack[BytesLocation],
 ) -> Outcome:
     """Register an output of a running step and return it. Repeating the same file with the same bytes returns the
     existing output.
@@ -78,7 +88,7 @@ async def register_output(
         bucket="",
         key="",
     )
-    upload = await _place(output, viewer, session, **where)
+    upload = await _place(output, viewer, session, **location)
     earlier = await _earlier(output, session)
     if earlier is not None:
         return {"output": earlier}
@@ -88,11 +98,11 @@ async def register_output(
     return {"output": await insert(output, session)}
 
 
-def _a_type(type: str | None, output_type: str) -> str:
+def _a_type(type: OutputType | None, output_type: OutputType) -> OutputType:
     if type is None:
         return output_type
     if output_type not in (type, OutputType.OUTPUT):
-        raise InvalidInput(f"type is {type.upper()} and outputType {output_type.upper()}: give type alone.", "type")
+        raise InvalidInput(f"type is {type.name} and outputType {output_type.name}: give type alone.", "type")
     return type
 
 
@@ -126,10 +136,10 @@ async def _place(
     viewer: Viewer,
     session: Session,
     *,
-    upload_id: str | None = None,
-    bucket: str | None = None,
-    key: str | None = None,
-    file_size: int | None = None,
+    upload_id: str | None,
+    bucket: str | None,
+    key: str | None,
+    file_size: int | None,
 ) -> Row | None:
     """Set the location of an output's bytes; returns the upload that brought them, None when they are elsewhere."""
     if (upload_id is None) == (bucket is None) or (bucket is None) != (key is None):

@@ -56,7 +56,7 @@ async def rerun_execution(
     viewer: Viewer,
     *,
     execution_id: str,
-    strategy: str,
+    strategy: RerunStrategy,
     title: str | None = None,
     from_step_id: str | None = None,
     parameter_overrides: list[Given] | None = None,
@@ -75,7 +75,7 @@ async def rerun_execution(
     changed: dict[int, Changed] = {}
     warnings: list[InputWarning] = []
     with collect_refusals(refusals):
-        again = _to_run(earlier, RerunStrategy(strategy), from_step_id)
+        again = _to_run(earlier, strategy, from_step_id)
         overrides = RerunOverrides(earlier.steps, again)
         changed = await overrides.changed(component_version_overrides or [], parameter_overrides or [], viewer, session)
         warnings = overrides.warnings()

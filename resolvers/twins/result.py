@@ -1,6 +1,7 @@
 """Writing results: outputs of an execution gathered under a title."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict, Unpack
 
 import documents
 from documents.mongo.transaction import Session
@@ -19,8 +20,23 @@ from resolvers.writes.transaction import Outcome
 MOST_OUTPUTS = 1_000
 
 
+class ResultChanges(TypedDict, total=False):
+    """The fields of a result that its owner changes, besides its outputs."""
+
+    title: str | None
+    description: str | None
+    tags: list[str] | None
+
+
 async def create_result(
-    session: Session, viewer: Viewer, *, execution_id: str, title: str, output_ids: list[str], **said: Any
+    session: Session,
+    viewer: Viewer,
+    *,
+    execution_id: str,
+    title: str,
+    description: str | None,
+    tags: list[str] | None,
+    output_ids: Sequence[str],
 ) -> Outcome:
     """Create a result of an execution and return it.
 
@@ -29,7 +45,7 @@ async def create_result(
     require_role(viewer, Role.USER)
     execution = await own_execution(execution_id, viewer, session, "executionId")
     refusals: list[Refusal] = []
-    checked = _checked({"title": title, **said}, refusals)
+    checked = _checked({"title": title, "description": description, "tags": tags}, refusals)
     with collect_refusals(refusals):
         _refuse_too_many(output_ids, "outputIds")
         await _refuse_strangers(output_ids, execution["_id"], viewer, session, "outputIds")
@@ -54,9 +70,9 @@ async def update_result(
     *,
     id: str,
     expected_revision: int | None = None,
-    add_output_ids: list[str] | None = None,
-    remove_output_ids: list[str] | None = None,
-    **changes: Any,
+    add_output_ids: Sequence[str] | None = None,
+    remove_output_ids: Sequence[str] | None = None,
+    **changes: Unpack[ResultChanges],
 ) -> Outcome:
     """Change a result and return it. Adding present outputs, and removing absent ones, has no effect.
 
@@ -78,7 +94,7 @@ async def update_result(
     return {"result": await update(documents.Result, result, checked, expected_revision, session)}
 
 
-def _checked(given: dict[str, Any], refusals: list[Refusal]) -> dict[str, Any]:
+def _checked(given: ResultChanges, refusals: list[Refusal]) -> dict[str, Any]:
     """The validated fields of a result, as stored."""
     checked: dict[str, Any] = {}
     with collect_refusals(refusals):
@@ -99,7 +115,7 @@ def _there(value: str | None, name: str) -> str:
     return value
 
 
-def _gathered(result: Row, added: list[str], removed: set[str]) -> list[str]:
+def _gathered(result: Row, added: Sequence[str], removed: set[str]) -> list[str]:
     """The new list of the outputs' ids: the remaining ones, then the new ones."""
     both = [
         InvalidInput(f"Output {id} is both added and removed.", "addOutputIds", str(number))
@@ -114,12 +130,14 @@ def _gathered(result: Row, added: list[str], removed: set[str]) -> list[str]:
     return gathered
 
 
-def _refuse_too_many(ids: list[str], *path: str) -> None:
+def _refuse_too_many(ids: Sequence[str], *path: str) -> None:
     if len(ids) > MOST_OUTPUTS:
         raise LimitExceeded(f"{len(ids)} outputs; a result gathers at most {MOST_OUTPUTS}.", *path)
 
 
-async def _refuse_strangers(ids: list[str], execution_id: str, viewer: Viewer, session: Session, *path: str) -> None:
+async def _refuse_strangers(
+    ids: Sequence[str], execution_id: str, viewer: Viewer, session: Session, *path: str
+) -> None:
     """Raise Refusals for ids that are no outputs, or outputs neither of the execution nor reused by it."""
     match = {"$and": [{"_id": {"$in": ids}}, readable(documents.Output, viewer)]}
     found = collection_of(documents.Output).find(match, {"stepRef": 1}, session=session)

@@ -1,11 +1,13 @@
 """Sharing a digital twin as a whole, its outputs included, with readers."""
 
+from typing import Unpack
+
 import documents
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.twins.digital_twin import own_twin
-from resolvers.twins.readers import changed_readers
+from resolvers.twins.readers import ReaderChanges, changed_readers
 from resolvers.twins.twin_rights import copy_down, readers_of
 from resolvers.user_errors import LimitExceeded
 from resolvers.writes.store import update
@@ -16,7 +18,7 @@ MAX_READERS = 100
 
 
 async def update_digital_twin_access(
-    session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **people: list[str] | None
+    session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **people: Unpack[ReaderChanges]
 ) -> Outcome:
     """Share a twin, with everything below it, and return it; `people` are as `changed_readers` takes them.
 

@@ -1,5 +1,7 @@
 """Users: writing them, and the visibility of their addresses."""
 
+from typing import TypedDict, Unpack
+
 from pymongo.errors import DuplicateKeyError
 
 import documents
@@ -14,8 +16,13 @@ from resolvers.validators import check_line
 from resolvers.writes.store import get_readable, insert
 from resolvers.writes.transaction import Outcome
 
-STORED = {"display_name": "displayName", "email": "email", "github": "github"}
-"""The fields of a user that can be changed, with their stored names."""
+
+class UserChanges(TypedDict, total=False):
+    """The fields of a user that can be changed."""
+
+    display_name: str | None
+    email: str | None
+    github: str | None
 
 
 def emails(users: list[Row], viewer: Viewer) -> list[str | None]:
@@ -39,7 +46,7 @@ async def create_user(
         raise _name_is_taken(user.display_name) from error
 
 
-async def update_user(session: Session, viewer: Viewer, *, id: str, **changes: str | None) -> Outcome:
+async def update_user(session: Session, viewer: Viewer, *, id: str, **changes: Unpack[UserChanges]) -> Outcome:
     """Change a user's name or addresses, as that user or as an administrator, and return the user.
 
     Raises NotFound, Forbidden for other viewers, InvalidInput, and AlreadyExists when the name is taken.
@@ -48,7 +55,7 @@ async def update_user(session: Session, viewer: Viewer, *, id: str, **changes: s
     user = await get_readable(documents.User, id, viewer, session, "id")
     if not owns(viewer, id):
         raise Forbidden(f"{id} is another user.", "id")
-    wanted = {STORED[name]: _checked(name, value) for name, value in changes.items()}
+    wanted = _checked(changes)
     if all(user.get(name) == value for name, value in wanted.items()):
         return {"user": user}
     change = {"$set": wanted | {"updated_at": now()}}
@@ -59,12 +66,19 @@ async def update_user(session: Session, viewer: Viewer, *, id: str, **changes: s
         raise _name_is_taken(wanted["displayName"]) from error
 
 
-def _checked(name: str, value: str | None) -> str | None:
-    if name == "github" or (name == "email" and value is None):
-        return check_line(value, name)
-    if value is None:
-        raise InvalidInput("displayName cannot be null: leave it out to keep it as it is.", "displayName")
-    return check_email(value, name) if name == "email" else check_line(value, "displayName")
+def _checked(changes: UserChanges) -> dict[str, str | None]:
+    """The changes by stored name."""
+    checked: dict[str, str | None] = {}
+    if "display_name" in changes:
+        if changes["display_name"] is None:
+            raise InvalidInput("displayName cannot be null: leave it out to keep it as it is.", "displayName")
+        checked["displayName"] = check_line(changes["display_name"], "displayName")
+    if "email" in changes:
+        email = changes["email"]
+        checked["email"] = None if email is None else check_email(email, "email")
+    if "github" in changes:
+        checked["github"] = check_line(changes["github"], "github")
+    return checked
 
 
 def _name_is_taken(name: str | None) -> AlreadyExists:

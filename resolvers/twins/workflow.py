@@ -1,8 +1,8 @@
 """Writing workflows: named chains of component versions that executions copy."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict, Unpack
 
 from pymongo.errors import DuplicateKeyError
 
@@ -34,8 +34,26 @@ LARGEST_WORKFLOW = 8_000_000
 """Bytes of the steps of a workflow, which is one document: MongoDB's limit is 16 MiB."""
 
 
+class WorkflowChanges(TypedDict, total=False):
+    """The fields of a workflow that its owner changes."""
+
+    name: str | None
+    description: str | None
+    tags: list[str] | None
+    public: bool | None
+    steps: list[Given] | None
+
+
 async def create_workflow(
-    session: Session, viewer: Viewer, *, name: str, steps: list[Given], owner_id: str | None = None, **said: Any
+    session: Session,
+    viewer: Viewer,
+    *,
+    name: str,
+    description: str | None,
+    tags: list[str] | None,
+    public: bool,
+    steps: list[Given],
+    owner_id: str | None = None,
 ) -> Outcome:
     """Create a workflow of the viewer's or, for administrators, of any user.
 
@@ -43,7 +61,8 @@ async def create_workflow(
     """
     require_role(viewer, Role.USER)
     owner = await owner_of_new(session, viewer, owner_id, "workflows")
-    checked, warnings = await _checked({"name": name, "steps": steps, **said}, viewer, session)
+    given = WorkflowChanges(name=name, description=description, tags=tags, public=public, steps=steps)
+    checked, warnings = await _checked(given, viewer, session)
     workflow = documents.Workflow(owner_ref=owner["_id"], **checked)
     try:
         return {"workflow": await insert(workflow, session), "warnings": warnings}
@@ -58,7 +77,7 @@ async def update_workflow(
     id: str,
     expected_revision: int | None = None,
     owner_id: str | None = None,
-    **changes: Any,
+    **changes: Unpack[WorkflowChanges],
 ) -> Outcome:
     """Change a workflow and return it. Executions that were made from it stay as they are.
 
@@ -94,7 +113,7 @@ async def _new_owner(id: str, workflow: Row, viewer: Viewer, session: Session) -
     return owner
 
 
-async def _checked(given: Given, viewer: Viewer, session: Session) -> tuple[Given, list[InputWarning]]:
+async def _checked(given: Mapping[str, object], viewer: Viewer, session: Session) -> tuple[Given, list[InputWarning]]:
     """The validated fields of a workflow as its document stores them, and warnings. Raises Refusals."""
     refusals: list[Refusal] = []
     checked: Given = {}

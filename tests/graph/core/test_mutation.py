@@ -1,8 +1,17 @@
-"""Mutations of one request, and what they may leave behind."""
+"""Mutations: their inputs, several in one request, and what they may leave behind."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
 
 import pytest
+import strawberry
 
 import documents
+from graph.schema import Mutation
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, ask
 from tests.support.builders import everything_kept
@@ -11,6 +20,52 @@ pytestmark = pytest.mark.usefixtures("database")
 
 CREATE = """mutation($key: String) {
   createOrganisation(input: {idempotencyKey: $key, url: "https://o.example"}) { userErrors { code } } }"""
+MUTATIONS: dict[str, Any] = {field.python_name: field for field in Mutation.__strawberry_definition__.fields}  # type: ignore[attr-defined]
+
+
+def _read_of(node: ast.AST, function: str = "") -> Iterator[tuple[str, str]]:
+    """Each field that the code reads from `input`, with the function among or_none and without_unset around it."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "input":
+        yield node.attr, function
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("or_none", "without_unset"):
+        function = node.func.id
+    for child in ast.iter_child_nodes(node):
+        yield from _read_of(child, function)
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_each_field_of_an_input_reaches_the_write_and_one_left_out_never_as_unset(name: str) -> None:
+    method = MUTATIONS[name].base_resolver.wrapped_func
+    [argument] = MUTATIONS[name].arguments
+    fields = argument.type.__strawberry_definition__.fields
+    may_be_unset = {field.python_name for field in fields if field.default is strawberry.UNSET}
+
+    read = list(_read_of(ast.parse(textwrap.dedent(inspect.getsource(method)))))
+
+    assert {field for field, _ in read} | {"idempotency_key"} == {field.python_name for field in fields}
+    assert {field for field, function in read if not function} & may_be_unset <= {"idempotency_key"}
+
+
+async def test_a_key_is_kept_with_the_hash_of_the_plain_values_that_the_call_gave() -> None:
+    organisation = documents.Organisation(id="organisation_1", url="https://o.example")
+    await organisation.insert()
+
+    await ask(
+        """mutation { createResource(input: {
+          idempotencyKey: "k", organisationId: "organisation_1", title: null, info: {b: 1, a: [true]}
+          codeRepo: {url: "https://example.org/code", source: [{path: "a/main.py", commit: "0123abc"}]}
+        }) { userErrors { message } } }""",
+        ADMIN,
+    )
+
+    [kept] = await documents.IdempotencyKey.find_all().to_list()
+    canonical = (
+        '{"code_repo": {"monitor_dirs": [], "provider": "github", "source": [{"commit": "0123abc", '
+        '"path": "a/main.py"}], "url": "https://example.org/code"}, "info": {"a": [true], "b": 1}, '
+        '"organisation_id": "organisation_1", "title": null}'
+    )
+    assert kept.fingerprint == sha256(canonical.encode()).hexdigest()
+    assert kept.outcome is not None
 
 
 async def test_an_anonymous_caller_with_a_key_leaves_nothing_not_even_for_a_moment(

@@ -25,7 +25,7 @@ from resolvers.activities.lifecycle import complete_activity, release_activity
 from resolvers.activities.log_entry import append_logs
 from resolvers.reads.rows import collection_of
 from resolvers.twins.cancel_execution import cancel_execution
-from resolvers.twins.rerun import rerun_execution
+from resolvers.twins.rerun import RerunStrategy, rerun_execution
 from resolvers.user_errors import InvalidState, NotFound, Refusals
 from tests.support.asking import ADMIN
 from tests.support.builders import a_twin, everything_kept, keep
@@ -359,7 +359,7 @@ class Run:
             kept = await everything_kept()
             with pytest.raises(Refusals, match="needs a FAILED or CANCELLED one"):
                 await in_transaction(
-                    lambda session: rerun_execution(session, ADMIN, execution_id=id, strategy=strategy)
+                    lambda session: rerun_execution(session, ADMIN, execution_id=id, strategy=RerunStrategy(strategy))
                 )
             assert await everything_kept() == kept
             return
@@ -367,7 +367,9 @@ class Run:
             # It may be run again as well, but then there were two to follow.
             return
         before = await self._kept()
-        made = await in_transaction(lambda session: rerun_execution(session, ADMIN, execution_id=id, strategy=strategy))
+        made = await in_transaction(
+            lambda session: rerun_execution(session, ADMIN, execution_id=id, strategy=RerunStrategy(strategy))
+        )
         assert await self._kept() == before
         self.ended.append((self.dag.execution.id, before))
         self.dag.execution = documents.Execution.model_validate(made["execution"])
