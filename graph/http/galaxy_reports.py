@@ -21,7 +21,7 @@ from graph.errors import HTTPError, outage_message, outage_status
 from graph.http.content_encoding import IDENTITY_ONLY
 from graph.http.multipart import MultipartError, MultipartReader
 from graph.http.request import BodyTimeout, stream_body
-from resolvers.galaxy.instance import authenticated
+from resolvers.galaxy.instance import authenticate
 from resolvers.galaxy.receive_report import MAX_REPORT_BYTES, receive_report, reports_of
 from resolvers.outage_log import count_outage
 from resolvers.reads.rows import Row
@@ -121,7 +121,7 @@ def _archive_response(archive: Row) -> Response:
 
 async def _instance(request: Request) -> Row:
     uuid, _, key = request.headers.get("authorization", "").strip().partition(":")
-    instance = await authenticated(uuid, key)
+    instance = await authenticate(uuid, key)
     if instance is None:
         message = "Bad authentication credentials: send Authorization: <uuid>:<key>."
         raise HTTPError(401, message, headers=AUTHENTICATE_HEADER)

@@ -21,7 +21,7 @@ import documents
 from documents.mongo.transaction import Session
 from documents.storage.bucket import Bucket, current_bucket
 from resolvers.access.viewer import ADMIN
-from resolvers.galaxy.discard import UNENDED
+from resolvers.galaxy.discard import UNFINISHED
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.instance import create_instance, new_key
 from resolvers.galaxy.receive_report import Field, receive_report
@@ -127,7 +127,7 @@ def _silence() -> Iterator[None]:
 
 async def _all_ingested(instance_id: str) -> None:
     """Return when no report waits or is being read: the worker beside the server may have been faster."""
-    unended = UNENDED | {"instanceRef": instance_id}
+    unended = UNFINISHED | {"instanceRef": instance_id}
     for _ in range(int(PATIENCE / 0.1)):
         if await collection_of(documents.Ingestion).find_one(unended, {"_id": 1}) is None:
             return

@@ -46,86 +46,88 @@ async def register_archive(
     require_role(viewer, Role.USER, Role.WORKER)
     await own_instance(instance_id, viewer, session, "instanceId")
     upload = await get_readable(documents.Upload, upload_id, viewer, session, "uploadId")
-    called = check_identifier(identifier, "identifier")
-    said = read_metadata(json_text(metadata, "metadata") or "null", called, "metadata")
-    archive, existed = await find_or_insert_archive(instance_id, Report(called, said, upload), session)
+    check_identifier(identifier, "identifier")
+    parsed = read_metadata(json_text(metadata, "metadata") or "null", identifier, "metadata")
+    archive, existed = await find_or_insert_archive(instance_id, Report(identifier, parsed, upload), session)
     return {"archive": archive, "already_existed": existed}
 
 
 async def find_or_insert_archive(instance_id: str, report: Report, session: Session) -> tuple[Row, bool]:
-    """The archive of a report, and whether it existed before; a new one is queued unless the instance says otherwise.
+    """Find or insert the archive of a report; returns it, and whether it existed. A new one is queued if the instance
+    ingests.
 
     Raises ChecksumMismatch, AlreadyExists and NotFound.
     """
-    _check_bytes(report)
-    earlier = await _earlier(instance_id, report, session)
-    if earlier is not None:
-        return earlier, True
+    _check_hash(report)
+    existing = await _existing_archive(instance_id, report, session)
+    if existing is not None:
+        return existing, True
     # Written to, so that this conflicts with a concurrent change of the instance's access.
     instance = await lock_row(documents.Instance, instance_id, "additions", session)
     id = new_id(documents.Archive.kind)
-    await _make_way(id, instance_id, report, session)
+    await _supersede(id, instance_id, report, session)
     generation = await consume_upload(report.upload, id, session, "uploadId")
-    archive = await insert_or_retry(_archive(id, instance, report, generation), session)
+    archive = await insert_or_retry(_new_archive(id, instance, report, generation), session)
     if instance.get("ingests", True) and archive["quarantine"] is None:
         await queue_ingest(instance, [id], session)
     return archive, False
 
 
-def _check_bytes(report: Report) -> None:
-    announced, found = report.metadata.sha256, report.upload["sha256"]
-    if announced not in (None, found):
+def _check_hash(report: Report) -> None:
+    announced, actual = report.metadata.sha256, report.upload["sha256"]
+    if announced not in (None, actual):
         raise ChecksumMismatch(
-            f"The SHA-256 of the archive is {found}, and report_hash in its metadata is {announced}.", "metadata"
+            f"The SHA-256 of the archive is {actual}, and report_hash in its metadata is {announced}.", "metadata"
         )
 
 
-async def _earlier(instance_id: str, report: Report, session: Session) -> Row | None:
-    """The existing archive with this identifier and these bytes, unless the metadata wants to replace it."""
-    same = {"instanceRef": instance_id, "identifier": report.identifier, "sha256": report.upload["sha256"]}
+async def _existing_archive(instance_id: str, report: Report, session: Session) -> Row | None:
+    """The archive with this identifier and these bytes, if it exists; when the report supersedes one, also with its
+    metadata."""
+    match = {"instanceRef": instance_id, "identifier": report.identifier, "sha256": report.upload["sha256"]}
     if report.metadata.supersedes is not None:
-        same["metadata"] = report.metadata.text
-    found: Row | None = await collection_of(documents.Archive).find_one(same, sort=[("_id", -1)], session=session)
-    return found
+        match["metadata"] = report.metadata.text
+    archive: Row | None = await collection_of(documents.Archive).find_one(match, sort=[("_id", -1)], session=session)
+    return archive
 
 
-async def _make_way(id: str, instance_id: str, report: Report, session: Session) -> None:
+async def _supersede(id: str, instance_id: str, report: Report, session: Session) -> None:
     """Supersede the archive that has the identifier by the one with this id, if the report says so."""
-    archives, wanted = collection_of(documents.Archive), report.metadata.supersedes
-    held = {"instanceRef": instance_id, "identifier": report.identifier, "current": True}
-    current = await archives.find_one(held, session=session)
-    if current is None and wanted is None:
+    archives, superseded_hash = collection_of(documents.Archive), report.metadata.supersedes
+    match = {"instanceRef": instance_id, "identifier": report.identifier, "current": True}
+    current = await archives.find_one(match, session=session)
+    if current is None and superseded_hash is None:
         return
     if current is None:
         raise InvalidInput(f"No report {report.identifier} exists to be superseded.", "metadata")
-    if current["sha256"] != wanted:
+    if current["sha256"] != superseded_hash:
         raise AlreadyExists(
             f"Report {report.identifier} is here with other bytes, sha256:{current['sha256']}. To replace it, name "
             "that hash as supersedes in the metadata.",
             "identifier",
         )
-    replaced = {"$set": {"current": False, "supersededByRef": id}}
-    await archives.update_one({"_id": current["_id"]}, replaced, session=session)
+    change = {"$set": {"current": False, "supersededByRef": id}}
+    await archives.update_one({"_id": current["_id"]}, change, session=session)
 
 
-def _archive(id: str, instance: Row, report: Report, generation: int) -> documents.Archive:
-    said, upload = report.metadata, report.upload
+def _new_archive(id: str, instance: Row, report: Report, generation: int) -> documents.Archive:
+    metadata, upload = report.metadata, report.upload
     return documents.Archive(
         id=id,
         instance_ref=instance["_id"],
         owner_refs=instance["ownerRefs"],
         public=instance["public"],
         identifier=report.identifier,
-        schema_version=said.schema_version,
-        generated_at=said.generated_at,
+        schema_version=metadata.schema_version,
+        generated_at=metadata.generated_at,
         sha256=upload["sha256"],
         size_bytes=upload["size"],
         bucket=upload["bucket"],
         key=upload["key"],
         generation=generation,
-        metadata=said.text,
-        declared_jobs=said.declared_jobs,
-        active_users=said.active_users,
-        total_users=said.total_users,
-        quarantine=said.quarantine,
+        metadata=metadata.text,
+        declared_jobs=metadata.declared_jobs,
+        active_users=metadata.active_users,
+        total_users=metadata.total_users,
+        quarantine=metadata.quarantine,
     )

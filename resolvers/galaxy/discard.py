@@ -12,47 +12,46 @@ from documents.galaxy.generation import GenerationStatus
 from documents.mongo.transaction import Session
 from resolvers.activities.state_machine import CANCELLED_CODE, Transition, activity_error, apply_transition
 from resolvers.filters import Filter
-from resolvers.galaxy.ingestion_log import say
+from resolvers.galaxy.ingestion_log import append_ingestion_line
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import NotFound
 
-UNENDED: Filter = {"status": {"$in": [one.value for one in OPEN]}}
+UNFINISHED: Filter = {"status": {"$in": [status.value for status in OPEN]}}
 
 
-async def stop(ingestion: Row, why: str, session: Session) -> Row | None:
-    """Cancel an ingestion and its parts, except those that are being merged; returns it, None when it has ended
-    already."""
+async def cancel_with_parts(ingestion: Row, why: str, session: Session) -> Row | None:
+    """Cancel an ingestion and its parts, except those that are being merged; returns it, None when it has ended."""
     error = activity_error(CANCELLED_CODE, why)
-    stopped = await apply_transition(
+    cancelled = await apply_transition(
         documents.Ingestion, Transition.CANCEL, {"_id": ingestion["_id"]}, {"error": error}, now(), session
     )
-    if stopped is None:
+    if cancelled is None:
         return None
-    await _stop_parts({"ingestionRef": ingestion["_id"]}, session)
-    return await say(ingestion["_id"], LogLevel.WARNING, f"Cancelled. {why}", session)
+    await _cancel_parts({"ingestionRef": ingestion["_id"]}, session)
+    return await append_ingestion_line(ingestion["_id"], LogLevel.WARNING, f"Cancelled. {why}", session)
 
 
-async def discard(generation: Row, why: str, session: Session) -> Row:
+async def discard_with_ingestions(generation: Row, why: str, session: Session) -> Row:
     """Discard a generation and cancel all ingestions into it; returns the generation."""
-    given_up = {"status": GenerationStatus.DISCARDED.value, "activate": False}
+    values = {"status": GenerationStatus.DISCARDED.value, "activate": False}
     discarded: Row | None = await collection_of(documents.Generation).find_one_and_update(
-        {"_id": generation["_id"]}, {"$set": given_up}, return_document=True, session=session
+        {"_id": generation["_id"]}, {"$set": values}, return_document=True, session=session
     )
     if discarded is None:
         raise NotFound("Generation", generation["_id"])
     into = {"instanceRef": generation["instanceRef"], "generationRef": generation["_id"]}
-    coming = collection_of(documents.Ingestion).find(into | UNENDED, {"_id": 1}, session=session)
-    for ingestion in await coming.to_list():
-        await stop(ingestion, why, session)
+    ingestions = collection_of(documents.Ingestion).find(into | UNFINISHED, {"_id": 1}, session=session)
+    for ingestion in await ingestions.to_list():
+        await cancel_with_parts(ingestion, why, session)
     return discarded
 
 
-async def _stop_parts(match: Filter, session: Session) -> None:
-    """Cancel unended parts. Those that had begun may have left rows behind."""
+async def _cancel_parts(match: Filter, session: Session) -> None:
+    """Cancel unfinished parts. Those that had begun may have left rows behind."""
     parts = collection_of(documents.IngestionPart)
     # A part that is being merged may finish, so that archives stay whole.
-    unended = UNENDED | {"folding": {"$ne": True}} | match
-    ended = {"status": ActivityStatus.CANCELLED.value, "holds": False, "leaseExpiresAt": None, "end_timestamp": now()}
-    begun = unended | {"attempt": {"$gt": 0}, "generationRef": {"$ne": None}}
-    await parts.update_many(begun, {"$set": ended | {"leftovers": True}}, session=session)
-    await parts.update_many(unended, {"$set": ended}, session=session)
+    unfinished = UNFINISHED | {"folding": {"$ne": True}} | match
+    values = {"status": ActivityStatus.CANCELLED.value, "holds": False, "leaseExpiresAt": None, "end_timestamp": now()}
+    begun = unfinished | {"attempt": {"$gt": 0}, "generationRef": {"$ne": None}}
+    await parts.update_many(begun, {"$set": values | {"leftovers": True}}, session=session)
+    await parts.update_many(unfinished, {"$set": values}, session=session)

@@ -15,7 +15,7 @@ BUILDING, READY, ACTIVE, RETIRED, DISCARDED = GenerationStatus
 async def start_generation(
     instance: Row, session: Session, *, reason: str | None = None, activate: bool = False
 ) -> Row:
-    """A new, empty generation of the instance, made by this release's parser."""
+    """Insert a new, empty generation of the instance for this release's parser, and return it."""
     generation = documents.Generation(
         instance_ref=instance["_id"],
         owner_refs=instance["ownerRefs"],
@@ -27,7 +27,7 @@ async def start_generation(
     return await insert(generation, session)
 
 
-async def switch(generation: Row, session: Session) -> Row:
+async def switch_to(generation: Row, session: Session) -> Row:
     """Make the generation active and return it; the one that was active becomes RETIRED."""
     generations, instance = collection_of(documents.Generation), generation["instanceRef"]
     # First, because an instance has at most one active generation.
@@ -42,8 +42,8 @@ async def switch(generation: Row, session: Session) -> Row:
         return_document=True,
         session=session,
     )
-    seen = {"$set": {"activeGenerationRef": generation["_id"]}, "$inc": {"additions": 1}}
-    await collection_of(documents.Instance).update_one({"_id": instance}, seen, session=session)
+    change = {"$set": {"activeGenerationRef": generation["_id"]}, "$inc": {"additions": 1}}
+    await collection_of(documents.Instance).update_one({"_id": instance}, change, session=session)
     if active is None:
         raise NotFound("Generation", generation["_id"])
     return active

@@ -11,7 +11,7 @@ from documents.galaxy.ingestion import IngestionKind
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.galaxy.discard import discard, stop
+from resolvers.galaxy.discard import cancel_with_parts, discard_with_ingestions
 from resolvers.galaxy.ingestion_queue import insert_empty_ingestion, queue_ingest, queue_reprocess
 from resolvers.galaxy.instance import own_instance
 from resolvers.reads.rows import Row, collection_of
@@ -20,7 +20,7 @@ from resolvers.validators import check_line, check_text
 from resolvers.writes.store import get_readable
 from resolvers.writes.transaction import Outcome
 
-MOST_NAMED = 1_000
+MAX_ARCHIVE_IDS = 1_000
 """Archives that one call may name."""
 UNIT = "jobs"
 
@@ -85,29 +85,29 @@ async def cancel_ingestion(session: Session, viewer: Viewer, *, id: str, reason:
     message = check_text(reason, "reason") or "The ingestion was cancelled."
     ingestion = await get_readable(documents.Ingestion, id, viewer, session, "id")
     await own_instance(ingestion["instanceRef"], viewer, session, "id")
-    stopped = await stop(ingestion, message, session)
-    if stopped is None:
+    cancelled = await cancel_with_parts(ingestion, message, session)
+    if cancelled is None:
         raise InvalidState(
             f"{id} is {ingestion['status']}; it has ended and cannot be cancelled.",
             "id",
             current=ingestion["status"],
             allowed=[status.value for status in OPEN],
         )
-    if stopped["kind"] == IngestionKind.REPROCESS.value and stopped.get("generationRef"):
-        unfinished = {"_id": stopped["generationRef"], "status": GenerationStatus.BUILDING.value}
+    if cancelled["kind"] == IngestionKind.REPROCESS.value and cancelled.get("generationRef"):
+        unfinished = {"_id": cancelled["generationRef"], "status": GenerationStatus.BUILDING.value}
         generation = await collection_of(documents.Generation).find_one(unfinished, session=session)
         if generation is not None:
-            await discard(generation, message, session)
-    return {"ingestion": stopped}
+            await discard_with_ingestions(generation, message, session)
+    return {"ingestion": cancelled}
 
 
 async def counts(ingestions: list[Row], viewer: Viewer) -> list[Row]:
-    """The counts of each ingestion so far, over archives that were read to their end."""
+    """The counts of each ingestion so far, over archives that were read completely."""
     names = [name for name in Counts.model_fields if name != "archives"]
     sums: Row = {name: {"$sum": f"$counts.{name}"} for name in names}
     sums["archives"] = {"$sum": {"$cond": [{"$eq": ["$status", ActivityStatus.SUCCEEDED.value]}, 1, 0]}}
-    found = await _of_parts(ingestions, sums)
-    return [found.get(one["_id"]) or dict.fromkeys(Counts.model_fields, 0) for one in ingestions]
+    by_id = await _sum_parts(ingestions, sums)
+    return [by_id.get(ingestion["_id"]) or dict.fromkeys(Counts.model_fields, 0) for ingestion in ingestions]
 
 
 async def progress(ingestions: list[Row], viewer: Viewer) -> list[Row]:
@@ -118,17 +118,17 @@ async def progress(ingestions: list[Row], viewer: Viewer) -> list[Row]:
         "rejected": {"$sum": "$counts.rejected"},
         "unknown": {"$sum": {"$cond": [{"$eq": [{"$ifNull": ["$declared", None]}, None]}, 1, 0]}},
     }
-    found = await _of_parts(ingestions, sums)
-    return [_progress(found.get(one["_id"]) or dict.fromkeys(sums, 0)) for one in ingestions]
+    by_id = await _sum_parts(ingestions, sums)
+    return [_progress(by_id.get(ingestion["_id"]) or dict.fromkeys(sums, 0)) for ingestion in ingestions]
 
 
 def _progress(sums: Row) -> Row:
     return {"unit": UNIT, **sums, "total": None if sums["unknown"] else sums["total"]}
 
 
-async def _of_parts(ingestions: list[Row], sums: Row) -> dict[str, Row]:
-    """Sums over the parts of each ingestion that has any."""
-    ids = [one["_id"] for one in ingestions]
+async def _sum_parts(ingestions: list[Row], sums: Row) -> dict[str, Row]:
+    """Compute sums over the parts of each ingestion that has any; returns them by the ingestion's id."""
+    ids = [ingestion["_id"] for ingestion in ingestions]
     stages: list[dict[str, Any]] = [
         {"$match": {"ingestionRef": {"$in": ids}}},
         {"$group": {"_id": "$ingestionRef", **sums}},
@@ -137,15 +137,15 @@ async def _of_parts(ingestions: list[Row], sums: Row) -> dict[str, Row]:
 
 
 async def _check_archives(instance_id: str, ids: Sequence[str], session: Session) -> None:
-    if len(ids) > MOST_NAMED:
-        raise LimitExceeded(f"{len(ids)} archives; at most {MOST_NAMED:,} are named at once.", "archiveIds")
-    named = {"_id": {"$in": ids}, "instanceRef": instance_id}
-    said = {"current": 1, "quarantine": 1, "supersededByRef": 1}
-    found = collection_of(documents.Archive).find(named, said, session=session)
-    known = {row["_id"]: row async for row in found}
-    refusals = [_refusal(id, known.get(id), str(number)) for number, id in enumerate(ids)]
-    if wrong := [one for one in refusals if one is not None]:
-        raise Refusals(wrong)
+    if len(ids) > MAX_ARCHIVE_IDS:
+        raise LimitExceeded(f"{len(ids)} archives; at most {MAX_ARCHIVE_IDS:,} are named at once.", "archiveIds")
+    match = {"_id": {"$in": ids}, "instanceRef": instance_id}
+    projection = {"current": 1, "quarantine": 1, "supersededByRef": 1}
+    rows = collection_of(documents.Archive).find(match, projection, session=session)
+    archives = {row["_id"]: row async for row in rows}
+    checks = [_refusal(id, archives.get(id), str(number)) for number, id in enumerate(ids)]
+    if refusals := [refusal for refusal in checks if refusal is not None]:
+        raise Refusals(refusals)
 
 
 def _refusal(id: str, archive: Row | None, number: str) -> Refusal | None:

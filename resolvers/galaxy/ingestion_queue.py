@@ -15,8 +15,8 @@ from documents.galaxy.ingestion import IngestionKind
 from documents.mongo.transaction import Session
 from resolvers.activities.state_machine import LEASE_LAPSED
 from resolvers.filters import Filter
-from resolvers.galaxy.discard import discard
-from resolvers.galaxy.generation_switch import BUILDING, DISCARDED, READY, start_generation, switch
+from resolvers.galaxy.discard import discard_with_ingestions
+from resolvers.galaxy.generation_switch import BUILDING, DISCARDED, READY, start_generation, switch_to
 from resolvers.galaxy.readable_archives import READABLE
 from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.digest import RowsDigest
@@ -24,36 +24,36 @@ from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.store import insert, lock_row
 from resolvers.writes.transaction import RetryTransaction
 
-MOST_REMEMBERED = 1_000
+MAX_INGESTION_REFS = 1_000
 """Ingestions that an archive refers to: the latest ones."""
-REPLACED = "A report was replaced by another."
+ARCHIVE_REPLACED = "A report was replaced by another."
 
 
 async def queue_ingest(
     instance: Row, archive_ids: list[str] | None, session: Session, *, dry_run: bool = False
 ) -> Row | None:
     """Queue those of these archives, or of all, that the instance's generation lacks; returns the ingestion, None if it
-    has all.
+    lacks none.
 
     It is a REPROCESS that activates itself where the generation cannot take them. An archive that the generation's
-    parser has refused counts as lacking only where it is named.
+    parser has refused counts as missing only where it is named.
     """
     fresh = await _lock_instance(instance, session)
-    into = await _destination(fresh, session)
+    into = await _target_generation(fresh, session)
     # A dry run of a named archive is allowed even if the generation has it already.
-    lacking = await _lacking(fresh, archive_ids, None if dry_run and archive_ids else into, session)
-    if not lacking:
+    missing = await _missing_archives(fresh, archive_ids, None if dry_run and archive_ids else into, session)
+    if not missing:
         return None
     if dry_run:
-        return await _queued(fresh, lacking, session, dry_run=True)
+        return await _insert_ingestion(fresh, missing, session, dry_run=True)
     if into is None and fresh.get("activeGenerationRef") is None:
-        into = await switch(await start_generation(fresh, session), session)
+        into = await switch_to(await start_generation(fresh, session), session)
     if into is None:
-        return await queue_reprocess(fresh, session, reason=await _another_parser(fresh, session), activate=True)
-    if await _holds_replaced(into, lacking, session):
-        await _discard_outdated(fresh, lacking, session)
-        return await queue_reprocess(fresh, session, reason=REPLACED, activate=True)
-    return await _queued(fresh, lacking, session, generation=into)
+        return await queue_reprocess(fresh, session, reason=await _parser_change(fresh, session), activate=True)
+    if await _contains_superseded(into, missing, session):
+        await _discard_outdated(fresh, missing, session)
+        return await queue_reprocess(fresh, session, reason=ARCHIVE_REPLACED, activate=True)
+    return await _insert_ingestion(fresh, missing, session, generation=into)
 
 
 async def queue_reprocess(
@@ -62,27 +62,27 @@ async def queue_reprocess(
     """Queue all archives of the instance for a new generation; returns the ingestion. Without archives it has
     succeeded."""
     fresh = await _lock_instance(instance, session)
-    archives = await _lacking(fresh, None, None, session)
+    archives = await _missing_archives(fresh, None, None, session)
     generation = None if dry_run else await start_generation(fresh, session, reason=reason, activate=activate)
     if generation is not None and not archives:
-        await _complete(generation, session)
-    return await _queued(
+        await _complete_empty(generation, session)
+    return await _insert_ingestion(
         fresh, archives, session, IngestionKind.REPROCESS, generation=generation, reason=reason, dry_run=dry_run
     )
 
 
 async def insert_empty_ingestion(instance: Row, session: Session, *, dry_run: bool) -> Row:
-    """An ingestion that has succeeded at once, because there was nothing to do."""
-    into = None if dry_run else await _destination(instance, session)
-    return await _queued(instance, [], session, generation=into, dry_run=dry_run)
+    """Insert an ingestion that has succeeded at once, because there is nothing to do, and return it."""
+    into = None if dry_run else await _target_generation(instance, session)
+    return await _insert_ingestion(instance, [], session, generation=into, dry_run=dry_run)
 
 
 async def _lock_instance(instance: Row, session: Session) -> Row:
-    """The current instance, written to so that concurrent additions, changes of access and switches conflict."""
+    """Write to the instance, so that concurrent additions, changes of access and switches conflict; returns it."""
     return await lock_row(documents.Instance, instance["_id"], "additions", session)
 
 
-async def _destination(instance: Row, session: Session) -> Row | None:
+async def _target_generation(instance: Row, session: Session) -> Row | None:
     """The generation of this release's parser that takes new archives: the active one, else the newest.
 
     An inactive generation may have been switched away from, which an upload must not undo. While none is active, only
@@ -96,14 +96,15 @@ async def _destination(instance: Row, session: Session) -> Row | None:
     }
     generations = collection_of(documents.Generation)
     if active is None:
-        found = await generations.find_one(usable | {"activate": True}, session=session)
+        target = await generations.find_one(usable | {"activate": True}, session=session)
     else:
-        found = await generations.find_one(usable | {"_id": active}, session=session)
-        found = found or await generations.find_one(usable, sort=[("_id", -1)], session=session)
-    return found
+        target = await generations.find_one(usable | {"_id": active}, session=session)
+        target = target or await generations.find_one(usable, sort=[("_id", -1)], session=session)
+    return target
 
 
-async def _another_parser(instance: Row, session: Session) -> str:
+async def _parser_change(instance: Row, session: Session) -> str:
+    """The reason of an ingestion that another version of the parser makes necessary."""
     active = await collection_of(documents.Generation).find_one(
         {"_id": instance["activeGenerationRef"]}, {"parser_version": 1}, session=session
     )
@@ -111,60 +112,59 @@ async def _another_parser(instance: Row, session: Session) -> str:
     return f"Version {PARSER_VERSION} of the reader took the place of version {before}."
 
 
-async def _lacking(instance: Row, archive_ids: list[str] | None, into: Row | None, session: Session) -> list[Row]:
+async def _missing_archives(
+    instance: Row, archive_ids: list[str] | None, into: Row | None, session: Session
+) -> list[Row]:
     """Readable archives that the generation lacks, oldest first."""
     match: Filter = READABLE | {"instanceRef": instance["_id"]}
     if archive_ids is not None:
         match |= {"_id": {"$in": archive_ids}}
-    known = {"identifier": 1, "declared_jobs": 1}
-    archives = collection_of(documents.Archive).find(match, known, sort=[("_id", 1)], session=session)
-    found = await archives.to_list()
-    if into is None or not found:
-        return found
-    had: list[Filter] = [{"holds": True}]
+    projection = {"identifier": 1, "declared_jobs": 1}
+    cursor = collection_of(documents.Archive).find(match, projection, sort=[("_id", 1)], session=session)
+    archives = await cursor.to_list()
+    if into is None or not archives:
+        return archives
+    present: list[Filter] = [{"holds": True}]
     if archive_ids is None:
-        had.append({"status": ActivityStatus.FAILED.value, "error.code": {"$ne": LEASE_LAPSED}})
-    of_it: Filter = {"generationRef": into["_id"], "$or": had}
+        present.append({"status": ActivityStatus.FAILED.value, "error.code": {"$ne": LEASE_LAPSED}})
+    match = {"generationRef": into["_id"], "$or": present}
     if archive_ids is not None:
-        of_it |= {"archiveRef": {"$in": archive_ids}}
-    parts = collection_of(documents.IngestionPart).find(of_it, {"archiveRef": 1}, session=session)
-    there = {part["archiveRef"] async for part in parts}
-    return [archive for archive in found if archive["_id"] not in there]
+        match |= {"archiveRef": {"$in": archive_ids}}
+    parts = collection_of(documents.IngestionPart).find(match, {"archiveRef": 1}, session=session)
+    present_ids = {part["archiveRef"] async for part in parts}
+    return [archive for archive in archives if archive["_id"] not in present_ids]
 
 
-async def _holds_replaced(generation: Row, archives: list[Row], session: Session) -> bool:
+async def _contains_superseded(generation: Row, archives: list[Row], session: Session) -> bool:
     """Whether the generation contains an archive that one of these replaced."""
-    held = {"generationRef": generation["_id"], "archiveRef": {"$in": await _replaced(generation, archives, session)}}
-    return await collection_of(documents.IngestionPart).find_one(held | {"holds": True}, session=session) is not None
-
-
-async def _replaced(generation: Row, archives: list[Row], session: Session) -> list[str]:
-    earlier = {
+    superseded = {
         "instanceRef": generation["instanceRef"],
         "identifier": {"$in": [archive["identifier"] for archive in archives]},
         "current": False,
     }
-    found = collection_of(documents.Archive).find(earlier, {"_id": 1}, session=session)
-    return [row["_id"] async for row in found]
+    rows = collection_of(documents.Archive).find(superseded, {"_id": 1}, session=session)
+    ids = [row["_id"] async for row in rows]
+    match = {"generationRef": generation["_id"], "archiveRef": {"$in": ids}, "holds": True}
+    return await collection_of(documents.IngestionPart).find_one(match, session=session) is not None
 
 
 async def _discard_outdated(instance: Row, archives: list[Row], session: Session) -> None:
     """Discard generations that are due to become active, and would be outdated by then."""
-    coming = {"instanceRef": instance["_id"], "status": BUILDING.value, "activate": True}
-    for generation in await collection_of(documents.Generation).find(coming, session=session).to_list():
-        if await _holds_replaced(generation, archives, session):
-            await discard(generation, REPLACED, session)
+    building = {"instanceRef": instance["_id"], "status": BUILDING.value, "activate": True}
+    for generation in await collection_of(documents.Generation).find(building, session=session).to_list():
+        if await _contains_superseded(generation, archives, session):
+            await discard_with_ingestions(generation, ARCHIVE_REPLACED, session)
 
 
-async def _complete(generation: Row, session: Session) -> None:
-    """Complete an empty generation."""
-    empty: dict[str, Any] = {"status": READY.value, "content_hash": str(RowsDigest())}
-    await collection_of(documents.Generation).update_one({"_id": generation["_id"]}, {"$set": empty}, session=session)
+async def _complete_empty(generation: Row, session: Session) -> None:
+    """Make a generation without archives READY, and activate it if requested."""
+    values: dict[str, Any] = {"status": READY.value, "content_hash": str(RowsDigest())}
+    await collection_of(documents.Generation).update_one({"_id": generation["_id"]}, {"$set": values}, session=session)
     if generation["activate"]:
-        await switch(generation, session)
+        await switch_to(generation, session)
 
 
-async def _queued(
+async def _insert_ingestion(
     instance: Row,
     archives: list[Row],
     session: Session,
@@ -174,7 +174,7 @@ async def _queued(
     reason: str | None = None,
     dry_run: bool = False,
 ) -> Row:
-    """A new ingestion of these archives, a part for each; without any it has succeeded already."""
+    """Insert an ingestion with a part for each archive, and return it; without any archive it has succeeded already."""
     status, at = ActivityStatus.READY if archives else ActivityStatus.SUCCEEDED, now()
     ingestion = documents.Ingestion(
         instance_ref=instance["_id"],
@@ -195,7 +195,7 @@ async def _queued(
             instance_ref=instance["_id"],
             generation_ref=ingestion.generation_ref,
             archive_ref=archive["_id"],
-            declared=sum(one["count"] for one in archive["declared_jobs"]) if archive["declared_jobs"] else None,
+            declared=sum(state["count"] for state in archive["declared_jobs"]) if archive["declared_jobs"] else None,
         )
         for archive in archives
     ]
@@ -209,6 +209,6 @@ async def _insert_parts(parts: list[documents.IngestionPart], session: Session) 
         await documents.IngestionPart.insert_many(parts, session=session)
     except DuplicateKeyError as error:
         raise RetryTransaction from error
-    taken_up = {"$push": {"ingestionRefs": {"$each": [parts[0].ingestion_ref], "$slice": -MOST_REMEMBERED}}}
+    change = {"$push": {"ingestionRefs": {"$each": [parts[0].ingestion_ref], "$slice": -MAX_INGESTION_REFS}}}
     archives = {"_id": {"$in": [part.archive_ref for part in parts]}}
-    await collection_of(documents.Archive).update_many(archives, taken_up, session=session)
+    await collection_of(documents.Archive).update_many(archives, change, session=session)

@@ -19,11 +19,15 @@ from resolvers.validators import check_line, check_text, check_url
 from resolvers.writes.store import get_readable, insert_or_retry, update
 from resolvers.writes.transaction import Outcome
 
-PREFIX = "pgi_"
+KEY_PREFIX = "pgi_"
 """Prefix of keys, so that they are recognised as secrets wherever they turn up."""
-LONGEST_KEY = 100
-MOST_OWNERS = 100
-FOLLOWERS: tuple[type[documents.Document], ...] = (documents.Archive, documents.Generation, documents.Ingestion)
+MAX_KEY_LENGTH = 100
+MAX_OWNERS = 100
+FOLLOWERS: tuple[type[documents.Document], ...] = (
+    documents.Archive,
+    documents.Generation,
+    documents.Ingestion,
+)
 """Documents that repeat an instance's access fields."""
 
 
@@ -41,7 +45,7 @@ class InstanceChanges(TypedDict, total=False):
 
 def new_key() -> str:
     """A key with 256 random bits, which is shown once and stored as its hash."""
-    return PREFIX + secrets.token_urlsafe(32)
+    return KEY_PREFIX + secrets.token_urlsafe(32)
 
 
 def hash_of(key: str) -> str:
@@ -49,14 +53,14 @@ def hash_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
-async def authenticated(uuid: str, key: str) -> Row | None:
-    """The instance with this UUID and key, None when either is wrong."""
-    uuid = _canonical(uuid) or ""
+async def authenticate(uuid: str, key: str) -> Row | None:
+    """Return the instance with this UUID and key, None when either is wrong."""
+    uuid = _canonical_uuid(uuid) or ""
     row: Row | None = await collection_of(documents.Instance).find_one({"uuid": uuid})
     # Compared also when there is no such instance, so that both cases take the same time.
     expected = row["keyHash"] if row else hash_of("")
-    good = hmac.compare_digest(hash_of(key[:LONGEST_KEY]), expected) and len(key) <= LONGEST_KEY
-    return row if good and row else None
+    is_valid = hmac.compare_digest(hash_of(key[:MAX_KEY_LENGTH]), expected) and len(key) <= MAX_KEY_LENGTH
+    return row if is_valid and row else None
 
 
 async def create_instance(
@@ -76,8 +80,9 @@ async def create_instance(
 ) -> Outcome:
     """Create an instance with this key, owned by the viewer unless others are named. Raises AlreadyExists."""
     require_role(viewer, Role.USER)
-    owners = await _owners(owner_ids if owner_ids is not None else _self(viewer), viewer, session)
-    known_as = _a_uuid(uuid) if uuid is not None else str(uuid4())
+    own_id = [viewer.user_id] if viewer.user_id else []
+    owners = await _check_owners(owner_ids if owner_ids is not None else own_id, viewer, session)
+    known_as = _check_uuid(uuid) if uuid is not None else str(uuid4())
     if await collection_of(documents.Instance).find_one({"uuid": known_as}, {"_id": 1}, session=session):
         raise AlreadyExists(f"An instance with the UUID {known_as} exists already.", "uuid")
     facts = InstanceChanges(
@@ -88,7 +93,7 @@ async def create_instance(
         public=public,
         owner_refs=owners,
         key_hash=hash_of(key),
-        **{name: _checked(name, value) for name, value in facts.items()},
+        **{name: _check_field(name, value) for name, value in facts.items()},
     )
     return {"instance": await insert_or_retry(instance, session)}
 
@@ -108,9 +113,9 @@ async def update_instance(
     """
     require_role(viewer, Role.USER, Role.WORKER)
     instance = await own_instance(id, viewer, session, "id")
-    wanted: dict[str, Any] = {name: _checked(name, value) for name, value in changes.items()}
+    wanted: dict[str, Any] = {name: _check_field(name, value) for name, value in changes.items()}
     if owner_ids is not None:
-        wanted["ownerRefs"] = await _owners(owner_ids, viewer, session)
+        wanted["ownerRefs"] = await _check_owners(owner_ids, viewer, session)
     changed = await update(documents.Instance, instance, wanted, expected_revision, session)
     read_by = {name: changed[name] for name in ("public", "ownerRefs")}
     if any(instance[name] != value for name, value in read_by.items()):
@@ -134,21 +139,17 @@ async def own_instance(id: str, viewer: Viewer, session: Session, *path: str) ->
     return instance
 
 
-def _self(viewer: Viewer) -> list[str]:
-    return [viewer.user_id] if viewer.user_id else []
-
-
-async def _owners(ids: Sequence[str], viewer: Viewer, session: Session) -> list[str]:
+async def _check_owners(ids: Sequence[str], viewer: Viewer, session: Session) -> list[str]:
     """The owners, always including a user who is not an administrator: users neither lock themselves out nor create for
     others."""
     if viewer.role is not Role.ADMIN and viewer.user_id not in ids:
         raise Forbidden("You must be one of the owners, unless you are an administrator.", "ownerIds")
-    if len(ids) > MOST_OWNERS:
-        raise InvalidInput(f"{len(ids)} owners are too many; at most {MOST_OWNERS} are kept.", "ownerIds")
+    if len(ids) > MAX_OWNERS:
+        raise InvalidInput(f"{len(ids)} owners are too many; at most {MAX_OWNERS} are kept.", "ownerIds")
     return await known_users(ids, session, "ownerIds")
 
 
-def _checked(name: str, value: Any) -> Any:
+def _check_field(name: str, value: Any) -> Any:
     if value is None and name in ("url", "title", "public", "ingests"):
         raise InvalidInput(f"{name} cannot be null: leave it out to keep it as it is.", name)
     match name:
@@ -159,29 +160,29 @@ def _checked(name: str, value: Any) -> Any:
         case "description":
             return check_text(value, name)
         case "latitude":
-            return _within(90, value, name)
+            return _check_degrees(value, name, 90)
         case "longitude":
-            return _within(180, value, name)
+            return _check_degrees(value, name, 180)
     return value
 
 
-def _within(most: int, value: float | None, name: str) -> float | None:
-    if value is not None and not -most <= value <= most:
-        raise InvalidInput(f"{name} must be from -{most} to {most} degrees, not {value}.", name)
+def _check_degrees(value: float | None, name: str, limit: int) -> float | None:
+    if value is not None and not -limit <= value <= limit:
+        raise InvalidInput(f"{name} must be from -{limit} to {limit} degrees, not {value}.", name)
     return value
 
 
-def _a_uuid(value: str) -> str:
-    found = _canonical(value)
-    if found is None:
+def _check_uuid(value: str) -> str:
+    uuid = _canonical_uuid(value)
+    if uuid is None:
         raise InvalidInput(f"uuid must be a UUID such as {UUID(int=0)}, not {value[:100]!r}.", "uuid")
-    return found
+    return uuid
 
 
-def _canonical(value: str) -> str | None:
+def _canonical_uuid(value: str) -> str | None:
     """A UUID in canonical lower-case form, None for anything else."""
     try:
-        found = str(UUID(value))
+        uuid = str(UUID(value))
     except ValueError:
         return None
-    return found if found == value.lower() else None
+    return uuid if uuid == value.lower() else None

@@ -23,8 +23,8 @@ from resolvers.catalogue.read_distributions import MOST
 from resolvers.file_events.file_event import MOST_FILES
 from resolvers.filters import MAX_VALUES
 from resolvers.galaxy import report_metadata
-from resolvers.galaxy.ingestion import MOST_NAMED
-from resolvers.galaxy.ingestion_queue import MOST_REMEMBERED
+from resolvers.galaxy.ingestion import MAX_ARCHIVE_IDS
+from resolvers.galaxy.ingestion_queue import MAX_INGESTION_REFS
 from resolvers.galaxy.statistics.counts import MAX_GROUPS
 from resolvers.galaxy.statistics.runtimes import MAX_EXACT_SAMPLES
 from resolvers.reads.page import COUNT_CAP, DEFAULT_SIZE, MAX_PAGE_SIZE
@@ -127,8 +127,8 @@ LIMITS: dict[str, dict[str, float]] = {
         "seconds that a signed URL works": MAX_SIGNED_URL_SECONDS,
     },
     "Galaxy": {
-        "archives named in one `ingestArchives`": MOST_NAMED,
-        "ingestions that an archive tells of": MOST_REMEMBERED,
+        "archives named in one `ingestArchives`": MAX_ARCHIVE_IDS,
+        "ingestions that an archive tells of": MAX_INGESTION_REFS,
         "groups of one `toolUsage`, of which at most 100 are shown": MAX_GROUPS,
         "runtimes in one `toolUsage` for exact percentiles": MAX_EXACT_SAMPLES,
     },

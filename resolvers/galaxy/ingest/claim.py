@@ -18,7 +18,7 @@ from resolvers.galaxy.ingest.part_lease import (
     release,
     take_over,
 )
-from resolvers.galaxy.ingestion_log import say
+from resolvers.galaxy.ingestion_log import append_ingestion_line
 from resolvers.reads.rows import Row, collection_of
 
 
@@ -66,7 +66,7 @@ class Claimer:
             silence = f"{expired['worker']} was silent for longer than its lease."
             why = (expired.get("error") or {}).get("message") or silence
             line = f"Attempt {claim.part['attempt']} at {claim.archive} begins on {self._worker}. {why}"
-            await in_transaction(partial(say, claim.part["ingestionRef"], LogLevel.WARNING, line))
+            await in_transaction(partial(append_ingestion_line, claim.part["ingestionRef"], LogLevel.WARNING, line))
         return claim
 
     async def _accepts(self, claim: ClaimedPart) -> bool:

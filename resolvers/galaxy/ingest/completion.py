@@ -21,9 +21,9 @@ from resolvers.activities.state_machine import (
 )
 from resolvers.filters import Filter
 from resolvers.galaxy import generation as generations
-from resolvers.galaxy.discard import UNENDED, discard
+from resolvers.galaxy.discard import UNFINISHED, discard_with_ingestions
 from resolvers.galaxy.ingest.part_lease import ClaimedPart, LeaseLost
-from resolvers.galaxy.ingestion_log import say
+from resolvers.galaxy.ingestion_log import append_ingestion_line
 from resolvers.galaxy.report.digest import RowsDigest
 from resolvers.galaxy.report.read_report import Summary
 from resolvers.galaxy.report.usage.cells import Cell
@@ -49,7 +49,9 @@ async def complete_part(claim: ClaimedPart, archive: Row, result: PartResult) ->
     values = {"folding": False, "counts": _counts(result), "done": result.summary.jobs}
 
     async def work(session: Session) -> None:
-        ingestion = await say(claim.part["ingestionRef"], LogLevel.INFO, _success_line(archive, result), session)
+        ingestion = await append_ingestion_line(
+            claim.part["ingestionRef"], LogLevel.INFO, _success_line(archive, result), session
+        )
         await _end_part(claim.match, Transition.SUCCEED, values, session)
         if claim.part["generationRef"] is not None:
             await _add_to_generation(claim, result, session)
@@ -65,7 +67,7 @@ async def refuse_part(claim: ClaimedPart, archive: Row, error: dict[str, Any], s
     line = f"Report {archive['identifier']} was refused: {error['message']}"
 
     async def work(session: Session) -> None:
-        ingestion = await say(claim.part["ingestionRef"], LogLevel.ERROR, line, session)
+        ingestion = await append_ingestion_line(claim.part["ingestionRef"], LogLevel.ERROR, line, session)
         await _end_part(claim.match, Transition.FAIL, values, session)
         await _end_ingestion_if_done(ingestion, session)
 
@@ -80,7 +82,7 @@ async def fail_exhausted_part(part: Row) -> None:
     line = f"{part['archiveRef']} was abandoned. {error['message']}"
 
     async def work(session: Session) -> None:
-        ingestion = await say(part["ingestionRef"], LogLevel.ERROR, line, session)
+        ingestion = await append_ingestion_line(part["ingestionRef"], LogLevel.ERROR, line, session)
         await _end_part(match, Transition.FAIL, {"error": error} | _failure_fields(part), session)
         await _end_ingestion_if_done(ingestion, session)
 
@@ -138,7 +140,7 @@ async def _end_ingestion_if_done(ingestion: Row | None, session: Session) -> Non
         return
     match = {"ingestionRef": ingestion["_id"]}
     parts = collection_of(documents.IngestionPart)
-    if await parts.find_one(match | UNENDED, {"_id": 1}, session=session):
+    if await parts.find_one(match | UNFINISHED, {"_id": 1}, session=session):
         return
     success = await parts.find_one(match | {"status": ActivityStatus.SUCCEEDED.value}, {"_id": 1}, session=session)
     failure = await parts.find_one(match | {"status": ActivityStatus.FAILED.value}, sort=[("_id", 1)], session=session)
@@ -147,7 +149,7 @@ async def _end_ingestion_if_done(ingestion: Row | None, session: Session) -> Non
     if await apply_transition(documents.Ingestion, step, {"_id": ingestion["_id"]}, values, now(), session) is None:
         return
     level, line = (LogLevel.ERROR, NOTHING_INGESTED) if error else (LogLevel.INFO, "All archives have been processed.")
-    await say(ingestion["_id"], level, line, session)
+    await append_ingestion_line(ingestion["_id"], level, line, session)
     if ingestion["kind"] == IngestionKind.REPROCESS and ingestion["generationRef"] is not None:
         await _complete_generation(ingestion["generationRef"], session, is_empty=error is not None)
 
@@ -169,6 +171,6 @@ async def _complete_generation(generation_id: str, session: Session, *, is_empty
     if row is None:
         return
     if is_empty:
-        await discard(row, NOTHING_INGESTED, session)
+        await discard_with_ingestions(row, NOTHING_INGESTED, session)
     elif row["activate"]:
         await generations.activate(row, session)

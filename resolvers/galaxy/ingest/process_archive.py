@@ -92,7 +92,7 @@ class ArchiveIngestion:
         """Read the archive, and write all rows, rejections and chunks of usage on the way."""
         self._refusal, self._rejected, self._claim.done = None, 0, 0
         is_dry_run = self._claim.part["generationRef"] is None
-        declared = read_metadata(archive["metadata"], archive["identifier"]).declared
+        declared = read_metadata(archive["metadata"], archive["identifier"]).declared_counts
         async with self._read(file, prefix=self._row_prefix(), declared=declared) as batches:
             async for batch in batches:
                 raise_if_cancelled()

@@ -9,7 +9,7 @@ import pytest
 import documents
 from documents.mongo.database import Database
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.galaxy.instance import LONGEST_KEY, authenticated, hash_of
+from resolvers.galaxy.instance import MAX_KEY_LENGTH, authenticate, hash_of
 from tests.support import builders as new
 from tests.support.asking import ask
 from tests.support.builders import everything_kept, keep
@@ -71,13 +71,13 @@ async def test_a_key_is_shown_once_and_nowhere_stored(owner: Viewer) -> None:
 
 
 async def test_an_instance_is_known_by_its_own_key_alone_up_to_the_longest_length() -> None:
-    own, longest = "pgi_own", "k" * LONGEST_KEY
+    own, longest = "pgi_own", "k" * MAX_KEY_LENGTH
     first, second = new.an_instance(key_hash=hash_of(own)), new.an_instance(key_hash=hash_of(longest))
     await keep(first, second)
 
-    known = [await authenticated(first.uuid.upper(), own), await authenticated(second.uuid, longest)]
+    known = [await authenticate(first.uuid.upper(), own), await authenticate(second.uuid, longest)]
     unknown = [
-        await authenticated(uuid, key)
+        await authenticate(uuid, key)
         for uuid, key in [
             *[(first.uuid, longest), (second.uuid, own), (second.uuid, longest + "k"), (second.uuid, longest[1:])],
             *[(first.uuid, ""), ("", ""), ("no-uuid", own), (str(uuid4()), ""), (f"{{{first.uuid}}}", own)],

@@ -41,7 +41,7 @@ def test_the_metadata_of_exporters_are_understood(version: int) -> None:
     assert metadata.generated_at == datetime(2017, 8, 4, 8, 49, 57, 80000, tzinfo=UTC)
     assert metadata.sha256 == "ab" * 32
     assert (metadata.active_users, metadata.total_users) == (76, 75)
-    assert metadata.declared == DeclaredCounts({"ok": 13, "deleted_new": 0})
+    assert metadata.declared_counts == DeclaredCounts({"ok": 13, "deleted_new": 0})
 
 
 def test_the_planned_form_is_understood_which_counts_some_states_only() -> None:
@@ -49,7 +49,7 @@ def test_the_planned_form_is_understood_which_counts_some_states_only() -> None:
 
     assert metadata.generated_at == datetime(2017, 7, 20, 9, 8, 3, tzinfo=UTC)
     assert (metadata.sha256, metadata.quarantine) == (None, None)
-    assert metadata.declared == DeclaredCounts({"ok": 10000000}, partial=True)
+    assert metadata.declared_counts == DeclaredCounts({"ok": 10000000}, partial=True)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_other_metadata_are_put_aside_with_the_reason(changes: dict[str, Any], r
     metadata = read(SOUND | changes)
 
     assert reason in (metadata.quarantine or "")
-    assert metadata.declared == DeclaredCounts({})
+    assert metadata.declared_counts == DeclaredCounts({})
 
 
 def test_times_that_no_calendar_has_are_put_aside() -> None:

@@ -4,7 +4,7 @@ import documents
 from documents.activities.activity import ActivityStatus
 from documents.activities.log_entry import LogLevel
 from documents.mongo.transaction import in_transaction
-from resolvers.galaxy.ingestion_log import say
+from resolvers.galaxy.ingestion_log import append_ingestion_line
 from resolvers.reads.rows import collection_of
 from tests.graph.websocket.subscriptions.test_logs import lines, written
 from tests.graph.websocket.subscriptions.world import World
@@ -17,7 +17,7 @@ UNKNOWN = "ingestion_ffffffffffffffffffffffff"
 
 async def said(ingestion: documents.Ingestion, line: str) -> None:
     """Append a line as a worker does that has done with a report."""
-    await in_transaction(lambda session: say(ingestion.id, LogLevel.INFO, line, session))
+    await in_transaction(lambda session: append_ingestion_line(ingestion.id, LogLevel.INFO, line, session))
 
 
 async def test_what_a_worker_says_of_reports_is_told_at_once_until_the_ingestion_has_ended(

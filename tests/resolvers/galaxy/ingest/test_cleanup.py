@@ -7,7 +7,7 @@ import pytest
 
 import documents
 from documents.mongo.transaction import in_transaction
-from resolvers.galaxy.discard import stop
+from resolvers.galaxy.discard import cancel_with_parts
 from resolvers.galaxy.ingest import cleanup
 from resolvers.reads.rows import Row, collection_of
 from tests.support.ingesting import Server, jobs, parts_of, the
@@ -23,7 +23,7 @@ async def a_cancelled_part(*, rows: int) -> Row:
     ingestion = await server.queues(await server.sends(jobs(1)))
 
     async def cancelling(session: Any) -> Row | None:
-        return await stop(await the(documents.Ingestion, ingestion), "No longer wanted.", session)
+        return await cancel_with_parts(await the(documents.Ingestion, ingestion), "No longer wanted.", session)
 
     await in_transaction(cancelling)
     (part,) = await parts_of(ingestion)

@@ -19,7 +19,7 @@ from documents.mongo.database import Client, make_client, open_database
 from documents.mongo.transaction import in_transaction
 from resolvers.activities.state_machine import MAX_ATTEMPTS
 from resolvers.filters import Filter
-from resolvers.galaxy.discard import discard, stop
+from resolvers.galaxy.discard import cancel_with_parts, discard_with_ingestions
 from resolvers.galaxy.ingest import claim, merge, poll_loop
 from resolvers.galaxy.ingest.claim import Claimer
 from resolvers.galaxy.ingest.part_lease import RENEWALS_PER_LEASE, ClaimedPart, oldest_expired
@@ -96,7 +96,7 @@ async def cancels(ingestion: str) -> None:
     """Cancel an ingestion as its owner would."""
 
     async def work(session: Any) -> Row | None:
-        return await stop(await the(documents.Ingestion, ingestion), "No longer wanted.", session)
+        return await cancel_with_parts(await the(documents.Ingestion, ingestion), "No longer wanted.", session)
 
     assert await in_transaction(work) is not None
 
@@ -417,7 +417,7 @@ async def test_the_rows_and_the_usage_of_a_discarded_generation_are_removed() ->
     kept = await server.counted()
 
     async def work(session: Any) -> Row:
-        return await discard(await the(documents.Generation, id), "A test.", session)
+        return await discard_with_ingestions(await the(documents.Generation, id), "A test.", session)
 
     await in_transaction(work)
     await works()

@@ -19,7 +19,7 @@ def reading_of(report: Path) -> Reading:
     metadata = read_metadata(report.with_name(f"{identifier(report)}.json").read_text(), identifier(report))
     assert metadata.quarantine is None
     assert metadata.sha256 == hashlib.sha256(report.read_bytes()).hexdigest()
-    return read(report.read_bytes(), declared=metadata.declared)
+    return read(report.read_bytes(), declared=metadata.declared_counts)
 
 
 def identifier(report: Path) -> str:
@@ -110,7 +110,7 @@ def test_each_broken_report_is_refused_or_rejected_for_the_very_reason() -> None
         if reason == "hash mismatch":
             assert metadata.sha256 != hashlib.sha256(content).hexdigest()
             continue
-        reading = read(content, declared=metadata.declared)
+        reading = read(content, declared=metadata.declared_counts)
         assert {one.code.value for one in reading.rejections} == REASONS[reason], reason
         refused = {"MISSING_MEMBER", "CORRUPT_ARCHIVE"} & REASONS[reason]
         assert (reading.summary.refused, reading.summary.jobs) == ((True, 0) if refused else (False, 20)), reason
