@@ -16,6 +16,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 
+from documents.backoff import backoff_delays
 from documents.mongo.database import start_session
 from documents.mongo.fast_find import remaining_timeout
 
@@ -27,8 +28,8 @@ TRANSACTION_TIMEOUT = 30.0
 """Seconds in which a transaction is repeated; MongoDB ends one that is open for 60."""
 ABORT_TIMEOUT = 0.1
 """Seconds for aborting a transaction after its deadline."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.5
-"""Seconds before the work is repeated; each pause is half as long again."""
+MIN_RETRY_DELAY, MAX_RETRY_DELAY = 0.005, 0.5
+"""Seconds before the work is repeated."""
 MAX_TIME_MS_EXPIRED = 50
 
 
@@ -57,16 +58,15 @@ async def _run(work: Work[T], session: Session | None) -> T:
 
 async def _run_with_retries(session: Session, work: Work[T]) -> T:
     """Run `work` until its transaction is committed; returns its result."""
-    pause = FIRST_PAUSE
+    delays = backoff_delays(MIN_RETRY_DELAY, MAX_RETRY_DELAY)
     while True:
         try:
             return await _attempt(session, work)
         except PyMongoError as error:
             if not _is_retryable(error, "TransientTransactionError"):
                 raise
-        # At random, so that callers that conflicted do not meet again.
-        await asyncio.sleep(pause * random.random())
-        pause = min(1.5 * pause, LONGEST_PAUSE)
+        # With jitter, so that callers that conflicted do not meet again.
+        await asyncio.sleep(next(delays) * random.random())
 
 
 async def _attempt(session: Session, work: Work[T]) -> T:
@@ -91,7 +91,7 @@ async def _commit(session: Session) -> None:
             expired = getattr(error, "code", None) == MAX_TIME_MS_EXPIRED
             if expired or not _is_retryable(error, "UnknownTransactionCommitResult"):
                 raise
-        await asyncio.sleep(FIRST_PAUSE)
+        await asyncio.sleep(MIN_RETRY_DELAY)
 
 
 async def _abort(session: Session) -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import structlog
 from pymongo.errors import PyMongoError
 
+from documents.backoff import backoff_delays
 from documents.migrations import SchemaError
 from graph.server.open_database import explain_database_error
 from graph.settings import Settings, SettingsError, variable_of
@@ -88,13 +89,12 @@ class _SupervisedProcess:
             self._thread.join()
 
     def _supervise(self) -> None:
-        delay = MIN_RESTART_DELAY
+        delays = backoff_delays(MIN_RESTART_DELAY, MAX_RESTART_DELAY, factor=2.0)
         while not self._stopping.is_set():
             code = self._run()
-            if self._stopping.wait(delay):
+            if self._stopping.wait(next(delays)):
                 return
             log.error("an ingest worker ended, and is started again", code=code)
-            delay = min(2 * delay, MAX_RESTART_DELAY)
 
     def _run(self) -> int:
         """Start the worker, and return its exit code when it has ended."""

@@ -18,6 +18,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 import documents
+from documents.backoff import backoff_delays
 from documents.base import now
 from documents.mongo.fast_find import remaining_timeout
 from documents.mongo.transaction import Session
@@ -40,6 +41,9 @@ LEASE_TTL = timedelta(seconds=60)
 
 WAIT_TIMEOUT = 6.0
 """Seconds that a repeated call waits for the first one to end: fewer than a request has with the database."""
+
+MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.01, 0.4
+"""Seconds between its looks at the first call."""
 
 RELEASE_TIMEOUT = 1.0
 """Seconds that a failed call waits until its key is free, within its deadline; otherwise the key becomes free later."""
@@ -101,7 +105,7 @@ class KeyedCall:
 
     async def _reserve(self) -> StoredOutcome | None:
         """Reserve the key for this call and return None, or return the outcome of the call that had it first."""
-        for delay in _backoff_delays():
+        for delay in backoff_delays(MIN_POLL_INTERVAL, MAX_POLL_INTERVAL, total=WAIT_TIMEOUT):
             try:
                 await self.reservation.insert()
             except DuplicateKeyError:
@@ -210,11 +214,6 @@ def _end_release(task: "asyncio.Task[Any]") -> None:
     if not task.cancelled():
         # While the database is away, the key becomes free when its lease expires.
         task.exception()
-
-
-def _backoff_delays() -> list[float]:
-    delays = [0.01 * 1.5**n for n in range(9)]
-    return delays + [0.4] * int((WAIT_TIMEOUT - sum(delays)) / 0.4)
 
 
 async def _take_over_expired(earlier: Row, reservation: documents.IdempotencyKey) -> bool:

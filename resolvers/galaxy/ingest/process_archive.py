@@ -9,6 +9,7 @@ from typing import IO, Any, Protocol
 from pymongo.errors import BulkWriteError
 
 import documents
+from documents.backoff import backoff_delays
 from resolvers.activities.state_machine import activity_error
 from resolvers.concurrency.task_cancellation import raise_if_cancelled
 from resolvers.galaxy.ingest import cleanup, merge
@@ -111,12 +112,11 @@ class ArchiveIngestion:
 
     async def _merge(self, archive: Row, written: WrittenArchive) -> bool:
         """Merge the archive; returns False, without merging, when others replaced some of the rows that it wrote."""
-        delay = MIN_POLL_INTERVAL
+        delays = backoff_delays(MIN_POLL_INTERVAL, MAX_POLL_INTERVAL)
         while not await merge.acquire_merge_lock(self._claim):
             raise_if_cancelled()
             if not await self._unblock_merge():
-                await asyncio.sleep(delay)
-                delay = min(1.5 * delay, MAX_POLL_INTERVAL)
+                await asyncio.sleep(next(delays))
         if not await merge.rows_are_durable(self._claim, written):
             if not self._claim.part["folded"]:
                 await merge.release_merge_lock(self._claim)
