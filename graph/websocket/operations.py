@@ -46,7 +46,7 @@ from graph.http.response import ResponseBody, to_response_body, too_large_body
 from graph.websocket.delivery import Delivery, as_errors, delivery
 from graph.websocket.detached_tasks import read_detached, write_detached
 from graph.websocket.session import SubscriptionContext, WebSocketSession
-from resolvers.activities.change_stream import Changes
+from resolvers.activities.change_stream import ChangeFeed
 from resolvers.concurrency.task_cancellation import raise_if_cancelled
 from resolvers.reads.loaders import RequestLoader
 from resolvers.reads.response_budget import AnswerTooLarge
@@ -75,7 +75,7 @@ class OperationRunner:
             graphql.metrics,
             graphql.admission,
         )
-        self._changes = Changes()
+        self._changes = ChangeFeed()
 
     async def stream(
         self,
@@ -201,7 +201,7 @@ class OperationRunner:
         place = self._admission.place(expected, signed_in=signed_in, patient=patient)
         if not signed_in:
             await self._admission.deliveries.turn(SECONDS_PER_DELIVERY + SECONDS_PER_OBJECT * expected.objects)
-        async with self._changes.turn, place:
+        async with self._changes.read_slots, place:
             began = time.monotonic()
             with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(reader.budget.add_stored):
                 body = await _answer_by_plan(planned, reader, event) or await _answer_by_reference(executor, event)

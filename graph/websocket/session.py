@@ -7,7 +7,7 @@ from typing import Any, cast
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from graph.http.graphql import MakeContext
-from resolvers.activities.change_stream import Changes
+from resolvers.activities.change_stream import ChangeFeed
 from resolvers.reads.loaders import RequestLoader
 
 
@@ -44,7 +44,7 @@ class SubscriptionContext:
     """The context of a subscription. Each delivery is read with a reader of its own."""
 
     session: WebSocketSession
-    changes: Changes
+    changes: ChangeFeed
     reader: RequestLoader
 
     async def renew_reader(self) -> RequestLoader:

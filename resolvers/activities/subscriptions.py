@@ -1,4 +1,4 @@
-"""Subscriptions: they send the present state first, then again whenever it may have changed, as far as the viewer may
+"""Subscriptions: they send the current state first, then again whenever it may have changed, as far as the viewer may
 see it.
 
 The viewer is authenticated again each time: a token may have been revoked, and access may have been withdrawn.
@@ -15,7 +15,7 @@ from pymongo.read_concern import ReadConcern
 
 import documents
 from documents.activities.activity import OPEN
-from resolvers.activities.change_stream import Changes
+from resolvers.activities.change_stream import ChangeFeed
 from resolvers.reads.cursor import decode_cursor, encode_cursor, split_late
 from resolvers.reads.loaders import RequestLoader
 from resolvers.reads.page import Page, PageRequest, window
@@ -23,15 +23,15 @@ from resolvers.reads.relations import Document, Many
 from resolvers.reads.rows import ALL_FIELDS, Fields, Row, collection_of
 from resolvers.user_errors import NotFound
 
-LOOK_EVERY = 10.0
+POLL_INTERVAL = 10.0
 """Seconds after which access and state are read again even without a change event."""
-ACTIVITY: Fields = frozenset({"status", "attempt", "log_late"})
+ACTIVITY_FIELDS: Fields = frozenset({"status", "attempt", "log_late"})
 """Fields that are read of an activity whose log is followed."""
-READ_WITHIN = 10.0
+READ_TIMEOUT = 10.0
 """Seconds for the database to answer."""
-LINES_AT_ONCE = 200
+LINE_BATCH_SIZE = 200
 """Log lines in one message: few enough that writing them does not hold up other tasks."""
-WAIT_FOR_LINES = 5.0
+REORDER_TIMEOUT = 5.0
 """Seconds that lines wait for others that belong before them: a worker may resend lines that were lost on their way.
 Later ones still follow out of order."""
 
@@ -39,23 +39,23 @@ Renew = Callable[[], Awaitable[RequestLoader]]
 """A fresh reader for the subscriber."""
 
 
-async def execution(changes: Changes, renew: Renew, id: str, fields: Fields) -> AsyncGenerator[Row, None]:
+async def execution(feed: ChangeFeed, renew: Renew, id: str, fields: Fields) -> AsyncGenerator[Row, None]:
     """The execution, then again whenever it or a step of it changed, until it has ended.
 
     Raises NotFound as soon as the viewer may not see it.
     """
-    async with changes.of(id) as watch:
+    async with feed.listen(id) as listener:
         while True:
-            async with changes.turn:
+            async with feed.read_slots:
                 reader = await renew()
-                with pymongo.timeout(READ_WITHIN):
+                with pymongo.timeout(READ_TIMEOUT):
                     row = await reader.node(documents.Execution, id, fields | {"status"})
             if row is None:
                 raise NotFound("Execution", id)
             yield row
             if row["status"] not in OPEN:
                 return
-            await watch.changed(LOOK_EVERY)
+            await listener.wait(POLL_INTERVAL)
 
 
 class Lines(NamedTuple):
@@ -66,38 +66,38 @@ class Lines(NamedTuple):
 
 
 async def activity_logs(
-    changes: Changes, renew: Renew, id: str, after: str | None, link: Many
+    feed: ChangeFeed, renew: Renew, id: str, after: str | None, link: Many
 ) -> AsyncGenerator[Lines, None]:
     """The lines of an activity after a cursor, each line once; then new lines until the activity ends.
 
     Raises NotFound as soon as the viewer may not see the activity, and BadCursor.
     """
-    seen = Seen(*split_late(after)) if after is not None else Seen(None, 0)
-    gap, asked = Gap(link, seen.place), _window(link, None)
-    async with changes.of(id) as watch:
+    position = Position(*split_late(after)) if after is not None else Position(None, 0)
+    buffer, request = ReorderBuffer(link, position.place), _page_request(link, None)
+    async with feed.listen(id) as listener:
         while True:
-            async with changes.turn:
+            async with feed.read_slots:
                 reader = await renew()
-                with pymongo.timeout(READ_WITHIN):
-                    look = await _look(reader, id, link, seen, gap.sent)
-            if look.late:
-                seen.late = look.late[-1]["late"]
-                yield Lines(sorted(look.late, key=lambda row: row["sequence"]), seen.cursor)
+                with pymongo.timeout(READ_TIMEOUT):
+                    poll = await _poll(reader, id, link, position, buffer.sent)
+            if poll.late:
+                position.late = poll.late[-1]["late"]
+                yield Lines(sorted(poll.late, key=lambda row: row["sequence"]), position.cursor)
                 continue
-            seen.late = max(seen.late, look.late_lines)
-            ready = gap.ready(look.lines, look.activity)
+            position.late = max(position.late, poll.late_lines)
+            ready = buffer.release(poll.lines, poll.activity)
             if ready:
-                seen.place = encode_cursor(ready[-1], asked.order, asked.mark)
-                yield Lines(ready, seen.cursor)
-            elif look.is_last:
+                position.place = encode_cursor(ready[-1], request.order, request.mark)
+                yield Lines(ready, position.cursor)
+            elif poll.is_last:
                 return
-            if not look.has_ended and len(ready) < LINES_AT_ONCE:
-                await watch.changed(LOOK_EVERY if gap.seconds is None else gap.seconds)
+            if not poll.has_ended and len(ready) < LINE_BATCH_SIZE:
+                await listener.wait(POLL_INTERVAL if buffer.seconds is None else buffer.seconds)
 
 
 @dataclass
-class Seen:
-    """The lines sent to a follower: all up to the one at `place`, except late ones after the first `late` of those."""
+class Position:
+    """How far a follower was sent the log: all lines up to `place`, except late ones after the first `late` of those."""
 
     place: str | None
     late: int
@@ -109,7 +109,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Look:
+class Poll:
     """The result of one read for a follower: the activity, and its next late lines or else some of those that follow.
 
     Of its late lines the first `late_lines` are majority-committed.
@@ -136,71 +136,71 @@ class Look:
         return self.has_ended and not self.rows
 
 
-async def _look(reader: RequestLoader, id: str, link: Many, seen: Seen, sent: int) -> Look:
+async def _poll(reader: RequestLoader, id: str, link: Many, position: Position, sent: int) -> Poll:
     """The next lines for a follower who was sent all lines up to the sequence `sent`. Raises NotFound."""
     kind = _kind_of_activity(id)
     # Read before the lines: if the activity has ended by now, none of its lines are missing then.
-    activity = await reader.node(kind, id, ACTIVITY) if kind else None
+    activity = await reader.node(kind, id, ACTIVITY_FIELDS) if kind else None
     if kind is None or activity is None:
         raise NotFound("Activity", id)
-    late_lines = await _kept_late_lines(kind, activity, seen.late)
-    late = await _late(id, seen.late, late_lines, sent)
+    late_lines = await _committed_late_lines(kind, activity, position.late)
+    late = await _late_rows(id, position.late, late_lines, sent)
     reader.budget.add_objects(len(late))
-    rows = [] if late else (await _page(reader, link, activity, seen.place)).rows
-    return Look(activity, late_lines, late, rows)
+    rows = [] if late else (await _page(reader, link, activity, position.place)).rows
+    return Poll(activity, late_lines, late, rows)
 
 
-async def _kept_late_lines(kind: Document, activity: Row, seen: int) -> int:
+async def _committed_late_lines(kind: Document, activity: Row, seen: int) -> int:
     """The late lines of an activity that no failover can roll back: otherwise others could get their numbers."""
     if _late_lines(activity) <= seen:
         return seen
     collection = collection_of(kind).with_options(read_concern=ReadConcern("majority"))
-    kept = await collection.find_one({"_id": activity["_id"]}, {"log_late": 1})
-    return min(_late_lines(activity), _late_lines(kept or {}))
+    committed = await collection.find_one({"_id": activity["_id"]}, {"log_late": 1})
+    return min(_late_lines(activity), _late_lines(committed or {}))
 
 
 def _late_lines(activity: Row) -> int:
     return activity.get("log_late") or 0
 
 
-async def _late(id: str, seen: int, until: int, sent: int) -> list[Row]:
+async def _late_rows(id: str, seen: int, until: int, sent: int) -> list[Row]:
     """The next late lines for a follower who was sent all lines up to `sent`, in the order in which they came."""
     if not sent or until <= seen:
         return []
     match = {"activityRef": id, "late": {"$gt": seen, "$lte": until}, "sequence": {"$lte": sent}}
-    found = collection_of(documents.LogEntry).find(match, sort=[("late", 1)], limit=LINES_AT_ONCE)
+    found = collection_of(documents.LogEntry).find(match, sort=[("late", 1)], limit=LINE_BATCH_SIZE)
     return await found.to_list()
 
 
-class Gap:
-    """Holds lines back while earlier ones may still come: lines are stored in any order."""
+class ReorderBuffer:
+    """Holds lines back while earlier ones may still come, since lines are stored in any order."""
 
     def __init__(self, link: Many, after: str | None) -> None:
-        asked = _window(link, after)
-        self.sent: int = decode_cursor(after, asked.order, asked.mark)[0] if after is not None else 0
-        self._given_up = 0
-        self._until: float | None = None
+        request = _page_request(link, after)
+        self.sent: int = decode_cursor(after, request.order, request.mark)[0] if after is not None else 0
+        self._skipped_to = 0
+        self._holds_until: float | None = None
 
     @property
     def seconds(self) -> float | None:
         """How long lines are still held back, None when none are."""
-        return None if self._until is None else max(0.0, self._until - time.monotonic())
+        return None if self._holds_until is None else max(0.0, self._holds_until - time.monotonic())
 
-    def ready(self, rows: list[Row], activity: Row) -> list[Row]:
-        """The next lines, in order, before which no line can come any more."""
+    def release(self, rows: list[Row], activity: Row) -> list[Row]:
+        """Release the next lines, in order, before which no line can come any more."""
         if self.seconds == 0.0 and rows:
-            self._given_up = rows[-1]["sequence"]
+            self._skipped_to = rows[-1]["sequence"]
         for number, row in enumerate(rows):
-            if row["sequence"] > self.sent + 1 and self._may_close(row, activity):
-                self._until = self._until or time.monotonic() + WAIT_FOR_LINES
+            if row["sequence"] > self.sent + 1 and self._may_fill_gap_before(row, activity):
+                self._holds_until = self._holds_until or time.monotonic() + REORDER_TIMEOUT
                 return rows[:number]
-            self.sent, self._until = row["sequence"], None
+            self.sent, self._holds_until = row["sequence"], None
         return rows
 
-    def _may_close(self, row: Row, activity: Row) -> bool:
+    def _may_fill_gap_before(self, row: Row, activity: Row) -> bool:
         # Lines that an earlier attempt has not sent can no longer be sent.
         runs_still = activity["status"] in OPEN and row.get("attempt") == activity.get("attempt")
-        return runs_still and row["sequence"] > self._given_up
+        return runs_still and row["sequence"] > self._skipped_to
 
 
 def _kind_of_activity(id: str) -> Document | None:
@@ -208,9 +208,9 @@ def _kind_of_activity(id: str) -> Document | None:
     return kind if kind in (documents.Step, documents.Transform, documents.Ingestion) else None
 
 
-def _window(link: Many, after: str | None) -> PageRequest:
+def _page_request(link: Many, after: str | None) -> PageRequest:
     return window(
-        first=LINES_AT_ONCE,
+        first=LINE_BATCH_SIZE,
         after=after,
         last=None,
         before=None,
@@ -222,5 +222,5 @@ def _window(link: Many, after: str | None) -> PageRequest:
 
 
 async def _page(reader: RequestLoader, link: Many, activity: Row, after: str | None) -> Page:
-    page: Page = await reader.page(link, _window(link, after), activity, ALL_FIELDS)
+    page: Page = await reader.page(link, _page_request(link, after), activity, ALL_FIELDS)
     return page

@@ -7,7 +7,7 @@ from documents.catalogue.resource import CodeRepo
 from documents.mongo.transaction import Session
 from resolvers.catalogue.organisation import added_to_organisation
 from resolvers.catalogue.resource import store
-from resolvers.file_events.code_repo import watched
+from resolvers.file_events.code_repo import with_earlier_counts
 from resolvers.reads.rows import Row, collection_of
 from resolvers.reads.successors import successor
 from resolvers.user_errors import InvalidInput
@@ -87,7 +87,7 @@ def _may_be(known: documents.Resource, reported: documents.Resource) -> bool:
 def _merged(before: documents.Resource, reported: documents.Resource) -> documents.Resource:
     """The stored resource, updated with the values that the report gives."""
     old, new = before.code_repo or CodeRepo(), reported.code_repo or CodeRepo()
-    directories = watched(new.monitor_dirs, old) if new.monitor_dirs else old.monitor_dirs
+    directories = with_earlier_counts(new.monitor_dirs, old) if new.monitor_dirs else old.monitor_dirs
     code = CodeRepo(
         provider=new.provider,
         url=new.url or old.url,

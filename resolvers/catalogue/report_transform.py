@@ -18,7 +18,7 @@ from resolvers.catalogue.find_or_create import find_or_make_organisation, find_o
 from resolvers.catalogue.publish import publish
 from resolvers.catalogue.read_distributions import read_distributions
 from resolvers.catalogue.resource import json_text
-from resolvers.file_events.code_repo import check_page, frozen, read_code_repo
+from resolvers.file_events.code_repo import check_page_url, code_references, read_code_repo
 from resolvers.filters import Filter
 from resolvers.formats.info_json import MAX_BYTES, NOUN
 from resolvers.formats.json_text import read_object
@@ -71,7 +71,7 @@ async def ingest_transform(
     run = _run(code, started_at, ended_at, validated=validated, logs=logs, notebook=notebook)
     reported = documents.Resource(
         organisation_ref="",
-        landing_page=check_page(landing_page, "landingPage"),
+        landing_page=check_page_url(landing_page, "landingPage"),
         title=check_line(resource_title, "resourceTitle"),
         code_repo=code,
         info=_info(info, info_text),
@@ -108,7 +108,7 @@ def _run(
     return documents.Transform(
         resource_ref="",
         status=ActivityStatus.SUCCEEDED,
-        code=frozen(code),
+        code=code_references(code),
         attempt=1,
         started_at=started_at,
         ended_at=ended_at,
@@ -133,7 +133,7 @@ def _end(started_at: datetime | None, at: datetime) -> datetime:
 
 
 async def _complete(id: str, attempt: int | None, run: documents.Transform, viewer: Viewer, session: Session) -> Row:
-    """Complete the claimed transform with the run's end. Its code, frozen at its creation, and its start stay."""
+    """Complete the claimed transform with the run's end. Its code, code_references at its creation, and its start stay."""
     fence: Filter = {} if attempt is None else {"attempt": attempt}
     claimed = {"_id": id, "resourceRef": run.resource_ref} | fence | valid_lease_filter(now()) | claimant_filter(viewer)
     ended = {"end_timestamp": run.ended_at, "details": run.details.model_dump(by_alias=True), "error": None}

@@ -11,7 +11,7 @@ from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.catalogue.organisation import added_to_organisation
-from resolvers.file_events.code_repo import check_page, read_code_repo, watched
+from resolvers.file_events.code_repo import check_page_url, read_code_repo, with_earlier_counts
 from resolvers.reads.rows import Row
 from resolvers.user_errors import AlreadyExists
 from resolvers.validators import check_json, check_line
@@ -44,7 +44,7 @@ async def create_resource(
     organisation = await get_readable(documents.Organisation, organisation_id, viewer, session, "organisationId")
     resource = documents.Resource(
         organisation_ref=organisation["_id"],
-        landing_page=check_page(landing_page, "landingPage") if landing_page is not None else None,
+        landing_page=check_page_url(landing_page, "landingPage") if landing_page is not None else None,
         title=check_line(title, "title"),
         code_repo=read_code_repo(code_repo, "codeRepo") if code_repo is not None else None,
         info=json_text(info, "info"),
@@ -96,7 +96,7 @@ def _changed(before: documents.Resource, changes: ResourceChanges) -> documents.
     after: documents.Resource = before.model_copy()
     if "landing_page" in changes:
         page = changes["landing_page"]
-        after.landing_page = check_page(page, "landingPage") if page is not None else None
+        after.landing_page = check_page_url(page, "landingPage") if page is not None else None
     if "title" in changes:
         after.title = check_line(changes["title"], "title")
     if "code_repo" in changes:
@@ -108,7 +108,7 @@ def _code_repo(given: dict[str, Any] | None, before: CodeRepo | None) -> CodeRep
     if given is None:
         return None
     code = read_code_repo(given, "codeRepo")
-    code.monitor_dirs = watched(code.monitor_dirs, before)
+    code.monitor_dirs = with_earlier_counts(code.monitor_dirs, before)
     return code
 
 

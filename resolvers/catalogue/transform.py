@@ -6,7 +6,7 @@ from documents.catalogue.transform import TransformCause, TransformCauseKind
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.file_events.code_repo import frozen
+from resolvers.file_events.code_repo import code_references
 from resolvers.reads.order import value_at
 from resolvers.reads.rows import Row, collection_of
 from resolvers.validators import check_text
@@ -28,7 +28,7 @@ async def request_transform(
     transform = documents.Transform(
         resource_ref=row["_id"],
         status=ActivityStatus.READY,
-        code=frozen(documents.Resource.model_validate(row).code_repo),
+        code=code_references(documents.Resource.model_validate(row).code_repo),
         cause=TransformCause(kind=TransformCauseKind.REQUESTED, message=message),
     )
     return {"transform": await insert_or_retry(transform, session)}

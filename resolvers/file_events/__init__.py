@@ -1,1 +1,1 @@
-"""Files in watched directories: recording them, finding new ones, and making transforms due."""
+"""Files in watched directories: recording them, finding new ones, and scheduling transforms."""

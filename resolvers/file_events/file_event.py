@@ -1,4 +1,4 @@
-"""Reports of files that appeared or changed, and the transforms that they make due.
+"""Reports of files that appeared or changed, and the transforms that are scheduled because of them.
 
 The last state of a file is stored once for all watchers (resolvers/file_events/seen_files.py); whether it is new
 follows from that and from each watched directory (resolvers/file_events/monitor_dirs.py); each resource with new files
@@ -9,6 +9,7 @@ two concurrent reports of the same generation one retries, so that it counts onc
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -20,17 +21,17 @@ from documents.storage.file_url import directories_above, file_url, is_directory
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.concurrency.keyed_lock import keyed_lock
-from resolvers.file_events.mark_transforms_due import make_due
-from resolvers.file_events.monitor_dirs import Below, is_watched, look_through, watchers_of
-from resolvers.file_events.seen_files import FileEvent, look_at, remember
+from resolvers.file_events.mark_transforms_due import schedule_transforms
+from resolvers.file_events.monitor_dirs import FilesByDirectory, count_new_files, is_watched, watchers_of
+from resolvers.file_events.seen_files import FileEvent, compare_with_seen, store_seen
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusals
 from resolvers.validators import check_line, check_location
 from resolvers.writes.idempotency import run_idempotent
 from resolvers.writes.transaction import Outcome
 
-MOST_FILES = 1_000
-LONGEST_FILE_URL = 8_000
+MAX_FILES = 1_000
+MAX_FILE_URL_LENGTH = 8_000
 """Characters of a URL once it is percent-encoded."""
 TURN = "file events"
 """Lock for reports within a process, as most of them write to the same few resources."""
@@ -46,30 +47,30 @@ async def report_files(session: Session, viewer: Viewer, *, files: list[dict[str
     Raises Refusals where none is accepted.
     """
     require_role(viewer, Role.WORKER)
-    if len(files) > MOST_FILES:
-        raise LimitExceeded(f"{len(files)} files; at most {MOST_FILES} are taken at once.", "files")
+    if len(files) > MAX_FILES:
+        raise LimitExceeded(f"{len(files)} files; at most {MAX_FILES} are taken at once.", "files")
     events: list[FileEvent] = []
     refused: list[InvalidInput] = []
-    for number, given in enumerate(files):
+    for number, file in enumerate(files):
         try:
-            events.append(_event(given, "files", str(number)))
+            events.append(_file_event(file, "files", str(number)))
         except InvalidInput as refusal:
             refused.append(refusal)
     if refused and not events:
         raise Refusals([*refused])
-    told = [{"message": one.message, "path": list(one.path)} for one in refused]
-    return {"due": await _record(events, session), "refused": told}
+    reasons = [{"message": refusal.message, "path": list(refusal.path)} for refusal in refused]
+    return {"due": await _record(events, session), "refused": reasons}
 
 
 @dataclass(eq=False)
-class _Told:
+class _PendingEvent:
     """An event that waits to be processed."""
 
     event: FileEvent
-    recorded: bool = False
+    is_recorded: bool = False
 
 
-_waiting: list[_Told] = []
+_pending: list[_PendingEvent] = []
 
 
 async def record_bucket_event(event: FileEvent) -> None:
@@ -77,25 +78,25 @@ async def record_bucket_event(event: FileEvent) -> None:
     look-up."""
     if not await is_watched(directories_above(event.url)):
         return
-    told = _Told(event)
-    _waiting.append(told)
+    pending = _PendingEvent(event)
+    _pending.append(pending)
     try:
         async with keyed_lock(TURN):
-            if not told.recorded:
-                await _record_all(_waiting[:MOST_FILES])
+            if not pending.is_recorded:
+                await _record_all(_pending[:MAX_FILES])
     finally:
-        _waiting.remove(told)
+        _pending.remove(pending)
 
 
-async def _record_all(told: list[_Told]) -> None:
+async def _record_all(batch: list[_PendingEvent]) -> None:
     async def work(session: Session) -> Outcome:
-        return {"due": await _record([one.event for one in told], session)}
+        return {"due": await _record([pending.event for pending in batch], session)}
 
     due = (await run_idempotent(BUCKET, "reportFiles", {}, None, work))["due"]
-    for one in told:
-        one.recorded = True
+    for pending in batch:
+        pending.is_recorded = True
     if due:
-        log.info("files made transforms due", files=len(told), transforms=len(due))
+        log.info("files made transforms due", files=len(batch), transforms=len(due))
 
 
 async def clear_pending_files(resource_id: str, session: Session) -> None:
@@ -105,29 +106,29 @@ async def clear_pending_files(resource_id: str, session: Session) -> None:
     await collection_of(documents.Resource).update_one(pending, {"$set": taken}, session=session)
 
 
-def _event(given: dict[str, Any], *path: str) -> FileEvent:
-    url = file_url(check_location(given["url"], *path, "url"))
-    if len(url) > LONGEST_FILE_URL:
-        raise InvalidInput(f"url has {len(url)} characters; at most {LONGEST_FILE_URL} are kept.", *path, "url")
-    size: int | None = given.get("size_bytes")
+def _file_event(file: dict[str, Any], *path: str) -> FileEvent:
+    url = file_url(check_location(file["url"], *path, "url"))
+    if len(url) > MAX_FILE_URL_LENGTH:
+        raise InvalidInput(f"url has {len(url)} characters; at most {MAX_FILE_URL_LENGTH} are kept.", *path, "url")
+    size: int | None = file.get("size_bytes")
     if size is not None and size < 0:
         raise InvalidInput(f"sizeBytes is {size}, but must not be negative.", *path, "sizeBytes")
-    updated_at: datetime | None = given.get("updated_at")
-    return FileEvent(url, check_line(given["generation"], *path, "generation"), updated_at, size)
+    updated_at: datetime | None = file.get("updated_at")
+    return FileEvent(url, check_line(file["generation"], *path, "generation"), updated_at, size)
 
 
 async def _record(events: list[FileEvent], session: Session) -> list[Row]:
     at = now()
     # Some tools keep an empty object in the place of a directory.
     above = {event.url: directories_above(event.url) for event in events if not is_directory(event.url)}
-    watchers = await watchers_of((one for directories in above.values() for one in directories), session)
+    watchers = await watchers_of(chain.from_iterable(above.values()), session)
     watched = {directory.prefix for watcher in watchers for directory in watcher.code.monitor_dirs}
-    concern = [event for event in events if not watched.isdisjoint(above.get(event.url, ()))]
-    sightings = await look_at(concern, at, session)
-    below: Below = defaultdict(list)
-    for one in sightings:
-        for directory in watched.intersection(above[one.file.url]):
-            below[directory].append(one)
-    await remember(sightings, session)
-    await look_through(watchers, below, at, session)
-    return await make_due(watchers, session)
+    watched_events = [event for event in events if not watched.isdisjoint(above.get(event.url, ()))]
+    changes = await compare_with_seen(watched_events, at, session)
+    files_by_directory: FilesByDirectory = defaultdict(list)
+    for change in changes:
+        for directory in watched.intersection(above[change.file.url]):
+            files_by_directory[directory].append(change)
+    await store_seen(changes, session)
+    await count_new_files(watchers, files_by_directory, at, session)
+    return await schedule_transforms(watchers, session)

@@ -1,4 +1,4 @@
-"""Resources that watch directories: finding the files that are new to them, and counting these."""
+"""Resources that watch directories: the files that are new to them are found and counted."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from pymongo import UpdateOne
 import documents
 from documents.catalogue.resource import CodeRepo, MonitorDir
 from documents.mongo.transaction import Session
-from resolvers.file_events.seen_files import Sighting
+from resolvers.file_events.seen_files import SeenFileChange
 from resolvers.reads.rows import Row, collection_of
 
-Below = dict[str, list[Sighting]]
-"""Files by the directories that they are below."""
+FilesByDirectory = dict[str, list[SeenFileChange]]
+"""Reported files by the directories that contain them, directly or not."""
 
-MOST_AT_ONCE = 2_000
+MAX_DIRECTORIES_IN_FIND = 2_000
 """Directories in one find, so that its command stays below 16 MB."""
 PREFIX = "code_repo.monitor_dirs.prefix"
 
@@ -28,18 +28,18 @@ class Watcher:
     id: str
     code: CodeRepo
     files_taken_at: datetime | None
-    news: dict[str, bool] = field(default_factory=dict)
+    new_files: dict[str, bool] = field(default_factory=dict)
     """URLs of files that make a transform due, each with whether the file was pending before."""
 
 
 async def watchers_of(directories: Iterable[str], session: Session) -> list[Watcher]:
     """The resources that watch any of these directories, found by an index."""
-    asked = sorted(set(directories))
+    prefixes = sorted(set(directories))
     rows: dict[str, Row] = {}
-    for start in range(0, len(asked), MOST_AT_ONCE):
-        match = {PREFIX: {"$in": asked[start : start + MOST_AT_ONCE]}}
-        found = collection_of(documents.Resource).find(match, {"code_repo": 1, "filesTakenAt": 1}, session=session)
-        rows |= {row["_id"]: row for row in await found.to_list()}
+    for start in range(0, len(prefixes), MAX_DIRECTORIES_IN_FIND):
+        match = {PREFIX: {"$in": prefixes[start : start + MAX_DIRECTORIES_IN_FIND]}}
+        cursor = collection_of(documents.Resource).find(match, {"code_repo": 1, "filesTakenAt": 1}, session=session)
+        rows |= {row["_id"]: row for row in await cursor.to_list()}
     return [_watcher(row) for row in rows.values()]
 
 
@@ -48,47 +48,49 @@ async def is_watched(directories: list[str]) -> bool:
     return await collection_of(documents.Resource).find_one({PREFIX: {"$in": directories}}, {"_id": 1}) is not None
 
 
-async def look_through(watchers: list[Watcher], below: Below, at: datetime, session: Session) -> None:
-    """Find each watcher's new files, and count them in its directories. Without new files nothing changes."""
-    changes = [(watcher.id, _changes(watcher, below, at)) for watcher in watchers]
-    updates = [UpdateOne({"_id": id}, {"$set": changed}) for id, changed in changes if changed]
+async def count_new_files(
+    watchers: list[Watcher], files_by_directory: FilesByDirectory, at: datetime, session: Session
+) -> None:
+    """Find each watcher's new files, and count them in its directories. Without any, nothing is written."""
+    changes = [(watcher.id, _changes(watcher, files_by_directory, at)) for watcher in watchers]
+    updates = [UpdateOne({"_id": id}, {"$set": values}) for id, values in changes if values]
     if updates:
         # The resource is written to, so that two concurrent reports, or a report and a claim, conflict and see each
         # other.
         await collection_of(documents.Resource).bulk_write(updates, session=session)
 
 
-def _changes(watcher: Watcher, below: Below, at: datetime) -> dict[str, Any]:
-    changed: dict[str, Any] = {}
+def _changes(watcher: Watcher, files_by_directory: FilesByDirectory, at: datetime) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
     for number, directory in enumerate(watcher.code.monitor_dirs):
-        files = below.get(directory.prefix, [])
-        first = directory.last_seen_at is None
-        if not files or not (first or any(file.fresh for file in files)):
+        files = files_by_directory.get(directory.prefix, [])
+        is_first_report = directory.last_seen_at is None
+        if not files or not (is_first_report or any(file.is_new for file in files)):
             continue
-        place = f"code_repo.monitor_dirs.{number}"
-        if first and not all(file.timed for file in files):
+        path = f"code_repo.monitor_dirs.{number}"
+        if is_first_report and not all(file.has_time for file in files):
             directory.watched_since = at
-            changed[f"{place}.watchedSince"] = at
-        news = {file.file.url: _was_pending(file, directory, watcher) for file in files if _is_news(file, directory)}
-        watcher.news |= {url: pending or watcher.news.get(url, False) for url, pending in news.items()}
-        changed[f"{place}.lastSeenAt"] = at
-        changed[f"{place}.pendingFiles"] = directory.pending_files + sum(not pending for pending in news.values())
-    return changed
+            changes[f"{path}.watchedSince"] = at
+        new = {file.file.url: _was_pending(file, directory, watcher) for file in files if _is_new(file, directory)}
+        watcher.new_files |= {url: pending or watcher.new_files.get(url, False) for url, pending in new.items()}
+        changes[f"{path}.lastSeenAt"] = at
+        changes[f"{path}.pendingFiles"] = directory.pending_files + sum(not pending for pending in new.values())
+    return changes
 
 
-def _is_news(one: Sighting, directory: MonitorDir) -> bool:
+def _is_new(file: SeenFileChange, directory: MonitorDir) -> bool:
     """Whether a file appeared or changed since its directory is watched.
 
     Decided by times. Without a time, files in the first report of a directory existed before, and all others are new.
     """
-    if not one.fresh:
+    if not file.is_new:
         return False
-    return one.file.updated_at > directory.watched_since if one.timed else directory.last_seen_at is not None
+    return file.file.updated_at > directory.watched_since if file.has_time else directory.last_seen_at is not None
 
 
-def _was_pending(one: Sighting, directory: MonitorDir, watcher: Watcher) -> bool:
+def _was_pending(file: SeenFileChange, directory: MonitorDir, watcher: Watcher) -> bool:
     """Whether the file's earlier generation was counted since a transform of the resource last began."""
-    before = one.before
+    before = file.before
     if before is None or before.updated_at <= directory.watched_since:
         return False
     return watcher.files_taken_at is None or before.seen_at > watcher.files_taken_at

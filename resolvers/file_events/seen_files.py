@@ -1,4 +1,4 @@
-"""The last seen state of files: distinguishing new ones from known ones, and recording them."""
+"""The last seen state of files: comparing reported files with it, and storing what is new."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,51 +22,52 @@ class FileEvent:
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """A file as it is now reported, with its last known state."""
+class SeenFileChange:
+    """A file as it is now reported, with the state that was seen before."""
 
     file: SeenFile
     before: SeenFile | None
-    timed: bool
-    fresh: bool
+    has_time: bool
+    """Whether the report gives the time of the file."""
+    is_new: bool
     """Whether this file, or this generation of it, is new."""
 
 
-async def look_at(events: Iterable[FileEvent], at: datetime, session: Session) -> list[Sighting]:
-    """Each file once, at its newest reported generation."""
+async def compare_with_seen(events: Iterable[FileEvent], at: datetime, session: Session) -> list[SeenFileChange]:
+    """Each reported file once, at its newest generation, with the state that was seen before."""
     ids = sorted({seen_file_id(event.url) for event in events})
     rows = await collection_of(SeenFile).find({"_id": {"$in": ids}}, session=session).to_list() if ids else []
-    known = {row["_id"]: SeenFile.model_validate(row) for row in rows}
-    found: dict[str, Sighting] = {}
+    seen = {row["_id"]: SeenFile.model_validate(row) for row in rows}
+    changes: dict[str, SeenFileChange] = {}
     for event in events:
-        file, latest = _file(event, at), found.get(event.url)
+        file, latest = _file(event, at), changes.get(event.url)
         if latest is None or is_newer(event, latest.file):
-            before = known.get(file.id)
-            found[event.url] = Sighting(file, before, event.updated_at is not None, is_newer(event, before))
-    return list(found.values())
+            before = seen.get(file.id)
+            changes[event.url] = SeenFileChange(file, before, event.updated_at is not None, is_newer(event, before))
+    return list(changes.values())
 
 
-async def remember(sightings: Iterable[Sighting], session: Session) -> None:
-    """Store new states in place of the known ones."""
-    rows = [one.file.model_dump(by_alias=True) for one in sightings if one.fresh]
+async def store_seen(changes: Iterable[SeenFileChange], session: Session) -> None:
+    """Store the new states in place of those that were seen before."""
+    rows = [change.file.model_dump(by_alias=True) for change in changes if change.is_new]
     if rows:
-        replaced = [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows]
-        await collection_of(SeenFile).bulk_write(replaced, session=session)
+        writes = [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows]
+        await collection_of(SeenFile).bulk_write(writes, session=session)
 
 
-def is_newer(event: FileEvent, known: SeenFile | None) -> bool:
-    """Whether an event is about a later generation than the known one.
+def is_newer(event: FileEvent, seen: SeenFile | None) -> bool:
+    """Whether an event is about a later generation than the one seen.
 
     Decimal generations, as those of buckets, are compared as numbers. Others have no known order, so a different one
     counts as later, unless its time is earlier.
     """
-    if known is None:
+    if seen is None:
         return True
-    if event.generation == known.generation:
+    if event.generation == seen.generation:
         return False
-    if _is_number(event.generation) and _is_number(known.generation):
-        return int(event.generation) > int(known.generation)
-    return event.updated_at is None or event.updated_at >= known.updated_at
+    if _is_number(event.generation) and _is_number(seen.generation):
+        return int(event.generation) > int(seen.generation)
+    return event.updated_at is None or event.updated_at >= seen.updated_at
 
 
 def _is_number(generation: str) -> bool:

@@ -14,13 +14,13 @@ from graph.http.request import BODY_TIMEOUT, MAX_BODY
 from graph.settings import Settings
 from graph.websocket.endpoint import MAX_MESSAGE, MAX_OPERATIONS, MAX_SOCKETS, SEND_TIMEOUT
 from resolvers.activities import log_entry
-from resolvers.activities.change_stream import MOST_WATCHING
+from resolvers.activities.change_stream import MAX_LISTENERS
 from resolvers.activities.lease import MAX_LEASE_SECONDS
 from resolvers.activities.retry import FIRST_HAND_BACK_WAIT, MAX_HAND_BACK_WAIT, RETRY_WAITS
 from resolvers.activities.state_machine import MAX_ATTEMPTS
 from resolvers.catalogue.merge_organisations import MAX_MERGED, MAX_MOVED
 from resolvers.catalogue.read_distributions import MOST
-from resolvers.file_events.file_event import MOST_FILES
+from resolvers.file_events.file_event import MAX_FILES
 from resolvers.filters import MAX_VALUES
 from resolvers.galaxy import report_metadata
 from resolvers.galaxy.ingestion import MAX_ARCHIVE_IDS
@@ -91,7 +91,7 @@ LIMITS: dict[str, dict[str, float]] = {
     },
     "The catalogue": {
         "documents in one `ingestTransform`": MOST,
-        "files in one `reportFiles`": MOST_FILES,
+        "files in one `reportFiles`": MAX_FILES,
         "organisations in one `mergeOrganisations`": MAX_MERGED,
         "resources that it moves": MAX_MOVED,
     },
@@ -137,7 +137,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "bytes of a message on it": MAX_MESSAGE,
         "seconds that a client may leave a message unread": SEND_TIMEOUT,
         "WebSockets of a process": MAX_SOCKETS,
-        "subscriptions of a process": MOST_WATCHING,
+        "subscriptions of a process": MAX_LISTENERS,
     },
 }
 """The limits by topic: each name is the subject of a sentence, "at most so many …"."""

@@ -194,7 +194,7 @@ def main() -> None:
     """Serve until told to stop."""
     endpoint.SEND_TIMEOUT = 3.0
     send_buffers.WRITE_TIMEOUT, send_buffers.MIN_BYTES_PER_SECOND = 2.0, 1e9
-    subscriptions.LOOK_EVERY, subscriptions.WAIT_FOR_LINES = 3_600.0, 600.0
+    subscriptions.POLL_INTERVAL, subscriptions.REORDER_TIMEOUT = 3_600.0, 600.0
     for constant, value in json.loads(os.environ.get("ALTERED_CONSTANTS", "{}")).items():
         _alter(constant, value)
     try:

@@ -14,7 +14,7 @@ import documents
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Client, Database, make_client, open_database
 from resolvers.activities import change_stream as module
-from resolvers.activities.change_stream import MOST_WATCHING, Changes, Watch
+from resolvers.activities.change_stream import MAX_LISTENERS, ChangeFeed, Listener
 from resolvers.user_errors import LimitExceeded
 from tests.conftest import RoundTrips
 from tests.support.builders import a_log_entry, a_step, a_twin, a_user, an_execution, keep
@@ -24,9 +24,9 @@ from tests.support.patience import until_awaited, within
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for changes, and for a database that was away, many times a second; let opening the stream take its time."""
-    monkeypatch.setattr(module, "AWAIT_MILLISECONDS", 50)
-    monkeypatch.setattr(module, "REOPEN_AFTER", 0.05)
-    monkeypatch.setattr(module, "OPEN_WITHIN", within())
+    monkeypatch.setattr(module, "MAX_AWAIT_TIME_MS", 50)
+    monkeypatch.setattr(module, "REOPEN_INTERVAL", 0.05)
+    monkeypatch.setattr(module, "OPEN_TIMEOUT", within())
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +70,18 @@ async def gone_away(client: Client, **how: Any) -> AsyncIterator[None]:
         await client.admin.command("configureFailPoint", "failCommand", mode="off")
 
 
-async def woken(watch: Watch) -> bool:
+async def woken(watch: Listener) -> bool:
     """Whether the watch is told of a change."""
     try:
         async with asyncio.timeout(within()):
             await watch._changed.wait()
     except TimeoutError:
         return False
-    await watch.changed(0)
+    await watch.wait(0)
     return True
 
 
-def was_woken(watch: Watch) -> bool:
+def was_woken(watch: Listener) -> bool:
     """Whether the watch was told of a change since this was asked last."""
     woken = watch._changed.is_set()
     watch._changed.clear()
@@ -91,14 +91,14 @@ def was_woken(watch: Watch) -> bool:
 class Last:
     """A change that is told after all that was written before it."""
 
-    def __init__(self, execution: documents.Execution, watch: Watch) -> None:
+    def __init__(self, execution: documents.Execution, watch: Listener) -> None:
         self._execution, self._watch = execution, watch
 
     @classmethod
     @asynccontextmanager
-    async def of(cls, changes: Changes) -> "AsyncIterator[Last]":
+    async def of(cls, changes: ChangeFeed) -> "AsyncIterator[Last]":
         execution, _ = await a_run()
-        async with changes.of(execution.id) as watch:
+        async with changes.listen(execution.id) as watch:
             yield cls(execution, watch)
 
     async def is_told(self) -> None:
@@ -107,7 +107,7 @@ class Last:
         await touch(self._execution, touched=str(ObjectId()))
         assert await woken(self._watch)
 
-    async def is_told_alone(self, *watches: Watch) -> None:
+    async def is_told_alone(self, *watches: Listener) -> None:
         """Return when these watches are told nothing more of a stream that broke off."""
 
         async def is_alone() -> bool:
@@ -134,8 +134,12 @@ async def a_run() -> tuple[documents.Execution, documents.Step]:
 
 async def test_who_is_woken_by_what(database: Database) -> None:
     execution, step = await a_run()
-    changes = Changes()
-    async with Last.of(changes) as last, changes.of(execution.id) as of_execution, changes.of(step.id) as of_step:
+    changes = ChangeFeed()
+    async with (
+        Last.of(changes) as last,
+        changes.listen(execution.id) as of_execution,
+        changes.listen(step.id) as of_step,
+    ):
         told = []
         for document, fields in (
             (execution, {"title": "another"}),
@@ -159,18 +163,18 @@ async def test_all_share_one_change_stream_which_ends_with_the_last_of_them(
     database: Database, round_trips: RoundTrips
 ) -> None:
     execution, step = await a_run()
-    changes = Changes()
+    changes = ChangeFeed()
     before = len(asyncio.all_tasks())
     with round_trips.counting() as seen:
         async with AsyncExitStack() as stack:
-            watches = [await stack.enter_async_context(changes.of(execution.id)) for _ in range(50)]
+            watches = [await stack.enter_async_context(changes.listen(execution.id)) for _ in range(50)]
             await touch(step)
             told = [await woken(watch) for watch in watches]
 
     assert all(told)
     assert [name for name, _ in seen if name == "aggregate"] == ["aggregate"]
     await no_more_tasks_than(before)
-    assert changes.watching == 0
+    assert changes.listener_count == 0
 
 
 async def no_more_tasks_than(before: int) -> None:
@@ -184,9 +188,9 @@ async def no_more_tasks_than(before: int) -> None:
 
 async def test_it_begins_again_after_it_has_ended(database: Database) -> None:
     execution, _ = await a_run()
-    changes = Changes()
+    changes = ChangeFeed()
     for _ in range(3):
-        async with changes.of(execution.id) as watch:
+        async with changes.listen(execution.id) as watch:
             await touch(execution, title=str(id(watch)))
             assert await woken(watch)
 
@@ -194,15 +198,15 @@ async def test_it_begins_again_after_it_has_ended(database: Database) -> None:
 async def test_a_burst_wakes_a_few_times_and_the_last_wake_comes_after_the_last_change(database: Database) -> None:
     execution, _ = await a_run()
     collection = execution.get_pymongo_collection()
-    changes = Changes()
+    changes = ChangeFeed()
     seen: list[int] = []
 
-    async with changes.of(execution.id) as watch:
+    async with changes.listen(execution.id) as watch:
         began = asyncio.get_running_loop().time()
 
         async def watching() -> None:
             while not seen or seen[-1] < 120:
-                await watch.changed(within())
+                await watch.wait(within())
                 row = await collection.find_one({"_id": execution.id})
                 assert row
                 seen.append(row["revision"])
@@ -216,7 +220,7 @@ async def test_a_burst_wakes_a_few_times_and_the_last_wake_comes_after_the_last_
 
     assert seen[-1] == 120
     # Wakes are counted by the time that passed, which is as long as this machine makes it.
-    assert len(seen) <= 2 + took / module.AT_MOST_EVERY
+    assert len(seen) <= 2 + took / module.MIN_WAKE_INTERVAL
 
 
 @pytest.mark.parametrize(
@@ -228,8 +232,8 @@ async def test_nothing_is_missed_when_the_stream_breaks(
     breakable: Client, elsewhere: Database, failure: dict[str, Any]
 ) -> None:
     execution, step = await a_run()
-    changes = Changes()
-    async with Last.of(changes) as last, changes.of(execution.id) as watch:
+    changes = ChangeFeed()
+    async with Last.of(changes) as last, changes.listen(execution.id) as watch:
         await have_failed(breakable, await fail_once(breakable, "getMore", **failure))
         # While the stream is broken, for some of the failures; they end in a wake all the same.
         await touch(step)
@@ -245,11 +249,11 @@ async def test_a_stream_that_cannot_be_resumed_begins_anew_and_wakes_everybody_o
     breakable: Client, elsewhere: Database
 ) -> None:
     execution, _ = await a_run()
-    changes = Changes()
+    changes = ChangeFeed()
     async with (
         Last.of(changes) as last,
-        changes.of(execution.id) as one,
-        changes.of("execution_that_does_not_change") as other,
+        changes.listen(execution.id) as one,
+        changes.listen("execution_that_does_not_change") as other,
     ):
         await fail_once(breakable, "getMore", errorCode=286)
 
@@ -266,13 +270,13 @@ async def test_everybody_who_waits_is_told_when_the_database_goes_away(
     breakable: Client, elsewhere: Database, failure: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execution, _ = await a_run()
-    changes = Changes()
+    changes = ChangeFeed()
     # What the client gives to a stream; its other operations take the time that they need.
     monkeypatch.setattr(documents.Execution.get_pymongo_collection().database, "_timeout", 2.0)
     async with (
         Last.of(changes) as last,
-        changes.of(execution.id) as one,
-        changes.of("execution_that_does_not_change") as other,
+        changes.listen(execution.id) as one,
+        changes.listen("execution_that_does_not_change") as other,
     ):
         async with gone_away(breakable, **failure):
             told = (await woken(one), await woken(other))
@@ -285,8 +289,8 @@ async def test_everybody_who_waits_is_told_when_the_database_goes_away(
 
 async def test_a_database_that_is_dropped_is_watched_again(breakable: Client, elsewhere: Database) -> None:
     execution, _ = await a_run()
-    changes = Changes()
-    async with changes.of(execution.id) as watch:
+    changes = ChangeFeed()
+    async with changes.listen(execution.id) as watch:
         await breakable.drop_database(elsewhere)
         told = await woken(watch)
         await keep(execution)
@@ -298,27 +302,27 @@ async def test_a_database_that_is_dropped_is_watched_again(breakable: Client, el
 async def test_a_database_that_does_not_open_a_stream_is_an_error_in_time_and_leaves_nothing(
     breakable: Client, elsewhere: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = Changes()
+    changes = ChangeFeed()
     before = len(asyncio.all_tasks())
     async with gone_away(breakable, errorCode=50):
         with monkeypatch.context() as hurried:
-            hurried.setattr(module, "OPEN_WITHIN", 0.5)
+            hurried.setattr(module, "OPEN_TIMEOUT", 0.5)
             with pytest.raises(ServerSelectionTimeoutError):
-                async with changes.of("execution_1"):
+                async with changes.listen("execution_1"):
                     pass
 
-    assert changes.watching == 0
+    assert changes.listener_count == 0
     await no_more_tasks_than(before)
-    async with changes.of("execution_1"):
+    async with changes.listen("execution_1"):
         pass
 
 
 async def test_there_is_a_bound_to_how_many_watch(database: Database) -> None:
-    changes = Changes()
+    changes = ChangeFeed()
     async with AsyncExitStack() as stack:
-        for number in range(MOST_WATCHING):
-            await stack.enter_async_context(changes.of(str(number)))
+        for number in range(MAX_LISTENERS):
+            await stack.enter_async_context(changes.listen(str(number)))
         with pytest.raises(LimitExceeded, match="2,000 subscriptions are open on this server, which is the maximum"):
-            await stack.enter_async_context(changes.of("one more"))
-    async with changes.of("one more"):
+            await stack.enter_async_context(changes.listen("one more"))
+    async with changes.listen("one more"):
         pass

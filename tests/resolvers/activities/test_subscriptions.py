@@ -13,7 +13,7 @@ from documents.base import now
 from documents.mongo.transaction import in_transaction
 from graph.subscription import LOGS
 from resolvers.activities import subscriptions
-from resolvers.activities.change_stream import Changes
+from resolvers.activities.change_stream import ChangeFeed
 from resolvers.activities.claim import claim_activity
 from resolvers.activities.lifecycle import complete_activity
 from resolvers.activities.log_entry import append_logs
@@ -55,7 +55,7 @@ async def end(step: str) -> None:
     await in_transaction(lambda session: complete_activity(session, WORKER, **report))
 
 
-async def followed(changes: Changes, step: str, stays: int) -> list[int]:
+async def followed(changes: ChangeFeed, step: str, stays: int) -> list[int]:
     """The sequences that a follower is sent, who comes back with the last cursor after so many deliveries."""
     found: list[int] = []
     cursor: str | None = None
@@ -75,12 +75,12 @@ async def followed(changes: Changes, step: str, stays: int) -> list[int]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Followers who hardly wait for lines that belong before others."""
-    monkeypatch.setattr(subscriptions, "WAIT_FOR_LINES", 0.02)
+    monkeypatch.setattr(subscriptions, "REORDER_TIMEOUT", 0.02)
 
 
 @pytest.mark.usefixtures("impatient")
 async def test_lines_that_are_stored_in_any_order_by_many_at_once_reach_every_follower_once() -> None:
-    step, changes = await a_claimed_step(), Changes()
+    step, changes = await a_claimed_step(), ChangeFeed()
     batches = list(range(1, LINES, AT_ONCE))
     random.Random(13).shuffle(batches)
     followers = [asyncio.create_task(followed(changes, step, stays)) for stays in (1, 2, 5, 1_000)]
@@ -99,7 +99,7 @@ async def test_lines_that_are_stored_in_any_order_by_many_at_once_reach_every_fo
 
 @pytest.mark.usefixtures("impatient")
 async def test_late_lines_come_in_order_of_their_own_and_the_log_keeps_its_own(round_trips: RoundTrips) -> None:
-    step, changes = await a_claimed_step(), Changes()
+    step, changes = await a_claimed_step(), ChangeFeed()
     await append(step, 1, 2)
     await append(step, 9, 2)
     async with aclosing(subscriptions.activity_logs(changes, renew, step, None, LOGS)) as told:
@@ -124,7 +124,7 @@ async def test_late_lines_come_in_order_of_their_own_and_the_log_keeps_its_own(r
 
 @pytest.mark.usefixtures("impatient")
 async def test_more_late_lines_than_one_delivery_holds_come_in_several() -> None:
-    step, changes = await a_claimed_step(), Changes()
+    step, changes = await a_claimed_step(), ChangeFeed()
     await append(step, 901, 1)
     async with aclosing(subscriptions.activity_logs(changes, renew, step, None, LOGS)) as told:
         (first,) = (await anext(told)).rows
@@ -134,17 +134,17 @@ async def test_more_late_lines_than_one_delivery_holds_come_in_several() -> None
 
     batches = [lines async for lines in subscriptions.activity_logs(changes, renew, step, cursor, LOGS)]
 
-    assert max(len(lines.rows) for lines in batches) == subscriptions.LINES_AT_ONCE
+    assert max(len(lines.rows) for lines in batches) == subscriptions.LINE_BATCH_SIZE
     assert [row["sequence"] for lines in batches for row in lines.rows] == list(range(1, 901))
 
 
 def cursor_of(row: Any) -> str:
     """The cursor of a line."""
-    return subscriptions._window(LOGS, None).page([row]).cursor(row)
+    return subscriptions._page_request(LOGS, None).page([row]).cursor(row)
 
 
 async def test_a_log_in_order_is_followed_without_a_look_for_late_lines(round_trips: RoundTrips) -> None:
-    step, changes = await a_claimed_step(), Changes()
+    step, changes = await a_claimed_step(), ChangeFeed()
     await append(step, 1, 3)
     await end(step)
 
@@ -163,7 +163,7 @@ async def test_late_lines_are_found_by_an_index() -> None:
     await append(step, 1, 50)
     match = {"activityRef": step, "late": {"$gt": 10, "$lte": 50}, "sequence": {"$lte": 150}}
 
-    found = collection_of(documents.LogEntry).find(match, sort=[("late", 1)], limit=subscriptions.LINES_AT_ONCE)
+    found = collection_of(documents.LogEntry).find(match, sort=[("late", 1)], limit=subscriptions.LINE_BATCH_SIZE)
     explained = await found.explain()
 
     assert explained["executionStats"]["totalDocsExamined"] == explained["executionStats"]["nReturned"] == 40
@@ -182,20 +182,20 @@ async def test_a_repeat_of_lines_that_are_there_makes_none_of_them_late() -> Non
 
 @pytest.mark.usefixtures("impatient")
 async def test_late_lines_that_no_majority_keeps_yet_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    step, changes = await a_claimed_step(), Changes()
+    step, changes = await a_claimed_step(), ChangeFeed()
     await append(step, 1, 2)
     await append(step, 5, 2)
     async with aclosing(subscriptions.activity_logs(changes, renew, step, None, LOGS)) as told:
         early = [await anext(told) for _ in range(2)]
     await append(step, 3, 2)
     await end(step)
-    kept, looks = subscriptions._kept_late_lines, iter([True, True])
+    kept, looks = subscriptions._committed_late_lines, iter([True, True])
 
     async def lagging(kind: Any, activity: Any, seen: int) -> int:
         return seen if next(looks, False) else await kept(kind, activity, seen)
 
-    monkeypatch.setattr(subscriptions, "_kept_late_lines", lagging)
-    monkeypatch.setattr(subscriptions, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(subscriptions, "_committed_late_lines", lagging)
+    monkeypatch.setattr(subscriptions, "POLL_INTERVAL", 0.05)
     rest = [lines async for lines in subscriptions.activity_logs(changes, renew, step, early[-1].cursor, LOGS)]
 
     assert [[row["sequence"] for row in lines.rows] for lines in [*early, *rest]] == [[1, 2], [5, 6], [3, 4]]

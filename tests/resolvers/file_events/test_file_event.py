@@ -12,8 +12,8 @@ import documents
 from documents.catalogue.resource import CodeRepo, MonitorDir, SourceFile
 from documents.mongo.database import Database
 from documents.mongo.transaction import Session, in_transaction
-from resolvers.file_events.file_event import MOST_FILES, clear_pending_files, report_files
-from resolvers.file_events.monitor_dirs import MOST_AT_ONCE
+from resolvers.file_events.file_event import MAX_FILES, clear_pending_files, report_files
+from resolvers.file_events.monitor_dirs import MAX_DIRECTORIES_IN_FIND
 from resolvers.sweeps.sweep_loop import sweep
 from resolvers.writes.idempotency import run_idempotent
 from resolvers.writes.transaction import Outcome
@@ -387,21 +387,21 @@ async def test_one_report_tells_of_a_file_more_than_once() -> None:
 
 async def test_a_cause_names_a_thousand_files_and_counts_the_others() -> None:
     await watch("births", IN)
-    await report(*(a_file(f"{n}.csv") for n in range(MOST_FILES)))
+    await report(*(a_file(f"{n}.csv") for n in range(MAX_FILES)))
 
     await report(a_file("more.csv"), a_file("0.csv", 6))
     await report(a_file("more.csv", 6), a_file("still more.csv"))
 
     (cause,) = await causes()
     assert cause is not None
-    assert cause["files"] == [f"gs://bucket/in/{n}.csv" for n in range(MOST_FILES)]
+    assert cause["files"] == [f"gs://bucket/in/{n}.csv" for n in range(MAX_FILES)]
     assert cause["message"] == "1,002 files are new or have changed. The first 1,000 are named."
     assert await pending() == [1002]
 
 
 async def test_a_file_beyond_the_thousandth_is_counted_once_however_often_it_changes() -> None:
     await watch("births", IN)
-    await report(*(a_file(f"{n}.csv") for n in range(MOST_FILES)))
+    await report(*(a_file(f"{n}.csv") for n in range(MAX_FILES)))
     await report(a_file("more.csv"))
     # The same files are in a second directory, which is watched only now and has none of them pending.
     second = MonitorDir(url="gs://bucket", watched_since=AFTER)
@@ -450,7 +450,7 @@ async def test_everything_that_is_wrong_with_a_report_is_told_and_nothing_is_rec
 
 async def test_files_that_cannot_be_taken_are_named_and_the_others_recorded() -> None:
     await watch("births", IN)
-    good = [a_file(f"{number}.csv") for number in range(MOST_FILES - len(ODD))]
+    good = [a_file(f"{number}.csv") for number in range(MAX_FILES - len(ODD))]
     files = [*good[:500], *ODD, *good[500:]]
 
     payload, again = [await do(REPORT, files=files, idempotencyKey="k") for _ in range(2)]
@@ -512,7 +512,7 @@ async def test_nothing_that_lets_in_is_stored(database: Database) -> None:
 
 
 async def test_more_files_than_are_taken_are_refused() -> None:
-    payload = await do(REPORT, files=[a_file(f"{n}.csv") for n in range(MOST_FILES + 1)])
+    payload = await do(REPORT, files=[a_file(f"{n}.csv") for n in range(MAX_FILES + 1)])
 
     (error,) = payload["userErrors"]
     assert (error["code"], error["path"]) == ("LIMIT_EXCEEDED", ["input", "files"])
@@ -599,7 +599,7 @@ async def test_watchers_are_found_by_an_index_however_many_there_are(database: D
 async def test_deep_files_in_many_directories_are_taken() -> None:
     await watch("births", IN)
     deep = [a_file("/".join([str(n), *"abcdefgh", "a.csv"])) for n in range(500)]
-    assert MOST_AT_ONCE < 500 * 8
+    assert MAX_DIRECTORIES_IN_FIND < 500 * 8
 
     (due,) = await report(*deep)
 

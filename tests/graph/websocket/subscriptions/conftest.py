@@ -10,7 +10,7 @@ from documents.mongo.database import Client, Database, open_database
 from tests.graph.websocket.subscriptions.world import World, a_world
 from tests.support.running import ALTERED, Running, on_database, running
 
-LOOK_EVERY, WAIT_FOR_LINES = 0.5, 2.0
+POLL_INTERVAL, REORDER_TIMEOUT = 0.5, 2.0
 """Seconds, of the server that looks by itself."""
 
 
@@ -18,8 +18,8 @@ LOOK_EVERY, WAIT_FOR_LINES = 0.5, 2.0
 def looking(altered: Running, mongod: EmbeddedMongo) -> Iterator[Running]:
     """Another server on the database of the altered one, which looks by itself, and soon; patient with its clients."""
     often = {
-        "resolvers.activities.subscriptions.LOOK_EVERY": LOOK_EVERY,
-        "resolvers.activities.subscriptions.WAIT_FOR_LINES": WAIT_FOR_LINES,
+        "resolvers.activities.subscriptions.POLL_INTERVAL": POLL_INTERVAL,
+        "resolvers.activities.subscriptions.REORDER_TIMEOUT": REORDER_TIMEOUT,
     }
     patient = {"graph.websocket.endpoint.SEND_TIMEOUT": 300.0, "graph.http.send_buffers.WRITE_TIMEOUT": 300.0}
     env = on_database(mongod.uri, "test_altered") | {"ALTERED_CONSTANTS": json.dumps(often | patient)}

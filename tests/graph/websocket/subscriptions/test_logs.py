@@ -7,7 +7,7 @@ import pytest
 
 from documents.activities.activity import ActivityStatus
 from resolvers.activities import subscriptions
-from tests.graph.websocket.subscriptions.conftest import WAIT_FOR_LINES
+from tests.graph.websocket.subscriptions.conftest import REORDER_TIMEOUT
 from tests.graph.websocket.subscriptions.world import World, a_world
 from tests.support.follower import LOGS, Follower, follower
 from tests.support.running import Running
@@ -116,7 +116,7 @@ async def test_lines_stored_before_those_that_belong_before_them_are_told_in_ord
 
 
 async def test_lines_that_never_come_are_waited_for_a_few_seconds_alone(looking: Running, world: World) -> None:
-    assert subscriptions.WAIT_FOR_LINES == 5
+    assert subscriptions.REORDER_TIMEOUT == 5
     await world.set_step(0, ActivityStatus.RUNNING)
     await world.write(1, 2)
     await world.write(5, 6)
@@ -129,7 +129,7 @@ async def test_lines_that_never_come_are_waited_for_a_few_seconds_alone(looking:
         waited = time.monotonic() - began
 
     assert at_once == [1, 2]
-    assert waited >= WAIT_FOR_LINES
+    assert waited >= REORDER_TIMEOUT
     assert rest == [5, 6, 9]
 
 

@@ -86,7 +86,7 @@ async def test_an_output_that_is_withdrawn_is_missing_from_the_next_message(alte
 
 
 async def test_what_no_change_is_told_of_is_seen_within_some_seconds(looking: Running, world: World) -> None:
-    assert subscriptions.LOOK_EVERY == 10
+    assert subscriptions.POLL_INTERVAL == 10
     query = "subscription($id:ID!){execution(id:$id){steps{nodes{outputs{nodes{fileName}}}}}}"
     async with follower(looking) as client:
         await client.follow(query, id=world.execution.id)
