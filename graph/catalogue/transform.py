@@ -40,7 +40,7 @@ from graph.core.where import (
 )
 from resolvers.access.viewer import Role
 from resolvers.catalogue.report_transform import ingest_transform
-from resolvers.catalogue.transform import completed, logs_url, notebook_url, request_transform
+from resolvers.catalogue.transform import have_succeeded, logs_url, notebook_url, request_transform
 from resolvers.concurrency.keyed_lock import keyed_lock
 from resolvers.twins.cancel_execution import cancel_transform
 
@@ -92,7 +92,7 @@ class TransformCause:
 class TransformDetails:
     """The outcome of a run. URLs that the viewer may not open are null."""
 
-    completed: bool = computed(completed, "status", description="Whether the run succeeded.")
+    completed: bool = computed(have_succeeded, "status", description="Whether the run succeeded.")
     validated: bool | None = stored(
         "details.validated",
         description="Whether the output of the run passed validation. Null when it was not validated.",

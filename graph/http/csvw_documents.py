@@ -24,7 +24,13 @@ from graph.http.graphql import MakeContext, is_signed_in
 from graph.http.media_types import JSON
 from graph.http.response import RETRY_SOON, json_response
 from resolvers.access.viewer import Viewer
-from resolvers.catalogue.distribution import Served, csvw_path, dataset_named, newest_of, served_document
+from resolvers.catalogue.distribution import (
+    ServedDocument,
+    csvw_path,
+    find_dataset_id,
+    newest_distribution,
+    served_document,
+)
 
 MEDIA_TYPE = "application/csvm+json"
 """The media type of metadata documents: https://www.w3.org/TR/tabular-metadata/#iana-considerations."""
@@ -82,7 +88,7 @@ async def _document(request: Request, viewer: Viewer) -> Response:
     return Response(served.content, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _headers(served: Served) -> dict[str, str]:
+def _headers(served: ServedDocument) -> dict[str, str]:
     return {
         "ETag": f'"{served.sha256}"',
         "Cache-Control": f"public, max-age={MAX_AGE}" if served.public else PRIVATE,
@@ -102,12 +108,12 @@ async def _redirect_by_id(request: Request, viewer: Viewer) -> Response:
 
 async def _redirect_by_identifier(request: Request, viewer: Viewer) -> Response:
     id, identifier = request.path_params["id"], request.path_params["identifier"]
-    named = await dataset_named(id, identifier, viewer) if node_document(id) is documents.Resource else None
+    named = await find_dataset_id(id, identifier, viewer) if node_document(id) is documents.Resource else None
     return await _redirect_to_newest(named or "", viewer)
 
 
 async def _redirect_to_newest(dataset_id: str, viewer: Viewer) -> Response:
-    newest = await newest_of(dataset_id, viewer) if node_document(dataset_id) is documents.Dataset else None
+    newest = await newest_distribution(dataset_id, viewer) if node_document(dataset_id) is documents.Dataset else None
     if newest is None:
         raise HTTPError(404, "There is no such dataset with a version that you may see.", NOT_FOUND)
     cache = "no-cache" if newest.public else PRIVATE

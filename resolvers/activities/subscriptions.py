@@ -97,7 +97,7 @@ async def activity_logs(
 
 @dataclass
 class Position:
-    """How far a follower was sent the log: all lines up to `place`, except late ones after the first `late` of those."""
+    """How far a follower was sent a log: all lines up to `place`, except late ones after the first `late` of those."""
 
     place: str | None
     late: int

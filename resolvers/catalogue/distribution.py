@@ -13,7 +13,7 @@ from resolvers.reads.rows import Row
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedDocument:
     """A document as it was ingested. `public` says whether anonymous callers may see it as well."""
 
     content: bytes
@@ -22,7 +22,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Newest:
+class NewestDistribution:
     """The distribution of a dataset's newest version. `public` says whether anonymous callers may follow the link to it
     as well."""
 
@@ -41,45 +41,45 @@ def csvw_urls(distributions: list[Row], viewer: Viewer) -> list[str]:
     return [origin + csvw_path(distribution["_id"]) for distribution in distributions]
 
 
-async def served_document(distribution_id: str, viewer: Viewer) -> Served | None:
+async def served_document(distribution_id: str, viewer: Viewer) -> ServedDocument | None:
     """The document of a distribution, None when the viewer may see none."""
-    look = _Look(viewer)
-    row = await look.up(documents.Distribution, distribution_id, "csvw", "sha256")
-    return Served(row["csvw"].encode(), row["sha256"], look.public) if row else None
+    lookup = _Lookup(viewer)
+    row = await lookup.row(documents.Distribution, distribution_id, "csvw", "sha256")
+    return ServedDocument(row["csvw"].encode(), row["sha256"], lookup.is_public) if row else None
 
 
-async def newest_of(dataset_id: str, viewer: Viewer) -> Newest | None:
+async def newest_distribution(dataset_id: str, viewer: Viewer) -> NewestDistribution | None:
     """The newest distribution of a dataset, None when the viewer may see no such dataset, or no version of it."""
-    look = _Look(viewer)
-    dataset = await look.up(documents.Dataset, dataset_id, "latestVersionRef")
-    version = dataset and await look.up(documents.DatasetVersion, dataset["latestVersionRef"], "distributionRef")
-    served = version and await look.up(documents.Distribution, version["distributionRef"], "_id")
-    return Newest(served["_id"], look.public) if served else None
+    lookup = _Lookup(viewer)
+    dataset = await lookup.row(documents.Dataset, dataset_id, "latestVersionRef")
+    version = dataset and await lookup.row(documents.DatasetVersion, dataset["latestVersionRef"], "distributionRef")
+    distribution = version and await lookup.row(documents.Distribution, version["distributionRef"], "_id")
+    return NewestDistribution(distribution["_id"], lookup.is_public) if distribution else None
 
 
-async def dataset_named(resource_id: str, identifier: str, viewer: Viewer) -> str | None:
+async def find_dataset_id(resource_id: str, identifier: str, viewer: Viewer) -> str | None:
     """The id of a resource's dataset with this identifier, None when the viewer may see none."""
     key = {"resourceRef": resource_id, "identifier": identifier}
     row = await lookups.by_key(documents.Dataset, key, frozenset({"_id"}), viewer)
     return row["_id"] if row else None
 
 
-class _Look:
-    """Looks rows up for a viewer; `public` as long as an anonymous caller would have found them too."""
+class _Lookup:
+    """Looks rows up for a viewer; `is_public` as long as an anonymous caller would have found them too."""
 
     def __init__(self, viewer: Viewer) -> None:
-        self.public = True
+        self.is_public = True
         self._viewer = viewer
 
-    async def up(self, document: Document, id: str | None, *fields: str) -> Row | None:
+    async def row(self, document: Document, id: str | None, *fields: str) -> Row | None:
         """The row with this id, None when the viewer may see none."""
         if id is None:
             return None
         row = (await lookups.by_ids(document, [id], frozenset(fields), self._viewer)).get(id)
-        self.public = self.public and row is not None and await self._is_public(document, id)
+        self.is_public = self.is_public and row is not None and await self._is_visible_to_all(document, id)
         return row
 
-    async def _is_public(self, document: Document, id: str) -> bool:
+    async def _is_visible_to_all(self, document: Document, id: str) -> bool:
         if readable(document, ANONYMOUS) == readable(document, self._viewer):
             return True
         return id in await lookups.by_ids(document, [id], frozenset({"_id"}), ANONYMOUS)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import documents
 from documents.mongo.transaction import Session
-from resolvers.catalogue.read_distributions import Reported
+from resolvers.catalogue.read_distributions import ReportedDocument
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import MAX_SHOWN_LENGTH, Refusal, Refusals
 
@@ -23,35 +23,38 @@ class VersionConflict(Refusal):
 def _message(dataset: str, expected: str | None, latest: Row | None) -> str:
     if latest is None:
         return f"{dataset} has no version yet, so {expected} cannot be its newest one."
-    said = expected or "null, which means no version"
-    return f"The newest version of {dataset} is {latest['label']} ({latest['_id']}), not {said}."
+    expectation = expected or "null, which means no version"
+    return f"The newest version of {dataset} is {latest['label']} ({latest['_id']}), not {expectation}."
 
 
-async def check_latest(known: dict[str, Row], reported: list[Reported], session: Session) -> None:
+async def check_expected_versions(existing: dict[str, Row], reported: list[ReportedDocument], session: Session) -> None:
     """Raise Refusals with a VersionConflict for each dataset whose newest version is not the expected one.
 
-    `known` has the existing datasets, by identifier.
+    `existing` has the datasets of the resource, by identifier.
     """
-    behind = list(_behind(known, reported))
-    if not behind:
+    unexpected = list(_unexpected(existing, reported))
+    if not unexpected:
         return
-    match = {"_id": {"$in": [latest for _, _, latest in behind if latest]}}
-    found = await collection_of(documents.DatasetVersion).find(match, session=session).to_list()
-    rows = {row["_id"]: row for row in found}
-    raise Refusals([_conflict(number, one, rows.get(latest)) for number, one, latest in behind])
+    match = {"_id": {"$in": [latest for _, _, latest in unexpected if latest]}}
+    versions = await collection_of(documents.DatasetVersion).find(match, session=session).to_list()
+    rows = {row["_id"]: row for row in versions}
+    raise Refusals([_conflict(number, document, rows.get(latest)) for number, document, latest in unexpected])
 
 
-def _behind(known: dict[str, Row], reported: list[Reported]) -> Iterator[tuple[int, Reported, str | None]]:
-    for number, one in enumerate(reported):
-        latest = known.get(one.dataset, {}).get("latestVersionRef")
-        if one.expected and one.expected.version_id != latest:
-            yield number, one, latest
+def _unexpected(
+    existing: dict[str, Row], reported: list[ReportedDocument]
+) -> Iterator[tuple[int, ReportedDocument, str | None]]:
+    """Number and document where the newest version is not the expected one, with the newest version's id."""
+    for number, document in enumerate(reported):
+        latest = existing.get(document.dataset, {}).get("latestVersionRef")
+        if document.expected and document.expected.version_id != latest:
+            yield number, document, latest
 
 
-def _conflict(number: int, one: Reported, latest: Row | None) -> VersionConflict:
-    expected = one.expected.version_id if one.expected else None
+def _conflict(number: int, document: ReportedDocument, latest: Row | None) -> VersionConflict:
+    expected = document.expected.version_id if document.expected else None
     return VersionConflict(
-        one.dataset,
+        document.dataset,
         expected and expected[:MAX_SHOWN_LENGTH],
         latest,
         "distributions",

@@ -5,8 +5,8 @@ from pymongo.errors import DuplicateKeyError
 import documents
 from documents.catalogue.resource import CodeRepo
 from documents.mongo.transaction import Session
-from resolvers.catalogue.organisation import added_to_organisation
-from resolvers.catalogue.resource import store
+from resolvers.catalogue.organisation import lock_organisation
+from resolvers.catalogue.resource import write_resource
 from resolvers.file_events.code_repo import with_earlier_counts
 from resolvers.reads.rows import Row, collection_of
 from resolvers.reads.successors import successor
@@ -14,11 +14,11 @@ from resolvers.user_errors import InvalidInput
 from resolvers.writes.store import insert_or_retry, update
 from resolvers.writes.transaction import RetryTransaction
 
-MOST_NEIGHBOURS = 1_000
+MAX_NEIGHBOURS = 1_000
 """Resources of one landing page that are searched; real pages have up to six."""
 
 
-async def find_or_make_organisation(url: str, name: str | None, session: Session) -> Row:
+async def find_or_create_organisation(url: str, name: str | None, session: Session) -> Row:
     """The organisation with this URL, or the one that it was merged into; created if missing. A given name fills in a
     missing one."""
     organisations = collection_of(documents.Organisation)
@@ -32,19 +32,19 @@ async def find_or_make_organisation(url: str, name: str | None, session: Session
     return await update(documents.Organisation, row, {"name": name}, None, session)
 
 
-async def find_or_make_resource(reported: documents.Resource, session: Session) -> Row:
+async def find_or_create_resource(reported: documents.Resource, session: Session) -> Row:
     """The resource that a report is about, updated with its title, code and info; fields that the report leaves out
     stay."""
     row = await _find(reported.with_natural_key(), session)
     if row is None:
-        await added_to_organisation(reported.organisation_ref, session)
+        await lock_organisation(reported.organisation_ref, session)
         return await insert_or_retry(reported, session)
     before = documents.Resource.model_validate(row)
-    after = _merged(before, reported).with_natural_key()
+    after = _with_reported_values(before, reported).with_natural_key()
     if after == before:
         return row
     try:
-        return await store(row, after, session)
+        return await write_resource(row, after, session)
     except DuplicateKeyError as error:
         raise RetryTransaction from error
 
@@ -56,35 +56,35 @@ async def _find(reported: documents.Resource, session: Session) -> Row | None:
     if row is not None:
         return row
     on_page = of_organisation | {"landing_page": reported.landing_page}
-    neighbours = await resources.find(on_page, limit=MOST_NEIGHBOURS, session=session).to_list()
-    fitting = [row for row in neighbours if _may_be(documents.Resource.model_validate(row), reported)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting and not (reported.code_repo or CodeRepo()).source:
+    neighbours = await resources.find(on_page, limit=MAX_NEIGHBOURS, session=session).to_list()
+    matches = [row for row in neighbours if _matches_loosely(documents.Resource.model_validate(row), reported)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches and not (reported.code_repo or CodeRepo()).source:
         raise InvalidInput(
-            f"{len(fitting)} resources have the landing page {reported.landing_page} and this repository: "
+            f"{len(matches)} resources have the landing page {reported.landing_page} and this repository: "
             "name a source file, or the title of one of them.",
             "codeRepo",
         )
     return None
 
 
-def _may_be(known: documents.Resource, reported: documents.Resource) -> bool:
+def _matches_loosely(stored: documents.Resource, reported: documents.Resource) -> bool:
     """Whether a report without a resource's natural key may be about it.
 
-    A report without source files means the resource with its title, or the only one there. A resource that was made
+    A report without source files means the resource with its title, or the only one there. A resource that was created
     before it had code is the one that the first report with code means, unless their titles differ.
     """
-    old, new = known.code_repo or CodeRepo(), reported.code_repo or CodeRepo()
-    same_title = reported.title == known.title or reported.title is None
+    old, new = stored.code_repo or CodeRepo(), reported.code_repo or CodeRepo()
+    same_title = reported.title == stored.title or reported.title is None
     if new.pipeline and old.pipeline not in (None, new.pipeline):
         return False
     if not new.source:
         return same_title and old.url == new.url
-    return not old.source and old.url in (None, new.url) and (same_title or known.title is None)
+    return not old.source and old.url in (None, new.url) and (same_title or stored.title is None)
 
 
-def _merged(before: documents.Resource, reported: documents.Resource) -> documents.Resource:
+def _with_reported_values(before: documents.Resource, reported: documents.Resource) -> documents.Resource:
     """The stored resource, updated with the values that the report gives."""
     old, new = before.code_repo or CodeRepo(), reported.code_repo or CodeRepo()
     directories = with_earlier_counts(new.monitor_dirs, old) if new.monitor_dirs else old.monitor_dirs

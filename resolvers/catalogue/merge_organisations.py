@@ -1,4 +1,4 @@
-"""Merging organisations that were made by mistake into the right one."""
+"""Merging organisations that were created by mistake into the right one."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ MAX_MERGED = 100
 """Organisations merged in one call."""
 MAX_MOVED = 10_000
 """Resources moved in one call, which is one transaction."""
-MAX_CLASHES = 20
+MAX_NAMED_CLASHES = 20
 """Clashes that a refusal names."""
 
 
@@ -35,10 +35,10 @@ async def merge_organisations(
     organisation = await get_readable(documents.Organisation, id, viewer, session, "id")
     duplicates = await _duplicates(organisation, duplicate_ids, session)
     merged = [row["_id"] for row in duplicates]
-    await _refuse_clashes(organisation["_id"], merged, session)
+    await _check_natural_keys(organisation["_id"], merged, session)
     # Written to, so that this conflicts with a concurrent merge of this organisation into another.
-    held = {"additions": organisation.get("additions", 0) + 1} if merged else {}
-    changed = await update(documents.Organisation, organisation, held, expected_revision, session)
+    lock = {"additions": organisation.get("additions", 0) + 1} if merged else {}
+    changed = await update(documents.Organisation, organisation, lock, expected_revision, session)
     if merged:
         await _move_resources(merged, changed["_id"], session)
         await _retire(duplicates, changed["_id"], session)
@@ -49,8 +49,8 @@ async def _duplicates(organisation: Row, ids: Sequence[str], session: Session) -
     """The organisations to be merged, except those merged into this one before. Raises Refusals."""
     if not 1 <= len(ids) <= MAX_MERGED:
         raise LimitExceeded(f"1 to {MAX_MERGED} organisations are merged in one call, not {len(ids)}.", "duplicateIds")
-    found = collection_of(documents.Organisation).find({"_id": {"$in": ids}}, session=session)
-    known = {row["_id"]: row async for row in found}
+    cursor = collection_of(documents.Organisation).find({"_id": {"$in": ids}}, session=session)
+    existing = {row["_id"]: row async for row in cursor}
     merged_before = await successors(documents.Organisation, "_id", ids, session)
     refusals: list[Refusal] = []
     for number, id in enumerate(ids):
@@ -59,33 +59,33 @@ async def _duplicates(organisation: Row, ids: Sequence[str], session: Session) -
             refusals.append(InvalidInput(f"{id} cannot be merged into itself.", *path))
         elif (into := merged_before.get(id)) not in (None, organisation["_id"]):
             refusals.append(InvalidInput(f"{id} was merged into {into} already.", *path))
-        elif id not in known and into is None:
+        elif id not in existing and into is None:
             refusals.append(NotFound("Organisation", id, *path))
     if refusals:
         raise Refusals(refusals)
-    return list(known.values())
+    return list(existing.values())
 
 
-async def _refuse_clashes(organisation_id: str, duplicate_ids: list[str], session: Session) -> None:
+async def _check_natural_keys(organisation_id: str, duplicate_ids: list[str], session: Session) -> None:
     """Raise Refusals when resources would have the same natural key within one organisation, LimitExceeded for too
     many."""
     moving = await _natural_keys({"organisationRef": {"$in": duplicate_ids}}, session)
     if len(moving) > MAX_MOVED:
         raise LimitExceeded(f"More than {MAX_MOVED:,} resources would move; merge fewer organisations.", "duplicateIds")
-    of_one: Filter = {"organisationRef": organisation_id, "naturalKey": {"$in": [key for _, key in moving if key]}}
+    in_target: Filter = {"organisationRef": organisation_id, "naturalKey": {"$in": [key for _, key in moving if key]}}
     ids_by_key: defaultdict[str, list[str]] = defaultdict(list)
-    for id, key in (*await _natural_keys(of_one, session), *moving):
+    for id, key in (*await _natural_keys(in_target, session), *moving):
         if key is not None:
             ids_by_key[key].append(id)
     clashes = [ids for ids in ids_by_key.values() if len(ids) > 1]
     if clashes:
-        raise Refusals([_clash(ids) for ids in clashes[:MAX_CLASHES]])
+        raise Refusals([_clash(ids) for ids in clashes[:MAX_NAMED_CLASHES]])
 
 
 async def _natural_keys(match: Filter, session: Session) -> list[tuple[str, str | None]]:
     """Id and natural key of the resources that match, of one more than may be moved."""
-    found = collection_of(documents.Resource).find(match, {"naturalKey": 1}, limit=MAX_MOVED + 1, session=session)
-    return [(row["_id"], row.get("naturalKey")) async for row in found]
+    cursor = collection_of(documents.Resource).find(match, {"naturalKey": 1}, limit=MAX_MOVED + 1, session=session)
+    return [(row["_id"], row.get("naturalKey")) async for row in cursor]
 
 
 def _clash(ids: list[str]) -> AlreadyExists:
@@ -98,16 +98,16 @@ def _clash(ids: list[str]) -> AlreadyExists:
 
 async def _move_resources(from_ids: list[str], to_id: str, session: Session) -> None:
     changes = {"$set": {"organisationRef": to_id, "updated_at": now()}, "$inc": {"revision": 1}}
-    of_them: Filter = {"organisationRef": {"$in": from_ids}}
-    await collection_of(documents.Resource).update_many(of_them, changes, session=session)
+    in_duplicates: Filter = {"organisationRef": {"$in": from_ids}}
+    await collection_of(documents.Resource).update_many(in_duplicates, changes, session=session)
 
 
 async def _retire(duplicates: list[Row], into: str, session: Session) -> None:
     """Redirect the ids and URLs of these organisations, and all earlier redirects to them, to another one."""
     ids = [row["_id"] for row in duplicates]
     await collection_of(documents.Organisation).delete_many({"_id": {"$in": ids}}, session=session)
-    led_there: Filter = {"organisationRef": {"$in": ids}}
+    leads_there: Filter = {"organisationRef": {"$in": ids}}
     former = collection_of(documents.FormerOrganisation)
-    await former.update_many(led_there, {"$set": {"organisationRef": into}}, session=session)
+    await former.update_many(leads_there, {"$set": {"organisationRef": into}}, session=session)
     rows = [documents.FormerOrganisation(id=row["_id"], url=row["url"], organisation_ref=into) for row in duplicates]
     await documents.FormerOrganisation.insert_many(rows, session=session)

@@ -49,14 +49,14 @@ async def update_organisation(
     return {"organisation": await update(documents.Organisation, row, checked, expected_revision, session)}
 
 
-async def added_to_organisation(id: str, session: Session) -> None:
+async def lock_organisation(id: str, session: Session) -> None:
     """Lock an organisation for the transaction that adds a resource to it, so that a concurrent merge conflicts and
     retries.
 
     Raises RetryTransaction when the organisation has just been merged.
     """
-    held = await collection_of(documents.Organisation).update_one(
+    result = await collection_of(documents.Organisation).update_one(
         {"_id": id}, {"$inc": {"additions": 1}}, session=session
     )
-    if not held.matched_count:
+    if not result.matched_count:
         raise RetryTransaction

@@ -12,10 +12,10 @@ import documents
 from documents.base import new_id, now
 from documents.catalogue.distribution import CsvwColumn
 from documents.mongo.transaction import Session
-from resolvers.catalogue.dataset_choice import choose_datasets, names_of
-from resolvers.catalogue.dataset_facts import facts
-from resolvers.catalogue.expected_versions import check_latest
-from resolvers.catalogue.read_distributions import Reported
+from resolvers.catalogue.dataset_choice import candidate_names, choose_datasets
+from resolvers.catalogue.dataset_facts import changed_facts
+from resolvers.catalogue.expected_versions import check_expected_versions
+from resolvers.catalogue.read_distributions import ReportedDocument
 from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.transaction import RetryTransaction
 from resolvers.writes.unique_index_errors import DUPLICATE_KEY
@@ -32,33 +32,36 @@ class Publication:
 
 
 async def publish(
-    resource_id: str, transform_id: str, reported: list[Reported], at: datetime, session: Session
+    resource_id: str, transform_id: str, reported: list[ReportedDocument], at: datetime, session: Session
 ) -> list[Row]:
     """Publish the changed documents; returns the new versions in the order of the report. Raises Refusals where one is
     not the next version."""
-    known = await _known(resource_id, [name for one in reported for name in names_of(one)], session)
-    reported = await choose_datasets(known, reported, session)
-    await check_latest(known, reported, session)
+    names = [name for document in reported for name in candidate_names(document)]
+    existing = await _existing_datasets(resource_id, names, session)
+    reported = await choose_datasets(existing, reported, session)
+    await check_expected_versions(existing, reported, session)
     writes: list[Write] = []
     publications: list[Publication] = []
-    for one in reported:
-        row = known.get(one.dataset) or _row(documents.Dataset(resource_ref=resource_id, identifier=one.dataset))
-        publication = None if row["latestSha256"] == one.csvw.sha256 else _publication(row, transform_id, one, at)
+    for document in reported:
+        name = document.dataset
+        row = existing.get(name) or _row(documents.Dataset(resource_ref=resource_id, identifier=name))
+        is_unchanged = row["latestSha256"] == document.csvw.sha256
+        publication = None if is_unchanged else _publication(row, transform_id, document, at)
         if publication:
             publications.append(publication)
-        if changes := _changes(row, one, publication):
-            writes.append(_write(row, changes, is_new=one.dataset not in known))
-    await _write_all(writes, publications, session)
+        if changes := _changes(row, document, publication):
+            writes.append(_write(row, changes, is_new=name not in existing))
+    await _write_publications(writes, publications, session)
     return [_row(publication.version) for publication in publications]
 
 
-async def _known(resource_id: str, identifiers: list[str], session: Session) -> dict[str, Row]:
+async def _existing_datasets(resource_id: str, identifiers: list[str], session: Session) -> dict[str, Row]:
     match = {"resourceRef": resource_id, "identifier": {"$in": identifiers}}
     rows = await collection_of(documents.Dataset).find(match, session=session).to_list()
     return {row["identifier"]: row for row in rows}
 
 
-def _publication(dataset: Row, transform_id: str, one: Reported, at: datetime) -> Publication:
+def _publication(dataset: Row, transform_id: str, document: ReportedDocument, at: datetime) -> Publication:
     ordinal = dataset["latestOrdinal"] + 1
     distribution_id = new_id(documents.Distribution.kind)
     version = documents.DatasetVersion(
@@ -72,26 +75,26 @@ def _publication(dataset: Row, transform_id: str, one: Reported, at: datetime) -
         id=distribution_id,
         dataset_ref=dataset["_id"],
         version_ref=version.id,
-        csvw=one.text,
-        sha256=one.csvw.sha256,
-        size_bytes=one.csvw.size_bytes,
-        columns=[CsvwColumn(**asdict(column)) for column in one.csvw.columns],
+        csvw=document.text,
+        sha256=document.csvw.sha256,
+        size_bytes=document.csvw.size_bytes,
+        columns=[CsvwColumn(**asdict(column)) for column in document.csvw.columns],
         transform_ref=transform_id,
         created_at=at,
     )
     return Publication(version, distribution)
 
 
-def _changes(dataset: Row, one: Reported, publication: Publication | None) -> dict[str, Any]:
+def _changes(dataset: Row, document: ReportedDocument, publication: Publication | None) -> dict[str, Any]:
     """The changes to a dataset, by stored name: the facts of its newest document, and where that is found."""
-    changes = facts(dataset, one, published=publication is not None)
+    changes = changed_facts(dataset, document, published=publication is not None)
     if publication is None:
         return changes
     return changes | {
         "latestOrdinal": publication.version.ordinal,
         "latestVersionRef": publication.version.id,
-        "latestSha256": one.csvw.sha256,
-        "subject": one.subject.model_dump(),
+        "latestSha256": document.csvw.sha256,
+        "subject": document.subject.model_dump(),
     }
 
 
@@ -101,14 +104,14 @@ def _write(dataset: Row, changes: dict[str, Any], *, is_new: bool) -> Write:
     return UpdateOne({"_id": dataset["_id"]}, {"$set": changes | {"updated_at": now()}, "$inc": {"revision": 1}})
 
 
-async def _write_all(writes: list[Write], publications: list[Publication], session: Session) -> None:
+async def _write_publications(writes: list[Write], publications: list[Publication], session: Session) -> None:
     """Write datasets first: two calls that publish the same one conflict there, before either has written anything
     large."""
     if writes:
         try:
             await collection_of(documents.Dataset).bulk_write(writes, session=session)
         except BulkWriteError as error:
-            if any(one["code"] == DUPLICATE_KEY for one in error.details["writeErrors"]):
+            if any(failure["code"] == DUPLICATE_KEY for failure in error.details["writeErrors"]):
                 raise RetryTransaction from error
             raise
     if publications:

@@ -1,4 +1,4 @@
-"""Reading the documents of a run, all of them before anything is written."""
+"""Parsing the documents of a run, all of them before anything is written."""
 
 import json
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ from resolvers.formats.csvw_subject import are_different_datasets
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusal, Refusals
 from resolvers.validators import check_line
 
-Given = dict[str, Any]
+Input = dict[str, Any]
 
-MOST = 200
-EXPECTED = "expected_latest_version_id"
+MAX_DISTRIBUTIONS = 200
+EXPECTED_VERSION = "expected_latest_version_id"
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedVersion:
     """The version that a run expects to be the newest of its dataset; None when it expects none."""
 
     version_id: str | None
 
 
 @dataclass(frozen=True)
-class Reported:
+class ReportedDocument:
     """A document that a run made, and the dataset that it belongs to.
 
     `is_named` says that the report names the dataset; otherwise `dataset` is the document's own name for it, which is
@@ -38,45 +38,47 @@ class Reported:
     title: str | None
     text: str
     csvw: Csvw
-    expected: Expected | None = None
+    expected: ExpectedVersion | None = None
     """None: publish whatever the newest version is."""
 
 
-def read_distributions(given: list[Given]) -> list[Reported]:
+def read_distributions(inputs: list[Input]) -> list[ReportedDocument]:
     """All documents, parsed. Raises Refusals with everything that is wrong with any of them."""
-    if len(given) > MOST:
-        raise LimitExceeded(f"{len(given)} distributions; one call takes at most {MOST}.", "distributions")
-    read: list[Reported] = []
+    if len(inputs) > MAX_DISTRIBUTIONS:
+        raise LimitExceeded(
+            f"{len(inputs)} distributions; one call takes at most {MAX_DISTRIBUTIONS}.", "distributions"
+        )
+    read: list[ReportedDocument] = []
     refusals: list[Refusal] = []
-    for number, one in enumerate(given):
+    for number, values in enumerate(inputs):
         try:
-            read.append(_read(one, "distributions", str(number)))
+            read.append(_read(values, "distributions", str(number)))
         except Refusal as refusal:
             refusals.append(refusal)
-    if refusals := refusals or list(_repeats(read)):
+    if refusals := refusals or list(_repeated_datasets(read)):
         raise Refusals(refusals)
     return read
 
 
-def _read(given: Given, *path: str) -> Reported:
-    name, text = _text(given, *path)
+def _read(values: Input, *path: str) -> ReportedDocument:
+    name, text = _text(values, *path)
     try:
         csvw = read_csvw(text)
     except Refusal as refusal:
         raise InvalidInput(refusal.message, *path, name, code=refusal.error_code) from refusal
-    named = check_line(given.get("dataset"), *path, "dataset")
-    dataset = named or csvw.identifier
+    given_name = check_line(values.get("dataset"), *path, "dataset")
+    dataset = given_name or csvw.identifier
     if dataset is None:
         raise InvalidInput("The document names no dataset, so dataset must be given.", *path, "dataset")
-    expected = Expected(given[EXPECTED]) if EXPECTED in given else None
-    subject = csvw.subject.model_copy(update={"document": given.get("document")})
-    title = check_line(given.get("title"), *path, "title")
-    return Reported(dataset, named is not None, subject, title, text, csvw, expected)
+    expected = ExpectedVersion(values[EXPECTED_VERSION]) if EXPECTED_VERSION in values else None
+    subject = csvw.subject.model_copy(update={"document": values.get("document")})
+    title = check_line(values.get("title"), *path, "title")
+    return ReportedDocument(dataset, given_name is not None, subject, title, text, csvw, expected)
 
 
-def _text(given: Given, *path: str) -> tuple[str, str]:
-    """The input that was used, and the document's text."""
-    value, text = given.get("csvw"), given.get("csvw_text")
+def _text(values: Input, *path: str) -> tuple[str, str]:
+    """The name of the input field that was given, and the document's text."""
+    value, text = values.get("csvw"), values.get("csvw_text")
     if (value is None) == (text is None):
         raise InvalidInput("Give either csvw or csvwText.", *path, "csvw" if text is None else "csvwText")
     if text is not None:
@@ -87,20 +89,20 @@ def _text(given: Given, *path: str) -> tuple[str, str]:
         raise InvalidInput(f"csvw cannot be written as JSON: {error}.", *path, "csvw") from error
 
 
-def _repeats(read: list[Reported]) -> Iterator[Refusal]:
+def _repeated_datasets(read: list[ReportedDocument]) -> Iterator[Refusal]:
     """A refusal for each further document of a dataset in the report, unless both are evidently about different
     datasets."""
     first: dict[str, int] = {}
-    for number, one in enumerate(read):
-        earlier = read[first.setdefault(one.dataset, number)]
-        if earlier is not one and (one.is_named or earlier.is_named or not _are_others(earlier, one)):
+    for number, document in enumerate(read):
+        name = document.dataset
+        earlier = read[first.setdefault(name, number)]
+        if earlier is document:
+            continue
+        is_named = document.is_named or earlier.is_named
+        if is_named or not are_different_datasets(earlier.subject, document.subject, name):
             yield InvalidInput(
-                f"Distributions {first[one.dataset]} and {number} are both for the dataset {one.dataset}.",
+                f"Distributions {first[name]} and {number} are both for the dataset {name}.",
                 "distributions",
                 str(number),
                 "dataset",
             )
-
-
-def _are_others(one: Reported, other: Reported) -> bool:
-    return are_different_datasets(one.subject, other.subject, one.dataset)

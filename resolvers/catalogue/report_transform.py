@@ -14,7 +14,7 @@ from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.claimant import check_attempt, claimant_filter, explain_refusal
 from resolvers.activities.lease import valid_lease_filter
 from resolvers.activities.state_machine import Transition, apply_transition
-from resolvers.catalogue.find_or_create import find_or_make_organisation, find_or_make_resource
+from resolvers.catalogue.find_or_create import find_or_create_organisation, find_or_create_resource
 from resolvers.catalogue.publish import publish
 from resolvers.catalogue.read_distributions import read_distributions
 from resolvers.catalogue.resource import json_text
@@ -68,7 +68,7 @@ async def ingest_transform(
     if attempt is not None and transform_id is None:
         raise InvalidInput("attempt needs transformId: it is the attempt of a claimed transform.", "attempt")
     code = read_code_repo(code_repo, "codeRepo")
-    run = _run(code, started_at, ended_at, validated=validated, logs=logs, notebook=notebook)
+    run = _new_transform(code, started_at, ended_at, validated=validated, logs=logs, notebook=notebook)
     reported = documents.Resource(
         organisation_ref="",
         landing_page=check_page_url(landing_page, "landingPage"),
@@ -77,23 +77,25 @@ async def ingest_transform(
         info=_info(info, info_text),
     )
     url, name = check_url(organisation_url, "organisationUrl"), check_line(organisation_name, "organisationName")
-    made = read_distributions(distributions)
+    reported_documents = read_distributions(distributions)
 
     if resource_id:
         resource = await get_readable(documents.Resource, resource_id, viewer, session)
     else:
-        reported.organisation_ref = (await find_or_make_organisation(url, name, session))["_id"]
-        resource = await find_or_make_resource(reported, session)
+        reported.organisation_ref = (await find_or_create_organisation(url, name, session))["_id"]
+        resource = await find_or_create_resource(reported, session)
     run.resource_ref = resource["_id"]
-    published = await publish(resource["_id"], transform_id or run.id, made, published_at or now(), session)
+    versions = await publish(
+        resource["_id"], transform_id or run.id, reported_documents, published_at or now(), session
+    )
     if transform_id:
         transform = await _complete(transform_id, attempt, run, viewer, session)
     else:
         transform = await insert(run, session)
-    return {"resource": resource, "transform": transform, "published": published}
+    return {"resource": resource, "transform": transform, "published": versions}
 
 
-def _run(
+def _new_transform(
     code: CodeRepo,
     started_at: datetime | None,
     ended_at: datetime | None,
@@ -133,18 +135,18 @@ def _end(started_at: datetime | None, at: datetime) -> datetime:
 
 
 async def _complete(id: str, attempt: int | None, run: documents.Transform, viewer: Viewer, session: Session) -> Row:
-    """Complete the claimed transform with the run's end. Its code, code_references at its creation, and its start stay."""
+    """Complete the claimed transform with the run's end. Its code, frozen at its creation, and its start stay."""
     fence: Filter = {} if attempt is None else {"attempt": attempt}
     claimed = {"_id": id, "resourceRef": run.resource_ref} | fence | valid_lease_filter(now()) | claimant_filter(viewer)
     ended = {"end_timestamp": run.ended_at, "details": run.details.model_dump(by_alias=True), "error": None}
-    completed = await apply_transition(documents.Transform, Transition.SUCCEED, claimed, ended, now(), session)
-    if completed is None:
-        raise await _why_not(id, run, viewer, session)
-    check_attempt(attempt, completed, viewer)
-    return completed
+    transform = await apply_transition(documents.Transform, Transition.SUCCEED, claimed, ended, now(), session)
+    if transform is None:
+        raise await _explain_refusal(id, run, viewer, session)
+    check_attempt(attempt, transform, viewer)
+    return transform
 
 
-async def _why_not(id: str, run: documents.Transform, viewer: Viewer, session: Session) -> Refusal:
+async def _explain_refusal(id: str, run: documents.Transform, viewer: Viewer, session: Session) -> Refusal:
     row = await get_readable(documents.Transform, id, viewer, session, "transformId")
     if row["resourceRef"] != run.resource_ref:
         return InvalidInput(f"{id} belongs to {row['resourceRef']}, not to {run.resource_ref}.", "transformId")

@@ -10,7 +10,7 @@ from documents.catalogue.resource import CodeRepo
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.catalogue.organisation import added_to_organisation
+from resolvers.catalogue.organisation import lock_organisation
 from resolvers.file_events.code_repo import check_page_url, read_code_repo, with_earlier_counts
 from resolvers.reads.rows import Row
 from resolvers.user_errors import AlreadyExists
@@ -18,7 +18,7 @@ from resolvers.validators import check_json, check_line
 from resolvers.writes.store import get_readable, insert, update
 from resolvers.writes.transaction import Outcome
 
-LARGEST_INFO = 1_000_000
+MAX_INFO_BYTES = 1_000_000
 
 
 class ResourceChanges(TypedDict, total=False):
@@ -49,11 +49,11 @@ async def create_resource(
         code_repo=read_code_repo(code_repo, "codeRepo") if code_repo is not None else None,
         info=json_text(info, "info"),
     ).with_natural_key()
-    await added_to_organisation(organisation["_id"], session)
+    await lock_organisation(organisation["_id"], session)
     try:
         return {"resource": await insert(resource, session)}
     except DuplicateKeyError as error:
-        raise _taken(resource) from error
+        raise _already_exists(resource) from error
 
 
 async def update_resource(
@@ -68,14 +68,16 @@ async def update_resource(
     require_role(viewer, Role.WORKER)
     row = await get_readable(documents.Resource, id, viewer, session, "id")
     before = documents.Resource.model_validate(row)
-    after = _changed(before, changes).with_natural_key()
+    after = _with_changes(before, changes).with_natural_key()
     try:
-        return {"resource": await store(row, after, session, expected_revision)}
+        return {"resource": await write_resource(row, after, session, expected_revision)}
     except DuplicateKeyError as error:
-        raise _taken(after) from error
+        raise _already_exists(after) from error
 
 
-async def store(row: Row, after: documents.Resource, session: Session, expected_revision: int | None = None) -> Row:
+async def write_resource(
+    row: Row, after: documents.Resource, session: Session, expected_revision: int | None = None
+) -> Row:
     """Write the facts of `after` to the row and return it. Raises RevisionConflict and DuplicateKeyError."""
     changes = {
         "landing_page": after.landing_page,
@@ -89,10 +91,10 @@ async def store(row: Row, after: documents.Resource, session: Session, expected_
 
 def json_text(value: Any, *path: str) -> str | None:
     """The text of a JSON value, None for null. Raises InvalidInput when it cannot be encoded or is too large."""
-    return None if value is None else check_json(value, *path, max_bytes=LARGEST_INFO)
+    return None if value is None else check_json(value, *path, max_bytes=MAX_INFO_BYTES)
 
 
-def _changed(before: documents.Resource, changes: ResourceChanges) -> documents.Resource:
+def _with_changes(before: documents.Resource, changes: ResourceChanges) -> documents.Resource:
     after: documents.Resource = before.model_copy()
     if "landing_page" in changes:
         page = changes["landing_page"]
@@ -112,7 +114,7 @@ def _code_repo(given: dict[str, Any] | None, before: CodeRepo | None) -> CodeRep
     return code
 
 
-def _taken(resource: documents.Resource) -> AlreadyExists:
+def _already_exists(resource: documents.Resource) -> AlreadyExists:
     return AlreadyExists(
         f"{resource.organisation_ref} already has a resource with landing page {resource.landing_page} and this code.",
         "landingPage",

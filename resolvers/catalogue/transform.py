@@ -21,8 +21,8 @@ async def request_transform(
     require_role(viewer, Role.WORKER)
     message = check_text(message, "message")
     row = await get_readable(documents.Resource, resource_id, viewer, session, "resourceId")
-    asked_for = {"resourceRef": row["_id"], "status": ActivityStatus.READY.value}
-    waiting = await collection_of(documents.Transform).find_one(asked_for, session=session)
+    is_waiting = {"resourceRef": row["_id"], "status": ActivityStatus.READY.value}
+    waiting = await collection_of(documents.Transform).find_one(is_waiting, session=session)
     if waiting is not None:
         return {"transform": waiting}
     transform = documents.Transform(
@@ -34,22 +34,22 @@ async def request_transform(
     return {"transform": await insert_or_retry(transform, session)}
 
 
-def completed(transforms: list[Row], viewer: Viewer) -> list[bool]:
+def have_succeeded(transforms: list[Row], viewer: Viewer) -> list[bool]:
     """Whether each transform succeeded."""
     return [transform["status"] == ActivityStatus.SUCCEEDED.value for transform in transforms]
 
 
 def logs_url(transforms: list[Row], viewer: Viewer) -> list[str | None]:
     """The URL of each transform's logs, for viewers who may open it."""
-    return [_openable(value_at(transform, "details.logs"), viewer) for transform in transforms]
+    return [_openable_url(value_at(transform, "details.logs"), viewer) for transform in transforms]
 
 
 def notebook_url(transforms: list[Row], viewer: Viewer) -> list[str | None]:
     """The URL of each transform's notebook, for viewers who may open it."""
-    return [_openable(value_at(transform, "details.notebook"), viewer) for transform in transforms]
+    return [_openable_url(value_at(transform, "details.notebook"), viewer) for transform in transforms]
 
 
-def _openable(url: str | None, viewer: Viewer) -> str | None:
+def _openable_url(url: str | None, viewer: Viewer) -> str | None:
     """The URL, if the viewer may open it: web addresses are public, names of objects in buckets are for WORKER and
     ADMIN only."""
     if url is None or url.lower().startswith(("http://", "https://")):

@@ -15,7 +15,7 @@ MAX_NAMED_FILES = 1_000
 
 
 async def schedule_transforms(watchers: list[Watcher], session: Session) -> list[Row]:
-    """Schedule a transform for each of these watchers with new files; returns those that waited already, else new ones, oldest first.
+    """Schedule a transform for each watcher with new files; returns those that waited or are new, oldest first.
 
     A running transform is left alone, as it may have read the directory before.
     """

@@ -11,15 +11,15 @@ import documents
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
 from resolvers.reads.rows import Row
-from resolvers.twins.execution_validation import MOST_STEPS, Given, Release, releases_of, step_warnings
+from resolvers.twins.execution_validation import MAX_STEPS, Given, Release, releases_of, step_warnings
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings, left_out_warnings
-from resolvers.twins.parameters import carried_over, check_object
+from resolvers.twins.parameters import carry_over_parameters, check_object
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.writes.store import get_readable
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenSteps:
     """Steps as if a client had given them, with the component versions that they name.
 
     `overridden` maps the positions of steps to the numbers of the overrides that changed them; `left_out` warns of
@@ -33,82 +33,80 @@ class Chosen:
     left_out: list[InputWarning] = field(default_factory=list)
 
     @contextmanager
-    def refusals_named(self) -> Iterator[None]:
+    def name_refusals(self) -> Iterator[None]:
         """Let refusals raised within the block point to the client's input, if the steps are a workflow's."""
         try:
             yield
         except Refusals as several:
             for refusal in several.refusals if self.workflow else ():
-                refusal.path, refusal.message = self._named(list(refusal.path), refusal.message)
+                refusal.path, refusal.message = self._name_in_input(list(refusal.path), refusal.message)
             raise
 
     def warnings(self) -> list[InputWarning]:
         """Warnings about the planned steps: input that was accepted, but may be a mistake."""
-        found = step_warnings(self.steps, self.releases)
-        return first_warnings(chain(self.left_out, map(self._warning_named, found) if self.workflow else found))
+        of_steps = step_warnings(self.steps, self.releases)
+        return first_warnings(chain(self.left_out, map(self._name_warning, of_steps) if self.workflow else of_steps))
 
-    def _warning_named(self, warning: InputWarning) -> InputWarning:
+    def _name_warning(self, warning: InputWarning) -> InputWarning:
         top, *path = warning["path"]
-        path, message = self._named(path, warning["message"])
+        path, message = self._name_in_input(path, warning["message"])
         return {"path": [top, *path], "message": message}
 
-    def _named(self, path: list[str], message: str) -> tuple[tuple[str, ...], str]:
+    def _name_in_input(self, path: list[str], message: str) -> tuple[tuple[str, ...], str]:
         """The path to an override, or to the workflow, for a path to a step; and the message with the step's key."""
         _, *rest = path
         if not rest:
             return ("workflowId",), message
-        place, *below = rest
-        said = f"Step {self.steps[int(place)]['key']} of the workflow: {message}"
-        override = self.overridden.get(int(place))
-        return ("workflowId",) if override is None else ("overrides", str(override), *below), said
+        position, *below = rest
+        message = f"Step {self.steps[int(position)]['key']} of the workflow: {message}"
+        override = self.overridden.get(int(position))
+        return ("workflowId",) if override is None else ("overrides", str(override), *below), message
 
 
-async def chosen_steps(
+async def choose_steps(
     steps: list[Given],
     workflow_id: str | None,
     overrides: list[Given] | None,
     viewer: Viewer,
     session: Session,
-) -> Chosen:
+) -> ChosenSteps:
     """The steps to run. Raises NotFound for the workflow, and Refusals with everything that is wrong with the
     overrides."""
     if workflow_id is None:
-        _refuse_overrides(overrides)
-        return Chosen(steps, await releases_of(steps, viewer, session))
+        if overrides:
+            raise InvalidInput("overrides change the steps of a workflow: give its workflowId as well.", "overrides")
+        return ChosenSteps(steps, await releases_of(steps, viewer, session))
     if steps:
         raise InvalidInput("Give either steps or workflowId: overrides change the steps of a workflow.", "steps")
     workflow = await get_readable(documents.Workflow, workflow_id, viewer, session, "workflowId")
-    return await _overridden(workflow, overrides or [], viewer, session)
+    return await _apply_overrides(workflow, overrides or [], viewer, session)
 
 
-def _refuse_overrides(overrides: list[Given] | None) -> None:
-    if overrides:
-        raise InvalidInput("overrides change the steps of a workflow: give its workflowId as well.", "overrides")
-
-
-async def _overridden(workflow: Row, overrides: list[Given], viewer: Viewer, session: Session) -> Chosen:
-    if len(overrides) > MOST_STEPS:
-        raise LimitExceeded(f"{len(overrides)} overrides; a workflow has at most {MOST_STEPS} steps.", "overrides")
-    kept = [_as_given(step) for step in workflow["steps"]]
-    named = [{"component_version_id": id} for one in overrides if (id := one.get("component_version_id"))]
-    releases = await releases_of(kept, viewer, session) | await releases_of(named, viewer, session)
-    places = {step["key"]: place for place, step in enumerate(kept)}
+async def _apply_overrides(workflow: Row, overrides: list[Given], viewer: Viewer, session: Session) -> ChosenSteps:
+    if len(overrides) > MAX_STEPS:
+        raise LimitExceeded(f"{len(overrides)} overrides; a workflow has at most {MAX_STEPS} steps.", "overrides")
+    steps = [_as_input(step) for step in workflow["steps"]]
+    new_versions = [
+        {"component_version_id": id} for override in overrides if (id := override.get("component_version_id"))
+    ]
+    releases = await releases_of(steps, viewer, session) | await releases_of(new_versions, viewer, session)
+    positions = {step["key"]: position for position, step in enumerate(steps)}
     changed: dict[int, tuple[int, Given]] = {}
     left_out: list[InputWarning] = []
     refusals: list[Refusal] = []
-    for number, one in enumerate(overrides):
+    for number, override in enumerate(overrides):
         with collect_refusals(refusals):
             path = ("overrides", str(number))
-            place = _place(one["step_key"], places, changed, *path, "stepKey")
-            changed[place] = number, _changed(kept[place], one, releases, left_out, *path)
+            position = _position(override["step_key"], positions, changed, *path, "stepKey")
+            changed[position] = number, _apply_override(steps[position], override, releases, left_out, *path)
     if refusals:
         raise Refusals(refusals)
-    steps = [changed[place][1] if place in changed else step for place, step in enumerate(kept)]
-    overridden = {place: number for place, (number, _) in changed.items()}
-    return Chosen(steps, releases, workflow, overridden, left_out)
+    steps = [changed[position][1] if position in changed else step for position, step in enumerate(steps)]
+    overridden = {position: number for position, (number, _) in changed.items()}
+    return ChosenSteps(steps, releases, workflow, overridden, left_out)
 
 
-def _as_given(step: Row) -> Given:
+def _as_input(step: Row) -> Given:
     """A step of a workflow in the form of a client's input."""
     return {
         "key": step["key"],
@@ -121,16 +119,16 @@ def _as_given(step: Row) -> Given:
     }
 
 
-def _place(key: str, places: dict[str, int], changed: dict[int, Any], *path: str) -> int:
-    place = places.get(key.strip())
-    if place is None:
+def _position(key: str, positions: dict[str, int], changed: dict[int, Any], *path: str) -> int:
+    position = positions.get(key.strip())
+    if position is None:
         raise InvalidInput(f"No step of the workflow has the key {key[:100]!r}.", *path)
-    if place in changed:
+    if position in changed:
         raise InvalidInput(f"Step {key} is overridden twice.", *path)
-    return place
+    return position
 
 
-def _changed(
+def _apply_override(
     step: Given, override: Given, releases: dict[str, Release], left_out: list[InputWarning], *path: str
 ) -> Given:
     """The step with its override applied. Parameters that another version does not take are added to `left_out`."""
@@ -138,7 +136,7 @@ def _changed(
     version_id = override.get("component_version_id") or step["component_version_id"]
     if version_id != step["component_version_id"]:
         before, after = two_versions(step["component_version_id"], version_id, releases, *path, "componentVersionId")
-        parameters = carried_over(parameters, before.version, after.version)
+        parameters = carry_over_parameters(parameters, before.version, after.version)
         dropped = step["parameters"].keys() - parameters.keys()
         left_out += left_out_warnings(after.version, sorted(dropped), *path, "componentVersionId")
     ports = override.get("ports")

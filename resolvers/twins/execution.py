@@ -13,9 +13,9 @@ from resolvers.access.policies import owns
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row, collection_of
-from resolvers.twins.chosen_steps import Chosen, chosen_steps
+from resolvers.twins.chosen_steps import ChosenSteps, choose_steps
 from resolvers.twins.digital_twin import lock_twin, own_twin
-from resolvers.twins.execution_validation import Given, Plan, planned, steps_of
+from resolvers.twins.execution_validation import Given, Plan, new_steps, plan_steps
 from resolvers.twins.twin_rights import readers_of
 from resolvers.twins.used_outputs import UsedBySteps, used_outputs
 from resolvers.user_errors import AlreadyExists, Forbidden, Refusal, Refusals, collect_refusals
@@ -52,17 +52,17 @@ async def create_execution(
     """
     require_role(viewer, Role.USER)
     twin = await own_twin(digital_twin_id, viewer, session, "digitalTwinId")
-    chosen = await chosen_steps(steps, workflow_id, overrides, viewer, session)
+    chosen = await choose_steps(steps, workflow_id, overrides, viewer, session)
     refusals: list[Refusal] = []
     plan: Plan = []
     used: UsedBySteps = []
     with collect_refusals(refusals):
         execution = _execution(twin, chosen, facts)
         await refuse_taken_title(twin["_id"], execution.title, session)
-    with collect_refusals(refusals), chosen.refusals_named():
+    with collect_refusals(refusals), chosen.name_refusals():
         # In a thread, because checking a thousand steps takes a while.
-        plan = await asyncio.to_thread(planned, chosen.steps, chosen.releases)
-    with collect_refusals(refusals), chosen.refusals_named():
+        plan = await asyncio.to_thread(plan_steps, chosen.steps, chosen.releases)
+    with collect_refusals(refusals), chosen.name_refusals():
         places = [place for _, place in plan]
         used = await used_outputs(chosen.steps, places, twin["userRef"], viewer, session)
     if refusals:
@@ -71,7 +71,7 @@ async def create_execution(
     if dry_run:
         return {"execution": None, "warnings": warnings}
     execution.workflow_schema.component_versions = [step.release.version.id for step, _ in plan]
-    kept = await keep_execution(execution, steps_of(plan, used, execution), session)
+    kept = await keep_execution(execution, new_steps(plan, used, execution), session)
     return {"execution": kept, "warnings": warnings}
 
 
@@ -102,7 +102,7 @@ async def refuse_taken_title(twin_id: str, title: str, session: Session) -> None
         raise AlreadyExists(f"An execution called {title} of the same digital twin exists already.", "title")
 
 
-def _execution(twin: Row, chosen: Chosen, facts: ExecutionFacts) -> documents.Execution:
+def _execution(twin: Row, chosen: ChosenSteps, facts: ExecutionFacts) -> documents.Execution:
     """The execution without its steps. Raises Refusals with everything that is wrong with its fields."""
     refusals: list[Refusal] = []
     checked: dict[str, Any] = {}

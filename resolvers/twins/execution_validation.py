@@ -1,4 +1,4 @@
-"""Validation of new executions: everything that is wrong with their steps is reported at once."""
+"""Validation of the steps of new executions; everything that is wrong with them is reported at once."""
 
 import json
 import re
@@ -14,20 +14,20 @@ from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.parameter_warnings import InputWarning, parameter_warnings
-from resolvers.twins.parameters import frozen
-from resolvers.twins.step_graph import StepNode, places
+from resolvers.twins.parameters import freeze_parameters
+from resolvers.twins.step_graph import StepNode, resolve_dependencies
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_json
 
-MOST_STEPS = 1_000
-MOST_PORTS = 100
-LARGEST_JSON = 100_000
-LARGEST_EXECUTION = 8_000_000
+MAX_STEPS = 1_000
+MAX_PORTS = 100
+MAX_JSON_BYTES = 100_000
+MAX_EXECUTION_BYTES = 8_000_000
 """Bytes of parameters and inputs, of one step as given and of all of them with their defaults."""
-MOST_REFUSALS = 1_000
+MAX_REFUSALS = 1_000
 
-MAPPING = re.compile(r"[0-9]{2,5}:[0-9]{2,5}", re.ASCII)
-HIGHEST_PORT = 65_535
+PORT_MAPPING = re.compile(r"[0-9]{2,5}:[0-9]{2,5}", re.ASCII)
+MAX_PORT = 65_535
 
 Given = dict[str, Any]
 Values = Callable[..., dict[str, Any]]
@@ -45,7 +45,7 @@ class Release:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A planned step: its component version, and its inputs. JSON is encoded already."""
+    """A validated step: its component version, and its inputs. JSON is encoded already."""
 
     release: Release
     type: ComponentType
@@ -59,9 +59,11 @@ Plan = list[tuple[PlannedStep, StepNode]]
 
 async def releases_of(steps: list[Given], viewer: Viewer, session: Session) -> dict[str, Release]:
     """The component versions that steps name, by id; unknown ones are missing."""
-    named = {step["component_version_id"] for step in steps[:MOST_STEPS]}
-    versions = await _rows(documents.ComponentVersion, named, viewer, session)
-    components = await _rows(documents.Component, {row["componentId"] for row in versions.values()}, viewer, session)
+    ids = {step["component_version_id"] for step in steps[:MAX_STEPS]}
+    versions = await _readable_rows(documents.ComponentVersion, ids, viewer, session)
+    components = await _readable_rows(
+        documents.Component, {row["componentId"] for row in versions.values()}, viewer, session
+    )
     return {
         id: Release(
             version=documents.ComponentVersion.model_validate(row),
@@ -73,28 +75,30 @@ async def releases_of(steps: list[Given], viewer: Viewer, session: Session) -> d
     }
 
 
-def planned(steps: list[Given], releases: dict[str, Release], values: Values = frozen) -> Plan:
-    """Every step with its place. `values` completes the given parameters: with the defaults, unless told otherwise.
+def plan_steps(steps: list[Given], releases: dict[str, Release], values: Values = freeze_parameters) -> Plan:
+    """Every step with its key and dependencies. `values` completes the given parameters, by default with the defaults.
 
     Raises Refusals with everything that is wrong with any of them, LimitExceeded included.
     """
-    if not 1 <= len(steps) <= MOST_STEPS:
+    if not 1 <= len(steps) <= MAX_STEPS:
         kind = LimitExceeded if steps else InvalidInput
-        raise Refusals([kind(f"1 to {MOST_STEPS} steps are allowed, not {len(steps)}.", "steps")])
+        raise Refusals([kind(f"1 to {MAX_STEPS} steps are allowed, not {len(steps)}.", "steps")])
     refusals: list[Refusal] = []
-    made: list[PlannedStep] = []
-    arranged: list[StepNode] = []
+    planned: list[PlannedStep] = []
+    nodes: list[StepNode] = []
     for number, step in enumerate(steps):
         with collect_refusals(refusals):
-            made.append(_planned(step, releases, values, "steps", str(number)))
+            planned.append(_plan_step(step, releases, values, "steps", str(number)))
     with collect_refusals(refusals):
-        arranged = places(steps, "steps")
-    if not refusals and sum(len(one.parameters) + len(one.inputs or "") for one in made) > LARGEST_EXECUTION:
-        message = f"The steps' parameters and inputs, with their defaults, are larger than {LARGEST_EXECUTION:,} bytes."
+        nodes = resolve_dependencies(steps, "steps")
+    if not refusals and sum(len(step.parameters) + len(step.inputs or "") for step in planned) > MAX_EXECUTION_BYTES:
+        message = (
+            f"The steps' parameters and inputs, with their defaults, are larger than {MAX_EXECUTION_BYTES:,} bytes."
+        )
         refusals.append(LimitExceeded(message, "steps"))
     if refusals:
-        raise Refusals(refusals[:MOST_REFUSALS])
-    return list(zip(made, arranged, strict=True))
+        raise Refusals(refusals[:MAX_REFUSALS])
+    return list(zip(planned, nodes, strict=True))
 
 
 def step_warnings(steps: list[Given], releases: dict[str, Release]) -> Iterator[InputWarning]:
@@ -104,8 +108,8 @@ def step_warnings(steps: list[Given], releases: dict[str, Release]) -> Iterator[
         yield from parameter_warnings(version, step.get("parameters"), "steps", str(number), "parameters")
 
 
-def steps_of(plan: Plan, used: list[list[Used] | None], execution: documents.Execution) -> list[documents.Step]:
-    """The steps to be stored. Those that wait for nothing can be claimed at once."""
+def new_steps(plan: Plan, used: list[list[Used] | None], execution: documents.Execution) -> list[documents.Step]:
+    """The documents of the steps. Those that wait for nothing can be claimed at once."""
     ids = [documents.base.new_id(documents.Step.kind) for _ in plan]
     return [
         documents.Step(
@@ -114,27 +118,27 @@ def steps_of(plan: Plan, used: list[list[Used] | None], execution: documents.Exe
             component_version_ref=step.release.version.id,
             owner_ref=execution.owner_ref,
             public=execution.public,
-            key=place.key,
+            key=node.key,
             ordinal=ordinal,
             type=step.type,
             parameters=step.parameters,
             ports=step.ports,
             inputs=step.inputs,
-            depends_on=[ids[one] for one in place.waits_for],
+            depends_on=[ids[dependency] for dependency in node.waits_for],
             used=used[ordinal],
-            status=ActivityStatus.PENDING if place.waits_for else ActivityStatus.READY,
+            status=ActivityStatus.PENDING if node.waits_for else ActivityStatus.READY,
             code=[CodeReference(repository=step.release.repository, commit=step.release.version.commit_hash)],
             created_at=execution.created_at,
         )
-        for ordinal, (step, place) in enumerate(plan)
+        for ordinal, (step, node) in enumerate(plan)
     ]
 
 
 def port_mappings(given: list[str] | None, version: documents.ComponentVersion, *path: str) -> list[str]:
     """Ports of the host and of the container, such as `8501:8501`. Raises Refusals."""
     ports = given or []
-    if len(ports) > MOST_PORTS:
-        raise LimitExceeded(f"{len(ports)} ports; a step takes at most {MOST_PORTS}.", *path)
+    if len(ports) > MAX_PORTS:
+        raise LimitExceeded(f"{len(ports)} ports; a step takes at most {MAX_PORTS}.", *path)
     refusals: list[Refusal] = []
     first: dict[int, int] = {}
     for number, port in enumerate(ports):
@@ -147,22 +151,26 @@ def port_mappings(given: list[str] | None, version: documents.ComponentVersion, 
     return ports
 
 
-async def _rows(document: type[documents.Document], ids: set[str], viewer: Viewer, session: Session) -> dict[str, Row]:
+async def _readable_rows(
+    document: type[documents.Document], ids: set[str], viewer: Viewer, session: Session
+) -> dict[str, Row]:
     match = {"$and": [{"_id": {"$in": sorted(ids)}}, readable(document, viewer)]}
     return {row["_id"]: row async for row in collection_of(document).find(match, session=session)}
 
 
-def _planned(step: Given, releases: dict[str, Release], values: Values, *path: str) -> PlannedStep:
-    release = _release(step["component_version_id"], releases, *path, "componentVersionId")
+def _plan_step(step: Given, releases: dict[str, Release], values: Values, *path: str) -> PlannedStep:
+    release = _usable_release(step["component_version_id"], releases, *path, "componentVersionId")
     refusals: list[Refusal] = []
     parameters, inputs, ports = "{}", None, []
     with collect_refusals(refusals):
-        check_json(step.get("parameters"), *path, "parameters", max_bytes=LARGEST_JSON)
-        found = values(release.version, step.get("parameters"), *path, "parameters")
-        parameters = json.dumps(found, ensure_ascii=False)
+        check_json(step.get("parameters"), *path, "parameters", max_bytes=MAX_JSON_BYTES)
+        completed = values(release.version, step.get("parameters"), *path, "parameters")
+        parameters = json.dumps(completed, ensure_ascii=False)
     with collect_refusals(refusals):
         inputs = (
-            None if step.get("inputs") is None else check_json(step["inputs"], *path, "inputs", max_bytes=LARGEST_JSON)
+            None
+            if step.get("inputs") is None
+            else check_json(step["inputs"], *path, "inputs", max_bytes=MAX_JSON_BYTES)
         )
     with collect_refusals(refusals):
         ports = port_mappings(step.get("ports"), release.version, *path, "ports")
@@ -172,7 +180,7 @@ def _planned(step: Given, releases: dict[str, Release], values: Values, *path: s
     return PlannedStep(release=release, type=type, parameters=parameters, ports=ports, inputs=inputs)
 
 
-def _release(id: str, releases: dict[str, Release], *path: str) -> Release:
+def _usable_release(id: str, releases: dict[str, Release], *path: str) -> Release:
     if id not in releases:
         raise NotFound(documents.ComponentVersion.__name__, id, *path)
     release = releases[id]
@@ -184,14 +192,14 @@ def _release(id: str, releases: dict[str, Release], *path: str) -> Release:
 
 def _host_port(mapping: str, version: documents.ComponentVersion, *path: str) -> int:
     """The host's port of a mapping to a port on which the version's container listens."""
-    host, _, container = (mapping if MAPPING.fullmatch(mapping) else "0:0").partition(":")
-    if not all(1 <= int(port) <= HIGHEST_PORT for port in (host, container)):
+    host, _, container = (mapping if PORT_MAPPING.fullmatch(mapping) else "0:0").partition(":")
+    if not all(1 <= int(port) <= MAX_PORT for port in (host, container)):
         raise InvalidInput(
-            f"{mapping[:100]!r} is not a port mapping: give two numbers up to {HIGHEST_PORT}, such as 8501:8501.", *path
+            f"{mapping[:100]!r} is not a port mapping: give two numbers up to {MAX_PORT}, such as 8501:8501.", *path
         )
-    known = [port.container_port for port in version.ports]
+    declared = [port.container_port for port in version.ports]
     # Many descriptions leave their ports out, or have placeholders for them.
-    if known and int(container) not in known:
-        listed = ", ".join(str(port) for port in known)
+    if declared and int(container) not in declared:
+        listed = ", ".join(str(port) for port in declared)
         raise InvalidInput(f"Version {version.version} listens on {listed}, not on {container}.", *path)
     return int(host)

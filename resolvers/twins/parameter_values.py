@@ -13,27 +13,29 @@ from resolvers.formats.odtp_yml.datatypes import DATATYPES, CoercionError, coerc
 from resolvers.user_errors import InvalidInput
 
 DOTTED = re.compile(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}", re.ASCII)
-MOST_NAMED = 20
+MAX_NAMED_OPTIONS = 20
 
 
-def check_value(definition: ParameterDefinition, value: Any, *path: str) -> Any:
+def coerce_value(definition: ParameterDefinition, value: Any, *path: str) -> Any:
     """A value of the parameter's datatype. A text that spells one is parsed, as in ODTP's files."""
     datatype = DATATYPES.get(definition.datatype, "string")
     try:
-        read = READ[datatype](value)
+        coerced = COERCIONS[datatype](value)
     except CoercionError as error:
-        raise InvalidInput(f"{definition.name} must be {A_VALUE[datatype]}, not {preview(value)}.", *path) from error
+        raise InvalidInput(
+            f"{definition.name} must be {DESCRIPTIONS[datatype]}, not {preview(value)}.", *path
+        ) from error
     # The default is accepted even if the component's own bounds forbid it: it is the value that runs without any input.
-    if definition.default_value is None or json.loads(definition.default_value) != read:
-        _refuse_outside(definition, read, *path)
-    return read
+    if definition.default_value is None or json.loads(definition.default_value) != coerced:
+        _check_options_and_bounds(definition, coerced, *path)
+    return coerced
 
 
-def _refuse_outside(definition: ParameterDefinition, value: Any, *path: str) -> None:
+def _check_options_and_bounds(definition: ParameterDefinition, value: Any, *path: str) -> None:
     if definition.options is not None and not definition.allow_custom_value:
         options = [json.loads(option) for option in definition.options]
         if value not in options:
-            listed = ", ".join(preview(option) for option in options[:MOST_NAMED])
+            listed = ", ".join(preview(option) for option in options[:MAX_NAMED_OPTIONS])
             raise InvalidInput(f"{definition.name} must be one of {listed}, not {preview(value)}.", *path)
     if definition.minimum is not None and value < definition.minimum:
         raise InvalidInput(f"{definition.name} must be at least {definition.minimum:g}, not {preview(value)}.", *path)
@@ -41,7 +43,7 @@ def _refuse_outside(definition: ParameterDefinition, value: Any, *path: str) -> 
         raise InvalidInput(f"{definition.name} must be at most {definition.maximum:g}, not {preview(value)}.", *path)
 
 
-def _text(value: Any) -> str:
+def _string(value: Any) -> str:
     if not isinstance(value, str):
         raise CoercionError
     return value
@@ -49,7 +51,7 @@ def _text(value: Any) -> str:
 
 def _date(value: Any) -> str:
     """A date as written: ISO 8601, `1 October 2018` or `01.10.2018`, which only components parse."""
-    text = _text(value).strip()
+    text = _string(value).strip()
     if instant(text) is not None:
         return text
     try:
@@ -70,21 +72,21 @@ def _number(datatype: str) -> Callable[[Any], Any]:
     return read
 
 
-def _truth(value: Any) -> bool:
+def _boolean(value: Any) -> bool:
     if not isinstance(value, bool | str):
         raise CoercionError
-    truth: bool = coerce(value, "boolean")
-    return truth
+    boolean: bool = coerce(value, "boolean")
+    return boolean
 
 
-READ: dict[str, Callable[[Any], Any]] = {
-    "string": _text,
+COERCIONS: dict[str, Callable[[Any], Any]] = {
+    "string": _string,
     "integer": _number("integer"),
     "float": _number("float"),
-    "boolean": _truth,
+    "boolean": _boolean,
     "date": _date,
 }
-A_VALUE = {
+DESCRIPTIONS = {
     "string": "a text",
     "integer": "a whole number",
     "float": "a number",

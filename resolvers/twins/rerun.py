@@ -14,10 +14,10 @@ from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.state_machine import SATISFIES_DEPENDENCY
 from resolvers.reads.rows import collection_of
 from resolvers.twins.execution import keep_execution, own_execution, refuse_taken_title
-from resolvers.twins.execution_validation import MOST_STEPS, Given
+from resolvers.twins.execution_validation import MAX_STEPS, Given
 from resolvers.twins.parameter_warnings import InputWarning
-from resolvers.twins.rerun_overrides import Changed, RerunOverrides
-from resolvers.twins.step_graph import followers
+from resolvers.twins.rerun_overrides import RerunOverrides, StepChanges
+from resolvers.twins.step_graph import with_descendants
 from resolvers.twins.used_outputs import fetched, refuse_unreadable
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, Refusal, Refusals, collect_refusals
 from resolvers.validators import MAX_LINE_LENGTH, check_line
@@ -72,12 +72,12 @@ async def rerun_execution(
     earlier = await _earlier(execution_id, viewer, session)
     refusals: list[Refusal] = []
     again: set[int] = set()
-    changed: dict[int, Changed] = {}
+    changed: dict[int, StepChanges] = {}
     warnings: list[InputWarning] = []
     with collect_refusals(refusals):
         again = _to_run(earlier, strategy, from_step_id)
         overrides = RerunOverrides(earlier.steps, again)
-        changed = await overrides.changed(component_version_overrides or [], parameter_overrides or [], viewer, session)
+        changed = await overrides.apply(component_version_overrides or [], parameter_overrides or [], viewer, session)
         warnings = overrides.warnings()
         running = [earlier.steps[place] for place in sorted(again)]
         await refuse_unreadable(running, earlier.execution.owner_ref, viewer, session, "executionId")
@@ -97,12 +97,12 @@ async def rerun_execution(
 async def _earlier(id: str, viewer: Viewer, session: Session) -> Earlier:
     execution = await own_execution(id, viewer, session, "executionId")
     steps = collection_of(documents.Step)
-    found = steps.find({"executionRef": id}, session=session).sort([("ordinal", 1), ("_id", 1)]).limit(MOST_STEPS + 1)
+    found = steps.find({"executionRef": id}, session=session).sort([("ordinal", 1), ("_id", 1)]).limit(MAX_STEPS + 1)
     rows = [row async for row in found]
     if not rows:
         raise InvalidInput(f"Execution {id} has no steps to run again.", "executionId")
-    if len(rows) > MOST_STEPS:
-        raise LimitExceeded(f"Execution {id} has more than {MOST_STEPS} steps.", "executionId")
+    if len(rows) > MAX_STEPS:
+        raise LimitExceeded(f"Execution {id} has more than {MAX_STEPS} steps.", "executionId")
     return Earlier(documents.Execution.model_validate(execution), [documents.Step.model_validate(row) for row in rows])
 
 
@@ -122,7 +122,7 @@ def _from_failure(earlier: Earlier) -> set[int]:
         message = f"Execution {earlier.execution.id} is {status.value}; FROM_FAILURE needs a FAILED or CANCELLED one."
         raise InvalidState(message, "executionId", current=status.value, allowed=UNSUCCESSFUL)
     begun = {number for number, step in enumerate(earlier.steps) if step.status not in SATISFIES_DEPENDENCY}
-    return followers(earlier.waits_for, begun)
+    return with_descendants(earlier.waits_for, begun)
 
 
 def _from_step(earlier: Earlier, id: str | None) -> set[int]:
@@ -131,7 +131,7 @@ def _from_step(earlier: Earlier, id: str | None) -> set[int]:
     begun = {number for number, step in enumerate(earlier.steps) if step.id == id}
     if not begun:
         raise InvalidInput(f"Execution {earlier.execution.id} has no step {id[:100]}.", "fromStepId")
-    again = followers(earlier.waits_for, begun)
+    again = with_descendants(earlier.waits_for, begun)
     reused = [step for number, step in enumerate(earlier.steps) if number not in again]
     failed = [step for step in reused if step.status not in SATISFIES_DEPENDENCY]
     if failed:
@@ -175,10 +175,10 @@ def _copied(before: documents.Execution, title: str) -> documents.Execution:
 
 
 def _steps(
-    earlier: Earlier, again: set[int], changed: dict[int, Changed], execution: documents.Execution
+    earlier: Earlier, again: set[int], changed: dict[int, StepChanges], execution: documents.Execution
 ) -> list[documents.Step]:
     ids = [new_id(documents.Step.kind) for _ in earlier.steps]
-    runs = [changed.get(number) or Changed.not_at_all(step) for number, step in enumerate(earlier.steps)]
+    runs = [changed.get(number) or StepChanges.none(step) for number, step in enumerate(earlier.steps)]
     return [
         documents.Step(
             id=ids[number],

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from typing import Any
 
 from resolvers.user_errors import InvalidInput, Refusal, Refusals, collect_refusals
@@ -10,7 +11,7 @@ from resolvers.validators import check_line
 
 MAX_KEY_BYTES = 255
 """A worker names the folder for a dependency's files after its key."""
-MOST_CYCLES = 20
+MAX_CYCLES = 20
 """Cycles reported at once; once these are fixed, the others are reported."""
 
 
@@ -22,8 +23,8 @@ class StepNode:
     waits_for: list[int]
 
 
-def places(steps: list[dict[str, Any]], *path: str) -> list[StepNode]:
-    """The place of each step: as `dependsOn` says, or in a chain when no step has it.
+def resolve_dependencies(steps: list[dict[str, Any]], *path: str) -> list[StepNode]:
+    """Each step with the steps that it waits for: as `dependsOn` says, or in a chain when no step has it.
 
     Raises Refusals with every key that is duplicate or unknown, and with cycles.
     """
@@ -33,11 +34,11 @@ def places(steps: list[dict[str, Any]], *path: str) -> list[StepNode]:
     if all(step.get("depends_on") is None for step in steps):
         waits_for = [[ordinal - 1] if ordinal else [] for ordinal in range(len(steps))]
     else:
-        waits_for = [_named(step, ordinals, refusals, *path, str(number)) for number, step in enumerate(steps)]
-    refusals += _circular(keys, waits_for, *path)
+        waits_for = [_dependencies(step, ordinals, refusals, *path, str(number)) for number, step in enumerate(steps)]
+    refusals += _cycle_refusals(keys, waits_for, *path)
     if refusals:
         raise Refusals(refusals)
-    return [StepNode(key, waited) for key, waited in zip(keys, waits_for, strict=True)]
+    return [StepNode(key, dependencies) for key, dependencies in zip(keys, waits_for, strict=True)]
 
 
 def cycles(waits_for: list[list[int]]) -> Iterator[list[int]]:
@@ -48,25 +49,24 @@ def cycles(waits_for: list[list[int]]) -> Iterator[list[int]]:
             TopologicalSorter(graph).prepare()
         except CycleError as error:
             # Graphlib lists dependencies before dependents, and the first one again at the end.
-            circle: list[int] = error.args[1][:0:-1]
-            start = circle.index(min(circle))
-            yield circle[start:] + circle[:start]
-            graph = _without(graph, set(circle))
+            cycle: list[int] = error.args[1][:0:-1]
+            start = cycle.index(min(cycle))
+            yield cycle[start:] + cycle[:start]
+            graph = {
+                step: [dependency for dependency in dependencies if dependency not in cycle]
+                for step, dependencies in graph.items()
+                if step not in cycle
+            }
         else:
             return
 
 
-def _without(graph: dict[int, list[int]], gone: set[int]) -> dict[int, list[int]]:
-    return {one: [other for other in graph[one] if other not in gone] for one in graph if one not in gone}
-
-
-def followers(waits_for: list[list[int]], begun: set[int]) -> set[int]:
-    """The given steps with everything that depends on them, directly or not. `waits_for` has no cycle."""
-    reached = set(begun)
-    order = TopologicalSorter(dict(enumerate(waits_for))).static_order()
-    for one in order:
-        if not reached.isdisjoint(waits_for[one]):
-            reached.add(one)
+def with_descendants(waits_for: list[list[int]], steps: set[int]) -> set[int]:
+    """These steps with all that depend on them, directly or not. `waits_for` has no cycle."""
+    reached = set(steps)
+    for step in TopologicalSorter(dict(enumerate(waits_for))).static_order():
+        if not reached.isdisjoint(waits_for[step]):
+            reached.add(step)
     return reached
 
 
@@ -74,8 +74,8 @@ def check_step_key(value: str | None, *path: str) -> str | None:
     """A step's key, which can be the name of a folder. Raises InvalidInput."""
     key = check_line(value, *path)
     if key is not None and len(key.encode()) > MAX_KEY_BYTES:
-        said = f"key {key[:50]!r}… has {len(key.encode())} bytes; the name of a folder has at most {MAX_KEY_BYTES}."
-        raise InvalidInput(said, *path)
+        length = f"key {key[:50]!r}… has {len(key.encode())} bytes"
+        raise InvalidInput(f"{length}; the name of a folder has at most {MAX_KEY_BYTES}.", *path)
     return key
 
 
@@ -94,22 +94,22 @@ def _keys(steps: list[dict[str, Any]], refusals: list[Refusal], *path: str) -> l
     return keys
 
 
-def _named(step: dict[str, Any], ordinals: dict[str, int], refusals: list[Refusal], *path: str) -> list[int]:
+def _dependencies(step: dict[str, Any], ordinals: dict[str, int], refusals: list[Refusal], *path: str) -> list[int]:
     """The ordinals of the steps whose keys a step names, each once."""
-    found: dict[int, None] = {}
+    dependencies: dict[int, None] = {}
     for number, key in enumerate(step.get("depends_on") or []):
         ordinal = ordinals.get(key.strip())
         if ordinal is None:
             refusals.append(InvalidInput(f"No step has the key {key[:100]!r}.", *path, "dependsOn", str(number)))
         else:
-            found[ordinal] = None
-    return list(found)
+            dependencies[ordinal] = None
+    return list(dependencies)
 
 
-def _circular(keys: list[str], waits_for: list[list[int]], *path: str) -> Iterator[InvalidInput]:
-    for _, circle in zip(range(MOST_CYCLES), cycles(waits_for), strict=False):
-        if len(circle) == 1:
-            message = f"Step {keys[circle[0]]} waits for itself."
+def _cycle_refusals(keys: list[str], waits_for: list[list[int]], *path: str) -> Iterator[InvalidInput]:
+    for cycle in islice(cycles(waits_for), MAX_CYCLES):
+        if len(cycle) == 1:
+            message = f"Step {keys[cycle[0]]} waits for itself."
         else:
-            message = f"Steps wait for each other: {' → '.join(keys[one] for one in [*circle, circle[0]])}."
-        yield InvalidInput(message, *path, str(circle[0]), "dependsOn")
+            message = f"Steps wait for each other: {' → '.join(keys[step] for step in [*cycle, cycle[0]])}."
+        yield InvalidInput(message, *path, str(cycle[0]), "dependsOn")

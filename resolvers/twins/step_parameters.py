@@ -9,7 +9,7 @@ from documents.base import JsonText
 from resolvers.access.viewer import Viewer
 from resolvers.reads import lookups
 from resolvers.reads.rows import Row
-from resolvers.twins.parameters import OF_EVERY_COMPONENT
+from resolvers.twins.parameters import BUILT_IN_PARAMETERS
 
 
 class StepParameter(BaseModel):
@@ -24,8 +24,10 @@ async def parameter_list(steps: list[Row], viewer: Viewer) -> list[list[Row]]:
     """The parameters of each step, in their order. Reads the component versions of all steps at once."""
     ids = {step["component_version"] for step in steps}
     versions = await lookups.by_ids(documents.ComponentVersion, ids, frozenset({"parameters.name"}), viewer)
-    names = {id: {one["name"] for one in version.get("parameters") or []} for id, version in versions.items()}
-    return [_parameters(step, names.get(step["component_version"], set()) | OF_EVERY_COMPONENT) for step in steps]
+    names = {
+        id: {parameter["name"] for parameter in version.get("parameters") or []} for id, version in versions.items()
+    }
+    return [_parameters(step, names.get(step["component_version"], set()) | BUILT_IN_PARAMETERS) for step in steps]
 
 
 def _parameters(step: Row, declared: set[str]) -> list[Row]:

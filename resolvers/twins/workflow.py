@@ -13,10 +13,10 @@ from resolvers.access.policies import owns_any
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row
-from resolvers.twins.execution_validation import Given, Plan, planned, releases_of, step_warnings
+from resolvers.twins.execution_validation import Given, Plan, plan_steps, releases_of, step_warnings
 from resolvers.twins.ownership import owner_of_new
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings
-from resolvers.twins.parameters import given_alone
+from resolvers.twins.parameters import coerce_parameters
 from resolvers.user_errors import (
     AlreadyExists,
     Forbidden,
@@ -134,7 +134,7 @@ async def _steps(given: list[Given], viewer: Viewer, session: Session) -> tuple[
     """The steps as stored. Parameters may be left out: executions of the workflow give them."""
     releases = await releases_of(given, viewer, session)
     # In a thread, because checking a thousand steps takes a while.
-    steps = _workflow_steps(await asyncio.to_thread(planned, given, releases, given_alone))
+    steps = _workflow_steps(await asyncio.to_thread(plan_steps, given, releases, coerce_parameters))
     return steps, await asyncio.to_thread(lambda: first_warnings(step_warnings(given, releases)))
 
 

@@ -19,7 +19,7 @@ from resolvers.activities.lease import MAX_LEASE_SECONDS
 from resolvers.activities.retry import FIRST_HAND_BACK_WAIT, MAX_HAND_BACK_WAIT, RETRY_WAITS
 from resolvers.activities.state_machine import MAX_ATTEMPTS
 from resolvers.catalogue.merge_organisations import MAX_MERGED, MAX_MOVED
-from resolvers.catalogue.read_distributions import MOST
+from resolvers.catalogue.read_distributions import MAX_DISTRIBUTIONS
 from resolvers.file_events.file_event import MAX_FILES
 from resolvers.filters import MAX_VALUES
 from resolvers.galaxy import report_metadata
@@ -30,7 +30,7 @@ from resolvers.galaxy.statistics.runtimes import MAX_EXACT_SAMPLES
 from resolvers.reads.page import COUNT_CAP, DEFAULT_SIZE, MAX_PAGE_SIZE
 from resolvers.storage.signed_url import MAX_SIGNED_URL_SECONDS
 from resolvers.storage.upload import MAX_OPEN_UPLOADS, MAX_UPLOAD_BYTES, UPLOAD_LIFETIME
-from resolvers.twins.execution_validation import MOST_STEPS
+from resolvers.twins.execution_validation import MAX_STEPS
 from resolvers.twins.output import MOST_AUTHORIZED, MOST_URLS
 from resolvers.twins.result import MOST_OUTPUTS
 from resolvers.twins.share_twin import MAX_READERS
@@ -90,13 +90,13 @@ LIMITS: dict[str, dict[str, float]] = {
         "signed URLs in one answer": MOST_URLS,
     },
     "The catalogue": {
-        "documents in one `ingestTransform`": MOST,
+        "documents in one `ingestTransform`": MAX_DISTRIBUTIONS,
         "files in one `reportFiles`": MAX_FILES,
         "organisations in one `mergeOrganisations`": MAX_MERGED,
         "resources that it moves": MAX_MOVED,
     },
     "Digital twins": {
-        "steps of an execution or a workflow": MOST_STEPS,
+        "steps of an execution or a workflow": MAX_STEPS,
         "outputs that a step uses": MAX_USED_BY_STEP,
         "outputs that the steps of an execution use": MAX_USED,
         "outputs of a result": MOST_OUTPUTS,

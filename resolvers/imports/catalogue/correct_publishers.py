@@ -7,8 +7,8 @@ from pymongo.errors import DuplicateKeyError
 import documents
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
-from resolvers.catalogue.find_or_create import find_or_make_organisation
-from resolvers.catalogue.organisation import added_to_organisation
+from resolvers.catalogue.find_or_create import find_or_create_organisation
+from resolvers.catalogue.organisation import lock_organisation
 from resolvers.formats.info_json import former_organisation_url, publisher_text
 from resolvers.imports.catalogue.dataset_matching import Destinations
 from resolvers.imports.catalogue.existing import ExistingResource
@@ -66,8 +66,8 @@ async def _move(resource: ExistingResource, owner: Identity, viewer: Viewer) -> 
     organisation = owner.organisation
 
     async def work(session: Session) -> Outcome:
-        row = await find_or_make_organisation(organisation.url, organisation.name, session)
-        await added_to_organisation(row["_id"], session)
+        row = await find_or_create_organisation(organisation.url, organisation.name, session)
+        await lock_organisation(row["_id"], session)
         change = {"organisationRef": row["_id"]}
         return {"resource": await update(documents.Resource, resource.row, change, None, session)}
 

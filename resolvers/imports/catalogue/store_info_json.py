@@ -5,7 +5,7 @@ from collections import Counter
 import documents
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
-from resolvers.catalogue.find_or_create import find_or_make_organisation, find_or_make_resource
+from resolvers.catalogue.find_or_create import find_or_create_organisation, find_or_create_resource
 from resolvers.file_events.code_repo import read_code_repo
 from resolvers.imports.catalogue.catalogue_summary import CatalogueSummary
 from resolvers.imports.catalogue.existing import ExistingResource
@@ -72,7 +72,7 @@ class InfoImport:
         identity, text = self._identity, self._info.text
         if self._resource and not self._is_own():
             return {"resource": await update(documents.Resource, self._resource.row, {"info": text}, None, session)}
-        organisation = await find_or_make_organisation(identity.organisation.url, identity.organisation.name, session)
+        organisation = await find_or_create_organisation(identity.organisation.url, identity.organisation.name, session)
         resource = documents.Resource(
             organisation_ref=organisation["_id"],
             title=identity.title,
@@ -80,4 +80,4 @@ class InfoImport:
             code_repo=read_code_repo(identity.code_repo(identity.pipeline.source), "codeRepo"),
             info=text,
         )
-        return {"resource": await find_or_make_resource(resource, session)}
+        return {"resource": await find_or_create_resource(resource, session)}

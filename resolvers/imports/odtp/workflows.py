@@ -10,7 +10,7 @@ from resolvers.imports.odtp.bson_values import both_forms, hex_of, plain
 from resolvers.imports.odtp.collection_import import Build, ImportRun, stored_rows
 from resolvers.imports.odtp.executions import TWIN, tags
 from resolvers.imports.odtp.source_row import RowError, SourceRow
-from resolvers.twins.execution_validation import MOST_STEPS
+from resolvers.twins.execution_validation import MAX_STEPS
 
 Rows = dict[str, dict[str, Any]]
 
@@ -79,8 +79,8 @@ def _references(row: SourceRow) -> list[str | None]:
 def _steps(row: SourceRow, releases: Rows, components: Rows) -> list[WorkflowStep]:
     """A chain of the versions. Raises RowError if one is missing: without it, this would be another workflow."""
     ids = _references(row)
-    if not 1 <= len(ids) <= MOST_STEPS:
-        raise RowError(f"It has {len(ids)} versions; a workflow has 1 to {MOST_STEPS}.")
+    if not 1 <= len(ids) <= MAX_STEPS:
+        raise RowError(f"It has {len(ids)} versions; a workflow has 1 to {MAX_STEPS}.")
     for written, id in zip(row.items("versions"), ids, strict=True):
         if id is None:
             raise RowError(f"Its versions contain {preview(plain(written))}, which is not a reference.")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import documents
 from documents.twins.component_version import ParameterDefinition
 from resolvers.twins.parameter_warnings import MAX_WARNINGS, first_warnings, parameter_warnings
-from resolvers.twins.parameters import frozen, replaced
+from resolvers.twins.parameters import freeze_parameters, override_parameters
 from resolvers.user_errors import InvalidInput, Refusal, Refusals, collect_refusals
 from tests.support.builders import COMMIT
 from tests.support.patience import within
@@ -41,7 +41,7 @@ def a_parameter(datatype: str, default: Any = None, options: list[Any] | None = 
 
 def refused(version: documents.ComponentVersion, given: Any) -> list[tuple[tuple[str, ...], str]]:
     try:
-        frozen(version, given, "parameters")
+        freeze_parameters(version, given, "parameters")
     except InvalidInput as one:
         return [(one.path, one.message)]
     except Refusals as several:
@@ -70,7 +70,7 @@ def refused(version: documents.ComponentVersion, given: Any) -> list[tuple[tuple
     ],
 )
 def test_a_value_is_kept_in_its_datatype(datatype: str, given: Any, kept: Any) -> None:
-    found = frozen(a_version(a_parameter(datatype)), {"P": given})
+    found = freeze_parameters(a_version(a_parameter(datatype)), {"P": given})
 
     assert (found, type(found["P"])) == ({"P": kept}, type(kept))
 
@@ -106,9 +106,9 @@ def test_options_bind_unless_other_values_are_allowed() -> None:
     open_ = a_version(a_parameter("integer", options=[2, 4], allow_custom_value=True))
     free = a_version(a_parameter("integer"))
 
-    assert frozen(closed, {"P": "4"}) == {"P": 4}
+    assert freeze_parameters(closed, {"P": "4"}) == {"P": 4}
     assert refused(closed, {"P": 3}) == [(("parameters", "P"), "P must be one of 2, 4, not 3.")]
-    assert frozen(open_, {"P": 3}) == frozen(free, {"P": 3}) == {"P": 3}
+    assert freeze_parameters(open_, {"P": 3}) == freeze_parameters(free, {"P": 3}) == {"P": 3}
 
 
 def test_bounds_hold_at_both_ends_and_open_ones_do_not() -> None:
@@ -117,10 +117,10 @@ def test_bounds_hold_at_both_ends_and_open_ones_do_not() -> None:
     upwards = a_version(a_parameter("integer", minimum=1, maximum=None))
     bounded_options = a_version(a_parameter("integer", options=[2], allow_custom_value=True, maximum=3))
 
-    assert [frozen(unit, {"P": value})["P"] for value in (0, 0.5, 1, "1.0")] == [0, 0.5, 1, 1.0]
+    assert [freeze_parameters(unit, {"P": value})["P"] for value in (0, 0.5, 1, "1.0")] == [0, 0.5, 1, 1.0]
     assert refused(unit, {"P": -0.1}) == [(("parameters", "P"), "P must be at least 0, not -0.1.")]
     assert refused(unit, {"P": 1.01}) == [(("parameters", "P"), "P must be at most 1, not 1.01.")]
-    assert frozen(upwards, {"P": 10**400}) == {"P": 10**400}
+    assert freeze_parameters(upwards, {"P": 10**400}) == {"P": 10**400}
     assert refused(upwards, {"P": 0}) == [(("parameters", "P"), "P must be at least 1, not 0.")]
     assert refused(bounded_options, {"P": 4}) == [(("parameters", "P"), "P must be at most 3, not 4.")]
 
@@ -128,7 +128,12 @@ def test_bounds_hold_at_both_ends_and_open_ones_do_not() -> None:
 def test_defaults_are_filled_in_and_taken_even_outside_of_the_components_own_options() -> None:
     version = a_version(a_parameter("string", default="rg", options=["duration", "count"]))
 
-    assert frozen(version, None) == frozen(version, {}) == frozen(version, {"P": "rg"}) == {"P": "rg"}
+    assert (
+        freeze_parameters(version, None)
+        == freeze_parameters(version, {})
+        == freeze_parameters(version, {"P": "rg"})
+        == {"P": "rg"}
+    )
     assert refused(version, {"P": "other"})
 
 
@@ -136,7 +141,7 @@ def test_defaults_are_filled_in_and_taken_even_outside_of_the_components_own_opt
 def test_a_default_that_looks_like_nothing_is_one(default: Any) -> None:
     datatype = {bool: "boolean", int: "integer", str: "string", float: "float"}[type(default)]
 
-    assert frozen(a_version(a_parameter(datatype, default=default)), {}) == {"P": default}
+    assert freeze_parameters(a_version(a_parameter(datatype, default=default)), {}) == {"P": default}
 
 
 def test_everything_that_is_wrong_is_told_at_once_and_secrets_are_not_repeated() -> None:
@@ -170,24 +175,24 @@ def test_everything_that_is_wrong_is_told_at_once_and_secrets_are_not_repeated()
 def test_what_a_version_does_not_declare_is_passed_on_as_it_was_given(value: Any) -> None:
     version = a_version(a_parameter("integer", default=1))
 
-    assert frozen(version, {"$where": value}) == {"P": 1, "$where": value}
-    assert replaced(version, {"P": 2, "OLD": 1}, {"$where": value}) == {"P": 2, "OLD": 1, "$where": value}
-    assert list(frozen(version, {"b": 1, "P": 3, "a": 2})) == ["P", "b", "a"]
+    assert freeze_parameters(version, {"$where": value}) == {"P": 1, "$where": value}
+    assert override_parameters(version, {"P": 2, "OLD": 1}, {"$where": value}) == {"P": 2, "OLD": 1, "$where": value}
+    assert list(freeze_parameters(version, {"b": 1, "P": 3, "a": 2})) == ["P", "b", "a"]
 
 
 def test_a_name_that_is_a_secret_as_well_is_taken_only_where_it_is_given() -> None:
     version = a_version(ParameterDefinition(name="LINK", datatype="string"), secrets=["LINK"])
 
-    assert frozen(version, {}) == {}
-    assert frozen(version, {"LINK": "https://example.org/a"}) == {"LINK": "https://example.org/a"}
+    assert freeze_parameters(version, {}) == {}
+    assert freeze_parameters(version, {"LINK": "https://example.org/a"}) == {"LINK": "https://example.org/a"}
 
 
 def test_switches_of_odtps_own_start_script_are_taken_by_every_component_and_its_credentials_by_none() -> None:
     version = a_version()
     described = a_version(ParameterDefinition(name="ODTP_LOGS_IN_DB", datatype="boolean", default_value="false"))
 
-    assert frozen(version, {"ODTP_LOG_PAGE_SIZE": "20"}) == {"ODTP_LOG_PAGE_SIZE": "20"}
-    assert frozen(described, {}) == {"ODTP_LOGS_IN_DB": False}
+    assert freeze_parameters(version, {"ODTP_LOG_PAGE_SIZE": "20"}) == {"ODTP_LOG_PAGE_SIZE": "20"}
+    assert freeze_parameters(described, {}) == {"ODTP_LOGS_IN_DB": False}
     assert refused(described, {"ODTP_LOGS_IN_DB": "maybe"})
     assert refused(version, {"ODTP_LOGS_IN_DB": []}) == [
         (("parameters", "ODTP_LOGS_IN_DB"), "ODTP_LOGS_IN_DB must be a text, a number or a boolean.")
@@ -255,10 +260,10 @@ def test_warnings_are_bounded_and_made_within_a_second() -> None:
 def test_values_that_were_frozen_stay_but_for_those_that_are_replaced() -> None:
     version = a_version(a_parameter("integer", default=1, maximum=9), ParameterDefinition(name="Q", datatype="string"))
 
-    assert replaced(version, {"P": 99, "Q": "q", "OLD": []}, {"Q": "r"}) == {"P": 99, "Q": "r", "OLD": []}
-    assert replaced(version, {"Q": "q"}, {"P": "2"}) == {"Q": "q", "P": 2}
+    assert override_parameters(version, {"P": 99, "Q": "q", "OLD": []}, {"Q": "r"}) == {"P": 99, "Q": "r", "OLD": []}
+    assert override_parameters(version, {"Q": "q"}, {"P": "2"}) == {"Q": "q", "P": 2}
     with pytest.raises(Refusals) as caught:
-        replaced(version, {"Q": "q"}, {"P": 10, "ODTP_ACCESS_KEY": 1}, "parameters")
+        override_parameters(version, {"Q": "q"}, {"P": 10, "ODTP_ACCESS_KEY": 1}, "parameters")
     assert {one.path for one in caught.value.refusals} == {("parameters", "P"), ("parameters", "ODTP_ACCESS_KEY")}
 
 
@@ -275,8 +280,8 @@ def test_whatever_is_given_is_either_refused_or_kept_as_json_that_is_taken_again
     refusals: list[Refusal] = []
     found: dict[str, Any] = {}
     with collect_refusals(refusals):
-        found = frozen(version, {"P": value}, "parameters")
+        found = freeze_parameters(version, {"P": value}, "parameters")
 
     assert [one.path for one in refusals] == ([] if found else [("parameters", "P")])
     if found:
-        assert frozen(version, json.loads(json.dumps(found, allow_nan=False))) == found
+        assert freeze_parameters(version, json.loads(json.dumps(found, allow_nan=False))) == found

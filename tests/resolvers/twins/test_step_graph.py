@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolvers.twins.step_graph import MOST_CYCLES, cycles, followers, places
+from resolvers.twins.step_graph import MAX_CYCLES, cycles, resolve_dependencies, with_descendants
 from resolvers.user_errors import Refusals
 
 
@@ -16,7 +16,7 @@ def steps(**waits_for: list[str] | None) -> list[dict[str, Any]]:
 
 def refused(given: list[dict[str, Any]]) -> list[tuple[tuple[str, ...], str]]:
     with pytest.raises(Refusals) as caught:
-        places(given, "steps")
+        resolve_dependencies(given, "steps")
     return [(one.path, one.message) for one in caught.value.refusals]
 
 
@@ -40,13 +40,13 @@ def reaches(waits_for: list[list[int]]) -> list[set[int]]:
 
 
 def test_without_any_depends_on_the_steps_are_a_chain_in_list_order() -> None:
-    arranged = places([{"key": "load"}, {}, {"key": None, "depends_on": None}], "steps")
+    arranged = resolve_dependencies([{"key": "load"}, {}, {"key": None, "depends_on": None}], "steps")
 
     assert [(place.key, place.waits_for) for place in arranged] == [("load", []), ("1", [0]), ("2", [1])]
 
 
 def test_a_single_depends_on_makes_a_graph_of_them_all() -> None:
-    arranged = places(steps(join=["left", " right ", "left"], left=None, right=[]), "steps")
+    arranged = resolve_dependencies(steps(join=["left", " right ", "left"], left=None, right=[]), "steps")
 
     assert [(place.key, place.waits_for) for place in arranged] == [("join", [1, 2]), ("left", []), ("right", [])]
 
@@ -72,10 +72,10 @@ def test_every_key_that_is_wrong_is_told_at_once() -> None:
 
 
 def test_a_key_that_is_no_name_of_a_folder_is_refused() -> None:
-    assert places([{"key": "k" * 255}, {"key": "é" * 127}], "steps")[0].key == "k" * 255
+    assert resolve_dependencies([{"key": "k" * 255}, {"key": "é" * 127}], "steps")[0].key == "k" * 255
 
     with pytest.raises(Refusals) as told:
-        places([{"key": "k" * 256}, {"key": "é" * 128}], "steps")
+        resolve_dependencies([{"key": "k" * 256}, {"key": "é" * 128}], "steps")
 
     assert [one.path for one in told.value.refusals] == [("steps", "0", "key"), ("steps", "1", "key")]
     assert "has 256 bytes; the name of a folder has at most 255" in told.value.refusals[0].message
@@ -91,7 +91,7 @@ def test_separate_cycles_are_told_with_their_keys_in_the_order_of_waiting() -> N
 
 
 def test_of_very_many_cycles_only_some_are_told() -> None:
-    assert len(refused(steps(**{f"k{n}": [f"k{n}"] for n in range(500)}))) == MOST_CYCLES
+    assert len(refused(steps(**{f"k{n}": [f"k{n}"] for n in range(500)}))) == MAX_CYCLES
 
 
 @given(graphs())
@@ -110,7 +110,7 @@ def test_what_is_called_a_cycle_is_one_and_without_any_there_is_none(waits_for: 
 def test_a_graph_without_cycles_is_arranged_as_it_is_given(waits_for: list[list[int]]) -> None:
     given = [{"key": f"k{one}", "depends_on": [f"k{other}" for other in row]} for one, row in enumerate(waits_for)]
 
-    assert [place.waits_for for place in places(given, "steps")] == waits_for
+    assert [place.waits_for for place in resolve_dependencies(given, "steps")] == waits_for
 
 
 @given(graphs(), st.data())
@@ -127,10 +127,10 @@ def test_followers_are_those_that_wait_for_what_was_begun(waits_for: list[list[i
     begun = set(data.draw(st.lists(st.integers(0, len(waits_for) - 1))))
 
     expected = begun | {one for one, reached in enumerate(reaches(waits_for)) if reached & begun}
-    assert followers(waits_for, begun) == expected
+    assert with_descendants(waits_for, begun) == expected
 
 
 def test_a_thousand_steps_that_all_wait_for_all_earlier_ones_are_arranged() -> None:
     given = [{"key": f"k{n}", "depends_on": [f"k{m}" for m in range(n)]} for n in range(1000)]
 
-    assert [len(place.waits_for) for place in places(given, "steps")] == list(range(1000))
+    assert [len(place.waits_for) for place in resolve_dependencies(given, "steps")] == list(range(1000))
