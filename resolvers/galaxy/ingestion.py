@@ -74,8 +74,8 @@ async def reprocess_archives(
     """Ingest all archives of the instance into a new generation beside the active one; returns the ingestion."""
     require_role(viewer, Role.USER, Role.WORKER)
     instance = await own_instance(instance_id, viewer, session, "instanceId")
-    said = check_line(reason, "reason")
-    queued = await queue_reprocess(instance, session, reason=said, activate=activate, dry_run=dry_run)
+    line = check_line(reason, "reason")
+    queued = await queue_reprocess(instance, session, reason=line, activate=activate, dry_run=dry_run)
     return {"ingestion": queued}
 
 
@@ -119,11 +119,8 @@ async def progress(ingestions: list[Row], viewer: Viewer) -> list[Row]:
         "unknown": {"$sum": {"$cond": [{"$eq": [{"$ifNull": ["$declared", None]}, None]}, 1, 0]}},
     }
     by_id = await _sum_parts(ingestions, sums)
-    return [_progress(by_id.get(ingestion["_id"]) or dict.fromkeys(sums, 0)) for ingestion in ingestions]
-
-
-def _progress(sums: Row) -> Row:
-    return {"unit": UNIT, **sums, "total": None if sums["unknown"] else sums["total"]}
+    rows = [by_id.get(ingestion["_id"]) or dict.fromkeys(sums, 0) for ingestion in ingestions]
+    return [{"unit": UNIT, **row, "total": None if row["unknown"] else row["total"]} for row in rows]
 
 
 async def _sum_parts(ingestions: list[Row], sums: Row) -> dict[str, Row]:

@@ -113,14 +113,14 @@ async def update_instance(
     """
     require_role(viewer, Role.USER, Role.WORKER)
     instance = await own_instance(id, viewer, session, "id")
-    wanted: dict[str, Any] = {name: _check_field(name, value) for name, value in changes.items()}
+    values: dict[str, Any] = {name: _check_field(name, value) for name, value in changes.items()}
     if owner_ids is not None:
-        wanted["ownerRefs"] = await _check_owners(owner_ids, viewer, session)
-    changed = await update(documents.Instance, instance, wanted, expected_revision, session)
-    read_by = {name: changed[name] for name in ("public", "ownerRefs")}
-    if any(instance[name] != value for name, value in read_by.items()):
+        values["ownerRefs"] = await _check_owners(owner_ids, viewer, session)
+    changed = await update(documents.Instance, instance, values, expected_revision, session)
+    access = {name: changed[name] for name in ("public", "ownerRefs")}
+    if any(instance[name] != value for name, value in access.items()):
         for follower in FOLLOWERS:
-            await collection_of(follower).update_many({"instanceRef": id}, {"$set": read_by}, session=session)
+            await collection_of(follower).update_many({"instanceRef": id}, {"$set": access}, session=session)
     return {"instance": changed}
 
 

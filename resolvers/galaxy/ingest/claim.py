@@ -34,7 +34,7 @@ class Claimer:
         """Claim the next part; None when none waits."""
         while True:
             claim = await self._next()
-            if claim is None or await self._accepts(claim):
+            if claim is None or await self._release_unless_ours(claim):
                 return claim
 
     async def take_over_if_lost(self, part_id: str) -> ClaimedPart | None:
@@ -69,8 +69,8 @@ class Claimer:
             await in_transaction(partial(append_ingestion_line, claim.part["ingestionRef"], LogLevel.WARNING, line))
         return claim
 
-    async def _accepts(self, claim: ClaimedPart) -> bool:
-        """Whether this parser builds the part's generation; release the part otherwise."""
+    async def _release_unless_ours(self, claim: ClaimedPart) -> bool:
+        """Release the part unless this parser builds its generation; returns whether it does."""
         if claim.part["generationRef"] is None:
             return True
         ours = {"_id": claim.generation, "parser_version": self._parser}

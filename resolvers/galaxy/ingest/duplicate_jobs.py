@@ -61,20 +61,20 @@ class DuplicateJobs:
             if writes:
                 await self._bulk_write(writes)
 
-    def _operation(self, row: bytes, other: Row | None) -> InsertOne[Any] | ReplaceOne[Any] | None:
+    def _operation(self, row: bytes, stored: Row | None) -> InsertOne[Any] | ReplaceOne[Any] | None:
         """The write for a row, None when it is stored already or loses."""
-        if other is None:
+        if stored is None:
             return InsertOne(RawBSONDocument(row))
-        if other["archiveRef"] == self._claim.archive:
+        if stored["archiveRef"] == self._claim.archive:
             return None
-        rank = self._ranks[other["archiveRef"]]
-        seen = {"_id": other["_id"], "archiveRef": other["archiveRef"], "over": other.get("over")}
+        rank = self._ranks[stored["archiveRef"]]
+        seen = {"_id": stored["_id"], "archiveRef": stored["archiveRef"], "over": stored.get("over")}
         if rank is None:
             # That archive has not been merged yet; when it is, it will find this row in place of its own and settle the
             # conflict.
             return ReplaceOne(seen, RawBSONDocument(row))
         if rank < self._rank:
-            return ReplaceOne(seen, RawBSONDocument(_with_replaced(row, counted_fields(other))))
+            return ReplaceOne(seen, RawBSONDocument(_with_replaced(row, counted_fields(stored))))
         self.losers.add(bson.encode(counted_fields(bson.decode(row))))
         return None
 

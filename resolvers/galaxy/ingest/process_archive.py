@@ -28,7 +28,7 @@ from resolvers.writes.unique_index_errors import duplicates_in
 
 MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.03, 0.5
 """Seconds between checks of work that others have to finish first: initially, and when it takes long."""
-UNREADABLE = "MISSING_BYTES"
+MISSING_BYTES = "MISSING_BYTES"
 
 
 class ReportReader(Protocol):
@@ -61,7 +61,7 @@ class ArchiveIngestion:
             try:
                 await copy_to_file(archive, file)
             except UnreadableArchive as error:
-                await self._refuse(archive, activity_error(UNREADABLE, str(error)), Summary(refused=True))
+                await self._refuse(archive, activity_error(MISSING_BYTES, str(error)), Summary(refused=True))
                 return
             while not await self._attempt(archive, file):
                 pass

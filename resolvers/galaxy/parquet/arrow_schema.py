@@ -88,10 +88,10 @@ def record_batch(rows: Sequence[bytes], origin: Origin, *, parameters: bool = Fa
         "reported_at": origin.reported_at,
         "instance": origin.instance,
     }
-    wanted = schema(parameters=parameters)
+    table_schema = schema(parameters=parameters)
     for name, value in shared.items():
-        columns[name] = pa.repeat(pa.scalar(value, wanted.field(name).type), len(decoded))
-    return pa.RecordBatch.from_arrays([columns[name] for name in wanted.names], schema=wanted)
+        columns[name] = pa.repeat(pa.scalar(value, table_schema.field(name).type), len(decoded))
+    return pa.RecordBatch.from_arrays([columns[name] for name in table_schema.names], schema=table_schema)
 
 
 def _with_numbers(metrics: pa.ListArray) -> pa.ListArray:

@@ -56,8 +56,8 @@ async def batched_rows(cursor: AsyncCursor[Row]) -> AsyncIterator[list[Row]]:
 
 
 def _add(groups: GenerationGroups, key: Key, jobs: int, failed: int) -> None:
-    known = groups.get(key)
-    groups[key] = (jobs, failed, 1) if known is None else (known[0] + jobs, known[1] + failed, 1)
+    counts = groups.get(key)
+    groups[key] = (jobs, failed, 1) if counts is None else (counts[0] + jobs, counts[1] + failed, 1)
 
 
 def _merge_generations(generations: list[GenerationGroups]) -> Groups:
@@ -74,11 +74,11 @@ def _merge_generations(generations: list[GenerationGroups]) -> Groups:
         for key, counts in groups.items():
             if not counts[0]:
                 continue
-            known = sums.get(key)
-            if known is None:
+            total = sums.get(key)
+            if total is None:
                 sums[key] = counts
             else:
-                sums[key] = known[0] + counts[0], known[1] + counts[1], known[2] + counts[2]
+                sums[key] = total[0] + counts[0], total[1] + counts[1], total[2] + counts[2]
         check_group_count(len(sums))
     return sums
 
@@ -144,7 +144,10 @@ class PeriodKeys(dict[int, PeriodKey | None]):
         return self._days.is_bounded
 
     def __missing__(self, day: int) -> PeriodKey | None:
-        self[day] = period_key = self._period_key(day) if self._includes(day) else None
+        period_key: PeriodKey | None = None
+        if self._includes(day):
+            period_key = () if self._query.period is None else (self._query.period_start(day),)
+        self[day] = period_key
         return period_key
 
     def _includes(self, day: int) -> bool:
@@ -152,9 +155,6 @@ class PeriodKeys(dict[int, PeriodKey | None]):
         if day == UNDATED:
             return not self._days.is_bounded
         return (first is None or day >= first) and (last is None or day < last)
-
-    def _period_key(self, day: int) -> PeriodKey:
-        return () if self._query.period is None else (self._query.period_start(day),)
 
 
 class _DayReader:

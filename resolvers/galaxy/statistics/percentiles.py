@@ -83,10 +83,10 @@ class RuntimeSketch:
         values = [min(max(_seconds(bin), shortest), longest) for bin in bins]
         return _distribution(values, numbers, shortest, longest, RELATIVE_ERROR)
 
-    def _extreme(self, bin: int, known: float) -> float:
+    def _extreme(self, bin: int, extreme: float) -> float:
         """The known extreme, unless it may belong to a runtime that was subtracted or counted elsewhere."""
-        exact = math.isfinite(known) and bin not in self._inexact_bins and bin_of(known) == bin
-        return known if exact else _seconds(bin)
+        is_exact = math.isfinite(extreme) and bin not in self._inexact_bins and bin_of(extreme) == bin
+        return extreme if is_exact else _seconds(bin)
 
 
 def exact_distribution(values: list[float]) -> Distribution | None:

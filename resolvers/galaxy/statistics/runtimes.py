@@ -95,9 +95,9 @@ class _SketchAccumulator:
         period_key = self._common(row)
         if period_key is None:
             self._by_day(key, row)
-        elif (whole := key + period_key) in self._keys:
+        elif (group_key := key + period_key) in self._keys:
             bins, counts = unpack_int32(row["bins"]), unpack_int32(row["counts"])
-            self._sketches[whole].add_with_extremes(bins, counts, row["shortest"], row["longest"])
+            self._sketches[group_key].add_with_extremes(bins, counts, row["shortest"], row["longest"])
 
     def _common(self, row: Row) -> PeriodKey | None:
         """The end of the key that all days of a document share; None when they may differ."""
@@ -106,14 +106,14 @@ class _SketchAccumulator:
             period_key = self._period_keys[UNDATED]
             # Other days may be there as well.
             return period_key if period_key == () and not self._period_keys.is_bounded else None
-        period_key, other = self._period_keys[(first - EPOCH).days], self._period_keys[(last - EPOCH).days]
-        return period_key if period_key == other else None
+        period_key, last_key = self._period_keys[(first - EPOCH).days], self._period_keys[(last - EPOCH).days]
+        return period_key if period_key == last_key else None
 
     def _by_day(self, key: Key, row: Row) -> None:
         for day, _, bins, counts in days_of(row):
             period_key = self._period_keys[day]
-            if bins and period_key is not None and (whole := key + period_key) in self._keys:
-                self._sketches[whole].add(bins, counts)
+            if bins and period_key is not None and (group_key := key + period_key) in self._keys:
+                self._sketches[group_key].add(bins, counts)
 
 
 async def _values(query: UsageQuery, keys: Collection[Key], group_filter: Filter) -> dict[Key, list[float]]:
@@ -158,11 +158,12 @@ def _period_days(query: UsageQuery, groups: Groups) -> Days:
 
 def _group_filter(query: UsageQuery, groups: Groups) -> Filter:
     """A filter for the jobs of exactly these groups, in any slot."""
-    return any_of(all_of([*_field_conditions(query, key), *_period_conditions(query, key)]) for key in groups)
 
+    def conditions(key: Key) -> list[Filter]:
+        fields = zip(query.fields, key[1:], strict=False)
+        return [*({name: {"$eq": value}} for name, value in fields), *_period_conditions(query, key)]
 
-def _field_conditions(query: UsageQuery, key: Key) -> list[Filter]:
-    return [{name: {"$eq": value}} for name, value in zip(query.fields, key[1:], strict=False)]
+    return any_of(all_of(conditions(key)) for key in groups)
 
 
 def _period_conditions(query: UsageQuery, key: Key) -> list[Filter]:

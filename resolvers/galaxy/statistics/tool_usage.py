@@ -70,7 +70,7 @@ class UsageResult:
     """
 
     query: UsageQuery
-    keys_by_id: dict[str, Key] = field(default_factory=dict)
+    keys_by_row_id: dict[str, Key] = field(default_factory=dict)
     groups: Groups = field(default_factory=dict)
     distributions: Distributions | None = None
 
@@ -96,10 +96,12 @@ async def runtimes(rows: Sequence[Row], viewer: Viewer) -> list[Distribution | N
     results: dict[int, UsageResult] = {id(row[RESULT]): row[RESULT] for row in rows}
     runtimes_of: dict[int, Distributions] = {}
     for number, result in results.items():
-        groups = {key: result.groups[key] for row in rows if (key := result.keys_by_id.get(row["_id"])) is not None}
-        known = result.distributions
-        runtimes_of[number] = known if known is not None else await distributions(result.query, groups)
-    return [runtimes_of[id(row[RESULT])][row[RESULT].keys_by_id[row["_id"]]] for row in rows]
+        groups = {key: result.groups[key] for row in rows if (key := result.keys_by_row_id.get(row["_id"])) is not None}
+        if result.distributions is not None:
+            runtimes_of[number] = result.distributions
+        else:
+            runtimes_of[number] = await distributions(result.query, groups)
+    return [runtimes_of[id(row[RESULT])][row[RESULT].keys_by_row_id[row["_id"]]] for row in rows]
 
 
 async def _generations(viewer: Viewer, filter: Filter) -> Mapping[str, str]:
@@ -179,7 +181,7 @@ def _rows(result: UsageResult, groups: Groups, keys: list[Key]) -> list[Row]:
     rows = []
     for number, key in enumerate(keys):
         id = f"usage_{stem}_{number}"
-        result.keys_by_id[id] = key
+        result.keys_by_row_id[id] = key
         result.groups[key] = groups[key]
         jobs, failed, instances = groups[key]
         row = dict.fromkeys(("tool_id", "tool_version", "instanceRef", "state"))

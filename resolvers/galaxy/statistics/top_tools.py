@@ -36,7 +36,9 @@ class MonthCounts:
 
     def add(self, other: "MonthCounts") -> None:
         """Add the counts of another generation."""
-        servers = self.servers = self._servers()
+        if self.servers is None:
+            self.servers = {month: 1 for month, jobs in self.jobs.items() if jobs}
+        servers = self.servers
         for month, jobs in other.jobs.items():
             if jobs:
                 self.jobs[month] = self.jobs.get(month, 0) + jobs
@@ -47,9 +49,6 @@ class MonthCounts:
     def counts(self, month: str) -> Counts:
         """The counts of a month."""
         return self.jobs[month], self.failed.get(month, 0), 1 if self.servers is None else self.servers[month]
-
-    def _servers(self) -> dict[str, int]:
-        return {month: 1 for month, jobs in self.jobs.items() if jobs} if self.servers is None else self.servers
 
 
 def is_by_month(query: UsageQuery) -> bool:

@@ -17,11 +17,11 @@ from resolvers.galaxy.report.sandbox.child import EXIT_OUT_OF_MEMORY, Task
 
 MAX_MEMORY_BYTES = 256 * MEBIBYTE
 """Address space of the reader. Reading takes some 70 MB whatever the size of the report."""
-MIN_CPU_SECONDS = 20
-MAX_CPU_SECONDS_PER_MEBIBYTE = 10
+BASE_CPU_SECONDS = 20
+CPU_SECONDS_PER_MEBIBYTE = 10
 """A mebibyte of a zipped report takes half a second; several when its rows are unsorted or very similar."""
 PIPE_BUFFER_BYTES = MEBIBYTE
-KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+PASSED_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 class ReaderFailed(Exception):
@@ -60,7 +60,7 @@ async def read_in_subprocess(
 
 def max_cpu_seconds(size: int) -> int:
     """The seconds of CPU that reading an archive of so many bytes may take."""
-    return MIN_CPU_SECONDS + MAX_CPU_SECONDS_PER_MEBIBYTE * size // MEBIBYTE
+    return BASE_CPU_SECONDS + CPU_SECONDS_PER_MEBIBYTE * size // MEBIBYTE
 
 
 async def _start(archive: IO[bytes], task: Task) -> asyncio.subprocess.Process:
@@ -71,7 +71,7 @@ async def _start(archive: IO[bytes], task: Task) -> asyncio.subprocess.Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         # The environment holds the database's address and keys, which the reader must not see.
-        env={name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ},
+        env={name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ},
         limit=PIPE_BUFFER_BYTES,
     )
 

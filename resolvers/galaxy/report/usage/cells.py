@@ -71,10 +71,10 @@ def encode_cells(cells: Iterable[Cell]) -> bytes:
 def decode_cells(text: bytes) -> list[Cell]:
     """The cells that `encode_cells` wrote. Raises ValueError for anything else."""
     try:
-        return [_cell(**value) for value in orjson.loads(text)]
+        return [_decode_cell(**value) for value in orjson.loads(text)]
     except (TypeError, AttributeError) as error:
         raise ValueError("The text is not a list of cells.") from error
 
 
-def _cell(runtimes: dict[str, int], **values: Any) -> Cell:
+def _decode_cell(runtimes: dict[str, int], **values: Any) -> Cell:
     return Cell(**values, runtimes={int(bin): count for bin, count in runtimes.items()})
