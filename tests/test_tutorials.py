@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ from tests.support.running import COMMAND, Running, running
 from tests.support.tutorial_reader import matches, reader
 
 PAGES = ["statistics", "digital-twins", "galaxy"]
-"""In this order, because the last one stops the demo."""
 RIGHT = """
 ```sh
 make demo
@@ -55,12 +55,31 @@ GraphiQL answers:
 """
 
 
+class Demos:
+    """One demo that pages share, and the next one after a page that stops it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._latest: Running | None = None
+
+    def serving(self) -> Running:
+        """A demo that runs."""
+        if self._latest is None or self._latest.process.poll() is not None:
+            self._latest = self._stack.enter_context(running(*COMMAND, "demo"))
+        return self._latest
+
+
 @pytest.fixture(scope="module")
-def demo() -> Iterator[Running]:
+def demos() -> Iterator[Demos]:
     for program in ("bash", "curl", "jq"):
         need(program)
-    with running(*COMMAND, "demo") as server:
-        yield server
+    with ExitStack() as stack:
+        yield Demos(stack)
+
+
+@pytest.fixture
+def demo(demos: Demos) -> Running:
+    return demos.serving()
 
 
 @pytest.fixture
