@@ -346,7 +346,6 @@ FURTHER: tuple[tuple[str, str], ...] = (
     ("resolvers/twins/register_output.py", f"{STORED} resolvers/twins/test_output.py resolvers/galaxy/test_archive.py"),
     ("resolvers/storage/signed_url.py", f"{STORED} graph/http/test_signed_urls.py documents/storage/test_bucket.py"),
     ("resolvers/galaxy/receive_report.py", "graph/http/test_galaxy_reports.py graph/http/test_hostile_reports.py"),
-    ("resolvers/galaxy/job_parameters.py", "resolvers/galaxy/test_job.py"),
     ("resolvers/file_events/file_event.py", "graph/http/test_storage_events.py"),
     ("documents/storage/bucket.py", "documents/storage/test_bucket.py documents/storage/test_bucket_full.py"),
     ("documents/storage/folder_bucket.py", "documents/storage/test_bucket.py documents/storage/test_bucket_full.py"),

@@ -32,6 +32,21 @@ async def a_viewer() -> Viewer:
     return Viewer(Role.USER, user.id)
 
 
+class ActiveInstance:
+    """An instance with an active generation and its report."""
+
+    def __init__(self, owner: Viewer, **fields: Any) -> None:
+        self.instance = new.an_instance(owner_refs=[owner.user_id], **fields)
+        self.generation = new.a_generation(self.instance)
+        self.archive = new.an_archive(self.instance)
+
+    async def keep(self, *jobs: documents.Job) -> None:
+        await keep(self.instance, self.generation, self.archive, *jobs)
+
+    def job(self, generation: documents.Generation | None = None, **fields: Any) -> documents.Job:
+        return new.a_job(generation or self.generation, self.archive, **fields)
+
+
 async def a_server(owner: Viewer, **fields: Any) -> Server:
     """A server of the viewer's."""
     return await Server.new(owner_refs=[owner.user_id], **fields)

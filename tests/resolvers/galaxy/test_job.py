@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-import documents
 from documents.galaxy.generation import GenerationStatus
-from documents.galaxy.job import DatasetDirection, JobDataset, JobMetric, JobParameter
+from documents.galaxy.job import DatasetDirection, JobDataset, JobMetric
 from documents.mongo.database import Database
-from resolvers.access.viewer import ANONYMOUS, Role, Viewer
+from resolvers.access.viewer import ANONYMOUS, Viewer
 from resolvers.reads import pages
 from tests.conftest import RoundTrips
 from tests.support import builders as new
@@ -17,7 +16,7 @@ from tests.support.asking import ask, refusal
 from tests.support.builders import keep
 from tests.support.ingesting import Server
 from tests.support.ingesting import a_job as a_row
-from tests.support.ingestions import a_server, a_viewer, replaced, work
+from tests.support.ingestions import ActiveInstance, a_server, a_viewer, replaced, work
 from tests.support.reports import report
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -46,21 +45,6 @@ async def owner(database: Database) -> Viewer:
     return await a_viewer()
 
 
-class Kept:
-    """An instance with an active generation and its report."""
-
-    def __init__(self, owner: Viewer, **fields: Any) -> None:
-        self.instance = new.an_instance(owner_refs=[owner.user_id], **fields)
-        self.generation = new.a_generation(self.instance)
-        self.archive = new.an_archive(self.instance)
-
-    async def keep(self, *jobs: documents.Job) -> None:
-        await keep(self.instance, self.generation, self.archive, *jobs)
-
-    def job(self, generation: documents.Generation | None = None, **fields: Any) -> documents.Job:
-        return new.a_job(generation or self.generation, self.archive, **fields)
-
-
 async def found(viewer: Viewer, where: dict[str, Any] | None = None, *order: dict[str, str]) -> list[str]:
     """The ids of the jobs that match, in order."""
     shown = await ask(LIST, viewer, where=where, orderBy=list(order) or [{"field": "EXTERNAL_ID", "direction": "ASC"}])
@@ -68,7 +52,7 @@ async def found(viewer: Viewer, where: dict[str, Any] | None = None, *order: dic
 
 
 async def test_a_number_is_what_a_metric_says_where_a_float_can_hold_it(owner: Viewer) -> None:
-    kept = Kept(owner)
+    kept = ActiveInstance(owner)
     job = kept.job(metrics=[JobMetric(plugin=plugin, name=name, text=text) for plugin, name, text, _ in METRICS])
     await kept.keep(job)
 
@@ -80,7 +64,7 @@ async def test_a_number_is_what_a_metric_says_where_a_float_can_hold_it(owner: V
 
 
 async def test_metrics_are_chosen_by_plugin_and_name_and_datasets_by_direction(owner: Viewer) -> None:
-    kept = Kept(owner)
+    kept = ActiveInstance(owner)
     ways = [DatasetDirection.INPUT, DatasetDirection.OUTPUT, DatasetDirection.INPUT]
     job = kept.job(
         metrics=[JobMetric(plugin=plugin, name=name, text=text) for plugin, name, text, _ in METRICS],
@@ -109,49 +93,11 @@ async def test_metrics_are_chosen_by_plugin_and_name_and_datasets_by_direction(o
     assert [one["direction"] for one in shown["datasets"]] == ["INPUT", "OUTPUT", "INPUT"]
 
 
-async def test_values_of_parameters_are_for_owners_and_administrators_alone(owner: Viewer) -> None:
-    kept, other = Kept(owner, public=True), Kept(await a_viewer(), public=True)
-    values = [JobParameter(name="email", value='"me@people.example"'), JobParameter(name="n", value="[1.50, null]")]
-    await kept.keep(kept.job(parameters=values))
-    await other.keep(other.job(parameters=values))
-    query = "{ instances { nodes { jobs { nodes { parameters { name value } } } } } }"
-    owning_worker = Viewer(Role.WORKER, owner.user_id)
-    seen = {}
-
-    for name, viewer in {
-        "anonymous": ANONYMOUS, "stranger": await a_viewer(), "worker": Viewer(Role.WORKER), "owner": owner,
-        "worker of the owner": owning_worker, "admin": Viewer(Role.ADMIN),
-    }.items():  # fmt: skip
-        shown = (await ask(query, viewer))["instances"]["nodes"]
-        seen[name] = [one["jobs"]["nodes"][0]["parameters"] for one in shown]
-
-    whole = [{"name": "email", "value": "me@people.example"}, {"name": "n", "value": [1.5, None]}]
-    redacted = [{"name": "email", "value": None}, {"name": "n", "value": None}]
-    nobody = [redacted, redacted]
-    assert seen == {
-        "anonymous": nobody, "stranger": nobody, "worker": nobody, "owner": [whole, redacted],
-        "worker of the owner": [whole, redacted], "admin": [whole, whole],
-    }  # fmt: skip
-
-
-async def test_who_owns_the_instances_of_many_jobs_is_one_look(owner: Viewer, round_trips: RoundTrips) -> None:
-    several = [Kept(owner, public=True) for _ in range(3)]
-    for kept in several:
-        await kept.keep(*(kept.job(parameters=[JobParameter(name="p", value="1")]) for _ in range(5)))
-
-    with round_trips.counting() as seen:
-        shown = await ask("{ jobs { nodes { parameters { value } } } }", owner)
-
-    assert [one["parameters"] for one in shown["jobs"]["nodes"]] == [[{"value": 1}]] * 15
-    looked_up = ("distinct", "generations")
-    assert sorted(seen) == [looked_up, looked_up, ("find", "instances"), ("find", "jobs")]
-
-
 async def test_the_chain_from_instances_to_jobs_takes_a_round_trip_a_level(
     owner: Viewer, round_trips: RoundTrips
 ) -> None:
     for _ in range(4):
-        kept = Kept(owner)
+        kept = ActiveInstance(owner)
         await kept.keep(*(kept.job() for _ in range(3)))
     query = """{ instances { nodes { archives { nodes { identifier } } activeGeneration { jobs }
       jobs { totalCount nodes { toolId archive { identifier } } } } } }"""
@@ -171,7 +117,7 @@ async def test_the_chain_from_instances_to_jobs_takes_a_round_trip_a_level(
 
 
 async def test_jobs_are_found_by_what_they_ran_how_they_ended_and_when(owner: Viewer) -> None:
-    kept = Kept(owner)
+    kept = ActiveInstance(owner)
     facts: list[dict[str, Any]] = [
         {"tool_id": "cat1", "tool_version": "1.0", "state": "ok", "created_at": START},
         {"tool_id": "cat1", "tool_version": "2.0", "state": "error", "created_at": START + timedelta(days=1)},
@@ -206,7 +152,7 @@ async def test_jobs_are_found_by_what_they_ran_how_they_ended_and_when(owner: Vi
 
 
 async def test_jobs_come_in_the_order_that_is_asked_for_and_those_without_a_value_last(owner: Viewer) -> None:
-    kept = Kept(owner)
+    kept = ActiveInstance(owner)
     facts = [(30, 2, 1.5), (20, 1, None), (10, None, 0.25), (40, 3, 1e9)]
     jobs = [
         kept.job(external_id=id, created_at=START + timedelta(days=day) if day else None, runtime_seconds=seconds)
@@ -258,7 +204,7 @@ async def test_jobs_of_more_generations_than_an_index_merges_come_in_the_same_or
     owner: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "MAX_MERGED_RANGES", 2)
-    several = [Kept(owner) for _ in range(5)]
+    several = [ActiveInstance(owner) for _ in range(5)]
     jobs: dict[str, tuple[int, datetime | None]] = {}
     for number, kept in enumerate(several):
         days = [None, START + timedelta(days=number), START + timedelta(days=9 - number)]
@@ -279,7 +225,7 @@ async def test_jobs_of_more_generations_than_an_index_merges_come_in_the_same_or
 async def test_jobs_of_a_generation_below_many_instances_are_one_find_and_one_count(
     owner: Viewer, round_trips: RoundTrips
 ) -> None:
-    several = [Kept(owner) for _ in range(4)]
+    several = [ActiveInstance(owner) for _ in range(4)]
     built = new.a_generation(several[2].instance, status=GenerationStatus.READY)
     for kept in several:
         await kept.keep(*(kept.job() for _ in range(3)))
@@ -301,7 +247,7 @@ async def test_jobs_of_a_generation_below_many_instances_are_one_find_and_one_co
 
 
 async def test_jobs_are_those_of_active_generations_unless_another_is_named(owner: Viewer) -> None:
-    kept, other = Kept(owner), Kept(owner)
+    kept, other = ActiveInstance(owner), ActiveInstance(owner)
     built = new.a_generation(kept.instance, status=GenerationStatus.BUILDING)
     gone = new.a_generation(kept.instance, status=GenerationStatus.DISCARDED)
     active, building, discarded, foreign = (
@@ -331,7 +277,7 @@ async def test_jobs_are_those_of_active_generations_unless_another_is_named(owne
 
 
 async def test_a_job_of_a_generation_that_was_given_up_is_not_found_by_its_id(owner: Viewer) -> None:
-    kept = Kept(owner, public=True)
+    kept = ActiveInstance(owner, public=True)
     gone = new.a_generation(kept.instance, status=GenerationStatus.DISCARDED)
     left, there = kept.job(gone), kept.job()
     await kept.keep(left, there)
@@ -343,7 +289,7 @@ async def test_a_job_of_a_generation_that_was_given_up_is_not_found_by_its_id(ow
 
 
 async def test_a_cursor_of_one_generation_is_no_cursor_of_another(owner: Viewer) -> None:
-    kept = Kept(owner)
+    kept = ActiveInstance(owner)
     built = new.a_generation(kept.instance, status=GenerationStatus.READY)
     await kept.keep(kept.job(), kept.job(built))
     await keep(built)
