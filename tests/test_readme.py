@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from documents.access.idempotency_key import TTL_SECONDS
 from documents.outage import Outage
-from graph.clients.worker.environment import GIVEN
+from graph.clients.worker.environment import ENVIRONMENT_VARIABLES
 from graph.clients.worker.exit_codes import EXIT_CODES, TRY_AGAIN, is_retryable
 from graph.commands.main import app
 from graph.core.user_error_types import ErrorCode
@@ -143,7 +143,7 @@ def test_the_table_of_settings_names_every_variable_once_and_nothing_else() -> N
 
 
 def test_the_documents_name_no_variable_that_is_not_read() -> None:
-    known = {variable_of(field) for field in Settings.model_fields} | {*OF_CLIENTS, *GIVEN}
+    known = {variable_of(field) for field in Settings.model_fields} | {*OF_CLIENTS, *ENVIRONMENT_VARIABLES}
     named = chain.from_iterable(re.findall(r"PROVENANCE_[A-Z_]*[A-Z]", one.read_text("utf-8")) for one in DOCUMENTS)
 
     assert set(named) - known == set()
@@ -188,7 +188,7 @@ def test_every_code_of_an_error_is_in_the_tables() -> None:
 def test_the_table_of_a_commands_environment_is_what_a_worker_sets() -> None:
     named = dict(re.findall(r"^\| `(PROVENANCE_[A-Z_]+)` \| (.*) \|$", page("reference/worker.md"), re.MULTILINE))
 
-    assert named == GIVEN
+    assert named == ENVIRONMENT_VARIABLES
 
 
 def test_the_table_of_exit_codes_is_what_a_worker_makes_of_them() -> None:

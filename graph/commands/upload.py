@@ -13,8 +13,8 @@ from graph.clients.report_uploader import INSTANCE, KEY, URL
 from graph.commands.progress import bar
 
 if TYPE_CHECKING:
-    from graph.clients.report_uploader.client import Server
-    from graph.clients.report_uploader.folder import Pair
+    from graph.clients.report_uploader.client import UploadClient
+    from graph.clients.report_uploader.folder import ReportFiles
 
 FAILED = 1
 Advance = Callable[[int], None]
@@ -60,41 +60,41 @@ def upload(
     secret = key or typer.prompt("Key", hide_input=True, err=True)
     console = Console(stderr=True)
     # Importing the client takes a moment, which other commands should not wait for.
-    from graph.clients.report_uploader.client import Server, Stopped
-    from graph.clients.report_uploader.folder import pairs_in
+    from graph.clients.report_uploader.client import UploadClient, UploadError
+    from graph.clients.report_uploader.folder import find_reports
 
-    server, outcome = Server(url, instance, secret), Outcome()
+    client, outcome = UploadClient(url, instance, secret), Outcome()
     try:
-        _send(server, pairs_in(folder), outcome, console)
-    except (Stopped, OSError) as stop:
+        _send(client, find_reports(folder), outcome, console)
+    except (UploadError, OSError) as stop:
         _print(outcome, console)
         console.print(f"{stop} Run the same command again to continue.", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(FAILED) from None
     finally:
-        server.close()
+        client.close()
     _print(outcome, console)
     if outcome.refused:
         raise typer.Exit(FAILED)
 
 
-def _send(server: "Server", pairs: list["Pair"], outcome: Outcome, console: Console) -> None:
-    there = server.reports()
+def _send(client: "UploadClient", reports: list["ReportFiles"], outcome: Outcome, console: Console) -> None:
+    stored = client.reports()
     new = []
-    for pair in pairs:
-        if pair.identifier in there and there[pair.identifier] == f"sha256:{pair.sha256()}":
-            outcome.already.append(pair.identifier)
+    for report in reports:
+        if report.identifier in stored and stored[report.identifier] == f"sha256:{report.sha256()}":
+            outcome.already.append(report.identifier)
         else:
-            new.append(pair)
+            new.append(report)
     columns = DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-    with bar(console, sum(pair.size for pair in new), *columns) as progress:
-        for pair in new:
-            answer = server.send(pair, _advance(progress, pair.identifier))
-            if answer.quarantined:
-                outcome.quarantined[pair.identifier] = answer.message
-            elif answer.kept:
-                outcome.sent.append(pair.identifier)
+    with bar(console, sum(report.size for report in new), *columns) as progress:
+        for report in new:
+            answer = client.send(report, _advance(progress, report.identifier))
+            if answer.is_quarantined:
+                outcome.quarantined[report.identifier] = answer.message
+            elif answer.is_stored:
+                outcome.sent.append(report.identifier)
             else:
-                outcome.refused[pair.identifier] = answer.message
+                outcome.refused[report.identifier] = answer.message
 
 
 def _advance(progress: Progress, identifier: str) -> Advance:
@@ -105,8 +105,8 @@ def _advance(progress: Progress, identifier: str) -> Advance:
 
 
 def _print(outcome: Outcome, console: Console) -> None:
-    kept = len(outcome.sent) + len(outcome.quarantined)
-    lines = [f"{kept:,} sent, {len(outcome.already):,} there already, {len(outcome.refused):,} refused."]
+    sent = len(outcome.sent) + len(outcome.quarantined)
+    lines = [f"{sent:,} sent, {len(outcome.already):,} there already, {len(outcome.refused):,} refused."]
     for heading, reasons in (("Stored, but not ingested", outcome.quarantined), ("Refused", outcome.refused)):
         lines += [f"{heading}: {identifier}: {reason}" for identifier, reason in list(reasons.items())[:SHOWN]]
         if len(reasons) > SHOWN:

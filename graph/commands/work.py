@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
-from graph.clients.worker.environment import GIVEN
+from graph.clients.worker.environment import ENVIRONMENT_VARIABLES
 from graph.clients.worker.exit_codes import EXIT_CODES, TRY_AGAIN
-from graph.clients.worker.options import KINDS, TOKEN, URL, Misused, Options, default_name
-from graph.clients.worker.pause import LONGEST
+from graph.clients.worker.options import KINDS, TOKEN, URL, ConfigurationError, Options, default_name
+from graph.clients.worker.pause import MAX_PAUSE
 
 EPILOG = (
     "\b\nExit codes of the command and what follows from them:\n"
     + "\n".join(f"  {codes:<27}  {meaning}" for codes, meaning in EXIT_CODES.items())
     + "\n\n\b\nThe command's environment holds each parameter under its own name, and\n"
-    + "\n".join(f"  {name:<27}  {about}" for name, about in GIVEN.items())
+    + "\n".join(f"  {name:<27}  {about}" for name, about in ENVIRONMENT_VARIABLES.items())
 )
 
 
@@ -74,7 +74,7 @@ def work(
         float,
         typer.Option(
             min=0.05,
-            max=LONGEST,
+            max=MAX_PAUSE,
             help="Seconds without claims after the worker could not run a command, doubled each time.",
         ),
     ] = 5.0,
@@ -166,7 +166,7 @@ def _speak_on_stderr() -> None:
 def _ended_in_words(work: Callable[[], None]) -> None:
     try:
         work()
-    except Misused as error:
+    except ConfigurationError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 

@@ -11,8 +11,8 @@ from starlette.routing import Route
 from typer.testing import CliRunner
 
 from graph.clients.report_uploader import INSTANCE, KEY
-from graph.clients.report_uploader.client import Server, Stopped
-from graph.clients.report_uploader.folder import pairs_in
+from graph.clients.report_uploader.client import UploadClient, UploadError
+from graph.clients.report_uploader.folder import find_reports
 from graph.commands.main import app
 from tests.journeys.killed_command import run_until_killed
 from tests.support.galaxies import Galaxy, a_report, an_identifier, metadata
@@ -143,10 +143,10 @@ def test_a_server_that_fails_for_a_moment_is_asked_again_and_one_that_redirects_
         Route("/moved/api/whoami", elsewhere, methods=["POST"]),
     ]
     with served(Starlette(routes=routes)) as url:
-        patient = Server(url, "a-uuid", "a-key", waits=(0.01, 0.01))
+        patient = UploadClient(url, "a-uuid", "a-key", delays=(0.01, 0.01))
         found = patient.reports()
-        moved = Server(f"{url}/moved", "a-uuid", "a-key", waits=(0.01,))
-        with pytest.raises(Stopped, match="answers 307"):
+        moved = UploadClient(f"{url}/moved", "a-uuid", "a-key", delays=(0.01,))
+        with pytest.raises(UploadError, match="answers 307"):
             moved.reports()
         for one in (patient, moved):
             one.close()
@@ -156,9 +156,9 @@ def test_a_server_that_fails_for_a_moment_is_asked_again_and_one_that_redirects_
 
 
 def test_a_server_that_is_not_there_ends_the_run_with_what_to_do(tmp_path: Path) -> None:
-    gone = Server("http://127.0.0.1:1", "a-uuid", "a-key", waits=(0.01,))
+    gone = UploadClient("http://127.0.0.1:1", "a-uuid", "a-key", delays=(0.01,))
 
-    with pytest.raises(Stopped, match=r"http://127\.0\.0\.1:1 does not answer"):
+    with pytest.raises(UploadError, match=r"http://127\.0\.0\.1:1 does not answer"):
         gone.reports()
     gone.close()
 
@@ -169,4 +169,4 @@ def test_reports_go_out_in_the_order_of_their_times(tmp_path: Path) -> None:
             (tmp_path / f"{name}{end}").write_bytes(b"")
     (tmp_path / "5.json").write_bytes(b"")
 
-    assert [pair.identifier for pair in pairs_in(tmp_path)] == ["70.1", "999.5", "1500000000.25", "archive"]
+    assert [pair.identifier for pair in find_reports(tmp_path)] == ["70.1", "999.5", "1500000000.25", "archive"]

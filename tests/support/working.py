@@ -17,7 +17,7 @@ WORK = (sys.executable, "-m", "graph.commands.work")
 """`provenance-graph work`, which takes less time to start so."""
 PATIENT = (sys.executable, "-m", "tests.graph.clients.worker.patient")
 """A worker with more time to stop; see that module."""
-SOON: Any = {"EXTEND_AFTER": "0.01"}
+SOON: Any = {"RENEWAL_FRACTION": "0.01"}
 """A patient worker learns in less than a second that a lease of a minute is lost, which does not lapse meanwhile."""
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -5,5 +5,5 @@ It is a client like any that a user would write: it knows the schema, not the se
 
 import logging
 
-say = logging.getLogger("graph.worker")
+log = logging.getLogger("graph.worker")
 """Logger for messages to the user, on stderr."""

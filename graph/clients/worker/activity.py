@@ -7,14 +7,14 @@ from graph.clients.worker.client import Json
 
 
 @dataclass(frozen=True)
-class Claimed:
-    """A claimed step or transform, with the server's answer as `told`."""
+class ClaimedActivity:
+    """A claimed step or transform, with its fields as the server returned them."""
 
     id: str
     attempt: int
     is_step: bool
     label: str
-    told: Json
+    fields: Json
 
     @classmethod
     def of(cls, activity: Json) -> Self:
@@ -22,16 +22,16 @@ class Claimed:
         is_step = activity["__typename"] == "Step"
         name = activity["key"] if is_step else activity["resource"]["title"] or activity["resource"]["id"]
         label = f"{'step' if is_step else 'transform'} {name} (attempt {activity['attempt']})"
-        told = {name: value for name, value in activity.items() if name != "__typename"}
-        return cls(activity["id"], activity["attempt"], is_step, label, told)
+        fields = {name: value for name, value in activity.items() if name != "__typename"}
+        return cls(activity["id"], activity["attempt"], is_step, label, fields)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The step's parameters; a transform has none."""
-        found = self.told.get("parameters")
-        return found if isinstance(found, dict) else {}
+        parameters = self.fields.get("parameters")
+        return parameters if isinstance(parameters, dict) else {}
 
     @property
-    def undeclared(self) -> set[str]:
+    def undeclared_parameters(self) -> set[str]:
         """The names of parameters that the component version does not declare."""
-        return {one["name"] for one in self.told.get("parameterList") or [] if not one["declared"]}
+        return {parameter["name"] for parameter in self.fields.get("parameterList") or [] if not parameter["declared"]}

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from graph.clients.worker import say
+from graph.clients.worker import log
 from graph.clients.worker.subreaper import descendants
-from graph.clients.worker.watchdog import Guard
+from graph.clients.worker.watchdog import Watchdog
 
 SUBREAPER = Path(__file__).with_name("subreaper.py")
 END_TIMEOUT = 7.0
@@ -30,7 +30,7 @@ class Command:
         self._ended = asyncio.create_task(self._end_of_command())
 
     @classmethod
-    async def start(cls, line: str, place: Path, environment: Mapping[str, str], guard: Guard) -> "Command":
+    async def start(cls, line: str, place: Path, environment: Mapping[str, str], watchdog: Watchdog) -> "Command":
         """Start a command in a folder. Raises OSError."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -47,7 +47,7 @@ class Command:
                     # A signal from the terminal that ends the worker must not end the subreaper first.
                     start_new_session=True,
                     # While it holds the watchdog's pipe, its folder is not removed.
-                    pass_fds=(theirs.fileno(), guard.descriptor),
+                    pass_fds=(theirs.fileno(), watchdog.descriptor),
                 )
             except BaseException:
                 control.close()
@@ -80,7 +80,7 @@ class Command:
         await asyncio.wait({self._ended}, timeout=END_TIMEOUT)
         self._control.close()
         if not self._ended.done():
-            say.error("Process %d does not end the command, and is killed with all below it.", self._process.pid)
+            log.error("Process %d does not end the command, and is killed with all below it.", self._process.pid)
             _kill_tree(self._process.pid)
             self._ended.cancel()
         await asyncio.gather(self._ended, return_exceptions=True)
@@ -94,7 +94,7 @@ class Command:
                 os.killpg(self._group, signal.SIGKILL)
             raise CommandLost("The process that ran the command was killed.") from None
         if left:
-            say.error("%d processes of the command do not end, and are left behind.", left)
+            log.error("%d processes of the command do not end, and are left behind.", left)
         return code
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from graph.clients.worker.activity import Claimed
+from graph.clients.worker.activity import ClaimedActivity
 from graph.clients.worker.options import TOKEN, URL, Options
 from graph.clients.worker.workspace import Workspace
 
-GIVEN = {
+ENVIRONMENT_VARIABLES = {
     "PROVENANCE_ACTIVITY_ID": "id of the step or transform",
     "PROVENANCE_KIND": "`STEP` or `TRANSFORM`",
     "PROVENANCE_ATTEMPT": "number of the attempt, from 1",
@@ -60,7 +60,7 @@ MAX_VARIABLE_BYTES = 131_072
 MAX_ENVIRONMENT_BYTES = 1_048_576
 """Bytes of all variables: half of execve(2)'s limit with a stack of 8 MB, since commands have arguments as well."""
 POINTER_BYTES = 8
-MOST_NAMED = 20
+MAX_NAMED = 20
 
 
 class Environment:
@@ -78,8 +78,8 @@ class Environment:
         if not self.left_out:
             return ""
         left_out = [f"{name[:100]} ({why})" for name, why in self.left_out.items()]
-        more = f", and {len(left_out) - MOST_NAMED:,} more" if len(left_out) > MOST_NAMED else ""
-        named = ", ".join(left_out[:MOST_NAMED]) + more
+        more = f", and {len(left_out) - MAX_NAMED:,} more" if len(left_out) > MAX_NAMED else ""
+        named = ", ".join(left_out[:MAX_NAMED]) + more
         return f"Not in the command's environment, but in PROVENANCE_ACTIVITY_FILE: {named}."
 
     def add(self, name: str, value: str) -> None:
@@ -102,45 +102,49 @@ class Environment:
             self._bytes -= _size(name, value) + POINTER_BYTES
 
 
-def environment(claimed: Claimed, workspace: Workspace, options: Options, inherited: Mapping[str, str]) -> Environment:
-    """The worker's own environment, the variables of GIVEN, and the parameters.
+def make_environment(
+    claimed: ClaimedActivity, workspace: Workspace, options: Options, inherited: Mapping[str, str]
+) -> Environment:
+    """The worker's own environment, the variables of ENVIRONMENT_VARIABLES, and the parameters.
 
     The worker's variables that begin with PROVENANCE_ are not passed on, except the token if the options say so. A
     parameter replaces a variable of the worker only if the component declares it.
     """
-    made = Environment({name: value for name, value in inherited.items() if not name.startswith("PROVENANCE_")})
-    given = _given(claimed, workspace, options) | ({TOKEN: options.token} if options.pass_token else {})
-    for name in sorted(given, key=MAY_BE_LARGE.__contains__):
-        made.add(name, given[name])
-    undeclared = claimed.undeclared
+    environment = Environment({name: value for name, value in inherited.items() if not name.startswith("PROVENANCE_")})
+    own = _own_variables(claimed, workspace, options) | ({TOKEN: options.token} if options.pass_token else {})
+    for name in sorted(own, key=MAY_BE_LARGE.__contains__):
+        environment.add(name, own[name])
+    undeclared = claimed.undeclared_parameters
     for name, value in claimed.parameters.items():
         if not NAME.fullmatch(name):
-            made.left_out[name] = "cannot be the name of a variable"
+            environment.left_out[name] = "cannot be the name of a variable"
         elif NOT_BY_PARAMETER.fullmatch(name):
-            made.left_out[name] = "may be set only by the worker's operator"
-        elif name in undeclared and name in made.variables:
-            made.left_out[name] = "is a variable of the worker's own, and no parameter that the component declares"
+            environment.left_out[name] = "may be set only by the worker's operator"
+        elif name in undeclared and name in environment.variables:
+            environment.left_out[name] = (
+                "is a variable of the worker's own, and no parameter that the component declares"
+            )
         elif name in undeclared and NOT_UNDECLARED.fullmatch(name):
-            made.left_out[name] = "steers tools, and is no parameter that the component declares"
+            environment.left_out[name] = "steers tools, and is no parameter that the component declares"
         elif value is None:
-            made.remove(name)
+            environment.remove(name)
         else:
-            made.add(name, _text(value))
-    return made
+            environment.add(name, _text(value))
+    return environment
 
 
-def write_files(claimed: Claimed, workspace: Workspace, options: Options) -> None:
+def write_files(claimed: ClaimedActivity, workspace: Workspace, options: Options) -> None:
     """Write the activity and its parameters to files beside the command's folders. Raises OSError."""
     workspace.activity_file.write_bytes(
-        orjson.dumps(claimed.told | {"worker": options.name}, option=orjson.OPT_INDENT_2)
+        orjson.dumps(claimed.fields | {"worker": options.name}, option=orjson.OPT_INDENT_2)
     )
     workspace.parameters_file.write_bytes(orjson.dumps(claimed.parameters))
 
 
-def _given(claimed: Claimed, workspace: Workspace, options: Options) -> dict[str, str]:
-    told = claimed.told
-    code = (told["code"] or [{}])[0]
-    found = {
+def _own_variables(claimed: ClaimedActivity, workspace: Workspace, options: Options) -> dict[str, str]:
+    fields = claimed.fields
+    code = (fields["code"] or [{}])[0]
+    values = {
         "ACTIVITY_ID": claimed.id,
         "KIND": "STEP" if claimed.is_step else "TRANSFORM",
         "ATTEMPT": claimed.attempt,
@@ -153,23 +157,23 @@ def _given(claimed: Claimed, workspace: Workspace, options: Options) -> dict[str
         "PATH": code.get("path"),
         "WORKER": options.name,
     }
-    found |= _of_step(told, workspace) if claimed.is_step else {"RESOURCE_ID": told["resource"]["id"]}
-    given = {f"PROVENANCE_{name}": str(value) for name, value in found.items() if value is not None}
-    return given | {URL: options.url}
+    values |= _step_variables(fields, workspace) if claimed.is_step else {"RESOURCE_ID": fields["resource"]["id"]}
+    variables = {f"PROVENANCE_{name}": str(value) for name, value in values.items() if value is not None}
+    return variables | {URL: options.url}
 
 
-def _of_step(told: dict[str, Any], workspace: Workspace) -> dict[str, str | Path | None]:
-    version = told["componentVersion"]
+def _step_variables(fields: dict[str, Any], workspace: Workspace) -> dict[str, str | Path | None]:
+    version = fields["componentVersion"]
     return {
         "INPUT_DIR": workspace.inputs,
-        "STEP_KEY": told["key"],
+        "STEP_KEY": fields["key"],
         # If the execution was cancelled between the claim and its answer, its steps are no longer visible.
-        "EXECUTION_ID": (told["execution"] or {}).get("id"),
+        "EXECUTION_ID": (fields["execution"] or {}).get("id"),
         "COMPONENT": version["component"]["name"],
         "VERSION": version["version"],
         "IMAGE": version["dockerHubLink"],
-        "PORTS": " ".join(told["ports"]),
-        "INPUTS": None if told["inputs"] is None else _json(told["inputs"]),
+        "PORTS": " ".join(fields["ports"]),
+        "INPUTS": None if fields["inputs"] is None else _json(fields["inputs"]),
     }
 
 

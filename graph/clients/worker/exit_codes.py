@@ -10,7 +10,7 @@ NOT_RUN = {
     127: "a program was not found",
 }
 """Exit codes of shells and container programs for a command that did not run, as it may on another machine."""
-FROM_OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM)
+EXTERNAL_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL, signal.SIGTERM)
 """Signals from outside: a machine that shuts down or has no memory left. Others are the command's own fault."""
 EXIT_CODES = {
     "0": "`SUCCEEDED`",
@@ -22,14 +22,14 @@ EXIT_CODES = {
     "others": "`FAILED` for good",
 }
 """Exit codes and their consequences."""
-OF_SIGNALS = 128
+SIGNAL_OFFSET = 128
 """Shells and container programs add this to the number of the signal that ended a program."""
 
 
 def signal_of(code: int) -> signal.Signals | None:
     """The signal from outside that ended the command, by its exit code: negative when it hit the shell itself."""
-    number = -code if code < 0 else code - OF_SIGNALS
-    return next((one for one in FROM_OUTSIDE if one == number), None)
+    number = -code if code < 0 else code - SIGNAL_OFFSET
+    return next((known for known in EXTERNAL_SIGNALS if known == number), None)
 
 
 def is_retryable(code: int, retry_on: tuple[int, ...]) -> bool:

@@ -7,7 +7,7 @@ MAX_MESSAGE_LENGTH = 10_000
 """Characters that the server accepts."""
 
 
-class Failed(Exception):
+class ActivityError(Exception):
     """The activity cannot succeed: the reason, for programs and for people, and whether another attempt may succeed.
 
     `pause` says that other activities would probably fail on this worker too.
@@ -16,12 +16,12 @@ class Failed(Exception):
     def __init__(self, code: str, message: str, *, retryable: bool, pause: bool = False) -> None:
         super().__init__(message)
         # Otherwise the server would refuse the report of the failure.
-        taken = message.replace("\0", "\N{REPLACEMENT CHARACTER}")[:MAX_MESSAGE_LENGTH]
-        self.error = {"code": code, "message": taken, "retryable": retryable}
+        text = message.replace("\0", "\N{REPLACEMENT CHARACTER}")[:MAX_MESSAGE_LENGTH]
+        self.error = {"code": code, "message": text, "retryable": retryable}
         self.pause = pause
 
 
-class Unable(Exception):
+class WorkerError(Exception):
     """This worker cannot run the command, through no fault of the activity: another worker may run it."""
 
     def __init__(self, why: str) -> None:

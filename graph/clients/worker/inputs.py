@@ -4,31 +4,31 @@ import asyncio
 from pathlib import Path
 from urllib.parse import quote
 
-from graph.clients.worker.activity import Claimed
-from graph.clients.worker.client import Json, Server
-from graph.clients.worker.file_names import ABOUT_NAMES, FileNames, UnusableName
+from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.client import GraphQLClient, Json
+from graph.clients.worker.file_names import ABOUT_NAMES, FileNames, InvalidFileName
 from graph.clients.worker.queries import INPUT_FILES
-from graph.clients.worker.transfer import AT_ONCE, NotMoved, fetch, gather_or_cancel
+from graph.clients.worker.transfer import MAX_TRANSFERS, TransferError, fetch, gather_or_cancel
 
-PAGE = 100
+PAGE_SIZE = 100
 
 
-async def fetch_inputs(server: Server, claimed: Claimed, folder: Path) -> int:
+async def fetch_inputs(client: GraphQLClient, claimed: ClaimedActivity, folder: Path) -> int:
     """Fetch the step's input files into a folder for each step that they come from; returns their number.
 
-    Raises UnusableName, NotMoved, NotTaken, GaveUp and OSError.
+    Raises InvalidFileName, TransferError, IncompatibleServer, RetryTimeout and OSError.
     """
     folders = Folders(folder)
-    for step in claimed.told["dependsOn"]:
+    for step in claimed.fields["dependsOn"]:
         folders.add(step["key"])
     count, after = 0, None
     while True:
-        page = await _page(server, claimed, after)
+        page = await _page(client, claimed, after)
         files: list[Json] = page["nodes"]
         for file in files:
             folders.add(file["stepKey"]).add(file["name"])
-        moving = asyncio.Semaphore(AT_ONCE)
-        await gather_or_cancel(_fetch(server, file, folder, moving) for file in files)
+        moving = asyncio.Semaphore(MAX_TRANSFERS)
+        await gather_or_cancel(_fetch(client, file, folder, moving) for file in files)
         count += len(files)
         if not page["pageInfo"]["hasNextPage"]:
             return count
@@ -44,7 +44,7 @@ class Folders:
         self._names: dict[str, FileNames] = {}
 
     def add(self, key: str) -> FileNames:
-        """The names in the folder of a key, which is created if needed. Raises UnusableName and OSError."""
+        """The names in the folder of a key, which is created if needed. Raises InvalidFileName and OSError."""
         if key not in self._names:
             self._keys.add(folder_name(key))
             (self._parent / folder_name(key)).mkdir(exist_ok=True)
@@ -59,27 +59,31 @@ def folder_name(key: str) -> str:
     return quote(key, safe="") if "/" in key else key
 
 
-async def _page(server: Server, claimed: Claimed, after: str | None) -> Json:
-    node = (await server.ask(INPUT_FILES, id=claimed.id, first=PAGE, after=after))["node"]
+async def _page(client: GraphQLClient, claimed: ClaimedActivity, after: str | None) -> Json:
+    node = (await client.query(INPUT_FILES, id=claimed.id, first=PAGE_SIZE, after=after))["node"]
     if node is None:
-        raise NotMoved("The step cannot be read any more.")
+        raise TransferError("The step cannot be read any more.")
     page: Json = node["inputFiles"]
     return page
 
 
-async def _fetch(server: Server, told: Json, folder: Path, moving: asyncio.Semaphore) -> None:
-    name = told["name"]
+async def _fetch(client: GraphQLClient, input_file: Json, folder: Path, moving: asyncio.Semaphore) -> None:
+    name = input_file["name"]
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts:
-        raise UnusableName(f"{name!r} is not a valid file name.")
-    if told["downloadUrl"] is None:
-        raise NotMoved(f"The bytes of {name} are stored where workers cannot fetch them.", retryable=False)
-    file = (folder / folder_name(told["stepKey"])).joinpath(*parts)
+        raise InvalidFileName(f"{name!r} is not a valid file name.")
+    if input_file["downloadUrl"] is None:
+        raise TransferError(f"The bytes of {name} are stored where workers cannot fetch them.", retryable=False)
+    file = (folder / folder_name(input_file["stepKey"])).joinpath(*parts)
     async with moving:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            await server.until_answered(lambda: fetch(server, told["downloadUrl"], file, told["sha256"]))
+            await client.retry_until_answered(
+                lambda: fetch(client, input_file["downloadUrl"], file, input_file["sha256"])
+            )
         except OSError as error:
             if error.errno not in ABOUT_NAMES:
                 raise
-            raise UnusableName(f"Step {told['stepKey']}'s output {name!r} cannot be a file here: {error}.") from error
+            raise InvalidFileName(
+                f"Step {input_file['stepKey']}'s output {name!r} cannot be a file here: {error}."
+            ) from error

@@ -8,35 +8,35 @@ from typing import Any
 
 import orjson
 
-from graph.clients.worker import say
-from graph.clients.worker.activity import Claimed
-from graph.clients.worker.client import MutationError, Server
+from graph.clients.worker import log
+from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.client import GraphQLClient, MutationError
 from graph.clients.worker.lease_renewal import Lease
 from graph.clients.worker.queries import APPEND
 
 INFO, WARNING = "INFO", "WARNING"
-LONGEST_LINE = 10_000
+MAX_LINE_LENGTH = 10_000
 """Characters of a line; the rest of a longer one becomes the next line."""
-MOST_LINES, MOST_BYTES = 1_000, 500_000
+MAX_BATCH_LINES, MAX_BATCH_BYTES = 1_000, 500_000
 """Lines and bytes of a batch: the server's limit, and half of its limit for requests."""
-MOST_WAITING = 5_000
+MAX_WAITING_LINES = 5_000
 """Lines that wait to be sent; with more, the command's writes block."""
-LINGER = 0.3
+FLUSH_INTERVAL = 0.3
 """Seconds that a line may wait for others of its batch."""
-CHUNK = 65_536
-LOOK_AGAIN = 1.0
+CHUNK_BYTES = 65_536
+POLL_INTERVAL = 1.0
 """Seconds after which an open stream is given up, once all its writers have ended."""
 
 Line = dict[str, Any]
 
 
-class Log:
+class LogShipper:
     """The log of one attempt. `lines` counts its lines; `last` holds the latest lines of stderr, for error messages."""
 
-    def __init__(self, server: Server, claimed: Claimed, lease: Lease) -> None:
-        self._server, self._claimed, self._lease = server, claimed, lease
-        self._waiting: asyncio.Queue[Line | None] = asyncio.Queue(MOST_WAITING)
-        self._over = False
+    def __init__(self, client: GraphQLClient, claimed: ClaimedActivity, lease: Lease) -> None:
+        self._client, self._claimed, self._lease = client, claimed, lease
+        self._waiting: asyncio.Queue[Line | None] = asyncio.Queue(MAX_WAITING_LINES)
+        self._writers_ended = False
         self._closed = False
         self.lines = 0
         self.last: list[str] = []
@@ -50,12 +50,12 @@ class Log:
             rest = await self._take(rest + decoder.decode(chunk), level)
         await self._take(rest + decoder.decode(b"", final=True), level, final=True)
 
-    def over(self) -> None:
+    def stop_reading(self) -> None:
         """Note that all writers have ended: streams that are still held open are given up."""
-        self._over = True
+        self._writers_ended = True
 
     async def send(self) -> None:
-        """Send lines until the log is closed. Raises Lost and GaveUp."""
+        """Send lines until the log is closed. Raises LeaseLost and RetryTimeout."""
         sent, batch = 0, await self._batch()
         while batch:
             await self._append(sent + 1, batch)
@@ -68,14 +68,14 @@ class Log:
 
     async def note(self, message: str) -> None:
         """Add a line of the worker's own."""
-        await self._put(f"worker: {message}"[:LONGEST_LINE], WARNING)
+        await self._enqueue(f"worker: {message}"[:MAX_LINE_LENGTH], WARNING)
 
     async def _read(self, stream: asyncio.StreamReader) -> bytes:
-        reading = asyncio.create_task(stream.read(CHUNK))
+        reading = asyncio.create_task(stream.read(CHUNK_BYTES))
         try:
             while not reading.done():
-                await asyncio.wait({reading}, timeout=LOOK_AGAIN)
-                if self._over and not reading.done():
+                await asyncio.wait({reading}, timeout=POLL_INTERVAL)
+                if self._writers_ended and not reading.done():
                     return b""
             return reading.result()
         finally:
@@ -83,21 +83,21 @@ class Log:
 
     async def _take(self, text: str, level: str, *, final: bool = False) -> str:
         """Queue the complete lines of a text; returns the rest."""
-        *whole, rest = text.split("\n")
-        for line in whole:
-            for start in range(0, max(len(line), 1), LONGEST_LINE):
-                await self._put_written(line[start : start + LONGEST_LINE], level)
-        while len(rest) > LONGEST_LINE or (final and rest):
-            await self._put_written(rest[:LONGEST_LINE], level)
-            rest = rest[LONGEST_LINE:]
+        *complete, rest = text.split("\n")
+        for line in complete:
+            for start in range(0, max(len(line), 1), MAX_LINE_LENGTH):
+                await self._put_output(line[start : start + MAX_LINE_LENGTH], level)
+        while len(rest) > MAX_LINE_LENGTH or (final and rest):
+            await self._put_output(rest[:MAX_LINE_LENGTH], level)
+            rest = rest[MAX_LINE_LENGTH:]
         return rest
 
-    async def _put_written(self, message: str, level: str) -> None:
+    async def _put_output(self, message: str, level: str) -> None:
         if level == WARNING and message.strip():
             self.last = [*self.last[-4:], message]
-        await self._put(message, level)
+        await self._enqueue(message, level)
 
-    async def _put(self, message: str, level: str) -> None:
+    async def _enqueue(self, message: str, level: str) -> None:
         # Characters that a request may not contain.
         message = message.replace("\0", "\N{REPLACEMENT CHARACTER}")
         self.lines += 1
@@ -109,8 +109,8 @@ class Log:
         if self._closed or (first := await self._waiting.get()) is None:
             return []
         batch, size = [first], len(orjson.dumps(first))
-        until = asyncio.get_running_loop().time() + LINGER
-        while len(batch) < MOST_LINES and size < MOST_BYTES:
+        until = asyncio.get_running_loop().time() + FLUSH_INTERVAL
+        while len(batch) < MAX_BATCH_LINES and size < MAX_BATCH_BYTES:
             try:
                 async with asyncio.timeout_at(until):
                     line = await self._waiting.get()
@@ -124,13 +124,13 @@ class Log:
         return batch
 
     async def _append(self, first: int, batch: list[Line]) -> None:
-        if self._lease.elsewhere:
+        if self._lease.completed_elsewhere:
             return
-        given = {"activityId": self._claimed.id, "attempt": self._claimed.attempt, "firstSequence": first}
+        input = {"activityId": self._claimed.id, "attempt": self._claimed.attempt, "firstSequence": first}
         try:
-            await self._server.change(APPEND, **given, entries=batch)
+            await self._client.mutate(APPEND, **input, entries=batch)
         except MutationError as refusal:
             try:
-                self._lease.refused(refusal)
+                self._lease.handle_refusal(refusal)
             except MutationError:
-                say.warning("%s: %d log lines were not accepted: %s", self._claimed.label, len(batch), refusal)
+                log.warning("%s: %d log lines were not accepted: %s", self._claimed.label, len(batch), refusal)

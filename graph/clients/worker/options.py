@@ -12,11 +12,11 @@ KINDS = ("STEP", "TRANSFORM")
 URL, TOKEN = "PROVENANCE_URL", "PROVENANCE_TOKEN"
 
 
-class Misused(Exception):
-    """The worker cannot go on until a person changes something; the message says what."""
+class ConfigurationError(Exception):
+    """The worker cannot go on until a person changes something; the message says what to change."""
 
 
-class NotTaken(Misused):
+class IncompatibleServer(ConfigurationError):
     """The server refuses the request for good: it is of another release, or a value is invalid."""
 
 
@@ -53,8 +53,8 @@ class Options:
 
 
 def graphql_address(url: str) -> str:
-    """The address for GraphQL requests, of a server's address with or without its path. Raises Misused."""
+    """The address for GraphQL requests, of a server's address with or without its path. Raises ConfigurationError."""
     address = url.strip().rstrip("/")
     if not re.match(r"https?://[^/\s@]+(/\S*)?$", address):
-        raise Misused(f"{URL} must be an address such as https://graph.example, without a user name.")
+        raise ConfigurationError(f"{URL} must be an address such as https://graph.example, without a user name.")
     return address if address.endswith("/graphql") else f"{address}/graphql"

@@ -10,62 +10,73 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from graph.clients.worker import say
-from graph.clients.worker.activity import Claimed
-from graph.clients.worker.client import Json, Server
-from graph.clients.worker.file_names import ABOUT_NAMES, FileNames, UnusableName
+from graph.clients.worker import log
+from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.client import GraphQLClient, Json
+from graph.clients.worker.file_names import ABOUT_NAMES, FileNames, InvalidFileName
 from graph.clients.worker.queries import REGISTER, UPLOAD
-from graph.clients.worker.transfer import AT_ONCE, NotMoved, UrlRefused, gather_or_cancel, sha256_of, store
+from graph.clients.worker.transfer import (
+    MAX_TRANSFERS,
+    SignedUrlRejected,
+    TransferError,
+    gather_or_cancel,
+    sha256_of,
+    store,
+)
 
 OCTETS = "application/octet-stream"
 COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
-MOST_URLS = 3
+MAX_URL_ATTEMPTS = 3
 """Signed URLs that are tried for one file: one may expire while other files are being sent."""
 NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f\\]|[\ud800-\udfff]|^\s+|\s+$")
 
 
 @dataclass(frozen=True)
-class Found:
+class OutputFile:
     """A file in the output folder, and the name under which it is registered."""
 
     path: Path
     name: str
 
 
-async def upload_outputs(server: Server, claimed: Claimed, folder: Path) -> int:
+async def upload_outputs(client: GraphQLClient, claimed: ClaimedActivity, folder: Path) -> int:
     """Upload and register every file; returns their number.
 
-    Raises UnusableName before anything is uploaded, NotMoved, GaveUp, MutationError and OSError.
+    Raises InvalidFileName before anything is uploaded, TransferError, RetryTimeout, MutationError and OSError.
     """
-    files = await asyncio.to_thread(all_found_in, folder)
+    files = await asyncio.to_thread(find_outputs, folder)
     names = FileNames("The output")
     for file in files:
         # Percent-encoding makes names longer, and may make two of them equal.
         names.add(file.name)
-    moving = asyncio.Semaphore(AT_ONCE)
-    await gather_or_cancel(_upload(server, claimed, file, moving) for file in files)
+    moving = asyncio.Semaphore(MAX_TRANSFERS)
+    await gather_or_cancel(_upload(client, claimed, file, moving) for file in files)
     return len(files)
 
 
-def all_found_in(folder: Path) -> list[Found]:
+def find_outputs(folder: Path) -> list[OutputFile]:
     """The regular files below a folder, none when it is gone.
 
-    Raises UnusableName when the folder was replaced, or a path is too long for this system, and OSError.
+    Raises InvalidFileName when the folder was replaced, or a path is too long for this system, and OSError.
     """
     if folder.is_symlink():
-        raise UnusableName("The output folder was replaced by a link, which may lead anywhere. Leave the files in it.")
+        raise InvalidFileName(
+            "The output folder was replaced by a link, which may lead anywhere. Leave the files in it."
+        )
     if not folder.exists():
         return []
     try:
-        return list(found_in(folder))
+        return list(walk_outputs(folder))
     except OSError as error:
         if error.errno not in ABOUT_NAMES:
             raise
         name = os.path.relpath(error.filename, folder)
-        raise UnusableName(f"The output {name[:50]!r}… cannot be read: {error.strerror}. Shorten its path.") from error
+        raise InvalidFileName(
+            f"The output {name[:50]!r}… cannot be read: {error.strerror}. Shorten its path."
+        ) from error
 
 
-def found_in(folder: Path) -> Iterator[Found]:
+def walk_outputs(folder: Path) -> Iterator[OutputFile]:
     """The regular files below a folder, in order. Links are left out, since they may lead anywhere. Raises OSError."""
     for directory, inner, names in os.walk(folder, onerror=_raise):
         inner.sort()
@@ -73,9 +84,9 @@ def found_in(folder: Path) -> Iterator[Found]:
         for name in sorted([*names, *linked]):
             path = Path(directory) / name
             if path.is_file() and not path.is_symlink():
-                yield Found(path, registered_name(path.relative_to(folder).as_posix()))
+                yield OutputFile(path, registered_name(path.relative_to(folder).as_posix()))
             else:
-                say.warning("%r is not uploaded: it is not a regular file.", str(path.relative_to(folder)))
+                log.warning("%r is not uploaded: it is not a regular file.", str(path.relative_to(folder)))
 
 
 def _raise(error: OSError) -> None:
@@ -94,12 +105,12 @@ def media_type(name: str) -> str:
     return COMPRESSED.get(compressed, OCTETS) if compressed else kind or OCTETS
 
 
-async def _upload(server: Server, claimed: Claimed, file: Found, moving: asyncio.Semaphore) -> None:
+async def _upload(client: GraphQLClient, claimed: ClaimedActivity, file: OutputFile, moving: asyncio.Semaphore) -> None:
     async with moving:
         size, sha256 = file.path.stat().st_size, await sha256_of(file.path)
         # When the same attempt uploads the same file again, it finds its earlier upload.
         key = f"{claimed.id}/{claimed.attempt}/{hashlib.sha256(file.name.encode()).hexdigest()}"
-        announced: Json = {
+        declared: Json = {
             "idempotencyKey": key,
             "purpose": "OUTPUT",
             "fileName": file.name,
@@ -107,7 +118,7 @@ async def _upload(server: Server, claimed: Claimed, file: Found, moving: asyncio
             "sizeBytes": str(size),
             "sha256": sha256,
         }
-        upload = await _stored(server, announced, file, size)
+        upload = await _store_upload(client, declared, file, size)
         registered: Json = {
             "idempotencyKey": key,
             "stepId": claimed.id,
@@ -115,17 +126,17 @@ async def _upload(server: Server, claimed: Claimed, file: Found, moving: asyncio
             "fileName": file.name,
             "uploadId": upload,
         }
-        await server.change(REGISTER, **registered)
+        await client.mutate(REGISTER, **registered)
 
 
-async def _stored(server: Server, announced: Json, file: Found, size: int) -> str:
+async def _store_upload(client: GraphQLClient, declared: Json, file: OutputFile, size: int) -> str:
     """The id of the upload, once its bytes are stored."""
-    for _ in range(MOST_URLS):
-        upload = (await server.change(UPLOAD, **announced))["upload"]
+    for _ in range(MAX_URL_ATTEMPTS):
+        upload = (await client.mutate(UPLOAD, **declared))["upload"]
         try:
-            await server.until_answered(lambda: store(server, upload["target"], file.path, size))  # noqa: B023
-        except UrlRefused:
+            await client.retry_until_answered(lambda: store(client, upload["target"], file.path, size))  # noqa: B023
+        except SignedUrlRejected:
             continue
         id: str = upload["id"]
         return id
-    raise NotMoved(f"{file.name} could not be stored: its signed URLs were refused.")
+    raise TransferError(f"{file.name} could not be stored: its signed URLs were refused.")

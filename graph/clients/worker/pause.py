@@ -2,10 +2,10 @@
 
 import time
 
-from graph.clients.worker import say
+from graph.clients.worker import log
 from graph.clients.worker.retry import duration
 
-LONGEST = 300.0
+MAX_PAUSE = 300.0
 """Seconds."""
 
 
@@ -46,15 +46,15 @@ class Pause:
         # Simultaneous failures count as one.
         if not self.seconds_left:
             self._failures += 1
-            self._over_at = time.monotonic() + min(self._first * 2 ** min(self._failures - 1, 20), LONGEST)
+            self._over_at = time.monotonic() + min(self._first * 2 ** min(self._failures - 1, 20), MAX_PAUSE)
         words = duration(self.seconds_left)
-        say.error("This worker claims nothing for %s. %s", words, why.replace("\n", " | "))
+        log.error("This worker claims nothing for %s. %s", words, why.replace("\n", " | "))
         return words
 
     def end(self) -> None:
         """Note that the worker can run commands."""
         if self._failures and not self.seconds_left:
-            say.info("This worker works again.")
+            log.info("This worker works again.")
             self._failures, self._trying = 0, False
 
     def give_up_trying(self) -> None:

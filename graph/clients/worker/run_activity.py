@@ -6,11 +6,11 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from graph.clients.worker import say
-from graph.clients.worker.activity import Claimed
-from graph.clients.worker.client import MutationError, Server
+from graph.clients.worker import log
+from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.client import GraphQLClient, MutationError
 from graph.clients.worker.command import Command, CommandLost
-from graph.clients.worker.environment import environment, write_files
+from graph.clients.worker.environment import make_environment, write_files
 from graph.clients.worker.exit_codes import NOT_RUN, explain, is_retryable, name_of, signal_of
 from graph.clients.worker.failures import (
     COMMAND_LOST,
@@ -18,28 +18,28 @@ from graph.clients.worker.failures import (
     INPUTS_NOT_FETCHED,
     LOG_NOT_SENT,
     OUTPUTS_NOT_UPLOADED,
-    Failed,
-    Unable,
+    ActivityError,
+    WorkerError,
 )
-from graph.clients.worker.file_names import UnusableName
+from graph.clients.worker.file_names import InvalidFileName
 from graph.clients.worker.inputs import fetch_inputs
-from graph.clients.worker.lease_renewal import Lease, Lost
-from graph.clients.worker.log_shipper import INFO, WARNING, Log
-from graph.clients.worker.options import Misused, NotTaken, Options
+from graph.clients.worker.lease_renewal import Lease, LeaseLost
+from graph.clients.worker.log_shipper import INFO, WARNING, LogShipper
+from graph.clients.worker.options import ConfigurationError, IncompatibleServer, Options
 from graph.clients.worker.outputs import upload_outputs
 from graph.clients.worker.pause import Pause
 from graph.clients.worker.queries import COMPLETE, RELEASE
-from graph.clients.worker.retry import GaveUp, Retry
+from graph.clients.worker.retry import Retry, RetryTimeout
 from graph.clients.worker.stop import FINISH_TIMEOUT, RELEASE_TIMEOUT, STOP_TIMEOUT, Stop
-from graph.clients.worker.transfer import NotMoved
-from graph.clients.worker.watchdog import Guard
+from graph.clients.worker.transfer import TransferError
+from graph.clients.worker.watchdog import Watchdog
 from graph.clients.worker.workspace import Workspace, open_workspace
 
-WORKS_AFTER = 10.0
+HEALTHY_AFTER = 10.0
 """Seconds after which a command that is still running proves that this worker can run commands."""
-SIGNALS_TOGETHER = 0.5
+SIGNAL_GAP = 0.5
 """Seconds between the signals by which a service manager ends a command and its worker."""
-LONGEST_SHOWN = 2_000
+MAX_OUTPUT_SHOWN = 2_000
 MAX_REASON_LENGTH = 1_000
 """Characters of a reason for handing back."""
 CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
@@ -47,29 +47,29 @@ CHECKSUM_MISMATCH = "CHECKSUM_MISMATCH"
 T = TypeVar("T")
 
 
-class Running:
+class ActivityRun:
     """An activity that this worker is running."""
 
     def __init__(
         self,
-        server: Server,
-        claimed: Claimed,
+        client: GraphQLClient,
+        claimed: ClaimedActivity,
         lease: Lease,
         options: Options,
-        guard: Guard,
+        watchdog: Watchdog,
         stop: Stop,
         pause: Pause,
     ) -> None:
         self._claimed, self._lease, self._options = claimed, lease, options
-        self._guard, self._stop, self._pause = guard, stop, pause
-        self._server = server.retrying(Retry(options.retry_within))
-        self._log = Log(self._server, claimed, lease)
-        self._moving = server.retrying(Retry(options.retry_within, self._log.note))
+        self._watchdog, self._stop, self._pause = watchdog, stop, pause
+        self._client = client.with_retry(Retry(options.retry_within))
+        self._log = LogShipper(self._client, claimed, lease)
+        self._moving = client.with_retry(Retry(options.retry_within, self._log.note))
         self._command_ended = False
 
     async def run(self) -> None:
-        """Run the activity and report its end; or, told to stop, hand it back. Raises Misused."""
-        keeping, work = asyncio.create_task(self._lease.keep()), asyncio.create_task(self._work())
+        """Run the activity and report its end; or, told to stop, hand it back. Raises ConfigurationError."""
+        renewing, work = asyncio.create_task(self._lease.renew_until_lost()), asyncio.create_task(self._work())
         lost, stop = asyncio.create_task(self._lease.lost.wait()), asyncio.create_task(self._stop.requested.wait())
         try:
             await asyncio.wait({work, lost, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -81,103 +81,106 @@ class Running:
             else:
                 await self._abandon(work)
         finally:
-            for task in (work, keeping, lost, stop):
+            for task in (work, renewing, lost, stop):
                 task.cancel()
-            await asyncio.gather(work, keeping, lost, stop, return_exceptions=True)
+            await asyncio.gather(work, renewing, lost, stop, return_exceptions=True)
 
     def _conclude(self, work: "asyncio.Task[None]") -> None:
         """Log the outcome when it could not be reported."""
         label = self._claimed.label
         try:
             work.result()
-        except Lost:
-            say.warning("%s: lost. %s", label, self._lease.why)
-        except (MutationError, GaveUp, NotTaken) as error:
-            say.error("%s: its end could not be reported, and its lease will lapse. %s", label, error)
-        except Misused:
+        except LeaseLost:
+            log.warning("%s: lost. %s", label, self._lease.why)
+        except (MutationError, RetryTimeout, IncompatibleServer) as error:
+            log.error("%s: its end could not be reported, and its lease will lapse. %s", label, error)
+        except ConfigurationError:
             raise
         except Exception:
-            say.exception("%s: the worker failed, and the lease will lapse.", label)
+            log.exception("%s: the worker failed, and the lease will lapse.", label)
 
     async def _abandon(self, work: "asyncio.Task[None]") -> None:
         """End the command, and hand the activity back if the lease is still held."""
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         if self._lease.lost.is_set():
-            say.warning("%s: lost, and its command was ended. %s", self._claimed.label, self._lease.why)
+            log.warning("%s: lost, and its command was ended. %s", self._claimed.label, self._lease.why)
         else:
-            await self._hand_back(within=min(RELEASE_TIMEOUT, self._stop.seconds_until(STOP_TIMEOUT)))
+            await self._hand_back(timeout=min(RELEASE_TIMEOUT, self._stop.seconds_until(STOP_TIMEOUT)))
 
-    async def _hand_back(self, *, reason: str | None = None, within: float | None = None) -> None:
+    async def _hand_back(self, *, reason: str | None = None, timeout: float | None = None) -> None:
         """Hand the activity back; with a reason, which its log will show, it is not available at once."""
         label, line = self._claimed.label, reason and " ".join(reason.split())[:MAX_REASON_LENGTH]
         try:
-            async with asyncio.timeout(within):
-                await self._server.change(RELEASE, **self._ours(), reason=line)
-            say.info("%s: handed back.", label)
-        except (TimeoutError, GaveUp, MutationError, Misused) as error:
+            async with asyncio.timeout(timeout):
+                await self._client.mutate(RELEASE, **self._identifying_arguments(), reason=line)
+            log.info("%s: handed back.", label)
+        except (TimeoutError, RetryTimeout, MutationError, ConfigurationError) as error:
             why = str(error) or "The server did not answer in time."
-            say.warning("%s: not handed back, so its lease will lapse. %s", label, why)
+            log.warning("%s: not handed back, so its lease will lapse. %s", label, why)
 
     async def _work(self) -> None:
         label, sending = self._claimed.label, asyncio.create_task(self._log.send())
         try:
-            files = await self._while_sent(sending, self._done())
-        except Unable as trouble:
+            files = await self._while_sent(sending, self._execute())
+        except WorkerError as trouble:
             pause = self._pause.begin(str(trouble))
             await self._finish_log(sending)
             await self._hand_back(reason=f"{trouble} This worker claims nothing for {pause}.")
-        except Failed as failure:
+        except ActivityError as failure:
             if failure.pause:
                 self._pause.begin(str(failure))
             await self._finish_log(sending)
             await self._complete("FAILED", failure.error)
             how = "failed, and may be tried again" if failure.error["retryable"] else "failed"
-            say.error("%s: %s. %s", label, how, str(failure).replace("\n", " | "))
+            log.error("%s: %s. %s", label, how, str(failure).replace("\n", " | "))
         else:
             await self._finish_log(sending)
             await self._complete("SUCCEEDED", None)
-            say.info("%s: succeeded. Log lines: %d, files: %d.", label, self._log.lines, files)
+            log.info("%s: succeeded. Log lines: %d, files: %d.", label, self._log.lines, files)
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
 
     async def _while_sent(self, sending: "asyncio.Task[None]", work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`, which is cancelled when the log can no longer be sent. Raises Failed."""
+        """The result of `work`, which is cancelled when the log can no longer be sent. Raises ActivityError."""
         working = asyncio.create_task(work)
         try:
             await asyncio.wait({working, sending}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
                 sending.result()
             return await working
-        except GaveUp as error:
-            raise Failed(LOG_NOT_SENT, str(error), retryable=True, pause=True) from error
+        except RetryTimeout as error:
+            raise ActivityError(LOG_NOT_SENT, str(error), retryable=True, pause=True) from error
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
 
     async def _finish_log(self, sending: "asyncio.Task[None]") -> None:
-        """Send the rest of the log, since lines are not accepted once the end is reported. Raises Lost."""
-        with suppress(GaveUp):
+        """Send the rest of the log, since lines are not accepted once the end is reported. Raises LeaseLost."""
+        with suppress(RetryTimeout):
             if not sending.done():
                 await self._log.close()
             await sending
             return
-        say.error("%s: the last lines of its log could not be sent.", self._claimed.label)
+        log.error("%s: the last lines of its log could not be sent.", self._claimed.label)
 
-    async def _done(self) -> int:
-        """Run the command and upload its files; returns their number. Raises Failed, Unable and Lost."""
+    async def _execute(self) -> int:
+        """Run the command and upload its files, whose number is returned.
+
+        Raises ActivityError, WorkerError and LeaseLost.
+        """
         try:
             async with open_workspace(
-                self._options.directory, self._guard, self._stop, keep=self._options.keep
+                self._options.directory, self._watchdog, self._stop, keep=self._options.keep
             ) as workspace:
                 if self._options.keep:
-                    say.info("%s: works in %s", self._claimed.label, workspace.folder)
-                return await self._done_in(workspace)
+                    log.info("%s: works in %s", self._claimed.label, workspace.folder)
+                return await self._execute_in(workspace)
         except OSError as error:
-            raise Unable(f"There is no folder to work in: {error}") from error
+            raise WorkerError(f"There is no folder to work in: {error}") from error
 
-    async def _done_in(self, workspace: Workspace) -> int:
+    async def _execute_in(self, workspace: Workspace) -> int:
         failing = INPUTS_NOT_FETCHED
         try:
             if self._claimed.is_step:
@@ -188,39 +191,39 @@ class Running:
             self._check(await self._end_of(command))
             failing = OUTPUTS_NOT_UPLOADED
             return await upload_outputs(self._moving, self._claimed, workspace.outputs) if self._claimed.is_step else 0
-        except (UnusableName, NotTaken) as error:
-            raise Failed(failing, str(error), retryable=False) from error
-        except NotMoved as error:
-            raise Failed(failing, str(error), retryable=error.retryable) from error
+        except (InvalidFileName, IncompatibleServer) as error:
+            raise ActivityError(failing, str(error), retryable=False) from error
+        except TransferError as error:
+            raise ActivityError(failing, str(error), retryable=error.retryable) from error
         except CommandLost as error:
-            raise Failed(failing, str(error), retryable=True) from error
-        except (GaveUp, OSError) as error:
+            raise ActivityError(failing, str(error), retryable=True) from error
+        except (RetryTimeout, OSError) as error:
             why = str(error) or type(error).__name__
             if failing in (INPUTS_NOT_FETCHED, COMMAND_NOT_STARTED):
-                raise Unable(why) from error
-            raise Failed(failing, why, retryable=True, pause=isinstance(error, GaveUp)) from error
+                raise WorkerError(why) from error
+            raise ActivityError(failing, why, retryable=True, pause=isinstance(error, RetryTimeout)) from error
         except MutationError as refusal:
             # If the refusal says the lease is gone, stop without reporting.
             with suppress(MutationError):
-                self._lease.refused(refusal)
-            raise Failed(failing, str(refusal), retryable=refusal.code == CHECKSUM_MISMATCH) from refusal
+                self._lease.handle_refusal(refusal)
+            raise ActivityError(failing, str(refusal), retryable=refusal.code == CHECKSUM_MISMATCH) from refusal
 
     async def _start(self, workspace: Workspace) -> Command:
         """Start the command. Raises OSError."""
         write_files(self._claimed, workspace, self._options)
-        made = environment(self._claimed, workspace, self._options, os.environ)
-        if made.notice:
-            await self._log.note(made.notice)
-        return await Command.start(self._options.command, workspace.work, made.variables, self._guard)
+        environment = make_environment(self._claimed, workspace, self._options, os.environ)
+        if environment.notice:
+            await self._log.note(environment.notice)
+        return await Command.start(self._options.command, workspace.work, environment.variables, self._watchdog)
 
     async def _end_of(self, command: Command) -> int:
         """The command's exit code, after all of its output has been read. Raises CommandLost."""
-        works = asyncio.get_running_loop().call_later(WORKS_AFTER, self._pause.end)
+        works = asyncio.get_running_loop().call_later(HEALTHY_AFTER, self._pause.end)
         streams = ((command.stdout, INFO), (command.stderr, WARNING))
         following = asyncio.gather(*(self._log.follow(stream, level) for stream, level in streams))
         try:
             code = await command.wait()
-            self._log.over()
+            self._log.stop_reading()
             await following
         finally:
             works.cancel()
@@ -229,28 +232,28 @@ class Running:
             await asyncio.gather(following, return_exceptions=True)
         if signal_of(code):
             # A service manager that ends the worker too wants the activity handed back.
-            await asyncio.sleep(SIGNALS_TOGETHER)
+            await asyncio.sleep(SIGNAL_GAP)
         self._command_ended = True
         return code
 
     def _check(self, code: int) -> None:
-        """Raise Failed for every exit code but 0."""
+        """Raise ActivityError for every exit code but 0."""
         if code not in NOT_RUN:
             self._pause.end()
         if code == 0:
             return
-        last = "\n".join(self._log.last)[-LONGEST_SHOWN:]
+        last = "\n".join(self._log.last)[-MAX_OUTPUT_SHOWN:]
         message = f"{explain(code)}\n{last}" if last else explain(code)
         retryable = is_retryable(code, self._options.retry_on)
-        raise Failed(name_of(code), message, retryable=retryable, pause=code in NOT_RUN)
+        raise ActivityError(name_of(code), message, retryable=retryable, pause=code in NOT_RUN)
 
     async def _complete(self, outcome: str, error: dict[str, Any] | None) -> None:
-        if self._lease.elsewhere:
+        if self._lease.completed_elsewhere:
             return
         try:
-            await self._server.change(COMPLETE, **self._ours(), outcome=outcome, error=error)
+            await self._client.mutate(COMPLETE, **self._identifying_arguments(), outcome=outcome, error=error)
         except MutationError as refusal:
-            self._lease.refused(refusal)
+            self._lease.handle_refusal(refusal)
 
-    def _ours(self) -> dict[str, Any]:
+    def _identifying_arguments(self) -> dict[str, Any]:
         return {"id": self._claimed.id, "worker": self._options.name, "attempt": self._claimed.attempt}

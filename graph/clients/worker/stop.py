@@ -11,7 +11,7 @@ RELEASE_TIMEOUT = 2.0
 """Seconds for handing back; without an answer the lease expires."""
 FINISH_TIMEOUT = STOP_TIMEOUT - RELEASE_TIMEOUT - 0.5
 """Seconds for an activity whose command has ended to finish, before it is handed back."""
-LATE = 70
+LATE_EXIT_CODE = 70
 """Exit code of a worker that did not stop in time."""
 
 
@@ -28,7 +28,7 @@ class Stop:
             return
         self._at = time.monotonic()
         self.requested.set()
-        timer = threading.Timer(STOP_TIMEOUT, os._exit, (LATE,))
+        timer = threading.Timer(STOP_TIMEOUT, os._exit, (LATE_EXIT_CODE,))
         timer.daemon = True
         timer.start()
 

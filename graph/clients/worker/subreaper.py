@@ -40,7 +40,7 @@ class Subreaper:
 
     def __init__(self, control: int, command: str) -> None:
         self._control: int | None = control
-        self._woken = _wake_on_signals()
+        self._wakeup = _wake_on_signals()
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._shell = subprocess.Popen(
             [SHELL, "-c", command],
@@ -54,22 +54,22 @@ class Subreaper:
 
     def run(self) -> None:
         """Return when the command and all its descendants are gone, or cannot be ended."""
-        self._tell(f"started {self._shell.pid}")
+        self._report(f"started {self._shell.pid}")
         while self._is_left() and time.monotonic() < self._kill_at:
             self._wait()
             self._reap()
         self._kill()
-        self._tell(f"ended {self._status} {len(descendants(os.getpid()))}")
+        self._report(f"ended {self._status} {len(descendants(os.getpid()))}")
 
     def _wait(self) -> None:
         """Wait for a signal or a message of the worker; only shortly, once the command is being ended."""
         poll = select.poll()
-        for fd in (self._woken, self._control):
+        for fd in (self._wakeup, self._control):
             if fd is not None:
                 poll.register(fd, select.POLLIN)
         ready = [fd for fd, _ in poll.poll(None if self._kill_at == float("inf") else POLL_INTERVAL * 1_000)]
-        if self._woken in ready:
-            os.read(self._woken, 4_096)
+        if self._wakeup in ready:
+            os.read(self._wakeup, 4_096)
         if self._control in ready:
             self._hear(self._control)
 
@@ -118,7 +118,7 @@ class Subreaper:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)
 
-    def _tell(self, word: str) -> None:
+    def _report(self, word: str) -> None:
         if self._control is not None:
             with suppress(OSError):
                 os.write(self._control, f"{word}\n".encode())
@@ -162,13 +162,13 @@ def descendants(root: int) -> dict[int, int]:
                 # The text before the last parenthesis is the program's name, which may hold any character.
                 _, parent, group, *_ = stat.read().rpartition(b")")[2].split()
                 children[int(parent)].append((int(name), int(group)))
-    found: dict[int, int] = {}
+    groups: dict[int, int] = {}
     ahead = [root]
     while ahead:
-        some = children[ahead.pop()]
-        found |= some
-        ahead += [pid for pid, _ in some]
-    return found
+        own = children[ahead.pop()]
+        groups |= own
+        ahead += [pid for pid, _ in own]
+    return groups
 
 
 def main() -> None:

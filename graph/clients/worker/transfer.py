@@ -9,16 +9,16 @@ from urllib.parse import urljoin
 
 import httpx2
 
-from graph.clients.worker.client import Json, Server, is_passing, retry_after
-from graph.clients.worker.retry import Unreachable
+from graph.clients.worker.client import GraphQLClient, Json, is_retryable_status, retry_after
+from graph.clients.worker.retry import TransientError
 
-CHUNK, HASHED = 1_048_576, 8_388_608
-AT_ONCE = 4
+CHUNK_BYTES, HASH_CHUNK_BYTES = 1_048_576, 8_388_608
+MAX_TRANSFERS = 4
 """Files that are transferred at the same time."""
 STORED_ALREADY, INSUFFICIENT_STORAGE = 412, 507
 
 
-class NotMoved(Exception):
+class TransferError(Exception):
     """Bytes could not be fetched or stored; the error says whether another attempt may succeed."""
 
     def __init__(self, message: str, *, retryable: bool = True) -> None:
@@ -26,7 +26,7 @@ class NotMoved(Exception):
         self.retryable = retryable
 
 
-class UrlRefused(NotMoved):
+class SignedUrlRejected(TransferError):
     """A signed URL was refused, perhaps because it has expired: a new one may be accepted."""
 
 
@@ -34,10 +34,10 @@ async def gather_or_cancel(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Await all concurrently. The first error is raised, and cancels the rest."""
     try:
         async with asyncio.TaskGroup() as group:
-            for one in work:
-                group.create_task(one)
-    except BaseExceptionGroup as several:
-        raise _first(several) from None
+            for coroutine in work:
+                group.create_task(coroutine)
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from None
 
 
 def _first(error: BaseException) -> BaseException:
@@ -48,26 +48,25 @@ def _first(error: BaseException) -> BaseException:
 
 async def sha256_of(file: Path) -> str:
     """The SHA-256 of a file in hexadecimal."""
-
     digest = hashlib.sha256()
     with await asyncio.to_thread(file.open, "rb") as opened:
         # In pieces, since a thread cannot be cancelled.
-        while chunk := await asyncio.to_thread(opened.read, HASHED):
+        while chunk := await asyncio.to_thread(opened.read, HASH_CHUNK_BYTES):
             await asyncio.to_thread(digest.update, chunk)
     return digest.hexdigest()
 
 
-async def fetch(server: Server, signed: Json, file: Path, sha256: str | None) -> None:
-    """Download a signed URL into a new file. Raises Unreachable, UrlRefused, NotMoved and OSError."""
-    url = urljoin(server.address, signed["url"])
+async def fetch(client: GraphQLClient, signed: Json, file: Path, sha256: str | None) -> None:
+    """Download a signed URL into a new file. Raises TransientError, SignedUrlRejected, TransferError and OSError."""
+    url = urljoin(client.address, signed["url"])
     try:
-        async with server.files.stream("GET", url, headers=signed["headers"], follow_redirects=False) as response:
+        async with client.files.stream("GET", url, headers=signed["headers"], follow_redirects=False) as response:
             _check(response)
             digest = await _receive(response, file)
     except httpx2.TransportError as error:
-        raise Unreachable(f"{_host(url)} does not answer: {type(error).__name__}.") from None
+        raise TransientError(f"{_host(url)} does not answer: {type(error).__name__}.") from None
     if sha256 and digest != sha256:
-        raise NotMoved(f"{file.name} arrived with the SHA-256 {digest}, not {sha256}.")
+        raise TransferError(f"{file.name} arrived with the SHA-256 {digest}, not {sha256}.")
 
 
 async def _receive(response: httpx2.Response, file: Path) -> str:
@@ -76,7 +75,7 @@ async def _receive(response: httpx2.Response, file: Path) -> str:
     # Never an existing file: on a case-insensitive file system it may be that of another output.
     with file.open("xb") as opened:
         try:
-            async for chunk in response.aiter_raw(CHUNK):
+            async for chunk in response.aiter_raw(CHUNK_BYTES):
                 await asyncio.to_thread(opened.write, chunk)
                 digest.update(chunk)
         except BaseException:
@@ -85,16 +84,16 @@ async def _receive(response: httpx2.Response, file: Path) -> str:
     return digest.hexdigest()
 
 
-async def store(server: Server, signed: Json, file: Path, size: int) -> None:
-    """Upload a file to a signed URL. Raises Unreachable, UrlRefused and NotMoved."""
-    url = urljoin(server.address, signed["url"])
+async def store(client: GraphQLClient, signed: Json, file: Path, size: int) -> None:
+    """Upload a file to a signed URL. Raises TransientError, SignedUrlRejected and TransferError."""
+    url = urljoin(client.address, signed["url"])
     headers = {**signed["headers"], "Content-Length": str(size)}
     try:
-        response = await server.files.request(signed["method"], url, headers=headers, content=_chunks(file))
+        response = await client.files.request(signed["method"], url, headers=headers, content=_chunks(file))
     except httpx2.LocalProtocolError:
-        raise NotMoved(f"{file.name} was changed while it was sent.") from None
+        raise TransferError(f"{file.name} was changed while it was sent.") from None
     except httpx2.TransportError as error:
-        raise Unreachable(f"{_host(url)} does not answer: {type(error).__name__}.") from None
+        raise TransientError(f"{_host(url)} does not answer: {type(error).__name__}.") from None
     # Existing bytes are from an earlier attempt; registration checks that they are the right ones.
     if response.status_code != STORED_ALREADY:
         _check(response)
@@ -103,13 +102,13 @@ async def store(server: Server, signed: Json, file: Path, size: int) -> None:
 def _check(response: httpx2.Response) -> None:
     status = response.status_code
     host = _host(str(response.request.url))
-    if is_passing(status):
+    if is_retryable_status(status):
         full = " The bucket is full." if status == INSUFFICIENT_STORAGE else ""
-        raise Unreachable(f"{host} answers {status} {response.reason_phrase}.{full}", after=retry_after(response))
+        raise TransientError(f"{host} answers {status} {response.reason_phrase}.{full}", after=retry_after(response))
     if status in (401, 403):
-        raise UrlRefused(f"{host} refused a signed URL: {status}.")
+        raise SignedUrlRejected(f"{host} refused a signed URL: {status}.")
     if not response.is_success:
-        raise NotMoved(f"{host} answers {status} to a signed URL.")
+        raise TransferError(f"{host} answers {status} to a signed URL.")
 
 
 def _host(url: str) -> str:
@@ -119,5 +118,5 @@ def _host(url: str) -> str:
 
 async def _chunks(file: Path) -> AsyncIterator[bytes]:
     with await asyncio.to_thread(file.open, "rb") as opened:
-        while chunk := await asyncio.to_thread(opened.read, CHUNK):
+        while chunk := await asyncio.to_thread(opened.read, CHUNK_BYTES):
             yield chunk

@@ -10,7 +10,7 @@ END = b"\0"
 """The terminator of a message to the watchdog: a folder, with + to watch it and - to forget it."""
 
 
-class Guard:
+class Watchdog:
     """The watchdog of a worker's folders: removes them when the worker and its commands are gone.
 
     Create it before the worker has threads or an event loop, because it forks.
@@ -22,40 +22,40 @@ class Guard:
         if os.fork() == 0:
             try:
                 os.close(self.descriptor)
-                _guard(read)
+                _run_watchdog(read)
             finally:
                 os._exit(0)
         os.close(read)
 
     def watch_folder(self, folder: Path) -> None:
         """Remove this folder when the worker is gone."""
-        self._tell(b"+" + os.fsencode(folder.absolute()))
+        self._send(b"+" + os.fsencode(folder.absolute()))
 
     def forget_folder(self, folder: Path) -> None:
         """Forget a folder that has been removed."""
-        self._tell(b"-" + os.fsencode(folder.absolute()))
+        self._send(b"-" + os.fsencode(folder.absolute()))
 
-    def _tell(self, what: bytes) -> None:
+    def _send(self, message: bytes) -> None:
         # A worker goes on when its watchdog was killed.
         with suppress(BrokenPipeError):
-            os.write(self.descriptor, what + END)
+            os.write(self.descriptor, message + END)
 
 
-def _guard(read: int) -> None:
+def _run_watchdog(read: int) -> None:
     # A signal from the terminal that ends the worker must not end the watchdog first.
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    for folder in _watched_at_the_end(read):
+    for folder in _read_watched_folders(read):
         shutil.rmtree(os.fsdecode(folder), ignore_errors=True)
 
 
-def _watched_at_the_end(read: int) -> set[bytes]:
+def _read_watched_folders(read: int) -> set[bytes]:
     """The folders that are still watched when every writer of the pipe is gone."""
     watched: set[bytes] = set()
     rest = b""
     while chunk := os.read(read, 65_536):
-        *told, rest = (rest + chunk).split(END)
-        for one in told:
-            (watched.add if one.startswith(b"+") else watched.discard)(one[1:])
+        *messages, rest = (rest + chunk).split(END)
+        for message in messages:
+            (watched.add if message.startswith(b"+") else watched.discard)(message[1:])
     return watched

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from graph.clients.worker import say
+from graph.clients.worker import log
 from graph.clients.worker.stop import Stop
-from graph.clients.worker.watchdog import Guard
+from graph.clients.worker.watchdog import Watchdog
 
-ROOM = 1_048_576
+MIN_FREE_BYTES = 1_048_576
 """Free bytes without which a command is not started."""
 
 
@@ -49,14 +49,16 @@ class Workspace:
 
 
 @asynccontextmanager
-async def open_workspace(parent: Path | None, guard: Guard, stop: Stop, *, keep: bool) -> AsyncIterator[Workspace]:
+async def open_workspace(
+    parent: Path | None, watchdog: Watchdog, stop: Stop, *, keep: bool
+) -> AsyncIterator[Workspace]:
     """A workspace for the block, removed after it unless it is to be kept. Raises OSError.
 
     A worker that stops leaves the removal to the watchdog, since it may take long.
     """
     workspace = Workspace(Path(tempfile.mkdtemp(prefix="provenance-work-", dir=parent)))
     if not keep:
-        guard.watch_folder(workspace.folder)
+        watchdog.watch_folder(workspace.folder)
     try:
         for folder in (workspace.work, workspace.inputs, workspace.outputs):
             folder.mkdir()
@@ -64,16 +66,16 @@ async def open_workspace(parent: Path | None, guard: Guard, stop: Stop, *, keep:
     finally:
         if not (keep or stop.requested.is_set()):
             await asyncio.to_thread(_remove, workspace.folder)
-            guard.forget_folder(workspace.folder)
+            watchdog.forget_folder(workspace.folder)
 
 
-def check_place(parent: Path | None) -> None:
+def check_space(parent: Path | None) -> None:
     """Check that there is space for a workspace. Raises OSError."""
     with tempfile.TemporaryDirectory(prefix="provenance-work-", dir=parent) as made:
-        (Path(made) / "room").write_bytes(bytes(ROOM))
+        (Path(made) / "room").write_bytes(bytes(MIN_FREE_BYTES))
 
 
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
-        say.warning("%s cannot be removed completely, and takes up space.", folder)
+        log.warning("%s cannot be removed completely, and takes up space.", folder)

@@ -1,7 +1,7 @@
 """The worker, but with time to stop on a machine that is slow, and quick to tell of trouble.
 
 `python -m tests.graph.clients.worker.patient` works as `provenance-graph work` does. It extends leases after the share
-of their time that EXTEND_AFTER says.
+of their time that RENEWAL_FRACTION says.
 """
 
 import os
@@ -15,6 +15,6 @@ from tests.support.patience import within
 if __name__ == "__main__":
     # Before the module that works is loaded, which takes them from here.
     stop.STOP_TIMEOUT, stop.FINISH_TIMEOUT, stop.RELEASE_TIMEOUT = within(180), within(), within()
-    lease_renewal.EXTEND_AFTER = float(os.environ.get("EXTEND_AFTER", lease_renewal.EXTEND_AFTER))
-    retry.NOTED_AFTER = 0.1
+    lease_renewal.RENEWAL_FRACTION = float(os.environ.get("RENEWAL_FRACTION", lease_renewal.RENEWAL_FRACTION))
+    retry.NOTE_AFTER = 0.1
     typer.run(work)

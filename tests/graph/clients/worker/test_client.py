@@ -41,7 +41,7 @@ def address() -> Iterator[str]:
 async def test_a_server_that_cannot_answer_now_is_asked_again_after_the_time_it_names(address: str) -> None:
     async with open_client(address, "a-token") as server:
         began = time.monotonic()
-        data = await server.ask("{ viewer }")
+        data = await server.query("{ viewer }")
 
     assert data == {"viewer": "me"}
     assert time.monotonic() - began >= 1

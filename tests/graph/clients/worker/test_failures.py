@@ -1,22 +1,22 @@
 """Failures as a worker reports them: in a message that the server takes, whatever the message says."""
 
-from graph.clients.worker.failures import MAX_MESSAGE_LENGTH, OUTPUTS_NOT_UPLOADED, Failed, Unable
+from graph.clients.worker.failures import MAX_MESSAGE_LENGTH, OUTPUTS_NOT_UPLOADED, ActivityError, WorkerError
 from resolvers.activities.lifecycle import MAX_ERROR_MESSAGE_LENGTH
 
 
 def test_a_message_is_cut_to_the_longest_that_the_server_takes() -> None:
     message = "m" * MAX_ERROR_MESSAGE_LENGTH
 
-    kept = Failed("EXIT_1", message, retryable=False)
-    cut = Failed("EXIT_1", f"{message}.", retryable=False)
+    kept = ActivityError("EXIT_1", message, retryable=False)
+    cut = ActivityError("EXIT_1", f"{message}.", retryable=False)
 
     assert MAX_MESSAGE_LENGTH == MAX_ERROR_MESSAGE_LENGTH
     assert kept.error["message"] == cut.error["message"] == message
 
 
 def test_a_failure_says_why_and_whether_trying_again_may_help() -> None:
-    failed = Failed(OUTPUTS_NOT_UPLOADED, "No \0 room.", retryable=True, pause=True)
-    for_good = Failed("EXIT_1", "No.", retryable=False)
+    failed = ActivityError(OUTPUTS_NOT_UPLOADED, "No \0 room.", retryable=True, pause=True)
+    for_good = ActivityError("EXIT_1", "No.", retryable=False)
 
     assert failed.error == {
         "code": "OUTPUTS_NOT_UPLOADED",
@@ -29,4 +29,4 @@ def test_a_failure_says_why_and_whether_trying_again_may_help() -> None:
 
 
 def test_a_worker_that_is_unable_says_why_in_a_sentence() -> None:
-    assert [str(Unable(why)) for why in ("No shell", "No shell.")] == ["No shell.", "No shell."]
+    assert [str(WorkerError(why)) for why in ("No shell", "No shell.")] == ["No shell.", "No shell."]

@@ -8,15 +8,15 @@ from unittest.mock import patch
 import pytest
 
 from documents.mongo.database import Client
-from graph.clients.worker.file_names import FileNames, UnusableName
-from graph.clients.worker.outputs import all_found_in
+from graph.clients.worker.file_names import FileNames, InvalidFileName
+from graph.clients.worker.outputs import find_outputs
 from tests.support.patience import until
 from tests.support.working import Lab
 
 A_NAME = "a" * 255
 
 IN_PAGES_OF_TWO = (
-    "from graph.clients.worker import inputs; inputs.PAGE = 2; from graph.commands.main import main; main()"
+    "from graph.clients.worker import inputs; inputs.PAGE_SIZE = 2; from graph.commands.main import main; main()"
 )
 
 
@@ -47,7 +47,7 @@ def test_names_that_no_folder_can_hold_together_are_refused(names: list[str], re
     if refused is None:
         add_all()
         return
-    with pytest.raises(UnusableName) as error:
+    with pytest.raises(InvalidFileName) as error:
         add_all()
     assert refused in str(error.value)
     assert str(error.value).startswith("The output ")
@@ -162,9 +162,9 @@ def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(tmp_path: 
     (tmp_path / "readable").touch()
     denied = PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
     with patch("os.scandir", side_effect=denied), pytest.raises(PermissionError):
-        all_found_in(tmp_path)
+        find_outputs(tmp_path)
 
-    assert [file.name for file in all_found_in(tmp_path)] == ["readable"]
+    assert [file.name for file in find_outputs(tmp_path)] == ["readable"]
 
 
 def test_a_command_that_has_removed_its_output_folder_has_left_nothing(lab: Lab) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from graph.clients.worker.activity import Claimed
-from graph.clients.worker.environment import MAX_ENVIRONMENT_BYTES, MAX_VARIABLE_BYTES, environment
+from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.environment import MAX_ENVIRONMENT_BYTES, MAX_VARIABLE_BYTES, make_environment
 from graph.clients.worker.options import Options
 from graph.clients.worker.workspace import Workspace
 from tests.support.working import Lab, plain_yml
@@ -43,15 +43,15 @@ def test_large_and_oddly_named_parameters_arrive_in_a_file_and_the_log_tells_of_
     assert "PATH (may be set only by the worker's operator)" in line
 
 
-def a_claim(parameters: Mapping[str, object]) -> Claimed:
-    return Claimed(
+def a_claim(parameters: Mapping[str, object]) -> ClaimedActivity:
+    return ClaimedActivity(
         "transform_1", 1, False, "t", {"parameters": parameters, "code": [], "resource": {"id": "resource_1"}}
     )
 
 
 @pytest.mark.parametrize("size", [MAX_VARIABLE_BYTES - 4, MAX_VARIABLE_BYTES - 3])
 def test_a_variable_is_given_up_to_what_the_system_takes(tmp_path: Path, size: int) -> None:
-    made = environment(a_claim({"ab": "x" * size}), Workspace(tmp_path), OPTIONS, {})
+    made = make_environment(a_claim({"ab": "x" * size}), Workspace(tmp_path), OPTIONS, {})
 
     assert ("ab" in made.variables) == (size == MAX_VARIABLE_BYTES - 4)
     assert ("ab" in made.left_out) == (size == MAX_VARIABLE_BYTES - 3)
@@ -60,7 +60,7 @@ def test_a_variable_is_given_up_to_what_the_system_takes(tmp_path: Path, size: i
 def test_many_parameters_fill_the_environment_no_more_than_it_holds_and_the_rest_is_named(tmp_path: Path) -> None:
     many = {f"p{n}": "x" * 1_000 for n in range(2_000)}
 
-    made = environment(a_claim(many), Workspace(tmp_path), OPTIONS, {"HOME": "/home"})
+    made = make_environment(a_claim(many), Workspace(tmp_path), OPTIONS, {"HOME": "/home"})
 
     used = sum(len(name) + len(value) + 10 for name, value in made.variables.items())
     assert MAX_ENVIRONMENT_BYTES - 1_100 < used <= MAX_ENVIRONMENT_BYTES
@@ -73,7 +73,7 @@ def test_many_parameters_fill_the_environment_no_more_than_it_holds_and_the_rest
 def test_a_parameter_that_is_no_variable_hides_one_of_the_worker(tmp_path: Path) -> None:
     inherited = {"none": "inherited", "zero": "inherited", "other": "inherited", "PATH": "/bin"}
 
-    made = environment(
+    made = make_environment(
         a_claim({"none": None, "zero": "a\0b", "PATH": "/evil"}), Workspace(tmp_path), OPTIONS, inherited
     )
 
@@ -88,7 +88,7 @@ def test_a_parameter_that_is_no_variable_hides_one_of_the_worker(tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["PATH", "GCONV_PATH", "CONTAINER_HOST", "XDG_CONFIG_HOME", "R_PROFILE_USER"])
 def test_a_parameter_does_not_decide_which_code_runs(tmp_path: Path, name: str) -> None:
-    made = environment(a_claim({name: "evil", "R_0": "2.5"}), Workspace(tmp_path), OPTIONS, {})
+    made = make_environment(a_claim({name: "evil", "R_0": "2.5"}), Workspace(tmp_path), OPTIONS, {})
 
     assert (made.variables.get(name), made.variables["R_0"]) == (None, "2.5")
     assert made.left_out[name] == "may be set only by the worker's operator"
@@ -97,10 +97,10 @@ def test_a_parameter_does_not_decide_which_code_runs(tmp_path: Path, name: str) 
 def test_only_a_declared_parameter_takes_the_place_of_a_variable_of_the_worker(tmp_path: Path) -> None:
     claim = a_claim({"AWS_PROFILE": "evil", "HOST": "db", "REGION": None, "NEW": "1"})
     declared = {"AWS_PROFILE": False, "HOST": True, "REGION": False, "NEW": False}
-    claim.told["parameterList"] = [{"name": name, "declared": one} for name, one in declared.items()]
+    claim.fields["parameterList"] = [{"name": name, "declared": one} for name, one in declared.items()]
     inherited = {"AWS_PROFILE": "team", "HOST": "here", "REGION": "eu"}
 
-    made = environment(claim, Workspace(tmp_path), OPTIONS, inherited)
+    made = make_environment(claim, Workspace(tmp_path), OPTIONS, inherited)
 
     found = {name: made.variables.get(name) for name in declared}
     assert found == {"AWS_PROFILE": "team", "HOST": "db", "REGION": "eu", "NEW": "1"}
@@ -111,9 +111,9 @@ def test_only_parameters_that_are_declared_steer_tools(tmp_path: Path) -> None:
     steering = ["PIP_INDEX_URL", "npm_config_prefix", "CC", "LESSOPEN", "JULIA_LOAD_PATH", "AWS_PROFILE", "LDFLAGS"]
     claim = a_claim(dict.fromkeys([*steering, "RUSTC_WRAPPER", "GOAL", "LESSONS", "AWS_REGION"], "given"))
     declared = {name: name == "RUSTC_WRAPPER" for name in claim.parameters}
-    claim.told["parameterList"] = [{"name": name, "declared": one} for name, one in declared.items()]
+    claim.fields["parameterList"] = [{"name": name, "declared": one} for name, one in declared.items()]
 
-    made = environment(claim, Workspace(tmp_path), OPTIONS, {})
+    made = make_environment(claim, Workspace(tmp_path), OPTIONS, {})
 
     assert {name for name in declared if name in made.variables} == {"RUSTC_WRAPPER", "GOAL", "LESSONS", "AWS_REGION"}
     assert set(made.left_out) == set(steering)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from graph.clients.worker.stop import FINISH_TIMEOUT, LATE, RELEASE_TIMEOUT, STOP_TIMEOUT
+from graph.clients.worker.stop import FINISH_TIMEOUT, LATE_EXIT_CODE, RELEASE_TIMEOUT, STOP_TIMEOUT
 from graph.clients.worker.subreaper import KILL_TIMEOUT, TERM_GRACE
 from tests.graph.clients.worker.conftest import Lapse
 from tests.graph.clients.worker.front import LOST, Front, Verdict, answers
@@ -241,6 +241,6 @@ def test_a_worker_stops_in_time_whatever_its_commands_do_and_whatever_the_server
         code = worker.process.wait(within())
         took = time.monotonic() - asked
 
-    assert code in (0, LATE)
+    assert code in (0, LATE_EXIT_CODE)
     # Left alone, it would wait for the server for 40 s, and for its command for ever.
     assert took < STOP_TIMEOUT + within(25)
