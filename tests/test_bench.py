@@ -12,7 +12,7 @@ import pytest
 
 import documents
 from documents.mongo.database import Database
-from tests.bench.agree import first_difference, normalised
+from tests.bench.agree import first_difference, normalise
 from tests.bench.catalogues import levels_of as catalogue_levels
 from tests.bench.compare import Measured
 from tests.bench.contest import Figures
@@ -161,12 +161,12 @@ def test_no_scale_grows_past_a_page_of_a_hundred_and_each_is_ten_times_the_last(
 
 
 def test_answers_agree_when_only_the_spelling_of_times_and_the_order_of_fields_differ() -> None:
-    one = normalised(b'{"data":{"a":1,"at":"2026-01-05T08:00:00.000Z"}}')
-    other = normalised(b'{"data":{"at":"2026-01-05T09:00:00+01:00","a":1}}')
+    one = normalise(b'{"data":{"a":1,"at":"2026-01-05T08:00:00.000Z"}}')
+    other = normalise(b'{"data":{"at":"2026-01-05T09:00:00+01:00","a":1}}')
 
     assert one["data"]["at"] == datetime.fromisoformat("2026-01-05T08:00:00Z")
     assert first_difference(one, other) is None
-    assert first_difference(one, normalised(b'{"data":{"at":"2026-01-05T08:00:01Z","a":1}}')) is not None
+    assert first_difference(one, normalise(b'{"data":{"at":"2026-01-05T08:00:01Z","a":1}}')) is not None
     assert first_difference({"a": [1, 2]}, {"a": [1, 3]}) == "answer.a[1]: 2 against 3"
 
 

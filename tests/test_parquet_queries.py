@@ -11,7 +11,7 @@ import documents
 from documents.mongo.database import Database
 from tests.support import builders as new
 from tests.support.builders import keep
-from tests.support.exports import export, stored
+from tests.support.exports import export, store_archive
 from tests.support.reports import report
 from tests.test_readme import blocks, page
 
@@ -46,8 +46,8 @@ JOBS = "SELECT external_id, state, tool_id FROM jobs ORDER BY external_id"
 
 
 async def test_the_queries_of_the_document_answer(instance: documents.Instance, tmp_path: Path) -> None:
-    await stored(instance, LATER, generated_at=FEBRUARY)
-    await stored(instance, EARLIER, generated_at=JANUARY)
+    await store_archive(instance, LATER, generated_at=FEBRUARY)
+    await store_archive(instance, EARLIER, generated_at=JANUARY)
     await export(tmp_path)
 
     jobs, tools, slots = asked(tmp_path, JOBS, *QUERIES[1:])
@@ -60,8 +60,8 @@ async def test_the_queries_of_the_document_answer(instance: documents.Instance, 
 async def test_jobs_of_two_instances_with_one_number_do_not_mix(instance: documents.Instance, tmp_path: Path) -> None:
     other = new.an_instance()
     await keep(other)
-    await stored(instance, EARLIER)
-    await stored(other, LATER)
+    await store_archive(instance, EARLIER)
+    await store_archive(other, LATER)
     await export(tmp_path)
 
     (counted,) = asked(tmp_path, "SELECT instance, count(*) FROM jobs GROUP BY instance ORDER BY instance")
@@ -72,10 +72,12 @@ async def test_jobs_of_two_instances_with_one_number_do_not_mix(instance: docume
 async def test_what_was_superseded_after_it_was_exported_does_not_count(
     instance: documents.Instance, tmp_path: Path
 ) -> None:
-    replaced = await stored(instance, EARLIER, identifier="1546300800.5", generated_at=JANUARY, received_at=JANUARY)
+    replaced = await store_archive(
+        instance, EARLIER, identifier="1546300800.5", generated_at=JANUARY, received_at=JANUARY
+    )
     await export(tmp_path)
     await replaced.set({"current": False})
-    await stored(instance, LATER, identifier="1546300800.5", generated_at=JANUARY, received_at=FEBRUARY)
+    await store_archive(instance, LATER, identifier="1546300800.5", generated_at=JANUARY, received_at=FEBRUARY)
     await export(tmp_path)
 
     (jobs,) = asked(tmp_path, JOBS)
@@ -86,7 +88,7 @@ async def test_what_was_superseded_after_it_was_exported_does_not_count(
 async def test_what_an_older_reader_made_does_not_count(
     instance: documents.Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stored(instance, EARLIER)
+    await store_archive(instance, EARLIER)
     await export(tmp_path)
     for module in ("arrow_schema", "export"):
         monkeypatch.setattr(f"resolvers.galaxy.parquet.{module}.PARSER_VERSION", "10")
@@ -98,8 +100,8 @@ async def test_what_an_older_reader_made_does_not_count(
 
 
 async def test_an_archive_that_is_there_in_part_does_not_count(instance: documents.Instance, tmp_path: Path) -> None:
-    await stored(instance, EARLIER)
-    half = await stored(instance, LATER)
+    await store_archive(instance, EARLIER)
+    half = await store_archive(instance, LATER)
     await export(tmp_path)
     (row,) = (tmp_path / "reports").rglob(f"{half.id}-*")
     row.unlink()

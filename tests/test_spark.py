@@ -12,7 +12,7 @@ from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Database
 from tests.support import builders as new
 from tests.support.builders import keep
-from tests.support.exports import Rows, exported, stored
+from tests.support.exports import Rows, exported_rows, store_archive
 from tests.support.galaxies import an_identifier, metadata
 from tests.support.needs import PROJECT, need, need_package
 from tests.support.patience import within
@@ -94,9 +94,9 @@ async def test_spark_makes_the_rows_that_the_export_makes(
 ) -> None:
     instance, other = new.an_instance(), new.an_instance()
     await keep(instance, other)
-    refused = await stored(instance, BROKEN)
-    await stored(instance, FIRST)
-    await stored(other, SECOND)
+    refused = await store_archive(instance, BROKEN)
+    await store_archive(instance, FIRST)
+    await store_archive(other, SECOND)
     env = environment(tmp_path) | on_database(mongod.uri, database.name)
     env["PROVENANCE_DATA_DIR"] = str(fast_directory)
     written = command("export", "parquet", str(tmp_path / "local"), env=env)
@@ -116,13 +116,13 @@ async def test_spark_makes_the_rows_that_the_export_makes(
     )
 
     assert (written.returncode, listed.returncode) == (0, 0), written.stderr
-    local = exported(tmp_path / "local")
+    local = exported_rows(tmp_path / "local")
     assert len(local) == 3 + 2496
-    assert len(exported(tmp_path / "listed")) == len(local)
-    assert as_set(exported(tmp_path / "listed")) == as_set(local)
+    assert len(exported_rows(tmp_path / "listed")) == len(local)
+    assert as_set(exported_rows(tmp_path / "listed")) == as_set(local)
     assert told[0] == f"{refused.id} gave no jobs.\n"
 
-    found, own = exported(tmp_path / "found"), frozenset({"archive", "reported_at", "parameters"})
+    found, own = exported_rows(tmp_path / "found"), frozenset({"archive", "reported_at", "parameters"})
     of_instance = [row for row in local if row["instance"] == instance.uuid]
     assert as_set(found, without=own) == as_set(of_instance, without=own)
     assert found[0]["parameters"] == [{"name": "seed", "value": "42"}]

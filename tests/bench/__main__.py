@@ -106,7 +106,7 @@ def _recall(url: str, commit: str, pace: Pace, peers: Path, tiny: bool) -> dict[
     sizes = SMALLEST if tiny else FULL
     try:
         with _progress() as advance:
-            found = _run(recalling.compared(url, commit, sizes, pace, peers, advance))
+            found = _run(recalling.compare(url, commit, sizes, pace, peers, advance))
     except recalling.CannotCompare as error:
         raise typer.BadParameter(str(error), param_hint="--against") from None
     console.print(recalling.table(found))
@@ -130,14 +130,14 @@ def _overload(url: str, seconds: float) -> dict[str, Any]:
 
 def _ingest(url: str, database: int | None, jobs: int) -> dict[str, Any]:
     with _progress() as advance:
-        found = _run(ingesting.measured(url, database, jobs, advance))
+        found = _run(ingesting.measure(url, database, jobs, advance))
     console.print(ingesting.table(found))
     return {"ingest": asdict(found)}
 
 
 def _tell(url: str, jobs: int) -> dict[str, Any]:
     with _progress() as advance:
-        found = _run(using.told(url, jobs, advance))
+        found = _run(using.measure(url, jobs, advance))
     console.print(using.table(found))
     return {"usage": asdict(found)}
 

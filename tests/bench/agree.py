@@ -25,7 +25,7 @@ async def check(case: Case, ours: Server, others: list[Server]) -> int:
         # Nearly always they are the same bytes, which spares reading millions of values.
         if found.strip() == expected:
             continue
-        difference = first_difference(normalised(expected), normalised(found))
+        difference = first_difference(normalise(expected), normalise(found))
         if difference:
             raise Disagreement(f"{ours.name} and {other.name} differ in {case.name} at {difference}")
     return len(expected)
@@ -36,8 +36,8 @@ async def _answer(case: Case, server: Server) -> bytes:
     return await ask(address, case.sample(address))
 
 
-def normalised(body: bytes) -> Any:
-    """An answer with its times as instants."""
+def normalise(body: bytes) -> Any:
+    """The answer with its times as instants."""
     return _instants(orjson.loads(body))
 
 

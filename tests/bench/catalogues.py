@@ -3,7 +3,7 @@
 from documents import Dataset, DatasetVersion, Distribution, Organisation, Resource, Transform
 from documents.activities.activity import ActivityStatus, CodeReference
 from documents.catalogue.transform import TransformDetails
-from tests.bench.level import BEGAN, Level, Row, at, id_of, made
+from tests.bench.level import BEGAN, Level, Row, at, id_of, made_at
 from tests.bench.scale import Catalogue
 from tests.support.builders import COMMIT, REPOSITORY
 
@@ -34,7 +34,7 @@ def _resources(count: int, sizes: Catalogue) -> list[Level]:
 
     def own_resource(n: int) -> Row:
         page = {"landing_page": f"https://office.example/{n}", "naturalKey": f"page-{n}", "title": f"Page {n}"}
-        return {"organisationRef": id_of(Organisation, n // sizes.resources), **page, **made(n)}
+        return {"organisationRef": id_of(Organisation, n // sizes.resources), **page, **made_at(n)}
 
     def own_transform(n: int) -> Row:
         return {"resourceRef": id_of(Resource, n), "created_at": at(n)}
@@ -50,7 +50,7 @@ def _datasets(count: int, versions: int, sizes: Catalogue) -> list[Level]:
     def own_dataset(n: int) -> Row:
         resource, number = divmod(n, sizes.datasets)
         latest = {"latestVersionRef": id_of(DatasetVersion, (n + 1) * sizes.versions - 1)}
-        return {"resourceRef": id_of(Resource, resource), "identifier": f"counts-{number}", **latest, **made(n)}
+        return {"resourceRef": id_of(Resource, resource), "identifier": f"counts-{number}", **latest, **made_at(n)}
 
     def own_version(n: int) -> Row:
         dataset, number = divmod(n, sizes.versions)

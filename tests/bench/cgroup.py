@@ -9,8 +9,8 @@ from graph.engine.machine import CGROUPS, OWN
 
 
 @contextmanager
-def limited(memory: int) -> Iterator[Path | None]:
-    """The folder of a group that may take so many bytes; None where none can be made."""
+def limit_memory(memory: int) -> Iterator[Path | None]:
+    """Create a group that may take so many bytes; yields its folder, None if it cannot be created."""
     made = None
     for parent, limit in _places():
         group = parent / f"provenance-bench-{os.getpid()}"
@@ -30,8 +30,8 @@ def limited(memory: int) -> Iterator[Path | None]:
             made.rmdir()
 
 
-def confined(group: Path, command: list[str]) -> list[str]:
-    """The command that runs another in a group."""
+def command_in_group(group: Path, command: list[str]) -> list[str]:
+    """The command that runs `command` in a group."""
     return ["sh", "-c", f'echo $$ > "{group}/cgroup.procs" && exec "$@"', "sh", *command]
 
 

@@ -115,7 +115,7 @@ class Comparison:
     async def _stages(self) -> None:
         await self._ceiling()
         large = await self._deep_alone("large", name_of(self.sizes.large))
-        await self._lists(await self._started(name_of(self.sizes.lists)))
+        await self._lists(await self._start_servers(name_of(self.sizes.lists)))
         fastest = await self._small() if self.pace.thorough else large.fastest_peer
         await self._two_processes(fastest)
 
@@ -130,7 +130,7 @@ class Comparison:
 
     async def _deep_alone(self, scale: str, database: str) -> Measured:
         """The deep query by one connection, all subjects against each other."""
-        deep, servers = self._cases["deep"], await self._started(database)
+        deep, servers = self._cases["deep"], await self._start_servers(database)
         await agree.check(deep, servers.ours, servers.others)
         async with self._floor(database, servers.ours, deep) as bottom:
             return await self._measure(deep, scale, 1, [Served(servers.ours), bottom, *map(Served, servers.others)])
@@ -153,7 +153,7 @@ class Comparison:
         """The deep query on the small tree, by one connection and by several; which peer answers most of them."""
         deep, name = self._cases["deep"], name_of(self.sizes.small)
         await self._deep_alone("small", name)
-        servers = await self._started(name)
+        servers = await self._start_servers(name)
         ours = Served(servers.ours)
         fastest = (await self._measure(deep, "small", 16, [ours, *map(Served, servers.peers)])).fastest_peer
         # The slower ones take many seconds for one round.
@@ -188,8 +188,8 @@ class Comparison:
         self.measured.append(found)
         return found
 
-    async def _started(self, database: str) -> Started:
-        """This server, the same with the standard executor, and those peers that start."""
+    async def _start_servers(self, database: str) -> Started:
+        """Start this server, one with the standard executor, and the peers that can be started."""
         if database not in self._known:
             self._tell("starting servers")
             ours = self._servers.ours(OURS, database)

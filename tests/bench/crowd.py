@@ -127,14 +127,14 @@ class Caller(asyncio.Protocol):
             self._missing, data = int(length.split(b"\r\n", 1)[0]), body
         self._missing -= len(data)
         if self._missing == 0:
-            self._answered()
+            self._count_answer()
 
     def _ask(self) -> None:
         self._head, self._missing = b"", -1
         self._asked = time.perf_counter()
         self._transport.write(next(self._requests))
 
-    def _answered(self) -> None:
+    def _count_answer(self) -> None:
         took, status = time.perf_counter() - self._asked, self._head[9:12]
         if status == b"200" and b'"errors"' not in self._head[:2_000]:
             self._found.good.append(took)

@@ -57,8 +57,8 @@ class Compared:
         return self.now.cpu_ms / self.then.cpu_ms if self.then.cpu_ms else 1.0
 
 
-async def compared(url: str, commit: str, sizes: Sizes, pace: Pace, peers: Path, advance: Advance) -> list[Compared]:
-    """Every case asked of both servers by turns. Raises CannotCompare when the commit cannot be served."""
+async def compare(url: str, commit: str, sizes: Sizes, pace: Pace, peers: Path, advance: Advance) -> list[Compared]:
+    """Ask both servers each case by turns. Raises CannotCompare if the commit cannot be served."""
     advance(f"making the server of {commit}", 0)
     source = checked_out(commit)
     asked = cases(peers, sizes.lists.users)

@@ -34,7 +34,7 @@ numbers = count(time.time_ns())
 
 
 @asynccontextmanager
-async def _connected(port: int) -> AsyncIterator[socket.socket]:
+async def _connection(port: int) -> AsyncIterator[socket.socket]:
     """A connection that has little room for what it is sent."""
     with socket.socket() as made:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
@@ -50,14 +50,14 @@ def _wide() -> str:
 
 async def unread(port: int, until: float) -> None:
     """Ask for a large answer and read nothing of it."""
-    async with _connected(port) as made:
+    async with _connection(port) as made:
         await _send(made, Address(port).request(_wide()))
         await asyncio.sleep(max(0.0, until - time.perf_counter()))
 
 
 async def hang_up(port: int, until: float) -> None:
     """Ask, and hang up a moment later."""
-    async with _connected(port) as made:
+    async with _connection(port) as made:
         await _send(made, Address(port).request(_wide()))
         await asyncio.sleep(0.05)
 
@@ -65,7 +65,7 @@ async def hang_up(port: int, until: float) -> None:
 async def endless(port: int, until: float) -> None:
     """Send most of a body, and then nothing more."""
     head = "POST /graphql HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
-    async with _connected(port) as made:
+    async with _connection(port) as made:
         await _send(made, head.encode() + b'{"query":"' + b" " * 990_000)
         await asyncio.sleep(max(0.0, until - time.perf_counter()))
 
@@ -74,21 +74,21 @@ async def dense(port: int, until: float) -> None:
     """Ask with a document of as many fields as are taken, which is like no other."""
     fields = " ".join("id title createdAt description tags startTimestamp" for _ in range(100))
     query = f"{{ a{next(numbers)}: executions(first: 100) {{ nodes {{ {fields} }} }} }}"
-    async with _connected(port) as made:
+    async with _connection(port) as made:
         await _send(made, Address(port).request(query))
         await _receive(made)
 
 
 async def wide(port: int, until: float) -> None:
     """Ask for as much as is answered, and take it."""
-    async with _connected(port) as made:
+    async with _connection(port) as made:
         await _send(made, Address(port).request(_wide()))
         await _receive(made)
 
 
 async def followers(port: int, until: float) -> None:
     """Follow an execution with as much below it as is taken, and read nothing."""
-    async with _connected(port) as made:
+    async with _connection(port) as made:
         payload = {"query": FOLLOWED, "variables": {"id": id_of(Execution, next(numbers) % 100)}}
         await _send(made, UPGRADE.format(port=port).encode())
         await _receive(made)

@@ -75,7 +75,7 @@ def table(found: Figures) -> str:
     return "\n".join(f"{name:<72}{value:>12}" for name, value in lines)
 
 
-async def measured(url: str, database: int | None, jobs: int, advance: Advance) -> Figures:
+async def measure(url: str, database: int | None, jobs: int, advance: Advance) -> Figures:
     """Ingest one report of so many jobs, then several of as many together, by one and by two workers.
 
     `database` is the process of the database, if it is on this machine and may be moved to one core.
@@ -86,20 +86,20 @@ async def measured(url: str, database: int | None, jobs: int, advance: Advance) 
         bench = _Bench(url, Path(directory))
         try:
             advance(f"one worker, one report of {jobs:,} jobs", 0.1)
-            one = await bench.ingested([jobs], workers=1)
+            one = await bench.ingest_rate([jobs], workers=1)
             advance("bare insert_many of the same documents", 0.4)
             bare = await asyncio.to_thread(_bare, url)
             await client.drop_database(BARE)
             each = [jobs // SEVERAL] * SEVERAL
             advance(f"one worker, {SEVERAL} reports", 0.7)
-            one_worker = await bench.ingested(each, workers=1)
+            one_worker = await bench.ingest_rate(each, workers=1)
             advance(f"two workers, {SEVERAL} reports", 0.8)
-            two_workers = await bench.ingested(each, workers=2)
+            two_workers = await bench.ingest_rate(each, workers=2)
             advance(f"one worker and the database on one core, {SEVERAL} reports", 0.9)
             one_core = None
             if database is not None and len(_cores(0)) > 1:
                 with _on_one_core(database):
-                    one_core = await bench.ingested(each, workers=1, cores=_cores(database))
+                    one_core = await bench.ingest_rate(each, workers=1, cores=_cores(database))
         finally:
             await client.drop_database(INGEST)
             await client.drop_database(BARE)
@@ -116,7 +116,7 @@ class _Bench:
         self._made: dict[tuple[int, int], dict[str, Any]] = {}
         self.memory = 0.0
 
-    async def ingested(self, sizes: list[int], *, workers: int, cores: set[int] | None = None) -> float:
+    async def ingest_rate(self, sizes: list[int], *, workers: int, cores: set[int] | None = None) -> float:
         """Jobs a second of workers that share reports of these sizes, and these cores."""
         database = collection_of(documents.Job).database
         # Not the rows of earlier runs in it: memory is what they are kept in.
@@ -130,7 +130,7 @@ class _Bench:
             # They wait already when there is something to do, so that none begins before the other.
             while not all(b"waits for reports" in log.read_bytes() for log in self._place.glob("worker-*")):
                 await asyncio.sleep(0.1)
-            ingestion = await _queued(instance)
+            ingestion = await _queue(instance)
             while (row := await _row(documents.Ingestion, ingestion))["status"] in ("READY", "RUNNING"):
                 self._look()
                 await asyncio.sleep(0.1)
@@ -185,7 +185,7 @@ class _Bench:
             self.memory = max(self.memory, sum(map(_resident, pids)) / 2**20)
 
 
-async def _queued(instance: documents.Instance) -> str:
+async def _queue(instance: documents.Instance) -> str:
     async def work(session: Any) -> Row | None:
         row = await _row(documents.Instance, instance.id)
         return await queue_ingest(row, None, session)
@@ -214,13 +214,13 @@ def _bare(url: str) -> float:
         for row in source.find({}, batch_size=BATCH):
             batch.append(row)
             if len(batch) == BATCH:
-                took += _timed(target, batch)
+                took += _time(target, batch)
                 inserted += len(batch)
                 batch = []
         return inserted / took
 
 
-def _timed(target: Any, batch: list[Any]) -> float:
+def _time(target: Any, batch: list[Any]) -> float:
     began = time.perf_counter()
     target.insert_many(batch, ordered=False)
     return time.perf_counter() - began

@@ -48,6 +48,6 @@ def at(number: int) -> datetime:
     return BEGAN + timedelta(milliseconds=977 * number)
 
 
-def made(number: int) -> Row:
-    """When a document was made, and not changed since."""
+def made_at(number: int) -> Row:
+    """The times of a document that was not changed since its creation."""
     return {"created_at": at(number), "updated_at": at(number)}

@@ -96,7 +96,7 @@ class Asker(asyncio.Protocol):
         if self._missing >= 0:
             self._missing -= len(data)
         if self._missing == 0 or (self._missing == -2 and self._ends()):
-            self._answered()
+            self._count_answer()
 
     def _begin(self, data: bytes) -> bytes:
         """Read the headers, and give what is there of the body. Until they are complete nothing is."""
@@ -120,7 +120,7 @@ class Asker(asyncio.Protocol):
         self._asked, self._request = now, next(self._requests)
         self._transport.write(self._request)
 
-    def _answered(self) -> None:
+    def _count_answer(self) -> None:
         if self._is_refused:
             self._parts, self._missing = [], -1
             self._transport.write(self._request)
@@ -152,7 +152,7 @@ async def ask(address: Address, request: bytes) -> bytes:
         body = await asker.done
     finally:
         asker.close()
-    return body if body.startswith(GOOD) else _joined(body)
+    return body if body.startswith(GOOD) else _join_chunks(body)
 
 
 def throw_away(address: Address, request: bytes) -> None:
@@ -197,8 +197,8 @@ async def _connect(address: Address, requests: Iterator[bytes], until: float) ->
     return asker
 
 
-def _joined(body: bytes) -> bytes:
-    """A body that came in chunks, put together."""
+def _join_chunks(body: bytes) -> bytes:
+    """The body of a chunked response."""
     found = []
     while body:
         length, _, body = body.partition(b"\r\n")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rich.table import Table
 
 from graph.engine.admission import REFUSED_AFTER
-from tests.bench.cgroup import limited
+from tests.bench.cgroup import limit_memory
 from tests.bench.compare import Advance
 from tests.bench.crowd import Wanted, apart
 from tests.bench.fill import drop, fill
@@ -64,13 +64,13 @@ async def overload(url: str, seconds: float, advance: Advance, tree: Tree = ONE)
     """Fill a database and overload a server on it."""
     await fill(url, DATABASE, tree, None, lambda stored: advance(f"{stored:,} documents stored", 0.1))
     try:
-        with limited(LIMIT) as group, Servers(url, None) as servers:
+        with limit_memory(LIMIT) as group, Servers(url, None) as servers:
             # Where memory cannot be confined, the server is told what it would have found.
             settings = {} if group else {"PROVENANCE_ANSWER_MEMORY": str(LIMIT // 4 // 1_000_000)}
             server = servers.ours("plan", DATABASE, settings=settings, group=group)
             await server.until_it_answers()
             found = Overload(group is not None)
-            async with _watched(server, found):
+            async with _watch(server, found):
                 await _measure(server, tree, seconds, found, advance)
                 await _attack(server, seconds, found, advance)
             return found
@@ -126,7 +126,7 @@ async def _attack(server: Server, seconds: float, found: Overload, advance: Adva
 
 
 @asynccontextmanager
-async def _watched(server: Server, found: Overload) -> AsyncIterator[None]:
+async def _watch(server: Server, found: Overload) -> AsyncIterator[None]:
     """Note what the server's process takes at most, and whether it lives in the end."""
     (process,) = server.processes
     with suppress(OSError, ConnectionError):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from tests.bench.cgroup import confined
+from tests.bench.cgroup import command_in_group
 from tests.bench.load import Address, Failed, ask
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,7 +119,7 @@ class Servers(ExitStack):
         program = [sys.executable, "-c", SERVE] if source else [COMMAND]
         command = [*program, "serve", *(["--workers", str(workers)] if workers > 1 else [])]
         if group is not None:
-            command = confined(group, command)
+            command = command_in_group(group, command)
         process, said = self._run(name, command, source or ROOT, settings)
         return self._server(name, [process], [Address(port, headers=AS_ADMIN)], said)
 

@@ -66,7 +66,7 @@ def soak(
 ) -> None:
     """Ask a server everything at once for long, and see whether it takes more memory in the end than after a while."""
     with database(database_url) as (url, _):
-        found = uvloop.run(soaked(url, 60 * minutes))
+        found = uvloop.run(run_soak(url, 60 * minutes))
     growth = found.growth(60 * minutes)
     for kind, number in found.good.items():
         console.print(f"  {kind:<12} {number:>10,} answers")
@@ -83,19 +83,19 @@ def soak(
     sys.exit(not holds)
 
 
-async def soaked(url: str, seconds: float) -> Soaked:
+async def run_soak(url: str, seconds: float) -> Soaked:
     """Fill a database, and ask a server on it for so long."""
     await fill(url, DATABASE, ONE, None, lambda stored: None)
     try:
         with Servers(url, None) as servers:
             server = servers.ours("plan", DATABASE, settings={"PROVENANCE_ANSWER_MEMORY": "128"})
             await server.until_it_answers()
-            return await _asked(server, seconds)
+            return await _ask_for(server, seconds)
     finally:
         await drop(url, DATABASE)
 
 
-async def _asked(server: Server, seconds: float) -> Soaked:
+async def _ask_for(server: Server, seconds: float) -> Soaked:
     found, began = Soaked(), time.monotonic()
     until, port = began + seconds, server.addresses[0].port
     crowds = {

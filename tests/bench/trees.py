@@ -1,7 +1,7 @@
 """Users with twins, executions, steps and outputs."""
 
 from documents import DigitalTwin, Execution, Step, User
-from tests.bench.level import BEGAN, Level, Row, at, id_of, made
+from tests.bench.level import BEGAN, Level, Row, at, id_of, made_at
 from tests.bench.scale import Tree
 from tests.support.builders import a_step, a_twin, a_user, an_execution, an_output
 
@@ -20,12 +20,12 @@ def levels_of(tree: Tree) -> list[Level]:
         return {"displayName": name, "email": f"{name}@people.example", "github": name}
 
     def own_twin(n: int) -> Row:
-        return {"userRef": id_of(User, n // tree.twins), "name": f"twin-{n % tree.twins}", **made(n)}
+        return {"userRef": id_of(User, n // tree.twins), "name": f"twin-{n % tree.twins}", **made_at(n)}
 
     def own_execution(n: int) -> Row:
         twin, number = divmod(n, tree.executions)
         refs = {"digitalTwinRef": id_of(DigitalTwin, twin), "ownerRef": id_of(User, twin // each_of_user[0])}
-        return {**refs, "title": f"Run number {number}", "start_timestamp": at(n), **made(n)}
+        return {**refs, "title": f"Run number {number}", "start_timestamp": at(n), **made_at(n)}
 
     def own_step(n: int) -> Row:
         execution, number = divmod(n, tree.steps)
@@ -36,7 +36,13 @@ def levels_of(tree: Tree) -> list[Level]:
     def own_output(n: int) -> Row:
         step = n // tree.outputs
         refs = {"stepRef": id_of(Step, step), "ownerRef": id_of(User, step // each_of_user[2])}
-        return {**refs, "file_name": f"output-{n}.csv", "s3_key": f"outputs/{n}", "file_size": 1_000 + 7 * n, **made(n)}
+        return {
+            **refs,
+            "file_name": f"output-{n}.csv",
+            "s3_key": f"outputs/{n}",
+            "file_size": 1_000 + 7 * n,
+            **made_at(n),
+        }
 
     kinds = (user, twin, execution, step, output)
     owns = (own_user, own_twin, own_execution, own_step, own_output)

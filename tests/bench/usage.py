@@ -81,7 +81,7 @@ def table(found: Usage) -> str:
     return "\n".join(lines)
 
 
-async def told(url: str, jobs: int, advance: Advance) -> Usage:
+async def measure(url: str, jobs: int, advance: Advance) -> Usage:
     """Add the usage of so many jobs, and ask a server that has just been started."""
     client = make_client(url)
     try:
@@ -92,14 +92,14 @@ async def told(url: str, jobs: int, advance: Advance) -> Usage:
         with Servers(url, None) as servers:
             server = servers.ours("plan", DATABASE)
             await server.until_it_answers()
-            found = [await _told(server.addresses[0], name) for name in QUESTIONS]
+            found = [await _measure_question(server.addresses[0], name) for name in QUESTIONS]
     finally:
         await client.drop_database(DATABASE)
         await client.close()
     return Usage(jobs, cells, seconds, found)
 
 
-async def _told(address: Address, name: str) -> Told:
+async def _measure_question(address: Address, name: str) -> Told:
     request = address.request(f"{{ {QUESTIONS[name]} }}")
     took = []
     for _ in range(REPEATS):

@@ -17,7 +17,7 @@ from graph.commands.main import app
 from tests.journeys.killed_command import run_until_killed
 from tests.support import builders as new
 from tests.support.builders import keep
-from tests.support.exports import bytes_below, exported, stored
+from tests.support.exports import bytes_below, exported_rows, store_archive
 from tests.support.reports import JOB, report
 from tests.support.running import command, environment, on_database
 from tests.support.storage import LAB, Gate, Place
@@ -49,8 +49,8 @@ def typed(*words: str) -> Result:
 async def test_all_is_exported_and_a_second_run_writes_nothing(
     instance: documents.Instance, env: dict[str, str], tmp_path: Path
 ) -> None:
-    await stored(instance, CONTENT)
-    await stored(instance, CONTENT[:-20])
+    await store_archive(instance, CONTENT)
+    await store_archive(instance, CONTENT[:-20])
     to = tmp_path / "to"
 
     first = command("export", "parquet", str(to), env=env)
@@ -60,7 +60,7 @@ async def test_all_is_exported_and_a_second_run_writes_nothing(
     assert (first.returncode, second.returncode) == (0, 0), first.stderr
     assert "1 exported, 0 there already, 1 refused, 0 failed; 1 jobs written.\nrefused: 15" in first.stderr
     assert "0 exported, 2 there already, 0 refused, 0 failed; 0 jobs written.\n" in second.stderr
-    assert [(row["external_id"], row["instance"]) for row in exported(to)] == [(7, instance.uuid)]
+    assert [(row["external_id"], row["instance"]) for row in exported_rows(to)] == [(7, instance.uuid)]
     assert bytes_below(to) == before
 
 
@@ -69,7 +69,7 @@ async def test_a_run_that_was_killed_goes_on_where_it_stopped(
 ) -> None:
     for number in range(5):
         rows = [f"{job}\tcat{number}\t1.0\tok\t2019-01-{job % 28 + 1:02} 10:00:00" for job in range(100)]
-        await stored(instance, report(jobs=rows))
+        await store_archive(instance, report(jobs=rows))
     to = tmp_path / "to"
     # Each archive becomes two files: the third one has half of them.
     run_until_killed("os.link", str(to), 5, "export", "parquet", str(to), env=env)
@@ -79,15 +79,15 @@ async def test_a_run_that_was_killed_goes_on_where_it_stopped(
     counted = re.search(r"(\d+) exported, (\d+) there already, 0 refused, 0 failed", done.stderr)
     assert counted is not None, done.stderr
     assert (int(counted[1]), int(counted[2])) == (3, 2)
-    found = [(row["archive"], row["external_id"]) for row in exported(to)]
+    found = [(row["archive"], row["external_id"]) for row in exported_rows(to)]
     assert len(set(found)) == len(found) == 5 * 100
 
 
 async def test_what_is_listed_says_where_the_bytes_are_and_whose(
     instance: documents.Instance, env: dict[str, str]
 ) -> None:
-    archive = await stored(instance, CONTENT)
-    await stored(instance, CONTENT, quarantine="The version of the report is 99.")
+    archive = await store_archive(instance, CONTENT)
+    await store_archive(instance, CONTENT, quarantine="The version of the report is 99.")
 
     done = command("export", "list", env=env)
 
@@ -106,7 +106,7 @@ async def test_what_is_listed_says_where_the_bytes_are_and_whose(
 async def test_tasks_of_cloud_run_share_the_work_in_a_bucket(
     gate: Gate, instance: documents.Instance, env: dict[str, str]
 ) -> None:
-    kept = [(await stored(instance, CONTENT)).id for _ in range(5)]
+    kept = [(await store_archive(instance, CONTENT)).id for _ in range(5)]
     to = f"gs://{LAB}/exports/{instance.id}/"
     env = env | {"STORAGE_EMULATOR_HOST": gate.emulator, "CLOUD_RUN_TASK_COUNT": "2"}
 
@@ -161,7 +161,7 @@ def test_without_pyarrow_it_is_said_what_is_missing(tmp_path: Path, monkeypatch:
 async def test_a_destination_that_is_no_folder_is_told(
     instance: documents.Instance, env: dict[str, str], tmp_path: Path
 ) -> None:
-    await stored(instance, CONTENT)
+    await store_archive(instance, CONTENT)
     (tmp_path / "to").write_text("a file")
 
     done = command("export", "parquet", str(tmp_path / "to"), env=env)

@@ -51,9 +51,9 @@ def test_the_captured_requests_are_accepted_and_a_second_run_sends_nothing_new(g
     for run in range(2):
         for first, headers, beginning in captured():
             replay(galaxy, first, headers, beginning)
-        assert len(galaxy.kept()) == 3, run
-    assert sorted(galaxy.whoami().json()["uploaded_reports"]) == sorted(one["identifier"] for one in galaxy.kept())
-    assert {one["quarantine"] for one in galaxy.kept()} == {None}
+        assert len(galaxy.archives()) == 3, run
+    assert sorted(galaxy.whoami().json()["uploaded_reports"]) == sorted(one["identifier"] for one in galaxy.archives())
+    assert {one["quarantine"] for one in galaxy.archives()} == {None}
 
 
 def replay(galaxy: Galaxy, first: str, headers: dict[str, str], beginning: bytes) -> None:
@@ -91,6 +91,6 @@ def test_real_and_broken_reports_are_taken_or_refused_for_their_reasons(galaxy: 
         sent = galaxy.post(form(identifier, meta, data))
         assert sent.status_code == status, sent.text
 
-    kept = galaxy.kept("identifier quarantine declaredJobs { state count }")
+    kept = galaxy.archives("identifier quarantine declaredJobs { state count }")
     assert sorted(one["identifier"] for one in kept) == sorted([*(one.stem for one in good), "1560000006.5"])
     assert sum(one["quarantine"] is not None for one in kept) == 1

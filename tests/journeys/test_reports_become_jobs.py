@@ -112,7 +112,7 @@ def test_a_report_that_says_to_supersede_another_takes_the_place_of_its_jobs(gal
     first, second = report(jobs=[f"1{row}", f"2{row}"]), report(jobs=[f"2{row}", f"3{row}"])
     galaxy.upload(first, "1600000000.5")
     taken(galaxy)
-    (archive,) = galaxy.kept()
+    (archive,) = galaxy.archives()
 
     galaxy.upload(second, "1600000000.5", supersedes=f"sha256:{archive['sha256']}")
     done = taken(galaxy)
@@ -126,7 +126,7 @@ def test_the_real_report_comes_to_the_figures_known_of_it(galaxy: Galaxy) -> Non
 
     assert sends(galaxy, meta) == 200
     (ingestion,) = taken(galaxy)
-    (archive,) = galaxy.kept("declaredJobs { state count }")
+    (archive,) = galaxy.archives("declaredJobs { state count }")
     found = jobs(galaxy)
 
     expected = {"archives": "1", "jobs": "98", "metrics": "388", "parameters": "541", "datasets": "0"}
@@ -181,7 +181,7 @@ def test_broken_reports_are_refused_or_taken_for_the_very_reason_and_sound_ones_
     taken(galaxy)
     taken(undisturbed)
 
-    archives = {one["identifier"]: one for one in galaxy.kept(ARCHIVES)}
+    archives = {one["identifier"]: one for one in galaxy.archives(ARCHIVES)}
     for meta in bad:
         reason = why[meta.stem]
         if reason in NOT_KEPT:

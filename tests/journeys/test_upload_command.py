@@ -17,7 +17,7 @@ from graph.commands.main import app
 from tests.journeys.killed_command import run_until_killed
 from tests.support.galaxies import Galaxy, a_report, an_identifier, metadata
 from tests.support.running import Running, command, environment
-from tests.support.storage import served
+from tests.support.storage import serve
 
 
 @pytest.fixture
@@ -56,7 +56,9 @@ def test_a_folder_is_uploaded_and_a_second_run_sends_nothing(galaxy: Galaxy, tmp
     assert first.stderr.endswith("3 sent, 0 there already, 0 refused.\n")
     assert second.stderr == "0 sent, 3 there already, 0 refused.\n"
     assert galaxy.objects() == before
-    assert sorted(one["identifier"] for one in galaxy.kept()) == sorted(one.stem for one in tmp_path.glob("1*.json"))
+    assert sorted(one["identifier"] for one in galaxy.archives()) == sorted(
+        one.stem for one in tmp_path.glob("1*.json")
+    )
     assert galaxy.key not in first.stderr + second.stderr + galaxy.server.log
 
 
@@ -64,13 +66,13 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(galaxy: Galaxy, tmp_path
     reports(tmp_path, 7, size=300_000)
     words = ["upload", str(tmp_path), "--url", galaxy.server.url]
     run_until_killed("open", ".tar.gz", 3, *words, env=variables(galaxy, tmp_path))
-    before = len(galaxy.kept())
+    before = len(galaxy.archives())
 
     done = typed(galaxy, tmp_path)
 
     assert before == 3
     assert done.stderr.endswith("4 sent, 3 there already, 0 refused.\n")
-    kept = galaxy.kept()
+    kept = galaxy.archives()
     assert len(kept) == len({one["identifier"] for one in kept}) == 7
 
 
@@ -103,7 +105,7 @@ def test_a_report_that_was_changed_is_sent_again_and_refused(galaxy: Galaxy, tmp
 
     assert done.returncode == 1
     assert "with other bytes" in done.stderr
-    assert len(galaxy.kept()) == 1
+    assert len(galaxy.archives()) == 1
 
 
 def test_a_wrong_key_is_said_without_showing_it(galaxy: Galaxy, tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_a_key_that_is_not_given_is_asked_for_and_not_shown(galaxy: Galaxy, tmp_
 
     assert done.exit_code == 0, done.output
     assert galaxy.key not in done.output
-    assert len(galaxy.kept()) == 1
+    assert len(galaxy.archives()) == 1
 
 
 def test_a_server_that_fails_for_a_moment_is_asked_again_and_one_that_redirects_is_not(tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_a_server_that_fails_for_a_moment_is_asked_again_and_one_that_redirects_
         Route("/api/whoami", whoami, methods=["POST"]),
         Route("/moved/api/whoami", elsewhere, methods=["POST"]),
     ]
-    with served(Starlette(routes=routes)) as url:
+    with serve(Starlette(routes=routes)) as url:
         patient = UploadClient(url, "a-uuid", "a-key", delays=(0.01, 0.01))
         found = patient.reports()
         moved = UploadClient(f"{url}/moved", "a-uuid", "a-key", delays=(0.01,))

@@ -63,14 +63,14 @@ def as_written(answer: dict[str, Any]) -> dict[str, Any]:
 
 async def by_reference(query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> dict[str, Any]:
     """The answer of the standard executor."""
-    result = await executed(query, variables, Context(RequestLoader(viewer)))
+    result = await execute_query(query, variables, Context(RequestLoader(viewer)))
     written: dict[str, Any] = {"data": result.data}
     if result.errors:
         written["errors"] = field_errors(result.errors, "a-request")
     return written
 
 
-async def executed(query: str, variables: dict[str, Any], context: Context) -> ExecutionResult:
+async def execute_query(query: str, variables: dict[str, Any], context: Context) -> ExecutionResult:
     """The result of the standard executor, which reads through this context."""
     try:
         prepared = document_cache.prepare(query)

@@ -82,8 +82,8 @@ class Connection:
             found.append(int(status.split()[1]))
         return found
 
-    def ended(self) -> bool:
-        """Whether the server has closed it, and wrote nothing more."""
+    def is_closed(self) -> bool:
+        """Whether the server has closed the connection and sent nothing more."""
         return self._answers.read(1) == b""
 
     def close(self) -> None:
@@ -92,8 +92,8 @@ class Connection:
 
 
 @contextmanager
-def opened(url: str, receive_buffer: int | None = None) -> Iterator[Connection]:
-    """A connection to a server; its client's system takes so many bytes of what is not read."""
+def open_connection(url: str, receive_buffer: int | None = None) -> Iterator[Connection]:
+    """Connect to a server. `receive_buffer` are the bytes that the system buffers before the test reads them."""
     connection = Connection(url, receive_buffer)
     try:
         yield connection
@@ -102,8 +102,8 @@ def opened(url: str, receive_buffer: int | None = None) -> Iterator[Connection]:
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
-    """The address of an application that is served in a thread of this process."""
+def serve(app: Any) -> Iterator[str]:
+    """Serve an application in a thread of this process; yields its address."""
     quiet: Any = {"log_config": None, "access_log": False, "lifespan": "off"}
     config = uvicorn.Config(
         app, http=FastPathProtocol, ws=WebSocketProtocol, port=0, timeout_graceful_shutdown=2, **quiet
@@ -142,7 +142,7 @@ def refusal(answer: Answer) -> tuple[int, str, str]:
     return int(status.split()[1]), error["extensions"]["code"], error["message"]
 
 
-def posted(body: bytes, *headers: str, version: str = "1.1") -> bytes:
+def a_post(body: bytes, *headers: str, version: str = "1.1") -> bytes:
     first = f"POST /graphql HTTP/{version}"
     lines = [first, "Host: here", "Content-Type: application/json", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -28,7 +28,7 @@ LARGE = Limits(characters=500_000, tokens=50_000, depth=40, aliases=1_000, direc
 
 
 @contextmanager
-def uncompiled() -> Iterator[None]:
+def without_extensions() -> Iterator[None]:
     """Compile plans in the block as on a machine without the project's C extensions."""
     before, raw.COMPILED = raw.COMPILED, False
     try:
@@ -47,7 +47,7 @@ class Answers:
     """planned, stepped-aside, reference, or empty where the request was refused."""
 
     @property
-    def failed(self) -> bool:
+    def has_errors(self) -> bool:
         """Whether the answer holds errors."""
         return b'"errors":[' in self.reference and "errors" in orjson.loads(self.reference)
 
@@ -99,7 +99,7 @@ class Both:
         self._reference = _handler(self.document_cache, self.limits, reference=True)
         self._uncompiled = _handler(DocumentCache(schema, LARGE), self.limits)
 
-    async def planned(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> bytes:
+    async def ask_plan(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> bytes:
         """The answer of the server with plans."""
         return _body(await self._plans(_request(orjson.dumps({"query": query, "variables": variables}), viewer)))
 
@@ -117,7 +117,7 @@ class Both:
     async def same(self, query: str, viewer: Viewer = ANONYMOUS, /, **variables: Any) -> Answers:
         """Both answers, which must agree, also where nothing is compiled, and on what they cost."""
         answers = await self.ask(query, viewer, **variables)
-        with uncompiled():
+        with without_extensions():
             body = orjson.dumps({"query": query, "variables": variables})
             plain = replace(answers, planned=_body(await self._uncompiled(_request(body, viewer))))
         costed = await self.post({"query": query, "variables": variables, "extensions": {"cost": True}}, viewer)

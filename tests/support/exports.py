@@ -18,8 +18,8 @@ from tests.support.builders import keep
 Rows = list[dict[str, Any]]
 
 
-async def stored(instance: documents.Instance, content: bytes, **fields: Any) -> documents.Archive:
-    """An archive with these bytes."""
+async def store_archive(instance: documents.Instance, content: bytes, **fields: Any) -> documents.Archive:
+    """Store an archive with these bytes; returns it."""
     bucket = current_bucket()
     assert bucket is not None
     archive = new.an_archive(instance, sha256=hashlib.sha256(content).hexdigest(), **fields)
@@ -42,7 +42,7 @@ async def export(
     return [await to.archive(archive, uuids[archive["instanceRef"]]) async for archive in found]
 
 
-def exported(folder: Path, table: str = "jobs") -> Rows:
+def exported_rows(folder: Path, table: str = "jobs") -> Rows:
     """All rows of a table below a folder, in order of archive and number, as PyArrow reads them."""
     if not (folder / table).exists():
         return []

@@ -185,8 +185,8 @@ def _alter(constant: str, value: float) -> float:
     return before
 
 
-def altered() -> real.Schema:
-    """The real schema and more."""
+def schema_with_faults() -> real.Schema:
+    """The real schema with additional fields that fail, wait or write."""
     return real.make_schema(query=Query, mutation=Mutation, subscription=Subscription)
 
 
@@ -198,7 +198,7 @@ def main() -> None:
     for constant, value in json.loads(os.environ.get("ALTERED_CONSTANTS", "{}")).items():
         _alter(constant, value)
     try:
-        serve(load_settings(), schema=altered())
+        serve(load_settings(), schema=schema_with_faults())
     except (SettingsError, EmbeddedError) as error:
         typer.echo(str(error), err=True)
         sys.exit(1)

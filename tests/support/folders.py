@@ -20,8 +20,8 @@ ALL = """{ datasets(first: 100) { nodes { identifier title
     distribution { sha256 transform { id code { repository path commit } endedAt } } } } } } }"""
 
 
-def put(folder: Path, files: Mapping[str, str | bytes]) -> Path:
-    """A folder with these files."""
+def write_files(folder: Path, files: Mapping[str, str | bytes]) -> Path:
+    """Write files into a folder; returns the folder."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,6 +72,6 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def published(dataset: Any) -> list[tuple[str, str]]:
+def version_digests(dataset: Any) -> list[tuple[str, str]]:
     """Label and digest of each version."""
     return [(version["label"], version["distribution"]["sha256"]) for version in dataset["versions"]]

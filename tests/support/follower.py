@@ -55,8 +55,8 @@ class Follower:
             return True
         return False
 
-    async def closed(self, seconds: float = BOUND) -> tuple[int, str]:
-        """Code and reason of the closing, once everything that was sent before is read."""
+    async def wait_for_close(self, seconds: float = BOUND) -> tuple[int, str]:
+        """Read everything until the connection is closed; returns the code and the reason."""
         async with asyncio.timeout(within(seconds)):
             with suppress(ConnectionClosed):
                 while True:
@@ -86,8 +86,8 @@ def gauge(server: Running, name: str) -> int:
 GAUGES = ("provenance_websockets_open", "provenance_subscriptions_open")
 
 
-async def gone(server: Running, *gauges: str) -> None:
-    """Returns when the server follows nothing any more."""
+async def wait_until_unfollowed(server: Running, *gauges: str) -> None:
+    """Wait until the server follows nothing any more."""
 
     async def is_gone() -> bool:
         return not any(gauge(server, name) for name in gauges or GAUGES)

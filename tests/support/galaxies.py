@@ -95,7 +95,7 @@ class Galaxy:
         called = identifier or an_identifier()
         return self.post(form(called, metadata(called, content, **fields), content))
 
-    def kept(self, selected: str = "identifier sha256 quarantine") -> list[Any]:
+    def archives(self, selected: str = "identifier sha256 quarantine") -> list[Any]:
         """Its archives, oldest first."""
         query = f"query ($id: ID!) {{ instance(id: $id) {{ archives(first: 100) {{ nodes {{ {selected} }} }} }} }}"
         found = self.server.ask(query, {"id": self.id})

@@ -77,7 +77,7 @@ class Server:
     def _facts(self, content: bytes, at: datetime) -> dict[str, Any]:
         # No two with the same, and yet all of them times.
         identifier = f"{at.timestamp():.0f}.{next(_numbers):06}"
-        said = read_metadata(metadata(identifier, content, jobs=held(content)).decode(), identifier)
+        said = read_metadata(metadata(identifier, content, jobs=states_in(content)).decode(), identifier)
         return {
             "identifier": identifier,
             "metadata": said.text,
@@ -119,9 +119,9 @@ class Server:
         """The generation that readers see."""
         return await the(documents.Generation, (await self.row())["activeGenerationRef"])
 
-    async def counted(self) -> "Counted":
+    async def contents(self) -> "Contents":
         """The contents of the active generation."""
-        return await Counted.of(await self.generation())
+        return await Contents.of(await self.generation())
 
     async def states(self) -> dict[int, str]:
         """The state of each of its jobs."""
@@ -130,7 +130,7 @@ class Server:
 
 
 @dataclass
-class Counted:
+class Contents:
     """A generation as it can be compared with others: without ids."""
 
     archives: int
@@ -140,7 +140,7 @@ class Counted:
     usage: dict[Any, Any]
 
     @classmethod
-    async def of(cls, generation: Row) -> "Counted":
+    async def of(cls, generation: Row) -> "Contents":
         match = {"generationRef": generation["_id"]}
         rows = {row["external_id"]: row async for row in collection_of(documents.Job).find(match)}
         own = ("_id", "generationRef", "over", "archiveRef", "instanceRef")
@@ -233,8 +233,8 @@ async def lines_of(ingestion_id: str) -> list[str]:
     return [line["logstring"] async for line in lines]
 
 
-def held(content: bytes) -> dict[str, int]:
-    """How many jobs of each state a report holds."""
+def states_in(content: bytes) -> dict[str, int]:
+    """The number of jobs of each state in a report."""
     return read(content).summary.states
 
 

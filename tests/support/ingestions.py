@@ -69,7 +69,7 @@ async def call(viewer: Viewer, mutation: str, **given: Any) -> Any:
     return (await ask(query, viewer, input=given))[mutation]
 
 
-async def granted(viewer: Viewer, mutation: str, **given: Any) -> Any:
+async def call_granted(viewer: Viewer, mutation: str, **given: Any) -> Any:
     """Call a mutation that is not refused; returns its object."""
     payload = await call(viewer, mutation, **given)
     assert payload.pop("userErrors") == []
@@ -77,8 +77,8 @@ async def granted(viewer: Viewer, mutation: str, **given: Any) -> Any:
     return shown
 
 
-async def refused(viewer: Viewer, mutation: str, **given: Any) -> list[tuple[str, str, str]]:
-    """Code, message and path of each refusal of a mutation that answers nothing else."""
+async def call_refused(viewer: Viewer, mutation: str, **given: Any) -> list[tuple[str, str, str]]:
+    """Call a mutation that is refused; returns the code, message and path of each refusal."""
     payload = await call(viewer, mutation, **given)
     errors = payload.pop("userErrors")
     assert not any(payload.values())
@@ -113,13 +113,13 @@ async def generations(viewer: Viewer, server: Server) -> dict[str, str]:
 async def a_taken_report(viewer: Viewer, server: Server, *ids: int) -> documents.Archive:
     """A report that was sent and ingested."""
     sent = await server.sends(a_report(*ids))
-    await granted(viewer, "ingestArchives", instanceId=server.id)
+    await call_granted(viewer, "ingestArchives", instanceId=server.id)
     await work()
     return sent
 
 
-async def replaced(server: Server, archive: documents.Archive, content: bytes) -> documents.Archive:
-    """A report that was sent in the place of another."""
+async def replace_report(server: Server, archive: documents.Archive, content: bytes) -> documents.Archive:
+    """Send a report in place of another; returns its archive."""
     replacing = await server.sends(content, identifier=archive.identifier, current=False)
     archives = collection_of(documents.Archive)
     gone = {"current": False, "supersededByRef": replacing.id}

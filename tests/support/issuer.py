@@ -59,7 +59,7 @@ class LocalIssuer:
         use = {} if self.use is None else {"use": self.use}
         return {"keys": [{**public_jwk(key), "kid": key_id, **use} for key_id, key in self.keys.items()]}
 
-    async def moved(self, request: Request) -> Response:
+    async def redirect(self, request: Request) -> Response:
         return JSONResponse({"issuer": self.url, "jwks_uri": f"{self.url}/keys"})
 
     async def configuration(self, request: Request) -> Response:
@@ -97,7 +97,7 @@ def running_issuer(folder: Path) -> Iterator[LocalIssuer]:
     routes = [
         Route("/.well-known/openid-configuration", issuer.configuration),
         Route("/keys", issuer.published_keys),
-        Route("/moved", issuer.moved),
+        Route("/moved", issuer.redirect),
     ]
     config = uvicorn.Config(Starlette(routes=routes), port=0, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

@@ -38,7 +38,7 @@ async def fill(source: Database, rows: dict[str, list[Row]]) -> None:
             await source[collection].insert_many(some)
 
 
-async def imported(source: Database, rows: dict[str, list[Row]] | None = None) -> Summary:
+async def import_source(source: Database, rows: dict[str, list[Row]] | None = None) -> Summary:
     """Import a source after adding rows to it; returns the summary."""
     await fill(source, rows or {})
     return await import_odtp(source, lambda collection, done, total: None)

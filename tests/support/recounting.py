@@ -74,14 +74,14 @@ class World:
         for generation in self.generations:
             own = [job for job in (*kept, *taken) if job.generation_ref == generation.id]
             for start in range(0, len(own), 5):
-                await self.counted(generation, own[start : start + 5])
-            await self.counted(generation, [job for job in taken if job.generation_ref == generation.id], sign=-1)
+                await self.count(generation, own[start : start + 5])
+            await self.count(generation, [job for job in taken if job.generation_ref == generation.id], sign=-1)
 
-    async def counted(self, generation: documents.Generation, jobs: list[Job], sign: int = 1) -> None:
+    async def count(self, generation: documents.Generation, jobs: list[Job], sign: int = 1) -> None:
         cells = [cell_of(job.model_dump(), sign) for job in jobs]
         await in_transaction(lambda session: add_usage(generation.id, cells, session))
 
-    def seen(self, viewer: Viewer) -> list[Job]:
+    def visible_jobs(self, viewer: Viewer) -> list[Job]:
         """The jobs of active generations that a viewer may read."""
         hidden = [] if viewer.role is Role.ADMIN or viewer.user_id == self.owner.id else [self.private.id]
         active = [one.id for one in self.generations if one.status is GenerationStatus.ACTIVE]
@@ -157,7 +157,7 @@ def window(draw: st.DrawFn) -> Condition:
     return Condition({"createdAt": {name: f"{bound.isoformat()}Z" for name, bound in bounds.items()}}, matches)
 
 
-def combined(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
+def combinations(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
     several = st.lists(inner, min_size=1, max_size=3)
     return st.one_of(
         several.map(
@@ -178,7 +178,7 @@ CONDITIONS = st.recursive(
         window(),
         window(),
     ),
-    combined,
+    combinations,
     max_leaves=4,
 )
 
@@ -295,10 +295,10 @@ def a_job_of(world: World, said: tuple[Any, ...]) -> Job:
     return a_job(world.generations[number], world.archive, **fields)
 
 
-async def compared(world: World, asked: Asked) -> None:
+async def compare(world: World, asked: Asked) -> None:
     """Ask, and compare with a recount."""
     viewer = {"stranger": ANONYMOUS, "owner": Viewer(Role.USER, world.owner.id), "admin": ADMIN}[asked.viewer]
-    where, jobs = dict(asked.condition.where), world.seen(viewer)
+    where, jobs = dict(asked.condition.where), world.visible_jobs(viewer)
     if asked.retired:
         where["generationId"] = world.generations[2].id
         jobs = [job for job in world.jobs if job.generation_ref == world.generations[2].id]

@@ -36,8 +36,8 @@ class Dag:
         rows = documents.Step.get_pymongo_collection().find({"executionRef": self.execution.id}, sort=[("ordinal", 1)])
         return {row["key"]: row["status"] async for row in rows}
 
-    async def stored(self) -> dict[str, Any]:
-        """The execution as it is kept now."""
+    async def stored_execution(self) -> dict[str, Any]:
+        """The execution as it is stored now."""
         row: dict[str, Any] | None = await documents.Execution.get_pymongo_collection().find_one(
             {"_id": self.execution.id}
         )
@@ -51,13 +51,13 @@ class Dag:
 
 async def a_dag(**waits_for: str) -> Dag:
     """An execution of the steps that the names say, each of which waits for those that the letters of its value say."""
-    dag = built(**waits_for)
+    dag = new_dag(**waits_for)
     twin = new.a_twin(dag.owner, id=dag.execution.digital_twin_ref)
     await keep(dag.owner, twin, dag.execution, *dag.steps.values())
     return dag
 
 
-def built(**waits_for: str) -> Dag:
+def new_dag(**waits_for: str) -> Dag:
     """The documents of a DAG for `a_dag` to insert, without the twin."""
     owner = new.a_user()
     execution = new.an_execution(new.a_twin(owner), status=ActivityStatus.READY)

@@ -66,8 +66,8 @@ class Place:
 
 
 @contextmanager
-def served(app: Starlette) -> Iterator[str]:
-    """The address of an application that answers until the block ends."""
+def serve(app: Starlette) -> Iterator[str]:
+    """Serve an application until the block ends; yields its address."""
     config = uvicorn.Config(app, port=0, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -84,7 +84,7 @@ def served(app: Starlette) -> Iterator[str]:
 @contextmanager
 def a_folder(folder: Path) -> Iterator[Place]:
     """A folder as a bucket."""
-    with served(Starlette(routes=object_routes())) as url:
+    with serve(Starlette(routes=object_routes())) as url:
         yield Place(FolderBucket(folder), url)
 
 
@@ -94,7 +94,7 @@ def google() -> Iterator["Gate"]:
     with tempfile.TemporaryDirectory(prefix="provenance-gcs-", dir=memory()) as folder, _emulator(folder) as emulator:
         gate = Gate(emulator)
         gate.client.post(f"{emulator}/storage/v1/b", json={"name": LAB}).raise_for_status()
-        with served(Starlette(routes=[Route("/{path:path}", gate.answer, methods=["GET", "PUT", "DELETE"])])) as url:
+        with serve(Starlette(routes=[Route("/{path:path}", gate.answer, methods=["GET", "PUT", "DELETE"])])) as url:
             gate.url = url
             yield gate
         gate.client.close()
@@ -152,9 +152,9 @@ class Gate:
         if problem:
             return Response(problem, 403)
         with self._one_at_a_time:
-            if request.method == "PUT" and (refused := self._refused(request, body)):
+            if request.method == "PUT" and (refused := self._refusal(request, body)):
                 return refused
-            return self._passed(request, body)
+            return self._forward(request, body)
 
     def _problem(self, request: Request) -> str | None:
         """https://cloud.google.com/storage/docs/access-control/signing-urls-manually"""
@@ -183,7 +183,7 @@ class Gate:
             return "SignatureDoesNotMatch"
         return None
 
-    def _refused(self, request: Request, body: bytes) -> Response | None:
+    def _refusal(self, request: Request, body: bytes) -> Response | None:
         """https://cloud.google.com/storage/docs/xml-api/reference-headers"""
         least, most = request.headers.get("x-goog-content-length-range", f"0,{2**60}").split(",")
         if not int(least) <= len(body) <= int(most):
@@ -193,7 +193,7 @@ class Gate:
             return Response("PreconditionFailed", 412)
         return None
 
-    def _passed(self, request: Request, body: bytes) -> Response:
+    def _forward(self, request: Request, body: bytes) -> Response:
         headers = {name: request.headers[name] for name in ("content-type", "range") if name in request.headers}
         url = f"{self.emulator}{request.url.path}?{request.url.query}"
         found = self.client.request(request.method, url, headers=headers, content=body)

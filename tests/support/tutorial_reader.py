@@ -71,9 +71,9 @@ class Reader:
     async def follow(self, page: str) -> None:
         """Do everything that the page says. Fails where something else comes of it than the page shows."""
         for block in blocks_of(page):
-            with _placed(f"line {block.line}"):
+            with _with_location(f"line {block.line}"):
                 await self._do(block)
-        with _placed("At the end"):
+        with _with_location("At the end"):
             self._check_terminal()
             self._check_graphiql()
 
@@ -90,7 +90,7 @@ class Reader:
         if block.language in ("sh", "graphql"):
             self._check_terminal()
         if block.language == "sh":
-            self._printed = self._terminal = self._announced() if block.text == DEMO else await self._run(block.text)
+            self._printed = self._terminal = self._announcement() if block.text == DEMO else await self._run(block.text)
         elif block.language == "graphql":
             self._check_graphiql()
             self._graphiql = asyncio.create_task(self._ask(block.text, self._variables(block.text)))
@@ -108,7 +108,7 @@ class Reader:
     def _check_graphiql(self) -> None:
         assert self._graphiql is None, "The page does not show what GraphiQL answered before."
 
-    def _announced(self) -> str:
+    def _announcement(self) -> str:
         """The lines by which the demo says where it is."""
         said = self._demo.log.partition("provenance-graph is serving.")[2]
         return "\n".join(line for line in said.splitlines() if re.match(r"  (GraphiQL|GraphQL|Admin token) ", line))
@@ -151,7 +151,7 @@ class Reader:
 
 
 @contextmanager
-def _placed(place: str) -> Iterator[None]:
+def _with_location(place: str) -> Iterator[None]:
     """Say where on the page something is wrong."""
     try:
         yield

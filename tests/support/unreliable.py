@@ -84,7 +84,7 @@ class Unreliable:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[int]:
         """The port to connect to."""
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._serve_connection, "127.0.0.1", 0)
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
@@ -93,7 +93,7 @@ class Unreliable:
                 writer.close()
             await server.wait_closed()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._cut:
             writer.close()
             return

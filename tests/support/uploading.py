@@ -44,8 +44,8 @@ async def send(place: Place, upload: Any, content: bytes) -> None:
     assert answer.status_code in (200, 201), answer.text
 
 
-async def uploaded(place: Place, viewer: Viewer, content: bytes = b"a,b\n", **fields: Any) -> str:
-    """The id of an upload whose bytes are stored."""
+async def upload_bytes(place: Place, viewer: Viewer, content: bytes = b"a,b\n", **fields: Any) -> str:
+    """Create an upload and send its bytes; returns its id."""
     upload = (await create(viewer, content, **fields))["upload"]
     await send(place, upload, content)
     id: str = upload["id"]
@@ -84,7 +84,7 @@ async def a_running_step(owner: documents.User, *runners: str, public: bool = Fa
     return step
 
 
-def refused(payload: Any) -> tuple[str, list[str]]:
+def refusal_of(payload: Any) -> tuple[str, list[str]]:
     """Code and path of the one refusal."""
     (error,) = payload["userErrors"]
     return error["code"], error["path"]

@@ -144,8 +144,8 @@ class Lab:
         """Run a worker until nothing waits; returns its output."""
         with self.working(command, "--until-idle", *options, **more) as worker:
             worker.process.wait(within(seconds))
-            assert worker.process.returncode == 0, worker.said
-            return worker.said
+            assert worker.process.returncode == 0, worker.output
+            return worker.output
 
 
 class Worker:
@@ -162,7 +162,7 @@ class Worker:
         return f"{socket.gethostname()}-{self.process.pid}"
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         """Everything so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 

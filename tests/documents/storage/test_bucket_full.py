@@ -18,7 +18,7 @@ from documents.storage.bucket import BucketFull, BucketUnavailable
 from documents.storage.folder_bucket import FolderBucket
 from documents.storage.google_bucket import GoogleBucket
 from tests.documents.storage.test_bucket import giving
-from tests.support.storage import Gate, served
+from tests.support.storage import Gate, serve
 
 MEGABYTE = 1024 * 1024
 
@@ -125,7 +125,7 @@ async def test_google_over_its_quota_is_full_and_one_that_is_asked_too_fast_is_a
     gate: Gate, monkeypatch: pytest.MonkeyPatch, status: int, reason: str, raised: type[Exception], size: int
 ) -> None:
     monkeypatch.setattr("google.api_core.retry.retry_unary.time.sleep", lambda seconds: None)
-    with served(google_that_refuses(status, reason)) as url:
+    with serve(google_that_refuses(status, reason)) as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         bucket = GoogleBucket("lab", signing=gate.signing(), endpoint=url)
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from documents.storage.bucket import BucketError, BucketUnavailable, Download
 from documents.storage.google_bucket import GoogleBucket, IamSigning
 from tests.documents.storage.test_bucket import giving
-from tests.support.storage import LAB, PREFIX, Gate, served
+from tests.support.storage import LAB, PREFIX, Gate, serve
 
 ACCOUNT = "graph@project.example"
 
@@ -70,7 +70,7 @@ def cloud_run(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudRun]
         Route(f"{at}/universe/universe-domain", instance.universe),
         Route("/v1/projects/-/serviceAccounts/{account}:signBlob", instance.sign_blob, methods=["POST"]),
     ]
-    with served(Starlette(routes=routes)) as url:
+    with serve(Starlette(routes=routes)) as url:
         instance.url = url
         host = urlsplit(url).netloc
         # Read once, when Google's library is imported.

@@ -101,11 +101,11 @@ async def test_a_diamond_runs_to_its_end_in_order() -> None:
     order = []
     while claimed := await claim():
         order.append(dag.key_of(claimed["id"]))
-        assert (await dag.stored())["status"] == "RUNNING"
+        assert (await dag.stored_execution())["status"] == "RUNNING"
         assert (await complete(claimed["id"]))["activity"]["status"] == "SUCCEEDED"
 
     assert order == ["a", "b", "c", "d"]
-    execution = await dag.stored()
+    execution = await dag.stored_execution()
     stored = documents.Step.get_pymongo_collection()
     first, last = [await stored.find_one({"_id": dag.steps[key].id}) for key in "ad"]
     assert first is not None
@@ -132,13 +132,13 @@ async def test_a_failure_cancels_what_waited_for_it_and_the_rest_goes_on() -> No
     dag = await a_dag(a="", b="a", c="b", d="", e="d")
     await fail((await claim())["id"])
 
-    between, still_running = await dag.statuses(), (await dag.stored())["status"]
+    between, still_running = await dag.statuses(), (await dag.stored_execution())["status"]
     for _ in range(2):
         await complete((await claim())["id"])
 
     assert between == {"a": "FAILED", "b": "CANCELLED", "c": "CANCELLED", "d": "READY", "e": "PENDING"}
     assert still_running == "RUNNING"
-    assert (await dag.stored())["status"] == "FAILED"
+    assert (await dag.stored_execution())["status"] == "FAILED"
     assert await claim() is None
     step = await documents.Step.get(dag.steps["c"].id)
     assert step is not None
@@ -165,7 +165,7 @@ async def test_a_retryable_failure_is_tried_three_times(clock: Clock) -> None:
         ("FAILED", 3, "BROKEN"),
     ]
     assert await dag.statuses() == {"a": "FAILED", "b": "CANCELLED"}
-    assert (await dag.stored())["status"] == "FAILED"
+    assert (await dag.stored_execution())["status"] == "FAILED"
     assert await claim() is None
 
 
@@ -175,7 +175,7 @@ async def test_a_failure_without_a_reason_is_a_failure() -> None:
     ended = (await complete((await claim())["id"], outcome="FAILED"))["activity"]
 
     assert (ended["status"], ended["error"]) == ("FAILED", None)
-    assert (await dag.stored())["status"] == "FAILED"
+    assert (await dag.stored_execution())["status"] == "FAILED"
 
 
 @pytest.mark.parametrize("swept", [False, True])
@@ -190,7 +190,7 @@ async def test_a_lapsed_lease_gives_the_step_to_the_next_with_another_attempt(cl
     second = await claim(OTHER, "worker-2")
 
     assert (second["id"], second["attempt"], second["worker"]) == (first["id"], 2, "worker-2")
-    assert (await dag.stored())["status"] == "RUNNING"
+    assert (await dag.stored_execution())["status"] == "RUNNING"
 
 
 @pytest.mark.parametrize("swept", [False, True])
@@ -205,7 +205,7 @@ async def test_the_third_lapse_fails_the_step_and_cancels_what_waited_for_it(clo
     assert await claim() is None
 
     assert await dag.statuses() == {"a": "FAILED", "b": "CANCELLED"}
-    assert (await dag.stored())["status"] == "FAILED"
+    assert (await dag.stored_execution())["status"] == "FAILED"
     step = await documents.Step.get(dag.steps["a"].id)
     assert step is not None
     assert step.error is not None
@@ -268,7 +268,7 @@ async def test_what_another_holds_is_not_reported_on_even_under_its_name() -> No
 
     assert [state_of(payload) for payload in payloads] == [("RUNNING", ["RUNNING"])] * 4
     assert await everything_kept() == kept
-    assert (await dag.stored())["runners"] == [WORKER.key, OTHER.key]
+    assert (await dag.stored_execution())["runners"] == [WORKER.key, OTHER.key]
 
 
 async def test_a_stranger_is_told_of_no_step() -> None:

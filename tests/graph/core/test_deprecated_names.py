@@ -26,7 +26,7 @@ from tests.support.builders import (
     an_output,
     keep,
 )
-from tests.support.uploading import a_running_step, refused, register
+from tests.support.uploading import a_running_step, refusal_of, register
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -140,5 +140,5 @@ async def test_two_types_of_one_output_are_refused() -> None:
 
     payload = await register(WORKER, step, type="OUTPUT", outputType="SNAPSHOT", **ELSEWHERE)
 
-    assert refused(payload) == ("VALIDATION", ["input", "type"])
+    assert refusal_of(payload) == ("VALIDATION", ["input", "type"])
     assert (await ask("{ outputs { nodes { id } } }", ADMIN))["outputs"]["nodes"] == []

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from documents.embedded_mongod.server import EmbeddedMongo
-from tests.support.connections import Connection, opened, posted
+from tests.support.connections import Connection, a_post, open_connection
 from tests.support.follower import gauge
 from tests.support.patience import until, within
 from tests.support.running import ALTERED, Running, on_database, running
@@ -158,7 +158,7 @@ def test_a_client_that_hangs_up_ends_its_work(
     before = askers.submit(narrow.post, gate.query) if place == "waiting" else None
     until(lambda: before is None or weight(narrow) > 0)
     connection = Connection(narrow.url)
-    connection.write(posted(json.dumps({"query": gate.query}).encode()))
+    connection.write(a_post(json.dumps({"query": gate.query}).encode()))
     until(lambda: waiting(narrow) == 1 if before else weight(narrow) > 0)
 
     connection.close()
@@ -176,7 +176,7 @@ def weight(server: Running) -> int:
 def test_a_mutation_does_not_end_with_its_client(narrow: Running, gate: Gate) -> None:
     begun, done = narrow.log.count("touching"), narrow.log.count("touched late")
     connection = Connection(narrow.url)
-    connection.write(posted(json.dumps({"query": gate.mutation}).encode()))
+    connection.write(a_post(json.dumps({"query": gate.mutation}).encode()))
     until(lambda: narrow.log.count("touching") > begun)
 
     connection.close()
@@ -202,7 +202,7 @@ LARGEST = {"query": f"query($v: JSON!) {{ {' '.join(f'a{n}: echo(value: $v)' for
 def large(signed_in: bool, server: Running) -> bytes:
     """A request for an answer of 5.4 MB, more than may wait for all clients together."""
     body = json.dumps({**LARGEST, "variables": {"v": LARGE}}).encode()
-    return posted(body, *([f"Authorization: Bearer {server.token}"] if signed_in else []))
+    return a_post(body, *([f"Authorization: Bearer {server.token}"] if signed_in else []))
 
 
 def unread(server: Running) -> int:
@@ -211,7 +211,7 @@ def unread(server: Running) -> int:
 
 def silent_client(server: Running) -> AbstractContextManager[Connection]:
     """A client that asks and reads nothing before it is told to."""
-    return opened(server.url, receive_buffer=65_536)
+    return open_connection(server.url, receive_buffer=65_536)
 
 
 def test_clients_that_do_not_read_are_given_up_before_they_hold_much(narrow: Running) -> None:
@@ -222,7 +222,7 @@ def test_clients_that_do_not_read_are_given_up_before_they_hold_much(narrow: Run
         for _ in range(6):
             stack.enter_context(silent_client(narrow)).write(large(False, narrow))
         until(lambda: unread(narrow) >= before + 5)
-        reader = stack.enter_context(opened(narrow.url))
+        reader = stack.enter_context(open_connection(narrow.url))
         reader.write(large(False, narrow))
         status, _, body = reader.read()
         unsent = gauge(narrow, "provenance_unsent_bytes")
@@ -263,7 +263,7 @@ def test_who_is_signed_in_is_given_up_last(narrow: Running) -> None:
 def test_a_client_that_has_not_read_an_answer_gets_no_further_one(narrow: Running) -> None:
     until(lambda: idle(narrow))
     before = narrow.log.count("touched")
-    follow = posted(b'{"query":"mutation { touch }"}')
+    follow = a_post(b'{"query":"mutation { touch }"}')
 
     with silent_client(narrow) as client:
         client.write(large(True, narrow) + follow)
@@ -298,11 +298,11 @@ def test_bodies_that_do_not_end_keep_no_others_out(narrow: Running) -> None:
     body = b'{"query":"{ hello }"}'.ljust(900_000)
     with ExitStack() as stack:
         for _ in range(12):
-            endless = stack.enter_context(opened(narrow.url))
+            endless = stack.enter_context(open_connection(narrow.url))
             endless.write(head % 1_000_000 + b" " * 900_000)
 
         for _ in range(3):
-            honest = stack.enter_context(opened(narrow.url))
+            honest = stack.enter_context(open_connection(narrow.url))
             honest.write(head % len(body))
             assert honest.is_silent()
             honest.write(body)

@@ -16,7 +16,7 @@ from graph.engine.prepare import DocumentCache, Unacceptable
 from graph.schema import schema
 from resolvers.reads.loaders import RequestLoader
 from tests.support import builders
-from tests.support.asking import ADMIN, executed
+from tests.support.asking import ADMIN, execute_query
 
 DENSE = "{" + " ".join(f"a{n}: organisations {{ nodes {{ name }} }}" for n in range(19)) + "%s}"
 
@@ -86,7 +86,7 @@ async def test_what_the_standard_executor_read_with_is_freed(asked: str) -> None
 
     async def left_by_one() -> Any:
         context = Context(RequestLoader(ADMIN))
-        await executed(asked, {"email": f"{uuid4()}@lab.example"}, context)
+        await execute_query(asked, {"email": f"{uuid4()}@lab.example"}, context)
         return weakref.ref(context.reader)
 
     await left_by_one()

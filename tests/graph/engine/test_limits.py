@@ -14,13 +14,13 @@ from graph.engine.limits import Limits, check_document, check_text, check_variab
 from graph.engine.prepare import DocumentCache, LRUCache, Unacceptable
 from graph.errors import RequestError
 from tests.support import patience
-from tests.support.faulty_server import altered as altered_schema
+from tests.support.faulty_server import schema_with_faults
 from tests.support.running import Running
 
 ANSWER_BYTES = 10_000
 
 
-SCHEMA = altered_schema()
+SCHEMA = schema_with_faults()
 
 
 def within(selection: str) -> str:

@@ -90,7 +90,7 @@ async def refused_cheaply(query: str, limits: AnswerLimits, refusal: bytes, **va
     both = Both(limits=limits)
 
     async def ask() -> bytes:
-        return await both.planned(query, **variables)
+        return await both.ask_plan(query, **variables)
 
     assert await ask() == refusal
     assert await cheapest(ask) < cpu(0.05)
@@ -172,7 +172,7 @@ async def test_what_is_read_for_an_answer_is_bounded_before_rows_are_made_of_it(
     both = Both(limits=AnswerLimits(bytes=100_000))
 
     async def ask() -> bytes:
-        return await both.planned(query, ids=ids)
+        return await both.ask_plan(query, ids=ids)
 
     answers = await both.same(query, ids=ids)
 
@@ -205,10 +205,10 @@ async def test_repetition_within_the_bounds_is_cheap(
 
     with monkeypatch.context() as patch, round_trips.counting() as seen:
         patch.setattr(RowTemplate, "texts", counting)
-        planned = await both.planned(query)
+        planned = await both.ask_plan(query)
 
     async def by_plan() -> None:
-        await both.planned(query)
+        await both.ask_plan(query)
 
     assert len(seen) == 4
     # Of 20,200 objects each dataset and the resource once a level; those of the root become no text of their own.
@@ -265,7 +265,7 @@ async def test_pages_that_are_read_once_more_since_there_are_too_many_rows_count
     query = "{users{nodes{displayName digitalTwins(first:1){nodes{name}}}}}"
 
     with round_trips.counting() as seen:
-        planned = await Both(limits=AnswerLimits(objects=6)).planned(query)
+        planned = await Both(limits=AnswerLimits(objects=6)).ask_plan(query)
 
     # After 30 rows of 60 each user's own page is read.
     assert seen[-1] == ("aggregate", "users")
@@ -296,11 +296,11 @@ async def test_pages_that_were_written_before_there_were_too_many_rows_count_onc
     # The first batch holds all twins of one user, whose page is written before the second or third is too much.
     answers = await Both(limits=AnswerLimits(objects)).ask(query)
 
-    assert (answers.by, answers.failed, answers.agree) == ("planned", False, True)
+    assert (answers.by, answers.has_errors, answers.agree) == ("planned", False, True)
     exact = AnswerLimits(objects, len(answers.planned))
-    assert (await Both(limits=exact).planned(query)) == answers.planned
-    assert b"objects. Ask" in await Both(limits=AnswerLimits(objects - 1)).planned(query)
-    assert b"bytes. Ask" in await Both(limits=AnswerLimits(objects, len(answers.planned) - 1)).planned(query)
+    assert (await Both(limits=exact).ask_plan(query)) == answers.planned
+    assert b"objects. Ask" in await Both(limits=AnswerLimits(objects - 1)).ask_plan(query)
+    assert b"bytes. Ask" in await Both(limits=AnswerLimits(objects, len(answers.planned) - 1)).ask_plan(query)
 
 
 async def cost_of(query: str) -> dict[str, int]:

@@ -19,7 +19,7 @@ from tests.support.recounting import (
     Asked,
     World,
     a_job_of,
-    compared,
+    compare,
     distribution,
     percentile,
 )
@@ -35,7 +35,7 @@ async def test_usage_is_a_recount_of_the_jobs(
     await world.has([a_job_of(world, one) for one in jobs], [a_job_of(world, one) for one in gone])
 
     for one in data.draw(st.lists(questions, min_size=1, max_size=4)):
-        await compared(world, one)
+        await compare(world, one)
 
 
 @HYPOTHESIS

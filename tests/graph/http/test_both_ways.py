@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from graph.app import Application
-from tests.support.connections import Connection, an_app, opened, posted, served
+from tests.support.connections import Connection, a_post, an_app, open_connection, serve
 from tests.support.patience import until
 from tests.support.running import ADMIN_TOKEN, GRAPHQL_JSON, Running
 
@@ -34,7 +34,7 @@ class Kind:
         """The request as it is sent."""
         body = self.asked if isinstance(self.asked, bytes) else json.dumps(self.asked).encode()
         own = () if MALFORMED_ID in self.fields else (f"X-Request-Id: {id}",)
-        raw = posted(body, *self.fields, *own, *fields, version=self.version)
+        raw = a_post(body, *self.fields, *own, *fields, version=self.version)
         raw = raw.replace(b"application/json", self.content_type.encode(), 1)
         return raw.replace(b"POST /graphql ", f"POST {self.path} ".encode(), 1)
 
@@ -126,7 +126,7 @@ Ask = Callable[[str, Kind, str], Answered]
 
 
 def at_once(url: str, request: Kind, id: str) -> Answered:
-    with opened(url) as connection:
+    with open_connection(url) as connection:
         connection.write(request.raw(id))
         return *connection.read(), goes_on(connection)
 
@@ -135,7 +135,7 @@ def in_pieces(url: str, request: Kind, id: str) -> Answered:
     raw = request.raw(id)
     # Where there is no body its head ends later.
     cut = raw.index(b"\r\n\r\n") + (4 if not raw.endswith(b"\r\n\r\n") else 2)
-    with opened(url) as connection:
+    with open_connection(url) as connection:
         connection.write(raw[:cut])
         told = "Expect: 100-continue" in request.fields and connection.read()[0]
         assert told in (False, b"HTTP/1.1 100 Continue")
@@ -145,14 +145,14 @@ def in_pieces(url: str, request: Kind, id: str) -> Answered:
 
 
 def by_a_proxy(url: str, request: Kind, id: str) -> Answered:
-    with opened(url) as connection:
+    with open_connection(url) as connection:
         connection.write(request.raw(id, "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: http"))
         return *connection.read(), goes_on(connection)
 
 
 def in_its_turn(url: str, request: Kind, id: str) -> Answered:
     """After the answer to a request that it was sent together with."""
-    with opened(url) as connection:
+    with open_connection(url) as connection:
         connection.write(b"GET /readyz HTTP/1.1\r\nHost: here\r\n\r\n" + request.raw(id))
         connection.read()
         return *connection.read(), goes_on(connection)
@@ -233,7 +233,7 @@ def test_every_kind_of_request_is_answered_the_same_in_all_ways(target: Target, 
 def closed(request: pytest.FixtureRequest) -> Iterator[Target]:
     """A server that takes nothing new."""
     app: Application = an_app()
-    with served(app) as url, opened(url) as connection:
+    with serve(app) as url, open_connection(url) as connection:
         if request.param == "draining":
             app.draining = True
         else:

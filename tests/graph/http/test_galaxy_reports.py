@@ -41,7 +41,7 @@ def test_what_a_report_says_of_itself_is_read_and_its_metadata_kept_as_they_came
     content, identifier = a_report(), "1795227116.5547628"
     galaxy.upload(content, identifier, jobs={"ok": 2**40, "deleted_new": 0})
 
-    (archive,) = galaxy.kept(
+    (archive,) = galaxy.archives(
         "identifier schemaVersion generatedAt sha256 sizeBytes metadata declaredJobs { state count } activeUsers "
         "totalUsers quarantine supersededBy { id }"
     )
@@ -95,7 +95,7 @@ def test_bad_credentials_are_401_with_json_whatever_is_bad(galaxy: Galaxy, sent:
         assert answer.headers["content-type"] == "application/json"
         assert answer.json()["state"] == "error"
         assert answer.json()["message"].startswith("Bad authentication credentials")
-    assert galaxy.kept() == []
+    assert galaxy.archives() == []
     assert content not in galaxy.objects()
 
 
@@ -117,7 +117,7 @@ def test_a_key_authorises_uploads_for_its_own_instance_alone(galaxy: Galaxy, ser
     other.upload(content, "1600000000.5")
     asked = server.client.post(f"{server.url}/graphql", json={"query": "{ viewer { role } }"}, headers=galaxy.headers)
 
-    assert len(galaxy.kept()) == len(other.kept()) == 1
+    assert len(galaxy.archives()) == len(other.archives()) == 1
     assert asked.status_code == 401
 
 
@@ -128,7 +128,7 @@ def test_a_wrong_hash_is_refused_and_leaves_nothing(galaxy: Galaxy) -> None:
 
     assert refused.status_code == 400
     assert hashlib.sha256(content).hexdigest() in refused.json()["message"]
-    assert galaxy.kept() == []
+    assert galaxy.archives() == []
     assert content not in galaxy.objects()
 
 
@@ -162,7 +162,7 @@ def test_what_this_release_cannot_read_is_kept_with_the_reason(
 
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json()["message"].endswith(reason)
-    assert [one["quarantine"] for one in galaxy.kept()] == [reason]
+    assert [one["quarantine"] for one in galaxy.archives()] == [reason]
     assert content in galaxy.objects()
     assert galaxy.whoami().json()["uploaded_reports"] == ["1600000000.25"]
 
@@ -173,7 +173,7 @@ def test_the_older_form_of_metadata_is_taken_too(galaxy: Galaxy) -> None:
     sent = galaxy.upload(a_report(), "0", version=1, generated=1500541683, report_hash=None, tools=tools)
 
     assert sent.status_code == 200
-    assert galaxy.kept("schemaVersion generatedAt quarantine") == [
+    assert galaxy.archives("schemaVersion generatedAt quarantine") == [
         {"schemaVersion": 1, "generatedAt": "2017-07-20T09:08:03.000Z", "quarantine": None}
     ]
 
@@ -184,7 +184,7 @@ def test_the_same_report_again_answers_as_before_and_stores_nothing(galaxy: Gala
     first, second = galaxy.upload(content, identifier), galaxy.upload(content, identifier)
 
     assert (first.status_code, first.content) == (second.status_code, second.content)
-    assert len(galaxy.kept()) == 1
+    assert len(galaxy.archives()) == 1
     assert galaxy.objects().count(content) == 1
 
 
@@ -201,7 +201,7 @@ def test_the_same_report_many_times_at_once_is_stored_once(galaxy: Galaxy) -> No
     answers = asyncio.run(together())
 
     assert {(one.status_code, one.content) for one in answers} == {(200, answers[0].content)}
-    assert len(galaxy.kept()) == 1
+    assert len(galaxy.archives()) == 1
     assert galaxy.objects().count(content) == 1
 
 
@@ -221,7 +221,7 @@ def test_other_bytes_of_the_same_identifier_are_refused_unless_they_say_what_the
     assert hash_of_first in refused.json()["message"]
     assert second not in left
     assert (taken.status_code, again.content, earlier.status_code) == (200, taken.content, 200)
-    assert galaxy.kept("sha256 supersededBy { sha256 }") == [
+    assert galaxy.archives("sha256 supersededBy { sha256 }") == [
         {"sha256": hashlib.sha256(first).hexdigest(), "supersededBy": {"sha256": hashlib.sha256(second).hexdigest()}},
         {"sha256": hashlib.sha256(second).hexdigest(), "supersededBy": None},
     ]

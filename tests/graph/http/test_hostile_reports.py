@@ -17,11 +17,11 @@ from starlette.routing import Route
 from graph.errors import HTTPError
 from graph.http import galaxy_reports
 from graph.http import request as requests
-from tests.support.connections import opened
+from tests.support.connections import open_connection
 from tests.support.galaxies import BOUNDARY, Galaxy, a_report, form, metadata, multipart
 from tests.support.patience import until, within
 from tests.support.running import Running
-from tests.support.storage import served
+from tests.support.storage import serve
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_hostile_body_is_refused_with_json_and_leaves_nothing(galaxy: Galaxy, 
     assert refused.status_code == status, refused.text
     assert refused.json()["state"] == "error"
     assert len(refused.json()["message"]) < 500
-    assert galaxy.kept() == []
+    assert galaxy.archives() == []
     assert galaxy.objects() == before
     assert galaxy.whoami().status_code == 200
 
@@ -119,7 +119,7 @@ def test_more_than_a_report_may_hold_is_refused_before_it_is_sent(galaxy: Galaxy
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
 
     assert answer == b"" or b" 413 " in answer.split(b"\r\n")[0]
-    assert galaxy.kept() == []
+    assert galaxy.archives() == []
 
 
 def test_a_connection_that_breaks_leaves_nothing(galaxy: Galaxy) -> None:
@@ -133,7 +133,7 @@ def test_a_connection_that_breaks_leaves_nothing(galaxy: Galaxy) -> None:
 
     until(lambda: not list((galaxy.server.directory / "data/bucket/partial").iterdir()))
     assert galaxy.objects() == before
-    assert galaxy.kept() == []
+    assert galaxy.archives() == []
 
 
 def test_a_large_report_passes_through_without_being_held(galaxy: Galaxy) -> None:
@@ -185,8 +185,8 @@ def test_a_body_that_comes_too_slowly_is_given_up(monkeypatch: pytest.MonkeyPatc
         except HTTPError as refused:
             return Response(refused.message, refused.status, {"Connection": "close"})
 
-    with served(Starlette(routes=[Route("/", read, methods=["POST"])])) as url:
-        with opened(url) as connection:
+    with serve(Starlette(routes=[Route("/", read, methods=["POST"])])) as url:
+        with open_connection(url) as connection:
             # In one piece, between whose bytes no time can pass.
             connection.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nall of it")
             quick, _, body = connection.read()

@@ -57,12 +57,12 @@ def test_a_report_that_does_not_fit_is_refused_with_the_reason_and_can_be_sent_a
     before = bytes_in(full)
 
     refused = galaxy.upload(bytes(3 * LARGEST))
-    kept, left = galaxy.kept(), bytes_in(full)
+    kept, left = galaxy.archives(), bytes_in(full)
     taken = galaxy.upload(a_report("1\t2"))
 
     assert (refused.status_code, refused.json()) == (507, {"state": "error", "message": FULL})
     assert "retry-after" in refused.headers
     assert (kept, left) == ([], before)
     assert taken.status_code in (200, 202)
-    assert len(galaxy.kept()) == 1
+    assert len(galaxy.archives()) == 1
     assert "Traceback" not in full.log

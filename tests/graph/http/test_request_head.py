@@ -10,7 +10,7 @@ import pytest
 
 from graph.http import request_head
 from graph.http.connection import HTTPConnection
-from tests.support.connections import SMALL, Connection, an_app, opened, posted, refusal, served
+from tests.support.connections import SMALL, Connection, a_post, an_app, open_connection, refusal, serve
 from tests.support.patience import until, within
 from tests.support.running import Running
 
@@ -21,7 +21,7 @@ KEY = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
 @pytest.fixture
 def connection(altered: Running) -> Iterator[Connection]:
-    with opened(altered.url) as connection:
+    with open_connection(altered.url) as connection:
         yield connection
 
 
@@ -60,7 +60,7 @@ def test_a_head_beyond_its_bounds_is_refused(connection: Connection, head: bytes
 
     assert refusal(answer)[:2] == (status, "LIMIT_EXCEEDED")
     assert answer[1]["connection"] == "close"
-    assert connection.ended()
+    assert connection.is_closed()
 
 
 def test_addresses_and_fields_up_to_their_bounds_are_taken(connection: Connection) -> None:
@@ -76,7 +76,7 @@ def test_the_bound_of_fields_is_the_same_in_whatever_pieces_they_come(altered: R
     for size, status in ((65_000, 200), (65_536, 431)):
         head = got("/livez", "X-Much: " + "a" * size)
         for cut in (1, 30, 40_000, len(head) - 1):
-            with opened(altered.url) as connection:
+            with open_connection(altered.url) as connection:
                 # What came before in the same piece is not counted.
                 connection.write(got() + head[:cut])
                 connection.read()
@@ -94,7 +94,7 @@ def test_what_stands_around_the_chunks_of_a_body_is_bounded_too(connection: Conn
     connection.write(end)
 
     assert refusal(connection.read())[0] == 431
-    assert connection.ended()
+    assert connection.is_closed()
 
 
 def test_fields_after_a_body_are_ignored_whatever_they_say(altered: Running, connection: Connection) -> None:
@@ -126,13 +126,13 @@ def test_fields_after_a_body_are_ignored_whatever_they_say(altered: Running, con
 def test_what_may_be_there_once_is_refused_when_it_is_there_twice(
     connection: Connection, field: str, named: str
 ) -> None:
-    connection.write(posted(SMALL, field))
+    connection.write(a_post(SMALL, field))
 
     status, code, message = refusal(connection.read())
 
     assert (status, code) == (400, "BAD_REQUEST")
     assert named in message
-    assert connection.ended()
+    assert connection.is_closed()
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_what_is_no_request_or_could_be_read_in_two_ways_is_400_in_the_form_of_a
     connection.write(request_)
 
     assert refusal(connection.read())[:2] == (400, "BAD_REQUEST")
-    assert connection.ended()
+    assert connection.is_closed()
 
 
 def test_an_older_client_need_not_name_the_server(connection: Connection) -> None:
@@ -182,9 +182,9 @@ def test_an_older_client_need_not_name_the_server(connection: Connection) -> Non
 def test_other_fields_in_several_lines_are_read_as_one(connection: Connection) -> None:
     body = json.dumps({"query": "{hello}"}).encode()
 
-    connection.write(posted(body, "Accept: application/graphql-response+json", "Accept: application/json;q=0.5"))
+    connection.write(a_post(body, "Accept: application/graphql-response+json", "Accept: application/json;q=0.5"))
     accepted = connection.read()
-    connection.write(posted(body, "Content-Encoding: gzip", "Content-Encoding: identity"))
+    connection.write(a_post(body, "Content-Encoding: gzip", "Content-Encoding: identity"))
 
     assert accepted[1]["content-type"] == "application/graphql-response+json; charset=utf-8"
     assert connection.read()[0] == b"HTTP/1.1 415 Unsupported Media Type"
@@ -201,42 +201,42 @@ def test_the_server_that_an_address_names_counts_before_its_host(connection: Con
 
 
 def test_a_refusal_waits_for_the_answers_to_the_requests_before_it(connection: Connection) -> None:
-    slow = posted(json.dumps({"query": "{slow(seconds:0.3)}"}).encode())
+    slow = a_post(json.dumps({"query": "{slow(seconds:0.3)}"}).encode())
 
-    connection.write(slow + posted(SMALL) + b"NONSENSE\r\n\r\n" + posted(SMALL))
+    connection.write(slow + a_post(SMALL) + b"NONSENSE\r\n\r\n" + a_post(SMALL))
 
     assert connection.statuses() == [200, 200, 400]
 
 
 def test_so_many_requests_may_wait_on_a_connection(connection: Connection) -> None:
     most = request_head.MAX_PIPELINED
-    slow = posted(json.dumps({"query": "{slow(seconds:0.3)}"}).encode())
+    slow = a_post(json.dumps({"query": "{slow(seconds:0.3)}"}).encode())
 
-    connection.write(slow + posted(SMALL) * (most + 20))
+    connection.write(slow + a_post(SMALL) * (most + 20))
 
     assert connection.statuses() == [200] * (most + 1) + [429]
 
 
 def test_a_client_that_sends_on_after_a_refusal_gets_it(altered: Running) -> None:
     for _ in range(5):
-        with opened(altered.url) as connection:
-            connection.write(posted(SMALL, "Host: there").replace(b"length: ", b"length: 9"))
+        with open_connection(altered.url) as connection:
+            connection.write(a_post(SMALL, "Host: there").replace(b"length: ", b"length: 9"))
             for _ in range(50):
                 connection.write(b"a" * 100_000)
             assert refusal(connection.read())[0] == 400
-            assert connection.ended()
+            assert connection.is_closed()
 
 
 def test_a_client_whose_body_is_not_read_gets_its_answer_and_is_told_to_connect_anew(altered: Running) -> None:
-    head = posted(b"a" * 5_000_000)[:-5_000_000]
-    with opened(altered.url) as connection:
+    head = a_post(b"a" * 5_000_000)[:-5_000_000]
+    with open_connection(altered.url) as connection:
         connection.write(head)
         for _ in range(50):
             connection.write(b"a" * 100_000)
         status, headers, _ = connection.read()
 
         assert (status, headers["connection"]) == (b"HTTP/1.1 413 Request Entity Too Large", "close")
-        assert connection.ended()
+        assert connection.is_closed()
 
 
 def test_a_client_that_sends_no_more_gets_its_refusal_and_the_connection_ends_at_once(altered: Running) -> None:
@@ -250,14 +250,14 @@ def test_a_client_that_sends_no_more_gets_its_refusal_and_the_connection_ends_at
 
 def test_a_body_that_cannot_be_read_is_refused_whether_or_not_its_request_was_begun(altered: Running) -> None:
     for pause in (False, True):
-        with opened(altered.url) as connection:
+        with open_connection(altered.url) as connection:
             connection.write(chunked(chunk(b'{"query":')))
             if pause:
                 assert connection.is_silent()
             connection.write(b"nonsense\r\n")
 
             assert refusal(connection.read())[:2] == (400, "BAD_REQUEST")
-            assert connection.ended()
+            assert connection.is_closed()
 
 
 def test_refusals_are_logged_and_counted_like_other_answers(altered: Running) -> None:
@@ -269,8 +269,8 @@ def test_refusals_are_logged_and_counted_like_other_answers(altered: Running) ->
         return float(found[0].split()[-1]) if found else 0.0
 
     before = counted(seconds), counted(refusals)
-    with opened(altered.url) as connection:
-        connection.write(posted(SMALL, "X-Request-Id: canary-of-heads", "Host: twice"))
+    with open_connection(altered.url) as connection:
+        connection.write(a_post(SMALL, "X-Request-Id: canary-of-heads", "Host: twice"))
         _, headers, _ = connection.read()
 
     assert headers["x-request-id"] == "canary-of-heads"
@@ -281,14 +281,14 @@ def test_refusals_are_logged_and_counted_like_other_answers(altered: Running) ->
 
 
 def test_pages_of_allowed_origins_may_read_refusals(connection: Connection) -> None:
-    connection.write(posted(SMALL, "Origin: https://lab.example", "Host: twice"))
+    connection.write(a_post(SMALL, "Origin: https://lab.example", "Host: twice"))
 
     assert connection.read()[1]["access-control-allow-origin"] == "https://lab.example"
 
 
 def test_a_post_that_waited_is_begun_though_its_body_comes_later(connection: Connection) -> None:
-    slow = posted(json.dumps({"query": "{slow(seconds:0.2)}"}).encode())
-    late = posted(SMALL)
+    slow = a_post(json.dumps({"query": "{slow(seconds:0.2)}"}).encode())
+    late = a_post(SMALL)
 
     connection.write(slow + late[: -len(SMALL)])
     first = connection.read()
@@ -300,8 +300,8 @@ def test_a_post_that_waited_is_begun_though_its_body_comes_later(connection: Con
 
 
 def test_a_post_that_waited_is_told_to_go_on(connection: Connection) -> None:
-    slow = posted(json.dumps({"query": "{slow(seconds:0.2)}"}).encode())
-    expecting = posted(SMALL, "Expect: 100-continue")
+    slow = a_post(json.dumps({"query": "{slow(seconds:0.2)}"}).encode())
+    expecting = a_post(SMALL, "Expect: 100-continue")
 
     connection.write(slow + expecting[: -len(SMALL)])
     first, told = connection.read(), connection.read()
@@ -312,7 +312,7 @@ def test_a_post_that_waited_is_told_to_go_on(connection: Connection) -> None:
 
 
 def test_an_older_client_is_not_told_to_go_on(connection: Connection) -> None:
-    connection.write_in_pieces(posted(SMALL, "Expect: 100-continue", version="1.0"))
+    connection.write_in_pieces(a_post(SMALL, "Expect: 100-continue", version="1.0"))
 
     assert json.loads(connection.read()[2]) == SMALL_ANSWER
 
@@ -320,7 +320,7 @@ def test_an_older_client_is_not_told_to_go_on(connection: Connection) -> None:
 def test_a_client_that_offers_another_protocol_goes_on_with_this_one(connection: Connection) -> None:
     offering = got("/livez", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
 
-    connection.write(offering * 3 + posted(SMALL, "Connection: Upgrade", "Upgrade: h2c") + got())
+    connection.write(offering * 3 + a_post(SMALL, "Connection: Upgrade", "Upgrade: h2c") + got())
 
     assert [connection.read()[0] for _ in range(5)] == [b"HTTP/1.1 200 OK"] * 5
 
@@ -331,7 +331,7 @@ def test_the_body_of_a_request_that_offers_another_protocol_is_no_request(
     connection: Connection, version: str, protocol: str
 ) -> None:
     smuggled = b"GET /smuggled HTTP/1.1\r\nHost: of a proxy\r\n\r\n"
-    request = posted(smuggled, f"Connection: Upgrade\r\nUpgrade: {protocol}", version=version)
+    request = a_post(smuggled, f"Connection: Upgrade\r\nUpgrade: {protocol}", version=version)
 
     connection.write(request[: -len(smuggled)])
     connection.is_silent()
@@ -339,7 +339,7 @@ def test_the_body_of_a_request_that_offers_another_protocol_is_no_request(
 
     refused = b"405 Method Not Allowed" if (protocol, version) == ("websocket", "1.1") else b"400 Bad Request"
     assert connection.read()[0] == b"HTTP/1.1 " + refused
-    assert connection.is_silent() or connection.ended()
+    assert connection.is_silent() or connection.is_closed()
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_the_body_of_a_request_that_offers_another_protocol_is_no_request(
         (got("/graphql", UPGRADE, KEY, *(f"X-{n}: a" for n in range(130))), 431),
         (got("/graphql", UPGRADE, KEY).replace(b"GET", b"PUT"), 405),
         (got("/graphql", UPGRADE, KEY) + b"\x81\x80abcd", 400),
-        (posted(b'{"query":"{slow(seconds:0.3)}"}') + got("/graphql", UPGRADE, KEY), 400),
+        (a_post(b'{"query":"{slow(seconds:0.3)}"}') + got("/graphql", UPGRADE, KEY), 400),
     ],
     ids=lambda value: repr(value[-60:]) if isinstance(value, bytes) else str(value),
 )
@@ -367,7 +367,7 @@ def test_requests_for_websockets_are_held_to_the_same(connection: Connection, he
         assert connection.read()[0] == b"HTTP/1.1 200 OK"
 
     assert refusal(connection.read())[0] == status
-    assert connection.ended()
+    assert connection.is_closed()
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_a_websocket_that_is_not_opened_is_refused_in_the_form_of_all_errors(
     assert int(line.split()[1]) == status
     assert (headers["content-type"], headers["cache-control"]) == ("application/json; charset=utf-8", "no-store")
     assert json.loads(body)["errors"][0]["extensions"] == {"code": "BAD_REQUEST"}
-    assert connection.ended()
+    assert connection.is_closed()
 
 
 def test_a_websocket_opens_though_its_head_comes_in_pieces(connection: Connection) -> None:
@@ -425,14 +425,14 @@ class Waiting:
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waiting]:
     made = Waiting(monkeypatch)
-    with served(an_app()) as made.url:
+    with serve(an_app()) as made.url:
         yield made
 
 
-@pytest.mark.parametrize("before", [b"", got(), posted(SMALL)], ids=["nothing", "a GET", "a POST"])
-@pytest.mark.parametrize("begun", [b"P", posted(SMALL)[:40]])
+@pytest.mark.parametrize("before", [b"", got(), a_post(SMALL)], ids=["nothing", "a GET", "a POST"])
+@pytest.mark.parametrize("begun", [b"P", a_post(SMALL)[:40]])
 def test_a_head_that_does_not_end_in_time_is_told_so(waiting: Waiting, before: bytes, begun: bytes) -> None:
-    with opened(waiting.url) as connection:
+    with open_connection(waiting.url) as connection:
         waiting.accept()
         waiting.wait(0.3)
         connection.write(before + begun)
@@ -442,11 +442,11 @@ def test_a_head_that_does_not_end_in_time_is_told_so(waiting: Waiting, before: b
         status, _, message = refusal(connection.read())
 
         assert (status, message) == (408, "The head of the request did not arrive within 0.3 s.")
-        assert connection.ended()
+        assert connection.is_closed()
 
 
 def test_a_head_that_trickles_in_has_no_more_time_than_others(waiting: Waiting) -> None:
-    with opened(waiting.url) as connection:
+    with open_connection(waiting.url) as connection:
         waiting.accept()
         waiting.wait(0.8)
         connection.write(got()[:-2] + b"X-Slow: ")
@@ -464,7 +464,7 @@ def test_a_head_that_trickles_in_has_no_more_time_than_others(waiting: Waiting) 
 @pytest.mark.parametrize("sent", [b"", b"\r\n"], ids=["nothing", "empty lines"])
 def test_who_connects_and_asks_nothing_is_disconnected_without_an_answer(waiting: Waiting, sent: bytes) -> None:
     waiting.wait(0.3)
-    with opened(waiting.url) as connection:
+    with open_connection(waiting.url) as connection:
         for _ in range(200):
             if not connection.is_silent():
                 break
@@ -474,14 +474,14 @@ def test_who_connects_and_asks_nothing_is_disconnected_without_an_answer(waiting
                 break
 
         try:
-            assert connection.ended()
+            assert connection.is_closed()
         except ConnectionResetError:
             assert sent
 
 
 def test_empty_lines_without_end_are_not_read(waiting: Waiting) -> None:
-    with opened(waiting.url) as connection:
-        connection.write(posted(SMALL) + b"\r\n")
+    with open_connection(waiting.url) as connection:
+        connection.write(a_post(SMALL) + b"\r\n")
         assert json.loads(connection.read()[2]) == SMALL_ANSWER
 
         with pytest.raises(OSError, match=r"reset|Broken pipe"):
@@ -489,10 +489,10 @@ def test_empty_lines_without_end_are_not_read(waiting: Waiting) -> None:
 
 
 def test_a_body_has_time_of_its_own(waiting: Waiting) -> None:
-    with opened(waiting.url) as connection:
+    with open_connection(waiting.url) as connection:
         waiting.accept()
         waiting.wait(0.2)
-        connection.write(posted(SMALL)[:-1])
+        connection.write(a_post(SMALL)[:-1])
         # Longer than a head has, which has come: with it ends its time.
         time.sleep(0.4)
         connection.write(SMALL[-1:])
@@ -501,7 +501,7 @@ def test_a_body_has_time_of_its_own(waiting: Waiting) -> None:
 
 
 def test_a_head_in_time_in_pieces_is_answered_and_the_connection_goes_on(waiting: Waiting) -> None:
-    with opened(waiting.url) as connection:
+    with open_connection(waiting.url) as connection:
         for _ in range(3):
             connection.write_in_pieces(got())
             assert connection.read()[0] == b"HTTP/1.1 200 OK"

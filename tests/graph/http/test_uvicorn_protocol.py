@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from graph.errors import HTTP_ERROR_KEY, HTTPError
 from graph.http.complete_request import RawHeaders, take_complete_request
 from graph.http.uvicorn_protocol import WebSocketProtocol
-from tests.support.connections import SMALL, Answer, Connection, an_app, opened, posted, served
+from tests.support.connections import SMALL, Answer, Connection, a_post, an_app, open_connection, serve
 from tests.support.patience import until, within
 from tests.support.running import Running
 
@@ -23,7 +23,7 @@ LARGE = 300_000
 
 @pytest.fixture
 def connection(altered: Running) -> Iterator[Connection]:
-    with opened(altered.url) as connection:
+    with open_connection(altered.url) as connection:
         yield connection
 
 
@@ -39,7 +39,7 @@ def without_what_varies(answer: Answer) -> tuple[bytes, list[str], dict[str, str
 
 @pytest.mark.parametrize("query", [b'{"query":"{__typename}"}', b'{"query":"{nothing}"}', b"{", b"[]"], ids=repr)
 def test_a_request_in_one_piece_and_one_in_many_are_answered_alike(connection: Connection, query: bytes) -> None:
-    request = posted(query)
+    request = a_post(query)
     connection.write(request)
     at_once = connection.read()
 
@@ -52,14 +52,14 @@ def test_a_request_in_one_piece_and_one_in_many_are_answered_alike(connection: C
 def test_requests_sent_without_waiting_are_answered_in_their_order(connection: Connection) -> None:
     bodies = [echoing(size) for size in (1, 2, 70_000, 3, 4)]
 
-    connection.write(b"".join(map(posted, bodies)))
+    connection.write(b"".join(map(a_post, bodies)))
 
     answers = [json.loads(connection.read()[2])["data"]["echo"] for _ in bodies]
     assert list(map(len, answers)) == [1, 2, 70_000, 3, 4]
 
 
 def test_a_request_follows_one_of_another_kind_on_the_same_connection(connection: Connection) -> None:
-    connection.write(posted(SMALL) + b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n" + posted(SMALL))
+    connection.write(a_post(SMALL) + b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n" + a_post(SMALL))
 
     first, second, third = connection.read(), connection.read(), connection.read()
 
@@ -68,7 +68,7 @@ def test_a_request_follows_one_of_another_kind_on_the_same_connection(connection
 
 
 def test_a_large_body_and_a_large_answer_pass(connection: Connection) -> None:
-    connection.write(posted(echoing(LARGE)))
+    connection.write(a_post(echoing(LARGE)))
 
     assert json.loads(connection.read()[2]) == {"data": {"echo": "a" * LARGE}}
 
@@ -85,7 +85,7 @@ def test_a_body_in_chunks_is_read(connection: Connection) -> None:
 
 
 def test_a_client_that_waits_to_be_told_to_go_on_is_told(connection: Connection) -> None:
-    request = posted(SMALL, "Expect: 100-continue")
+    request = a_post(SMALL, "Expect: 100-continue")
     connection.write(request[: -len(SMALL)])
 
     told = connection.read()
@@ -99,32 +99,32 @@ def test_a_client_that_waits_to_be_told_to_go_on_is_told(connection: Connection)
 def test_a_client_that_wants_the_connection_closed_gets_its_answer_first(
     connection: Connection, how: dict[str, str]
 ) -> None:
-    connection.write(posted(SMALL, *([how["headers"]] if "headers" in how else []), version=how.get("version", "1.1")))
+    connection.write(a_post(SMALL, *([how["headers"]] if "headers" in how else []), version=how.get("version", "1.1")))
 
     _, headers, body = connection.read()
 
     assert json.loads(body) == ANSWER
     assert headers["connection"] == "close"
-    assert connection.ended()
+    assert connection.is_closed()
 
 
 def test_an_idle_connection_that_was_answered_can_be_used_again(connection: Connection) -> None:
     for _ in range(3):
-        connection.write(posted(SMALL))
+        connection.write(a_post(SMALL))
         assert json.loads(connection.read()[2]) == ANSWER
 
 
 def test_what_is_no_request_is_400_also_after_a_good_one(connection: Connection) -> None:
-    connection.write(posted(SMALL))
+    connection.write(a_post(SMALL))
     connection.read()
     connection.write(b"NONSENSE\r\n\r\n")
 
     assert connection.read()[0] == b"HTTP/1.1 400 Bad Request"
-    assert connection.ended()
+    assert connection.is_closed()
 
 
 def test_pages_of_allowed_origins_may_read_what_is_answered_at_once(connection: Connection) -> None:
-    connection.write(posted(SMALL, "Origin: https://lab.example"))
+    connection.write(a_post(SMALL, "Origin: https://lab.example"))
 
     _, headers, body = connection.read()
 
@@ -137,7 +137,7 @@ def test_clients_that_leave_before_their_answer_disturb_nobody(altered: Running)
     failures = altered.log.count("Traceback")
     for _ in range(20):
         leaving = Connection(altered.url)
-        leaving.write(posted(b'{"query":"{slow(seconds:0.2)}"}'))
+        leaving.write(a_post(b'{"query":"{slow(seconds:0.2)}"}'))
         leaving.close()
 
     assert altered.post("{slow(seconds:0.5)}").json() == {"data": {"slow": "done"}}
@@ -186,12 +186,12 @@ class WithFastPath:
 @pytest.fixture
 def telling() -> Iterator[Connection]:
     """A connection to a server of `says_how` and `says_short`."""
-    with served(WithFastPath()) as url, opened(url) as connection:
+    with serve(WithFastPath()) as url, open_connection(url) as connection:
         yield connection
 
 
 def test_what_comes_whole_is_offered_whole_and_nothing_else(telling: Connection) -> None:
-    request = posted(SMALL)
+    request = a_post(SMALL)
 
     telling.write(request)
     at_once = telling.read()
@@ -199,19 +199,19 @@ def test_what_comes_whole_is_offered_whole_and_nothing_else(telling: Connection)
     in_pieces = telling.read()
     telling.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
     got = telling.read()
-    telling.write(posted(SMALL, version="1.0"))
+    telling.write(a_post(SMALL, version="1.0"))
     last = telling.read()
 
     assert [answer[2] for answer in (at_once, in_pieces, got, last)] == [b"whole", b"parts", b"parts", b"parts"]
 
 
 def test_what_comes_whole_is_answered_by_the_part_that_is_for_it(telling: Connection) -> None:
-    short = posted(SMALL).replace(b"/graphql", b"/short")
+    short = a_post(SMALL).replace(b"/graphql", b"/short")
     telling.write(short)
     at_once = telling.read()
     telling.write_in_pieces(short)
     in_pieces = telling.read()
-    telling.write(posted(SMALL, "X-Long: yes").replace(b"/graphql", b"/short"))
+    telling.write(a_post(SMALL, "X-Long: yes").replace(b"/graphql", b"/short"))
     against = telling.read()
 
     assert [answer[2] for answer in (at_once, in_pieces, against)] == [b"short", b"parts", b"whole"]
@@ -234,7 +234,7 @@ def test_empty_frames_of_a_message_are_not_kept() -> None:
     key = [b"Sec-WebSocket-Version: 13", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
     protocol = b"Sec-WebSocket-Protocol: graphql-transport-ws"
     begins, empty, pings = b"\x01\x81\0\0\0\0{", b"\x00\x80\0\0\0\0", b"\x89\x80\0\0\0\0"
-    with served(an_app()) as url, opened(url) as connection:
+    with serve(an_app()) as url, open_connection(url) as connection:
         connection.write(b"\r\n".join([*head, *key, protocol, b"", b""]))
         assert connection.read()[0] == b"HTTP/1.1 101 Switching Protocols"
 

@@ -14,18 +14,18 @@ from uvicorn.server import ServerState
 
 from graph.app import Application
 from graph.http.uvicorn_protocol import FastPathProtocol
-from tests.support.connections import SMALL, an_app, posted
+from tests.support.connections import SMALL, a_post, an_app
 
 CHUNKED = (
     b"POST /graphql HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     b'5;name="a"\r\n' + SMALL[:5] + b"\r\n13\r\n" + SMALL[5:] + b"\r\n0\r\nAuthorization: Bearer a\r\n\r\n"
 )
 GOOD = (
-    posted(SMALL),
-    posted(SMALL, "X-Request-Id: mine", "Connection: keep-alive"),
-    posted(b"{}"),
-    posted(SMALL, "Expect: 100-continue"),
-    posted(SMALL, "Connection: Upgrade", "Upgrade: h2c"),
+    a_post(SMALL),
+    a_post(SMALL, "X-Request-Id: mine", "Connection: keep-alive"),
+    a_post(b"{}"),
+    a_post(SMALL, "Expect: 100-continue"),
+    a_post(SMALL, "Connection: Upgrade", "Upgrade: h2c"),
     CHUNKED,
     b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n",
     b"GET /graphql?query=%7B__typename%7D HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
@@ -34,16 +34,16 @@ GOOD = (
     b"OPTIONS * HTTP/1.1\r\nHost: here\r\n\r\n",
 )
 LAST = (
-    posted(SMALL, "Connection: close"),
-    posted(SMALL, version="1.0"),
-    posted(SMALL, "Authorization: a", "Authorization: b"),
+    a_post(SMALL, "Connection: close"),
+    a_post(SMALL, version="1.0"),
+    a_post(SMALL, "Authorization: a", "Authorization: b"),
     CHUNKED.replace(b"\r\n13\r\n", b"\r\n12\r\n"),
     CHUNKED.replace(b"chunked", b"gzip"),
     b"GET /livez HTTP/1.1\r\n\r\n",
     b"GET /livez HTTP/1.1\r\nHost: here\r\nX: a\r\n b\r\n\r\n",
     b"NONSENSE\r\n\r\n",
-    posted(SMALL)[:-3],
-    posted(SMALL)[:50],
+    a_post(SMALL)[:-3],
+    a_post(SMALL)[:50],
 )
 CODE = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 VARYING = re.compile(rb"x-request-id: [0-9a-f]{32}\r\n|HTTP/1.1 100 Continue\r\n\r\n")
@@ -181,7 +181,7 @@ def test_what_is_damaged_is_answered_the_same_and_never_by_a_failure(
 
 async def test_every_cut_of_every_request_is_answered_the_same() -> None:
     for request in GOOD + LAST:
-        first, client = posted(SMALL), Client(app)
+        first, client = a_post(SMALL), Client(app)
         whole = await client.answers([first + request])
         for cut in range(1, len(request)):
             compare(whole, await client.answers([first + request[:cut], request[cut:]]))

@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.support.connections import opened as connected
+from tests.support.connections import open_connection as connected
 from tests.support.patience import within
 from tests.support.running import Running
 

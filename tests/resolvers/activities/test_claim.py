@@ -30,7 +30,7 @@ from tests.support.asking import ADMIN
 from tests.support.builders import keep
 from tests.support.clock import Clock
 from tests.support.patience import within
-from tests.support.runs import WORKER, Dag, a_dag, a_worker, built
+from tests.support.runs import WORKER, Dag, a_dag, a_worker, new_dag
 
 CLAIMERS = 64
 STEPS = 640
@@ -46,7 +46,7 @@ async def claim(viewer: Viewer, worker: str) -> Any:
 
 async def many_steps(executions: int, steps: int = STEPS) -> None:
     """So many steps that wait, in so many executions."""
-    dags = [built(**{f"s{number}": "" for number in range(steps // executions)}) for _ in range(executions)]
+    dags = [new_dag(**{f"s{number}": "" for number in range(steps // executions)}) for _ in range(executions)]
     await keep(*(dag.execution for dag in dags), *(step for dag in dags for step in dag.steps.values()))
 
 
@@ -138,7 +138,7 @@ async def test_the_last_steps_end_together_and_so_does_the_execution(outcome: st
 
         statuses = await dag.statuses()
         assert statuses["d"] == ("SUCCEEDED" if outcome == "SUCCEEDED" else "CANCELLED")
-        assert (await dag.stored())["status"] == outcome
+        assert (await dag.stored_execution())["status"] == outcome
 
 
 async def _complete(id: str, outcome: str) -> None:
@@ -163,7 +163,7 @@ async def profiled(database: Database) -> AsyncIterator[list[dict[str, Any]]]:
 
 async def test_nothing_that_workers_do_scans_a_collection(database: Database, clock: Clock) -> None:
     await many_steps(20, 2_000)
-    ended = built(**{f"s{number}": "" for number in range(1_000)})
+    ended = new_dag(**{f"s{number}": "" for number in range(1_000)})
     for step in ended.steps.values():
         step.status = ActivityStatus.SUCCEEDED
     resources = [new_resource() for _ in range(50)]

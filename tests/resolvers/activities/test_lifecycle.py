@@ -66,4 +66,4 @@ async def test_the_last_steps_that_end_at_once_end_their_execution(outcome: str)
     await end_at_once(dag, a="SUCCEEDED", b=outcome)
 
     assert await dag.statuses() == {"a": "SUCCEEDED", "b": outcome}
-    assert (await dag.stored())["status"] == outcome
+    assert (await dag.stored_execution())["status"] == outcome

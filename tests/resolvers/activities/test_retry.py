@@ -22,12 +22,12 @@ from tests.support.runs import (
     a_dag,
     a_worker,
     append,
-    built,
     claim,
     complete,
     do,
     extend,
     fail,
+    new_dag,
     refusals,
     state_of,
 )
@@ -213,7 +213,7 @@ async def test_twenty_steps_succeed_with_a_broken_worker_beside_a_healthy_one(cl
     await _healthy_ends_one()
 
     assert set((await dag.statuses()).values()) == {"SUCCEEDED"}
-    assert (await dag.stored())["status"] == "SUCCEEDED"
+    assert (await dag.stored_execution())["status"] == "SUCCEEDED"
 
 
 async def _healthy_ends_one() -> None:
@@ -247,7 +247,7 @@ async def test_claims_read_nothing_that_waits_for_its_time(database: Database, c
     await many_steps(1, 400)
     later = {"$set": {"availableAt": clock.datetime.now(UTC) + timedelta(seconds=300)}}
     await collection_of(documents.Step).update_many({}, later)
-    dag = built(a="")
+    dag = new_dag(a="")
     await keep(dag.execution, *dag.steps.values())
 
     async with profiled(database) as operations:

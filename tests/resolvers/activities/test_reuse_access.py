@@ -10,7 +10,7 @@ from tests.support.asking import ADMIN, ask
 from tests.support.clock import Clock
 from tests.support.runs import WORKER, a_dag, a_worker, cancel, claim, complete, do
 from tests.support.storage import Place
-from tests.support.uploading import uploaded
+from tests.support.uploading import upload_bytes
 
 pytestmark = pytest.mark.usefixtures("database", "stopped")
 
@@ -50,7 +50,7 @@ LENT, HIDDEN = [True, True, False, False], [False] * 4
 async def reused(folder: Place) -> Reused:
     dag = await a_dag(a="", b="a")
     await claim()
-    upload = await uploaded(folder, WORKER, b"high and low")
+    upload = await upload_bytes(folder, WORKER, b"high and low")
     given = {"stepId": dag.steps["a"].id, "fileName": "tides.csv", "uploadId": upload}
     output = (await do("registerOutput", "output { id }", WORKER, **given))["output"]["id"]
     await complete(dag.steps["a"].id)

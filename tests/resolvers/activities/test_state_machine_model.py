@@ -31,7 +31,7 @@ from tests.support.asking import ADMIN
 from tests.support.builders import a_twin, everything_kept, keep
 from tests.support.clock import Clock
 from tests.support.patience import within
-from tests.support.runs import Dag, a_worker, built
+from tests.support.runs import Dag, a_worker, new_dag
 
 RUNS = int(os.environ.get("RUNS", "60"))
 LEASE = 60
@@ -210,7 +210,7 @@ class Run:
 
     def __init__(self, shape: list[list[int]], clock: Clock) -> None:
         self.model = Model(shape)
-        self.dag: Dag = built(**{f"s{place}": "" for place in range(len(shape))})
+        self.dag: Dag = new_dag(**{f"s{place}": "" for place in range(len(shape))})
         self.steps = list(self.dag.steps.values())
         for step, awaits in zip(self.steps, shape, strict=True):
             step.depends_on = [self.steps[place].id for place in awaits]
@@ -391,7 +391,7 @@ class Run:
         match = {"executionRef": self.dag.execution.id}
         rows = await collection_of(documents.Step).find(match, sort=[("ordinal", 1)]).to_list()
         assert [(row["status"], row["attempt"]) for row in rows] == [(one.status, one.attempt) for one in model.steps]
-        execution = await self.dag.stored()
+        execution = await self.dag.stored_execution()
         assert execution["status"] == model.status
         assert (execution["start_timestamp"] is not None) == model.began
         ended = model.status not in OPEN

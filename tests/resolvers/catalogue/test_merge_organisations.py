@@ -16,7 +16,7 @@ from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, WORKER, ask
 from tests.support.builders import everything_kept, keep
 from tests.support.catalogue import counts, csvw, ingest
-from tests.support.folders import datasets, info, put, run
+from tests.support.folders import datasets, info, run, write_files
 from tests.support.patience import within
 from tests.support.runs import do, refusals
 
@@ -241,7 +241,7 @@ async def test_of_two_merges_in_a_circle_one_is_made() -> None:
 async def test_a_folder_that_is_imported_again_after_a_merge_goes_on_where_it_was(
     database: Database, tmp_path: Path
 ) -> None:
-    folder = put(
+    folder = write_files(
         tmp_path / "births-family",
         {"datasets/births/info.json": info(), "datasets/births/out/births.csv-metadata.json": csvw("births")},
     )
@@ -250,7 +250,7 @@ async def test_a_folder_that_is_imported_again_after_a_merge_goes_on_where_it_wa
     await keep(right := documents.Organisation(url=RIGHT))
     await merge(right.id, made["id"])
     await database["idempotency_keys"].delete_many({})
-    put(folder, {"datasets/births/2020/births.csv-metadata.json": csvw("births", note="of another year")})
+    write_files(folder, {"datasets/births/2020/births.csv-metadata.json": csvw("births", note="of another year")})
 
     again = await run(tmp_path)
 

@@ -20,7 +20,7 @@ from tests.support.builders import keep
 from tests.support.clock import Clock
 from tests.support.galaxies import a_report, an_identifier, metadata
 from tests.support.storage import Place
-from tests.support.uploading import refused, uploaded
+from tests.support.uploading import refusal_of, upload_bytes
 
 REGISTER = """mutation ($input: RegisterArchiveInput!) { registerArchive(input: $input) {
   alreadyExisted archive { id identifier sha256 sizeBytes quarantine metadata instance { id } }
@@ -45,7 +45,7 @@ async def register(
     place: Place, viewer: Viewer, instance: documents.Instance, content: bytes, identifier: str, **fields: Any
 ) -> Any:
     """The payload of registerArchive for a report that is uploaded first."""
-    upload = await uploaded(place, viewer, content, purpose="ARCHIVE")
+    upload = await upload_bytes(place, viewer, content, purpose="ARCHIVE")
     said = json.loads(metadata(identifier, content, **fields))
     given = {"instanceId": instance.id, "identifier": identifier, "uploadId": upload, "metadata": said}
     return (await ask(REGISTER, viewer, input=given))["registerArchive"]
@@ -145,7 +145,7 @@ async def test_a_report_that_contradicts_itself_is_refused(
 ) -> None:
     payload = await register(folder, owner, instance, a_report(), an_identifier(), **fields)
 
-    assert refused(payload) == (code, ["input", path])
+    assert refusal_of(payload) == (code, ["input", path])
     assert await archives() == []
 
 
@@ -160,8 +160,8 @@ async def test_only_owners_register_reports_and_others_learn_nothing_of_a_privat
     hidden = await register(folder, stranger, instance, a_report(), an_identifier())
     shown = await register(folder, stranger, public, a_report(), an_identifier())
 
-    assert refused(hidden) == ("NOT_FOUND", ["input", "instanceId"])
-    assert refused(shown) == ("FORBIDDEN", ["input", "instanceId"])
+    assert refusal_of(hidden) == ("NOT_FOUND", ["input", "instanceId"])
+    assert refusal_of(shown) == ("FORBIDDEN", ["input", "instanceId"])
     assert await archives() == []
 
 
@@ -172,14 +172,14 @@ async def test_an_upload_of_somebody_else_or_for_something_else_cannot_be_regist
     await keep(other)
     content = a_report()
     uploads = [
-        await uploaded(folder, Viewer(Role.USER, other.id), content, purpose="ARCHIVE"),
-        await uploaded(folder, owner, content, purpose="OUTPUT"),
+        await upload_bytes(folder, Viewer(Role.USER, other.id), content, purpose="ARCHIVE"),
+        await upload_bytes(folder, owner, content, purpose="OUTPUT"),
     ]
 
     for upload in uploads:
         given = {"instanceId": instance.id, "identifier": "1.5", "uploadId": upload, "metadata": {}}
         payload = (await ask(REGISTER, owner, input=given))["registerArchive"]
-        assert refused(payload) == ("NOT_FOUND", ["input", "uploadId"])
+        assert refusal_of(payload) == ("NOT_FOUND", ["input", "uploadId"])
 
 
 async def test_reports_and_the_publishing_of_their_instance_do_not_miss_each_other(

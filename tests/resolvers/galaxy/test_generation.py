@@ -16,18 +16,18 @@ from resolvers.galaxy.report.read_report import Batch, read_report
 from resolvers.reads.rows import Row, collection_of
 from tests.support.asking import ask, without_comparison
 from tests.support.builders import everything_kept
-from tests.support.ingesting import Counted, Server, jobs, the, works
+from tests.support.ingesting import Contents, Server, jobs, the, works
 from tests.support.ingestions import (
     a_report,
     a_server,
     a_taken_report,
     a_viewer,
+    call_granted,
+    call_refused,
     generations,
-    granted,
     ingestion,
     of_instance,
-    refused,
-    replaced,
+    replace_report,
     shown_jobs,
     work,
 )
@@ -51,7 +51,7 @@ def with_parser(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
 
 async def reprocessed(owner: Viewer, server: Server, **given: Any) -> str:
     """The id of a generation into which all reports were read."""
-    queued = await granted(owner, "reprocessArchives", instanceId=server.id, reason="A look.", **given)
+    queued = await call_granted(owner, "reprocessArchives", instanceId=server.id, reason="A look.", **given)
     await work()
     id: str = queued["generation"]["id"]
     return id
@@ -89,7 +89,7 @@ async def test_reading_all_again_twice_gives_equal_generations_and_readers_see_n
         },
         "activeGeneration": {"id": before["_id"]},
     }
-    counted = [await Counted.of(await the(documents.Generation, id)) for id in (before["_id"], one, other)]
+    counted = [await Contents.of(await the(documents.Generation, id)) for id in (before["_id"], one, other)]
     assert counted[0] == counted[1] == counted[2]
 
 
@@ -113,7 +113,7 @@ async def test_while_it_is_read_readers_see_one_generation_or_the_other(owner: V
 
         yield batches()
 
-    queued = await granted(owner, "reprocessArchives", instanceId=server.id, reason="r", activate=True)
+    queued = await call_granted(owner, "reprocessArchives", instanceId=server.id, reason="r", activate=True)
     begun.append(queued["generation"]["id"])
     await works(read=watched)
     after = await of_instance(owner, server, query % f'"{begun[0]}"')
@@ -135,7 +135,7 @@ async def test_switching_there_and_back(owner: Viewer, server: Server) -> None:
 
     for to, expected in ((fresh, old), (old, fresh), (old, None)):
         given = {"expectedActiveGenerationId": expected} if expected else {}
-        active = await granted(owner, "activateGeneration", generationId=to, **given)
+        active = await call_granted(owner, "activateGeneration", generationId=to, **given)
         shown.append(
             (active["id"], active["status"], await generations(owner, server), await shown_jobs(owner, server))
         )
@@ -152,7 +152,7 @@ async def test_a_switch_that_expects_another_generation_is_refused(owner: Viewer
     fresh = await reprocessed(owner, server)
     before = await everything_kept()
 
-    errors = await refused(owner, "activateGeneration", generationId=fresh, expectedActiveGenerationId=fresh)
+    errors = await call_refused(owner, "activateGeneration", generationId=fresh, expectedActiveGenerationId=fresh)
 
     message = f"{old} is active, not {fresh}."
     assert errors == [("REVISION_CONFLICT", message, "expectedActiveGenerationId")]
@@ -161,14 +161,14 @@ async def test_a_switch_that_expects_another_generation_is_refused(owner: Viewer
 
 async def test_what_is_incomplete_or_given_up_is_not_activated(owner: Viewer, server: Server) -> None:
     await a_taken_report(owner, server, 1)
-    building = await granted(owner, "reprocessArchives", instanceId=server.id, reason="r")
-    given_up = await granted(owner, "reprocessArchives", instanceId=server.id, reason="r")
-    await granted(owner, "cancelIngestion", id=given_up["id"])
+    building = await call_granted(owner, "reprocessArchives", instanceId=server.id, reason="r")
+    given_up = await call_granted(owner, "reprocessArchives", instanceId=server.id, reason="r")
+    await call_granted(owner, "cancelIngestion", id=given_up["id"])
     ids = [one["generation"]["id"] for one in (building, given_up)]
     before = await everything_kept()
 
-    errors = [await refused(owner, "activateGeneration", generationId=id) for id in ids]
-    active = await refused(owner, "discardGeneration", generationId=(await server.generation())["_id"])
+    errors = [await call_refused(owner, "activateGeneration", generationId=id) for id in ids]
+    active = await call_refused(owner, "discardGeneration", generationId=(await server.generation())["_id"])
 
     assert [[(code, path) for code, _, path in one] for one in errors] == [[("INVALID_STATE", "generationId")]] * 2
     assert errors[0][0][1] == f"{ids[0]} is BUILDING; only READY and RETIRED ones are made active."
@@ -181,7 +181,7 @@ async def test_activation_queues_what_came_meanwhile(owner: Viewer, server: Serv
     fresh = await reprocessed(owner, server)
     await a_taken_report(owner, server, 2)
 
-    await granted(owner, "activateGeneration", generationId=fresh)
+    await call_granted(owner, "activateGeneration", generationId=fresh)
     incomplete = await shown_jobs(owner, server)
     await work()
 
@@ -195,16 +195,16 @@ async def test_activation_does_not_queue_what_was_refused(owner: Viewer, server:
     fresh = await reprocessed(owner, server)
     ingestions = await documents.Ingestion.count()
 
-    await granted(owner, "activateGeneration", generationId=fresh)
+    await call_granted(owner, "activateGeneration", generationId=fresh)
 
     assert await documents.Ingestion.count() == ingestions
 
 
 async def test_a_discarded_generation_loses_its_jobs_and_usage_and_nothing_else(owner: Viewer, server: Server) -> None:
     await a_taken_report(owner, server, *range(1, 60))
-    before, fresh = await server.counted(), await reprocessed(owner, server)
+    before, fresh = await server.contents(), await reprocessed(owner, server)
 
-    discarded = await granted(owner, "discardGeneration", generationId=fresh)
+    discarded = await call_granted(owner, "discardGeneration", generationId=fresh)
     hidden = await shown_jobs(owner, server, f', where: {{generationId: "{fresh}"}}')
     await work()
 
@@ -212,25 +212,25 @@ async def test_a_discarded_generation_loses_its_jobs_and_usage_and_nothing_else(
     assert (discarded["status"], hidden) == ("DISCARDED", [])
     assert await collection_of(documents.Job).count_documents(of_it) == 0
     assert await collection_of(documents.Usage).count_documents(of_it) == 0
-    assert await server.counted() == before
+    assert await server.contents() == before
 
 
 async def test_cancelling_a_reprocess_gives_its_generation_up(owner: Viewer, server: Server) -> None:
     await a_taken_report(owner, server, 1)
-    before = await server.counted()
-    queued = await granted(owner, "reprocessArchives", instanceId=server.id, reason="r", activate=True)
+    before = await server.contents()
+    queued = await call_granted(owner, "reprocessArchives", instanceId=server.id, reason="r", activate=True)
 
-    await granted(owner, "cancelIngestion", id=queued["id"])
+    await call_granted(owner, "cancelIngestion", id=queued["id"])
     await work()
 
     assert list((await generations(owner, server)).values()) == ["ACTIVE", "DISCARDED"]
-    assert await server.counted() == before
+    assert await server.contents() == before
 
 
 async def test_a_reprocess_of_which_nothing_could_be_taken_fails_and_is_given_up(owner: Viewer, server: Server) -> None:
     await server.sends(b"no archive")
 
-    queued = await granted(owner, "reprocessArchives", instanceId=server.id, reason="r", activate=True)
+    queued = await call_granted(owner, "reprocessArchives", instanceId=server.id, reason="r", activate=True)
     await work()
 
     done = await ingestion(owner, queued["id"])
@@ -243,7 +243,9 @@ async def test_a_dry_run_of_a_reprocess_makes_no_generation(owner: Viewer, serve
     await a_taken_report(owner, server, 1, 2)
     before = await generations(owner, server)
 
-    queued = await granted(owner, "reprocessArchives", instanceId=server.id, reason="r", dryRun=True, activate=True)
+    queued = await call_granted(
+        owner, "reprocessArchives", instanceId=server.id, reason="r", dryRun=True, activate=True
+    )
     await work()
 
     done = await ingestion(owner, queued["id"])
@@ -255,12 +257,12 @@ async def test_a_report_that_comes_while_the_first_generation_is_built_is_shown_
     owner: Viewer, server: Server
 ) -> None:
     first = await server.sends(a_report(1))
-    await granted(owner, "reprocessArchives", instanceId=server.id, reason="r")
-    await granted(owner, "ingestArchives", instanceId=server.id, archiveIds=[first.id])
+    await call_granted(owner, "reprocessArchives", instanceId=server.id, reason="r")
+    await call_granted(owner, "ingestArchives", instanceId=server.id, archiveIds=[first.id])
     other = await a_server(owner)
     second = await other.sends(a_report(1))
-    building = await granted(owner, "reprocessArchives", instanceId=other.id, reason="r", activate=True)
-    nothing = await granted(owner, "ingestArchives", instanceId=other.id, archiveIds=[second.id])
+    building = await call_granted(owner, "reprocessArchives", instanceId=other.id, reason="r", activate=True)
+    nothing = await call_granted(owner, "ingestArchives", instanceId=other.id, archiveIds=[second.id])
 
     shown = [list((await generations(owner, one)).values()) for one in (server, other)]
     await work()
@@ -274,7 +276,7 @@ async def test_a_report_that_comes_while_the_first_generation_is_built_is_shown_
 async def test_reading_nothing_again_is_done_at_once(
     owner: Viewer, server: Server, activate: bool, status: str
 ) -> None:
-    queued = await granted(owner, "reprocessArchives", instanceId=server.id, reason="r", activate=activate)
+    queued = await call_granted(owner, "reprocessArchives", instanceId=server.id, reason="r", activate=activate)
 
     assert (queued["status"], queued["generation"]["status"]) == ("SUCCEEDED", status)
     assert (await the(documents.Generation, queued["generation"]["id"]))["content_hash"] == "0" * 32
@@ -288,7 +290,7 @@ async def test_after_an_upgrade_of_the_reader_the_next_report_has_all_read_again
     with_parser(monkeypatch, "99")
 
     first, second = await sent_by_itself(server, jobs(2)), await sent_by_itself(server, jobs(3))
-    asked = await granted(owner, "ingestArchives", instanceId=server.id)
+    asked = await call_granted(owner, "ingestArchives", instanceId=server.id)
     meanwhile = await shown_jobs(owner, server)
     await work(parser="99")
 
@@ -312,7 +314,7 @@ async def test_whoever_switches_back_to_an_earlier_reader_keeps_it_whatever_is_u
     await work(parser="99")
     fresh = (await server.generation())["_id"]
 
-    await granted(owner, "activateGeneration", generationId=old)
+    await call_granted(owner, "activateGeneration", generationId=old)
     await sent_by_itself(server, jobs(3))
     await work(parser="99")
 
@@ -330,11 +332,11 @@ async def test_of_several_generations_of_this_reader_the_newest_takes_what_is_up
     await sent_by_itself(server, jobs(2))
     await work(parser="99")
     earlier = (await server.generation())["_id"]
-    queued = await granted(owner, "reprocessArchives", instanceId=server.id, reason="A look.")
+    queued = await call_granted(owner, "reprocessArchives", instanceId=server.id, reason="A look.")
     await work(parser="99")
     newest = queued["generation"]["id"]
 
-    await granted(owner, "activateGeneration", generationId=old)
+    await call_granted(owner, "activateGeneration", generationId=old)
     await sent_by_itself(server, jobs(3))
     await work(parser="99")
 
@@ -346,9 +348,9 @@ async def test_of_several_generations_of_this_reader_the_newest_takes_what_is_up
 async def test_a_report_that_replaces_one_takes_its_jobs_away(owner: Viewer, server: Server) -> None:
     first = await a_taken_report(owner, server, 1, 2)
     await a_taken_report(owner, server, 3)
-    replacing = await replaced(server, first, jobs(2, 4))
+    replacing = await replace_report(server, first, jobs(2, 4))
 
-    fresh = await granted(owner, "ingestArchives", instanceId=server.id, archiveIds=[replacing.id])
+    fresh = await call_granted(owner, "ingestArchives", instanceId=server.id, archiveIds=[replacing.id])
     await work()
 
     assert (fresh["kind"], fresh["reason"]) == ("REPROCESS", "A report was replaced by another.")
@@ -362,8 +364,8 @@ async def test_of_two_generations_that_are_outdated_before_they_are_complete_onl
     sent = [await a_taken_report(owner, server, number) for number in (1, 2)]
 
     for number, archive in enumerate(sent):
-        replacing = await replaced(server, archive, jobs(10 + number))
-        await granted(owner, "ingestArchives", instanceId=server.id, archiveIds=[replacing.id])
+        replacing = await replace_report(server, archive, jobs(10 + number))
+        await call_granted(owner, "ingestArchives", instanceId=server.id, archiveIds=[replacing.id])
     await work()
 
     assert await shown_jobs(owner, server) == [10, 11]
@@ -372,7 +374,7 @@ async def test_of_two_generations_that_are_outdated_before_they_are_complete_onl
 
 async def test_generations_are_found_by_their_ids_and_lead_to_their_instance(owner: Viewer, server: Server) -> None:
     await server.sends(a_report(1))
-    await granted(owner, "ingestArchives", instanceId=server.id)
+    await call_granted(owner, "ingestArchives", instanceId=server.id)
     id = (await server.generation())["_id"]
     query = "query ($id: ID!) { node(id: $id) { ... on Generation { instance { id activeGeneration { id } } } } }"
 

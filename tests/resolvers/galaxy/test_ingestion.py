@@ -24,11 +24,11 @@ from tests.support.ingestions import (
     a_taken_report,
     a_viewer,
     call,
+    call_granted,
+    call_refused,
     generations,
-    granted,
     ingestion,
     of_instance,
-    refused,
     shown_jobs,
     work,
 )
@@ -52,7 +52,7 @@ async def test_what_the_active_generation_lacks_is_queued_and_becomes_jobs(owner
     await server.sends(a_report(1, 2))
     await server.sends(a_report(2, 3))
 
-    queued = await granted(owner, "ingestArchives", instanceId=server.id)
+    queued = await call_granted(owner, "ingestArchives", instanceId=server.id)
     await work()
     done = await ingestion(owner, queued["id"])
 
@@ -67,24 +67,24 @@ async def test_what_the_active_generation_lacks_is_queued_and_becomes_jobs(owner
 
 async def test_asking_again_finds_nothing_left_to_do_and_has_succeeded_at_once(owner: Viewer, server: Server) -> None:
     sent = await a_taken_report(owner, server, 1, 2)
-    generation = await server.counted()
+    generation = await server.contents()
 
     every_way: list[dict[str, Any]] = [{}, {"archiveIds": [sent.id]}, {"archiveIds": []}]
     for named in every_way:
-        again = await granted(owner, "ingestArchives", instanceId=server.id, **named)
+        again = await call_granted(owner, "ingestArchives", instanceId=server.id, **named)
         assert (again["status"], again["counts"]) == ("SUCCEEDED", NOTHING)
         assert again["progress"] == {"unit": "jobs", "completed": "0", "total": "0", "rejected": "0"}
 
     await work()
-    assert await server.counted() == generation
+    assert await server.contents() == generation
     assert await documents.IngestionPart.count() == 1
 
 
 async def test_what_waits_already_is_not_queued_twice(owner: Viewer, server: Server) -> None:
     await server.sends(a_report(1))
 
-    first = await granted(owner, "ingestArchives", instanceId=server.id)
-    second = await granted(owner, "ingestArchives", instanceId=server.id)
+    first = await call_granted(owner, "ingestArchives", instanceId=server.id)
+    second = await call_granted(owner, "ingestArchives", instanceId=server.id)
 
     assert (first["status"], second["status"]) == ("READY", "SUCCEEDED")
     assert await documents.IngestionPart.count() == 1
@@ -93,9 +93,9 @@ async def test_what_waits_already_is_not_queued_twice(owner: Viewer, server: Ser
 async def test_the_same_key_gives_the_first_ingestion(owner: Viewer, server: Server) -> None:
     await server.sends(a_report(1))
 
-    first = await granted(owner, "ingestArchives", instanceId=server.id, idempotencyKey="once")
-    second = await granted(owner, "ingestArchives", instanceId=server.id, idempotencyKey="once")
-    other = await refused(owner, "ingestArchives", instanceId=server.id, idempotencyKey="once", dryRun=True)
+    first = await call_granted(owner, "ingestArchives", instanceId=server.id, idempotencyKey="once")
+    second = await call_granted(owner, "ingestArchives", instanceId=server.id, idempotencyKey="once")
+    other = await call_refused(owner, "ingestArchives", instanceId=server.id, idempotencyKey="once", dryRun=True)
 
     assert first["id"] == second["id"]
     assert [code for code, *_ in other] == ["IDEMPOTENCY_MISMATCH"]
@@ -105,16 +105,18 @@ async def test_the_same_key_gives_the_first_ingestion(owner: Viewer, server: Ser
 async def test_a_dry_run_counts_and_keeps_no_jobs(owner: Viewer, server: Server) -> None:
     taken = await a_taken_report(owner, server, 1)
     lacking = await server.sends(report(jobs=[a_job(2), "nonsense"]))
-    before = await server.counted()
+    before = await server.contents()
 
-    dry = await granted(owner, "ingestArchives", instanceId=server.id, dryRun=True)
-    named = await granted(owner, "ingestArchives", instanceId=server.id, dryRun=True, archiveIds=[taken.id, lacking.id])
+    dry = await call_granted(owner, "ingestArchives", instanceId=server.id, dryRun=True)
+    named = await call_granted(
+        owner, "ingestArchives", instanceId=server.id, dryRun=True, archiveIds=[taken.id, lacking.id]
+    )
     await work()
 
     assert (dry["dryRun"], dry["generation"]) == (True, None)
     counts = [(await ingestion(owner, one["id"]))["counts"] for one in (dry, named)]
     assert [(one["archives"], one["jobs"], one["rejected"]) for one in counts] == [("1", "1", "1"), ("2", "2", "1")]
-    assert await server.counted() == before
+    assert await server.contents() == before
 
 
 async def test_archives_that_cannot_be_ingested_are_named_all_at_once(owner: Viewer, server: Server) -> None:
@@ -125,7 +127,7 @@ async def test_archives_that_cannot_be_ingested_are_named_all_at_once(owner: Vie
     before = await everything_kept()
     named = [good.id, UNKNOWN, foreign.id, unreadable.id, replaced.id]
 
-    errors = await refused(owner, "ingestArchives", instanceId=server.id, archiveIds=named)
+    errors = await call_refused(owner, "ingestArchives", instanceId=server.id, archiveIds=named)
 
     assert errors == [
         ("NOT_FOUND", f"No Archive with id {UNKNOWN}.", "archiveIds.1"),
@@ -137,7 +139,7 @@ async def test_archives_that_cannot_be_ingested_are_named_all_at_once(owner: Vie
 
 
 async def test_only_so_many_archives_are_named_at_once(owner: Viewer, server: Server) -> None:
-    errors = await refused(owner, "ingestArchives", instanceId=server.id, archiveIds=[UNKNOWN] * 1001)
+    errors = await call_refused(owner, "ingestArchives", instanceId=server.id, archiveIds=[UNKNOWN] * 1001)
 
     assert errors == [("LIMIT_EXCEEDED", "1001 archives; at most 1,000 are named at once.", "archiveIds")]
 
@@ -147,17 +149,17 @@ async def test_nobody_but_an_owner_asks_for_anything(owner: Viewer, public: bool
     server = await a_server(owner, public=public)
     await a_taken_report(owner, server, 1)
     await server.sends(a_report(2))
-    waiting = await granted(owner, "ingestArchives", instanceId=server.id)
+    waiting = await call_granted(owner, "ingestArchives", instanceId=server.id)
     active, somebody = (await server.generation())["_id"], await a_viewer()
     before = await everything_kept()
 
     for stranger in (somebody, Viewer(Role.WORKER)):
         calls = [
-            await refused(stranger, "ingestArchives", instanceId=server.id),
-            await refused(stranger, "reprocessArchives", instanceId=server.id, reason="r"),
-            await refused(stranger, "cancelIngestion", id=waiting["id"]),
-            await refused(stranger, "activateGeneration", generationId=active),
-            await refused(stranger, "discardGeneration", generationId=active),
+            await call_refused(stranger, "ingestArchives", instanceId=server.id),
+            await call_refused(stranger, "reprocessArchives", instanceId=server.id, reason="r"),
+            await call_refused(stranger, "cancelIngestion", id=waiting["id"]),
+            await call_refused(stranger, "activateGeneration", generationId=active),
+            await call_refused(stranger, "discardGeneration", generationId=active),
         ]
         assert [[code for code, *_ in errors] for errors in calls] == [["FORBIDDEN" if public else "NOT_FOUND"]] * 5
 
@@ -169,7 +171,7 @@ async def test_progress_is_known_while_it_is_read_and_its_total_when_every_repor
 ) -> None:
     said: list[list[StateCount]] = [[], [StateCount(state="ok", count=2**40), StateCount(state="error", count=40)]]
     archives = [await server.sends(a_report(number), declared_jobs=counts) for number, counts in enumerate(said)]
-    queued = await granted(owner, "ingestArchives", instanceId=server.id)
+    queued = await call_granted(owner, "ingestArchives", instanceId=server.id)
     parts = collection_of(documents.IngestionPart)
     shown = []
 
@@ -196,7 +198,7 @@ async def test_counts_of_many_ingestions_are_one_look_at_their_parts(
 
 async def test_rejections_lead_to_the_line_of_the_report(owner: Viewer, server: Server) -> None:
     sent = await server.sends(report(jobs=[a_job(1), "2\tcat1"], metric_num=["1\tcore\tgalaxy_slots\tmany"]))
-    queued = await granted(owner, "ingestArchives", instanceId=server.id)
+    queued = await call_granted(owner, "ingestArchives", instanceId=server.id)
     await work()
 
     query = """query ($id: ID!, $after: String) { node(id: $id) { ... on Ingestion {
@@ -221,7 +223,7 @@ async def test_an_ingestion_tells_what_happens_in_its_log_and_an_archive_which_i
     owner: Viewer, server: Server
 ) -> None:
     sent = await a_taken_report(owner, server, 1)
-    again = await granted(owner, "reprocessArchives", instanceId=server.id, reason="r")
+    again = await call_granted(owner, "reprocessArchives", instanceId=server.id, reason="r")
     query = """query ($id: ID!) { node(id: $id) { ... on Archive { ingestions { totalCount nodes {
       id kind logs { nodes { level message } } } } } } }"""
 
@@ -236,11 +238,11 @@ async def test_a_report_that_is_refused_blocks_no_other_and_is_read_again_only_w
     owner: Viewer, server: Server
 ) -> None:
     bad, good = await server.sends(b"no archive"), await server.sends(a_report(1))
-    queued = await granted(owner, "ingestArchives", instanceId=server.id)
+    queued = await call_granted(owner, "ingestArchives", instanceId=server.id)
     await work()
 
-    later = await granted(owner, "ingestArchives", instanceId=server.id)
-    named = await granted(owner, "ingestArchives", instanceId=server.id, archiveIds=[bad.id, good.id])
+    later = await call_granted(owner, "ingestArchives", instanceId=server.id)
+    named = await call_granted(owner, "ingestArchives", instanceId=server.id, archiveIds=[bad.id, good.id])
     await work()
 
     done, failed = await ingestion(owner, queued["id"]), await ingestion(owner, named["id"])
@@ -252,22 +254,22 @@ async def test_a_report_that_is_refused_blocks_no_other_and_is_read_again_only_w
 
 async def test_a_report_whose_worker_was_lost_for_good_is_queued_again(owner: Viewer, server: Server) -> None:
     await server.sends(a_report(1))
-    await granted(owner, "ingestArchives", instanceId=server.id)
+    await call_granted(owner, "ingestArchives", instanceId=server.id)
     lost = {"status": "FAILED", "holds": False, "error": {"code": "LEASE_LAPSED", "message": "m", "retryable": False}}
     await collection_of(documents.IngestionPart).update_many({}, {"$set": lost | {"end_timestamp": now()}})
 
-    again = await granted(owner, "ingestArchives", instanceId=server.id)
+    again = await call_granted(owner, "ingestArchives", instanceId=server.id)
 
     assert again["status"] == "READY"
 
 
 async def test_a_cancelled_ingestion_leaves_nothing_of_what_was_not_complete(owner: Viewer, server: Server) -> None:
     await a_taken_report(owner, server, 1, 2)
-    before = await server.counted()
+    before = await server.contents()
     await server.sends(jobs(3, 4))
-    queued = await granted(owner, "ingestArchives", instanceId=server.id)
+    queued = await call_granted(owner, "ingestArchives", instanceId=server.id)
 
-    cancelled = await granted(owner, "cancelIngestion", id=queued["id"], reason="A mistake.")
+    cancelled = await call_granted(owner, "cancelIngestion", id=queued["id"], reason="A mistake.")
     again = await call(owner, "cancelIngestion", id=queued["id"])
     await work()
 
@@ -282,15 +284,15 @@ async def test_a_cancelled_ingestion_leaves_nothing_of_what_was_not_complete(own
             "allowedStates": ["PENDING", "READY", "RUNNING"],
         }
     ]
-    assert await server.counted() == before
-    assert (await granted(owner, "ingestArchives", instanceId=server.id))["status"] == "READY"
+    assert await server.contents() == before
+    assert (await call_granted(owner, "ingestArchives", instanceId=server.id))["status"] == "READY"
 
 
 async def test_rows_that_a_cancelled_worker_has_written_are_removed(owner: Viewer, server: Server) -> None:
     await a_taken_report(owner, server, 1)
-    before = await server.counted()
+    before = await server.contents()
     await server.sends(jobs(*range(2, 2500)))
-    queued = await granted(owner, "ingestArchives", instanceId=server.id)
+    queued = await call_granted(owner, "ingestArchives", instanceId=server.id)
     active = (await server.generation())["_id"]
     cancelling: list[Any] = []
 
@@ -301,14 +303,14 @@ async def test_rows_that_a_cancelled_worker_has_written_are_removed(owner: Viewe
             for batch in read_report(archive, **options):
                 yield batch
                 if batch.rows and not cancelling:
-                    cancelling.append(await granted(owner, "cancelIngestion", id=queued["id"]))
+                    cancelling.append(await call_granted(owner, "cancelIngestion", id=queued["id"]))
 
         yield batches()
 
     await works(read=reads_and_is_cancelled)
 
     assert [one["status"] for one in cancelling] == ["CANCELLED"]
-    assert await server.counted() == before
+    assert await server.contents() == before
     assert await collection_of(documents.Job).count_documents({"generationRef": active}) == 1
     assert list((await generations(owner, server)).values()) == ["ACTIVE"]
 
@@ -317,7 +319,7 @@ async def test_a_private_instances_ingestions_and_jobs_do_not_exist_for_stranger
     owner: Viewer, server: Server
 ) -> None:
     await server.sends(report(jobs=[a_job(1), "nonsense"]))
-    queued = await granted(owner, "ingestArchives", instanceId=server.id)
+    queued = await call_granted(owner, "ingestArchives", instanceId=server.id)
     await work()
     job = f"{documents.Job.id_prefix(queued['generation']['id'])}1"
     query = """query ($ids: [ID!]!, $generation: ID) { nodes(ids: $ids) { id } instances { totalCount }
@@ -362,7 +364,7 @@ async def test_the_same_reports_asked_for_at_the_same_time_are_queued_once(owner
     for number in range(4):
         await server.sends(a_report(number))
 
-    answers = await asyncio.gather(*(granted(owner, "ingestArchives", instanceId=server.id) for _ in range(4)))
+    answers = await asyncio.gather(*(call_granted(owner, "ingestArchives", instanceId=server.id) for _ in range(4)))
     await work()
 
     assert sorted(one["status"] for one in answers) == ["READY", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"]

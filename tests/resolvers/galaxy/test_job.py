@@ -16,7 +16,7 @@ from tests.support.asking import ask, refusal
 from tests.support.builders import keep
 from tests.support.ingesting import Server
 from tests.support.ingesting import a_job as a_row
-from tests.support.ingestions import ActiveInstance, a_server, a_viewer, replaced, work
+from tests.support.ingestions import ActiveInstance, a_server, a_viewer, replace_report, work
 from tests.support.reports import report
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -345,7 +345,7 @@ async def test_a_tool_of_a_generation_that_is_not_active_finds_no_instance(owner
     sent = await server.sends(report(jobs=[a_row(1, tool="gone")]))
     await server.queues()
     await work()
-    await replaced(server, sent, report(jobs=[a_row(1, tool="here")]))
+    await replace_report(server, sent, report(jobs=[a_row(1, tool="here")]))
     await server.queues()
     query = "query ($tool: String) { instances(where: {toolId: {eq: $tool}}) { totalCount } }"
 

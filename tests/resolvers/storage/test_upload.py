@@ -20,7 +20,16 @@ from tests.support.builders import a_user
 from tests.support.clock import Clock
 from tests.support.patience import within
 from tests.support.storage import Place
-from tests.support.uploading import a_running_step, create, is_stored, refused, register, send, the_upload, uploaded
+from tests.support.uploading import (
+    a_running_step,
+    create,
+    is_stored,
+    refusal_of,
+    register,
+    send,
+    the_upload,
+    upload_bytes,
+)
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -103,7 +112,7 @@ def seconds_until(time: str) -> float:
     ],
 )
 async def test_what_cannot_be_taken_is_refused_by_name(field: str, value: Any, code: str) -> None:
-    assert refused(await create(WORKER, **{field: value})) == (code, ["input", field])
+    assert refusal_of(await create(WORKER, **{field: value})) == (code, ["input", field])
     assert await documents.Upload.count() == 0
 
 
@@ -118,7 +127,7 @@ async def test_what_cannot_be_taken_is_refused_by_name(field: str, value: Any, c
 )
 async def test_a_media_type_may_have_parameters(place: Place, media_type: str) -> None:
     step = await a_running_step(a_user(), WORKER.key)
-    id = await uploaded(place, WORKER, mediaType=media_type)
+    id = await upload_bytes(place, WORKER, mediaType=media_type)
 
     output = (await register(WORKER, step, uploadId=id))["output"]
 
@@ -129,7 +138,7 @@ async def test_a_media_type_may_have_parameters(place: Place, media_type: str) -
 @pytest.mark.parametrize("name", ["data.csv", "plots/map.png", "größe 🜁.csv", "…", "a..b", "$where", "%2e%2e%2fx"])
 async def test_any_other_name_is_only_shown(place: Place, name: str) -> None:
     step = await a_running_step(a_user(), WORKER.key)
-    id = await uploaded(place, WORKER, fileName=name)
+    id = await upload_bytes(place, WORKER, fileName=name)
 
     output = (await register(WORKER, step, fileName=name, uploadId=id))["output"]
 
@@ -139,7 +148,7 @@ async def test_any_other_name_is_only_shown(place: Place, name: str) -> None:
 
 
 async def test_anonymous_callers_upload_nothing() -> None:
-    assert refused(await create(ANONYMOUS))[0] == "FORBIDDEN"
+    assert refusal_of(await create(ANONYMOUS))[0] == "FORBIDDEN"
     assert await documents.Upload.count() == 0
 
 
@@ -164,7 +173,7 @@ async def test_uploads_that_nobody_registers_are_bounded(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("content", [b"", b"a,b\n", b"\0" * 3_000_000], ids=len)
 async def test_bytes_that_are_right_are_registered(place: Place, content: bytes) -> None:
     step = await a_running_step(a_user(), WORKER.key)
-    id = await uploaded(place, WORKER, content)
+    id = await upload_bytes(place, WORKER, content)
 
     payload = await register(WORKER, step, uploadId=id)
 
@@ -183,12 +192,12 @@ async def test_bytes_that_are_right_are_registered(place: Place, content: bytes)
 
 async def test_bytes_with_another_hash_are_refused_and_removed(place: Place) -> None:
     step = await a_running_step(a_user(), WORKER.key)
-    id = await uploaded(place, WORKER, b"right", sha256="0" * 64)
+    id = await upload_bytes(place, WORKER, b"right", sha256="0" * 64)
 
     payload = await register(WORKER, step, uploadId=id)
     again = await register(WORKER, step, uploadId=id)
 
-    assert refused(payload) == ("CHECKSUM_MISMATCH", ["input", "uploadId"])
+    assert refusal_of(payload) == ("CHECKSUM_MISMATCH", ["input", "uploadId"])
     assert payload == again
     assert "not 0000" in payload["userErrors"][0]["message"]
     assert not await is_stored(place, id)
@@ -205,7 +214,7 @@ async def test_bytes_of_another_size_are_refused_and_removed(place: Place) -> No
     await place.bucket.write((await the_upload(upload["id"])).key, more())
     payload = await register(WORKER, step, uploadId=upload["id"])
 
-    assert refused(payload) == ("CHECKSUM_MISMATCH", ["input", "uploadId"])
+    assert refusal_of(payload) == ("CHECKSUM_MISMATCH", ["input", "uploadId"])
     assert not await is_stored(place, upload["id"])
     assert await documents.Output.count() == 0
 
@@ -218,7 +227,7 @@ async def test_an_upload_without_bytes_waits_for_them(place: Place) -> None:
     await send(place, upload, b"a,b\n")
     later = await register(WORKER, step, uploadId=upload["id"])
 
-    assert refused(early) == ("INVALID_STATE", ["input", "uploadId"])
+    assert refusal_of(early) == ("INVALID_STATE", ["input", "uploadId"])
     assert early["userErrors"][0]["currentState"] == "WAITING"
     assert later["userErrors"] == []
 
@@ -226,22 +235,22 @@ async def test_an_upload_without_bytes_waits_for_them(place: Place) -> None:
 @pytest.mark.parametrize("viewer", [OTHER, ADMIN], ids=["another worker", "an administrator"])
 async def test_nobody_registers_what_another_uploaded(place: Place, viewer: Viewer) -> None:
     step = await a_running_step(a_user(), WORKER.key, OTHER.key)
-    id = await uploaded(place, WORKER)
+    id = await upload_bytes(place, WORKER)
 
-    assert refused(await register(viewer, step, uploadId=id)) == ("NOT_FOUND", ["input", "uploadId"])
-    assert refused(await register(viewer, step, uploadId="upload_none")) == ("NOT_FOUND", ["input", "uploadId"])
+    assert refusal_of(await register(viewer, step, uploadId=id)) == ("NOT_FOUND", ["input", "uploadId"])
+    assert refusal_of(await register(viewer, step, uploadId="upload_none")) == ("NOT_FOUND", ["input", "uploadId"])
     assert (await the_upload(id)).status is UploadStatus.WAITING
 
 
 async def test_what_was_uploaded_for_an_archive_becomes_no_output(place: Place) -> None:
     step = await a_running_step(a_user(), WORKER.key)
-    id = await uploaded(place, WORKER, purpose="ARCHIVE")
+    id = await upload_bytes(place, WORKER, purpose="ARCHIVE")
 
-    assert refused(await register(WORKER, step, uploadId=id)) == ("NOT_FOUND", ["input", "uploadId"])
+    assert refusal_of(await register(WORKER, step, uploadId=id)) == ("NOT_FOUND", ["input", "uploadId"])
 
 
 async def test_many_who_ask_at_once_read_the_bytes_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    id = await uploaded(place, WORKER, b"x" * 1_000_000)
+    id = await upload_bytes(place, WORKER, b"x" * 1_000_000)
     reads, read = [], place.bucket.read
 
     def counted(key: str, generation: int) -> Any:
@@ -260,7 +269,7 @@ async def test_many_who_ask_at_once_read_the_bytes_once(place: Place, monkeypatc
 async def test_bytes_that_take_long_are_read_on_while_the_client_asks_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    id, read, may_go_on = await uploaded(place, WORKER), place.bucket.read, asyncio.Event()
+    id, read, may_go_on = await upload_bytes(place, WORKER), place.bucket.read, asyncio.Event()
 
     async def slow(key: str, generation: int) -> Any:
         await may_go_on.wait()
@@ -278,7 +287,7 @@ async def test_bytes_that_take_long_are_read_on_while_the_client_asks_again(
 
 
 async def test_a_reader_that_was_killed_is_followed_by_another(place: Place) -> None:
-    id = await uploaded(place, WORKER)
+    id = await upload_bytes(place, WORKER)
     killed = {"status": "CHECKING", "holder": "gone", "leaseExpiresAt": now() - timedelta(seconds=1)}
     await documents.Upload.get_pymongo_collection().update_one({"_id": id}, {"$set": killed})
 
@@ -286,7 +295,7 @@ async def test_a_reader_that_was_killed_is_followed_by_another(place: Place) -> 
 
 
 async def test_a_bucket_that_fails_leaves_the_upload_as_it_was(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    id = await uploaded(place, WORKER)
+    id = await upload_bytes(place, WORKER)
 
     async def failing(key: str) -> Any:
         raise OSError("the disk is gone")

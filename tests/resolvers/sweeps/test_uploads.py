@@ -20,7 +20,16 @@ from tests.support.builders import a_user
 from tests.support.clock import Clock
 from tests.support.patience import within
 from tests.support.storage import Place
-from tests.support.uploading import a_running_step, create, is_stored, refused, register, send, the_upload, uploaded
+from tests.support.uploading import (
+    a_running_step,
+    create,
+    is_stored,
+    refusal_of,
+    register,
+    send,
+    the_upload,
+    upload_bytes,
+)
 
 pytestmark = pytest.mark.usefixtures("database", "stopped")
 
@@ -30,9 +39,9 @@ WORKER = Viewer(Role.WORKER, token_id="token_worker")
 async def test_what_expired_unregistered_is_swept_and_nothing_else(place: Place) -> None:
     step = await a_running_step(a_user(), WORKER.key)
     names = ["waiting", "checked", "wrong", "registered", "empty"]
-    ids = {name: await uploaded(place, WORKER, name.encode()) for name in names[:2]}
-    ids["wrong"] = await uploaded(place, WORKER, b"wrong", sha256="1" * 64)
-    ids["registered"] = await uploaded(place, WORKER, b"registered")
+    ids = {name: await upload_bytes(place, WORKER, name.encode()) for name in names[:2]}
+    ids["wrong"] = await upload_bytes(place, WORKER, b"wrong", sha256="1" * 64)
+    ids["registered"] = await upload_bytes(place, WORKER, b"registered")
     ids["empty"] = (await create(WORKER))["upload"]["id"]
     await verify_upload(WORKER, ids["checked"], UploadPurpose.OUTPUT)
     await register(WORKER, step, fileName="wrong", uploadId=ids["wrong"])
@@ -46,7 +55,7 @@ async def test_what_expired_unregistered_is_swept_and_nothing_else(place: Place)
 
     assert [name for name in names if await is_stored(place, ids[name])] == ["registered"]
     for name in ("waiting", "checked", "empty"):
-        assert refused(await register(WORKER, step, fileName=name, uploadId=ids[name]))[0] == "INVALID_STATE"
+        assert refusal_of(await register(WORKER, step, fileName=name, uploadId=ids[name]))[0] == "INVALID_STATE"
 
 
 async def test_bytes_that_arrive_after_the_sweep_go_with_the_upload(place: Place) -> None:
@@ -66,7 +75,7 @@ async def test_what_is_registered_while_the_sweep_looks_at_it_keeps_its_bytes(
     folder: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = await a_running_step(a_user(), WORKER.key)
-    id = await uploaded(folder, WORKER)
+    id = await upload_bytes(folder, WORKER)
     payloads: list[Any] = []
 
     async def meanwhile() -> None:
@@ -84,7 +93,7 @@ async def test_what_is_swept_while_it_is_registered_becomes_no_output(
     folder: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = await a_running_step(a_user(), WORKER.key)
-    id = await uploaded(folder, WORKER)
+    id = await upload_bytes(folder, WORKER)
 
     async def swept_after_reading(*given: Any) -> Any:
         upload = await verify_upload(*given)
@@ -93,14 +102,14 @@ async def test_what_is_swept_while_it_is_registered_becomes_no_output(
 
     monkeypatch.setattr(register_output, "verify_upload", swept_after_reading)
 
-    assert refused(await register(WORKER, step, uploadId=id)) == ("INVALID_STATE", ["input", "uploadId"])
+    assert refusal_of(await register(WORKER, step, uploadId=id)) == ("INVALID_STATE", ["input", "uploadId"])
     assert (await documents.Output.count(), await is_stored(folder, id)) == (0, False)
 
 
 async def test_bytes_that_are_being_read_are_not_swept(
     folder: Place, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    id = await uploaded(folder, WORKER)
+    id = await upload_bytes(folder, WORKER)
     reader = Reader(folder, monkeypatch)
     clock.forward(UPLOAD_LIFETIME.total_seconds() - 1)
     reading = await reader.begin(id)
@@ -116,7 +125,7 @@ async def test_bytes_that_are_being_read_are_not_swept(
 async def test_bytes_are_kept_for_as_long_as_reading_them_takes(
     folder: Place, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    id = await uploaded(folder, WORKER)
+    id = await upload_bytes(folder, WORKER)
     monkeypatch.setattr("resolvers.storage.verify_upload.LEASE_RENEWAL_INTERVAL", -1.0)
     reader = Reader(folder, monkeypatch)
     reader.may_end.clear()
@@ -136,7 +145,7 @@ async def test_bytes_are_kept_for_as_long_as_reading_them_takes(
 async def test_bytes_that_come_to_be_read_while_the_sweep_looks_at_them_are_left(
     folder: Place, monkeypatch: pytest.MonkeyPatch, clock: Clock, before: dict[str, Any]
 ) -> None:
-    id = await uploaded(folder, WORKER)
+    id = await upload_bytes(folder, WORKER)
     lapsed = {"leaseExpiresAt": now(), **before}
     await documents.Upload.get_pymongo_collection().update_one({"_id": id}, {"$set": lapsed})
     reader = Reader(folder, monkeypatch)

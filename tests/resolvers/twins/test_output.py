@@ -18,7 +18,7 @@ from tests.support.builders import a_user, an_output, everything_kept, keep
 from tests.support.clock import Clock
 from tests.support.runs import a_dag, a_worker, claim
 from tests.support.storage import Place
-from tests.support.uploading import a_running_step, refused, register, share, uploaded
+from tests.support.uploading import a_running_step, refusal_of, register, share, upload_bytes
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -40,7 +40,7 @@ async def registered(
     place: Place, viewer: Viewer, step: documents.Step, content: bytes = b"a,b\n", **fields: Any
 ) -> Any:
     """An output of uploaded bytes."""
-    payload = await register(viewer, step, uploadId=await uploaded(place, viewer, content), **fields)
+    payload = await register(viewer, step, uploadId=await upload_bytes(place, viewer, content), **fields)
     assert payload["userErrors"] == []
     return payload["output"]
 
@@ -73,7 +73,7 @@ async def test_others_register_nothing() -> None:
         (WORKER, private, "NOT_FOUND"),
         (WORKER, public, "INVALID_STATE"),
     ]:
-        assert refused(await register(viewer, step, **ELSEWHERE))[0] == code
+        assert refusal_of(await register(viewer, step, **ELSEWHERE))[0] == code
 
     assert await everything_kept() == before
 
@@ -84,7 +84,7 @@ async def test_a_step_that_does_not_run_takes_no_outputs(status: ActivityStatus)
 
     payload = await register(WORKER, step, **ELSEWHERE)
 
-    assert refused(payload) == ("INVALID_STATE", ["input", "stepId"])
+    assert refusal_of(payload) == ("INVALID_STATE", ["input", "stepId"])
     assert payload["userErrors"][0]["currentState"] == status.value
     assert payload["userErrors"][0]["allowedStates"] == ["RUNNING"]
     assert await documents.Output.count() == 0
@@ -93,7 +93,7 @@ async def test_a_step_that_does_not_run_takes_no_outputs(status: ActivityStatus)
 async def test_a_late_output_of_an_old_attempt_is_refused() -> None:
     step = await a_running_step(a_user(), WORKER.key, attempt=2)
 
-    assert refused(await register(WORKER, step, attempt=1, **ELSEWHERE))[0] == "INVALID_STATE"
+    assert refusal_of(await register(WORKER, step, attempt=1, **ELSEWHERE))[0] == "INVALID_STATE"
     assert (await register(WORKER, step, attempt=2, **ELSEWHERE))["output"]["attempt"] == 2
 
 
@@ -112,8 +112,8 @@ async def test_a_worker_says_the_attempt_when_its_token_held_an_earlier_one(cloc
     third = await register(WORKER, step, attempt=3, **ELSEWHERE)
 
     assert [one["output"]["attempt"] for one in (first, second, third)] == [1, 2, 3]
-    assert refused(untold) == ("VALIDATION", ["input", "attempt"])
-    assert refused(old) == ("INVALID_STATE", ["input", "stepId"])
+    assert refusal_of(untold) == ("VALIDATION", ["input", "attempt"])
+    assert refusal_of(old) == ("INVALID_STATE", ["input", "stepId"])
     assert await documents.Output.count() == 3
 
 
@@ -128,7 +128,7 @@ async def test_a_worker_registers_only_while_it_holds_the_step(clock: Clock) -> 
     by_its_owner = await register(Viewer(Role.USER, owner.id), step, fileName="4", **ELSEWHERE)
 
     assert (held["userErrors"], by_its_owner["userErrors"]) == ([], [])
-    assert [refused(one) for one in (by_another, lapsed)] == [("INVALID_STATE", ["input", "stepId"])] * 2
+    assert [refusal_of(one) for one in (by_another, lapsed)] == [("INVALID_STATE", ["input", "stepId"])] * 2
     (told,), (ended,) = by_another["userErrors"], lapsed["userErrors"]
     assert told["message"].startswith(
         f"{step.id} is RUNNING at attempt 1, which worker-1 holds; only its worker or owner may add"
@@ -157,12 +157,12 @@ async def test_the_same_file_again_is_the_output_that_there_is(place: Place) -> 
     first = await registered(place, WORKER, step)
 
     again = await registered(place, WORKER, step)
-    other = await register(WORKER, step, uploadId=await uploaded(place, WORKER, b"other"))
+    other = await register(WORKER, step, uploadId=await upload_bytes(place, WORKER, b"other"))
     elsewhere = await register(WORKER, step, **ELSEWHERE)
     snapshot = await registered(place, WORKER, step, type="SNAPSHOT")
 
     assert again["id"] == first["id"]
-    assert refused(other) == refused(elsewhere) == ("ALREADY_EXISTS", ["input", "fileName"])
+    assert refusal_of(other) == refusal_of(elsewhere) == ("ALREADY_EXISTS", ["input", "fileName"])
     assert snapshot["id"] != first["id"]
     assert await documents.Output.count() == 2
 
@@ -177,7 +177,7 @@ async def test_a_file_and_a_folder_of_one_name_are_not_both_outputs(first: str, 
 
     payload = await register(WORKER, step, fileName=second, **ELSEWHERE)
 
-    assert (kept["userErrors"], refused(payload)) == ([], ("ALREADY_EXISTS", ["input", "fileName"]))
+    assert (kept["userErrors"], refusal_of(payload)) == ([], ("ALREADY_EXISTS", ["input", "fileName"]))
     assert f"{second} cannot be a file beside {first}" in payload["userErrors"][0]["message"]
     assert await documents.Output.count() == 1
 
@@ -190,7 +190,7 @@ async def test_of_a_file_and_a_folder_registered_at_once_one_is_kept() -> None:
 
     kept = [name[0] for name, one in zip(names, payloads, strict=True) if one["output"]]
     assert kept == [str(number) for number in range(8)]
-    assert [refused(one) for one in payloads if not one["output"]] == [("ALREADY_EXISTS", ["input", "fileName"])] * 8
+    assert [refusal_of(one) for one in payloads if not one["output"]] == [("ALREADY_EXISTS", ["input", "fileName"])] * 8
     assert await documents.Output.count() == 8
 
 
@@ -203,7 +203,7 @@ async def test_names_are_compared_by_an_index_however_many_there_are(database: D
         payload = await register(WORKER, step, fileName="d", **ELSEWHERE)
 
     looks = [one for one in operations if one["op"] == "query" and one["ns"].endswith(".outputs")]
-    assert (kept["userErrors"], refused(payload)) == ([], ("ALREADY_EXISTS", ["input", "fileName"]))
+    assert (kept["userErrors"], refusal_of(payload)) == ([], ("ALREADY_EXISTS", ["input", "fileName"]))
     assert len(looks) >= 4
     assert max(one["docsExamined"] for one in looks) <= 1
     assert max(one["keysExamined"] for one in looks) <= 10
@@ -253,7 +253,7 @@ async def test_each_attempt_keeps_its_own_files(place: Place) -> None:
 
 async def test_the_same_key_answers_the_same_output_whatever_happened_since(place: Place) -> None:
     step = await a_running_step(a_user(), WORKER.key)
-    id = await uploaded(place, WORKER)
+    id = await upload_bytes(place, WORKER)
     first = await register(WORKER, step, uploadId=id, idempotencyKey="once")
     await documents.Step.get_pymongo_collection().update_one({"_id": step.id}, {"$set": {"status": "SUCCEEDED"}})
 
@@ -265,12 +265,12 @@ async def test_the_same_key_answers_the_same_output_whatever_happened_since(plac
 
 async def test_one_upload_becomes_one_output(place: Place) -> None:
     step = await a_running_step(a_user(), WORKER.key)
-    id = await uploaded(place, WORKER)
+    id = await upload_bytes(place, WORKER)
 
     payloads = await asyncio.gather(*(register(WORKER, step, fileName=f"{n}.csv", uploadId=id) for n in range(6)))
 
     assert len([one for one in payloads if one["output"]]) == 1
-    assert {refused(one)[0] for one in payloads if not one["output"]} == {"INVALID_STATE"}
+    assert {refusal_of(one)[0] for one in payloads if not one["output"]} == {"INVALID_STATE"}
     assert await documents.Output.count() == 1
 
 
@@ -302,16 +302,16 @@ async def test_twenty_files_registered_at_once_are_all_there() -> None:
 async def test_where_the_bytes_lie_is_said_in_one_way(given: dict[str, Any], path: str) -> None:
     step = await a_running_step(a_user(), WORKER.key)
 
-    assert refused(await register(WORKER, step, **given)) == ("VALIDATION", ["input", path])
+    assert refusal_of(await register(WORKER, step, **given)) == ("VALIDATION", ["input", path])
     assert await documents.Output.count() == 0
 
 
 async def test_an_upload_is_not_said_to_lie_elsewhere_or_to_have_another_size(place: Place) -> None:
     step = await a_running_step(a_user(), WORKER.key)
-    id = await uploaded(place, WORKER)
+    id = await upload_bytes(place, WORKER)
 
-    assert refused(await register(WORKER, step, uploadId=id, **ELSEWHERE))[1] == ["input", "uploadId"]
-    assert refused(await register(WORKER, step, uploadId=id, fileSize=5))[1] == ["input", "fileSize"]
+    assert refusal_of(await register(WORKER, step, uploadId=id, **ELSEWHERE))[1] == ["input", "uploadId"]
+    assert refusal_of(await register(WORKER, step, uploadId=id, fileSize=5))[1] == ["input", "fileSize"]
     assert (await register(WORKER, step, uploadId=id, fileSize=4))["userErrors"] == []
 
 
@@ -348,7 +348,7 @@ async def test_revoking_access_makes_the_next_download_url_null(place: Place) ->
 
 async def test_who_registered_and_is_a_reader_no_longer_is_not_shown_the_output_again(place: Place) -> None:
     step = await a_running_step(a_user(), WORKER.key, public=True)
-    given = {"uploadId": await uploaded(place, WORKER), "idempotencyKey": "once"}
+    given = {"uploadId": await upload_bytes(place, WORKER), "idempotencyKey": "once"}
     first = await register(WORKER, step, **given)
     for kind in (documents.Step, documents.Output):
         await kind.get_pymongo_collection().update_many({}, {"$set": {"runners": []}})
@@ -357,7 +357,7 @@ async def test_who_registered_and_is_a_reader_no_longer_is_not_shown_the_output_
 
     assert first["output"]["downloadUrl"] is not None
     assert again["output"] is None
-    assert refused(again) == ("NOT_FOUND", ["input", "idempotencyKey"])
+    assert refusal_of(again) == ("NOT_FOUND", ["input", "idempotencyKey"])
 
 
 @pytest.mark.parametrize("seconds", [1, 60, 3600, None])
@@ -446,7 +446,7 @@ async def test_only_the_owner_and_administrators_share_an_output(place: Place) -
         (Viewer(Role.USER, friend.id), "FORBIDDEN"),
         (Viewer(Role.USER, a_user().id), "NOT_FOUND"),
     ]:
-        assert refused(await share(viewer, id, public=True))[0] == code
+        assert refusal_of(await share(viewer, id, public=True))[0] == code
 
     assert await everything_kept() == before
     assert (await share(Viewer(Role.USER, owner.id), id, public=True))["output"]["accessControl"]["public"] is True
@@ -481,17 +481,17 @@ async def test_users_are_authorised_by_name_when_an_output_is_registered() -> No
     unknown = await register(ADMIN, step, fileName="b", authorizedUserNames=["Ada"], **ELSEWHERE)
 
     assert output["accessControl"]["authorizedUsers"] == [{"id": bob.id}, {"id": ada.id}]
-    assert refused(unknown) == ("NOT_FOUND", ["input", "authorizedUserNames", "0"])
+    assert refusal_of(unknown) == ("NOT_FOUND", ["input", "authorizedUserNames", "0"])
 
 
 async def test_nobody_who_does_not_exist_is_authorised() -> None:
     step = await a_running_step(a_user())
     output = (await register(ADMIN, step, **ELSEWHERE))["output"]
 
-    assert refused(await share(ADMIN, output["id"], authorizeUserIds=["user_none"])) == (
+    assert refusal_of(await share(ADMIN, output["id"], authorizeUserIds=["user_none"])) == (
         "NOT_FOUND", ["input", "authorizeUserIds", "0"],
     )  # fmt: skip
-    assert refused(await register(ADMIN, step, fileName="b", authorizedUserIds=["user_none"], **ELSEWHERE)) == (
+    assert refusal_of(await register(ADMIN, step, fileName="b", authorizedUserIds=["user_none"], **ELSEWHERE)) == (
         "NOT_FOUND", ["input", "authorizedUserIds", "0"],
     )  # fmt: skip
 

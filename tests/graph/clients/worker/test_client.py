@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from graph.clients.worker.client import open_client
-from tests.support.storage import served
+from tests.support.storage import serve
 
 
 def failed(code: str, data: object = None) -> dict[str, object]:
@@ -34,7 +34,7 @@ def address() -> Iterator[str]:
     async def answer(request: Request) -> Response:
         return next(answers)
 
-    with served(Starlette(routes=[Route("/graphql", answer, methods=["POST"])])) as url:
+    with serve(Starlette(routes=[Route("/graphql", answer, methods=["POST"])])) as url:
         yield f"{url}/graphql"
 
 

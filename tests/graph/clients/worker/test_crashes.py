@@ -64,7 +64,7 @@ async def test_workers_killed_at_any_moment_lose_and_double_nothing(
     for step in steps:
         assert_nothing_lost_or_doubled(lab, step)
     attempts = Counter(step["attempt"] for step in steps)
-    trouble = Counter(word for worker in crew for word in TROUBLE if word in worker.said)
+    trouble = Counter(word for worker in crew for word in TROUBLE if word in worker.output)
     with capsys.disabled():
         print(f"\n{STEPS} steps, {KILLS} workers killed, {took:.1f} s, attempts: {dict(sorted(attempts.items()))}")
         print(f"workers that said so: {dict(trouble)}")
@@ -86,7 +86,7 @@ def run_and_kill(lab: Lab, ids: list[str], lapse: Lapse) -> list[Worker]:
     deadline = time.monotonic() + within(800)
     try:
         while (open_ := how_many_open(lab, ids)) > 0:
-            assert time.monotonic() < deadline, workers[0].said
+            assert time.monotonic() < deadline, workers[0].output
             time.sleep(luck.uniform(0.1, 0.5))
             killed = len(crew) - WORKERS
             # Again and again: what one asked for before its end may be claimed after it.

@@ -96,7 +96,7 @@ def test_descendants_that_left_session_and_parent_are_ended_with_the_command(
 
         try:
             end(lab, id, worker)
-            until(lambda: not any(alive(pid) for pid in pids), shown=lambda: worker.said)
+            until(lambda: not any(alive(pid) for pid in pids), shown=lambda: worker.output)
         finally:
             lab.server.process.send_signal(signal.SIGCONT)
     assert before == [True, True, True]
@@ -120,7 +120,7 @@ def test_one_command_at_a_time_ends_with_its_own_descendants(lab: Lab, strays: S
         pids = strays.pids()
         meanwhile = [alive(pid) for pid in pids]
         cancel(lab, id, worker)
-        until(lambda: not any(alive(pid) for pid in pids), shown=lambda: worker.said)
+        until(lambda: not any(alive(pid) for pid in pids), shown=lambda: worker.output)
 
     assert meanwhile == [True, True, True]
 
@@ -158,7 +158,7 @@ def test_a_command_that_has_stopped_its_subreaper_is_killed_before_it_is_handed_
         worker.process.terminate()
         until(lambda: (lab.execution(id)["by_key"]["a"]["error"] or {}).get("code") == "HANDED_BACK")
 
-        until(lambda: not any(alive(pid) for pid in pids), shown=lambda: worker.said)
+        until(lambda: not any(alive(pid) for pid in pids), shown=lambda: worker.output)
 
 
 def test_a_command_ended_together_with_its_worker_is_handed_back(lab: Lab) -> None:
@@ -176,4 +176,4 @@ def test_a_command_ended_together_with_its_worker_is_handed_back(lab: Lab) -> No
         code = worker.process.wait(within())
 
     (step,) = lab.execution(id)["by_key"].values()
-    assert (code, step["status"], step["error"]["code"]) == (0, "READY", "HANDED_BACK"), worker.said
+    assert (code, step["status"], step["error"]["code"]) == (0, "READY", "HANDED_BACK"), worker.output

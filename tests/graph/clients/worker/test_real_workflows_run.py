@@ -66,7 +66,7 @@ def test_a_real_workflow_is_run_to_its_end_by_two_workers(lab: Lab, parts: list[
             end(worker.process)
 
     found = lab.execution(id)
-    assert found["status"] == "SUCCEEDED", [worker.said for worker in workers]
+    assert found["status"] == "SUCCEEDED", [worker.output for worker in workers]
     assert found["endTimestamp"] > found["startTimestamp"]
     for part, keys in zip(parts, awaited, strict=True):
         step = found["by_key"][part.repository]

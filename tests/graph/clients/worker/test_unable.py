@@ -25,7 +25,7 @@ def test_a_worker_without_room_hands_back_and_a_healthy_one_does_the_work(lab: L
 
     command = 'cat "$PROVENANCE_INPUT_DIR"/large/* | wc -c'
     with lab.working(command, "--pause", "0.5", "--name", "full", program=NARROW) as full:
-        until(lambda: "cannot run" in full.said or "claims nothing" in full.said)
+        until(lambda: "cannot run" in full.output or "claims nothing" in full.output)
         with lab.working(command, "--name", "healthy"):
             until(lambda: set(lab.statuses(id).values()) == {"SUCCEEDED"}, 2 * BOUND)
 
@@ -34,9 +34,9 @@ def test_a_worker_without_room_hands_back_and_a_healthy_one_does_the_work(lab: L
     assert {step["worker"] for step in done} == {"healthy"}
     assert all(log[-1][1:] == ("INFO", str(5 * MIB)) for log in logs)
     handed_back = [line for log in logs for line in log if "File too large" in line[2]]
-    assert handed_back, full.said
+    assert handed_back, full.output
     assert {line[1] for line in handed_back} == {"WARNING"}
-    assert "This worker claims nothing for" in full.said
+    assert "This worker claims nothing for" in full.output
 
 
 @pytest.mark.timeout(within(240))
@@ -55,7 +55,7 @@ def test_a_worker_without_docker_beside_a_healthy_one_ends_nothing_as_failed(lab
         # It is there before the other has failed, however long it takes to start.
         until(lambda: front.judged)
         with lab.working("exit 125", "--pause", "3", "--name", "broken", "--at-once", "4") as broken:
-            until(lambda: "This worker claims nothing for" in broken.said)
+            until(lambda: "This worker claims nothing for" in broken.output)
             has_failed.set()
             until(lambda: set(lab.statuses(id).values()) == {"SUCCEEDED"}, 2 * BOUND)
 
@@ -68,16 +68,16 @@ def test_a_worker_whose_folder_is_gone_claims_nothing_until_it_is_there_again(la
     folder = tmp_path / "folder"
     folder.mkdir()
     with lab.working("echo ran", "--directory", str(folder), "--pause", "0.3", "--name", "homeless") as worker:
-        until(lambda: "claims steps" in worker.said)
+        until(lambda: "claims steps" in worker.output)
         folder.rmdir()
         id = lab.an_execution({"key": "a"})
-        until(lambda: worker.said.count("This worker claims nothing for") >= 3)
+        until(lambda: worker.output.count("This worker claims nothing for") >= 3)
         (before,) = lab.execution(id)["by_key"].values()
-        said = worker.said
+        said = worker.output
 
         folder.mkdir()
         until(lambda: lab.statuses(id) == {"a": "SUCCEEDED"})
-        until(lambda: "This worker works again." in worker.said)
+        until(lambda: "This worker works again." in worker.output)
 
     assert (before["status"], before["error"]["code"], before["attempt"]) == ("READY", "HANDED_BACK", 1)
     assert "No such file or directory" in said

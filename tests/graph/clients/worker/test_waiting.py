@@ -176,12 +176,12 @@ def test_a_worker_that_is_told_to_stop_finishes_what_is_being_uploaded(lab: Lab,
         until(lambda: front.judged)
 
         worker.process.terminate()
-        until(lambda: "stopping" in worker.said)
+        until(lambda: "stopping" in worker.output)
         passed_on.set()
         code = worker.process.wait(within())
 
     steps = lab.execution(id)["by_key"]
-    assert (code, lab.statuses(id)) == (0, {"a": "SUCCEEDED", "b": "READY"}), worker.said
+    assert (code, lab.statuses(id)) == (0, {"a": "SUCCEEDED", "b": "READY"}), worker.output
     assert len(steps["a"]["outputs"]["nodes"]) == 1
     assert steps["b"]["attempt"] == 0
 
@@ -205,7 +205,7 @@ def test_a_worker_with_nothing_to_claim_ends_nothing_that_it_runs_and_goes_on_af
 
     steps = lab.execution(id)["by_key"]
     ends = {key: (step["status"], step["attempt"]) for key, step in steps.items()}
-    assert (code, ends) == (0, dict.fromkeys("ab", ("SUCCEEDED", 1))), worker.said
+    assert (code, ends) == (0, dict.fromkeys("ab", ("SUCCEEDED", 1))), worker.output
 
 
 def test_what_cannot_be_finished_in_time_is_handed_back(lab: Lab, front: Front) -> None:
@@ -219,7 +219,7 @@ def test_what_cannot_be_finished_in_time_is_handed_back(lab: Lab, front: Front) 
         code = worker.process.wait(within())
 
     (step,) = lab.execution(id)["by_key"].values()
-    assert (code, step["status"], step["error"]["code"]) == (0, "READY", "HANDED_BACK"), worker.said
+    assert (code, step["status"], step["error"]["code"]) == (0, "READY", "HANDED_BACK"), worker.output
 
 
 def test_a_worker_has_stopped_before_it_is_killed_for_not_stopping() -> None:

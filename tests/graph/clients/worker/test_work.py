@@ -256,7 +256,7 @@ def test_sigterm_hands_back_and_another_worker_finishes(lab: Lab) -> None:
     assert (between["status"], between["attempt"], between["error"]["code"]) == ("READY", 1, "HANDED_BACK")
     assert (after["status"], after["attempt"]) == ("SUCCEEDED", 2)
     assert lab.log(step["id"]) == [(1, "INFO", "started"), (2, "INFO", "finished")]
-    assert "handed back" in worker.said
+    assert "handed back" in worker.output
 
 
 def test_a_lost_lease_ends_the_command_with_all_it_has_started(lab: Lab) -> None:
@@ -267,8 +267,8 @@ def test_a_lost_lease_ends_the_command_with_all_it_has_started(lab: Lab) -> None
 
         lab.do("cancelExecution", "execution{status}", id=id)
 
-        until(lambda: not any(alive(pid) for pid in pids), shown=lambda: worker.said)
-        until(lambda: "lost, and its command was ended" in worker.said)
+        until(lambda: not any(alive(pid) for pid in pids), shown=lambda: worker.output)
+        until(lambda: "lost, and its command was ended" in worker.output)
     assert lab.statuses(id) == {"stubborn": "CANCELLED"}
 
 
@@ -304,7 +304,7 @@ def test_a_server_that_does_not_answer_for_a_while_costs_nothing(lab: Lab, tmp_p
         until(lambda: lab.statuses(id) == {"patient": "SUCCEEDED"})
 
     (step,) = lab.execution(id)["by_key"].values()
-    assert (step["attempt"], len(step["outputs"]["nodes"])) == (1, 1), worker.said
+    assert (step["attempt"], len(step["outputs"]["nodes"])) == (1, 1), worker.output
     assert [line[2] for line in lab.log(step["id"])] == ["1", "2", "3", "4", "5"]
 
 
@@ -322,7 +322,7 @@ def test_a_worker_that_cannot_reach_the_server_ends_its_command_before_another_m
             (held,) = kept_steps.find({"_id": step["id"]})
         finally:
             lab.server.process.send_signal(signal.SIGCONT)
-        until(lambda: "The server could not be reached for 8 s." in worker.said)
+        until(lambda: "The server could not be reached for 8 s." in worker.output)
 
     # The command told when it ran last, so a machine that stands still meanwhile changes nothing.
     assert beat.stat().st_mtime < held["leaseExpiresAt"].timestamp() + within(2)
@@ -429,12 +429,12 @@ def test_what_cannot_work_is_told_in_a_sentence(
     with lab.working("true", *options, **env) as worker:
         assert worker.process.wait(within()) == code
 
-    assert said in " ".join(worker.said.replace("│", " ").split())
-    assert "Traceback" not in worker.said
+    assert said in " ".join(worker.output.replace("│", " ").split())
+    assert "Traceback" not in worker.output
 
 
 def test_an_address_where_something_else_answers_is_told(lab: Lab) -> None:
     with lab.working("true", PROVENANCE_URL=f"{lab.server.url}/elsewhere") as worker:
         assert worker.process.wait(within()) == 1
 
-    assert "answers 404, but not with GraphQL. Is the address right?" in worker.said
+    assert "answers 404, but not with GraphQL. Is the address right?" in worker.output

@@ -1,7 +1,7 @@
 """Mutations that add to generated queries what hypothesis-graphql does not generate.
 
-Values that mean something in the data at hand, cursors of earlier answers, deeper selections, variables, fragments on
-types and interfaces, conditions, aliases, `__typename`, and fields that are asked for twice.
+Values and cursors that occur in the data, deeper selections, variables, fragments on types and interfaces, `@skip` and
+`@include`, aliases, `__typename`, and fields that are selected twice.
 """
 
 from collections.abc import Sequence
@@ -55,8 +55,8 @@ from graphql import (
 from graph.schema import schema
 
 SCHEMA = schema._schema
-DEEPEST = 9
-MOST_FIELDS = 120
+MAX_DEPTH = 9
+MAX_FIELDS = 120
 ODD_IDS = ["", "step_none", "nokind", "user_", "reservation_1", "step_\u2028é", "$where", "7"]
 
 Words = dict[str, list[str]]
@@ -65,7 +65,7 @@ Cursors = dict[tuple[str, str, str], list[str]]
 
 
 @dataclass
-class Pantry:
+class ValuePool:
     """Values that occur in the data at hand: ids by kind, texts, cursors."""
 
     ids: Words
@@ -74,43 +74,45 @@ class Pantry:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A query that is asked twice through the same plans, with other variables by another viewer."""
+class MutatedQuery:
+    """A query for two requests through the same plans, with other variables and another viewer in the second."""
 
     query: str
     variables: list[dict[str, Any]]
     viewers: list[str]
     null_conditions: bool
-    """Whether a condition may be null, which is an error, but one that is not met where there are no rows."""
+    """Whether a condition may be null, which is an error only where there are rows."""
 
 
 class QueryMutator:
-    """Mutates a query; everything follows from `random`."""
+    """Mutates a query; all choices follow from `random`."""
 
-    def __init__(self, random: Random, pantry: Pantry) -> None:
+    def __init__(self, random: Random, pool: ValuePool) -> None:
         self._random = random
-        self._pantry = pantry
+        self._pool = pool
         self._fields = 0
         self._fragments: list[FragmentDefinitionNode] = []
         self._variables: list[VariableDefinitionNode] = []
         self._values: list[dict[str, Any]] = [{}, {}]
         self._null_conditions = False
 
-    def season(self, document: DocumentNode, viewers: Sequence[str]) -> Asked:
-        """The query with everything that was left out of it."""
-        (operation,) = (one for one in document.definitions if isinstance(one, OperationDefinitionNode))
+    def mutate(self, document: DocumentNode, viewers: Sequence[str]) -> MutatedQuery:
+        """Mutate the query of a document; returns it with the variables and viewers of two requests."""
+        (operation,) = (
+            definition for definition in document.definitions if isinstance(definition, OperationDefinitionNode)
+        )
         root = SCHEMA.query_type
         assert root is not None
         selections = self._selections(root, operation.selection_set.selections, 0)
-        whole = OperationDefinitionNode(
+        mutated = OperationDefinitionNode(
             operation=OperationType.QUERY,
             name=NameNode(value="Q") if self._chance(0.5) else None,
             variable_definitions=tuple(self._variables),
             directives=(),
             selection_set=selections,
         )
-        text = print_ast(DocumentNode(definitions=(whole, *self._fragments)))
-        return Asked(text, self._values, [self._random.choice(viewers) for _ in range(2)], self._null_conditions)
+        text = print_ast(DocumentNode(definitions=(mutated, *self._fragments)))
+        return MutatedQuery(text, self._values, [self._random.choice(viewers) for _ in range(2)], self._null_conditions)
 
     def _chance(self, chance: float) -> bool:
         return self._random.random() < chance
@@ -118,18 +120,18 @@ class QueryMutator:
     # Selections
 
     def _selections(self, type_: Any, nodes: Sequence[SelectionNode], depth: int) -> SelectionSetNode:
-        found: list[SelectionNode] = [self._selection(type_, node, depth) for node in nodes]
+        selections: list[SelectionNode] = [self._selection(type_, node, depth) for node in nodes]
         if not depth and self._chance(0.2):
-            found += [self._selection(type_, node, depth) for node in self._again(nodes)]
+            selections += [self._selection(type_, node, depth) for node in self._renamed_copies(nodes)]
         if isinstance(type_, GraphQLInterfaceType):
-            found += self._on_interfaces()
+            selections += self._interface_fragments()
         elif depth:
-            found += self._grown(type_, depth)
+            selections += self._extra_fields(type_, depth)
         if self._chance(0.15):
-            found.insert(self._random.randrange(len(found) + 1), _field("__typename", self._alias(0.3)))
-        while found and self._chance(0.25):
-            found = self._fragmented(type_, found)
-        return SelectionSetNode(selections=tuple(found))
+            selections.insert(self._random.randrange(len(selections) + 1), _field("__typename", self._alias(0.3)))
+        while selections and self._chance(0.25):
+            selections = self._move_into_fragment(type_, selections)
+        return SelectionSetNode(selections=tuple(selections))
 
     def _selection(self, type_: Any, node: SelectionNode, depth: int) -> SelectionNode:
         match node:
@@ -139,27 +141,27 @@ class QueryMutator:
                 on = SCHEMA.type_map[node.type_condition.name.value] if node.type_condition else type_
                 return InlineFragmentNode(
                     type_condition=node.type_condition,
-                    directives=self._conditions(0.05),
+                    directives=self._directives(0.05),
                     selection_set=self._selections(on, node.selection_set.selections, max(depth, 1)),
                 )
         raise TypeError(f"hypothesis-graphql has learned to make {node}")
 
-    def _grown(self, type_: GraphQLObjectType, depth: int) -> list[SelectionNode]:
-        """A few more fields, so that queries go deep, under names of their own."""
-        if self._fields > MOST_FIELDS or self._chance(0.5):
+    def _extra_fields(self, type_: GraphQLObjectType, depth: int) -> list[SelectionNode]:
+        """A few more fields under names of their own, which make queries deeper."""
+        if self._fields > MAX_FIELDS or self._chance(0.5):
             return []
         chosen = self._random.sample(list(type_.fields), min(len(type_.fields), self._random.randint(1, 3)))
-        made: list[SelectionNode] = []
+        fields: list[SelectionNode] = []
         for name in chosen:
             composite = is_composite_type(get_named_type(type_.fields[name].type))
-            if composite and depth >= DEEPEST:
+            if composite and depth >= MAX_DEPTH:
                 continue
             self._fields += 1
             below = SelectionSetNode(selections=()) if composite else None
-            made.append(self._field(type_, _field(name, NameNode(value=f"g{self._fields}"), below), depth))
-        return made
+            fields.append(self._field(type_, _field(name, NameNode(value=f"g{self._fields}"), below), depth))
+        return fields
 
-    def _again(self, nodes: Sequence[SelectionNode]) -> list[FieldNode]:
+    def _renamed_copies(self, nodes: Sequence[SelectionNode]) -> list[FieldNode]:
         """Copies of the fields under other names, to be mutated independently."""
         return [
             FieldNode(
@@ -173,23 +175,25 @@ class QueryMutator:
             if isinstance(node, FieldNode)
         ]
 
-    def _on_interfaces(self) -> list[SelectionNode]:
-        """Fragments on interfaces, where a row may be of a type that does not implement them."""
-        made: list[SelectionNode] = []
+    def _interface_fragments(self) -> list[SelectionNode]:
+        """Fragments on interfaces, some of which the row's type may not implement."""
+        fragments: list[SelectionNode] = []
         while self._chance(0.5):
-            on = self._random.choice([one for one in SCHEMA.type_map.values() if isinstance(one, GraphQLInterfaceType)])
+            on = self._random.choice(
+                [type_ for type_ in SCHEMA.type_map.values() if isinstance(type_, GraphQLInterfaceType)]
+            )
             if on.name not in ("Node", "Activity"):
                 continue
             leaves = [name for name, field in on.fields.items() if is_leaf_type(get_named_type(field.type))]
             chosen = self._random.sample(leaves, min(len(leaves), 2))
-            made.append(
+            fragments.append(
                 InlineFragmentNode(
                     type_condition=NamedTypeNode(name=NameNode(value=on.name)),
                     directives=(),
                     selection_set=SelectionSetNode(selections=tuple(_field(name, self._alias(0.5)) for name in chosen)),
                 )
             )
-        return made
+        return fragments
 
     def _field(self, type_: Any, node: FieldNode, depth: int) -> FieldNode:
         if node.name.value == "__typename":
@@ -206,7 +210,7 @@ class QueryMutator:
             name=node.name,
             alias=node.alias or self._alias(0.05),
             arguments=self._arguments(type_, node, declared),
-            directives=self._conditions(0.06),
+            directives=self._directives(0.06),
             selection_set=below,
         )
 
@@ -214,42 +218,42 @@ class QueryMutator:
         self._fields += 1
         return NameNode(value=f"a{self._fields}") if self._chance(chance) else None
 
-    def _fragmented(self, type_: Any, nodes: list[SelectionNode]) -> list[SelectionNode]:
-        """Some of the selections moved, or asked for once more, within a fragment."""
+    def _move_into_fragment(self, type_: Any, nodes: list[SelectionNode]) -> list[SelectionNode]:
+        """Move some selections into a fragment, or repeat them there; returns all selections."""
         start = self._random.randrange(len(nodes))
         end = self._random.randint(start + 1, len(nodes))
-        some = SelectionSetNode(selections=tuple(nodes[start:end]))
-        on = self._condition_on(type_, nodes[start:end])
+        moved = SelectionSetNode(selections=tuple(nodes[start:end]))
+        on = self._fragment_type(type_, nodes[start:end])
         spread: SelectionNode
         if self._chance(0.5):
             name = NameNode(value=f"F{len(self._fragments)}")
             condition = NamedTypeNode(name=NameNode(value=on))
             self._fragments.append(
-                FragmentDefinitionNode(name=name, type_condition=condition, directives=(), selection_set=some)
+                FragmentDefinitionNode(name=name, type_condition=condition, directives=(), selection_set=moved)
             )
-            spread = FragmentSpreadNode(name=name, directives=self._conditions(0.1), arguments=())
+            spread = FragmentSpreadNode(name=name, directives=self._directives(0.1), arguments=())
         else:
-            named = NamedTypeNode(name=NameNode(value=on)) if self._chance(0.7) else None
-            spread = InlineFragmentNode(type_condition=named, directives=self._conditions(0.1), selection_set=some)
+            optional = NamedTypeNode(name=NameNode(value=on)) if self._chance(0.7) else None
+            spread = InlineFragmentNode(type_condition=optional, directives=self._directives(0.1), selection_set=moved)
         again = [spread] if self._chance(0.2) else []
         if self._chance(0.3):
             return [*again, *nodes, spread]
         return [*nodes[:start], spread, *nodes[end:], *again]
 
-    def _condition_on(self, type_: Any, nodes: Sequence[SelectionNode]) -> str:
+    def _fragment_type(self, type_: Any, nodes: Sequence[SelectionNode]) -> str:
         names = {node.name.value for node in nodes if isinstance(node, FieldNode)} - {"__typename"}
         interfaces: list[GraphQLInterfaceType] = list(getattr(type_, "interfaces", ()))
-        fitting = [one.name for one in interfaces if names <= set(one.fields)]
+        fitting = [interface.name for interface in interfaces if names <= set(interface.fields)]
         plain = all(isinstance(node, FieldNode) for node in nodes)
         return self._random.choice([type_.name, *fitting]) if plain else str(type_.name)
 
-    def _conditions(self, chance: float) -> tuple[DirectiveNode, ...]:
+    def _directives(self, chance: float) -> tuple[DirectiveNode, ...]:
         if not self._chance(chance):
             return ()
         names = self._random.sample(["skip", "include"], self._random.choice([1, 1, 2]))
-        return tuple(self._condition(name) for name in names)
+        return tuple(self._directive(name) for name in names)
 
-    def _condition(self, name: str) -> DirectiveNode:
+    def _directive(self, name: str) -> DirectiveNode:
         flag = self._random.choice([True, False]) if self._chance(0.5) else name == "include"
         value: ValueNode = BooleanValueNode(value=flag)
         if self._chance(0.6):
@@ -267,83 +271,85 @@ class QueryMutator:
             if name in given or is_non_null_type(argument.type):
                 given[name] = self._value(argument.type, given.get(name, NullValueNode()))
         if "last" in declared.args and self._chance(0.93):
-            given = self._page(type_, node.name.value, given)
+            given = self._page_arguments(type_, node.name.value, given)
         elif declared.args and "first" not in declared.args and self._chance(0.85):
-            given = self._keys(node.name.value, declared.args, given)
-        return tuple(_argument(name, self._lifted(declared.args[name].type, value)) for name, value in given.items())
+            given = self._key_arguments(node.name.value, declared.args, given)
+        return tuple(
+            _argument(name, self._with_variables(declared.args[name].type, value)) for name, value in given.items()
+        )
 
-    def _page(self, type_: Any, name: str, given: dict[str, ValueNode]) -> dict[str, ValueNode]:
-        """Arguments of a connection that give a page."""
-        kept: dict[str, ValueNode] = {
+    def _page_arguments(self, type_: Any, name: str, given: dict[str, ValueNode]) -> dict[str, ValueNode]:
+        """Arguments of a connection that select a page."""
+        arguments: dict[str, ValueNode] = {
             key: given[key] for key in ("where", "orderBy") if key in given and self._chance(0.4)
         }
         size = self._random.choice([0, 1, 1, 2, 2, 3, 5, 100])
-        end, mark = self._random.choice([("first", "after"), ("last", "before")])
+        end, cursor_name = self._random.choice([("first", "after"), ("last", "before")])
         if self._chance(0.3):
-            end, mark = ("", mark)
-        marks = [key for key in self._pantry.cursors if key[:2] == (str(type_.name), name)]
-        if marks and self._chance(0.4):
-            key = self._random.choice(marks)
-            kept = {"orderBy": parse_value(key[2])} if key[2] else {}
-            kept[mark] = StringValueNode(value=self._random.choice(self._pantry.cursors[key]))
+            end, cursor_name = ("", cursor_name)
+        keys = [key for key in self._pool.cursors if key[:2] == (str(type_.name), name)]
+        if keys and self._chance(0.4):
+            key = self._random.choice(keys)
+            arguments = {"orderBy": parse_value(key[2])} if key[2] else {}
+            arguments[cursor_name] = StringValueNode(value=self._random.choice(self._pool.cursors[key]))
         if end:
-            kept[end] = IntValueNode(value=str(size))
-        return kept
+            arguments[end] = IntValueNode(value=str(size))
+        return arguments
 
-    def _keys(
+    def _key_arguments(
         self, name: str, arguments: dict[str, GraphQLArgument], given: dict[str, ValueNode]
     ) -> dict[str, ValueNode]:
-        """Arguments by which something is found, one where there is a choice."""
-        pantry = self._pantry
+        """Arguments that identify an object: the required ones, else any one."""
+        pool = self._pool
         values: dict[str, list[str]] = {
-            "id": pantry.ids.get(name, pantry.ids[""]),
+            "id": pool.ids.get(name, pool.ids[""]),
             "label": ["v1", "v2", "v3", "v9"],
         }
         required = [key for key, argument in arguments.items() if is_non_null_type(argument.type)]
-        kept: dict[str, ValueNode] = {}
+        found: dict[str, ValueNode] = {}
         for key in required or [self._random.choice(list(arguments))]:
             if key == "ids":
-                some = self._random.choices([*pantry.ids[""], *ODD_IDS[:3]], k=self._random.randint(0, 12))
-                kept[key] = ListValueNode(values=tuple(StringValueNode(value=one) for one in some))
+                ids = self._random.choices([*pool.ids[""], *ODD_IDS[:3]], k=self._random.randint(0, 12))
+                found[key] = ListValueNode(values=tuple(StringValueNode(value=id) for id in ids))
             elif key == "expiresIn":
-                kept[key] = IntValueNode(value=str(self._random.choice([0, 1, 900, 3600, 3601])))
+                found[key] = IntValueNode(value=str(self._random.choice([0, 1, 900, 3600, 3601])))
             else:
-                kept[key] = StringValueNode(value=self._random.choice(values.get(key, pantry.words)))
-        return kept
+                found[key] = StringValueNode(value=self._random.choice(values.get(key, pool.words)))
+        return found
 
     def _value(self, type_: Any, given: ValueNode) -> ValueNode:
-        """A given value, its ids and texts being those of the data."""
+        """The value with ids and texts of the data in place of generated ones."""
         of: Any = get_nullable_type(type_)
         if isinstance(given, NullValueNode) and not is_non_null_type(type_):
             return given
         if is_list_type(of):
-            listed = given.values if isinstance(given, ListValueNode) else ()
-            return ListValueNode(values=tuple(self._value(of.of_type, one) for one in listed))
+            items = given.values if isinstance(given, ListValueNode) else ()
+            return ListValueNode(values=tuple(self._value(of.of_type, item) for item in items))
         if is_input_object_type(of) and isinstance(given, ObjectValueNode):
-            members = {one.name.value: one.value for one in given.fields}
+            members = {item.name.value: item.value for item in given.fields}
             return _object({name: self._value(of.fields[name].type, value) for name, value in members.items()})
         match of.name:
             case "ID":
-                return StringValueNode(value=self._random.choice([*self._pantry.ids[""], *ODD_IDS]))
+                return StringValueNode(value=self._random.choice([*self._pool.ids[""], *ODD_IDS]))
             case "String" if self._chance(0.7) or not isinstance(given, StringValueNode):
-                return StringValueNode(value=self._random.choice(self._pantry.words))
+                return StringValueNode(value=self._random.choice(self._pool.words))
         return given
 
     # Variables
 
-    def _lifted(self, type_: Any, value: ValueNode) -> ValueNode:
-        """The value, or a variable for it, or for a part of it."""
+    def _with_variables(self, type_: Any, value: ValueNode) -> ValueNode:
+        """The value, or a variable in place of it or of a part of it."""
         if self._chance(0.25):
             plain = value_from_ast_untyped(value)
-            return self._variable(str(type_), plain, self._other(type_, plain))
+            return self._variable(str(type_), plain, self._second_value(type_, plain))
         of: Any = get_nullable_type(type_)
         if isinstance(value, ObjectValueNode) and value.fields and self._chance(0.5):
-            members = {one.name.value: one.value for one in value.fields}
+            members = {field.name.value: field.value for field in value.fields}
             name = self._random.choice(list(members))
-            return _object(members | {name: self._lifted(of.fields[name].type, members[name])})
+            return _object(members | {name: self._with_variables(of.fields[name].type, members[name])})
         return value
 
-    def _other(self, type_: Any, value: Any) -> Any:
+    def _second_value(self, type_: Any, value: Any) -> Any:
         """A value of the variable for the second request."""
         of: Any = get_nullable_type(type_)
         if self._chance(0.02 if is_non_null_type(type_) else 0.1):
@@ -352,7 +358,7 @@ class QueryMutator:
             case "Int":
                 return self._random.choice([0, 1, 2, 3, 101, value])
             case "String" | "ID":
-                return self._random.choice([*self._pantry.ids[""], *self._pantry.words, value] if value else [value])
+                return self._random.choice([*self._pool.ids[""], *self._pool.words, value] if value else [value])
         return value
 
     def _variable(self, type_: str, value: Any, other: Any, must_default: bool = False) -> VariableNode:
@@ -360,9 +366,9 @@ class QueryMutator:
         default: ConstValueNode | None = None
         if must_default or (self._chance(0.3) and not type_.endswith("!")):
             default = None if value is None else _literal(type_, value)
-        for values, one in zip(self._values, (value, other), strict=True):
-            if one is not None or not type_.endswith("!"):
-                values[name] = one
+        for values, sent in zip(self._values, (value, other), strict=True):
+            if sent is not None or not type_.endswith("!"):
+                values[name] = sent
             if default is not None and self._chance(0.5):
                 values.pop(name, None)
         variable = VariableNode(name=NameNode(value=name))
@@ -373,7 +379,7 @@ class QueryMutator:
 
 
 def _literal(type_: str, value: Any) -> ConstValueNode | None:
-    """A literal for a simple value, None for what would need its type to be written."""
+    """A literal for a simple value; None if writing it would need its type."""
     match value, type_.strip("!"):
         case bool(), "Boolean":
             return BooleanValueNode(value=value)

@@ -21,7 +21,7 @@ async def test_equal_requests_take_one_read_after_the_first(round_trips: RoundTr
     both = Both()
 
     with round_trips.counting() as seen:
-        answers = await asyncio.gather(*(both.planned(TWINS, first=5) for _ in range(20)))
+        answers = await asyncio.gather(*(both.ask_plan(TWINS, first=5) for _ in range(20)))
 
     assert [json.loads(answer) for answer in answers] == [
         {"data": {"digitalTwins": {"nodes": [{"name": "tide"}]}}}
@@ -36,7 +36,9 @@ async def test_others_and_other_variables_are_answered_apart(round_trips: RoundT
 
     with round_trips.counting() as seen:
         mine, theirs, fewer = await asyncio.gather(
-            both.planned(TWINS, me, first=5), both.planned(TWINS, ANONYMOUS, first=5), both.planned(TWINS, me, first=0)
+            both.ask_plan(TWINS, me, first=5),
+            both.ask_plan(TWINS, ANONYMOUS, first=5),
+            both.ask_plan(TWINS, me, first=0),
         )
 
     assert (b"mine" in mine, b"mine" in theirs, b"mine" in fewer) == (True, False, False)

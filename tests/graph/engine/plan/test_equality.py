@@ -19,7 +19,7 @@ from graph.engine.plan import json_output as text
 from graph.engine.plan import nested_reads
 from graph.schema import schema
 from resolvers.concurrency import event_loop
-from tests.graph.engine.plan.query_mutator import Cursors, Pantry, QueryMutator
+from tests.graph.engine.plan.query_mutator import Cursors, QueryMutator, ValuePool
 from tests.support.executors import Both
 from tests.support.graph_world import World, a_world
 from tests.support.patience import within
@@ -49,21 +49,21 @@ some_queries: st.SearchStrategy[str] = st.one_of(
 """Queries over each of the root fields alone, and over all of them."""
 
 
-class Kitchen:
-    """Data that no test changes, what is in it, and both executors; no dataclass, whose content would be printed."""
+class SharedData:
+    """Data that no test changes, its values, and both executors. Not a dataclass: pytest would print its content."""
 
-    def __init__(self, world: World, both: Both, pantry: Pantry) -> None:
-        self.world, self.both, self.pantry = world, both, pantry
+    def __init__(self, world: World, both: Both, pool: ValuePool) -> None:
+        self.world, self.both, self.pool = world, both, pool
         self.tally: Counter[str] = Counter()
 
 
 @pytest.fixture(scope="module")
-async def kitchen(client: Client) -> AsyncIterator[Kitchen]:
+async def shared(client: Client) -> AsyncIterator[SharedData]:
     database = client[f"test_{uuid4().hex}"]
     await open_database(database)
     world, both = a_world(), Both()
     await world.begin()
-    yield Kitchen(world, both, Pantry(_ids(world), _words(world), await _cursors(world, both)))
+    yield SharedData(world, both, ValuePool(_ids(world), _words(world), await _cursors(world, both)))
     await client.drop_database(database)
 
 
@@ -77,16 +77,16 @@ async def kitchen(client: Client) -> AsyncIterator[Kitchen]:
 )
 @given(query=some_queries, seed=st.integers(0, 2**32))
 @pytest.mark.timeout(within(600 + QUERIES))
-async def test_plan_and_reference_give_the_same_bytes(query: str, seed: int, kitchen: Kitchen) -> None:
-    asked = QueryMutator(Random(seed), kitchen.pantry).season(parse(query), list(kitchen.world.viewers))
-    note(f"asked {asked}")
+async def test_plan_and_reference_give_the_same_bytes(query: str, seed: int, shared: SharedData) -> None:
+    mutated = QueryMutator(Random(seed), shared.pool).mutate(parse(query), list(shared.world.viewers))
+    note(f"asked {mutated}")
 
-    for variables, name, small in zip(asked.variables, asked.viewers, (False, True), strict=True):
+    for variables, name, small in zip(mutated.variables, mutated.viewers, (False, True), strict=True):
         with big_answers() if small else nullcontext():
-            answers = await kitchen.both.same(asked.query, kitchen.world.viewers[name], **variables)
+            answers = await shared.both.same(mutated.query, shared.world.viewers[name], **variables)
 
-        assert answers.failed or asked.null_conditions or answers.by == "planned"
-        kitchen.tally[f"{answers.by or 'refused'}{', with errors' if answers.failed else ''}"] += 1
+        assert answers.has_errors or mutated.null_conditions or answers.by == "planned"
+        shared.tally[f"{answers.by or 'refused'}{', with errors' if answers.has_errors else ''}"] += 1
 
 
 @contextmanager
@@ -100,9 +100,9 @@ def big_answers() -> Iterator[None]:
         event_loop.BATCH_ROWS, nested_reads.MOST_ROWS, nested_reads.WORTH_LANES, text.BIG, text.PART = before
 
 
-def test_most_generated_queries_are_planned(kitchen: Kitchen) -> None:
-    print(f"{kitchen.tally.total()} answers: {dict(kitchen.tally)}")
-    assert kitchen.tally["planned"] > 0.5 * kitchen.tally.total()
+def test_most_generated_queries_are_planned(shared: SharedData) -> None:
+    print(f"{shared.tally.total()} answers: {dict(shared.tally)}")
+    assert shared.tally["planned"] > 0.5 * shared.tally.total()
 
 
 def _ids(world: World) -> dict[str, list[str]]:
@@ -144,13 +144,13 @@ def _orders(argument: GraphQLArgument | None) -> list[str]:
 
 
 async def _cursors_of(type_: str, name: str, order: str, world: World, both: Both) -> list[str]:
-    asked = f"{name}(first: 100{f', orderBy: {order}' if order else ''}) {{ edges {{ cursor }} }}"
+    mutated = f"{name}(first: 100{f', orderBy: {order}' if order else ''}) {{ edges {{ cursor }} }}"
     if type_ == "Query":
-        pages = [(await both.ask(f"{{ {asked} }}", world.viewers["admin"])).data]
+        pages = [(await both.ask(f"{{ {mutated} }}", world.viewers["admin"])).data]
     elif type_ == "Viewer":
-        pages = [(await both.ask(f"{{ viewer {{ {asked} }} }}", world.viewers["authorised"])).data["viewer"]]
+        pages = [(await both.ask(f"{{ viewer {{ {mutated} }} }}", world.viewers["authorised"])).data["viewer"]]
     else:
-        query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on {type_} {{ {asked} }} }} }}"
+        query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on {type_} {{ {mutated} }} }} }}"
         ids = [id for id in world.ids() if not id.startswith("log_")]
         parts = [ids[start : start + 100] for start in range(0, len(ids), 100)]
         answers = [await both.ask(query, world.viewers["admin"], ids=part) for part in parts]

@@ -126,4 +126,4 @@ async def test_a_row_that_may_not_be_shown_is_left_to_the_reference() -> None:
     answers = await Both().ask(POINT, id=user.id)
 
     assert answers.agree
-    assert (answers.by, answers.failed) == ("stepped-aside", True)
+    assert (answers.by, answers.has_errors) == ("stepped-aside", True)

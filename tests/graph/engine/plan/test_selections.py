@@ -65,7 +65,7 @@ async def test_a_condition_that_is_null_is_an_error(variables: dict[str, Any], b
     answers = await both.same(NULLABLE, ADMIN, id=tree.users[0].id, **variables)
 
     assert answers.by == by
-    assert answers.failed is (shown is None)
+    assert answers.has_errors is (shown is None)
     assert shown is None or ("github" in answers.data["user"]) is shown
 
 

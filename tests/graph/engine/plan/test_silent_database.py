@@ -46,14 +46,14 @@ async def test_all_who_ask_are_told_in_time(alone: EmbeddedMongo, monkeypatch: p
     monkeypatch.setattr("documents.mongo.fast_find.REPLY_TIMEOUT", WITHIN)
     monkeypatch.setattr("graph.http.graphql.REQUEST_TIMEOUT", WITHIN)
     both = Both()
-    answered = await both.planned(query, **ASKED[query])
+    answered = await both.ask_plan(query, **ASKED[query])
     ticks: list[None] = []
     os.kill(alone.pid, signal.SIGSTOP)
     try:
         counting = asyncio.create_task(count(ticks))
         # To show a traceback to people takes longer than what is measured here.
         with capture_logs():
-            answers = await asyncio.gather(*(both.planned(query, **ASKED[query]) for _ in range(4)))
+            answers = await asyncio.gather(*(both.ask_plan(query, **ASKED[query]) for _ in range(4)))
         counting.cancel()
     finally:
         os.kill(alone.pid, signal.SIGCONT)
@@ -62,7 +62,7 @@ async def test_all_who_ask_are_told_in_time(alone: EmbeddedMongo, monkeypatch: p
     assert all(b'"TIMEOUT"' in answer for answer in answers)
     # Who waited for another first would wait twice as long.
     assert len(ticks) < 1.7 * WITHIN / TICK
-    assert await both.planned(query, **ASKED[query]) == answered
+    assert await both.ask_plan(query, **ASKED[query]) == answered
 
 
 @pytest.mark.parametrize(("query", "field"), list(zip(ASKED, ("user", "users"), strict=True)))
@@ -75,7 +75,7 @@ async def test_a_field_that_the_database_is_too_slow_for_is_named(
     slow = {"failCommands": ["find", "aggregate"], "blockConnection": True, "blockTimeMS": int(3000 * WITHIN)}
     async with make_client(alone.uri) as admin:
         await admin.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=slow)
-        answer = orjson.loads(await both.planned(query, **ASKED[query]))
+        answer = orjson.loads(await both.ask_plan(query, **ASKED[query]))
         await admin.admin.command("configureFailPoint", "failCommand", mode="off")
 
     (error,) = answer["errors"]

@@ -8,7 +8,7 @@ import pytest
 
 from documents.activities.activity import ActivityStatus
 from tests.graph.websocket.subscriptions.world import World
-from tests.support.follower import EXECUTION, LOGS, at_most, follower, gauge, gone, tasks
+from tests.support.follower import EXECUTION, LOGS, at_most, follower, gauge, tasks, wait_until_unfollowed
 from tests.support.running import Running
 
 STATUS = "subscription($id:ID!){execution(id:$id){status}}"
@@ -59,7 +59,7 @@ async def test_a_socket_follows_at_most_20_things(altered: Running, world: World
         assert gauge(altered, "provenance_subscriptions_open") == 20
     refused = [message for message in messages if message["type"] == "error"]
     assert [message["id"] for message in refused] == ["20"]
-    await gone(altered)
+    await wait_until_unfollowed(altered)
 
 
 async def test_an_id_in_use_closes_the_socket(altered: Running, world: World) -> None:
@@ -67,8 +67,8 @@ async def test_an_id_in_use_closes_the_socket(altered: Running, world: World) ->
         await client.follow(STATUS, id=world.execution.id)
         await client.follow(STATUS, id=world.execution.id)
 
-        assert (await client.closed())[0] == 4409
-    await gone(altered)
+        assert (await client.wait_for_close())[0] == 4409
+    await wait_until_unfollowed(altered)
 
 
 async def test_what_is_completed_by_the_client_is_told_no_more_and_its_id_is_free(
@@ -107,8 +107,8 @@ async def test_beginning_and_giving_up_500_times_leaves_nothing_behind(altered: 
         # The server takes messages in order, so by this answer it has taken all of them.
         await client.follow("{hello}", "last")
         await reading
-        await gone(altered, "provenance_subscriptions_open")
-    await gone(altered)
+        await wait_until_unfollowed(altered, "provenance_subscriptions_open")
+    await wait_until_unfollowed(altered)
 
     await at_most(altered, before)
 
@@ -148,7 +148,7 @@ async def test_a_client_that_never_reads_is_given_up(altered: Running, world: Wo
             await asyncio.sleep(0.15)
 
         # Within three seconds, which this server gives.
-        await gone(altered)
+        await wait_until_unfollowed(altered)
         client.socket.transport.abort()
 
 
@@ -172,8 +172,8 @@ async def test_what_is_no_message_of_the_protocol_closes_the_socket(altered: Run
     async with follower(altered) as client:
         await client.socket.send(json.dumps(message))
 
-        assert (await client.closed())[0] == 4400
-    await gone(altered)
+        assert (await client.wait_for_close())[0] == 4400
+    await wait_until_unfollowed(altered)
 
 
 async def test_subscriptions_are_not_answered_over_http(altered: Running, world: World) -> None:

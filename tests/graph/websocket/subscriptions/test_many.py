@@ -5,7 +5,17 @@ from contextlib import AsyncExitStack
 
 from documents.activities.activity import ActivityStatus
 from tests.graph.websocket.subscriptions.world import World
-from tests.support.follower import EXECUTION, GAUGES, LOGS, Follower, at_most, follower, gauge, gone, tasks
+from tests.support.follower import (
+    EXECUTION,
+    GAUGES,
+    LOGS,
+    Follower,
+    at_most,
+    follower,
+    gauge,
+    tasks,
+    wait_until_unfollowed,
+)
 from tests.support.running import Running
 
 MANY = 200
@@ -77,7 +87,7 @@ async def test_after_closing_tasks_and_memory_are_what_they_were(altered: Runnin
                 # Half of them go without a word.
                 for client in clients[::4]:
                     client.socket.transport.abort()
-        await gone(altered)
+        await wait_until_unfollowed(altered)
         await at_most(altered, warm)
         memory: int = altered.post("{memory}").json()["data"]["memory"]
         return memory

@@ -108,7 +108,7 @@ async def test_a_revoked_token_closes_the_socket_at_the_next_delivery(altered: R
         await revoke_token(id)
         await world.set_step(0, ActivityStatus.RUNNING)
 
-        assert await client.closed() == (4403, "The token is invalid, has expired or was revoked.")
+        assert await client.wait_for_close() == (4403, "The token is invalid, has expired or was revoked.")
 
 
 async def test_a_token_that_expires_closes_the_socket_though_nothing_changes(looking: Running, world: World) -> None:
@@ -119,7 +119,7 @@ async def test_a_token_that_expires_closes_the_socket_though_nothing_changes(loo
 
         await expire(id)
 
-        assert (await client.closed())[0] == 4403
+        assert (await client.wait_for_close())[0] == 4403
 
 
 async def test_a_revoked_token_closes_the_socket_that_asks_another_question(altered: Running, world: World) -> None:
@@ -129,7 +129,7 @@ async def test_a_revoked_token_closes_the_socket_that_asks_another_question(alte
 
         await client.follow("query($id:ID!){node(id:$id){id}}", id=world.execution.id)
 
-        assert (await client.closed())[0] == 4403
+        assert (await client.wait_for_close())[0] == 4403
 
 
 async def test_the_rest_of_the_world_notices_nothing(altered: Running, world: World, elsewhere: Database) -> None:
@@ -142,5 +142,5 @@ async def test_the_rest_of_the_world_notices_nothing(altered: Running, world: Wo
         await revoke_token(id)
         await world.set_step(1, ActivityStatus.RUNNING)
 
-        assert (await one.closed())[0] == 4403
+        assert (await one.wait_for_close())[0] == 4403
         assert (await other.next())["steps"]["nodes"][1]["status"] == "RUNNING"

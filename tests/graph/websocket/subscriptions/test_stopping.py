@@ -31,7 +31,7 @@ async def test_a_stopping_server_says_goodbye_and_a_lost_database_ends_what_is_f
                 await one.follow(LOGS, "2", id=world.steps[0].id)
                 await one.next()
                 server.process.send_signal(signal.SIGTERM)
-                codes = [(await one.closed())[0], (await idle.closed())[0]]
+                codes = [(await one.wait_for_close())[0], (await idle.wait_for_close())[0]]
                 status = server.process.wait(within())
             log = server.log
 

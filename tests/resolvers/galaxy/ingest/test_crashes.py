@@ -115,7 +115,7 @@ async def test_workers_killed_at_any_moment_lose_and_double_nothing(
         await undisturbed.queues()
         await works()
 
-    one, other = await disturbed.counted(), await undisturbed.counted()
+    one, other = await disturbed.contents(), await undisturbed.contents()
     attempts = await attempts_of(disturbed)
     with capsys.disabled():
         print(f"\n{sent} reports of {one.jobs:,} jobs, {crew.killed} workers killed, {queued} times queued, ", end="")

@@ -51,18 +51,18 @@ async def test_the_order_of_ingestion_makes_no_difference() -> None:
     await together.queues()
     await works(workers=3)
 
-    assert await one.counted() == await other.counted() == await together.counted()
+    assert await one.contents() == await other.contents() == await together.contents()
 
 
 @pytest.mark.usefixtures("database")
 async def test_the_same_report_under_another_identifier_adds_nothing_but_an_archive() -> None:
     server, _ = await one_after_the_other((EARLY, 1))
-    before = await server.counted()
+    before = await server.contents()
 
     again = await server.queues(await server.sends(EARLY, day=2))
     await works()
 
-    after = await server.counted()
+    after = await server.contents()
     assert (after.archives, after.jobs, after.content_hash) == (2, before.jobs, before.content_hash)
     assert (after.rows, after.usage) == (before.rows, before.usage)
     assert (await parts_of(again))[0]["counts"]["duplicates"] == 10
@@ -79,7 +79,7 @@ async def test_two_workers_on_twelve_overlapping_reports_make_what_one_makes() -
         await server.queues()
         await works(workers=workers)
 
-    one, two = [await server.counted() for server in servers]
+    one, two = [await server.contents() for server in servers]
     assert one == two
     assert (one.archives, one.jobs) == (12, 280)
 

@@ -183,7 +183,7 @@ async def test_what_a_silent_worker_held_is_taken_over_and_counted_once() -> Non
     gate.open.set()
     await first.ends()
 
-    one, other = await server.counted(), await undisturbed.counted()
+    one, other = await server.contents(), await undisturbed.contents()
     assert (one.jobs, one.content_hash, one.usage) == (2500, other.content_hash, other.usage)
     (part,) = await parts_of(ingestion)
     assert (part["status"], part["attempt"], part["worker"]) == ("SUCCEEDED", 2, "worker-0")
@@ -414,7 +414,7 @@ async def test_the_rows_and_the_usage_of_a_discarded_generation_are_removed() ->
     ingestion = await server.reprocesses()
     await works()
     id = (await the(documents.Ingestion, ingestion))["generationRef"]
-    kept = await server.counted()
+    kept = await server.contents()
 
     async def work(session: Any) -> Row:
         return await discard_with_ingestions(await the(documents.Generation, id), "A test.", session)
@@ -426,7 +426,7 @@ async def test_the_rows_and_the_usage_of_a_discarded_generation_are_removed() ->
     assert await collection_of(documents.Job).count_documents(of_it) == 0
     assert await collection_of(documents.Usage).count_documents(of_it) == 0
     assert (await the(documents.Generation, id))["emptied"]
-    assert await server.counted() == kept
+    assert await server.contents() == kept
 
 
 async def test_a_worker_stops_at_any_moment_even_where_the_driver_loses_that_it_was_cancelled(

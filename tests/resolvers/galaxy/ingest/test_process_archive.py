@@ -297,12 +297,12 @@ async def test_a_parser_fix_changes_one_field_in_a_new_generation_and_nothing_el
     await server.sends(jobs(*range(1, 30), tool="cat1"))
     await server.queues()
     await works()
-    before = await server.counted()
+    before = await server.contents()
 
     await server.reprocesses(activate=True)
     await works(read=reading_capitals)
 
-    after = await server.counted()
+    after = await server.contents()
     assert {row["tool_id"] for row in after.rows.values()} == {"CAT1"}
     assert after.content_hash != before.content_hash
     assert [_without(row) for row in after.rows.values()] == [_without(row) for row in before.rows.values()]

@@ -18,7 +18,7 @@ from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.user_errors import NotFound
 from tests.support import builders as new
 from tests.support.builders import keep
-from tests.support.exports import bytes_below, export, exported, stored
+from tests.support.exports import bytes_below, export, exported_rows, store_archive
 from tests.support.reports import read, report
 from tests.support.storage import LAB, Gate, Place
 
@@ -45,7 +45,7 @@ async def instance(database: Database) -> documents.Instance:
 async def test_jobs_are_written_by_instance_and_month(
     place: Place, instance: documents.Instance, tmp_path: Path
 ) -> None:
-    archive = await stored(instance, FIRST)
+    archive = await store_archive(instance, FIRST)
 
     outcomes = await export(tmp_path)
 
@@ -56,7 +56,7 @@ async def test_jobs_are_written_by_instance_and_month(
         *(f"jobs/{of}/month={month}/{name}" for month in ("2019-01", "2019-02", "unknown")),
         f"reports/{of}/{name}",
     ]
-    rows = exported(tmp_path)
+    rows = exported_rows(tmp_path)
     assert [(row["external_id"], row["month"], row["instance"]) for row in rows] == [
         (1, "2019-01", instance.uuid),
         (2, "2019-02", instance.uuid),
@@ -71,13 +71,13 @@ async def test_jobs_are_written_by_instance_and_month(
 
 
 async def test_a_report_is_a_row_that_says_what_it_came_to(instance: documents.Instance, tmp_path: Path) -> None:
-    archive = await stored(instance, FIRST)
-    broken = await stored(instance, BROKEN)
+    archive = await store_archive(instance, FIRST)
+    broken = await store_archive(instance, BROKEN)
 
     outcomes = await export(tmp_path)
 
     assert [outcome.status for outcome in outcomes] == [ExportStatus.EXPORTED, ExportStatus.REFUSED]
-    sound, refused = exported(tmp_path, "reports")
+    sound, refused = exported_rows(tmp_path, "reports")
     at = archive.received_at
     assert sound == {
         "archive": archive.id,
@@ -95,12 +95,12 @@ async def test_a_report_is_a_row_that_says_what_it_came_to(instance: documents.I
     }
     assert (refused["archive"], refused["jobs"], refused["refused"]) == (broken.id, 0, outcomes[1].reason)
     assert "truncated" in outcomes[1].reason
-    assert {row["archive"] for row in exported(tmp_path)} == {archive.id}
+    assert {row["archive"] for row in exported_rows(tmp_path)} == {archive.id}
 
 
 async def test_two_runs_write_equal_bytes(instance: documents.Instance, tmp_path: Path) -> None:
-    await stored(instance, FIRST)
-    await stored(instance, SECOND)
+    await store_archive(instance, FIRST)
+    await store_archive(instance, SECOND)
 
     await export(tmp_path / "one")
     await export(tmp_path / "two")
@@ -110,10 +110,10 @@ async def test_two_runs_write_equal_bytes(instance: documents.Instance, tmp_path
 
 
 async def test_a_second_run_writes_what_is_new_only(instance: documents.Instance, tmp_path: Path) -> None:
-    await stored(instance, FIRST)
+    await store_archive(instance, FIRST)
     await export(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
-    await stored(instance, SECOND)
+    await store_archive(instance, SECOND)
 
     outcomes = await export(tmp_path)
 
@@ -125,7 +125,7 @@ async def test_a_second_run_writes_what_is_new_only(instance: documents.Instance
 
 
 async def test_an_export_that_broke_off_is_completed(instance: documents.Instance, tmp_path: Path) -> None:
-    await stored(instance, FIRST)
+    await store_archive(instance, FIRST)
     await export(tmp_path / "whole")
     whole = bytes_below(tmp_path / "whole")
     for left in range(1, len(whole)):
@@ -142,22 +142,22 @@ async def test_an_export_that_broke_off_is_completed(instance: documents.Instanc
 
 async def test_two_machines_at_once_write_each_file_once(instance: documents.Instance, tmp_path: Path) -> None:
     for _ in range(3):
-        await stored(instance, FIRST)
+        await store_archive(instance, FIRST)
 
     outcomes = await asyncio.gather(export(tmp_path), export(tmp_path))
 
     assert all(outcome.status in (ExportStatus.EXPORTED, ExportStatus.EXISTS) for run in outcomes for outcome in run)
-    assert len(exported(tmp_path)) == 9
+    assert len(exported_rows(tmp_path)) == 9
     assert bytes_below(tmp_path / ".partial") == {}
 
 
 async def test_shards_have_every_archive_once(instance: documents.Instance, tmp_path: Path) -> None:
-    kept = [(await stored(instance, SECOND)).id for _ in range(12)]
+    kept = [(await store_archive(instance, SECOND)).id for _ in range(12)]
 
     shards = [await export(tmp_path, shard=Shard(index, 3)) for index in range(3)]
 
     assert all(outcome.status is ExportStatus.EXPORTED for shard in shards for outcome in shard)
-    assert sorted(row["archive"] for row in exported(tmp_path)) == sorted(kept)
+    assert sorted(row["archive"] for row in exported_rows(tmp_path)) == sorted(kept)
 
 
 def test_shards_are_about_as_large_as_each_other() -> None:
@@ -172,38 +172,38 @@ def test_shards_are_about_as_large_as_each_other() -> None:
 async def test_archives_that_are_no_longer_current_or_in_quarantine_are_left_out(
     instance: documents.Instance, tmp_path: Path
 ) -> None:
-    await stored(instance, FIRST, current=False)
-    await stored(instance, FIRST, quarantine="The version of the report is 99.")
-    kept = await stored(instance, SECOND)
+    await store_archive(instance, FIRST, current=False)
+    await store_archive(instance, FIRST, quarantine="The version of the report is 99.")
+    kept = await store_archive(instance, SECOND)
 
     await export(tmp_path)
 
-    assert {row["archive"] for row in exported(tmp_path, "reports")} == {kept.id}
+    assert {row["archive"] for row in exported_rows(tmp_path, "reports")} == {kept.id}
 
 
 async def test_instances_are_named_by_uuid_or_id(instance: documents.Instance, tmp_path: Path) -> None:
     other, third = new.an_instance(), new.an_instance()
     await keep(other, third)
     for one in (instance, other, third):
-        await stored(one, SECOND)
+        await store_archive(one, SECOND)
 
     await export(tmp_path, instance.uuid, third.id)
 
-    assert {row["instance"] for row in exported(tmp_path)} == {instance.uuid, third.uuid}
+    assert {row["instance"] for row in exported_rows(tmp_path)} == {instance.uuid, third.uuid}
     with pytest.raises(NotFound, match="instance_none"):
         await export(tmp_path, instance.uuid, "instance_none")
 
 
 async def test_parameters_lie_apart_from_what_everybody_may_read(instance: documents.Instance, tmp_path: Path) -> None:
-    await stored(instance, FIRST)
+    await store_archive(instance, FIRST)
 
     await export(tmp_path)
     outcomes = await export(tmp_path, parameters=True)
 
     assert outcomes == [ExportOutcome(ExportStatus.EXPORTED, jobs=3)]
     assert {path.partition("/")[0] for path in bytes_below(tmp_path)} == {"jobs", "reports", "with_parameters"}
-    assert "parameters" not in exported(tmp_path)[0]
-    rows = exported(tmp_path / "with_parameters")
+    assert "parameters" not in exported_rows(tmp_path)[0]
+    rows = exported_rows(tmp_path / "with_parameters")
     assert [row["parameters"] for row in rows] == [[{"name": "seed", "value": "42"}], [], []]
 
 
@@ -211,10 +211,10 @@ async def test_parameters_lie_apart_from_what_everybody_may_read(instance: docum
 async def test_bytes_that_are_not_those_of_the_archive_are_not_exported(
     folder: Place, instance: documents.Instance, tmp_path: Path, gone: bool
 ) -> None:
-    archive = await stored(instance, SECOND)
+    archive = await store_archive(instance, SECOND)
     await folder.bucket.delete(archive.key)
     if not gone:
-        other = await stored(instance, FIRST, current=False)
+        other = await store_archive(instance, FIRST, current=False)
         await archive.set({"key": other.key, "generation": other.generation})
 
     (outcome,) = await export(tmp_path)
@@ -227,7 +227,7 @@ async def test_bytes_that_are_not_those_of_the_archive_are_not_exported(
 async def test_a_bucket_takes_an_export_as_a_folder_does(
     gate: Gate, instance: documents.Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = await stored(instance, FIRST)
+    archive = await store_archive(instance, FIRST)
     await export(tmp_path)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gate.emulator)
     bucket = GoogleBucket(LAB)
@@ -264,7 +264,7 @@ async def test_what_killed_writers_left_is_removed_in_time(
 
 
 async def test_files_say_nothing_of_when_and_where_they_were_made(instance: documents.Instance, tmp_path: Path) -> None:
-    await stored(instance, FIRST)
+    await store_archive(instance, FIRST)
     await export(tmp_path)
 
     paths = list(tmp_path.rglob("*.parquet"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from documents.mongo.database import Database
 from tests.support.catalogue import ask, counts, csvw, do, ingest
-from tests.support.folders import PAGE, datasets, info, published, put, run
+from tests.support.folders import PAGE, datasets, info, run, version_digests, write_files
 
 CREATE_DATASET = """mutation ($input: CreateDatasetInput!) { createDataset(input: $input) {
   dataset { id } userErrors { message } } }"""
@@ -12,19 +12,21 @@ CREATE_DATASET = """mutation ($input: CreateDatasetInput!) { createDataset(input
 
 async def labels() -> dict[str, list[str]]:
     """The labels of each dataset's versions."""
-    return {name: [label for label, _ in published(one)] for name, one in (await datasets()).items()}
+    return {name: [label for label, _ in version_digests(one)] for name, one in (await datasets()).items()}
 
 
 async def test_documents_of_one_name_in_two_folders_are_two_datasets_also_one_after_the_other(
     database: Database, tmp_path: Path
 ) -> None:
-    put(tmp_path, {"info.json": info(), "2019/data.csv-metadata.json": csvw("data", note=2019)})
+    write_files(tmp_path, {"info.json": info(), "2019/data.csv-metadata.json": csvw("data", note=2019)})
     await run(tmp_path)
     (tmp_path / "2019/data.csv-metadata.json").unlink()
-    put(tmp_path, {"2020/data.csv-metadata.json": csvw("data", note=2020)})
+    write_files(tmp_path, {"2020/data.csv-metadata.json": csvw("data", note=2020)})
 
     summary = await run(tmp_path)
-    put(tmp_path, {f"{year}/data.csv-metadata.json": csvw("data", note=f"{year} again") for year in (2019, 2020)})
+    write_files(
+        tmp_path, {f"{year}/data.csv-metadata.json": csvw("data", note=f"{year} again") for year in (2019, 2020)}
+    )
     await run(tmp_path)
 
     assert await labels() == {"data": ["v1", "v2"], "2020-data": ["v1", "v2"]}
@@ -43,7 +45,7 @@ async def test_a_document_that_says_that_it_is_about_another_thing_begins_anothe
         {"url": "2020/data.csv"},
     ]
     for number, facts in enumerate(said):
-        put(tmp_path, {"info.json": info(), "data-metadata.json": csvw("x", **facts, note=number)})
+        write_files(tmp_path, {"info.json": info(), "data-metadata.json": csvw("x", **facts, note=number)})
         await run(tmp_path)
 
     assert await labels() == {"data": ["v1"], "2020-data": ["v1", "v2"], "births-data": ["v1"], "deaths-data": ["v1"]}
@@ -52,19 +54,21 @@ async def test_a_document_that_says_that_it_is_about_another_thing_begins_anothe
 async def test_an_identifier_in_the_document_counts_wherever_it_lies(database: Database, tmp_path: Path) -> None:
     for year in (2019, 2020):
         said = {"dc:identifier": "births", "note": year}
-        put(tmp_path / str(year), {"info.json": info(), f"{year}/x.csv-metadata.json": csvw(f"{year}/x", **said)})
+        write_files(
+            tmp_path / str(year), {"info.json": info(), f"{year}/x.csv-metadata.json": csvw(f"{year}/x", **said)}
+        )
         await run(tmp_path / str(year))
 
     assert await labels() == {"births": ["v1", "v2"]}
 
 
 async def test_a_document_that_moved_is_found_by_its_bytes(database: Database, tmp_path: Path) -> None:
-    put(tmp_path, {"info.json": info(), "out/age.csv-metadata.json": csvw("age")})
+    write_files(tmp_path, {"info.json": info(), "out/age.csv-metadata.json": csvw("age")})
     await run(tmp_path)
     (tmp_path / "out").rename(tmp_path / "lists")
 
     summary = await run(tmp_path)
-    put(tmp_path, {"lists/age.csv-metadata.json": csvw("age", note=2)})
+    write_files(tmp_path, {"lists/age.csv-metadata.json": csvw("age", note=2)})
     await run(tmp_path)
 
     assert summary.taken == {}
@@ -72,10 +76,10 @@ async def test_a_document_that_moved_is_found_by_its_bytes(database: Database, t
 
 
 async def test_names_of_files_are_read_without_their_percent_encoding(database: Database, tmp_path: Path) -> None:
-    put(tmp_path, {"info.json": info(), "my%20data.csv-metadata.json": csvw("my%20data")})
+    write_files(tmp_path, {"info.json": info(), "my%20data.csv-metadata.json": csvw("my%20data")})
     await run(tmp_path)
     (tmp_path / "my%20data.csv-metadata.json").unlink()
-    put(tmp_path, {"my data.csv-metadata.json": csvw("my data")})
+    write_files(tmp_path, {"my data.csv-metadata.json": csvw("my data")})
 
     await run(tmp_path)
 
@@ -84,15 +88,15 @@ async def test_names_of_files_are_read_without_their_percent_encoding(database: 
 
 async def test_datasets_of_earlier_releases_are_found_under_their_names(database: Database, tmp_path: Path) -> None:
     files = {"my%20data.csv-metadata.json": csvw("my%20data"), "x/age.csv-metadata.json": csvw("age")}
-    put(tmp_path, {"info.json": info()} | files | {"y/age.csv-metadata.json": csvw("age", note="y")})
+    write_files(tmp_path, {"info.json": info()} | files | {"y/age.csv-metadata.json": csvw("age", note="y")})
     await run(tmp_path)
     await database.datasets.update_one({"identifier": "my-data"}, {"$set": {"identifier": "my-20data"}})
     await database.datasets.update_many({}, {"$unset": {"subject": ""}})
     await database.idempotency_keys.delete_many({})
 
     again = await run(tmp_path)
-    put(tmp_path, {"my%20data.csv-metadata.json": csvw("my%20data", note=2)})
-    put(tmp_path, {"y/age.csv-metadata.json": csvw("age", note="y again")})
+    write_files(tmp_path, {"my%20data.csv-metadata.json": csvw("my%20data", note=2)})
+    write_files(tmp_path, {"y/age.csv-metadata.json": csvw("age", note="y again")})
     await run(tmp_path)
 
     assert again.taken == {}
@@ -100,25 +104,25 @@ async def test_datasets_of_earlier_releases_are_found_under_their_names(database
 
 
 async def test_versions_that_an_earlier_release_mixed_up_are_taken_apart(database: Database, tmp_path: Path) -> None:
-    put(tmp_path, {"info.json": info(), "data.csv-metadata.json": csvw("data", note=2019)})
+    write_files(tmp_path, {"info.json": info(), "data.csv-metadata.json": csvw("data", note=2019)})
     await run(tmp_path)
-    put(tmp_path, {"data.csv-metadata.json": csvw("data", note=2020)})
+    write_files(tmp_path, {"data.csv-metadata.json": csvw("data", note=2020)})
     await run(tmp_path)
     await database.datasets.update_many({}, {"$unset": {"subject": ""}})
     (tmp_path / "data.csv-metadata.json").unlink()
-    put(tmp_path, {f"{year}/data.csv-metadata.json": csvw("data", note=year) for year in (2019, 2020)})
+    write_files(tmp_path, {f"{year}/data.csv-metadata.json": csvw("data", note=year) for year in (2019, 2020)})
 
     await run(tmp_path)
 
     found = await datasets()
     assert await labels() == {"data": ["v1", "v2"], "2019-data": ["v1"]}
-    assert published(found["2019-data"])[0][1] == published(found["data"])[0][1]
+    assert version_digests(found["2019-data"])[0][1] == version_digests(found["data"])[0][1]
 
 
 async def test_a_dataset_whose_name_a_client_chose_is_found_by_name_and_by_bytes(
     database: Database, tmp_path: Path
 ) -> None:
-    put(tmp_path, {"info.json": info()})
+    write_files(tmp_path, {"info.json": info()})
     await run(tmp_path)
     (resource,) = (await ask("{ resources { nodes { id } } }"))["resources"]["nodes"]
     await do(CREATE_DATASET, resourceId=resource["id"], identifier="age", title="Given")
@@ -129,10 +133,10 @@ async def test_a_dataset_whose_name_a_client_chose_is_found_by_name_and_by_bytes
         resourceTitle="Births",
         distributions=[{"dataset": "Chosen Name", "csvwText": csvw("sex")}],
     )
-    put(tmp_path, {"age.csv-metadata.json": csvw("age"), "sex.csv-metadata.json": csvw("sex")})
+    write_files(tmp_path, {"age.csv-metadata.json": csvw("age"), "sex.csv-metadata.json": csvw("sex")})
 
     await run(tmp_path)
-    put(tmp_path, {"sex.csv-metadata.json": csvw("sex", note=2)})
+    write_files(tmp_path, {"sex.csv-metadata.json": csvw("sex", note=2)})
     await run(tmp_path)
 
     assert reported["resource"] == resource

@@ -6,7 +6,7 @@ from typing import Any
 
 from documents.mongo.database import Database
 from tests.support.catalogue import ask, counts, csvw
-from tests.support.folders import PAGE, datasets, info, published, put, run, sources
+from tests.support.folders import PAGE, datasets, info, run, sources, version_digests, write_files
 
 RESOURCES = """{ resources(first: 50, orderBy: {field: TITLE, direction: ASC}) { nodes {
   title info codeRepo { pipeline source { path } } datasets { nodes { identifier } } } } }"""
@@ -28,7 +28,7 @@ def accounts(**files: str) -> dict[str, str]:
 
 
 async def test_each_info_json_of_a_directory_is_a_pipeline(database: Database, tmp_path: Path) -> None:
-    put(tmp_path, accounts(current=csvw("current"), out__services=csvw("x"), out__area=csvw("area")))
+    write_files(tmp_path, accounts(current=csvw("current"), out__services=csvw("x"), out__area=csvw("area")))
 
     summary = await run(tmp_path)
 
@@ -46,7 +46,7 @@ async def test_each_info_json_of_a_directory_is_a_pipeline(database: Database, t
 
 
 async def test_a_plain_info_json_describes_what_no_other_is_named_after(database: Database, tmp_path: Path) -> None:
-    put(tmp_path, accounts(area=csvw("area"), capital=csvw("capital")) | {"p/info.json": info("Balance")})
+    write_files(tmp_path, accounts(area=csvw("area"), capital=csvw("capital")) | {"p/info.json": info("Balance")})
 
     await run(tmp_path)
 
@@ -61,8 +61,8 @@ async def test_a_plain_info_json_describes_what_no_other_is_named_after(database
 async def test_pipelines_of_one_directory_share_its_code_and_not_its_resource(
     database: Database, tmp_path: Path
 ) -> None:
-    put(tmp_path, sources("p"))
-    put(tmp_path / "births-family", accounts(current=csvw("current")))
+    write_files(tmp_path, sources("p"))
+    write_files(tmp_path / "births-family", accounts(current=csvw("current")))
 
     await run(tmp_path)
 
@@ -73,12 +73,12 @@ async def test_pipelines_of_one_directory_share_its_code_and_not_its_resource(
 
 
 async def test_a_pipeline_that_joins_others_changes_nothing_of_theirs(database: Database, tmp_path: Path) -> None:
-    put(tmp_path, {"p/services-info.json": info("Balance"), "p/area.csv-metadata.json": csvw("area")})
+    write_files(tmp_path, {"p/services-info.json": info("Balance"), "p/area.csv-metadata.json": csvw("area")})
     await run(tmp_path)
-    put(tmp_path, accounts())
+    write_files(tmp_path, accounts())
 
     summary = await run(tmp_path)
-    put(tmp_path, accounts(area=csvw("area", note=2)))
+    write_files(tmp_path, accounts(area=csvw("area", note=2)))
     await run(tmp_path)
 
     assert await resources() == [
@@ -87,17 +87,17 @@ async def test_a_pipeline_that_joins_others_changes_nothing_of_theirs(database: 
         ("Balance (current)", "current", []),
     ]
     assert summary.taken == {"info.json files": 2}
-    assert [label for label, _ in published((await datasets())["area"])] == ["v1", "v2"]
+    assert [label for label, _ in version_digests((await datasets())["area"])] == ["v1", "v2"]
 
 
 async def test_what_an_earlier_release_took_for_one_pipeline_is_found_and_the_others_are_added(
     database: Database, tmp_path: Path
 ) -> None:
-    put(tmp_path, sources("p"))
-    folder = put(tmp_path / "births-family", accounts(area=csvw("area"), current=csvw("current")))
+    write_files(tmp_path, sources("p"))
+    folder = write_files(tmp_path / "births-family", accounts(area=csvw("area"), current=csvw("current")))
     await run(tmp_path)
     await _as_the_release_before(database)
-    put(folder, {"p/current-info.json": info("Balance", notes="other")})
+    write_files(folder, {"p/current-info.json": info("Balance", notes="other")})
 
     summary = await run(tmp_path)
     again = await run(tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from documents.mongo.database import Database
 from resolvers.imports.catalogue.importer import CatalogueSummary
 from tests.support.catalogue import ask, counts, csvw
-from tests.support.folders import PAGE, REPO, datasets, info, published, put, run, sources
+from tests.support.folders import PAGE, REPO, datasets, info, run, sources, version_digests, write_files
 
 OWNER = {"url": "https://github.com/statistics", "name": "statistics"}
 BUREAU = {"url": "urn:publisher:examples-bureau", "name": "Examples Bureau"}
@@ -35,8 +35,8 @@ async def test_a_publisher_that_one_document_names_is_not_that_of_its_neighbours
     database: Database, tmp_path: Path
 ) -> None:
     named = csvw("age", **OFFICE, **{"dcat:landingPage": "https://office.example/age"})
-    put(tmp_path, checkout() | {"lists/age.csv-metadata.json": named})
-    put(tmp_path, {f"lists/{name}.csv-metadata.json": csvw(name) for name in ("area", "sex", "size")})
+    write_files(tmp_path, checkout() | {"lists/age.csv-metadata.json": named})
+    write_files(tmp_path, {f"lists/{name}.csv-metadata.json": csvw(name) for name in ("area", "sex", "size")})
 
     summary = await run(tmp_path)
 
@@ -52,8 +52,8 @@ async def test_a_publisher_that_one_document_names_is_not_that_of_its_neighbours
 async def test_the_document_speaks_before_its_info_json_and_that_before_the_repository(
     database: Database, tmp_path: Path
 ) -> None:
-    put(tmp_path, checkout() | {"p/info.json": info(), "q/x.csv-metadata.json": csvw("x")})
-    put(tmp_path, {"p/age.csv-metadata.json": csvw("age", **OFFICE), "p/sex.csv-metadata.json": csvw("sex")})
+    write_files(tmp_path, checkout() | {"p/info.json": info(), "q/x.csv-metadata.json": csvw("x")})
+    write_files(tmp_path, {"p/age.csv-metadata.json": csvw("age", **OFFICE), "p/sex.csv-metadata.json": csvw("sex")})
 
     summary = await run(tmp_path)
 
@@ -68,7 +68,7 @@ async def test_the_document_speaks_before_its_info_json_and_that_before_the_repo
 async def test_a_link_in_markdown_is_the_address_of_the_publisher(database: Database, tmp_path: Path) -> None:
     page = "https://www.gov.example/office"
     linked = info(publisher=f"[Office for Examples]({page}/)", landingPage=f"[here]({PAGE})")
-    put(tmp_path, {"p/info.json": linked, "p/age.csv-metadata.json": csvw("age")})
+    write_files(tmp_path, {"p/info.json": linked, "p/age.csv-metadata.json": csvw("age")})
 
     await run(tmp_path)
 
@@ -92,9 +92,11 @@ async def test_a_link_in_markdown_is_the_address_of_the_publisher(database: Data
 async def test_what_can_be_no_publisher_is_reported_and_not_made_into_one(
     database: Database, tmp_path: Path, publisher: str, why: str
 ) -> None:
-    put(tmp_path, checkout() | {"p/info.json": info(publisher=publisher)})
-    put(tmp_path, {"p/age.csv-metadata.json": csvw("age", **OFFICE), "p/sex.csv-metadata.json": csvw("sex")})
-    put(tmp_path, {"q/deaths.csv-metadata.json": csvw("deaths", **{"dc:title": "Deaths", "dc:publisher": publisher})})
+    write_files(tmp_path, checkout() | {"p/info.json": info(publisher=publisher)})
+    write_files(tmp_path, {"p/age.csv-metadata.json": csvw("age", **OFFICE), "p/sex.csv-metadata.json": csvw("sex")})
+    write_files(
+        tmp_path, {"q/deaths.csv-metadata.json": csvw("deaths", **{"dc:title": "Deaths", "dc:publisher": publisher})}
+    )
 
     summary = await run(tmp_path)
 
@@ -112,7 +114,7 @@ async def test_what_can_be_no_name_of_a_publisher_with_an_address_is_left_out(
     database: Database, tmp_path: Path, name: str
 ) -> None:
     publisher = {"dc:publisher": {"schema:name": name, "schema:url": "https://office.example/"}}
-    put(tmp_path, checkout() | {"p/age.csv-metadata.json": csvw("age", **publisher)})
+    write_files(tmp_path, checkout() | {"p/age.csv-metadata.json": csvw("age", **publisher)})
 
     await run(tmp_path)
 
@@ -120,7 +122,7 @@ async def test_what_can_be_no_name_of_a_publisher_with_an_address_is_left_out(
 
 
 async def test_where_nothing_tells_the_publisher_is_unknown(database: Database, tmp_path: Path) -> None:
-    put(tmp_path / "births-2020", {"age.csv-metadata.json": csvw("age")})
+    write_files(tmp_path / "births-2020", {"age.csv-metadata.json": csvw("age")})
 
     summary = await run(tmp_path / "births-2020")
 
@@ -132,13 +134,13 @@ async def test_a_document_that_names_another_publisher_than_before_stays_in_its_
     database: Database, tmp_path: Path
 ) -> None:
     file = "lists/age.csv-metadata.json"
-    put(tmp_path, checkout() | {file: csvw("age")})
+    write_files(tmp_path, checkout() | {file: csvw("age")})
     await run(tmp_path)
-    put(tmp_path, {file: csvw("age", **OFFICE)})
+    write_files(tmp_path, {file: csvw("age", **OFFICE)})
 
     summary = await run(tmp_path)
 
-    assert [label for label, _ in published((await datasets())["age"])] == ["v1", "v2"]
+    assert [label for label, _ in version_digests((await datasets())["age"])] == ["v1", "v2"]
     assert await publishers() == {"age": OWNER}
     assert (await counts(database))["organisations"] == 1
     stays = "It stays with https://github.com/statistics, who published it first, not https://office.example."
@@ -148,25 +150,27 @@ async def test_a_document_that_names_another_publisher_than_before_stays_in_its_
 async def test_what_was_published_below_a_neighbours_publisher_is_found_and_continued(
     database: Database, tmp_path: Path
 ) -> None:
-    put(tmp_path, checkout() | {f"lists/{name}.csv-metadata.json": csvw(name, **OFFICE) for name in ("age", "sex")})
+    write_files(
+        tmp_path, checkout() | {f"lists/{name}.csv-metadata.json": csvw(name, **OFFICE) for name in ("age", "sex")}
+    )
     await run(tmp_path)
-    put(tmp_path, {"lists/sex.csv-metadata.json": csvw("sex"), "lists/new.csv-metadata.json": csvw("new")})
+    write_files(tmp_path, {"lists/sex.csv-metadata.json": csvw("sex"), "lists/new.csv-metadata.json": csvw("new")})
 
     summary = await run(tmp_path)
 
     office = {"url": "https://office.example", "name": "The Office"}
     assert await publishers() == {"age": office, "sex": office, "new": OWNER}
-    assert [label for label, _ in published((await datasets())["sex"])] == ["v1", "v2"]
+    assert [label for label, _ in version_digests((await datasets())["sex"])] == ["v1", "v2"]
     assert summary.taken == {"CSV-W documents": 2}
     assert (await run(tmp_path)).taken == {}
 
 
 async def test_every_resource_of_a_pipeline_keeps_its_info_json(database: Database, tmp_path: Path) -> None:
-    put(tmp_path, sources())
+    write_files(tmp_path, sources())
     files = {"age.csv-metadata.json": csvw("age", **OFFICE), "sex.csv-metadata.json": csvw("sex")}
-    put(tmp_path / "births-family/datasets/births", files | {"info.json": info(notes="old")})
+    write_files(tmp_path / "births-family/datasets/births", files | {"info.json": info(notes="old")})
     await run(tmp_path)
-    put(tmp_path / "births-family/datasets/births", {"info.json": info(notes="new")})
+    write_files(tmp_path / "births-family/datasets/births", {"info.json": info(notes="new")})
 
     summary = await run(tmp_path)
 
@@ -209,12 +213,12 @@ async def test_what_an_earlier_release_made_of_no_publisher_is_put_right_by_impo
     owner: dict[str, str],
 ) -> None:
     files = {"p/info.json": info(publisher=publisher), "p/age.csv-metadata.json": csvw("age", **document)}
-    put(tmp_path, checkout() | files)
+    write_files(tmp_path, checkout() | files)
     await run(tmp_path)
     await as_the_release_before(database, made, publisher)
 
     summary = await run(tmp_path)
-    put(tmp_path, {"p/new.csv-metadata.json": csvw("new", **document)})
+    write_files(tmp_path, {"p/new.csv-metadata.json": csvw("new", **document)})
     await run(tmp_path)
 
     assert await publishers() == {"age": owner, "new": owner}
@@ -228,7 +232,7 @@ async def test_what_an_earlier_release_made_of_no_publisher_is_put_right_by_impo
 async def test_a_publisher_that_somebody_decided_on_or_info_json_names_is_left(
     database: Database, tmp_path: Path, url: str
 ) -> None:
-    put(tmp_path, checkout() | {"p/info.json": info(), "p/age.csv-metadata.json": csvw("age", **OFFICE)})
+    write_files(tmp_path, checkout() | {"p/info.json": info(), "p/age.csv-metadata.json": csvw("age", **OFFICE)})
     await run(tmp_path)
     await as_the_release_before(database, url, "Decided")
 

@@ -13,7 +13,7 @@ from resolvers.imports.odtp.importer import NotOdtpError, import_odtp
 from tests.support import odtp_shapes as odtp
 from tests.support.asking import ask
 from tests.support.odtp_shapes import COMMIT, DAY, Row, hex
-from tests.support.odtp_source import TAKEN, everything, fill, imported, odtp_source, release, stored_row
+from tests.support.odtp_source import TAKEN, everything, fill, import_source, odtp_source, release, stored_row
 
 NEXT_DAY = DAY + timedelta(days=1)
 
@@ -38,7 +38,7 @@ METADATA = {
 
 
 async def test_a_row_of_each_kind_is_kept_in_our_form(database: Database, source: Database) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
 
     made = {"created_at": DAY, "updated_at": NEXT_DAY}
     owned = {"ownerRef": f"user_{hex(1)}", "public": True, "readerRefs": []}
@@ -145,7 +145,7 @@ def a_line(page: int, place: int, step: int, sequence: int, message: str) -> Row
 
 
 async def test_an_imported_row_has_the_shape_of_one_that_was_inserted(database: Database, source: Database) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
 
     for name, rows in (await everything(database)).items():
         document = documents.by_kind(rows[0]["_id"])
@@ -161,7 +161,7 @@ async def test_an_imported_row_has_the_shape_of_one_that_was_inserted(database: 
 
 
 async def test_the_summary_counts_every_row_once(database: Database, source: Database) -> None:
-    summary = await imported(source, odtp.a_chain())
+    summary = await import_source(source, odtp.a_chain())
 
     assert summary.taken == {
         "users": 1, "digitalTwins": 1, "components": 1, "versions": 1, "executions": 1, "steps": 2, "outputs": 2,
@@ -183,10 +183,10 @@ async def test_importing_again_makes_nothing_twice_and_changes_nothing(database:
     rows["users"] += [odtp.user(2, "Ada"), odtp.user(3, "Ada")]
     rows["components"].append(odtp.component(22, repoLink="https://github.com/example/component-21.git/"))
     rows["versions"].append(odtp.version(32, 22, "v9"))
-    await imported(source, rows)
+    await import_source(source, rows)
     before = await everything(database)
 
-    summary = await imported(source)
+    summary = await import_source(source)
 
     assert await everything(database) == before
     assert +summary.taken == {}
@@ -198,10 +198,10 @@ async def test_importing_again_makes_nothing_twice_and_changes_nothing(database:
 
 
 async def test_what_was_changed_here_stays_changed(database: Database, source: Database) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     await database["digitalTwins"].update_one({}, {"$set": {"name": "Renamed here"}})
 
-    await imported(source)
+    await import_source(source)
 
     assert (await stored_row(database, "digitalTwins", f"twin_{hex(11)}"))["name"] == "Renamed here"
 
@@ -210,7 +210,7 @@ async def test_what_was_changed_here_stays_changed(database: Database, source: D
 async def test_an_import_that_stopped_is_completed_by_the_next(
     database: Database, source: Database, written: str
 ) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     whole = await everything(database)
     for name in TAKEN:
         await database[name].delete_many({})
@@ -228,13 +228,13 @@ async def test_an_import_that_stopped_is_completed_by_the_next(
     for name, rows in halfway.items():
         assert all(one["_id"] in {whole_one["_id"] for whole_one in whole[name]} for one in rows)
     assert halfway != whole
-    await imported(source)
+    await import_source(source)
 
     assert await everything(database) == whole
 
 
 async def test_no_value_of_a_secret_is_kept_anywhere(database: Database, source: Database) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
 
     kept = json.dumps(await everything(database), default=str)
     assert "TOKEN" in kept
@@ -266,7 +266,7 @@ async def test_the_source_is_only_read(database: Database, source: Database) -> 
     await fill(source, rows)
     before = {name: await source[name].find().to_list() for name in await source.list_collection_names()}
 
-    await imported(source)
+    await import_source(source)
 
     assert {name: await source[name].find().to_list() for name in await source.list_collection_names()} == before
 
@@ -275,7 +275,7 @@ async def test_a_database_of_something_else_is_refused(database: Database, sourc
     await source["films"].insert_one({})
 
     with pytest.raises(NotOdtpError, match="has none of the collections of ODTP"):
-        await imported(source)
+        await import_source(source)
 
 
 CHAIN = """
@@ -288,7 +288,7 @@ CHAIN = """
 
 
 async def test_a_client_walks_the_imported_chain_and_sees_what_is_public(database: Database, source: Database) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
 
     found = await ask(CHAIN)
 
@@ -328,7 +328,7 @@ async def test_a_workflow_belongs_to_who_alone_ran_it(database: Database, source
         odtp.workflow(906, [31], versions=["abc"]),
     ]  # fmt: skip
 
-    summary = await imported(source, rows)
+    summary = await import_source(source, rows)
 
     kept = await database["workflows"].find(sort=[("_id", 1)]).to_list()
     assert [(row["name"], row["ownerRef"], row["public"], row["tags"]) for row in kept] == [

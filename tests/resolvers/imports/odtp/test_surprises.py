@@ -10,7 +10,7 @@ from documents.mongo.database import Client, Database
 from resolvers.imports.summary import Note
 from tests.support import odtp_shapes as odtp
 from tests.support.odtp_shapes import DAY, Row, hex, oid
-from tests.support.odtp_source import everything, imported, odtp_source, reasons, release, stored_row
+from tests.support.odtp_source import everything, import_source, odtp_source, reasons, release, stored_row
 
 NEXT_DAY = DAY + timedelta(days=1)
 
@@ -23,7 +23,7 @@ async def source(client: Client) -> AsyncIterator[Database]:
 
 
 async def test_names_that_repeat_get_a_number(database: Database, source: Database) -> None:
-    summary = await imported(source, {
+    summary = await import_source(source, {
         "users": [odtp.user(1), odtp.user(2), odtp.user(3, "Ada (2)"), odtp.user(4)],
         "digitalTwins": [odtp.twin(11, 1), odtp.twin(12, 1), odtp.twin(13, 2)],
         "components": [odtp.component(21), odtp.component(22)],
@@ -43,7 +43,7 @@ async def test_names_that_repeat_get_a_number(database: Database, source: Databa
 async def test_a_name_that_somebody_has_here_already_is_not_taken_away(database: Database, source: Database) -> None:
     await documents.User(display_name="Ada").insert()
 
-    await imported(source, {"users": [odtp.user(1)]})
+    await import_source(source, {"users": [odtp.user(1)]})
 
     assert (await stored_row(database, "users", f"user_{hex(1)}"))["displayName"] == "Ada (2)"
 
@@ -52,7 +52,7 @@ async def test_components_of_one_repository_are_merged(database: Database, sourc
     here = documents.Component(component_name="known", repo_link="https://github.com/example/component-21")
     await here.insert()
 
-    summary = await imported(source, {
+    summary = await import_source(source, {
         "components": [odtp.component(21), odtp.component(22, repoLink="https://github.com/example/component-21.git")],
         "versions": [odtp.version(31, 21, "v1"), odtp.version(32, 22, "v2", created_at=NEXT_DAY)],
     })  # fmt: skip
@@ -70,7 +70,7 @@ async def test_what_odtp_has_hidden_comes_along_and_says_so(database: Database, 
     rows = odtp.a_chain()
     for collection in ("users", "digitalTwins", "components", "versions", "executions", "results", "workflows"):
         rows[collection][0]["deprecated"] = True
-    summary = await imported(source, rows)
+    summary = await import_source(source, rows)
 
     kept = await everything(database)
     assert kept["users"][0]["displayName"] == "Ada"
@@ -105,7 +105,7 @@ async def test_what_refers_to_nothing_is_refused_with_all_that_hangs_on_it(
     rows["logs"] += [odtp.page(74, 53, "a"), odtp.page(75, 53, "b"), {"_id": oid(76), "logstring": "c"}]
     rows["results"] += [odtp.result(82, 42, 12, []), odtp.result(83, 41, 11, [61, 404])]
     rows["users"].append({"_id": "somebody", "displayName": "Eve"})
-    summary = await imported(source, rows)
+    summary = await import_source(source, rows)
 
     assert [tuple(note) for note in summary.refusals] == [
         ("users", "somebody", "Its id 'somebody' is not an ObjectId."),
@@ -159,7 +159,7 @@ async def test_statuses_are_read_off_times_and_errors(
     numbers = [51 + place for place in range(len(steps))]
     rows["executions"] = [odtp.execution(41, 11, numbers, [], **execution)]
     rows["steps"] = [odtp.step(number, 41, 31, **other) for number, other in zip(numbers, steps, strict=True)]
-    await imported(source, rows)
+    await import_source(source, rows)
 
     kept = await everything(database)
     assert [one["status"] for one in kept["steps"]] == expected
@@ -174,7 +174,7 @@ async def test_a_chain_closes_over_steps_that_are_missing_or_refused(database: D
     rows["steps"] = [
         odtp.step(51, 41, 31), odtp.step(52, 41, 404), odtp.step(53, 41, 31, executionRef=None), odtp.step(54, 41, 31),
     ]  # fmt: skip
-    summary = await imported(source, rows)
+    summary = await import_source(source, rows)
 
     kept = await everything(database)
     assert {one["_id"]: (one["ordinal"], one["dependsOn"]) for one in kept["steps"]} == {
@@ -209,7 +209,7 @@ async def test_the_forms_of_the_documentation_are_read_too(database: Database, s
         "logs": [odtp.page(71, 51, "d")],
         "results": [odtp.result(81, 41, 11, [61], executionRef=None)],
     }  # fmt: skip
-    await imported(source, rows)
+    await import_source(source, rows)
 
     kept = await everything(database)
     first, second = kept["versions"]
@@ -237,7 +237,7 @@ async def test_values_of_the_wrong_form_are_named_and_stop_nothing(database: Dat
     rows["executions"][0] |= {"workflowSchema": None}
     rows["steps"][0] |= {"ports": ["8501:8501", "web"], "parameters": {"x": float("nan"), "at": DAY}}
     rows["outputs"][0] |= {"file_size": -1, "access_control": {"authorized_users": ["eve", hex(404)]}}
-    summary = await imported(source, rows)
+    summary = await import_source(source, rows)
 
     kept = await everything(database)
     assert kept["users"][0]["displayName"] == "u1"
@@ -265,7 +265,7 @@ async def test_names_are_cut_to_what_lists_can_be_ordered_by(database: Database,
     rows = odtp.a_chain()
     rows["digitalTwins"][0]["name"] = "n" * 20_000
 
-    summary = await imported(source, rows)
+    summary = await import_source(source, rows)
 
     assert (await everything(database))["digitalTwins"][0]["name"] == "n" * 9_999 + "…"
     assert reasons(summary.adjustments, "digitalTwins", 11) == ["name has 20,000 characters; cut to 10,000."]
@@ -275,7 +275,7 @@ async def test_a_line_whose_number_is_taken_here_is_refused(database: Database, 
     here = documents.LogEntry(activity_ref=f"step_{hex(51)}", sequence=2, message="was here before")
     await here.insert()
 
-    summary = await imported(source, odtp.a_chain())
+    summary = await import_source(source, odtp.a_chain())
 
     assert summary.taken["logs"] == 6
     assert [note for note in summary.refusals if note.collection == "logs"] == [
@@ -285,7 +285,7 @@ async def test_a_line_whose_number_is_taken_here_is_refused(database: Database, 
 
 
 async def test_unknown_collections_are_named(database: Database, source: Database) -> None:
-    summary = await imported(source, {"users": [odtp.user(1)], "films": [{}, {}]})
+    summary = await import_source(source, {"users": [odtp.user(1)], "films": [{}, {}]})
 
     assert summary.refusals == [Note("films", "", "This is no collection of ODTP; left out: 2 rows.")]
     assert summary.refused["films"] == 2

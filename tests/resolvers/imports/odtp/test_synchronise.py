@@ -17,7 +17,7 @@ from resolvers.twins import twin_rights
 from tests.support import odtp_shapes as odtp
 from tests.support.asking import WORKER, ask
 from tests.support.odtp_shapes import DAY, Row, hex, oid
-from tests.support.odtp_source import everything, imported, odtp_source, reasons, release, stored_row
+from tests.support.odtp_source import everything, import_source, odtp_source, reasons, release, stored_row
 
 OWNER = Viewer(Role.USER, f"user_{hex(1)}")
 TWIN, EXECUTION, STEP = f"twin_{hex(11)}", f"execution_{hex(41)}", f"step_{hex(52)}"
@@ -49,7 +49,7 @@ async def mutate(mutation: str, viewer: Viewer = OWNER, **input: Any) -> None:
 
 
 async def test_what_changed_there_is_taken_over_and_said(database: Database, source: Database) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     before = await everything(database)
     await change(source, "users", 1, displayName="Ada L.", email="ada@example.org", github=None)
     await change(source, "digitalTwins", 11, name="Sardinia", status="done")
@@ -61,7 +61,7 @@ async def test_what_changed_there_is_taken_over_and_said(database: Database, sou
     await change(source, "results", 81, title="Half of it", output=[oid(61)])
     await change(source, "workflows", 900, name="goodbye", versions=[hex(31)], deprecated=True)
 
-    summary = await imported(source)
+    summary = await import_source(source)
 
     after = await everything(database)
     changes = {
@@ -99,7 +99,7 @@ async def test_what_changed_there_is_taken_over_and_said(database: Database, sou
     assert +summary.already == {"steps": 1, "outputs": 1, "logs": 7}
     assert after["executions"][0]["revision"] == 2
     assert after["executions"][0]["updated_at"] > before["executions"][0]["updated_at"]
-    assert what_happened(await imported(source)) == {}
+    assert what_happened(await import_source(source)) == {}
     assert await everything(database) == after
 
 
@@ -112,7 +112,7 @@ async def test_an_execution_that_runs_on_in_odtp_runs_on_here(database: Database
     rows["executions"][0] |= waiting
     rows["steps"] = [row | waiting | {"run_step": True} for row in rows["steps"]]
     rows |= {"outputs": [], "results": [], "logs": []}
-    await imported(source, rows)
+    await import_source(source, rows)
     asked = """{ executions { nodes { status startTimestamp endTimestamp
       steps { nodes { key status attempt error { code message } logs { nodes { message } } } } } } }"""
 
@@ -125,16 +125,16 @@ async def test_an_execution_that_runs_on_in_odtp_runs_on_here(database: Database
     assert await stands() == ("PENDING", ["PENDING", "PENDING"], None)
     await change(source, "executions", 41, start_timestamp=DAY)
     await change(source, "steps", 52, start_timestamp=DAY, run_step=False)
-    await imported(source)
+    await import_source(source)
     assert await stands() == ("RUNNING", ["RUNNING", "PENDING"], None)
     await change(source, "steps", 52, end_timestamp=DAY + timedelta(minutes=1), error=True, msg="No space left")
-    await imported(source)
+    await import_source(source)
     failed = {"code": "ODTP_STEP_FAILED", "message": "No space left"}
     assert await stands() == ("FAILED", ["FAILED", "CANCELLED"], failed)
     await change(source, "steps", 52, error=False, msg=None)
     await change(source, "steps", 51, start_timestamp=DAY, end_timestamp=DAY + timedelta(minutes=2), run_step=False)
     await change(source, "executions", 41, end_timestamp=DAY + timedelta(minutes=2))
-    await imported(source, {"outputs": [odtp.output(63, 52)], "logs": [odtp.page(74, 52, "done")]})
+    await import_source(source, {"outputs": [odtp.output(63, 52)], "logs": [odtp.page(74, 52, "done")]})
     assert await stands() == ("SUCCEEDED", ["SUCCEEDED", "SUCCEEDED"], None)
     (execution,) = (await ask(asked))["executions"]["nodes"]
     assert execution["endTimestamp"] == "2024-05-06T07:10:09.123Z"
@@ -155,18 +155,18 @@ async def seen(viewer: Viewer = ANONYMOUS) -> list[bool]:
 async def test_what_is_hidden_in_odtp_is_hidden_here_with_all_that_follows_it(
     database: Database, source: Database, hiding: dict[str, bool]
 ) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     assert await seen() == [True] * 5
     await change(source, "digitalTwins", 11, **hiding)
     await change(source, "outputs", 62, access_control={"public": False, "authorized_users": [None]})
 
-    summary = await imported(source)
+    summary = await import_source(source)
 
     assert await seen() == [False] * 5
     assert await seen(OWNER) == [True] * 5
     assert "public was true; it is false now, as in ODTP." in reasons(summary.updates, "digitalTwins", 11)
     await change(source, "digitalTwins", 11, deprecated=False, public=True)
-    await imported(source)
+    await import_source(source)
     assert await seen() == [True] * 4 + [False]
 
 
@@ -176,10 +176,10 @@ async def test_a_twin_that_has_another_owner_in_odtp_has_that_one_here_with_all_
     rows = odtp.a_chain()
     rows["users"].append(odtp.user(2, "Grace"))
     rows["digitalTwins"][0]["public"] = False
-    await imported(source, rows)
+    await import_source(source, rows)
     await change(source, "digitalTwins", 11, userRef=hex(2))
 
-    summary = await imported(source)
+    summary = await import_source(source)
 
     assert await seen(Viewer(Role.USER, f"user_{hex(2)}")) == [True] * 5
     # The output is public by itself.
@@ -187,9 +187,9 @@ async def test_a_twin_that_has_another_owner_in_odtp_has_that_one_here_with_all_
     assert (await stored_row(database, "outputs", f"output_{hex(61)}"))["ownerRef"] == f"user_{hex(2)}"
     assert what_happened(summary) == {"updated": {"digitalTwins": 1}}
     await change(source, "digitalTwins", 11, userRef=hex(1))
-    await imported(source, {"digitalTwins": [odtp.twin(12, 1, "Elba")]})
+    await import_source(source, {"digitalTwins": [odtp.twin(12, 1, "Elba")]})
     await change(source, "digitalTwins", 12, userRef=hex(2), name="Corsica")
-    await imported(source)
+    await import_source(source)
     twin = await stored_row(database, "digitalTwins", f"twin_{hex(12)}")
     assert (twin["userRef"], twin["name"]) == (f"user_{hex(2)}", "Corsica")
 
@@ -197,25 +197,25 @@ async def test_a_twin_that_has_another_owner_in_odtp_has_that_one_here_with_all_
 async def test_a_twin_is_hidden_however_much_follows_it_and_published_as_far_as_can_be_done_at_once(
     database: Database, source: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     monkeypatch.setattr(twin_rights, "MAX_WORK", 7)
     await change(source, "digitalTwins", 11, deprecated=True)
-    await imported(source)
+    await import_source(source)
     assert await seen() == [False] * 4 + [True]
     await change(source, "digitalTwins", 11, deprecated=False)
 
-    summary = await imported(source)
+    summary = await import_source(source)
 
     assert await seen() == [False] * 4 + [True]
     assert "to change them all at once" in reasons(summary.refusals, "digitalTwins", 11)[0]
 
 
 async def test_what_was_changed_here_stays_and_the_rest_is_taken_over(database: Database, source: Database) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     await mutate("updateDigitalTwin", id=TWIN, name="Renamed here")
     await change(source, "digitalTwins", 11, name="Renamed there", status="done")
 
-    summary = await imported(source)
+    summary = await import_source(source)
 
     twin = await stored_row(database, "digitalTwins", TWIN)
     assert (twin["name"], twin["status"]) == ("Renamed here", "done")
@@ -223,7 +223,7 @@ async def test_what_was_changed_here_stays_and_the_rest_is_taken_over(database: 
     kept = ['name is "Renamed here" here and "Renamed there" in ODTP; kept, because it was changed here.']
     assert reasons(summary.differences, "digitalTwins", 11) == kept
     # As long as both sides differ it is said, whether either has changed again or not.
-    again = await imported(source)
+    again = await import_source(source)
     assert (what_happened(again), reasons(again.differences, "digitalTwins", 11)) == (
         {"kept": {"digitalTwins": 1}},
         kept,
@@ -231,7 +231,7 @@ async def test_what_was_changed_here_stays_and_the_rest_is_taken_over(database: 
     # Once both sides say the same, the next change there is taken over.
     await mutate("updateDigitalTwin", id=TWIN, name="Renamed there")
     await change(source, "digitalTwins", 11, name="Renamed again")
-    await imported(source)
+    await import_source(source)
     assert (await stored_row(database, "digitalTwins", TWIN))["name"] == "Renamed again"
 
 
@@ -240,13 +240,13 @@ async def test_what_was_cancelled_here_stays_cancelled_with_its_times(database: 
     rows["executions"][0] |= {"start_timestamp": None, "end_timestamp": None}
     waiting = {"start_timestamp": None, "end_timestamp": None, "run_step": True}
     rows["steps"] = [row | waiting for row in rows["steps"]]
-    await imported(source, rows)
+    await import_source(source, rows)
     await mutate("cancelExecution", id=EXECUTION)
     before = await everything(database)
     await change(source, "steps", 52, start_timestamp=DAY, end_timestamp=DAY, ports=["8502:8501"])
     await change(source, "executions", 41, start_timestamp=DAY)
 
-    summary = await imported(source)
+    summary = await import_source(source)
 
     after = await everything(database)
     assert after["executions"] == before["executions"]
@@ -263,7 +263,7 @@ async def test_rights_narrow_even_where_they_were_changed_here(
     readers = [hex(1), hex(2)]
     rows["outputs"][0]["access_control"] = {"public": False, "authorized_users": readers}
     rows["outputs"][1]["access_control"] = {"public": True, "authorized_users": readers}
-    await imported(source, rows)
+    await import_source(source, rows)
     for output in (61, 62):
         await mutate("updateOutputAccess", id=f"output_{hex(output)}", authorizeUserIds=[f"user_{hex(3)}"])
     if not is_remembered:
@@ -272,7 +272,7 @@ async def test_rights_narrow_even_where_they_were_changed_here(
     await change(source, "outputs", 61, access_control={"public": True, "authorized_users": [hex(2), hex(4)]})
     await change(source, "outputs", 62, access_control={"public": False, "authorized_users": [hex(2), hex(4)]})
 
-    summary = await imported(source)
+    summary = await import_source(source)
 
     # What nobody remembers may have been taken away there as well.
     users = [f"user_{hex(2)}", f"user_{hex(3)}"] if is_remembered else [f"user_{hex(2)}"]
@@ -287,13 +287,13 @@ async def test_a_twin_that_was_published_here_is_hidden_when_odtp_hides_it(
 ) -> None:
     rows = odtp.a_chain()
     rows["digitalTwins"][0]["public"] = False
-    await imported(source, rows)
+    await import_source(source, rows)
     await mutate("updateDigitalTwin", id=TWIN, public=True)
 
-    unchanged = await imported(source)
+    unchanged = await import_source(source)
     still = (await stored_row(database, "digitalTwins", TWIN))["public"]
     await change(source, "digitalTwins", 11, deprecated=True)
-    await imported(source)
+    await import_source(source)
 
     assert what_happened(unchanged) == {"kept": {"digitalTwins": 1}}
     assert still is True
@@ -307,7 +307,7 @@ async def test_what_an_earlier_release_imported_is_synchronised_as_far_as_it_was
     rows = odtp.a_chain()
     rows["users"].append(odtp.user(2, "Ada"))
     rows["digitalTwins"].append(odtp.twin(12, 1, "Elba"))
-    await imported(source, rows)
+    await import_source(source, rows)
     await mutate("updateDigitalTwin", id=TWIN, name="Renamed here")
     await mutate("deprecateComponentVersion", WORKER, id=release(31))
     await database["imported_rows"].delete_many({})
@@ -315,7 +315,7 @@ async def test_what_an_earlier_release_imported_is_synchronised_as_far_as_it_was
     await change(source, "digitalTwins", 12, name="Capri")
     await change(source, "users", 1, email="ada@example.org")
 
-    summary = await imported(source)
+    summary = await import_source(source)
 
     twins = await database["digitalTwins"].find(sort=[("_id", 1)]).to_list()
     assert [(twin["name"], twin["public"]) for twin in twins] == [("Renamed here", False), ("Capri", True)]
@@ -332,21 +332,21 @@ async def test_what_an_earlier_release_imported_is_synchronised_as_far_as_it_was
 
 
 async def test_a_workflow_that_was_published_here_stays_so_without_a_word(database: Database, source: Database) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     await mutate("updateWorkflow", id=f"workflow_{hex(900)}", public=True)
 
-    assert what_happened(await imported(source)) == {}
+    assert what_happened(await import_source(source)) == {}
     assert (await stored_row(database, "workflows", f"workflow_{hex(900)}"))["public"] is True
 
 
 async def test_a_new_name_that_is_taken_here_gets_a_number_once(database: Database, source: Database) -> None:
     rows = odtp.a_chain()
     rows["digitalTwins"].append(odtp.twin(12, 1, "Elba"))
-    await imported(source, rows)
+    await import_source(source, rows)
     await change(source, "digitalTwins", 12, name="Corsica")
 
-    summary = await imported(source)
-    again = await imported(source)
+    summary = await import_source(source)
+    again = await import_source(source)
 
     assert (await stored_row(database, "digitalTwins", f"twin_{hex(12)}"))["name"] == "Corsica (2)"
     assert reasons(summary.adjustments, "digitalTwins", 12) == ["name 'Corsica' is taken; called 'Corsica (2)'."]
@@ -354,16 +354,16 @@ async def test_a_new_name_that_is_taken_here_gets_a_number_once(database: Databa
 
 
 async def test_what_is_gone_there_is_said_and_stays_here(database: Database, source: Database, client: Client) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     async with odtp_source(client) as other:
-        await imported(other, {"users": [odtp.user(5, "Eve")]})
+        await import_source(other, {"users": [odtp.user(5, "Eve")]})
         before = await everything(database)
         await source["outputs"].delete_one({"_id": oid(61)})
         await source["executions"].delete_one({"_id": oid(41)})
         await source["steps"].delete_many({})
 
-        summary = await imported(source)
-        elsewhere = await imported(other)
+        summary = await import_source(source)
+        elsewhere = await import_source(other)
 
     assert await everything(database) == before
     assert what_happened(summary) == {"gone": {"outputs": 1, "executions": 1, "steps": 2}}
@@ -372,34 +372,34 @@ async def test_what_is_gone_there_is_said_and_stays_here(database: Database, sou
 
 
 async def test_what_is_gone_on_both_sides_is_forgotten(database: Database, source: Database) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     await source["results"].delete_many({})
     await database["results"].delete_many({})
 
-    assert what_happened(await imported(source)) == {}
+    assert what_happened(await import_source(source)) == {}
     assert await database["imported_rows"].count_documents({"sourceCollection": "results"}) == 0
 
 
 async def test_the_latest_version_is_that_of_odtp_as_versions_come_and_are_deprecated(
     database: Database, source: Database
 ) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     component = f"component_{hex(21)}"
 
     async def latest() -> str | None:
         found: str | None = (await stored_row(database, "components", component))["latestVersionRef"]
         return found
 
-    await imported(source, {"versions": [odtp.version(32, 21, "v0.2", created_at=DAY + timedelta(days=2))]})
+    await import_source(source, {"versions": [odtp.version(32, 21, "v0.2", created_at=DAY + timedelta(days=2))]})
     assert await latest() == release(32)
     await change(source, "versions", 32, deprecated=True)
-    await imported(source)
+    await import_source(source)
     assert await latest() == release(31)
     await change(source, "versions", 31, deprecated=True)
-    await imported(source)
+    await import_source(source)
     assert await latest() is None
     await change(source, "versions", 32, deprecated=False)
-    await imported(source)
+    await import_source(source)
     assert await latest() == release(32)
 
 
@@ -407,7 +407,7 @@ async def test_the_latest_version_is_that_of_odtp_as_versions_come_and_are_depre
 async def test_what_changes_here_at_the_same_moment_is_not_overwritten(
     database: Database, source: Database, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     await change(source, "digitalTwins", 11, name="Renamed there")
 
     async def change_meanwhile(ids: Any) -> dict[str, Row]:
@@ -417,7 +417,7 @@ async def test_what_changes_here_at_the_same_moment_is_not_overwritten(
         return before
 
     monkeypatch.setattr(collection_import, "imported_states", change_meanwhile)
-    summary = await imported(source)
+    summary = await import_source(source)
     monkeypatch.undo()
 
     twin = await stored_row(database, "digitalTwins", TWIN)
@@ -426,15 +426,15 @@ async def test_what_changes_here_at_the_same_moment_is_not_overwritten(
     )
     outcome = "kept" if changed == "name" else "updated"
     assert what_happened(summary) == {outcome: {"digitalTwins": 1}}
-    assert what_happened(await imported(source)) == {"kept": {"digitalTwins": 1}}
+    assert what_happened(await import_source(source)) == {"kept": {"digitalTwins": 1}}
 
 
 async def test_a_row_that_can_no_longer_be_read_is_refused_and_stays_here(database: Database, source: Database) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     before = await everything(database)
     await change(source, "outputs", 61, s3_bucket=None)
 
-    summary = await imported(source)
+    summary = await import_source(source)
 
     assert reasons(summary.refusals, "outputs", 61) == ["It has no s3_bucket."]
     assert await everything(database) == before
@@ -443,23 +443,23 @@ async def test_a_row_that_can_no_longer_be_read_is_refused_and_stays_here(databa
 async def test_what_is_hidden_in_odtp_is_hidden_though_its_row_can_no_longer_be_read(
     database: Database, source: Database
 ) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     nobody = {"public": False, "authorized_users": []}
     await change(source, "digitalTwins", 11, public=False, userRef=None)
     await change(source, "outputs", 62, access_control=nobody, stepRef=None)
 
-    summary = await imported(source)
+    summary = await import_source(source)
 
     assert reasons(summary.refusals, "digitalTwins", 11) == ["Its userRef refers to nothing."]
     assert len(reasons(summary.adjustments, "digitalTwins", 11)) == 1
     assert (await stored_row(database, "outputs", f"output_{hex(62)}"))["access_control"] == nobody
     for collection, id in (("digitalTwins", TWIN), ("executions", EXECUTION), ("steps", STEP)):
         assert (await stored_row(database, collection, id))["public"] is False
-    assert (await imported(source)).adjustments == []
+    assert (await import_source(source)).adjustments == []
 
     # What is published here afterwards stays so, until ODTP hides it once more.
     await mutate("updateDigitalTwin", id=TWIN, public=True)
-    await imported(source)
+    await import_source(source)
     assert (await stored_row(database, "digitalTwins", TWIN))["public"] is True
 
 
@@ -506,13 +506,13 @@ def test_what_an_earlier_release_did_not_remember_is_unknown() -> None:
 async def test_what_changed_of_a_workflow_is_taken_over_where_it_did_not_change_here(
     database: Database, source: Database
 ) -> None:
-    await imported(source, odtp.a_chain())
+    await import_source(source, odtp.a_chain())
     id = f"workflow_{hex(900)}"
     await mutate("updateWorkflow", id=id, name="Renamed here", public=True)
     await change(source, "workflows", 900, name="Renamed there", versions=[hex(31)], deprecated=True)
 
-    summary = await imported(source)
-    again = await imported(source)
+    summary = await import_source(source)
+    again = await import_source(source)
 
     row = await stored_row(database, "workflows", id)
     assert (row["name"], row["public"], row["tags"]) == ("Renamed here", True, ["deprecated"])
