@@ -19,7 +19,7 @@ from graph.core.node import NodeQuery
 from graph.core.required_links import check_required_links
 from graph.core.scalars import SCALARS
 from graph.core.user_error_types import SHOWN_AS, Refusal
-from graph.core.view import VIEWS, finish_views
+from graph.core.view import VIEWS, resolve_forward_references
 from graph.engine.executor import BudgetedExecutor
 from graph.engine.graphql_core_patch import patch_graphql_core
 from graph.file_events.file_event import FileEventMutation
@@ -113,7 +113,7 @@ def make_schema(
     query: type = Query, mutation: type = Mutation, subscription: type = Subscription, **options: Any
 ) -> Schema:
     """Return the schema of all views. Tests pass root types with fields of their own."""
-    finish_views()
+    resolve_forward_references()
     patch_graphql_core()
     made = Schema(
         query=query,

@@ -13,7 +13,7 @@ from graph.core.projection import fields_below
 from graph.twins.execution import Execution
 from graph.websocket.session import SubscriptionContext
 from resolvers.activities import subscriptions
-from resolvers.reads.relations import Many
+from resolvers.reads.relations import Children
 from resolvers.user_errors import Refusal
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,10 +30,10 @@ def _subscription(description: str) -> Callable[[F], F]:
     return declare
 
 
-def _link_of_logs() -> Many:
+def _link_of_logs() -> Children:
     activity: Any = Activity
     (field,) = (field for field in activity.__strawberry_definition__.fields if field.python_name == "logs")
-    link: Many = field.bind(None, "logs").link
+    link: Children = field.bind(None, "logs").link
     return link
 
 

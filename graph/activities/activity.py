@@ -104,7 +104,7 @@ class Activity(Node):
         "activity_ref",
         sort_key(documents.LogEntry, "sequence"),
         where=LogWhere,
-        most=MOST_ENTRIES,
+        max_page_size=MOST_ENTRIES,
         description="The activity's log, in order of sequence. A page has at most 1,000 lines.",
     )
 
@@ -294,5 +294,5 @@ class ActivityMutation:
             repeat=repeat_report,
         )
         if payload.activity is not None:
-            reader_of(info).answer_report(cast(Row, payload.activity))
+            reader_of(info).show_reported_activity(cast(Row, payload.activity))
         return payload

@@ -53,7 +53,7 @@ def explanation(text: str, variables: dict[str, Any], viewer: Viewer) -> list[st
 
     from graph.core.selections import flags_of
     from graph.engine.plan.explain import explained
-    from graph.engine.plan.nested_reads import Run
+    from graph.engine.plan.nested_reads import PlanRun
     from graph.engine.plan.row_codegen import NotPlanned
     from graph.engine.prepare import DocumentCache, Unacceptable
     from graph.errors import RequestError
@@ -69,7 +69,7 @@ def explanation(text: str, variables: dict[str, Any], viewer: Viewer) -> list[st
             raise Unexplained("The query's variables are missing or do not fit: give them with --variables.")
         flags = {name: bool(values.coerced.get(name)) for name in flags_of(prepared.document)}
         plan = planner.plan(prepared.document, operation, flags)
-        return list(explained(plan.shape, Run(RequestLoader(viewer), values)))
+        return list(explained(plan.shape, PlanRun(RequestLoader(viewer), values)))
     except Unacceptable as refusal:
         raise Unexplained("\n".join(error["message"] for error in refusal.errors)) from refusal
     except NotPlanned as reason:

@@ -1,7 +1,7 @@
-"""Declarations of a view's fields: how the value is found, and which stored fields it needs.
+"""Sources of a view's fields: how the value is found, and which stored fields it needs.
 
-A declaration is all there is: the standard executor answers from it, and a plan is compiled from it. Neither looks at
-objects one by one where a level can be read at once.
+The standard executor resolves fields from their sources, and plans are compiled from them. Both read a whole level at
+once, never object by object.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from graph.core.projection import fields_below, times_shown
 from resolvers.filters import Filter, all_of
 from resolvers.reads.loaders import RequestLoader, no_objects, objects_in
 from resolvers.reads.order import Order, value_at
-from resolvers.reads.page import Page, PageRequest, window
-from resolvers.reads.relations import Document, Gathered, Link, Listed, Many, One, Paged
+from resolvers.reads.page import Page, PageRequest, page_request
+from resolvers.reads.relations import Children, Document, Link, Paged, PagedByIds, ToManyByIds, ToOne
 from resolvers.reads.rows import Row
 from resolvers.user_errors import InvalidInput, LimitExceeded
 
@@ -40,46 +40,47 @@ def reader_of(info: Info) -> RequestLoader:
 
 
 class FieldSource(ABC):
-    """How one field is found. `needs` are the stored paths that must be read for it."""
+    """The source of one field's values."""
 
-    needs: frozenset[str] = frozenset()
-    below: bool = False
+    required_paths: frozenset[str] = frozenset()
+    """The stored paths that must be read for the field."""
+    shares_document: bool = False
     """Whether the fields selected below belong to the same document."""
 
     @abstractmethod
-    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
-        """The field's value for one parent, possibly awaitable; used by the standard executor."""
+    def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        """The field's value for one parent, possibly awaitable, for the standard executor."""
 
 
 @dataclass(frozen=True)
-class Stored(FieldSource):
+class StoredField(FieldSource):
     """The value at a path of the document."""
 
     path: str
     default: Any = None
 
     @property
-    def needs(self) -> frozenset[str]:  # type: ignore[override]
+    def required_paths(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset({self.path})
 
-    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+    def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         value = value_at(parent, self.path)
         return self.default if value is None else value
 
 
 @dataclass(frozen=True)
-class Facet(FieldSource):
+class EmbeddedField(FieldSource):
     """Another view of the parent's own document."""
 
-    below = True
+    shares_document = True
 
-    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+    def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         return parent
 
 
 @dataclass(frozen=True)
-class Linked(FieldSource):
-    """One other document, or a short list of them."""
+class LinkField(FieldSource):
+    """Another document, or a short list of them."""
 
     link: Link
     argument: str | None = None
@@ -87,18 +88,18 @@ class Linked(FieldSource):
     """The stored path of the link."""
 
     @property
-    def needs(self) -> frozenset[str]:  # type: ignore[override]
-        return frozenset({self.link.via}) if isinstance(self.link, One | Listed) else frozenset()
+    def required_paths(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({self.link.via}) if isinstance(self.link, ToOne | ToManyByIds) else frozenset()
 
-    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+    def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         value = arguments[self.argument] if self.argument else ""
         required = is_non_null_type(info._raw_info.return_type)
         return reader_of(info).linked(self.link, parent, fields_below(info), value, required=required)
 
 
 @dataclass(frozen=True)
-class Listing:
-    """A page, as a connection shows it."""
+class ConnectionResult:
+    """A page as a Relay connection."""
 
     page: Page
     link: Paged
@@ -110,8 +111,8 @@ class Listing:
         return self.page.rows
 
     @property
-    def edges(self) -> "list[EdgeOf]":
-        return [EdgeOf(row, self.page) for row in self.page.rows]
+    def edges(self) -> "list[EdgeResult]":
+        return [EdgeResult(row, self.page) for row in self.page.rows]
 
     @property
     def page_info(self) -> Row:
@@ -119,12 +120,12 @@ class Listing:
 
     @property
     def total_count(self) -> Awaitable[int | None]:
-        return self.reader.count(self.link, self.page.window, self.parent)
+        return self.reader.count(self.link, self.page.request, self.parent)
 
 
 @dataclass(frozen=True)
-class EdgeOf:
-    """A row of a page, with its cursor."""
+class EdgeResult:
+    """A row of a page with its cursor."""
 
     node: Row
     page: Page
@@ -135,7 +136,7 @@ class EdgeOf:
 
 
 @dataclass(frozen=True)
-class Connected(FieldSource):
+class ConnectionField(FieldSource):
     """Pages of other documents, filtered and ordered by the client."""
 
     link: Paged
@@ -143,47 +144,48 @@ class Connected(FieldSource):
     to_order: Callable[[Any], Order] | None = None
     scope: Callable[[Any], Filter] | None = None
     """An additional filter, derived from the client's where."""
-    unless: Callable[[Any], Paged | None] | None = None
-    """Another link, for some values of where."""
+    link_for_where: Callable[[Any], Paged | None] | None = None
+    """Another link for some values of where."""
 
     @property
-    def needs(self) -> frozenset[str]:  # type: ignore[override]
+    def required_paths(self) -> frozenset[str]:  # type: ignore[override]
         match self.link:
-            case Gathered(via=path) | Many(of=path):
+            case PagedByIds(via=path) | Children(of=path):
                 return frozenset({path})
         return frozenset()
 
     def link_for(self, arguments: dict[str, Any]) -> Paged:
         """The link that these arguments select."""
-        return (self.unless(arguments.get("where")) if self.unless else None) or self.link
+        return (self.link_for_where(arguments.get("where")) if self.link_for_where else None) or self.link
 
-    def window(self, arguments: dict[str, Any]) -> PageRequest:
-        """The window that these arguments ask for."""
+    def page_request(self, arguments: dict[str, Any]) -> PageRequest:
+        """The page that these arguments request. Raises InvalidInput and BadCursor."""
         where, order_by = arguments.get("where"), arguments.get("order_by")
-        asked = self.to_filter(where) if self.to_filter and where else {}
-        return window(
+        filter = self.to_filter(where) if self.to_filter and where else {}
+        return page_request(
             first=arguments.get("first"),
             after=arguments.get("after"),
             last=arguments.get("last"),
             before=arguments.get("before"),
             collection=self.link.document.collection_name(),
             order=self.to_order(order_by) if self.to_order and order_by else self.link.order,
-            filter=all_of([asked, self.scope(where)]) if self.scope else asked,
-            most=self.link.most,
+            filter=all_of([filter, self.scope(where)]) if self.scope else filter,
+            max_size=self.link.max_page_size,
         )
 
-    async def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+    async def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         reader = reader_of(info)
         # The arguments of one place in the document are the same under every parent.
         link = self.link_for(arguments)
-        asked = reader.once((id(info._raw_info.field_nodes[0]), link), lambda: self.window(arguments))
-        whole: Row = parent if parent is not None else {"_id": ""}
-        page = await reader.page(link, asked, whole, fields_below(info), times_shown(info))
-        return Listing(page, link, whole, reader)
+        place = (id(info._raw_info.field_nodes[0]), link)
+        request = reader.memoise(place, lambda: self.page_request(arguments))
+        row: Row = parent if parent is not None else {"_id": ""}
+        page = await reader.page(link, request, row, fields_below(info), times_shown(info))
+        return ConnectionResult(page, link, row, reader)
 
 
 @dataclass(frozen=True)
-class Found(FieldSource):
+class LookupField(FieldSource):
     """The document with the values of a unique key: `keys` are names of arguments, `paths` their stored paths."""
 
     document: Document
@@ -192,41 +194,41 @@ class Found(FieldSource):
 
     def key(self, arguments: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         """The stored paths and values to look up, those of one unique key at least. Raises InvalidInput."""
-        given = {name: value for name, value in arguments.items() if value is not None}
-        if not any(given.keys() >= set(key) for key in self.keys):
+        values = {name: value for name, value in arguments.items() if value is not None}
+        if not any(values.keys() >= set(key) for key in self.keys):
             choices = (" and ".join(map(to_camel_case, key)) for key in self.keys)
             raise InvalidInput(f"Give {', or '.join(choices)}.", code="BAD_USER_INPUT")
-        return tuple((self.paths[name], value) for name, value in given.items())
+        return tuple((self.paths[name], value) for name, value in values.items())
 
-    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
-        return reader_of(info).found(self.document, self.key(arguments), fields_below(info))
+    def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        return reader_of(info).lookup(self.document, self.key(arguments), fields_below(info))
 
 
 @dataclass(frozen=True)
-class ById(FieldSource):
+class NodeField(FieldSource):
     """The document, of any kind, that has the argument's id."""
 
     argument: str
 
-    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+    def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         return _node(info, arguments[self.argument])
 
 
 @dataclass(frozen=True)
-class ByIds(FieldSource):
+class NodesField(FieldSource):
     """The documents, of any kind, that have the argument's ids; None where there is none."""
 
     argument: str
-    most: int
+    max_ids: int
 
     def ids(self, arguments: dict[str, Any]) -> list[str]:
         """The requested ids. Raises LimitExceeded."""
         ids: list[str] = arguments[self.argument]
-        if len(ids) > self.most:
-            raise LimitExceeded(f"{self.argument} takes at most {self.most} ids, not {len(ids)}.")
+        if len(ids) > self.max_ids:
+            raise LimitExceeded(f"{self.argument} takes at most {self.max_ids} ids, not {len(ids)}.")
         return ids
 
-    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+    def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         return asyncio.gather(*(_node(info, id) for id in self.ids(arguments)))
 
 
@@ -244,29 +246,29 @@ async def _node(info: Info, id: str) -> Row | None:
 
 
 @dataclass(frozen=True)
-class Computed(FieldSource):
+class ComputedField(FieldSource):
     """Values that a function computes for all parents of a level."""
 
     compute: Compute
     stored: frozenset[str] = frozenset()
 
     @property
-    def needs(self) -> frozenset[str]:  # type: ignore[override]
+    def required_paths(self) -> frozenset[str]:  # type: ignore[override]
         return self.stored
 
-    def answer(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+    def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         reader = reader_of(info)
-        of_rows = not is_leaf_type(get_named_type(info._raw_info.return_type))
+        returns_rows = not is_leaf_type(get_named_type(info._raw_info.return_type))
         if not inspect.iscoroutinefunction(self.compute):
             (value,) = self.compute([parent], reader.viewer, **arguments)  # type: ignore[misc]
-            reader.budget.add_objects(objects_in(value) if of_rows else 0)
+            reader.budget.add_objects(objects_in(value) if returns_rows else 0)
             return value
 
-        async def level(parents: list[Row]) -> list[Any]:
+        async def compute_level(parents: list[Row]) -> list[Any]:
             values: Any = await self.compute(parents, reader.viewer, **arguments)  # type: ignore[misc]
             return list(values)
 
         # The arguments of one place in the document are the same under every parent.
         place = id(info._raw_info.field_nodes[0])
-        whole: Row = parent if parent is not None else {"_id": ""}
-        return reader.batch((self.compute, place), level, whole, objects_in if of_rows else no_objects)
+        row: Row = parent if parent is not None else {"_id": ""}
+        return reader.batch((self.compute, place), compute_level, row, objects_in if returns_rows else no_objects)

@@ -140,7 +140,7 @@ async def run_mutation(
     When the call is repeated under its idempotency key, `repeat` shows the objects written before.
     """
     reader = reader_of(info)
-    reader.forget()
+    reader.clear_cache()
     viewer = reader.viewer
     key = or_none(input.idempotency_key)
     given = {} if key is None else _without_key(input)
@@ -169,7 +169,7 @@ async def run_without_transaction(
     `call` is None without an idempotency key.
     """
     reader = reader_of(info)
-    reader.forget()
+    reader.clear_cache()
     viewer = reader.viewer
     key = or_none(input.idempotency_key)
     try:

@@ -4,7 +4,7 @@ import strawberry
 
 from graph.core.view import VIEWS, argument, interface, node_field, nodes_field, stored, view
 
-MOST_IDS = 100
+MAX_IDS = 100
 
 
 @interface
@@ -29,7 +29,7 @@ class NodeQuery:
             list[strawberry.ID],
             description="The ids to look up, as returned by the id fields of objects; at most 100.",
         ),
-        most=MOST_IDS,
+        max_ids=MAX_IDS,
         description="The objects of any type with these ids, in the same order and number as the ids. Null in place "
         "of each object that does not exist or that you may not see. At most 100 ids are accepted.",
     )

@@ -16,7 +16,7 @@ from strawberry.types import Info
 
 from resolvers.reads.rows import Fields
 
-DECLARED = GraphQLCoreConverter.DEFINITION_BACKREF
+STRAWBERRY_FIELD = GraphQLCoreConverter.DEFINITION_BACKREF
 ALWAYS = frozenset({"_id"})
 
 
@@ -25,7 +25,7 @@ def fields_below(info: Info, type_name: str | None = None) -> Fields:
     raw: GraphQLResolveInfo[Any] = info._raw_info
     # Collect all of them: a fragment's field may be merged with another here, and stand alone elsewhere.
     key = (tuple(id(node) for node in raw.field_nodes), type_name, "fields")
-    fields: Fields = info.context.reader.once(key, lambda: _collect_all(raw, type_name))
+    fields: Fields = info.context.reader.memoise(key, lambda: _collect_all(raw, type_name))
     return fields
 
 
@@ -33,7 +33,7 @@ def times_shown(info: Info) -> int:
     """How often each row of a page is shown: once in `nodes` and once as each edge's `node`; at least once."""
     raw: GraphQLResolveInfo[Any] = info._raw_info
     key = (tuple(id(node) for node in raw.field_nodes), "times shown")
-    times: int = info.context.reader.once(key, lambda: _times_shown(raw))
+    times: int = info.context.reader.memoise(key, lambda: _times_shown(raw))
     return times
 
 
@@ -44,14 +44,14 @@ def _times_shown(raw: GraphQLResolveInfo[Any]) -> int:
     collector = Collector(raw.schema, raw.fragments, cast(Any, raw.variable_values))
     type_ = cast(GraphQLObjectType, get_named_type(raw.return_type))
     times, is_read = 0, False
-    for nodes in collector.below(type_, list(raw.field_nodes)).values():
+    for nodes in collector.subfields(type_, list(raw.field_nodes)).values():
         name = nodes[0].name.value
         is_read = is_read or name in ("nodes", "edges", "pageInfo")
         if name == "nodes":
             times += 1
         if name == "edges":
             edge = cast(GraphQLObjectType, get_named_type(type_.fields["edges"].type))
-            times += sum(inner[0].name.value == "node" for inner in collector.below(edge, nodes).values())
+            times += sum(inner[0].name.value == "node" for inner in collector.subfields(edge, nodes).values())
     return max(times, int(is_read))
 
 
@@ -85,8 +85,8 @@ def _collect_field(type_: Any, node: FieldNode, raw: GraphQLResolveInfo[Any], fo
     field = getattr(type_, "fields", {}).get(node.name.value)
     if field is None:
         return
-    declared = getattr(field.extensions.get(DECLARED), "declared", None)
-    if declared is not None:
-        found.update(declared.needs)
-    if node.selection_set and (declared is None or declared.below):
+    field_source = getattr(field.extensions.get(STRAWBERRY_FIELD), "field_source", None)
+    if field_source is not None:
+        found.update(field_source.required_paths)
+    if node.selection_set and (field_source is None or field_source.shares_document):
         _collect(get_named_type(field.type), node.selection_set, raw, found, seen)

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from graphql import GraphQLObjectType, GraphQLSchema, is_non_null_type
 
 from documents.mongo.field_paths import stored_path
-from graph.core.fields import Linked
-from graph.core.projection import DECLARED
+from graph.core.fields import LinkField
+from graph.core.projection import STRAWBERRY_FIELD
 from resolvers.access.policies import READABLE_WITH_SOURCE
-from resolvers.reads.relations import One, Picked
+from resolvers.reads.relations import ToOne, ToOneBy
 
 
 class LinkToOne(NamedTuple):
@@ -17,7 +17,7 @@ class LinkToOne(NamedTuple):
 
     place: str
     source: Any
-    link: One | Picked
+    link: ToOne | ToOneBy
     required: bool
 
 
@@ -25,10 +25,10 @@ def links_to_one(schema: GraphQLSchema) -> Iterator[LinkToOne]:
     """Every field of the schema that leads to one other document."""
     for type_ in schema.type_map.values():
         for name, field in type_.fields.items() if isinstance(type_, GraphQLObjectType) else ():
-            declared: Any = getattr(field.extensions.get(DECLARED), "declared", None)
-            if isinstance(declared, Linked) and isinstance(declared.link, One | Picked):
+            field_source: Any = getattr(field.extensions.get(STRAWBERRY_FIELD), "field_source", None)
+            if isinstance(field_source, LinkField) and isinstance(field_source.link, ToOne | ToOneBy):
                 required = is_non_null_type(field.type)
-                yield LinkToOne(f"{type_.name}.{name}", declared.source, declared.link, required)
+                yield LinkToOne(f"{type_.name}.{name}", field_source.source, field_source.link, required)
 
 
 def check_required_links(schema: GraphQLSchema) -> None:
@@ -42,4 +42,4 @@ def check_required_links(schema: GraphQLSchema) -> None:
 
 def _is_readable_with_source(one: LinkToOne) -> bool:
     paths = {stored_path(one.source, name)[0] for name in READABLE_WITH_SOURCE.get(one.source, ())}
-    return isinstance(one.link, One) and one.link.via in paths
+    return isinstance(one.link, ToOne) and one.link.via in paths

@@ -47,7 +47,7 @@ class Collector:
                 self._collect(type_, node, found, spread)
         return found
 
-    def below(self, type_: GraphQLObjectType, fields: list[FieldNode]) -> Collected:
+    def subfields(self, type_: GraphQLObjectType, fields: list[FieldNode]) -> Collected:
         """The fields that merged field nodes select on their type."""
         return self.fields(type_, (field.selection_set for field in fields))
 

@@ -1,13 +1,13 @@
-"""Declaring views: classes whose fields say where their values are found.
+"""Declarations of views: classes whose fields say where their values are found.
 
     @view(documents.Step)
     class Step(Activity):
         key: str = stored(description="Unique within the execution.")
-        execution: Execution | None = one(documents.Execution, "execution_ref", description="What it is part of.")
-        outputs: Connection[Output] = many(documents.Output, "step_ref", description="Files it produced.")
+        execution: Execution | None = one(documents.Execution, "execution_ref", description="The step's execution.")
+        outputs: Connection[Output] = connection(documents.Output, "step_ref", description="Files the step produced.")
 
 Names in declarations are the documents' Python names; a name that the document lacks stops the process at start.
-Annotations may name any view: they are resolved by `finish_views` when all are known.
+Annotations may name any view: they are resolved by `resolve_forward_references` when all are known.
 """
 
 import copy
@@ -25,22 +25,32 @@ from documents.base import kind_of, now
 from documents.mongo.field_paths import Model, stored_path
 from graph.core.fields import (
     NODE_VIEWS,
-    ById,
-    ByIds,
     Compute,
-    Computed,
-    Connected,
-    Facet,
+    ComputedField,
+    ConnectionField,
+    EmbeddedField,
     FieldSource,
-    Found,
-    Linked,
-    Stored,
+    LinkField,
+    LookupField,
+    NodeField,
+    NodesField,
+    StoredField,
 )
 from graph.core.where import OrderInput, WhereInput
 from resolvers.filters import Filter
 from resolvers.reads.order import BY_ID, Order, SortKey
 from resolvers.reads.page import MAX_PAGE_SIZE
-from resolvers.reads.relations import Document, Every, Gathered, Listed, Many, One, Paged, Picked, Referring
+from resolvers.reads.relations import (
+    AllDocuments,
+    Children,
+    Document,
+    Paged,
+    PagedByIds,
+    ToManyByIds,
+    ToManyContaining,
+    ToOne,
+    ToOneBy,
+)
 
 Bind = Callable[[Model | None, str], FieldSource]
 C = TypeVar("C", bound=type)
@@ -50,9 +60,9 @@ VIEWS: dict[str, type] = {}
 
 
 class ViewField(StrawberryField):
-    """A field that is resolved as it declares."""
+    """A field resolved by its source."""
 
-    declared: FieldSource
+    field_source: FieldSource
     bind: Bind
 
     def __init__(self, *args: Any, bind: Bind | None = None, **options: Any) -> None:
@@ -62,17 +72,19 @@ class ViewField(StrawberryField):
 
     def __copy__(self) -> "ViewField":
         copied = super().__copy__()
-        copied.__dict__.update({name: self.__dict__[name] for name in ("bind", "declared") if name in self.__dict__})
+        copied.__dict__.update(
+            {name: self.__dict__[name] for name in ("bind", "field_source") if name in self.__dict__}
+        )
         return copied
 
     @property
     def is_basic_field(self) -> bool:
         """Whether a field is resolved without looking at the request."""
         # An interface's field is declared anew by each view that implements it, and never resolved itself.
-        return isinstance(self.__dict__.get("declared"), Stored | Facet | None)
+        return isinstance(self.__dict__.get("field_source"), StoredField | EmbeddedField | None)
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> Any:
-        return self.declared.answer(source, info, kwargs)  # type: ignore[arg-type]
+        return self.field_source.resolve(source, info, kwargs)  # type: ignore[arg-type]
 
 
 def view(document: Model | None = None, *, name: str | None = None) -> Callable[[C], C]:
@@ -81,77 +93,77 @@ def view(document: Model | None = None, *, name: str | None = None) -> Callable[
     def decorate(cls: C) -> C:
         for base in cls.__mro__:
             _bind_fields(base, document)
-        shown: C = strawberry.type(cls, name=name, description=_description(cls))
-        _give_own_fields(shown, document)
-        VIEWS[cls.__name__] = shown
+        type_: C = strawberry.type(cls, name=name, description=_description(cls))
+        _rebind_inherited_fields(type_, document)
+        VIEWS[cls.__name__] = type_
         kind = getattr(document, "kind", None)
         if kind and any(base.__name__ == "Node" for base in cls.__mro__):
             NODE_VIEWS[kind] = name or cls.__name__
-            shown.is_type_of = staticmethod(lambda row, info: True)  # type: ignore[attr-defined]
-            shown.__strawberry_definition__.is_type_of = shown.is_type_of  # type: ignore[attr-defined]
-        return shown
+            type_.is_type_of = staticmethod(lambda row, info: True)  # type: ignore[attr-defined]
+            type_.__strawberry_definition__.is_type_of = type_.is_type_of  # type: ignore[attr-defined]
+        return type_
 
     return decorate
 
 
 def interface(cls: C) -> C:
-    """A Strawberry interface of views; the id of a document tells which of them shows it."""
-    shown: C = strawberry.interface(cls, description=_description(cls))
-    shown.__strawberry_definition__.resolve_type = _resolve_type  # type: ignore[attr-defined]
-    VIEWS[cls.__name__] = shown
-    return shown
+    """A Strawberry interface of views, of which a document's id names one."""
+    type_: C = strawberry.interface(cls, description=_description(cls))
+    type_.__strawberry_definition__.resolve_type = _resolve_type  # type: ignore[attr-defined]
+    VIEWS[cls.__name__] = type_
+    return type_
 
 
-def finish_views() -> None:
+def resolve_forward_references() -> None:
     """Resolve the names of views in annotations, wherever the views are declared."""
-    for shown in VIEWS.values():
-        for field in shown.__strawberry_definition__.fields:  # type: ignore[attr-defined]
-            module = sys.modules[(field.origin or shown).__module__]
+    for type_ in VIEWS.values():
+        for field in type_.__strawberry_definition__.fields:  # type: ignore[attr-defined]
+            module = sys.modules[(field.origin or type_).__module__]
             if isinstance(field, ViewField) and field.type_annotation:
                 field.type_annotation.namespace = {**vars(module), **VIEWS}
 
 
 def stored(path: str | None = None, *, description: str, name: str | None = None, instead: str | None = None) -> Any:
-    """The value that the document keeps at `path`, by default the field's own name.
+    """The value that the document stores at `path`, by default the field's own name.
 
     `instead` is the field that replaces a deprecated one.
     """
 
     def bind(model: Model | None, own_name: str) -> FieldSource:
-        found, info = stored_path(model, path or own_name)
+        full_path, info = stored_path(model, path or own_name)
         # A time that was never stored must not default to the start of this process.
-        known = not info.is_required() and info.default_factory is not now
-        default = info.get_default(call_default_factory=True, validated_data={}) if known else None
-        return Stored(found, default)
+        has_default = not info.is_required() and info.default_factory is not now
+        default = info.get_default(call_default_factory=True, validated_data={}) if has_default else None
+        return StoredField(full_path, default)
 
     return _field(bind, description, name=name, deprecation_reason=f"Use {instead}." if instead else None)
 
 
 def embedded(*, description: str) -> Any:
-    """A part of the document as an object of its own."""
-    return _field(lambda model, name: Facet(), description)
+    """A part of the document as an object."""
+    return _field(lambda model, name: EmbeddedField(), description)
 
 
 def one(document: Document, via: str, *, description: str) -> Any:
-    """The document whose id this one keeps at `via`."""
-    return _field(lambda model, name: Linked(One(document, stored_path(model, via)[0]), source=model), description)
+    """The document whose id this one stores at `via`."""
+    return _field(lambda model, name: LinkField(ToOne(document, stored_path(model, via)[0]), source=model), description)
 
 
 def many_by_ids(document: Document, via: str, *, description: str) -> Any:
     """The documents whose ids this one lists at `via`."""
-    return _field(lambda model, name: Linked(Listed(document, stored_path(model, via)[0])), description)
+    return _field(lambda model, name: LinkField(ToManyByIds(document, stored_path(model, via)[0])), description)
 
 
 def many_containing(document: Document, via: str, order: SortKey = BY_ID, *, description: str) -> Any:
     """The documents that list this one's id at `via`."""
-    link = Referring(document, stored_path(document, via)[0], Order.by(order))
-    return _field(lambda model, name: Linked(link), description)
+    link = ToManyContaining(document, stored_path(document, via)[0], Order.by(order))
+    return _field(lambda model, name: LinkField(link), description)
 
 
 def one_by(document: Document, via: str, by: str, *, argument: StrawberryArgument, description: str) -> Any:
-    """The one child that names this document at `via` and has the argument's value at `by`."""
-    link = Picked(document, stored_path(document, via)[0], stored_path(document, by)[0])
-    return _field(lambda model, name: Linked(link, argument.python_name), description, [argument])
+    """The one child that references this document at `via` and has the argument's value at `by`."""
+    link = ToOneBy(document, stored_path(document, via)[0], stored_path(document, by)[0])
+    return _field(lambda model, name: LinkField(link, argument.python_name), description, [argument])
 
 
 def connection(
@@ -161,22 +173,24 @@ def connection(
     *,
     where: WhereInput | None = None,
     order_by: OrderInput | None = None,
-    most: int = MAX_PAGE_SIZE,
+    max_page_size: int = MAX_PAGE_SIZE,
     of: str | None = None,
-    follows: bool = False,
-    unless: Callable[[Any], Paged | None] | None = None,
+    inherits_access: bool = False,
+    link_for_where: Callable[[Any], Paged | None] | None = None,
     description: str,
 ) -> Any:
-    """Pages of the documents that name this one's id at `via`, in `order` unless the client asks for another.
+    """Pages of the documents that store this one's id at `via`, in `order` unless the client requests another.
 
-    With `of` they name what this one keeps there; `follows` as in Many. `unless` gives another link for some wheres.
+    With `of` they store this one's value at that path instead; `inherits_access` as in Children. `link_for_where` gives
+    another link for some wheres.
     """
 
-    def link(model: Model | None) -> Many:
+    def children(model: Model | None) -> Children:
         parent_path = stored_path(model, of)[0] if of else "_id"
-        return Many(document, stored_path(document, via)[0], Order.by(order), most, parent_path, follows)
+        child_path = stored_path(document, via)[0]
+        return Children(document, child_path, Order.by(order), max_page_size, parent_path, inherits_access)
 
-    return _connection(link, where, order_by, description, unless=unless)
+    return _connection(children, where, order_by, description, link_for_where=link_for_where)
 
 
 def connection_by_ids(
@@ -188,7 +202,7 @@ def connection_by_ids(
     description: str,
 ) -> Any:
     """Pages of the documents whose ids this one lists at `via`."""
-    return _connection(lambda model: Gathered(document, stored_path(model, via)[0]), where, order_by, description)
+    return _connection(lambda model: PagedByIds(document, stored_path(model, via)[0]), where, order_by, description)
 
 
 def root_connection(
@@ -201,32 +215,33 @@ def root_connection(
     description: str,
 ) -> Any:
     """Pages of all documents of a kind, or of those in the `scope` that follows from the client's where."""
-    return _connection(lambda model: Every(document, Order.by(order)), where, order_by, description, scope=scope)
+    return _connection(lambda model: AllDocuments(document, Order.by(order)), where, order_by, description, scope=scope)
 
 
 def lookup(document: Document, *keys: StrawberryArgument | tuple[StrawberryArgument, ...], description: str) -> Any:
     """The one document with the values of a unique key, which is one argument or several together."""
-    parts = [key if isinstance(key, tuple) else (key,) for key in keys]
-    names = tuple(tuple(one.python_name for one in key) for key in parts)
+    keys_of_arguments = [key if isinstance(key, tuple) else (key,) for key in keys]
+    names = tuple(tuple(part.python_name for part in key) for key in keys_of_arguments)
     paths = {name: stored_path(document, _attribute(name))[0] for key in names for name in key}
-    return _field(lambda model, name: Found(document, paths, names), description, [one for key in parts for one in key])
+    arguments = [part for key in keys_of_arguments for part in key]
+    return _field(lambda model, name: LookupField(document, paths, names), description, arguments)
 
 
 def node_field(key: StrawberryArgument, *, description: str) -> Any:
     """The document of any kind that has the argument's id."""
-    return _field(lambda model, name: ById(key.python_name), description, [key])
+    return _field(lambda model, name: NodeField(key.python_name), description, [key])
 
 
-def nodes_field(keys: StrawberryArgument, *, most: int, description: str) -> Any:
+def nodes_field(keys: StrawberryArgument, *, max_ids: int, description: str) -> Any:
     """The documents of any kind that have the argument's ids, in that order."""
-    return _field(lambda model, name: ByIds(keys.python_name, most), description, [keys])
+    return _field(lambda model, name: NodesField(keys.python_name, max_ids), description, [keys])
 
 
-def computed(compute: Compute, *needs: str, arguments: Sequence[StrawberryArgument] = (), description: str) -> Any:
-    """Values that `compute` makes for all parents of a level, reading the stored paths in `needs`."""
+def computed(compute: Compute, *paths: str, arguments: Sequence[StrawberryArgument] = (), description: str) -> Any:
+    """Values that `compute` returns for all parents of a level, for which their values at `paths` are read."""
 
     def bind(model: Model | None, name: str) -> FieldSource:
-        return Computed(compute, frozenset(stored_path(model, need)[0] for need in needs))
+        return ComputedField(compute, frozenset(stored_path(model, path)[0] for path in paths))
 
     return _field(bind, description, arguments)
 
@@ -260,11 +275,11 @@ def _connection(
     description: str,
     *,
     scope: Callable[[Any], Filter] | None = None,
-    unless: Callable[[Any], Paged | None] | None = None,
+    link_for_where: Callable[[Any], Paged | None] | None = None,
 ) -> Any:
     def bind(model: Model | None, name: str) -> FieldSource:
         to_filter, to_order = where.to_filter if where else None, order_by.to_order if order_by else None
-        return Connected(link(model), to_filter, to_order, scope, unless)
+        return ConnectionField(link(model), to_filter, to_order, scope, link_for_where)
 
     inputs = [
         *(
@@ -278,10 +293,10 @@ def _connection(
             else []
         ),
     ]
-    return _field(bind, description, [*paging(), *inputs])
+    return _field(bind, description, [*page_arguments(), *inputs])
 
 
-def paging() -> list[StrawberryArgument]:
+def page_arguments() -> list[StrawberryArgument]:
     """The arguments of a connection that select a page."""
     return [
         argument(
@@ -310,17 +325,17 @@ def paging() -> list[StrawberryArgument]:
 
 def _bind_fields(cls: Any, document: Model | None) -> None:
     for name, field in vars(cls).items():
-        if isinstance(field, ViewField) and "declared" not in field.__dict__:
-            field.declared = field.bind(document, name)
+        if isinstance(field, ViewField) and "field_source" not in field.__dict__:
+            field.field_source = field.bind(document, name)
 
 
-def _give_own_fields(shown: type, document: Model | None) -> None:
+def _rebind_inherited_fields(type_: type, document: Model | None) -> None:
     """Bind inherited fields to this view's document, whose stored paths may differ from the interface's."""
-    definition = shown.__strawberry_definition__  # type: ignore[attr-defined]
+    definition = type_.__strawberry_definition__  # type: ignore[attr-defined]
     for number, field in enumerate(definition.fields):
-        if isinstance(field, ViewField) and field.origin is not shown:
+        if isinstance(field, ViewField) and field.origin is not type_:
             own = copy.copy(field)
-            own.declared = own.bind(document, own.python_name)
+            own.field_source = own.bind(document, own.python_name)
             definition.fields[number] = own
 
 

@@ -235,7 +235,7 @@ class OrderInput:
 
     def to_order(self, asked: list[Any]) -> Order:
         """The order for a list of the input's instances."""
-        return Order.by(*(self.keys[one.field.name].towards(one.direction.value) for one in asked))
+        return Order.by(*(self.keys[one.field.name].with_direction(one.direction.value) for one in asked))
 
 
 class Renamed(NamedTuple):

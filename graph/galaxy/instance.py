@@ -126,10 +126,10 @@ class Instance(Node):
         "generation_ref",
         BY_NUMBER,
         of="active_generation_ref",
-        follows=True,
+        inherits_access=True,
         where=JobWhere,
         order_by=JobOrder,
-        unless=another_generation,
+        link_for_where=another_generation,
         description="Jobs that the instance ran, from its active generation.",
     )
     tool_usage: list[ToolUsage] = tool_usage(

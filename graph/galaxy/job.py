@@ -33,7 +33,7 @@ from resolvers.filters import Filter, InSubquery, all_of, equals
 from resolvers.galaxy.job import datasets, metrics
 from resolvers.galaxy.job_parameters import parameters
 from resolvers.reads.order import Order
-from resolvers.reads.relations import Many
+from resolvers.reads.relations import Children
 
 if TYPE_CHECKING:
     from graph.galaxy.archive import Archive
@@ -74,11 +74,11 @@ JobOrder = order_input(
 
 BY_NUMBER = sort_key(documents.Job, "external_id")
 """The order of jobs unless another is asked for, supported by an index within each generation."""
-OF_ONE_GENERATION = Many(documents.Job, "instanceRef", Order.by(BY_NUMBER), alone=True)
+OF_ONE_GENERATION = Children(documents.Job, "instanceRef", Order.by(BY_NUMBER), single_parent=True)
 """Jobs of one given generation, which belongs to one instance."""
 
 
-def another_generation(where: Any) -> Many | None:
+def another_generation(where: Any) -> Children | None:
     """Return the link to an instance's jobs of a given generation, active or not; None when no generation is given."""
     return OF_ONE_GENERATION if _said("generation_id", where) else None
 

@@ -18,7 +18,7 @@ from graph.core.view import (
     many_by_ids,
     many_containing,
     one,
-    paging,
+    page_arguments,
     stored,
     view,
 )
@@ -110,7 +110,7 @@ class Step(Activity):
         "owner_ref",
         "status",
         "claimed_by",
-        arguments=paging(),
+        arguments=page_arguments(),
         description="Files that the step may read as input, ordered by outputId: the outputs, except snapshots, of "
         "the steps that it depends on, or of the steps that these reuse, from the attempt that succeeded; and the "
         "outputs in `used` that you may read. The worker that holds the step reads the latter with the rights of the "

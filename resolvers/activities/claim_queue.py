@@ -22,7 +22,7 @@ from resolvers.activities.lease import expired_rows, fail_exhausted
 from resolvers.activities.retry import available_from, kept_until, not_kept_from_all
 from resolvers.activities.state_machine import MAX_ATTEMPTS, counted_attempts
 from resolvers.filters import Filter
-from resolvers.reads.batch_point_reads import coalesced
+from resolvers.reads.batch_point_reads import coalesce
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 
@@ -85,7 +85,7 @@ async def candidates(kinds: tuple[Document, ...], holder: Holder) -> AsyncIterat
     ticket = uuid4().hex
     _claims[ticket] = Claim(holder)
     try:
-        choices = await coalesced((candidates, kinds), "ticket", [ticket], lambda tickets: _query(kinds, tickets))
+        choices = await coalesce((candidates, kinds), "ticket", [ticket], lambda tickets: _query(kinds, tickets))
         yield choices[ticket]["choice"]
     finally:
         del _claims[ticket]

@@ -18,8 +18,8 @@ from documents.activities.activity import OPEN
 from resolvers.activities.change_stream import ChangeFeed
 from resolvers.reads.cursor import decode_cursor, encode_cursor, split_late
 from resolvers.reads.loaders import RequestLoader
-from resolvers.reads.page import Page, PageRequest, window
-from resolvers.reads.relations import Document, Many
+from resolvers.reads.page import Page, PageRequest, page_request
+from resolvers.reads.relations import Children, Document
 from resolvers.reads.rows import ALL_FIELDS, Fields, Row, collection_of
 from resolvers.user_errors import NotFound
 
@@ -66,7 +66,7 @@ class Lines(NamedTuple):
 
 
 async def activity_logs(
-    feed: ChangeFeed, renew: Renew, id: str, after: str | None, link: Many
+    feed: ChangeFeed, renew: Renew, id: str, after: str | None, link: Children
 ) -> AsyncGenerator[Lines, None]:
     """The lines of an activity after a cursor, each line once; then new lines until the activity ends.
 
@@ -87,7 +87,7 @@ async def activity_logs(
             position.late = max(position.late, poll.late_lines)
             ready = buffer.release(poll.lines, poll.activity)
             if ready:
-                position.place = encode_cursor(ready[-1], request.order, request.mark)
+                position.place = encode_cursor(ready[-1], request.order, request.fingerprint)
                 yield Lines(ready, position.cursor)
             elif poll.is_last:
                 return
@@ -136,7 +136,7 @@ class Poll:
         return self.has_ended and not self.rows
 
 
-async def _poll(reader: RequestLoader, id: str, link: Many, position: Position, sent: int) -> Poll:
+async def _poll(reader: RequestLoader, id: str, link: Children, position: Position, sent: int) -> Poll:
     """The next lines for a follower who was sent all lines up to the sequence `sent`. Raises NotFound."""
     kind = _kind_of_activity(id)
     # Read before the lines: if the activity has ended by now, none of its lines are missing then.
@@ -175,9 +175,9 @@ async def _late_rows(id: str, seen: int, until: int, sent: int) -> list[Row]:
 class ReorderBuffer:
     """Holds lines back while earlier ones may still come, since lines are stored in any order."""
 
-    def __init__(self, link: Many, after: str | None) -> None:
+    def __init__(self, link: Children, after: str | None) -> None:
         request = _page_request(link, after)
-        self.sent: int = decode_cursor(after, request.order, request.mark)[0] if after is not None else 0
+        self.sent: int = decode_cursor(after, request.order, request.fingerprint)[0] if after is not None else 0
         self._skipped_to = 0
         self._holds_until: float | None = None
 
@@ -208,8 +208,8 @@ def _kind_of_activity(id: str) -> Document | None:
     return kind if kind in (documents.Step, documents.Transform, documents.Ingestion) else None
 
 
-def _page_request(link: Many, after: str | None) -> PageRequest:
-    return window(
+def _page_request(link: Children, after: str | None) -> PageRequest:
+    return page_request(
         first=LINE_BATCH_SIZE,
         after=after,
         last=None,
@@ -217,10 +217,10 @@ def _page_request(link: Many, after: str | None) -> PageRequest:
         collection=link.document.collection_name(),
         order=link.order,
         filter={},
-        most=link.most,
+        max_size=link.max_page_size,
     )
 
 
-async def _page(reader: RequestLoader, link: Many, activity: Row, after: str | None) -> Page:
+async def _page(reader: RequestLoader, link: Children, activity: Row, after: str | None) -> Page:
     page: Page = await reader.page(link, _page_request(link, after), activity, ALL_FIELDS)
     return page

@@ -10,7 +10,7 @@ from resolvers.access.viewer import Viewer
 from resolvers.concurrency import event_loop
 from resolvers.filters import Filter, all_of
 from resolvers.reads.page import PageRequest
-from resolvers.reads.relations import Many
+from resolvers.reads.relations import Children
 from resolvers.reads.rows import BATCH_SIZE, Collection, Fields, Row, collection_of, find_batches
 from resolvers.reads.semi_join import policy_filter, resolve_subqueries
 
@@ -28,19 +28,25 @@ class TooManyChildren(Exception):
     """The parents have so many children that each needs its own page."""
 
 
-def parent_keys(link: Many, parents: list[Row]) -> list[str]:
+def parent_keys(link: Children, parents: list[Row]) -> list[str]:
     """The values by which the children of some parents refer to them."""
     return [key for key in dict.fromkeys(parent.get(link.of) for parent in parents) if key is not None]
 
 
-async def child_filter(link: Many, page_request: PageRequest, viewer: Viewer) -> Filter:
+async def child_filter(link: Children, page_request: PageRequest, viewer: Viewer) -> Filter:
     """The filter for the requested children of any parent."""
-    policy = {} if link.follows else await policy_filter(link.document, viewer)
+    policy = {} if link.inherits_access else await policy_filter(link.document, viewer)
     return all_of([policy, await resolve_subqueries(page_request.filter, viewer), *page_request.bounds()])
 
 
 async def stream_children(
-    link: Many, page_request: PageRequest, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    link: Children,
+    page_request: PageRequest,
+    parents: list[Row],
+    fields: Fields,
+    viewer: Viewer,
+    *,
+    as_sent: bool = False,
 ) -> AsyncIterator[list[ChildGroup]]:
     """The children of each parent that has any, in batches as they arrive, each parent's in reading order.
 
@@ -53,19 +59,24 @@ async def stream_children(
 
 
 async def stream_groups(
-    link: Many, collection: Collection, keys: list[str], conditions: Filter, page_request: PageRequest, fields: Fields
+    link: Children,
+    collection: Collection,
+    keys: list[str],
+    conditions: Filter,
+    page_request: PageRequest,
+    fields: Fields,
 ) -> AsyncIterator[list[ChildGroup]]:
     """The children that match `conditions`, as `stream_children` gives them. Raises TooManyChildren."""
     order = page_request.reading_order
     projection = fields | {link.via, *order.paths} if fields else fields
     limit = max(SINGLE_FIND_LIMIT, 4 * len(keys) * page_request.limit)
     # In the direction of the first key, so that one index gives the parents together and their rows in order.
-    sort = [(link.via, order.keys[0].direction), *(order.sort() if order.is_natural else [])]
+    sort = [(link.via, order.keys[0].direction), *(order.sort() if order.uses_mongo_null_order else [])]
     async for some_keys in event_loop.batches(keys, MAX_PARENTS_PER_FIND):
         match = all_of([{link.via: {"$in": some_keys}}, conditions])
         batches = find_batches(collection, match, projection, sort, limit + 1)
         async for groups in _group_by_parent(batches, link.via, limit):
-            yield groups if order.is_natural else [(key, order.arrange(rows)) for key, rows in groups]
+            yield groups if order.uses_mongo_null_order else [(key, order.arrange(rows)) for key, rows in groups]
 
 
 async def _group_by_parent(
@@ -86,7 +97,7 @@ async def _group_by_parent(
 
 
 async def aggregate_per_parent(
-    link: Many, collection: Collection, keys: list[str], pipeline: list[dict[str, Any]]
+    link: Children, collection: Collection, keys: list[str], pipeline: list[dict[str, Any]]
 ) -> dict[str, list[Row]]:
     """The result of `pipeline` over the children of each parent, by the parent's id, in one round trip."""
     parent = documents.by_kind(keys[0]) if keys else None

@@ -13,10 +13,10 @@ from resolvers.reads.order import Order, SortKey, value_at
 from resolvers.user_errors import Refusal
 
 EPOCH = datetime(1970, 1, 1)
-LONGEST = 131_072
-"""Characters of a cursor, more than one for a name of 10,000 characters has: longer ones are not kept."""
-LATE = re.compile(r"(.+)~([0-9]{1,18})", re.ASCII)
-"""The cursor of a log's follower: the cursor of a line, and the number of late lines until then."""
+MAX_CURSOR_LENGTH = 131_072
+"""Characters of a cursor, more than one for a name of 10,000 characters has."""
+LATE_LINES = re.compile(r"(.+)~([0-9]{1,18})", re.ASCII)
+"""A cursor of a log's subscription: the cursor of a line, and the number of late lines sent until then."""
 
 
 class BadCursor(Refusal):
@@ -30,30 +30,30 @@ def fingerprint(*parts: object) -> str:
     return hashlib.blake2s(repr(parts).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
 
-def encode_cursor(document: dict[str, Any], order: Order, mark: str) -> str:
-    """The position of `document` in `order`. `mark` binds it to the list's fingerprint."""
-    values = [_portable(value_at(document, key.path)) for key in order.keys]
-    return base64.urlsafe_b64encode(orjson.dumps([mark, *values])).rstrip(b"=").decode()
+def encode_cursor(document: dict[str, Any], order: Order, fingerprint: str) -> str:
+    """The position of `document` in the order of the list with this fingerprint."""
+    values = [_to_json(value_at(document, key.path)) for key in order.keys]
+    return base64.urlsafe_b64encode(orjson.dumps([fingerprint, *values])).rstrip(b"=").decode()
 
 
 def split_late(text: str) -> tuple[str, int]:
     """The cursor of a line, and the number of late lines, 0 where the cursor has none."""
-    found = LATE.fullmatch(text) if len(text) <= LONGEST else None
-    return (found[1], int(found[2])) if found else (text, 0)
+    match = LATE_LINES.fullmatch(text) if len(text) <= MAX_CURSOR_LENGTH else None
+    return (match[1], int(match[2])) if match else (text, 0)
 
 
-def decode_cursor(text: str, order: Order, mark: str) -> list[Any]:
+def decode_cursor(text: str, order: Order, fingerprint: str) -> list[Any]:
     """The sort values at a position, one for each key of `order`. Raises BadCursor."""
-    decoded = _decoded(split_late(text)[0])
+    decoded = _decode(split_late(text)[0])
     if not isinstance(decoded, list) or not decoded or not isinstance(decoded[0], str):
         raise BadCursor(f"Not a cursor: {text[:100]!r}.")
-    if decoded[0] != mark or len(decoded) != len(order.keys) + 1:
+    if decoded[0] != fingerprint or len(decoded) != len(order.keys) + 1:
         raise BadCursor("This cursor belongs to another list: it was made with another orderBy or where.")
-    return [_restored(value, key, text) for value, key in zip(decoded[1:], order.keys, strict=True)]
+    return [_sort_value(value, key, text) for value, key in zip(decoded[1:], order.keys, strict=True)]
 
 
-def _decoded(text: str) -> Any:
-    if len(text) > LONGEST:
+def _decode(text: str) -> Any:
+    if len(text) > MAX_CURSOR_LENGTH:
         raise BadCursor(f"Not a cursor: {text[:100]!r}.")
     try:
         return orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
@@ -61,23 +61,23 @@ def _decoded(text: str) -> Any:
         raise BadCursor(f"Not a cursor: {text[:100]!r}.") from error
 
 
-def _portable(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, datetime):
         return (value.replace(tzinfo=None) - EPOCH) // timedelta(milliseconds=1)
     return value
 
 
-def _restored(value: Any, key: SortKey, text: str) -> Any:
+def _sort_value(value: Any, key: SortKey, text: str) -> Any:
     """A value of the key's own type: a cursor is a client's text, and must not bring an operator into a filter."""
     if value is None and key.nullable:
         return None
-    wanted = int if key.holds is datetime else key.holds
-    if type(value) is not wanted or (isinstance(value, int) and not -(2**63) <= value < 2**63):
+    encoded_type = int if key.value_type is datetime else key.value_type
+    if type(value) is not encoded_type or (isinstance(value, int) and not -(2**63) <= value < 2**63):
         raise BadCursor(f"Not a cursor: {text[:100]!r}.")
-    return _moment(value, text) if key.holds is datetime and isinstance(value, int) else value
+    return _datetime(value, text) if key.value_type is datetime and isinstance(value, int) else value
 
 
-def _moment(milliseconds: int, text: str) -> datetime:
+def _datetime(milliseconds: int, text: str) -> datetime:
     try:
         return (EPOCH + timedelta(milliseconds=milliseconds)).replace(tzinfo=UTC)
     except OverflowError as error:

@@ -10,9 +10,9 @@ from functools import partial
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter, all_of, equals
-from resolvers.reads.batch_point_reads import coalesced
+from resolvers.reads.batch_point_reads import coalesce
 from resolvers.reads.order import Order, value_at
-from resolvers.reads.relations import Document, Listed, One, Picked, Referring
+from resolvers.reads.relations import Document, ToManyByIds, ToManyContaining, ToOne, ToOneBy
 from resolvers.reads.rows import Fields, Row, collection_of, find_rows
 from resolvers.reads.semi_join import policy_filter, resolve_subqueries
 from resolvers.reads.successors import FORMER, with_successors
@@ -55,7 +55,7 @@ def _by_values(
     if len(values) > MAX_COALESCED_VALUES:
         rows = _index_by(path, find(values))
     else:
-        rows = coalesced((document, path, projection, as_sent, repr(policy)), path, values, find)
+        rows = coalesce((document, path, projection, as_sent, repr(policy)), path, values, find)
     if document not in FORMER:
         return rows
     return with_successors(
@@ -75,7 +75,7 @@ async def _index_by(path: str, rows: Awaitable[list[Row]]) -> dict[str, Row]:
 
 
 async def linked_rows(
-    link: One, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    link: ToOne, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
 ) -> list[Row | None]:
     """The linked row of each parent, None where the viewer may see none."""
     ids = [value_at(parent, link.via) for parent in parents]
@@ -84,7 +84,7 @@ async def linked_rows(
 
 
 async def by_id_lists(
-    link: Listed, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    link: ToManyByIds, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
 ) -> list[list[Row]]:
     """The listed rows of each parent, in the parent's order, without those that the viewer may not see."""
     lists: list[list[str]] = [value_at(parent, link.via) or [] for parent in parents]
@@ -93,7 +93,7 @@ async def by_id_lists(
 
 
 async def rows_containing(
-    link: Referring, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    link: ToManyContaining, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
 ) -> list[list[Row]]:
     """The rows that list each parent."""
     ids = [parent["_id"] for parent in parents]
@@ -108,7 +108,7 @@ async def rows_containing(
 
 
 async def one_by(
-    link: Picked, value: str, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    link: ToOneBy, value: str, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
 ) -> list[Row | None]:
     """The child of each parent that has `value` at `link.by`."""
     ids = [parent["_id"] for parent in parents]

@@ -14,28 +14,29 @@ ASCENDING, DESCENDING = 1, -1
 
 @dataclass(frozen=True)
 class SortKey:
-    """A field to sort by. `holds` is the type of its value in a cursor."""
+    """A field to sort by."""
 
     path: str
-    holds: type = str
+    value_type: type = str
+    """The type of its values, checked in cursors."""
     nullable: bool = False
     direction: int = ASCENDING
     nulls_last: bool = True
 
-    def towards(self, direction: int) -> "SortKey":
-        """The field with another direction."""
+    def with_direction(self, direction: int) -> "SortKey":
+        """The key with this direction."""
         return replace(self, direction=direction)
 
     def reversed(self) -> "SortKey":
-        """The order read from its end."""
+        """The key of the order read from its end."""
         return replace(self, direction=-self.direction, nulls_last=not self.nulls_last)
 
     @property
-    def is_natural(self) -> bool:
-        """Whether MongoDB's own order puts the nulls where they belong."""
+    def uses_mongo_null_order(self) -> bool:
+        """Whether MongoDB sorts nulls where this key does."""
         return not self.nullable or (self.direction == DESCENDING) == self.nulls_last
 
-    def beyond(self, value: Any) -> Filter | None:
+    def after_value(self, value: Any) -> Filter | None:
         """A filter for values strictly after `value`, None when there are none."""
         if value is None:
             return None if self.nulls_last else {self.path: {"$ne": None}}
@@ -58,7 +59,7 @@ class Order:
         by_path: dict[str, SortKey] = {}
         for key in keys:
             by_path.setdefault(key.path, key)
-        by_path.setdefault("_id", BY_ID.towards(keys[-1].direction if keys else ASCENDING))
+        by_path.setdefault("_id", BY_ID.with_direction(keys[-1].direction if keys else ASCENDING))
         return cls(tuple(by_path.values()))
 
     def reversed(self) -> "Order":
@@ -67,13 +68,13 @@ class Order:
 
     @property
     def paths(self) -> list[str]:
-        """Every field that is needed to place a row."""
+        """The paths of all keys."""
         return [key.path for key in self.keys]
 
     @property
-    def is_natural(self) -> bool:
-        """Whether a plain sort gives this order."""
-        return all(key.is_natural for key in self.keys)
+    def uses_mongo_null_order(self) -> bool:
+        """Whether a plain sort by MongoDB gives this order."""
+        return all(key.uses_mongo_null_order for key in self.keys)
 
     def sort(self) -> list[tuple[str, int]]:
         """The specification for a find or a `$sort`, once nulls are excluded."""
@@ -82,40 +83,40 @@ class Order:
     def after(self, values: list[Any]) -> Filter:
         """A filter for the rows after the one with these values, one for each key."""
         branches: list[Filter] = []
-        same: list[Filter] = []
+        ties: list[Filter] = []
         for key, value in zip(self.keys, values, strict=True):
-            beyond = key.beyond(value)
-            if beyond is not None:
-                branches.append({"$and": [*same, beyond]} if same else beyond)
-            same = [*same, {key.path: value}]
+            after = key.after_value(value)
+            if after is not None:
+                branches.append({"$and": [*ties, after]} if ties else after)
+            ties = [*ties, {key.path: value}]
         return branches[0] if len(branches) == 1 else {"$or": branches}
 
     def stages(self, match: Filter, limit: int, collection: str) -> list[dict[str, Any]]:
         """A pipeline for the first `limit` documents of a collection matching `match`, nulls last."""
         first = self.keys[0]
-        if first.is_natural:
-            return [{"$match": match}, *self._sorted(limit, self.keys[1:])]
+        if first.uses_mongo_null_order:
+            return [{"$match": match}, *self._sort_stages(limit, self.keys[1:])]
         with_value: Filter = {"$and": [match, {first.path: {"$ne": None}}]}
         without: Filter = {"$and": [match, {first.path: None}]}
         near, far = (with_value, without) if first.nulls_last else (without, with_value)
-        rest = [{"$match": far}, *self._sorted(limit, self.keys[1:])]
+        rest = [{"$match": far}, *self._sort_stages(limit, self.keys[1:])]
         return [
             {"$match": near},
-            *self._sorted(limit, self.keys[1:]),
+            *self._sort_stages(limit, self.keys[1:]),
             {"$unionWith": {"coll": collection, "pipeline": rest}},
             {"$limit": limit},
         ]
 
-    def joined_stages(self, match: Filter, limit: int) -> list[dict[str, Any]]:
+    def lookup_stages(self, match: Filter, limit: int) -> list[dict[str, Any]]:
         """Stages for use in a `$lookup`, whose documents belong to one parent and are few enough to be sorted."""
-        return [{"$match": match}, *self._sorted(limit, self.keys)]
+        return [{"$match": match}, *self._sort_stages(limit, self.keys)]
 
-    def _sorted(self, limit: int, flagged: tuple[SortKey, ...]) -> list[dict[str, Any]]:
-        """Sort and limit; `flagged` are the keys among which nulls must be put where they belong."""
+    def _sort_stages(self, limit: int, flagged: tuple[SortKey, ...]) -> list[dict[str, Any]]:
+        """Sort and limit; among `flagged` keys, a computed flag sorts nulls where they belong."""
         flags: dict[str, Any] = {}
         sort: dict[str, int] = {}
         for number, key in enumerate(self.keys):
-            if key in flagged and not key.is_natural:
+            if key in flagged and not key.uses_mongo_null_order:
                 flags[f"_null{number}"] = {"$eq": [{"$ifNull": [f"${key.path}", None]}, None]}
                 sort[f"_null{number}"] = ASCENDING if key.nulls_last else DESCENDING
             sort[key.path] = key.direction
@@ -123,10 +124,9 @@ class Order:
 
     def arrange(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """`documents` in this order."""
-        arranged = documents
         for key in reversed(self.keys):
-            arranged = _arranged_by(key, arranged)
-        return arranged
+            documents = _arrange_by(key, documents)
+        return documents
 
 
 def value_at(document: dict[str, Any], path: str) -> Any:
@@ -139,10 +139,10 @@ def value_at(document: dict[str, Any], path: str) -> Any:
     return value
 
 
-def _arranged_by(key: SortKey, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    placed = [(value_at(document, key.path), document) for document in documents]
-    nulls = [document for value, document in placed if value is None]
-    valued = [pair for pair in placed if pair[0] is not None]
-    valued.sort(key=lambda pair: pair[0], reverse=key.direction == DESCENDING)
-    rest = [document for _, document in valued]
-    return [*rest, *nulls] if key.nulls_last else [*nulls, *rest]
+def _arrange_by(key: SortKey, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    pairs = [(value_at(document, key.path), document) for document in documents]
+    nulls = [document for value, document in pairs if value is None]
+    with_value = [pair for pair in pairs if pair[0] is not None]
+    with_value.sort(key=lambda pair: pair[0], reverse=key.direction == DESCENDING)
+    others = [document for _, document in with_value]
+    return [*others, *nulls] if key.nulls_last else [*nulls, *others]

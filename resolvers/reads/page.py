@@ -1,4 +1,4 @@
-"""Pages of lists: the window that a client asks for, and the page it gets."""
+"""Pages of lists: the page that a client requests, and the rows it gets."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from resolvers.reads.cursor import decode_cursor, encode_cursor, fingerprint
 from resolvers.reads.order import Order
 from resolvers.user_errors import InvalidInput
 
-DEFAULT_SIZE = 20
+DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
 COUNT_CAP = 10_000
 """Maximum of `totalCount`; beyond it, it is null."""
@@ -25,20 +25,21 @@ class PageRequest:
     size: int
     order: Order
     filter: dict[str, Any]
-    mark: str
+    fingerprint: str
+    """Identifies the list in cursors: its order and filter."""
     backwards: bool = False
     after: str | None = None
     before: str | None = None
 
     @property
     def limit(self) -> int:
-        """One more than the page, which tells whether another follows."""
+        """One row more than the page, to know whether another page follows."""
         return self.size + 1
 
     @property
     def key(self) -> Hashable:
-        """Equal for windows that ask for the same rows of the same list."""
-        return (self.mark, self.size, self.backwards, self.after, self.before)
+        """Equal for requests of the same rows of the same list."""
+        return (self.fingerprint, self.size, self.backwards, self.after, self.before)
 
     @property
     def reading_order(self) -> Order:
@@ -47,26 +48,28 @@ class PageRequest:
 
     def bounds(self) -> list[dict[str, Any]]:
         """Filters for rows after `after` and before `before`."""
-        found = []
+        filters = []
         if self.after is not None:
-            found.append(self.order.after(decode_cursor(self.after, self.order, self.mark)))
+            filters.append(self.order.after(decode_cursor(self.after, self.order, self.fingerprint)))
         if self.before is not None:
-            found.append(self.order.reversed().after(decode_cursor(self.before, self.order, self.mark)))
-        return found
+            filters.append(self.order.reversed().after(decode_cursor(self.before, self.order, self.fingerprint)))
+        return filters
 
-    def page(self, read: list[Document]) -> "Page":
+    def page(self, rows: list[Document]) -> "Page":
         """The page made of up to `limit` rows, given in reading order."""
-        (made,) = self.pages([read])
-        return made
+        (page,) = self.pages([rows])
+        return page
 
     def pages(self, lists: Iterable[list[Document]]) -> "list[Page]":
-        """A page of each list, as `page` makes it."""
+        """A page of each list, made as by `page`."""
         size = self.size
         if self.backwards:
-            follows = self.before is not None
-            return [Page(read[:size][::-1], self, follows, len(read) > size) for read in lists]
-        precedes = self.after is not None
-        return [Page(read if len(read) <= size else read[:size], self, len(read) > size, precedes) for read in lists]
+            has_next = self.before is not None
+            return [Page(rows[:size][::-1], self, has_next, len(rows) > size) for rows in lists]
+        has_previous = self.after is not None
+        return [
+            Page(rows if len(rows) <= size else rows[:size], self, len(rows) > size, has_previous) for rows in lists
+        ]
 
 
 class PageInfo(BaseModel):
@@ -82,13 +85,13 @@ class Page(NamedTuple):
     """The rows of one page, in order."""
 
     rows: list[Document]
-    window: PageRequest
+    request: PageRequest
     has_next_page: bool
     has_previous_page: bool
 
     def cursor(self, row: Document) -> str:
         """The cursor of one of the rows."""
-        return encode_cursor(row, self.window.order, self.window.mark)
+        return encode_cursor(row, self.request.order, self.request.fingerprint)
 
     @property
     def start_cursor(self) -> str | None:
@@ -102,11 +105,11 @@ class Page(NamedTuple):
 
     @property
     def info(self) -> Document:
-        """A PageInfo, as plain values."""
+        """The values of a PageInfo."""
         return {name: getattr(self, name) for name in PageInfo.model_fields}
 
 
-def window(
+def page_request(
     *,
     first: int | None,
     after: str | None,
@@ -115,25 +118,26 @@ def window(
     collection: str,
     order: Order,
     filter: dict[str, Any],
-    most: int = MAX_PAGE_SIZE,
+    max_size: int = MAX_PAGE_SIZE,
 ) -> PageRequest:
-    """The window that a connection's arguments ask for. Raises InvalidInput and BadCursor.
+    """The page that a connection's arguments request. Raises InvalidInput and BadCursor.
 
     An empty cursor counts as none: some clients send it for the first page.
     """
     if first is not None and last is not None:
         raise InvalidInput("Give first or last, not both.", code="BAD_USER_INPUT")
     name, size = ("last", last) if last is not None else ("first", first)
-    if size is not None and not 0 <= size <= most:
-        raise InvalidInput(f"{name} must be between 0 and {most}, not {size}.", code="BAD_USER_INPUT")
-    asked = PageRequest(
-        size=DEFAULT_SIZE if size is None else size,
+    if size is not None and not 0 <= size <= max_size:
+        raise InvalidInput(f"{name} must be between 0 and {max_size}, not {size}.", code="BAD_USER_INPUT")
+    request = PageRequest(
+        size=DEFAULT_PAGE_SIZE if size is None else size,
         order=order,
         filter=filter,
-        mark=fingerprint(collection, order, filter),
+        fingerprint=fingerprint(collection, order, filter),
         backwards=last is not None,
         after=after or None,
         before=before or None,
     )
-    asked.bounds()
-    return asked
+    # Refuses cursors of other lists.
+    request.bounds()
+    return request

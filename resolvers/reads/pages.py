@@ -9,9 +9,9 @@ from resolvers.filters import MATCH_NOTHING, Filter, all_of, equals
 from resolvers.reads.children import TooManyChildren, aggregate_per_parent, child_filter, parent_keys, stream_groups
 from resolvers.reads.order import value_at
 from resolvers.reads.page import Page, PageRequest
-from resolvers.reads.relations import Document, Gathered, Many
+from resolvers.reads.relations import Children, Document, PagedByIds
 from resolvers.reads.rows import BATCH_SIZE, Collection, Fields, Row, collection_of, find_rows, project_stages
-from resolvers.reads.semi_join import authorised_filter, widest
+from resolvers.reads.semi_join import authorised_filter, longest_in_list
 
 MAX_MERGED_RANGES = 150
 """Index ranges that MongoDB merges in order; with more than 200 it reads and sorts everything."""
@@ -27,7 +27,13 @@ async def page_of_all(
 
 
 async def pages_of_children(
-    link: Many, page_request: PageRequest, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    link: Children,
+    page_request: PageRequest,
+    parents: list[Row],
+    fields: Fields,
+    viewer: Viewer,
+    *,
+    as_sent: bool = False,
 ) -> list[Page]:
     """A page of children for each parent."""
     keys, collection = parent_keys(link, parents), collection_of(link.document, as_sent=as_sent)
@@ -36,7 +42,7 @@ async def pages_of_children(
     if len(keys) == 1:
         rows = await _first_rows(collection, all_of([equals(link.via, keys[0]), conditions]), page_request, fields)
         groups = {keys[0]: rows}
-    elif link.alone:
+    elif link.single_parent:
         projection = fields | {link.via} if fields else fields
         match = all_of([{link.via: {"$in": keys}}, conditions])
         rows = await _first_rows(collection, match, page_request, projection)
@@ -50,7 +56,7 @@ async def pages_of_children(
 
 
 async def pages_by_ids(
-    link: Gathered,
+    link: PagedByIds,
     page_request: PageRequest,
     parents: list[Row],
     fields: Fields,
@@ -76,7 +82,7 @@ async def _first_rows_merged(
     collection: Collection, match: Filter, page_request: PageRequest, fields: Fields
 ) -> list[Row]:
     """The first rows of a list that may have to be merged from many index ranges."""
-    path, values = widest(match)
+    path, values = longest_in_list(match)
     if len(values) <= MAX_MERGED_RANGES:
         return await _first_rows(collection, match, page_request, fields)
     ranges = (values[start : start + MAX_MERGED_RANGES] for start in range(0, len(values), MAX_MERGED_RANGES))
@@ -92,14 +98,19 @@ async def _first_rows(collection: Collection, match: Filter, page_request: PageR
     projection = fields | set(order.paths) if fields else fields
     if match == MATCH_NOTHING:
         return []
-    if order.is_natural:
+    if order.uses_mongo_null_order:
         return await find_rows(collection, match, projection, order.sort(), page_request.limit)
     stages = order.stages(match, page_request.limit, collection.name) + project_stages(projection)
     return await (await collection.aggregate(stages, batchSize=BATCH_SIZE)).to_list()
 
 
 async def _first_children(
-    link: Many, collection: Collection, keys: list[str], conditions: Filter, page_request: PageRequest, fields: Fields
+    link: Children,
+    collection: Collection,
+    keys: list[str],
+    conditions: Filter,
+    page_request: PageRequest,
+    fields: Fields,
 ) -> Mapping[str, list[Row]]:
     """The first rows of each parent: one find for all when they are few, else an aggregation with a page for each."""
     children: dict[str, list[Row]] = {}
@@ -108,6 +119,6 @@ async def _first_children(
             children.update(groups)
     except TooManyChildren:
         projection = fields | {link.via, *page_request.order.paths} if fields else fields
-        stages = page_request.reading_order.joined_stages(conditions, page_request.limit)
+        stages = page_request.reading_order.lookup_stages(conditions, page_request.limit)
         return await aggregate_per_parent(link, collection, keys, [*stages, *project_stages(projection)])
     return children

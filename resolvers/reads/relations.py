@@ -11,11 +11,11 @@ from resolvers.reads.order import BY_ID, Order
 from resolvers.reads.page import MAX_PAGE_SIZE
 
 Document = type[documents.Document]
-BY_ID_ALONE = Order((BY_ID,))
+BY_ID_ONLY = Order((BY_ID,))
 
 
 @dataclass(frozen=True)
-class One:
+class ToOne:
     """The document whose id is at `via` on the parent."""
 
     document: Document
@@ -23,7 +23,7 @@ class One:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ToManyByIds:
     """The documents whose ids are listed at `via` on the parent, in that order."""
 
     document: Document
@@ -31,17 +31,17 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Referring:
+class ToManyContaining:
     """The documents that list the parent's id at `via`, in `order`: a list that the parent bounds."""
 
     document: Document
     via: str
-    order: Order = BY_ID_ALONE
+    order: Order = BY_ID_ONLY
 
 
 @dataclass(frozen=True)
-class Picked:
-    """The one child of the parent, which it references at `via`, that has the argument's value at `by`."""
+class ToOneBy:
+    """The one child that references the parent at `via` and has the argument's value at `by`."""
 
     document: Document
     via: str
@@ -49,40 +49,38 @@ class Picked:
 
 
 @dataclass(frozen=True)
-class Many:
-    """Pages of the documents whose value at `via` is the parent's at `of`: its id, or the id of another document.
-
-    `follows` says that everyone who sees the parent sees the children, so that their own policy is not applied;
-    `alone`, that at most one of several parents has any.
-    """
+class Children:
+    """Pages of the documents whose value at `via` is the parent's at `of`: its id, or the id of another document."""
 
     document: Document
     via: str
-    order: Order = BY_ID_ALONE
-    most: int = MAX_PAGE_SIZE
+    order: Order = BY_ID_ONLY
+    max_page_size: int = MAX_PAGE_SIZE
     of: str = "_id"
-    follows: bool = False
-    alone: bool = False
+    inherits_access: bool = False
+    """Whether everyone who sees the parent sees the children, so that their own policy is not applied."""
+    single_parent: bool = False
+    """Whether at most one of several parents has any children."""
 
 
 @dataclass(frozen=True)
-class Gathered:
+class PagedByIds:
     """Pages of the documents whose ids are listed at `via` on the parent."""
 
     document: Document
     via: str
-    order: Order = BY_ID_ALONE
-    most: int = MAX_PAGE_SIZE
+    order: Order = BY_ID_ONLY
+    max_page_size: int = MAX_PAGE_SIZE
 
 
 @dataclass(frozen=True)
-class Every:
+class AllDocuments:
     """Pages of all documents of a kind."""
 
     document: Document
-    order: Order = BY_ID_ALONE
-    most: int = MAX_PAGE_SIZE
+    order: Order = BY_ID_ONLY
+    max_page_size: int = MAX_PAGE_SIZE
 
 
-Link = One | Listed | Referring | Picked | Many | Gathered | Every
-Paged = Many | Gathered | Every
+Link = ToOne | ToManyByIds | ToManyContaining | ToOneBy | Children | PagedByIds | AllDocuments
+Paged = Children | PagedByIds | AllDocuments

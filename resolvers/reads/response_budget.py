@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from resolvers.user_errors import LimitExceeded
 
-READ_FOR_EACH = 8
+STORED_BYTES_PER_BYTE = 8
 """Bytes that may be read for each byte of an answer …"""
-READ_BESIDE = 128_000_000
+EXTRA_STORED_BYTES = 128_000_000
 """… up to this many more than the answer's own limit."""
-READ_AT_LEAST = 1_000_000
+MIN_STORED_BYTES = 1_000_000
 """Bytes that may be read however small the answer's limit is."""
 
 
@@ -28,7 +28,7 @@ class AnswerLimits:
     @property
     def stored(self) -> int:
         """Bytes that may be read for an answer: more than its own limit, as not all that is read is shown."""
-        return max(READ_AT_LEAST, min(READ_FOR_EACH * self.bytes, self.bytes + READ_BESIDE))
+        return max(MIN_STORED_BYTES, min(STORED_BYTES_PER_BYTE * self.bytes, self.bytes + EXTRA_STORED_BYTES))
 
 
 class AnswerTooLarge(LimitExceeded):
@@ -83,8 +83,8 @@ class AnswerBudget:
                 "fewer fields."
             )
 
-    def take_back(self, objects: int, bytes: int) -> None:
-        """Subtract what will be read and counted once more."""
+    def subtract(self, objects: int, bytes: int) -> None:
+        """Subtract objects and bytes that will be read and counted again."""
         self.objects -= objects
         self.bytes -= bytes
 

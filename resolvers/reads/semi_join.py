@@ -1,4 +1,4 @@
-"""Semi-joins: filters by values of other documents, looked up in one round trip before the find that they are for."""
+"""Semi-joins: filters by values of other documents, which are read in one round trip before the find itself."""
 
 import asyncio
 from typing import Any
@@ -28,29 +28,29 @@ async def _resolve(condition: Any, viewer: Viewer) -> Any:
     if isinstance(condition, InSubquery):
         return {"$in": await _values(condition, viewer)}
     if isinstance(condition, dict):
-        found = await asyncio.gather(*(_resolve(value, viewer) for value in condition.values()))
-        return dict(zip(condition, found, strict=True))
+        values = await asyncio.gather(*(_resolve(value, viewer) for value in condition.values()))
+        return dict(zip(condition, values, strict=True))
     if isinstance(condition, list):
         return await asyncio.gather(*(_resolve(value, viewer) for value in condition))
     return condition
 
 
-async def _values(wanted: InSubquery, viewer: Viewer) -> list[Any]:
-    policy = await policy_filter(wanted.document, viewer) if wanted.apply_policy else {}
-    match = all_of([await resolve_subqueries(wanted.filter, viewer), policy])
-    found = await wanted.document.get_pymongo_collection().distinct(wanted.path, match)
-    return sorted(value for value in found if value is not None)
+async def _values(subquery: InSubquery, viewer: Viewer) -> list[Any]:
+    policy = await policy_filter(subquery.document, viewer) if subquery.apply_policy else {}
+    match = all_of([await resolve_subqueries(subquery.filter, viewer), policy])
+    values = await subquery.document.get_pymongo_collection().distinct(subquery.path, match)
+    return sorted(value for value in values if value is not None)
 
 
-def widest(filter: Filter) -> tuple[str, list[Any]]:
+def longest_in_list(filter: Filter) -> tuple[str, list[Any]]:
     """The longest list of values of one field that every match must satisfy, with the field's path; empty if none."""
-    found: tuple[str, list[Any]] = ("", [])
+    longest: tuple[str, list[Any]] = ("", [])
     for path, condition in filter.items():
         if path == "$and":
-            candidates = [widest(one) for one in condition]
+            candidates = [longest_in_list(branch) for branch in condition]
         elif isinstance(condition, dict) and isinstance(condition.get("$in"), list):
             candidates = [(path, condition["$in"])]
         else:
             continue
-        found = max([found, *candidates], key=lambda one: len(one[1]))
-    return found
+        longest = max([longest, *candidates], key=lambda candidate: len(candidate[1]))
+    return longest

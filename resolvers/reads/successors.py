@@ -1,6 +1,6 @@
-"""Looking up former ids and keys of rows that were merged into others.
+"""Lookups of former ids and keys of rows that were merged into others.
 
-A look-up asks here only for rows that it did not find, so that finding existing rows costs nothing more.
+They are made only for rows that were not found, so that finding existing rows costs nothing more.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -21,8 +21,8 @@ async def successors(
 ) -> dict[str, str]:
     """The ids of the rows that replaced others, by the former values at a unique path."""
     former = FORMER[document].get_pymongo_collection()
-    found = former.find({path: {"$in": list(values)}}, {path: 1, "organisationRef": 1}, session=session)
-    return {row[path]: row["organisationRef"] async for row in found}
+    cursor = former.find({path: {"$in": list(values)}}, {path: 1, "organisationRef": 1}, session=session)
+    return {row[path]: row["organisationRef"] async for row in cursor}
 
 
 async def successor(document: Document, path: str, value: str, session: Session) -> str | None:
@@ -31,17 +31,17 @@ async def successor(document: Document, path: str, value: str, session: Session)
 
 
 async def with_successors(
-    found: Awaitable[Rows],
+    found_rows: Awaitable[Rows],
     document: Document,
     path: str,
     values: list[str],
     read: Callable[[list[str]], Awaitable[Rows]],
 ) -> Rows:
-    """Rows by value, and for former values the rows that replaced them, which `read` gives by their ids."""
-    rows = await found
+    """Rows by value, and for former values the rows that replaced them, which `read` returns by their ids."""
+    rows = await found_rows
     missing = [value for value in values if value not in rows]
-    leads = await successors(document, path, missing) if missing else {}
-    if not leads:
+    successor_ids = await successors(document, path, missing) if missing else {}
+    if not successor_ids:
         return rows
-    present = await read(sorted(set(leads.values())))
-    return rows | {value: present[id] for value, id in leads.items() if id in present}
+    present = await read(sorted(set(successor_ids.values())))
+    return rows | {value: present[id] for value, id in successor_ids.items() if id in present}

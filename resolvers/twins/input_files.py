@@ -12,7 +12,7 @@ from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter, all_of
 from resolvers.reads import lookups
 from resolvers.reads.order import BY_ID, Order
-from resolvers.reads.page import COUNT_CAP, PageInfo, PageRequest, window
+from resolvers.reads.page import COUNT_CAP, PageInfo, PageRequest, page_request
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.used_files import count_used, used_files
 
@@ -75,7 +75,7 @@ async def input_files(steps: list[Row], viewer: Viewer, **asked: Any) -> list[Ro
     `asked` are the arguments of a connection. Raises InvalidInput, BadCursor, NotReadable and LimitExceeded.
     """
     paging: dict[str, Any] = dict.fromkeys(("first", "after", "last", "before")) | asked
-    wanted = window(**paging, collection=MARK, order=ORDER, filter={})
+    wanted = page_request(**paging, collection=MARK, order=ORDER, filter={})
     sources = await _sources(steps, viewer)
     found = await _outputs({source for some in sources for source in some}, viewer, wanted)
     used = await used_files(steps, viewer, wanted, FIELDS)

@@ -7,9 +7,9 @@ from pymongo.errors import BulkWriteError
 DUPLICATE_KEY = 11000
 
 
-def duplicates_in(error: BulkWriteError) -> list[dict[str, Any]]:
+def duplicate_key_errors(error: BulkWriteError) -> list[dict[str, Any]]:
     """The duplicate-key errors, one for each document that existed. Raises the error when it has any other cause."""
-    failed: list[dict[str, Any]] = error.details["writeErrors"]
-    if error.details["writeConcernErrors"] or any(one["code"] != DUPLICATE_KEY for one in failed):
+    write_errors: list[dict[str, Any]] = error.details["writeErrors"]
+    if error.details["writeConcernErrors"] or any(write_error["code"] != DUPLICATE_KEY for write_error in write_errors):
         raise error
-    return failed
+    return write_errors

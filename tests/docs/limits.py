@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from documents.storage.upload import UploadPurpose
 from graph.activities.log_entry import MOST_ENTRIES
-from graph.core.node import MOST_IDS
+from graph.core.node import MAX_IDS
 from graph.core.where import DEEPEST
 from graph.engine import introspection
 from graph.engine.deadline import REQUEST_TIMEOUT
@@ -27,7 +27,7 @@ from resolvers.galaxy.ingestion import MAX_ARCHIVE_IDS
 from resolvers.galaxy.ingestion_queue import MAX_INGESTION_REFS
 from resolvers.galaxy.statistics.counts import MAX_GROUPS
 from resolvers.galaxy.statistics.runtimes import MAX_EXACT_SAMPLES
-from resolvers.reads.page import COUNT_CAP, DEFAULT_SIZE, MAX_PAGE_SIZE
+from resolvers.reads.page import COUNT_CAP, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from resolvers.storage.signed_url import MAX_SIGNED_URL_SECONDS
 from resolvers.storage.upload import MAX_OPEN_UPLOADS, MAX_UPLOAD_BYTES, UPLOAD_LIFETIME
 from resolvers.twins.execution_validation import MAX_STEPS
@@ -74,12 +74,12 @@ LIMITS: dict[str, dict[str, float]] = {
         "items of an `orderBy`": Limits.order_keys,
         "items of any other list in arguments": Limits.list_items,
         "input objects in arguments, counted wherever they are used": Limits.input_objects,
-        "ids for `nodes`": MOST_IDS,
+        "ids for `nodes`": MAX_IDS,
     },
     "A page": {
         "rows of a page": MAX_PAGE_SIZE,
         "log lines of a page": MOST_ENTRIES,
-        "rows of a page when nothing is said": DEFAULT_SIZE,
+        "rows of a page when nothing is said": DEFAULT_PAGE_SIZE,
         "counted rows; `totalCount` is null beyond": COUNT_CAP,
     },
     "An answer": {

@@ -24,7 +24,7 @@ from graphql import (
 
 import documents
 from graph.core.fields import NODE_VIEWS
-from graph.core.projection import DECLARED
+from graph.core.projection import STRAWBERRY_FIELD
 from graph.schema import schema
 from resolvers.access.policies import POLICIES, allow_all
 from tests.journeys.access_world import World
@@ -203,7 +203,7 @@ def lists_with_cursors() -> Iterator[tuple[str, str, str]]:
 
 def cursor_key(type_name: str, name: str, field: GraphQLField, how: str) -> str:
     """Lists of the same key take each other's cursors: those of the same objects in the same order and scope."""
-    scoped = field.extensions[DECLARED].declared.scope is not None
+    scoped = field.extensions[STRAWBERRY_FIELD].field_source.scope is not None
     return f"{target(field)} {how}" if how and not scoped else f"{type_name}.{name} {how}"
 
 

@@ -15,7 +15,7 @@ becomes
             DigitalTwin  [{"name": r.get("name") or must(r.get("name"))} for r in rows]
 
 that is two finds, whatever the number of users. `selections` spreads fragments, `compiler` walks the operation and
-makes `row_codegen.Shape`s (a row's form in the answer) with columns (`nested_reads`, the values read for rows from
+makes `row_codegen.RowTemplate`s (a row's form in the answer) with columns (`nested_reads`, the values read for rows from
 other collections), `planner` keeps and runs the plans; those that are a single look-up by a variable are run by
 `point_lookup`.
 

@@ -16,16 +16,36 @@ from graphql import (
 )
 from strawberry import Schema
 
-from graph.core.fields import NODE_VIEWS, ById, ByIds, Computed, Connected, Facet, FieldSource, Found, Linked, Stored
-from graph.core.projection import DECLARED
+from graph.core.fields import (
+    NODE_VIEWS,
+    ComputedField,
+    ConnectionField,
+    EmbeddedField,
+    FieldSource,
+    LinkField,
+    LookupField,
+    NodeField,
+    NodesField,
+    StoredField,
+)
+from graph.core.projection import STRAWBERRY_FIELD
 from graph.core.selections import Collected, Collector, uses_variables
 from graph.engine.plan.connection_codegen import compile_connection
-from graph.engine.plan.nested_pages import Pages
-from graph.engine.plan.nested_reads import Arguments, Keyed, NestedField, Nodes, Run, Several, Single, Values
+from graph.engine.plan.nested_pages import NestedPages
+from graph.engine.plan.nested_reads import (
+    Arguments,
+    NestedComputed,
+    NestedField,
+    NestedToMany,
+    NestedToOne,
+    PlanRun,
+    RootLookup,
+    RootNodes,
+)
 from graph.engine.plan.row_codegen import NotPlanned, RowTemplate, stored_value, written
 from graph.engine.plan.variables import converter, only_variable, python_names
 from resolvers.reads.page import PageRequest
-from resolvers.reads.relations import Listed, One, Picked, Referring
+from resolvers.reads.relations import ToManyByIds, ToManyContaining, ToOne, ToOneBy
 from resolvers.user_errors import Refusal
 
 
@@ -54,11 +74,11 @@ class Compiler:
         """The shape of the rows that a field leads to."""
         if not isinstance(type_, GraphQLObjectType):
             raise NotPlanned(f"{type_} is abstract")
-        return self.shape(type_, self.collector.below(type_, nodes))
+        return self.shape(type_, self.collector.subfields(type_, nodes))
 
     def arguments(self, field: GraphQLField, node: FieldNode) -> Arguments:
         """A field's arguments, computed once when they contain no variable."""
-        converted = converter(self.schema, field, node, field.extensions[DECLARED].arguments)
+        converted = converter(self.schema, field, node, field.extensions[STRAWBERRY_FIELD].arguments)
         if uses_variables(node):
             return lambda run: converted(run.variables)
         constant = converted(None)
@@ -80,21 +100,21 @@ class Compiler:
             shape.script.say(f'"{type_.name}"')
             return repr(type_.name)
         field = type_.fields.get(name)
-        declared = getattr(field.extensions.get(DECLARED), "declared", None) if field else None
-        if field is None or declared is None:
+        field_source = getattr(field.extensions.get(STRAWBERRY_FIELD), "field_source", None) if field else None
+        if field is None or field_source is None:
             raise NotPlanned(f"{type_.name}.{name} is not declared")
-        shape.needs |= declared.needs
-        match declared:
-            case Stored():
+        shape.required_paths |= field_source.required_paths
+        match field_source:
+            case StoredField():
                 show = self._embedded(nodes, field, shape)
-                return stored_value(shape, declared.path, field.type, declared.default, show)
-            case Facet():
+                return stored_value(shape, field_source.path, field.type, field_source.default, show)
+            case EmbeddedField():
                 part = get_named_type(field.type)
                 assert isinstance(part, GraphQLObjectType)
-                return self._literal(part, self.collector.below(part, nodes), shape)
+                return self._literal(part, self.collector.subfields(part, nodes), shape)
         label = (nodes[0].alias or nodes[0].name).value
-        column = self._column(declared, field, nodes)
-        if isinstance(column, Values) and column.shape is not None:
+        column = self._column(field_source, field, nodes)
+        if isinstance(column, NestedComputed) and column.shape is not None:
             # Embedded objects are made of dictionaries.
             shape.script.leave()
         return shape.column(label, column)
@@ -104,56 +124,62 @@ class Compiler:
             type_ = get_named_type(field.type)
             assert isinstance(type_, GraphQLObjectType)
             inner = RowTemplate(type_.name)
-            one = inner.finish_one(self._literal(type_, self.collector.below(type_, nodes), inner))
+            one = inner.finish_one(self._literal(type_, self.collector.subfields(type_, nodes), inner))
             return f"{shape.name(one)}({value})"
 
         return show
 
-    def _column(self, declared: FieldSource, field: GraphQLField, nodes: list[FieldNode]) -> NestedField:
+    def _column(self, field_source: FieldSource, field: GraphQLField, nodes: list[FieldNode]) -> NestedField:
         arguments = self.arguments(field, nodes[0])
-        match declared:
-            case Linked(link=One() | Picked() as link):
+        match field_source:
+            case LinkField(link=ToOne() | ToOneBy() as link):
                 below = self.shape_below(nodes, get_named_type(field.type))
-                return Single(link, below, is_non_null_type(field.type), arguments, declared.argument)
-            case Linked(link=Listed() | Referring() as link):
-                return Several(link, self.shape_below(nodes, get_named_type(field.type)))
-            case Connected():
-                return self._pages(declared, field, nodes, arguments)
-            case Found():
-                names = python_names(self.schema, field.extensions[DECLARED].arguments)
+                return NestedToOne(link, below, is_non_null_type(field.type), arguments, field_source.argument)
+            case LinkField(link=ToManyByIds() | ToManyContaining() as link):
+                return NestedToMany(link, self.shape_below(nodes, get_named_type(field.type)))
+            case ConnectionField():
+                return self._pages(field_source, field, nodes, arguments)
+            case LookupField():
+                names = python_names(self.schema, field.extensions[STRAWBERRY_FIELD].arguments)
                 below = self.shape_below(nodes, get_named_type(field.type))
-                return Keyed(declared, below, arguments, only_variable(nodes[0], names))
-            case ById():
-                return Nodes(lambda run: [arguments(run)[declared.argument]], self._node_shapes(nodes), several=False)
-            case ByIds():
-                return Nodes(lambda run: declared.ids(arguments(run)), self._node_shapes(nodes), several=True)
-            case Computed():
-                return self._values(declared, field, nodes, arguments)
-        raise NotPlanned(f"{type(declared).__name__} fields")
+                return RootLookup(field_source, below, arguments, only_variable(nodes[0], names))
+            case NodeField():
+                return RootNodes(
+                    lambda run: [arguments(run)[field_source.argument]], self._node_shapes(nodes), several=False
+                )
+            case NodesField():
+                return RootNodes(lambda run: field_source.ids(arguments(run)), self._node_shapes(nodes), several=True)
+            case ComputedField():
+                return self._values(field_source, field, nodes, arguments)
+        raise NotPlanned(f"{type(field_source).__name__} fields")
 
-    def _pages(self, declared: Connected, field: GraphQLField, nodes: list[FieldNode], arguments: Arguments) -> Pages:
+    def _pages(
+        self, field_source: ConnectionField, field: GraphQLField, nodes: list[FieldNode], arguments: Arguments
+    ) -> NestedPages:
         type_ = get_named_type(field.type)
         assert isinstance(type_, GraphQLObjectType)
-        made = compile_connection(self, type_, self.collector.below(type_, nodes))
-        constant = None if uses_variables(nodes[0]) else self._window(declared, arguments)
-        return Pages(declared, arguments, made, constant)
+        made = compile_connection(self, type_, self.collector.subfields(type_, nodes))
+        constant = None if uses_variables(nodes[0]) else self._constant_page(field_source, arguments)
+        return NestedPages(field_source, arguments, made, constant)
 
-    def _window(self, declared: Connected, arguments: Arguments) -> PageRequest | None:
-        """The window of constant arguments; None when they are refused, which matters only if there are rows above."""
+    def _constant_page(self, field_source: ConnectionField, arguments: Arguments) -> PageRequest | None:
+        """The page that constant arguments request; None when refused, which matters only if there are parents."""
         try:
-            return declared.window(arguments(Run(None, None)))  # type: ignore[arg-type]
+            return field_source.page_request(arguments(PlanRun(None, None)))  # type: ignore[arg-type]
         except Refusal:
             return None
 
-    def _values(self, declared: Computed, field: GraphQLField, nodes: list[FieldNode], arguments: Arguments) -> Values:
+    def _values(
+        self, field_source: ComputedField, field: GraphQLField, nodes: list[FieldNode], arguments: Arguments
+    ) -> NestedComputed:
         named = get_named_type(field.type)
         if not is_leaf_type(named):
-            return Values(declared.compute, arguments, None, self.shape_below(nodes, named))
+            return NestedComputed(field_source.compute, arguments, None, self.shape_below(nodes, named))
         if isinstance(named, GraphQLEnumType):
             raise NotPlanned("computed enums")
         shape = RowTemplate(named.name)
         code = written(shape, "r", field.type, lambda value: value)
-        return Values(declared.compute, arguments, shape.finish(code).build)
+        return NestedComputed(field_source.compute, arguments, shape.finish(code).build)
 
     def _node_shapes(self, nodes: list[FieldNode]) -> Callable[[str], RowTemplate]:
         """The shape for a kind of document, compiled when the first id of that kind is requested."""

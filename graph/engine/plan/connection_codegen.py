@@ -88,7 +88,7 @@ def _rows(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: Compil
 def _edges(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: CompiledConnection) -> Code:
     made.paged = True
     members, sources = [], ["page.rows"]
-    for key, below in compiler.collector.below(type_, nodes).items():
+    for key, below in compiler.collector.subfields(type_, nodes).items():
         match below[0].name.value:
             case "__typename":
                 members.append((key, _constant(type_.name)))
@@ -108,7 +108,7 @@ def _page_info(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: C
     made.paged = True
     return _object(
         (key, _constant(type_.name) if below[0].name.value == "__typename" else _dumped(PAGE_INFO[below[0].name.value]))
-        for key, below in compiler.collector.below(type_, nodes).items()
+        for key, below in compiler.collector.subfields(type_, nodes).items()
     )
 
 

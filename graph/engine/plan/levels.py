@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from graph.engine.plan.nested_pages import Pages
+from graph.engine.plan.nested_pages import NestedPages
 from graph.engine.plan.row_codegen import RowTemplate
 
 Levels = tuple[Any, ...]
@@ -21,10 +21,10 @@ def depth(levels: Levels) -> int:
 
 
 def _below(column: Any) -> list[Levels]:
-    shapes = column.shown.shapes if isinstance(column, Pages) else [getattr(column, "shape", None)]
+    shapes = column.shown.shapes if isinstance(column, NestedPages) else [getattr(column, "shape", None)]
     return [levels_of(shape) for shape in shapes if shape is not None]
 
 
 def _name(column: Any) -> tuple[bool, str]:
-    link = column.declared.link if isinstance(column, Pages) else getattr(column, "link", None)
-    return isinstance(column, Pages), repr(link) if link is not None else type(column).__name__
+    link = column.field_source.link if isinstance(column, NestedPages) else getattr(column, "link", None)
+    return isinstance(column, NestedPages), repr(link) if link is not None else type(column).__name__

@@ -8,10 +8,10 @@ from itertools import accumulate, pairwise
 from operator import mul
 from typing import Any
 
-from graph.core.fields import Connected
+from graph.core.fields import ConnectionField
 from graph.engine.plan import json_output
 from graph.engine.plan.connection_codegen import CompiledConnection
-from graph.engine.plan.nested_reads import Arguments, NestedField, Run, gather_all
+from graph.engine.plan.nested_reads import Arguments, NestedField, PlanRun, gather_all
 from graph.engine.plan.occurrences import Times, part, repeated, size_of, total
 from graph.engine.plan.page_rows import OwnRows, PageRows, SharedRows
 from graph.engine.plan.row_codegen import ROOT, Row
@@ -20,33 +20,33 @@ from resolvers.reads.children import TooManyChildren, stream_children
 from resolvers.reads.counts import count_all, count_by_ids, count_children
 from resolvers.reads.page import Page, PageRequest
 from resolvers.reads.pages import page_of_all, pages_by_ids, pages_of_children
-from resolvers.reads.relations import Every, Gathered, Many, Paged
+from resolvers.reads.relations import AllDocuments, Children, Paged, PagedByIds
 
 TEXT_OF_ROW = 4_000
 """Bytes of text that take about as long to copy as a row takes to serialise."""
 
 
 @dataclass
-class Pages(NestedField):
+class NestedPages(NestedField):
     """A page of rows for each row."""
 
-    declared: Connected
+    field_source: ConnectionField
     arguments: Arguments
     shown: CompiledConnection
     constant: PageRequest | None = None
     is_text = True
 
-    async def read(self, run: Run, rows: list[Row], times: Times) -> list[Any]:
-        asked, link = self.constant or self.declared.window(self.arguments(run)), self.link(run)
-        if len(rows) > 1 and isinstance(link, Many) and not link.alone and self._can_stream(asked):
+    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
+        request, link = self.constant or self.field_source.page_request(self.arguments(run)), self.link(run)
+        if len(rows) > 1 and isinstance(link, Children) and not link.single_parent and self._can_stream(request):
             try:
-                return await self._streamed(link, asked, rows, times, run)
+                return await self._streamed(link, request, rows, times, run)
             except TooManyChildren:
                 # They are too many to be read without a limit for each parent.
                 pass
-        reading = self._pages(link, asked, rows, times, run)
+        reading = self._pages(link, request, rows, times, run)
         if self.shown.counted:
-            (pages, level), counts = await gather_all(reading, self._counts(link, asked, rows, run))
+            (pages, level), counts = await gather_all(reading, self._counts(link, request, rows, run))
         else:
             (pages, level), counts = await reading, [None] * len(rows)
         # A big page that is the only one is split up when the answer is written.
@@ -67,18 +67,24 @@ class Pages(NestedField):
     @cached_property
     def has_levels(self) -> bool:
         """Whether its pages hold nested pages."""
-        return any(isinstance(column, Pages) for shape in self.shown.shapes for column in shape.columns)
+        return any(isinstance(column, NestedPages) for shape in self.shown.shapes for column in shape.columns)
 
-    def link(self, run: Run) -> Paged:
+    def link(self, run: PlanRun) -> Paged:
         """The link that the arguments select, which is constant for most fields."""
-        return self.declared.link_for(self.arguments(run)) if self.declared.unless else self.declared.link
+        return (
+            self.field_source.link_for(self.arguments(run))
+            if self.field_source.link_for_where
+            else self.field_source.link
+        )
 
-    def _can_stream(self, asked: PageRequest) -> bool:
+    def _can_stream(self, request: PageRequest) -> bool:
         """Whether pages can be serialised while later ones are still being read: their rows have no nested fields."""
         shapes = self.shown.shapes
-        return len(shapes) == 1 and not shapes[0].columns and not self.shown.counted and not asked.backwards
+        return len(shapes) == 1 and not shapes[0].columns and not self.shown.counted and not request.backwards
 
-    async def _streamed(self, link: Many, asked: PageRequest, rows: list[Row], times: Times, run: Run) -> list[Any]:
+    async def _streamed(
+        self, link: Children, request: PageRequest, rows: list[Row], times: Times, run: PlanRun
+    ) -> list[Any]:
         """Pages serialised batch by batch, so that never two batches of a big level's rows are in memory."""
         (shape,) = self.shown.shapes
         budget, found = run.reader.budget, dict[str, bytes]()
@@ -86,9 +92,9 @@ class Pages(NestedField):
         objects = 0
         try:
             async for families in stream_children(
-                link, asked, rows, shape.fields, run.reader.viewer, as_sent=self.as_sent
+                link, request, rows, shape.fields, run.reader.viewer, as_sent=self.as_sent
             ):
-                pages = asked.pages(family for _, family in families)
+                pages = request.pages(family for _, family in families)
                 each = None if named is None else [named[parent] for parent, _ in families]
                 level = OwnRows(run, self.shown.shapes, repeated((page.rows for page in pages), each), self.as_sent)
                 objects += self._count(run, pages, level)
@@ -97,9 +103,9 @@ class Pages(NestedField):
         except TooManyChildren:
             # They will be read, and counted, once more.
             each = None if named is None else [named[parent] for parent in found]
-            budget.take_back(objects, size_of(list(found.values()), each))
+            budget.subtract(objects, size_of(list(found.values()), each))
             raise
-        empty = self.shown.write(asked.page([]), None, [])
+        empty = self.shown.write(request.page([]), None, [])
         values = [found.get(row.get(link.of, ""), empty) for row in rows]
         if len(found) < len(rows):
             alone = [value is empty for value in values]
@@ -107,41 +113,41 @@ class Pages(NestedField):
         return values
 
     async def _pages(
-        self, link: Paged, asked: PageRequest, rows: list[Row], times: Times, run: Run
+        self, link: Paged, request: PageRequest, rows: list[Row], times: Times, run: PlanRun
     ) -> tuple[list[Page | None], PageRows]:
         """A page for each row, and its form in the answer."""
         if not self.shown.paged:
             return [None] * len(rows), OwnRows(run, [], None, self.as_sent)
         viewer, fields = run.reader.viewer, self.fields
         match link:
-            case Every():
-                pages = [await page_of_all(link.document, asked, fields, viewer, as_sent=self.as_sent)]
-            case Many():
-                pages = await pages_of_children(link, asked, rows, fields, viewer, as_sent=self.as_sent)
-            case Gathered():
-                pages = await pages_by_ids(link, asked, rows, fields, viewer, as_sent=self.as_sent)
-        of_pages = SharedRows if isinstance(link, Gathered) else OwnRows
+            case AllDocuments():
+                pages = [await page_of_all(link.document, request, fields, viewer, as_sent=self.as_sent)]
+            case Children():
+                pages = await pages_of_children(link, request, rows, fields, viewer, as_sent=self.as_sent)
+            case PagedByIds():
+                pages = await pages_by_ids(link, request, rows, fields, viewer, as_sent=self.as_sent)
+        of_pages = SharedRows if isinstance(link, PagedByIds) else OwnRows
         level = of_pages(run, self.shown.shapes, repeated((page.rows for page in pages), times), self.as_sent)
         self._count(run, pages, level)
         await level.read(await _rows_of(pages))
         return list(pages), level
 
-    def _count(self, run: Run, pages: list[Page], level: PageRows) -> int:
+    def _count(self, run: PlanRun, pages: list[Page], level: PageRows) -> int:
         """Count the objects on pages before anything below them is read: a row counts once for each of its shapes."""
         rows = total(sum(len(page.rows) for page in pages), level.times)
         run.reader.budget.add_objects(counted := rows * max(1, len(self.shown.shapes)))
         return counted
 
-    async def _counts(self, link: Paged, asked: PageRequest, rows: list[Row], run: Run) -> list[int | None]:
+    async def _counts(self, link: Paged, request: PageRequest, rows: list[Row], run: PlanRun) -> list[int | None]:
         """The total number of rows for each parent."""
         viewer = run.reader.viewer
         match link:
-            case Every():
-                return [await count_all(link.document, asked.filter, viewer)]
-            case Many():
-                return await count_children(link, asked.filter, rows, viewer)
-            case Gathered():
-                return await count_by_ids(link, asked.filter, rows, viewer)
+            case AllDocuments():
+                return [await count_all(link.document, request.filter, viewer)]
+            case Children():
+                return await count_children(link, request.filter, rows, viewer)
+            case PagedByIds():
+                return await count_by_ids(link, request.filter, rows, viewer)
 
     def _apart(self, pages: list[Page | None], counts: list[int | None], level: OwnRows) -> list[Any]:
         """The root's only page as objects, whose text is counted when it is written."""
@@ -150,7 +156,7 @@ class Pages(NestedField):
 
     async def _connections(
         self,
-        run: Run,
+        run: PlanRun,
         pages: list[Page | None],
         counts: list[int | None],
         level: PageRows,
@@ -180,7 +186,7 @@ class Pages(NestedField):
                 await event_loop.yield_to_event_loop()
         return made
 
-    def _connection(self, run: Run, page: Page | None, count: int | None, level: PageRows, times: Times) -> bytes:
+    def _connection(self, run: PlanRun, page: Page | None, count: int | None, level: PageRows, times: Times) -> bytes:
         """The text of a level's only page."""
         rows = page.rows if page is not None else []
         shown = level.texts(rows, slice(0, len(rows)))
@@ -201,7 +207,7 @@ async def _rows_of(pages: list[Page]) -> list[Row]:
     return rows
 
 
-def _times_by_name(rows: list[Row], link: Many, times: Times) -> dict[str, int] | None:
+def _times_by_name(rows: list[Row], link: Children, times: Times) -> dict[str, int] | None:
     """How often each row occurs, by the name that its children refer to; None when each occurs once."""
     if times is None and link.of == "_id":
         return None

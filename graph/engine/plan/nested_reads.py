@@ -10,14 +10,14 @@ from math import ceil
 from operator import mul
 from typing import Any, ClassVar
 
-from graph.core.fields import Compute, Found, node_document
+from graph.core.fields import Compute, LookupField, node_document
 from graph.engine.plan import json_output
 from graph.engine.plan.occurrences import Times, distinct, part, repeated, total
 from graph.engine.plan.row_codegen import FallbackToReference, Row, RowTemplate
 from resolvers.concurrency import event_loop
 from resolvers.reads import lookups
 from resolvers.reads.loaders import RequestLoader
-from resolvers.reads.relations import Listed, One, Picked, Referring
+from resolvers.reads.relations import ToManyByIds, ToManyContaining, ToOne, ToOneBy
 
 MOST_ROWS = 5_000
 """Rows for which a nested field is read at once. Assembling the values of many more would block other requests."""
@@ -30,7 +30,7 @@ round trip."""
 
 
 @dataclass(frozen=True)
-class Run:
+class PlanRun:
     """One request: its reader and the values of its variables."""
 
     reader: RequestLoader
@@ -39,7 +39,7 @@ class Run:
     """Whether a level above is already read in partitions."""
 
 
-Arguments = Callable[[Run], dict[str, Any]]
+Arguments = Callable[[PlanRun], dict[str, Any]]
 """A field's arguments, by Python name."""
 
 
@@ -55,14 +55,16 @@ class NestedField(ABC):
         return False
 
     @abstractmethod
-    async def read(self, run: Run, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
         """The value for each row, as in the answer, with objects as text. Raises AnswerTooLarge.
 
         `times` says how often each row occurs in the answer; linked rows occur as often.
         """
 
 
-async def show(run: Run, shape: RowTemplate, rows: list[Row], times: Times, *, as_sent: bool = False) -> list[bytes]:
+async def show(
+    run: PlanRun, shape: RowTemplate, rows: list[Row], times: Times, *, as_sent: bool = False
+) -> list[bytes]:
     """The rows as text of the answer, with their nested fields read concurrently."""
     columns = await read_nested_fields(run, shape, rows, times) if shape.columns else []
     shown: list[bytes] = []
@@ -74,7 +76,7 @@ async def show(run: Run, shape: RowTemplate, rows: list[Row], times: Times, *, a
     return shown
 
 
-async def read_nested_fields(run: Run, shape: RowTemplate, rows: list[Row], times: Times) -> list[list[Any]]:
+async def read_nested_fields(run: PlanRun, shape: RowTemplate, rows: list[Row], times: Times) -> list[list[Any]]:
     """The nested fields of a shape for the rows, read concurrently: a list of values for each field."""
     if not rows:
         return [[] for _ in shape.columns]
@@ -87,7 +89,7 @@ async def read_nested_fields(run: Run, shape: RowTemplate, rows: list[Row], time
             return await gather_all(*(_read(run, column, rows, times) for column in several))
 
 
-def _read(run: Run, column: NestedField, rows: list[Row], times: Times) -> Awaitable[list[Any]]:
+def _read(run: PlanRun, column: NestedField, rows: list[Row], times: Times) -> Awaitable[list[Any]]:
     """Reads a nested field: above 1,000 rows in three concurrent partitions, above 5,000 in sequential batches."""
     if len(rows) > WORTH_LANES and column.has_levels and not run.in_lane:
         return _read_in_lanes(run, column, rows, times)
@@ -96,21 +98,21 @@ def _read(run: Run, column: NestedField, rows: list[Row], times: Times) -> Await
     return column.read(run, rows, times)
 
 
-async def _read_in_lanes(run: Run, column: NestedField, rows: list[Row], times: Times) -> list[Any]:
+async def _read_in_lanes(run: PlanRun, column: NestedField, rows: list[Row], times: Times) -> list[Any]:
     size, lane = ceil(len(rows) / LANES), replace(run, in_lane=True)
     places = [slice(start, start + size) for start in range(0, len(rows), size)]
     reads = (_read(lane, column, rows[place], part(times, place)) for place in places)
     return list(chain.from_iterable(await gather_all(*reads)))
 
 
-async def _read_by_and_by(run: Run, column: NestedField, rows: list[Row], times: Times) -> list[Any]:
+async def _read_by_and_by(run: PlanRun, column: NestedField, rows: list[Row], times: Times) -> list[Any]:
     values: list[Any] = []
     async for some in event_loop.batches(rows, MOST_ROWS):
         values += await column.read(run, some, part(times, slice(len(values), len(values) + len(some))))
     return values
 
 
-async def show_distinct(run: Run, shape: RowTemplate, found: list[Row], times: Times) -> dict[str, bytes]:
+async def show_distinct(run: PlanRun, shape: RowTemplate, found: list[Row], times: Times) -> dict[str, bytes]:
     """Rows as text of the answer, by their ids: each is serialised once, however often it was found."""
     run.reader.budget.add_objects(total(len(found), times))
     rows, occurrences = distinct(found, times)
@@ -118,7 +120,7 @@ async def show_distinct(run: Run, shape: RowTemplate, found: list[Row], times: T
     return dict(zip(rows, texts, strict=True))
 
 
-def write_lists(run: Run, lists: list[list[bytes]], times: Times) -> list[bytes]:
+def write_lists(run: PlanRun, lists: list[list[bytes]], times: Times) -> list[bytes]:
     """Lists of texts, as text of the answer."""
     # Brackets, and commas between the members.
     sizes = [1 + max(1, len(members)) for members in lists]
@@ -140,19 +142,19 @@ async def gather_all(*reads: Awaitable[Any]) -> list[Any]:
 
 
 @dataclass
-class Single(NestedField):
+class NestedToOne(NestedField):
     """The one row that each row links to."""
 
-    link: One | Picked
+    link: ToOne | ToOneBy
     shape: RowTemplate
     required: bool
     arguments: Arguments
     argument: str | None = None
 
-    async def read(self, run: Run, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
         fields, as_sent, viewer = self.shape.fields, self.shape.as_sent, run.reader.viewer
         found: list[Row | None]
-        if isinstance(self.link, One):
+        if isinstance(self.link, ToOne):
             found = await lookups.linked_rows(self.link, rows, fields, viewer, as_sent=as_sent)
         else:
             value = self.arguments(run)[self.argument or ""]
@@ -167,16 +169,16 @@ class Single(NestedField):
 
 
 @dataclass
-class Several(NestedField):
+class NestedToMany(NestedField):
     """The short list of rows that each row links to."""
 
-    link: Listed | Referring
+    link: ToManyByIds | ToManyContaining
     shape: RowTemplate
     is_text = True
 
-    async def read(self, run: Run, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
         fields, as_sent, viewer = self.shape.fields, self.shape.as_sent, run.reader.viewer
-        if isinstance(self.link, Listed):
+        if isinstance(self.link, ToManyByIds):
             found = await lookups.by_id_lists(self.link, rows, fields, viewer, as_sent=as_sent)
         else:
             found = await lookups.rows_containing(self.link, rows, fields, viewer, as_sent=as_sent)
@@ -185,18 +187,18 @@ class Several(NestedField):
 
 
 @dataclass
-class Keyed(NestedField):
+class RootLookup(NestedField):
     """The one row with given values of its unique keys: a root field."""
 
-    declared: Found
+    field_source: LookupField
     shape: RowTemplate
     arguments: Arguments
     only: tuple[str, str] | None = None
     """The Python name of its only argument, and the name of the variable given for it, if it is one."""
 
-    async def read(self, run: Run, rows: list[Row], times: Times) -> list[Any]:
-        key = dict(self.declared.key(self.arguments(run)))
-        row = await lookups.by_key(self.declared.document, key, self.shape.fields, run.reader.viewer)
+    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
+        key = dict(self.field_source.key(self.arguments(run)))
+        row = await lookups.by_key(self.field_source.document, key, self.shape.fields, run.reader.viewer)
         if row is None:
             return [None]
         run.reader.budget.add_objects(1)
@@ -204,14 +206,14 @@ class Keyed(NestedField):
 
 
 @dataclass
-class Nodes(NestedField):
+class RootNodes(NestedField):
     """Rows of any kind by their ids: a root field."""
 
-    ids: Callable[[Run], list[str]]
+    ids: Callable[[PlanRun], list[str]]
     shape_of: Callable[[str], RowTemplate]
     several: bool
 
-    async def read(self, run: Run, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
         ids = self.ids(run)
         parts = await gather_all(
             *(self._of(document, some, run) for document, some in self.ids_by_document(run).items())
@@ -219,7 +221,7 @@ class Nodes(NestedField):
         found = {id: shown for part in parts for id, shown in part.items()}
         return [[found.get(id) for id in ids]] if self.several else [found.get(ids[0])]
 
-    def ids_by_document(self, run: Run) -> dict[Any, list[str]]:
+    def ids_by_document(self, run: PlanRun) -> dict[Any, list[str]]:
         """The requested ids by kind of document, with duplicates."""
         found: dict[Any, list[str]] = {}
         for id in self.ids(run):
@@ -227,7 +229,7 @@ class Nodes(NestedField):
                 found.setdefault(document, []).append(id)
         return found
 
-    async def _of(self, document: Any, ids: list[str], run: Run) -> dict[str, bytes]:
+    async def _of(self, document: Any, ids: list[str], run: PlanRun) -> dict[str, bytes]:
         shape = self.shape_of(document.kind)
         found = await lookups.by_ids(document, ids, shape.fields, run.reader.viewer, as_sent=shape.as_sent)
         shown = await show_distinct(run, shape, [found[id] for id in ids if id in found], None)
@@ -236,7 +238,7 @@ class Nodes(NestedField):
 
 
 @dataclass
-class Values(NestedField):
+class NestedComputed(NestedField):
     """Values that a function computes for all rows."""
 
     compute: Compute
@@ -244,7 +246,7 @@ class Values(NestedField):
     shown: Callable[[list[Any]], list[Any]] | None
     shape: RowTemplate | None = None
 
-    async def read(self, run: Run, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
         values: Any = self.compute(rows, run.reader.viewer, **self.arguments(run))
         if inspect.isawaitable(values):
             values = await values
@@ -252,7 +254,7 @@ class Values(NestedField):
             return await self._rows(run, list(values), times)
         return self.shown(list(values)) if self.shown else list(values)
 
-    async def _rows(self, run: Run, values: list[Any], times: Times) -> list[Any]:
+    async def _rows(self, run: PlanRun, values: list[Any], times: Times) -> list[Any]:
         """Values that are rows, or lists of rows."""
         assert self.shape is not None
         lists = [value if isinstance(value, list) else [] if value is None else [value] for value in values]

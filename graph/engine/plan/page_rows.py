@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from documents.mongo import raw
-from graph.engine.plan.nested_reads import Run, read_nested_fields, show
+from graph.engine.plan.nested_reads import PlanRun, read_nested_fields, show
 from graph.engine.plan.occurrences import Times, distinct, part, size_of
 from graph.engine.plan.row_codegen import Row, RowTemplate
 
@@ -14,7 +14,7 @@ from graph.engine.plan.row_codegen import Row, RowTemplate
 class PageRows(ABC):
     """Rows of pages, concatenated, each of which is shown by every shape."""
 
-    run: Run
+    run: PlanRun
     shapes: list[RowTemplate]
     times: Times
     """How often each row occurs in the answer."""
@@ -65,8 +65,8 @@ class OwnRows(PageRows):
         return [
             column
             for shape, columns in beside
-            for declared, column in zip(shape.columns, columns, strict=True)
-            if declared.is_text
+            for field_source, column in zip(shape.columns, columns, strict=True)
+            if field_source.is_text
         ]
 
     def let_go(self, place: slice) -> None:

@@ -14,7 +14,7 @@ from documents.mongo.replies import counting_replies
 from graph.core.selections import Collector, flags_of, fragments_of
 from graph.engine.plan.compiler import Compiler
 from graph.engine.plan.levels import Levels, depth, levels_of
-from graph.engine.plan.nested_reads import Keyed, Run, read_nested_fields
+from graph.engine.plan.nested_reads import PlanRun, RootLookup, read_nested_fields
 from graph.engine.plan.point_lookup import Point, point
 from graph.engine.plan.row_codegen import ROOT, NotPlanned, RowTemplate, step_aside
 from graph.engine.plan.subscription import Followed, followed
@@ -41,7 +41,7 @@ class Plan:
     @cached_property
     def gathers(self) -> bool:
         """Whether all its reads are coalesced with those of other requests, so that it needs no single-flight."""
-        return all(isinstance(column, Keyed) and not column.shape.columns for column in self.shape.columns)
+        return all(isinstance(column, RootLookup) and not column.shape.columns for column in self.shape.columns)
 
     @cached_property
     def levels(self) -> Levels:
@@ -62,7 +62,7 @@ class Plan:
         """The answer's data; None when the standard executor has to answer. Raises AnswerTooLarge."""
         try:
             with counting_replies(reader.budget.add_stored):
-                columns = await read_nested_fields(Run(reader, variables), self.shape, [ROOT], None)
+                columns = await read_nested_fields(PlanRun(reader, variables), self.shape, [ROOT], None)
             (data,) = self.shape.build([ROOT], *columns)
         except Exception as error:
             step_aside(error, reader)

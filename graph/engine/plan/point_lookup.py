@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graph.engine.limits import UNSTORABLE
-from graph.engine.plan.nested_reads import Keyed
+from graph.engine.plan.nested_reads import RootLookup
 from graph.engine.plan.row_codegen import ROOT, RowTemplate, step_aside
 from resolvers.reads import lookups
 from resolvers.reads.loaders import RequestLoader
@@ -23,7 +23,7 @@ class Point:
     variable: str
     path: str
     root: RowTemplate
-    column: Keyed
+    column: RootLookup
 
     def value(self, name: str | None, given: dict[str, Any]) -> str | None:
         """The key to look up, None when the request is not as simple as expected."""
@@ -36,7 +36,9 @@ class Point:
         """The answer's data; None when the standard executor has to answer. Raises AnswerTooLarge."""
         shape = self.column.shape
         try:
-            found = await lookups.by_value(self.column.declared.document, self.path, value, shape.fields, reader.viewer)
+            found = await lookups.by_value(
+                self.column.field_source.document, self.path, value, shape.fields, reader.viewer
+            )
             row = found.get(value)
             (data,) = self.root.build([ROOT], [None] if row is None else shape.build([row]))
             reader.budget.add_objects(0 if row is None else 1)
@@ -49,8 +51,8 @@ class Point:
 def point(name: str | None, root: RowTemplate, variable: str | None) -> Point | None:
     """The point read of an operation with this shape and this only variable; None when it is not one."""
     match root.columns:
-        case [Keyed(shape=RowTemplate(columns=[]), only=(argument, asked)) as column] if (
-            asked == variable and (argument,) in column.declared.keys
+        case [RootLookup(shape=RowTemplate(columns=[]), only=(argument, asked)) as column] if (
+            asked == variable and (argument,) in column.field_source.keys
         ):
-            return Point(name, asked, column.declared.paths[argument], root, column)
+            return Point(name, asked, column.field_source.paths[argument], root, column)
     return None

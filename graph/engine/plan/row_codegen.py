@@ -133,7 +133,7 @@ class RowTemplate:
     """How rows of one collection are shown: the stored fields they need, and their nested columns."""
 
     type_name: str
-    needs: set[str] = field(default_factory=lambda: {"_id"})
+    required_paths: set[str] = field(default_factory=lambda: {"_id"})
     columns: list[NestedField] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     """The response names of the columns."""
@@ -145,12 +145,12 @@ class RowTemplate:
     @cached_property
     def fields(self) -> frozenset[str]:
         """All stored fields that it needs, once it is finished."""
-        return frozenset(self.needs)
+        return frozenset(self.required_paths)
 
     @cached_property
     def writer(self) -> raw.Writer | None:
         """The writer of rows in BSON, None when they must be dictionaries."""
-        return self.script.writer() if not any("." in path for path in self.needs) else None
+        return self.script.writer() if not any("." in path for path in self.required_paths) else None
 
     @property
     def as_sent(self) -> bool:
@@ -216,7 +216,7 @@ class RowTemplate:
 
 def stored_value(shape: RowTemplate, path: str, type_: GraphQLOutputType, default: Any, show: Show) -> str:
     """Code for the value at a stored path of the row. `show` returns code that shows one embedded object."""
-    shape.needs.add(path)
+    shape.required_paths.add(path)
     *outer, last = path.split(".")
     holder = "r"
     for part in outer:

@@ -10,7 +10,7 @@ from strawberry import Schema
 import documents
 from graph.core.selections import Collector
 from graph.engine.plan.compiler import Compiler
-from graph.engine.plan.nested_reads import Run, show
+from graph.engine.plan.nested_reads import PlanRun, show
 from graph.engine.plan.row_codegen import NotPlanned, Row, RowTemplate, step_aside
 from resolvers.reads import lookups
 from resolvers.reads.loaders import RequestLoader
@@ -33,7 +33,7 @@ class Followed:
         """The data of a delivery about a row; None when the standard executor has to make it."""
         try:
             found = await lookups.by_ids(self.document, [row["_id"]], self.shape.fields, reader.viewer)
-            (shown,) = await show(Run(reader, variables), self.shape, [found[row["_id"]]], None)
+            (shown,) = await show(PlanRun(reader, variables), self.shape, [found[row["_id"]]], None)
         except Exception as error:
             step_aside(error, reader)
             return None

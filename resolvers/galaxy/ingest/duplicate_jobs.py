@@ -20,7 +20,7 @@ from resolvers.galaxy.ingest.spool import Spool
 from resolvers.galaxy.readable_archives import reported_at
 from resolvers.galaxy.report.job_bson import int32
 from resolvers.reads.rows import Row, collection_of
-from resolvers.writes.unique_index_errors import duplicates_in
+from resolvers.writes.unique_index_errors import duplicate_key_errors
 
 BATCH_SIZE = 500
 COUNTED = ("tool_id", "tool_version", "state", "created_at", "runtime_seconds", "digest")
@@ -99,7 +99,7 @@ class DuplicateJobs:
         try:
             await self._jobs.bulk_write(writes, ordered=False)
         except BulkWriteError as error:
-            duplicates_in(error)
+            duplicate_key_errors(error)
 
 
 def _rank(archive: Row) -> Rank:

@@ -24,7 +24,7 @@ from resolvers.galaxy.report.rejection import Rejection
 from resolvers.galaxy.report.usage.cells import encode_cells
 from resolvers.galaxy.report_metadata import read_metadata
 from resolvers.reads.rows import Row, collection_of
-from resolvers.writes.unique_index_errors import duplicates_in
+from resolvers.writes.unique_index_errors import duplicate_key_errors
 
 MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.03, 0.5
 """Seconds between checks of work that others have to finish first: initially, and when it takes long."""
@@ -155,7 +155,7 @@ class ArchiveIngestion:
         try:
             await collection_of(documents.Rejection).insert_many(rows, ordered=False)
         except BulkWriteError as error:
-            duplicates_in(error)
+            duplicate_key_errors(error)
 
     def _rejection_row(self, number: int, rejection: Rejection) -> dict[str, Any]:
         return {

@@ -15,7 +15,7 @@ import documents
 from resolvers.galaxy.ingest.part_lease import ClaimedPart
 from resolvers.galaxy.ingest.spool import Spool
 from resolvers.reads.rows import collection_of
-from resolvers.writes.unique_index_errors import duplicates_in
+from resolvers.writes.unique_index_errors import duplicate_key_errors
 
 CONCURRENCY = 3
 """Batches that are being written at a time, while the reader goes on."""
@@ -83,4 +83,4 @@ class RowWriter:
 
 def _duplicates_by_id(error: BulkWriteError) -> dict[str, bytes]:
     """The rows that existed already, by id. Raises the error when it has any other cause."""
-    return {write["keyValue"]["_id"]: write["op"].raw for write in duplicates_in(error)}
+    return {write["keyValue"]["_id"]: write["op"].raw for write in duplicate_key_errors(error)}

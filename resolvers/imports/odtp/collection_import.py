@@ -18,7 +18,7 @@ from resolvers.imports.odtp.unique_names import UniqueNames
 from resolvers.imports.summary import Note, Summary, quantity
 from resolvers.reads.rows import collection_of
 from resolvers.user_errors import Refusal
-from resolvers.writes.unique_index_errors import duplicates_in
+from resolvers.writes.unique_index_errors import duplicate_key_errors
 
 BATCH_SIZE = 1_000
 
@@ -189,7 +189,7 @@ async def insert_missing(document: type[documents.Document], rows: list[dict[str
     try:
         await collection_of(document).insert_many(rows, ordered=False)
     except BulkWriteError as error:
-        return {failure["index"]: _duplicate_fields(failure) for failure in duplicates_in(error)}
+        return {failure["index"]: _duplicate_fields(failure) for failure in duplicate_key_errors(error)}
     return {}
 
 

@@ -8,12 +8,12 @@ from strawberry.utils.str_converters import to_camel_case
 import documents
 from documents.migrations.indexes import declared as declared_indexes
 from graph.core.fields import NODE_VIEWS
-from graph.core.projection import DECLARED
+from graph.core.projection import STRAWBERRY_FIELD
 from graph.engine.prepare import DocumentCache
 from graph.schema import schema
 from resolvers.access.policies import readable
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.reads.relations import Every
+from resolvers.reads.relations import AllDocuments
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, ask, refusal
 from tests.support.builders import (
@@ -151,12 +151,14 @@ def keys_of_indexes(document: type[documents.Document]) -> list[list[str]]:
 
 def lists_of_everything() -> list[Any]:
     """The name of each root list, and how it is declared."""
-    found = [(name, getattr(field.extensions.get(DECLARED), "declared", None)) for name, field in ROOT.items()]
+    sources = [
+        (name, getattr(field.extensions.get(STRAWBERRY_FIELD), "field_source", None)) for name, field in ROOT.items()
+    ]
     return [
         pytest.param(declared, id=name)
-        for name, declared in found
+        for name, declared in sources
         # Jobs are listed within a generation, and have indexes below that.
-        if isinstance(getattr(declared, "link", None), Every) and name != "jobs"
+        if isinstance(getattr(declared, "link", None), AllDocuments) and name != "jobs"
     ]
 
 

@@ -9,7 +9,7 @@ from pymongo.errors import NetworkTimeout
 import documents
 from documents.mongo.fast_find import remaining_timeout
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.reads.batch_point_reads import PATIENCE, Find, Row, coalesced
+from resolvers.reads.batch_point_reads import MAX_WAIT_BEHIND_FIND, Find, Row, coalesce
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, WORKER, ask, by_plan
 from tests.support.builders import a_twin, a_user, keep
@@ -77,7 +77,7 @@ async def test_an_error_fails_only_its_own_callers() -> None:
         return [{"_id": value} for value in values]
 
     answers = await asyncio.gather(
-        *(coalesced("k", "_id", [value], find) for value in ("a", "bad", "b")), return_exceptions=True
+        *(coalesce("k", "_id", [value], find) for value in ("a", "bad", "b")), return_exceptions=True
     )
 
     assert answers[0] == {"a": {"_id": "a"}}
@@ -86,7 +86,7 @@ async def test_an_error_fails_only_its_own_callers() -> None:
 
 
 async def test_a_database_that_is_away_is_asked_once_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resolvers.reads.batch_point_reads.PATIENCE", 60)
+    monkeypatch.setattr("resolvers.reads.batch_point_reads.MAX_WAIT_BEHIND_FIND", 60)
     found = Finds()
 
     async def find(values: list[str]) -> list[Row]:
@@ -105,7 +105,7 @@ async def test_a_database_that_is_away_is_asked_once_for_all_who_wait(monkeypatc
 
 
 async def test_a_callers_deadline_is_for_that_caller_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resolvers.reads.batch_point_reads.PATIENCE", -1)
+    monkeypatch.setattr("resolvers.reads.batch_point_reads.MAX_WAIT_BEHIND_FIND", -1)
     found = Finds()
     with pymongo.timeout(0.05):
         hurried = ask_for("a", found)
@@ -119,7 +119,7 @@ async def test_a_callers_deadline_is_for_that_caller_alone(monkeypatch: pytest.M
 
 
 async def test_a_find_has_no_callers_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resolvers.reads.batch_point_reads.PATIENCE", 60)
+    monkeypatch.setattr("resolvers.reads.batch_point_reads.MAX_WAIT_BEHIND_FIND", 60)
     left: list[float | None] = []
     begun = Finds()
 
@@ -142,8 +142,8 @@ async def test_a_caller_who_leaves_takes_nobody_along() -> None:
         await asyncio.sleep(0.01)
         return [{"_id": value} for value in values]
 
-    leaving = asyncio.ensure_future(coalesced("k", "_id", ["a"], find))
-    staying = coalesced("k", "_id", ["b"], find)
+    leaving = asyncio.ensure_future(coalesce("k", "_id", ["a"], find))
+    staying = coalesce("k", "_id", ["b"], find)
     await asyncio.sleep(0)
     leaving.cancel()
 
@@ -151,7 +151,7 @@ async def test_a_caller_who_leaves_takes_nobody_along() -> None:
 
 
 async def test_more_values_than_one_find_takes_are_read_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resolvers.reads.batch_point_reads.MOST_VALUES", 3)
+    monkeypatch.setattr("resolvers.reads.batch_point_reads.MAX_VALUES_PER_FIND", 3)
     sizes: list[int] = []
 
     async def find(values: list[str]) -> list[Row]:
@@ -159,14 +159,14 @@ async def test_more_values_than_one_find_takes_are_read_in_turns(monkeypatch: py
         await asyncio.sleep(0.001)
         return [{"_id": value} for value in values]
 
-    answers = await asyncio.gather(*(coalesced("k", "_id", [f"{number}"], find) for number in range(10)))
+    answers = await asyncio.gather(*(coalesce("k", "_id", [f"{number}"], find) for number in range(10)))
 
     assert answers == [{f"{number}": {"_id": f"{number}"}} for number in range(10)]
     assert max(sizes) == 3
 
 
 async def test_who_asks_while_a_find_is_on_its_way_is_answered_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resolvers.reads.batch_point_reads.PATIENCE", 60)
+    monkeypatch.setattr("resolvers.reads.batch_point_reads.MAX_WAIT_BEHIND_FIND", 60)
     found = Finds()
     asking = [ask_for("a", found)]
     await found.begun(1)
@@ -185,7 +185,7 @@ async def test_nobody_waits_for_a_find_that_takes_long() -> None:
     found = Finds()
     asking = [ask_for("a", found)]
     await found.begun(1)
-    await asyncio.sleep(PATIENCE * 2)
+    await asyncio.sleep(MAX_WAIT_BEHIND_FIND * 2)
     asking += [ask_for(value, found) for value in "bc"]
     await found.begun(2)
 
@@ -215,7 +215,7 @@ class Finds:
 
 def ask_for(value: str, find: Find) -> "asyncio.Future[dict[str, Row]]":
     """Ask for a value, at the same time as others."""
-    return asyncio.ensure_future(coalesced("k", "_id", [value], find))
+    return asyncio.ensure_future(coalesce("k", "_id", [value], find))
 
 
 async def test_plans_coalesce_across_viewers_of_what_everybody_may_see(round_trips: RoundTrips) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from resolvers.reads.cursor import LONGEST, BadCursor, decode_cursor, encode_cursor, fingerprint, split_late
+from resolvers.reads.cursor import MAX_CURSOR_LENGTH, BadCursor, decode_cursor, encode_cursor, fingerprint, split_late
 from resolvers.reads.order import DESCENDING, Order, SortKey
 
 ENDED = SortKey("ended.at", datetime, nullable=True)
@@ -80,11 +80,11 @@ def test_any_other_text_is_refused_and_shown_up_to_a_hundred_characters(text: st
 
 def test_a_cursor_may_have_the_longest_length_and_not_one_character_more() -> None:
     # Three bytes are four characters, and of the bytes those of the name are all but six.
-    name = "n" * (LONGEST // 4 * 3 - len('["m",""]'))
+    name = "n" * (MAX_CURSOR_LENGTH // 4 * 3 - len('["m",""]'))
     cursor = encode_cursor({"_id": name}, Order.by(SortKey("_id")), "m")
     longer = encode_cursor({"_id": f"{name}n"}, Order.by(SortKey("_id")), "m")
 
-    assert len(cursor) == LONGEST < len(longer)
+    assert len(cursor) == MAX_CURSOR_LENGTH < len(longer)
     assert decode_cursor(cursor, Order.by(SortKey("_id")), "m") == [name]
     with pytest.raises(BadCursor, match="Not a cursor"):
         decode_cursor(longer, Order.by(SortKey("_id")), "m")
@@ -101,8 +101,8 @@ def test_a_cursor_may_have_the_longest_length_and_not_one_character_more() -> No
         ("~7", ("~7", 0)),
         ("abc~", ("abc~", 0)),
         ("abc~-7", ("abc~-7", 0)),
-        (f"{'a' * (LONGEST - 2)}~7", ("a" * (LONGEST - 2), 7)),
-        (f"{'a' * (LONGEST - 1)}~7", (f"{'a' * (LONGEST - 1)}~7", 0)),
+        (f"{'a' * (MAX_CURSOR_LENGTH - 2)}~7", ("a" * (MAX_CURSOR_LENGTH - 2), 7)),
+        (f"{'a' * (MAX_CURSOR_LENGTH - 1)}~7", (f"{'a' * (MAX_CURSOR_LENGTH - 1)}~7", 0)),
     ],
 )
 def test_the_cursor_of_a_line_may_say_how_many_late_lines_had_come(text: str, split: tuple[str, int]) -> None:

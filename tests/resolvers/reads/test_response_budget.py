@@ -36,7 +36,7 @@ def test_what_is_taken_back_or_forgotten_counts_no_longer() -> None:
     budget.add_bytes(100)
     budget.add_stored(LIMITS.stored)
 
-    budget.take_back(4, 30)
+    budget.subtract(4, 30)
     budget.add_objects(4)
     budget.add_bytes(30)
     assert (budget.objects, budget.bytes_left) == (10, 0)

@@ -13,8 +13,8 @@ from documents.mongo.database import Database
 from graph.core.fields import NODE_VIEWS
 from graph.engine.plan import Planner
 from graph.engine.plan.json_output import dumps
-from graph.engine.plan.nested_pages import Pages
-from graph.engine.plan.nested_reads import Nodes
+from graph.engine.plan.nested_pages import NestedPages
+from graph.engine.plan.nested_reads import RootNodes
 from graph.engine.plan.row_codegen import RowTemplate
 from graph.schema import schema
 from resolvers.reads.response_budget import AnswerBudget, AnswerLimits
@@ -42,7 +42,7 @@ def shape_of(kind: str, selection: str) -> RowTemplate:
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
     (column,) = Planner(schema).plan(document, operation, {}).shape.columns
-    assert isinstance(column, Nodes)
+    assert isinstance(column, RootNodes)
     return column.shape_of(kind)
 
 
@@ -62,7 +62,7 @@ def test_each_field_is_written_as_the_function_shows_it_whatever_stands_there(ki
         shape = shape_of(kind, name)
         if shape.columns or shape.writer is None:
             continue
-        (path,) = shape.needs - {"_id"} or {"_id"}
+        (path,) = shape.required_paths - {"_id"} or {"_id"}
         for value in VALUES:
             row = bson.encode({"_id": f"{kind}_1"} | ({} if value is MISSING else {path: value}))
             expected = shown(shape, bson.decode(row))
@@ -78,10 +78,10 @@ def test_each_field_is_written_as_the_function_shows_it_whatever_stands_there(ki
     assert written
 
 
-def pages_below(shape: RowTemplate) -> Iterator[Pages]:
+def pages_below(shape: RowTemplate) -> Iterator[NestedPages]:
     """The pages of a plan, at every level."""
     for column in shape.columns:
-        if isinstance(column, Pages):
+        if isinstance(column, NestedPages):
             yield column
             for below in column.shown.shapes:
                 yield from pages_below(below)
