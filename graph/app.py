@@ -19,7 +19,7 @@ from graph.engine.admission import Admission, Capacity
 from graph.engine.capacity import BYTES_A_SOCKET, MEMORY_A_CHARACTER, answer_memory, slots
 from graph.engine.deadline import REQUEST_TIMEOUT, DatabaseTimeoutMiddleware
 from graph.engine.limits import Limits
-from graph.engine.prepare import MAX_ROOM, DocumentCache
+from graph.engine.prepare import MAX_CACHED_CHARACTERS, DocumentCache
 from graph.errors import HTTPError, refusal_errors
 from graph.graphiql.html import page, routes
 from graph.http.complete_request import RawHeaders, take_complete_request
@@ -74,7 +74,9 @@ def create_app(
     operations may take is shared with the other `processes` of the server.
     """
     metrics, memory = Metrics(), answer_memory(settings, processes)
-    document_cache = DocumentCache(schema, limits or Limits(), room=min(MAX_ROOM, memory // MEMORY_A_CHARACTER))
+    document_cache = DocumentCache(
+        schema, limits or Limits(), max_characters=min(MAX_CACHED_CHARACTERS, memory // MEMORY_A_CHARACTER)
+    )
     admission = Admission(Capacity(slots(settings, processes), memory * 2 // 3))
     send_buffers = SendBuffers(memory // 3, metrics.unread.inc)
     metrics.export_load(admission, send_buffers)

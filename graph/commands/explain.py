@@ -51,11 +51,11 @@ def explanation(text: str, variables: dict[str, Any], viewer: Viewer) -> list[st
     # Making the schema takes a while, which no other command should wait for.
     from graphql import GraphQLError
 
-    from graph.core.selections import flags_of
-    from graph.engine.plan.explain import explained
+    from graph.core.selections import condition_variables
+    from graph.engine.plan.explain import explain_lines
     from graph.engine.plan.nested_reads import PlanRun
-    from graph.engine.plan.row_codegen import NotPlanned
-    from graph.engine.prepare import DocumentCache, Unacceptable
+    from graph.engine.plan.row_codegen import UnsupportedByPlan
+    from graph.engine.prepare import DocumentCache, InvalidDocument
     from graph.errors import RequestError
     from graph.schema import schema
     from resolvers.reads.loaders import RequestLoader
@@ -67,12 +67,12 @@ def explanation(text: str, variables: dict[str, Any], viewer: Viewer) -> list[st
         values = planner.variables(operation).values(variables)
         if values is None:
             raise Unexplained("The query's variables are missing or do not fit: give them with --variables.")
-        flags = {name: bool(values.coerced.get(name)) for name in flags_of(prepared.document)}
+        flags = {name: bool(values.coerced.get(name)) for name in condition_variables(prepared.document)}
         plan = planner.plan(prepared.document, operation, flags)
-        return list(explained(plan.shape, PlanRun(RequestLoader(viewer), values)))
-    except Unacceptable as refusal:
+        return list(explain_lines(plan.template, PlanRun(RequestLoader(viewer), values)))
+    except InvalidDocument as refusal:
         raise Unexplained("\n".join(error["message"] for error in refusal.errors)) from refusal
-    except NotPlanned as reason:
+    except UnsupportedByPlan as reason:
         raise Unexplained(f"There is no plan, the standard executor answers: {reason}.") from reason
     except (GraphQLError, Refusal, RequestError) as error:
         raise Unexplained(error.message) from error

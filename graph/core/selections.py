@@ -1,6 +1,7 @@
-"""The fields that a selection set asks of one concrete type, with fragments spread and @skip and @include applied.
+"""Field collection: the fields that selection sets select on one concrete type.
 
-By the GraphQL specification, "CollectFields": fields of one response name are merged, in order of first appearance.
+It follows "CollectFields" of the GraphQL specification: fragments are spread, @skip and @include are applied, and
+fields of one response name are merged, in order of first appearance.
 """
 
 from collections.abc import Iterable
@@ -26,60 +27,63 @@ from graphql import (
     visit,
 )
 
-Collected = dict[str, list[FieldNode]]
+GroupedFields = dict[str, list[FieldNode]]
 """Field nodes by response name, in the order of the answer."""
 
 
 @dataclass(frozen=True)
 class Collector:
-    """Collects the fields of one operation; `flags` are the values of the variables in its conditions."""
+    """Collects the fields of one operation."""
 
     schema: GraphQLSchema
     fragments: dict[str, FragmentDefinitionNode]
-    flags: dict[str, bool]
+    condition_values: dict[str, bool]
+    """The values of the variables in @skip and @include."""
 
-    def fields(self, type_: GraphQLObjectType, nodes: Iterable[SelectionSetNode | None]) -> Collected:
+    def fields(self, type_: GraphQLObjectType, nodes: Iterable[SelectionSetNode | None]) -> GroupedFields:
         """The fields that the selection sets select on a type."""
-        found: Collected = {}
+        fields: GroupedFields = {}
         spread: set[str] = set()
         for node in nodes:
             if node is not None:
-                self._collect(type_, node, found, spread)
-        return found
+                self._collect(type_, node, fields, spread)
+        return fields
 
-    def subfields(self, type_: GraphQLObjectType, fields: list[FieldNode]) -> Collected:
+    def subfields(self, type_: GraphQLObjectType, fields: list[FieldNode]) -> GroupedFields:
         """The fields that merged field nodes select on their type."""
         return self.fields(type_, (field.selection_set for field in fields))
 
-    def _collect(self, type_: GraphQLObjectType, node: SelectionSetNode, found: Collected, spread: set[str]) -> None:
+    def _collect(
+        self, type_: GraphQLObjectType, node: SelectionSetNode, fields: GroupedFields, spread: set[str]
+    ) -> None:
         for selection in node.selections:
-            if not self._included(selection):
+            if not self._is_included(selection):
                 continue
             match selection:
                 case FieldNode():
                     name = selection.alias or selection.name
-                    found.setdefault(name.value, []).append(selection)
+                    fields.setdefault(name.value, []).append(selection)
                 case InlineFragmentNode():
                     if self._applies(selection.type_condition, type_):
-                        self._collect(type_, selection.selection_set, found, spread)
+                        self._collect(type_, selection.selection_set, fields, spread)
                 case FragmentSpreadNode():
-                    self._spread(type_, selection.name.value, found, spread)
+                    self._spread(type_, selection.name.value, fields, spread)
 
-    def _spread(self, type_: GraphQLObjectType, name: str, found: Collected, spread: set[str]) -> None:
+    def _spread(self, type_: GraphQLObjectType, name: str, fields: GroupedFields, spread: set[str]) -> None:
         if name in spread:
             return
         spread.add(name)
         fragment = self.fragments[name]
         if self._applies(fragment.type_condition, type_):
-            self._collect(type_, fragment.selection_set, found, spread)
+            self._collect(type_, fragment.selection_set, fields, spread)
 
     def _applies(self, condition: Any, type_: GraphQLObjectType) -> bool:
         if condition is None or condition.name.value == type_.name:
             return True
-        wanted = self.schema.type_map[condition.name.value]
-        return is_abstract_type(wanted) and self.schema.is_sub_type(wanted, type_)
+        condition_type = self.schema.type_map[condition.name.value]
+        return is_abstract_type(condition_type) and self.schema.is_sub_type(condition_type, type_)
 
-    def _included(self, selection: SelectionNode) -> bool:
+    def _is_included(self, selection: SelectionNode) -> bool:
         for directive in selection.directives or ():
             if directive.name.value == "skip" and self._condition(directive):
                 return False
@@ -90,18 +94,22 @@ class Collector:
     def _condition(self, directive: DirectiveNode) -> bool:
         value = _condition_of(directive)
         if isinstance(value, VariableNode):
-            return self.flags[value.name.value]
+            return self.condition_values[value.name.value]
         return isinstance(value, BooleanValueNode) and value.value
 
 
 def fragments_of(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
     """The document's fragments by name."""
-    return {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
+    return {
+        definition.name.value: definition
+        for definition in document.definitions
+        if isinstance(definition, FragmentDefinitionNode)
+    }
 
 
-def flags_of(document: DocumentNode) -> tuple[str, ...]:
+def condition_variables(document: DocumentNode) -> tuple[str, ...]:
     """The variables that @skip and @include use, anywhere in the document."""
-    finder = _Conditions()
+    finder = _ConditionVariables()
     visit(document, finder)
     return tuple(sorted(finder.names))
 
@@ -113,9 +121,9 @@ def uses_variables(node: FieldNode) -> bool:
 
 def names_variables(value: ValueNode) -> bool:
     """Whether a value in the document is or contains a variable."""
-    finder = _Variables()
+    finder = _VariableFinder()
     visit(value, finder)
-    return finder.found
+    return finder.has_variables
 
 
 def _condition_of(directive: DirectiveNode) -> ValueNode:
@@ -123,7 +131,7 @@ def _condition_of(directive: DirectiveNode) -> ValueNode:
     return condition.value
 
 
-class _Conditions(Visitor):
+class _ConditionVariables(Visitor):
     def __init__(self) -> None:
         super().__init__()
         self.names: set[str] = set()
@@ -133,10 +141,10 @@ class _Conditions(Visitor):
             self.names.add(value.name.value)
 
 
-class _Variables(Visitor):
+class _VariableFinder(Visitor):
     def __init__(self) -> None:
         super().__init__()
-        self.found = False
+        self.has_variables = False
 
     def enter_variable(self, *_: Any) -> None:
-        self.found = True
+        self.has_variables = True

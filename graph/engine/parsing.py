@@ -1,7 +1,7 @@
-"""Parsing a document without leaving garbage behind.
+"""Parsing of documents without reference cycles.
 
-Tokens refer to the next and the previous one, so those of each document, accepted or refused, would stay until Python
-collects garbage, which is postponed while answers are made.
+Tokens refer to the next and the previous token, so those of each document, valid or not, would stay in memory until
+Python collects garbage, which is paused while answers are made.
 """
 
 from graphql import DocumentNode, GraphQLError, Lexer, Source, Token
@@ -12,7 +12,7 @@ from graph.errors import LIMIT_EXCEEDED, RequestError
 TOO_DEEP = "The request is nested too deeply to be read."
 
 
-def parsed(text: str, max_tokens: int) -> DocumentNode:
+def parse_document(text: str, max_tokens: int) -> DocumentNode:
     """The AST of a document. Raises GraphQLError for bad syntax, RequestError when it is too large or too deep."""
     lexer = Lexer(Source(text))
     try:

@@ -1,4 +1,4 @@
-"""From the text of a document to one that may be executed: parsed, within the limits, valid, and cached."""
+"""Preparation of documents: parsed, checked against the limits, validated, and cached by their text."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from graphql import DocumentNode, GraphQLError, OperationDefinitionNode
 from graph.engine.input_bounds import InputBounds, input_bounds
 from graph.engine.introspection import SchemaAnswers, asks_for_schema
 from graph.engine.limits import Limits, check_document, check_text, check_variables
-from graph.engine.parsing import parsed
-from graph.engine.plan import Planner, Plans, Point
+from graph.engine.parsing import parse_document
+from graph.engine.plan import Planner, Plans, PointLookup
 from graph.engine.plan.planner import name_of
 from graph.engine.validation import validation_errors
 from graph.errors import (
@@ -25,14 +25,14 @@ from graph.errors import (
     request_errors,
 )
 
-MAX_ROOM = 250_000
+MAX_CACHED_CHARACTERS = 250_000
 """Characters of all cached documents."""
 
-Kept = TypeVar("Kept")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedDocument:
     """A document that may be executed."""
 
     text: str
@@ -44,11 +44,11 @@ class Prepared:
     """The names of the operations that ask for the schema."""
 
     @cached_property
-    def point(self) -> Point | None:
-        """The point read of its only operation, if that is one."""
+    def point_lookup(self) -> PointLookup | None:
+        """The point lookup of its only operation, if that is one."""
         match list(self.operations.values()):
             case [only]:
-                return self.plans.point(only)
+                return self.plans.point_lookup(only)
         return None
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
@@ -72,67 +72,67 @@ class Prepared:
         bounds.check(variables)
 
 
-class Unacceptable(Exception):
-    """A document that will not be executed, with the errors for the client."""
+class InvalidDocument(Exception):
+    """A document that cannot be executed, with the errors for the client."""
 
     def __init__(self, errors: list[Formatted]) -> None:
         super().__init__(errors)
         self.errors = errors
 
 
-class LRUCache(Generic[Kept]):
+class LRUCache(Generic[Value]):
     """The most recently used values by document text, bounded by the characters of all texts together."""
 
     def __init__(self, characters: int) -> None:
-        self._room = characters
-        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._characters_left = characters
+        self._values: OrderedDict[str, Value] = OrderedDict()
 
-    def get(self, text: str) -> Kept | None:
-        if (found := self._kept.get(text)) is not None:
-            self._kept.move_to_end(text)
-        return found
+    def get(self, text: str) -> Value | None:
+        if (value := self._values.get(text)) is not None:
+            self._values.move_to_end(text)
+        return value
 
-    def put(self, text: str, value: Kept) -> None:
-        if text not in self._kept:
-            self._room -= self._weight(text)
-        self._kept[text] = value
-        while self._room < 0:
-            oldest, _ = self._kept.popitem(last=False)
-            self._room += self._weight(oldest)
+    def put(self, text: str, value: Value) -> None:
+        if text not in self._values:
+            self._characters_left -= self._weight(text)
+        self._values[text] = value
+        while self._characters_left < 0:
+            oldest, _ = self._values.popitem(last=False)
+            self._characters_left += self._weight(oldest)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._values)
 
     @staticmethod
     def _weight(text: str) -> int:
-        # Even a short document has nodes, or errors, to keep.
+        # Even a short document has nodes, or errors, that take memory.
         return len(text) + 500
 
 
 @dataclass
 class DocumentCache:
-    """Prepares documents for one schema. Good and bad ones are cached apart, so that hostile ones evict no good one.
+    """Prepares documents for one schema.
 
-    The good ones take at most about 500 bytes for each character of room, with the trees and plans of the densest
-    documents.
+    Valid and invalid documents are cached apart, so that hostile ones evict no valid ones. Valid ones take at most
+    about 500 bytes per character of their text, with the trees and plans of the densest documents.
     """
 
     schema: strawberry.Schema
     limits: Limits = field(default_factory=Limits)
     planner: Planner = field(init=False)
     schema_answers: SchemaAnswers = field(init=False)
-    room: int = MAX_ROOM
-    """Characters of cached good documents."""
-    good: LRUCache[Prepared] = field(init=False)
-    bad: LRUCache[list[Formatted]] = field(default_factory=lambda: LRUCache(MAX_ROOM))
+    max_characters: int = MAX_CACHED_CHARACTERS
+    """Characters of all cached valid documents."""
+    valid: LRUCache[PreparedDocument] = field(init=False)
+    invalid: LRUCache[list[Formatted]] = field(default_factory=lambda: LRUCache(MAX_CACHED_CHARACTERS))
 
     def __post_init__(self) -> None:
         self.planner = Planner(self.schema)
-        self.good = LRUCache(self.room)
+        self.valid = LRUCache(self.max_characters)
         self.schema_answers = SchemaAnswers(self.schema)
 
     async def schema_answer(
-        self, prepared: Prepared, operation: OperationDefinitionNode, variables: dict[str, Any]
+        self, prepared: PreparedDocument, operation: OperationDefinitionNode, variables: dict[str, Any]
     ) -> bytes | None:
         """The JSON text of the data of an operation that asks for the schema; None when its variables do not fit.
 
@@ -140,56 +140,58 @@ class DocumentCache:
         """
         return await self.schema_answers.data(prepared.text, prepared.document, name_of(operation), variables)
 
-    def prepare(self, text: str) -> Prepared:
-        """The document of a text. Raises Unacceptable with the errors for the client."""
-        if (known := self.good.get(text)) is not None:
-            return known
-        if (errors := self.bad.get(text)) is not None:
-            raise Unacceptable(errors)
+    def prepare(self, text: str) -> PreparedDocument:
+        """The document of a text. Raises InvalidDocument with the errors for the client."""
+        if (cached := self.valid.get(text)) is not None:
+            return cached
+        if (errors := self.invalid.get(text)) is not None:
+            raise InvalidDocument(errors)
         try:
-            prepared = self._read(text)
-        except Unacceptable as refusal:
-            self.bad.put(text, refusal.errors)
+            prepared = self._parse_and_validate(text)
+        except InvalidDocument as refusal:
+            self.invalid.put(text, refusal.errors)
             raise
-        self.good.put(text, prepared)
+        self.valid.put(text, prepared)
         return prepared
 
-    def is_known(self, text: str) -> bool:
+    def is_cached(self, text: str) -> bool:
         """Whether the result for a text is cached."""
-        return self.good.get(text) is not None or self.bad.get(text) is not None
+        return self.valid.get(text) is not None or self.invalid.get(text) is not None
 
-    def is_point(self, text: str) -> bool:
-        """Whether a text is known to be a point read."""
-        known = self.good.get(text)
-        return known is not None and known.point is not None
+    def is_point_lookup(self, text: str) -> bool:
+        """Whether a text is cached as a point lookup."""
+        cached = self.valid.get(text)
+        return cached is not None and cached.point_lookup is not None
 
-    def _read(self, text: str) -> Prepared:
+    def _parse_and_validate(self, text: str) -> PreparedDocument:
         try:
             check_text(text, self.limits)
-            document = parsed(text, self.limits.tokens)
+            document = parse_document(text, self.limits.tokens)
             check_document(document, self.limits)
         except RequestError as refusal:
-            raise Unacceptable(refusal_errors(refusal)) from None
+            raise InvalidDocument(refusal_errors(refusal)) from None
         except GraphQLError as error:
-            raise Unacceptable(request_errors([error], PARSE_FAILED)) from None
+            raise InvalidDocument(request_errors([error], PARSE_FAILED)) from None
         errors = validation_errors(self.schema._schema, document, MAX_REQUEST_ERRORS)
         if errors:
-            raise Unacceptable(request_errors(errors, VALIDATION_FAILED))
-        return self._bounded(text, document, _operations(document))
+            raise InvalidDocument(request_errors(errors, VALIDATION_FAILED))
+        return self._with_bounds(text, document, _operations_by_name(document))
 
-    def _bounded(
+    def _with_bounds(
         self, text: str, document: DocumentNode, operations: dict[str | None, OperationDefinitionNode]
-    ) -> Prepared:
+    ) -> PreparedDocument:
         schema, limits = self.schema._schema, self.limits
         try:
-            bounds = {name: input_bounds(schema, document, one, limits) for name, one in operations.items()}
-            about_schema = frozenset(name for name, one in operations.items() if asks_for_schema(document, one))
+            bounds = {name: input_bounds(schema, document, operation, limits) for name, operation in operations.items()}
+            about_schema = frozenset(
+                name for name, operation in operations.items() if asks_for_schema(document, operation)
+            )
         except RequestError as refusal:
-            raise Unacceptable(refusal_errors(refusal)) from None
-        return Prepared(text, document, operations, Plans(self.planner, document), bounds, about_schema)
+            raise InvalidDocument(refusal_errors(refusal)) from None
+        return PreparedDocument(text, document, operations, Plans(self.planner, document), bounds, about_schema)
 
 
-def _operations(document: DocumentNode) -> dict[str | None, OperationDefinitionNode]:
+def _operations_by_name(document: DocumentNode) -> dict[str | None, OperationDefinitionNode]:
     return {
         name_of(definition): definition
         for definition in document.definitions

@@ -29,8 +29,8 @@ from documents.outage import outage_of
 from graph.engine import gc_pause
 from graph.engine.admission import BYTES_HELD, Admission, Cost
 from graph.engine.deadline import REQUEST_TIMEOUT
-from graph.engine.plan import Plan, Point, json_output
-from graph.engine.prepare import DocumentCache, Prepared, Unacceptable
+from graph.engine.plan import Plan, PointLookup, json_output
+from graph.engine.prepare import DocumentCache, InvalidDocument, PreparedDocument
 from graph.engine.single_flight import IsWanted, SingleFlight, key_of
 from graph.errors import (
     MAX_REQUEST_ERRORS,
@@ -154,7 +154,7 @@ class GraphQLHandler:
             parameters = read_complete(headers, complete)
         credentials = headers.get(b"authorization")
         try:
-            prepared, context = self.document_cache.good.get(parameters.query), None
+            prepared, context = self.document_cache.valid.get(parameters.query), None
             if prepared is None or self.admission.is_full:
                 prepared, context = await self._prepare_first(parameters, credentials)
             run_plan = self._plan_runner(prepared, parameters, request)
@@ -170,7 +170,7 @@ class GraphQLHandler:
             seconds = max(0.1, until - time.monotonic())
             result = await self.answer_by_reference(prepared, parameters, context, request.scope, seconds)
             return self._result_response(result, parameters, context, media, executor)
-        except Unacceptable as refusal:
+        except InvalidDocument as refusal:
             return self._error_response(refusal.errors, media)
         except RequestError as refusal:
             return self._error_response(refusal_errors(refusal), media)
@@ -202,31 +202,33 @@ class GraphQLHandler:
 
     async def _prepare_first(
         self, parameters: RequestParameters, credentials: bytes | None
-    ) -> tuple[Prepared, object | None]:
+    ) -> tuple[PreparedDocument, object | None]:
         """The document of a request that is not prepared yet, and its context if that was needed first."""
-        if self.document_cache.is_known(parameters.query) and not self.admission.is_full:
+        if self.document_cache.is_cached(parameters.query) and not self.admission.is_full:
             return self.document_cache.prepare(parameters.query), None
         # Before any expensive work, the caller is authenticated.
         context = await self._context(credentials)
         return await self.prepare(parameters.query, getattr(context, "reader", None)), context
 
-    async def prepare(self, query: str, reader: RequestLoader | None) -> Prepared:
-        """The document of an operation, once there is room for it. Raises Unacceptable and Overloaded."""
-        if reader is None or is_signed_in(reader) or self.document_cache.is_point(query):
+    async def prepare(self, query: str, reader: RequestLoader | None) -> PreparedDocument:
+        """The document of an operation, once there is room for it. Raises InvalidDocument and Overloaded."""
+        if reader is None or is_signed_in(reader) or self.document_cache.is_point_lookup(query):
             return self.document_cache.prepare(query)
         if self.admission.is_full:
             raise Overloaded
-        if self.document_cache.is_known(query):
+        if self.document_cache.is_cached(query):
             return self.document_cache.prepare(query)
         async with self.admission.new_document():
             prepared = self.document_cache.prepare(query)
             # Compiled within the block too, since that takes as long again.
-            _ = prepared.point
+            _ = prepared.point_lookup
         return prepared
 
-    def _plan_runner(self, prepared: Prepared, parameters: RequestParameters, request: Request) -> PlanRunner | None:
+    def _plan_runner(
+        self, prepared: PreparedDocument, parameters: RequestParameters, request: Request
+    ) -> PlanRunner | None:
         """The function that answers a request by plan, None without a plan. Raises the request's refusal."""
-        point = None if self.use_reference_executor or parameters.extensions else prepared.point
+        point = None if self.use_reference_executor or parameters.extensions else prepared.point_lookup
         if point is not None and (value := point.value(parameters.operation_name, parameters.variables)) is not None:
             # A point read is within all limits.
             return partial(self._answer_point_lookup, point, value)
@@ -239,7 +241,7 @@ class GraphQLHandler:
 
     async def answer_by_plan(
         self,
-        prepared: Prepared,
+        prepared: PreparedDocument,
         operation: OperationDefinitionNode,
         parameters: RequestParameters,
         request: HTTPConnection,
@@ -252,7 +254,7 @@ class GraphQLHandler:
             return None
         plan, variables = planned
         run = partial(_run_plan, plan, variables, parameters, reader, context)
-        if plan.gathers:
+        if plan.is_coalesced:
             return await (run() if is_signed_in(reader) else self.admission.point(run))
         run_admitted = partial(self._run_admitted, plan, run, reader, request.scope)
         with cancel_on_hang_up(request.scope):
@@ -264,12 +266,12 @@ class GraphQLHandler:
 
     def _find_plan(
         self,
-        prepared: Prepared,
+        prepared: PreparedDocument,
         operation: OperationDefinitionNode,
         parameters: RequestParameters,
         reader: RequestLoader,
     ) -> tuple[Plan, VariableValues] | None:
-        if is_signed_in(reader) or not prepared.plans.vary:
+        if is_signed_in(reader) or not prepared.plans.depend_on_variables:
             return prepared.plans.find(operation, parameters.variables)
         # Each combination of values in @skip and @include may need a plan of its own.
         if self.admission.documents.is_used_up:
@@ -287,7 +289,7 @@ class GraphQLHandler:
     ) -> list[bytes] | None:
         """The answer of a plan, once there is room for it. It is cancelled when no client waits for it any more."""
         await wait_until_read(scope, signed_in=is_signed_in(reader))
-        expected = self.admission.costs.expected(plan.likeness, plan.depth, reader.budget.limits.objects)
+        expected = self.admission.costs.expected(plan.cost_key, plan.depth, reader.budget.limits.objects)
         async with self.admission.place(expected, signed_in=is_signed_in(reader)) as place:
 
             def check(objects: int) -> None:
@@ -307,11 +309,11 @@ class GraphQLHandler:
                 # The function refers back to the budget.
                 reader.budget.on_spend = None
             size, took = sum(map(len, parts or ())), time.monotonic() - began
-            self.admission.costs.note(plan.likeness, Cost(reader.budget.objects, size, took))
+            self.admission.costs.note(plan.cost_key, Cost(reader.budget.objects, size, took))
         return parts
 
     async def _answer_point_lookup(
-        self, point: Point, value: str, reader: RequestLoader, context: object
+        self, point: PointLookup, value: str, reader: RequestLoader, context: object
     ) -> list[bytes] | None:
         """The answer of a point read, None when the standard executor has to answer."""
         if is_signed_in(reader):
@@ -325,7 +327,7 @@ class GraphQLHandler:
         return [body]
 
     async def answer_by_reference(
-        self, prepared: Prepared, parameters: RequestParameters, context: object, scope: Scope, seconds: float
+        self, prepared: PreparedDocument, parameters: RequestParameters, context: object, scope: Scope, seconds: float
     ) -> ResponseBody:
         """The standard executor's answer, once there is room for it. A mutation does not end with its client.
 
@@ -354,7 +356,7 @@ class GraphQLHandler:
 
     async def _answer_introspection(
         self,
-        prepared: Prepared,
+        prepared: PreparedDocument,
         operation: OperationDefinitionNode,
         parameters: RequestParameters,
         reader: RequestLoader,
@@ -377,7 +379,9 @@ class GraphQLHandler:
     def _executor_header(self, executor: str) -> dict[str, str]:
         return {EXECUTOR_HEADER: executor.replace("_", "-")} if self.expose_executor else {}
 
-    def _operation(self, prepared: Prepared, parameters: RequestParameters, method: str) -> OperationDefinitionNode:
+    def _operation(
+        self, prepared: PreparedDocument, parameters: RequestParameters, method: str
+    ) -> OperationDefinitionNode:
         operation = prepared.operation(parameters.operation_name)
         kind = operation.operation
         if kind is OperationType.SUBSCRIPTION:
@@ -388,7 +392,7 @@ class GraphQLHandler:
         return operation
 
     async def _execute_with_graphql_core(
-        self, prepared: Prepared, parameters: RequestParameters, context: object
+        self, prepared: PreparedDocument, parameters: RequestParameters, context: object
     ) -> ResponseBody:
         """The standard executor's result."""
         schema = self.document_cache.schema
@@ -437,13 +441,17 @@ async def _run_plan(
     body = {"data": data}
     if parameters.extensions:
         body = add_measured_cost(body, parameters, context)
-    parts = await json_output.in_parts(body) if reader.budget.objects > json_output.BIG else [json_output.dumps(body)]
+    parts = (
+        await json_output.dump_in_chunks(body)
+        if reader.budget.objects > json_output.MAX_OBJECTS_AT_ONCE
+        else [json_output.dumps(body)]
+    )
     reader.budget.check_text(sum(map(len, parts)))
     return parts
 
 
 def _single_flight_key(
-    prepared: Prepared, parameters: RequestParameters, request: HTTPConnection, reader: RequestLoader
+    prepared: PreparedDocument, parameters: RequestParameters, request: HTTPConnection, reader: RequestLoader
 ) -> Hashable:
     """A key that is equal for equal answers: the request, the viewer, and the address, which signed URLs contain."""
     address = (request.scope.get("scheme"), _host(request.scope))

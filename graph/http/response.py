@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from graph.engine.plan import json_output
-from graph.engine.prepare import Unacceptable
+from graph.engine.prepare import InvalidDocument
 from graph.errors import BAD_USER_INPUT, PublicError, field_errors, refusal_errors, request_errors
 from graph.http.complete_request import CompleteRequest, serialize_headers
 from graph.http.media_types import GRAPHQL_JSON, JSON
@@ -27,10 +27,10 @@ ResponseBody = dict[str, Any]
 
 
 def to_response_body(result: ExecutionResult, *, writing: bool = False) -> ResponseBody:
-    """The body for a result. Raises Unacceptable when the variables did not fit and nothing ran."""
+    """The body for a result. Raises InvalidDocument when the variables did not fit and nothing ran."""
     errors = result.errors or []
     if result.data is None and errors and all(error.path is None for error in errors):
-        raise Unacceptable(request_errors(errors, BAD_USER_INPUT))
+        raise InvalidDocument(request_errors(errors, BAD_USER_INPUT))
     body: ResponseBody = {"errors": field_errors(errors, request_id(), writing=writing)} if errors else {}
     body["data"] = result.data
     return body

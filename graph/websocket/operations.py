@@ -23,8 +23,8 @@ from graph.engine.admission import Cost
 from graph.engine.deadline import REQUEST_TIMEOUT
 from graph.engine.plan.json_output import data_of
 from graph.engine.plan.planner import name_of
-from graph.engine.plan.subscription import Followed
-from graph.engine.prepare import Prepared, Unacceptable
+from graph.engine.plan.subscription import SubscriptionPlan
+from graph.engine.prepare import InvalidDocument, PreparedDocument
 from graph.errors import (
     BAD_USER_INPUT,
     MAX_REQUEST_ERRORS,
@@ -61,7 +61,7 @@ SUBSCRIPTION_LEVELS = 2
 """Levels of pages assumed for a subscription until its first delivery."""
 
 log = structlog.stdlib.get_logger("graph.streams")
-Planned = tuple[Followed, VariableValues]
+Planned = tuple[SubscriptionPlan, VariableValues]
 Stream = AsyncGenerator[PreExecutionError | ExecutionResult, None]
 
 
@@ -97,7 +97,7 @@ class OperationRunner:
                 async for result in results:
                     raise_if_cancelled()
                     yield result
-        except Unacceptable as refusal:
+        except InvalidDocument as refusal:
             yield _error_result(refusal.errors)
         except RequestError as refusal:
             yield _error_result(refusal_errors(refusal))
@@ -136,7 +136,7 @@ class OperationRunner:
 
     async def _single_result(
         self,
-        prepared: Prepared,
+        prepared: PreparedDocument,
         operation: OperationDefinitionNode,
         variables: dict[str, Any],
         session: WebSocketSession,
@@ -162,13 +162,13 @@ class OperationRunner:
         return delivery(await (running if reads else write_detached(running)), context.reader.budget).result
 
     async def _subscribe(
-        self, prepared: Prepared, variables: dict[str, Any], name: str | None, subscription: SubscriptionContext
+        self, prepared: PreparedDocument, variables: dict[str, Any], name: str | None, subscription: SubscriptionContext
     ) -> Stream:
         executor, events = await self._events(prepared, variables, name, subscription)
         planned = (
             None
             if self._graphql.use_reference_executor
-            else prepared.plans.followed(prepared.operation(name), variables)
+            else prepared.plans.subscription(prepared.operation(name), variables)
         )
         sent = b""
         async with aclosing(events) as open_events:
@@ -185,7 +185,7 @@ class OperationRunner:
 
     async def _delivery(
         self,
-        prepared: Prepared,
+        prepared: PreparedDocument,
         name: str | None,
         planned: Planned | None,
         executor: Any,
@@ -210,9 +210,9 @@ class OperationRunner:
             return delivery(body, reader.budget)
 
     async def _events(
-        self, prepared: Prepared, variables: dict[str, Any], name: str | None, subscription: SubscriptionContext
+        self, prepared: PreparedDocument, variables: dict[str, Any], name: str | None, subscription: SubscriptionContext
     ) -> tuple[Any, AsyncGenerator[Any, None]]:
-        """The executor of events, and the events themselves. Raises Unacceptable when the subscription cannot start."""
+        """The executor of events, and the events. Raises InvalidDocument when the subscription cannot start."""
         schema = self._document_cache.schema
         executor = schema.execution_context_class.build(
             schema._schema,
@@ -224,11 +224,11 @@ class OperationRunner:
             is_awaitable=cast(IsAwaitable, optimized_is_awaitable),
         )
         if isinstance(executor, list):
-            raise Unacceptable(request_errors(executor, BAD_USER_INPUT))
+            raise InvalidDocument(request_errors(executor, BAD_USER_INPUT))
         stream = create_source_event_stream(executor)
         events = await stream if isawaitable(stream) else stream
         if isinstance(events, Executed):
-            raise Unacceptable(field_errors(events.errors or [], request_id()))
+            raise InvalidDocument(field_errors(events.errors or [], request_id()))
         return executor, cast(AsyncGenerator[Any, None], events)
 
 

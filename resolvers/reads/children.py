@@ -46,13 +46,13 @@ async def stream_children(
     fields: Fields,
     viewer: Viewer,
     *,
-    as_sent: bool = False,
+    raw_bson: bool = False,
 ) -> AsyncIterator[list[ChildGroup]]:
     """The children of each parent that has any, in batches as they arrive, each parent's in reading order.
 
     Raises TooManyChildren when they are too many to be read without a limit for each parent.
     """
-    keys, collection = parent_keys(link, parents), collection_of(link.document, as_sent=as_sent)
+    keys, collection = parent_keys(link, parents), collection_of(link.document, raw_bson=raw_bson)
     conditions = await child_filter(link, page_request, viewer)
     async for groups in stream_groups(link, collection, keys, conditions, page_request, fields):
         yield groups

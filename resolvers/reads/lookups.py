@@ -22,11 +22,11 @@ MAX_COALESCED_VALUES = 20
 
 
 async def by_ids(
-    document: Document, ids: Iterable[str], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    document: Document, ids: Iterable[str], fields: Fields, viewer: Viewer, *, raw_bson: bool = False
 ) -> dict[str, Row]:
     """The rows with these ids that the viewer may see, by id."""
     distinct = sorted(set(ids))
-    return await _by_values(document, "_id", distinct, fields, viewer, as_sent=as_sent) if distinct else {}
+    return await _by_values(document, "_id", distinct, fields, viewer, raw_bson=raw_bson) if distinct else {}
 
 
 def by_value(document: Document, path: str, value: str, fields: Fields, viewer: Viewer) -> Awaitable[dict[str, Row]]:
@@ -45,29 +45,29 @@ async def by_key(document: Document, key: dict[str, str], fields: Fields, viewer
 
 
 def _by_values(
-    document: Document, path: str, values: list[str], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    document: Document, path: str, values: list[str], fields: Fields, viewer: Viewer, *, raw_bson: bool = False
 ) -> Awaitable[dict[str, Row]]:
     """Rows by the values of a unique path; a few are looked up together with those of other requests."""
     policy = readable(document, viewer)
     projection = fields | {path} if fields and path not in fields else fields
-    find = partial(_find_by_values, document, path, projection, policy, viewer, as_sent)
+    find = partial(_find_by_values, document, path, projection, policy, viewer, raw_bson)
     rows: Awaitable[dict[str, Row]]
     if len(values) > MAX_COALESCED_VALUES:
         rows = _index_by(path, find(values))
     else:
-        rows = coalesce((document, path, projection, as_sent, repr(policy)), path, values, find)
+        rows = coalesce((document, path, projection, raw_bson, repr(policy)), path, values, find)
     if document not in FORMER:
         return rows
     return with_successors(
-        rows, document, path, values, lambda ids: _by_values(document, "_id", ids, fields, viewer, as_sent=as_sent)
+        rows, document, path, values, lambda ids: _by_values(document, "_id", ids, fields, viewer, raw_bson=raw_bson)
     )
 
 
 async def _find_by_values(
-    document: Document, path: str, fields: Fields, policy: Filter, viewer: Viewer, as_sent: bool, values: list[str]
+    document: Document, path: str, fields: Fields, policy: Filter, viewer: Viewer, raw_bson: bool, values: list[str]
 ) -> list[Row]:
     match = all_of([{path: {"$in": values}}, await resolve_subqueries(policy, viewer)])
-    return await _find(document, match, fields, as_sent=as_sent)
+    return await _find(document, match, fields, raw_bson=raw_bson)
 
 
 async def _index_by(path: str, rows: Awaitable[list[Row]]) -> dict[str, Row]:
@@ -75,31 +75,31 @@ async def _index_by(path: str, rows: Awaitable[list[Row]]) -> dict[str, Row]:
 
 
 async def linked_rows(
-    link: ToOne, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    link: ToOne, parents: list[Row], fields: Fields, viewer: Viewer, *, raw_bson: bool = False
 ) -> list[Row | None]:
     """The linked row of each parent, None where the viewer may see none."""
     ids = [value_at(parent, link.via) for parent in parents]
-    rows = await by_ids(link.document, (id for id in ids if id is not None), fields, viewer, as_sent=as_sent)
+    rows = await by_ids(link.document, (id for id in ids if id is not None), fields, viewer, raw_bson=raw_bson)
     return [rows.get(id) if id is not None else None for id in ids]
 
 
 async def by_id_lists(
-    link: ToManyByIds, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    link: ToManyByIds, parents: list[Row], fields: Fields, viewer: Viewer, *, raw_bson: bool = False
 ) -> list[list[Row]]:
     """The listed rows of each parent, in the parent's order, without those that the viewer may not see."""
     lists: list[list[str]] = [value_at(parent, link.via) or [] for parent in parents]
-    rows = await by_ids(link.document, (id for ids in lists for id in ids), fields, viewer, as_sent=as_sent)
+    rows = await by_ids(link.document, (id for ids in lists for id in ids), fields, viewer, raw_bson=raw_bson)
     return [[rows[id] for id in ids if id in rows] for ids in lists]
 
 
 async def rows_containing(
-    link: ToManyContaining, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    link: ToManyContaining, parents: list[Row], fields: Fields, viewer: Viewer, *, raw_bson: bool = False
 ) -> list[list[Row]]:
     """The rows that list each parent."""
     ids = [parent["_id"] for parent in parents]
     match = all_of([{link.via: {"$in": ids}}, await policy_filter(link.document, viewer)])
     projection = fields | {link.via, *link.order.paths} if fields else fields
-    rows = await _find(link.document, match, projection, link.order, as_sent=as_sent)
+    rows = await _find(link.document, match, projection, link.order, raw_bson=raw_bson)
     groups: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
         for id in row[link.via]:
@@ -108,18 +108,18 @@ async def rows_containing(
 
 
 async def one_by(
-    link: ToOneBy, value: str, parents: list[Row], fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    link: ToOneBy, value: str, parents: list[Row], fields: Fields, viewer: Viewer, *, raw_bson: bool = False
 ) -> list[Row | None]:
     """The child of each parent that has `value` at `link.by`."""
     ids = [parent["_id"] for parent in parents]
     match = all_of([{link.via: {"$in": ids}}, equals(link.by, value), await policy_filter(link.document, viewer)])
-    rows = await _find(link.document, match, fields | {link.via} if fields else fields, as_sent=as_sent)
+    rows = await _find(link.document, match, fields | {link.via} if fields else fields, raw_bson=raw_bson)
     by_parent = {row[link.via]: row for row in rows}
     return [by_parent.get(id) for id in ids]
 
 
 async def _find(
-    document: Document, match: Filter, fields: Fields, order: Order | None = None, *, as_sent: bool = False
+    document: Document, match: Filter, fields: Fields, order: Order | None = None, *, raw_bson: bool = False
 ) -> list[Row]:
-    collection = collection_of(document, as_sent=as_sent)
+    collection = collection_of(document, raw_bson=raw_bson)
     return await find_rows(collection, match, fields, order.sort() if order else None)

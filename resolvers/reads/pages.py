@@ -18,11 +18,11 @@ MAX_MERGED_RANGES = 150
 
 
 async def page_of_all(
-    document: Document, page_request: PageRequest, fields: Fields, viewer: Viewer, *, as_sent: bool = False
+    document: Document, page_request: PageRequest, fields: Fields, viewer: Viewer, *, raw_bson: bool = False
 ) -> Page:
     """A page of all rows of a kind."""
     match = await _conditions(document, page_request, viewer)
-    collection = collection_of(document, as_sent=as_sent)
+    collection = collection_of(document, raw_bson=raw_bson)
     return page_request.page(await _first_rows_merged(collection, match, page_request, fields))
 
 
@@ -33,10 +33,10 @@ async def pages_of_children(
     fields: Fields,
     viewer: Viewer,
     *,
-    as_sent: bool = False,
+    raw_bson: bool = False,
 ) -> list[Page]:
     """A page of children for each parent."""
-    keys, collection = parent_keys(link, parents), collection_of(link.document, as_sent=as_sent)
+    keys, collection = parent_keys(link, parents), collection_of(link.document, raw_bson=raw_bson)
     conditions = await child_filter(link, page_request, viewer)
     groups: Mapping[str, list[Row]]
     if len(keys) == 1:
@@ -62,10 +62,10 @@ async def pages_by_ids(
     fields: Fields,
     viewer: Viewer,
     *,
-    as_sent: bool = False,
+    raw_bson: bool = False,
 ) -> list[Page]:
     """A page of the listed rows for each parent."""
-    collection = collection_of(link.document, as_sent=as_sent)
+    collection = collection_of(link.document, raw_bson=raw_bson)
     lists: list[set[str]] = [set(value_at(parent, link.via) or []) for parent in parents]
     conditions = await _conditions(link.document, page_request, viewer)
     match = all_of([{"_id": {"$in": sorted(set().union(*lists))}}, conditions])

@@ -25,10 +25,10 @@ BATCH_SIZE = 4_000
 """Rows in a reply: many enough that a level is one round trip, few enough that reading them delays nobody for long."""
 
 
-def collection_of(document: Document, *, as_sent: bool = False) -> Collection:
-    """The collection of a document. Rows `as_sent` read like dictionaries, and are for `documents.mongo.raw.Writer`."""
+def collection_of(document: Document, *, raw_bson: bool = False) -> Collection:
+    """The collection of a document. Rows in raw BSON read like dictionaries, and are for `raw.Writer`."""
     collection = document.get_pymongo_collection()
-    return raw.as_raw_bson(collection) if as_sent else collection
+    return raw.as_raw_bson(collection) if raw_bson else collection
 
 
 async def find_rows(

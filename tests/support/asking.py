@@ -13,7 +13,7 @@ from strawberry.execution import optimized_is_awaitable
 from graph.context import Context
 from graph.engine.limits import Limits
 from graph.engine.plan.json_output import dumps
-from graph.engine.prepare import DocumentCache, Unacceptable
+from graph.engine.prepare import DocumentCache, InvalidDocument
 from graph.errors import field_errors
 from graph.http.graphql import IsAwaitable
 from graph.schema import schema
@@ -24,7 +24,9 @@ ADMIN = Viewer(Role.ADMIN)
 WORKER = Viewer(Role.WORKER)
 
 
-document_cache = DocumentCache(schema, Limits(**{limit.name: 10**9 for limit in fields(Limits)}), room=2_000_000)
+document_cache = DocumentCache(
+    schema, Limits(**{limit.name: 10**9 for limit in fields(Limits)}), max_characters=2_000_000
+)
 """Texts are read once, as the server does. Tests ask more, and more at a time, than clients may."""
 comparing = True
 
@@ -74,7 +76,7 @@ async def execute_query(query: str, variables: dict[str, Any], context: Context)
     """The result of the standard executor, which reads through this context."""
     try:
         prepared = document_cache.prepare(query)
-    except Unacceptable:
+    except InvalidDocument:
         # What is wrong is told in the words of the schema itself.
         refused = await schema.execute(query, variable_values=variables, context_value=context)
         assert isinstance(refused, ExecutionResult)
@@ -91,7 +93,7 @@ async def execute_query(query: str, variables: dict[str, Any], context: Context)
 
 
 async def by_plan(query: str, viewer: Viewer, /, **variables: Any) -> Any:
-    """The data by plan alone; None where it steps aside, or nothing is asked for that a plan answers."""
+    """The data by plan alone; None where it falls back, or nothing is asked for that a plan answers."""
     if not is_planned(query):
         return None
     prepared = document_cache.prepare(query)
@@ -107,7 +109,7 @@ def is_planned(query: str) -> bool:
     asks_for_schema = "__schema" in query or "__type(" in query
     try:
         return not asks_for_schema and document_cache.prepare(query).operation(None).operation is OperationType.QUERY
-    except Unacceptable:
+    except InvalidDocument:
         return False
 
 

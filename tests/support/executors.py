@@ -55,7 +55,7 @@ class Answers:
     def agree(self) -> bool:
         """Whether both are the same bytes.
 
-        Where the plan stepped aside the reference answered twice. Of several errors it tells the one that was met
+        Where the plan fell back the reference answered twice. Of several errors it tells the one that was met
         first, which is a matter of which read ended first, so then the data must be the same, and there be errors.
         """
         if self.by == "planned" or self.planned == self.reference:

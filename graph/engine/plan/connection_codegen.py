@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from graphql import FieldNode, GraphQLObjectType, get_named_type
 
-from graph.core.selections import Collected
+from graph.core.selections import GroupedFields
 from graph.engine.plan.json_output import dumps
-from graph.engine.plan.row_codegen import NotPlanned, RowTemplate
+from graph.engine.plan.row_codegen import RowTemplate, UnsupportedByPlan
 
 if TYPE_CHECKING:
     from graph.engine.plan.compiler import Compiler
@@ -32,83 +32,85 @@ class Code:
 
 @dataclass
 class CompiledConnection:
-    """The functions that show one page.
+    """The functions that make a connection of one page.
 
-    Both take `(page, count, *rows shown, one list per shape)`: `build` returns the answer's dictionary, `write` its
-    text, from rows that are already text.
+    Both take the page, the total count, and for each template a list of its rows as in the answer: `build` returns the
+    answer's dictionary, `write` its text, from rows that are text already.
     """
 
-    shapes: list[RowTemplate] = field(default_factory=list)
+    templates: list[RowTemplate] = field(default_factory=list)
     build: Callable[..., Any] = field(default=lambda page, count: {})
     write: Callable[..., bytes] = field(default=lambda page, count: b"{}")
-    counted: bool = False
-    paged: bool = False
+    needs_count: bool = False
+    needs_rows: bool = False
 
 
-def compile_connection(compiler: "Compiler", type_: GraphQLObjectType, fields: Collected) -> CompiledConnection:
+def compile_connection(compiler: "Compiler", type_: GraphQLObjectType, fields: GroupedFields) -> CompiledConnection:
     """The code for a connection's fields."""
-    made = CompiledConnection()
-    code = _object((key, _member(compiler, type_, nodes, made)) for key, nodes in fields.items())
-    lists = "".join(f", o{number}" for number in range(len(made.shapes)))
+    connection = CompiledConnection()
+    code = _object((key, _member(compiler, type_, nodes, connection)) for key, nodes in fields.items())
+    lists = "".join(f", o{number}" for number in range(len(connection.templates)))
     source = (
         f"def build(page, count{lists}):\n    return {code.value}\n"
-        f"def write(page, count{lists}):\n    return {_joined(code.text)}"
+        f"def write(page, count{lists}):\n    return {_join(code.text)}"
     )
     scope: dict[str, Any] = {"zip": zip, "dumps": dumps}
     exec(compile(source, f"<plan of {type_.name}>", "exec"), scope)
     # Removed from the globals, since functions and their globals would keep each other alive when the plan is dropped.
-    made.build, made.write = scope.pop("build"), scope.pop("write")
-    return made
+    connection.build, connection.write = scope.pop("build"), scope.pop("write")
+    return connection
 
 
-def _member(compiler: "Compiler", type_: GraphQLObjectType, nodes: list[FieldNode], made: CompiledConnection) -> Code:
+def _member(
+    compiler: "Compiler", type_: GraphQLObjectType, nodes: list[FieldNode], connection: CompiledConnection
+) -> Code:
     name = nodes[0].name.value
     match name:
         case "__typename":
             return _constant(type_.name)
         case "totalCount":
-            made.counted = True
-            return _dumped("count")
+            connection.needs_count = True
+            return _dump("count")
         case "nodes":
-            rows = _rows(compiler, get_named_type(type_.fields["nodes"].type), nodes, made)
+            rows = _rows(compiler, get_named_type(type_.fields["nodes"].type), nodes, connection)
             return Code(rows, [b"[", f"b','.join({rows})", b"]"])
         case "edges":
-            return _edges(compiler, get_named_type(type_.fields["edges"].type), nodes, made)
+            return _edges(compiler, get_named_type(type_.fields["edges"].type), nodes, connection)
         case "pageInfo":
-            return _page_info(compiler, get_named_type(type_.fields["pageInfo"].type), nodes, made)
-    raise NotPlanned(f"{type_.name}.{name}")
+            return _page_info(compiler, get_named_type(type_.fields["pageInfo"].type), nodes, connection)
+    raise UnsupportedByPlan(f"{type_.name}.{name}")
 
 
-def _rows(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: CompiledConnection) -> str:
-    made.paged = True
-    made.shapes.append(compiler.shape_below(nodes, type_))
-    return f"o{len(made.shapes) - 1}"
+def _rows(compiler: "Compiler", type_: Any, nodes: list[FieldNode], connection: CompiledConnection) -> str:
+    connection.needs_rows = True
+    connection.templates.append(compiler.nested_template(nodes, type_))
+    return f"o{len(connection.templates) - 1}"
 
 
-def _edges(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: CompiledConnection) -> Code:
-    made.paged = True
+def _edges(compiler: "Compiler", type_: Any, nodes: list[FieldNode], connection: CompiledConnection) -> Code:
+    connection.needs_rows = True
     members, sources = [], ["page.rows"]
-    for key, below in compiler.collector.subfields(type_, nodes).items():
-        match below[0].name.value:
+    for key, selected in compiler.collector.subfields(type_, nodes).items():
+        match selected[0].name.value:
             case "__typename":
                 members.append((key, _constant(type_.name)))
             case "cursor":
-                members.append((key, _dumped("page.cursor(r)")))
+                members.append((key, _dump("page.cursor(r)")))
             case "node":
-                sources.append(_rows(compiler, get_named_type(type_.fields["node"].type), below, made))
+                sources.append(_rows(compiler, get_named_type(type_.fields["node"].type), selected, connection))
                 node = f"n{len(sources) - 1}"
                 members.append((key, Code(node, [node])))
     edge = _object(members)
     names = ", ".join(["r", *(f"n{number}" for number in range(1, len(sources)))])
     loop = f"for {names}, in zip({', '.join(sources)}, strict=True)"
-    return Code(f"[{edge.value} {loop}]", [b"[", f"b','.join([{_joined(edge.text)} {loop}])", b"]"])
+    return Code(f"[{edge.value} {loop}]", [b"[", f"b','.join([{_join(edge.text)} {loop}])", b"]"])
 
 
-def _page_info(compiler: "Compiler", type_: Any, nodes: list[FieldNode], made: CompiledConnection) -> Code:
-    made.paged = True
+def _page_info(compiler: "Compiler", type_: Any, nodes: list[FieldNode], connection: CompiledConnection) -> Code:
+    connection.needs_rows = True
     return _object(
-        (key, _constant(type_.name) if below[0].name.value == "__typename" else _dumped(PAGE_INFO[below[0].name.value]))
-        for key, below in compiler.collector.subfields(type_, nodes).items()
+        (key, _constant(type_.name) if (name := selected[0].name.value) == "__typename" else _dump(PAGE_INFO[name]))
+        for key, selected in compiler.collector.subfields(type_, nodes).items()
     )
 
 
@@ -116,7 +118,7 @@ def _constant(value: str) -> Code:
     return Code(repr(value), [dumps(value)])
 
 
-def _dumped(value: str) -> Code:
+def _dump(value: str) -> Code:
     return Code(value, [f"dumps({value})"])
 
 
@@ -129,10 +131,10 @@ def _object(members: Iterable[tuple[str, Code]]) -> Code:
     return Code(f"{{{', '.join(values)}}}", [*text, b"}"])
 
 
-def _joined(text: list[str | bytes]) -> str:
+def _join(text: list[str | bytes]) -> str:
     """One expression for all pieces, with adjacent constants merged."""
     pieces: list[str] = []
     for kind, group in groupby(text, key=type):
-        some = list(group)
-        pieces += [repr(b"".join(some))] if kind is bytes else some  # type: ignore[arg-type]
+        members = list(group)
+        pieces += [repr(b"".join(members))] if kind is bytes else members  # type: ignore[arg-type]
     return f"b''.join(({', '.join(pieces)},))"

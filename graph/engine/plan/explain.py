@@ -1,4 +1,4 @@
-"""A plan in words: for each level the collection, the filter, and how its rows become pages.
+"""Explanations of plans: for each level the collection, the filter, and how its rows become pages.
 
 Nothing is read, so no database is needed. Filters are those of a find for the given viewer.
 """
@@ -41,108 +41,123 @@ PARENTS = "ids of the rows above"
 
 
 @dataclass
-class Read:
-    """One read of a plan: a round trip, or a function. `below` are the shapes of the rows it returns."""
+class ReadStep:
+    """One read of a plan: a round trip, or a function."""
 
-    what: str
+    title: str
     facts: dict[str, str] = field(default_factory=dict)
-    below: list[RowTemplate] = field(default_factory=list)
+    templates: list[RowTemplate] = field(default_factory=list)
+    """The templates of the rows that it returns."""
 
 
-def explained(shape: RowTemplate, run: PlanRun) -> Iterator[str]:
+def explain_lines(template: RowTemplate, run: PlanRun) -> Iterator[str]:
     """The lines of a plan, as a tree. Raises the plan's errors for the same arguments."""
-    yield shape.type_name
-    yield from _levels([shape], run, "")
+    yield template.type_name
+    yield from _level_lines([template], run, "")
 
 
-def _levels(shapes: list[RowTemplate], run: PlanRun, indent: str) -> Iterator[str]:
-    columns = [pair for shape in shapes for pair in zip(shape.labels, shape.columns, strict=True)]
-    reads = [(label, read) for label, column in columns for read in _reads(column, run)]
-    for number, (label, read) in enumerate(reads, 1):
-        last = number == len(reads)
-        yield f"{indent}{'└─' if last else '├─'} {label}: {read.what}"
-        below = f"{indent}{'   ' if last else '│  '}"
-        stem = "│ " if any(shape.columns for shape in read.below) else "  "
-        for name, value in read.facts.items():
-            yield f"{below}{stem} {name:<8}{value}"
-        yield from _levels(read.below, run, below)
+def _level_lines(templates: list[RowTemplate], run: PlanRun, indent: str) -> Iterator[str]:
+    fields = [
+        pair for template in templates for pair in zip(template.response_names, template.nested_fields, strict=True)
+    ]
+    steps = [(name, step) for name, nested_field in fields for step in _read_steps(nested_field, run)]
+    for number, (name, step) in enumerate(steps, 1):
+        is_last = number == len(steps)
+        yield f"{indent}{'└─' if is_last else '├─'} {name}: {step.title}"
+        inner_indent = f"{indent}{'   ' if is_last else '│  '}"
+        stem = "│ " if any(template.nested_fields for template in step.templates) else "  "
+        for fact, value in step.facts.items():
+            yield f"{inner_indent}{stem} {fact:<8}{value}"
+        yield from _level_lines(step.templates, run, inner_indent)
 
 
-def _reads(column: NestedField, run: PlanRun) -> list[Read]:
+def _read_steps(nested_field: NestedField, run: PlanRun) -> list[ReadStep]:
     viewer = run.reader.viewer
-    match column:
+    match nested_field:
         case NestedPages():
-            return _of_pages(column, run)
+            return _page_steps(nested_field, run)
         case NestedToOne(link=ToOne() as link):
-            return [_find(link.document, "_id", f"what {link.via} names", [column.shape], run)]
+            return [_find(link.document, "_id", f"what {link.via} names", [nested_field.template], run)]
         case NestedToOne(link=ToOneBy() as link):
-            asked = equals(link.by, column.arguments(run)[column.argument or ""])
-            return [_find(link.document, link.via, PARENTS, [column.shape], run, asked)]
+            condition = equals(link.by, nested_field.arguments(run)[nested_field.argument or ""])
+            return [_find(link.document, link.via, PARENTS, [nested_field.template], run, condition)]
         case NestedToMany(link=ToManyByIds() as link):
-            return [_find(link.document, "_id", f"what {link.via} lists", [column.shape], run)]
+            return [_find(link.document, "_id", f"what {link.via} lists", [nested_field.template], run)]
         case NestedToMany(link=ToManyContaining() as link):
-            return [_find(link.document, link.via, PARENTS, [column.shape], run, order=link.order)]
+            return [_find(link.document, link.via, PARENTS, [nested_field.template], run, order=link.order)]
         case RootLookup(field_source=field_source):
-            ((path, value), *others) = field_source.key(column.arguments(run))
-            asked = all_of(equals(*other) for other in others)
-            return [_find(field_source.document, path, orjson.dumps(value).decode(), [column.shape], run, asked)]
+            ((path, value), *others) = field_source.key(nested_field.arguments(run))
+            condition = all_of(equals(*pair) for pair in others)
+            return [
+                _find(
+                    field_source.document, path, orjson.dumps(value).decode(), [nested_field.template], run, condition
+                )
+            ]
         case RootNodes():
-            found = (
-                (document, column.shape_of(document.kind), ids) for document, ids in column.ids_by_document(run).items()
+            groups = (
+                (document, nested_field.template_of(document.kind), ids)
+                for document, ids in nested_field.ids_by_document(run).items()
             )
             return [
-                _find(document, "_id", _json(list(dict.fromkeys(ids))), [shape], run) for document, shape, ids in found
+                _find(document, "_id", _json(list(dict.fromkeys(ids))), [template], run)
+                for document, template, ids in groups
             ]
         case NestedComputed():
-            way = "reading for all rows at once" if inspect.iscoroutinefunction(column.compute) else "without reading"
-            needs = f"{column.compute.__module__}.{column.compute.__name__}, {way}"
-            return [Read(f"computed by {needs}", {}, [column.shape] if column.shape else [])]
-    raise TypeError(f"{type(column).__name__} for {viewer} cannot be explained")
+            way = (
+                "reading for all rows at once"
+                if inspect.iscoroutinefunction(nested_field.compute)
+                else "without reading"
+            )
+            needs = f"{nested_field.compute.__module__}.{nested_field.compute.__name__}, {way}"
+            return [ReadStep(f"computed by {needs}", {}, [nested_field.template] if nested_field.template else [])]
+    raise TypeError(f"{type(nested_field).__name__} for {viewer} cannot be explained")
 
 
 def _find(
     document: Document,
     path: str,
     values: str,
-    shapes: list[RowTemplate],
+    templates: list[RowTemplate],
     run: PlanRun,
-    asked: dict[str, Any] | None = None,
+    condition: dict[str, Any] | None = None,
     order: Order | None = None,
-) -> Read:
+) -> ReadStep:
     facts = {
         "by": f"{path} in {values}",
-        "filter": _json(all_of([asked or {}, readable(document, run.reader.viewer)])),
-        "fields": _fields(shapes, path, *(order.paths if order else ())),
+        "filter": _json(all_of([condition or {}, readable(document, run.reader.viewer)])),
+        "fields": _fields(templates, path, *(order.paths if order else ())),
     }
     if order:
         facts["order"] = _order(order)
-    return Read(f"one find in {document.collection_name()}", facts, shapes)
+    return ReadStep(f"one find in {document.collection_name()}", facts, templates)
 
 
-def _of_pages(column: NestedPages, run: PlanRun) -> list[Read]:
-    link = column.link(run)
-    request = column.constant or column.field_source.page_request(column.arguments(run))
-    follows = isinstance(link, Children) and link.inherits_access
-    counted = all_of([{} if follows else readable(link.document, run.reader.viewer), request.filter])
+def _page_steps(nested_field: NestedPages, run: PlanRun) -> list[ReadStep]:
+    link = nested_field.link(run)
+    request = nested_field.constant_page or nested_field.field_source.page_request(nested_field.arguments(run))
+    has_own_policy = not (isinstance(link, Children) and link.inherits_access)
+    match = all_of([readable(link.document, run.reader.viewer) if has_own_policy else {}, request.filter])
     name = link.document.collection_name()
     by = {"by": _place(link)} if not isinstance(link, AllDocuments) else {}
-    reads = []
-    if column.shown.paged:
+    steps = []
+    if nested_field.connection.needs_rows:
         order = request.reading_order
         facts = by | {
-            "filter": _json(all_of([counted, *request.bounds()])),
-            "fields": _fields(column.shown.shapes, *order.paths, *([link.via] if isinstance(link, Children) else [])),
+            "filter": _json(all_of([match, *request.bounds()])),
+            "fields": _fields(
+                nested_field.connection.templates, *order.paths, *([link.via] if isinstance(link, Children) else [])
+            ),
             "order": _order(order),
             "page": _method(link, request),
         }
-        reads.append(Read(f"pages of {name}", facts, column.shown.shapes))
-    if column.shown.counted:
+        steps.append(ReadStep(f"pages of {name}", facts, nested_field.connection.templates))
+    if nested_field.connection.needs_count:
         method = {AllDocuments: "one count", Children: "one aggregation for all", PagedByIds: "one find for all"}[
             type(link)
         ]
-        facts = by | {"filter": _json(counted), "count": f"{method}, null beyond {COUNT_CAP:,}"}
-        reads.append(Read(f"counts of {name}", facts))
-    return reads
+        facts = by | {"filter": _json(match), "count": f"{method}, null beyond {COUNT_CAP:,}"}
+        steps.append(ReadStep(f"counts of {name}", facts))
+    return steps
 
 
 def _place(link: Children | PagedByIds) -> str:
@@ -162,8 +177,8 @@ def _method(link: Children | PagedByIds | AllDocuments, request: PageRequest) ->
     return f"{size} for each: one find for all, one aggregation beyond {SINGLE_FIND_LIMIT:,} rows"
 
 
-def _fields(shapes: list[RowTemplate], *more: str) -> str:
-    return ", ".join(sorted({"_id"}.union(more, *(shape.required_paths for shape in shapes))))
+def _fields(templates: list[RowTemplate], *paths: str) -> str:
+    return ", ".join(sorted({"_id"}.union(paths, *(template.required_paths for template in templates))))
 
 
 def _order(order: Order) -> str:
@@ -171,11 +186,11 @@ def _order(order: Order) -> str:
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value, default=_shown, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
+    return orjson.dumps(value, default=_subquery_text, option=orjson.OPT_PASSTHROUGH_DATACLASS).decode()
 
 
-def _shown(value: Any) -> str:
+def _subquery_text(value: Any) -> str:
     if isinstance(value, InSubquery):
-        looked_up = f"{value.path} of {value.document.collection_name()} where {_json(value.filter)}"
-        return f"one find before: {looked_up}{', as far as they may be read' if value.apply_policy else ''}"
+        subquery = f"{value.path} of {value.document.collection_name()} where {_json(value.filter)}"
+        return f"one find before: {subquery}{', as far as they may be read' if value.apply_policy else ''}"
     return str(value)

@@ -12,30 +12,30 @@ from typing import Any, ClassVar
 
 from graph.core.fields import Compute, LookupField, node_document
 from graph.engine.plan import json_output
-from graph.engine.plan.occurrences import Times, distinct, part, repeated, total
+from graph.engine.plan.occurrences import Times, distinct_rows, member_times, slice_times, total_occurrences
 from graph.engine.plan.row_codegen import FallbackToReference, Row, RowTemplate
 from resolvers.concurrency import event_loop
 from resolvers.reads import lookups
 from resolvers.reads.loaders import RequestLoader
 from resolvers.reads.relations import ToManyByIds, ToManyContaining, ToOne, ToOneBy
 
-MOST_ROWS = 5_000
+READ_BATCH_SIZE = 5_000
 """Rows for which a nested field is read at once. Assembling the values of many more would block other requests."""
-LANES = 3
+PARTITIONS = 3
 """Partitions of a level that are read concurrently, each with all levels below it: the database works on one while
 another is serialised."""
-WORTH_LANES = 1_000
-"""Rows beyond which a nested field with levels below is read in partitions. Below, and in a partition, a level is one
-round trip."""
+MIN_ROWS_TO_PARTITION = 1_000
+"""Rows beyond which a nested field with nested pages is read in partitions. With fewer, and in a partition, a level is
+one round trip."""
 
 
 @dataclass(frozen=True)
 class PlanRun:
-    """One request: its reader and the values of its variables."""
+    """One request that runs a plan: its loader and the values of its variables."""
 
     reader: RequestLoader
     variables: Any
-    in_lane: bool = False
+    in_partition: bool = False
     """Whether a level above is already read in partitions."""
 
 
@@ -50,122 +50,123 @@ class NestedField(ABC):
     """Whether each value is text, and may be large."""
 
     @property
-    def has_levels(self) -> bool:
-        """Whether its pages hold nested pages, so that more is to be read for its own rows."""
+    def has_nested_pages(self) -> bool:
+        """Whether its rows have nested pages of their own."""
         return False
 
     @abstractmethod
     async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
-        """The value for each row, as in the answer, with objects as text. Raises AnswerTooLarge.
+        """The value for each row as in the answer, with objects as text. Raises AnswerTooLarge.
 
-        `times` says how often each row occurs in the answer; linked rows occur as often.
+        `times` tells how often each row occurs in the answer; linked rows occur as often.
         """
 
 
-async def show(
-    run: PlanRun, shape: RowTemplate, rows: list[Row], times: Times, *, as_sent: bool = False
+async def render_rows(
+    run: PlanRun, template: RowTemplate, rows: list[Row], times: Times, *, raw_bson: bool = False
 ) -> list[bytes]:
     """The rows as text of the answer, with their nested fields read concurrently."""
-    columns = await read_nested_fields(run, shape, rows, times) if shape.columns else []
-    shown: list[bytes] = []
-    async for some in event_loop.batches(rows):
-        place = slice(len(shown), len(shown) + len(some))
-        parts = [column[place] for column in columns]
-        texts, _ = shape.texts(some, parts, part(times, place), run.reader.budget, as_sent=as_sent)
-        shown += texts
-    return shown
+    columns = await read_nested_fields(run, template, rows, times) if template.nested_fields else []
+    texts: list[bytes] = []
+    async for batch in event_loop.batches(rows):
+        place = slice(len(texts), len(texts) + len(batch))
+        values = [column[place] for column in columns]
+        batch_texts, _ = template.texts(batch, values, slice_times(times, place), run.reader.budget, raw_bson=raw_bson)
+        texts += batch_texts
+    return texts
 
 
-async def read_nested_fields(run: PlanRun, shape: RowTemplate, rows: list[Row], times: Times) -> list[list[Any]]:
-    """The nested fields of a shape for the rows, read concurrently: a list of values for each field."""
+async def read_nested_fields(run: PlanRun, template: RowTemplate, rows: list[Row], times: Times) -> list[list[Any]]:
+    """The nested fields of the rows, read concurrently: for each field a list of values."""
     if not rows:
-        return [[] for _ in shape.columns]
-    match shape.columns:
+        return [[] for _ in template.nested_fields]
+    match template.nested_fields:
         case []:
             return []
         case [only]:
             return [await _read(run, only, rows, times)]
         case several:
-            return await gather_all(*(_read(run, column, rows, times) for column in several))
+            return await gather_all(*(_read(run, nested_field, rows, times) for nested_field in several))
 
 
-def _read(run: PlanRun, column: NestedField, rows: list[Row], times: Times) -> Awaitable[list[Any]]:
+def _read(run: PlanRun, nested_field: NestedField, rows: list[Row], times: Times) -> Awaitable[list[Any]]:
     """Reads a nested field: above 1,000 rows in three concurrent partitions, above 5,000 in sequential batches."""
-    if len(rows) > WORTH_LANES and column.has_levels and not run.in_lane:
-        return _read_in_lanes(run, column, rows, times)
-    if len(rows) > MOST_ROWS:
-        return _read_by_and_by(run, column, rows, times)
-    return column.read(run, rows, times)
+    if len(rows) > MIN_ROWS_TO_PARTITION and nested_field.has_nested_pages and not run.in_partition:
+        return _read_in_partitions(run, nested_field, rows, times)
+    if len(rows) > READ_BATCH_SIZE:
+        return _read_in_batches(run, nested_field, rows, times)
+    return nested_field.read(run, rows, times)
 
 
-async def _read_in_lanes(run: PlanRun, column: NestedField, rows: list[Row], times: Times) -> list[Any]:
-    size, lane = ceil(len(rows) / LANES), replace(run, in_lane=True)
+async def _read_in_partitions(run: PlanRun, nested_field: NestedField, rows: list[Row], times: Times) -> list[Any]:
+    size, partition_run = ceil(len(rows) / PARTITIONS), replace(run, in_partition=True)
     places = [slice(start, start + size) for start in range(0, len(rows), size)]
-    reads = (_read(lane, column, rows[place], part(times, place)) for place in places)
+    reads = (_read(partition_run, nested_field, rows[place], slice_times(times, place)) for place in places)
     return list(chain.from_iterable(await gather_all(*reads)))
 
 
-async def _read_by_and_by(run: PlanRun, column: NestedField, rows: list[Row], times: Times) -> list[Any]:
+async def _read_in_batches(run: PlanRun, nested_field: NestedField, rows: list[Row], times: Times) -> list[Any]:
     values: list[Any] = []
-    async for some in event_loop.batches(rows, MOST_ROWS):
-        values += await column.read(run, some, part(times, slice(len(values), len(values) + len(some))))
+    async for batch in event_loop.batches(rows, READ_BATCH_SIZE):
+        place = slice(len(values), len(values) + len(batch))
+        values += await nested_field.read(run, batch, slice_times(times, place))
     return values
 
 
-async def show_distinct(run: PlanRun, shape: RowTemplate, found: list[Row], times: Times) -> dict[str, bytes]:
-    """Rows as text of the answer, by their ids: each is serialised once, however often it was found."""
-    run.reader.budget.add_objects(total(len(found), times))
-    rows, occurrences = distinct(found, times)
-    texts = await show(run, shape, list(rows.values()), occurrences, as_sent=shape.as_sent)
-    return dict(zip(rows, texts, strict=True))
+async def render_distinct(run: PlanRun, template: RowTemplate, rows: list[Row], times: Times) -> dict[str, bytes]:
+    """Rows as text of the answer, by their ids: each is serialised once, however often it occurs among `rows`."""
+    run.reader.budget.add_objects(total_occurrences(len(rows), times))
+    by_id, occurrences = distinct_rows(rows, times)
+    texts = await render_rows(run, template, list(by_id.values()), occurrences, raw_bson=template.uses_raw_bson)
+    return dict(zip(by_id, texts, strict=True))
 
 
-def write_lists(run: PlanRun, lists: list[list[bytes]], times: Times) -> list[bytes]:
+def render_lists(run: PlanRun, lists: list[list[bytes]], times: Times) -> list[bytes]:
     """Lists of texts, as text of the answer."""
     # Brackets, and commas between the members.
     sizes = [1 + max(1, len(members)) for members in lists]
     run.reader.budget.add_bytes(sum(sizes) if times is None else sum(map(mul, sizes, times)))
-    return [json_output.write_list(members) for members in lists]
+    return [json_output.dump_list(members) for members in lists]
 
 
 async def gather_all(*reads: Awaitable[Any]) -> list[Any]:
     """The results of all reads. When one fails, the others are awaited, so that none outlives its plan."""
-    found = await asyncio.gather(*reads, return_exceptions=True)
-    failed = next((one for one in found if isinstance(one, BaseException)), None)
-    if failed is None:
-        return found
+    results = await asyncio.gather(*reads, return_exceptions=True)
+    error = next((result for result in results if isinstance(result, BaseException)), None)
+    if error is None:
+        return results
     try:
-        raise failed
+        raise error
     finally:
         # Otherwise its traceback and this frame refer to each other, which keeps everything read until it is collected.
-        del found, failed
+        del results, error
 
 
 @dataclass
 class NestedToOne(NestedField):
-    """The one row that each row links to."""
+    """The one row that each row links to, if any."""
 
     link: ToOne | ToOneBy
-    shape: RowTemplate
+    template: RowTemplate
     required: bool
     arguments: Arguments
     argument: str | None = None
 
     async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
-        fields, as_sent, viewer = self.shape.fields, self.shape.as_sent, run.reader.viewer
-        found: list[Row | None]
+        fields, raw_bson, viewer = self.template.fields, self.template.uses_raw_bson, run.reader.viewer
+        linked: list[Row | None]
         if isinstance(self.link, ToOne):
-            found = await lookups.linked_rows(self.link, rows, fields, viewer, as_sent=as_sent)
+            linked = await lookups.linked_rows(self.link, rows, fields, viewer, raw_bson=raw_bson)
         else:
             value = self.arguments(run)[self.argument or ""]
-            found = await lookups.one_by(self.link, value, rows, fields, viewer, as_sent=as_sent)
-        there = [row for row in found if row is not None]
+            linked = await lookups.one_by(self.link, value, rows, fields, viewer, raw_bson=raw_bson)
+        present = [row for row in linked if row is not None]
         if times is not None:
-            times = [each for row, each in zip(found, times, strict=True) if row is not None]
-        shown = await show_distinct(run, self.shape, there, times)
-        if self.required and None in found:
+            times = [count for row, count in zip(linked, times, strict=True) if row is not None]
+        texts = await render_distinct(run, self.template, present, times)
+        if self.required and None in linked:
             raise FallbackToReference("a link that may not be null leads nowhere")
-        return [None if row is None else shown[row["_id"]] for row in found]
+        return [None if row is None else texts[row["_id"]] for row in linked]
 
 
 @dataclass
@@ -173,68 +174,69 @@ class NestedToMany(NestedField):
     """The short list of rows that each row links to."""
 
     link: ToManyByIds | ToManyContaining
-    shape: RowTemplate
+    template: RowTemplate
     is_text = True
 
     async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
-        fields, as_sent, viewer = self.shape.fields, self.shape.as_sent, run.reader.viewer
+        fields, raw_bson, viewer = self.template.fields, self.template.uses_raw_bson, run.reader.viewer
         if isinstance(self.link, ToManyByIds):
-            found = await lookups.by_id_lists(self.link, rows, fields, viewer, as_sent=as_sent)
+            lists = await lookups.by_id_lists(self.link, rows, fields, viewer, raw_bson=raw_bson)
         else:
-            found = await lookups.rows_containing(self.link, rows, fields, viewer, as_sent=as_sent)
-        shown = await show_distinct(run, self.shape, list(chain.from_iterable(found)), repeated(found, times))
-        return write_lists(run, [[shown[row["_id"]] for row in some] for some in found], times)
+            lists = await lookups.rows_containing(self.link, rows, fields, viewer, raw_bson=raw_bson)
+        texts = await render_distinct(run, self.template, list(chain.from_iterable(lists)), member_times(lists, times))
+        return render_lists(run, [[texts[row["_id"]] for row in members] for members in lists], times)
 
 
 @dataclass
 class RootLookup(NestedField):
-    """The one row with given values of its unique keys: a root field."""
+    """A root field: the row with the arguments' values of a unique key."""
 
     field_source: LookupField
-    shape: RowTemplate
+    template: RowTemplate
     arguments: Arguments
-    only: tuple[str, str] | None = None
-    """The Python name of its only argument, and the name of the variable given for it, if it is one."""
+    only_variable: tuple[str, str] | None = None
+    """The Python name of its only argument, and the name of the variable that is its value; None for other fields."""
 
     async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
         key = dict(self.field_source.key(self.arguments(run)))
-        row = await lookups.by_key(self.field_source.document, key, self.shape.fields, run.reader.viewer)
+        row = await lookups.by_key(self.field_source.document, key, self.template.fields, run.reader.viewer)
         if row is None:
             return [None]
         run.reader.budget.add_objects(1)
-        return await show(run, self.shape, [row], times)
+        return await render_rows(run, self.template, [row], times)
 
 
 @dataclass
 class RootNodes(NestedField):
-    """Rows of any kind by their ids: a root field."""
+    """A root field: rows of any kind by their ids."""
 
     ids: Callable[[PlanRun], list[str]]
-    shape_of: Callable[[str], RowTemplate]
-    several: bool
+    template_of: Callable[[str], RowTemplate]
+    """The template for a kind of document."""
+    is_list: bool
 
     async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
         ids = self.ids(run)
-        parts = await gather_all(
-            *(self._of(document, some, run) for document, some in self.ids_by_document(run).items())
+        groups = await gather_all(
+            *(self._render(document, its_ids, run) for document, its_ids in self.ids_by_document(run).items())
         )
-        found = {id: shown for part in parts for id, shown in part.items()}
-        return [[found.get(id) for id in ids]] if self.several else [found.get(ids[0])]
+        texts = {id: text for group in groups for id, text in group.items()}
+        return [[texts.get(id) for id in ids]] if self.is_list else [texts.get(ids[0])]
 
     def ids_by_document(self, run: PlanRun) -> dict[Any, list[str]]:
         """The requested ids by kind of document, with duplicates."""
-        found: dict[Any, list[str]] = {}
+        groups: dict[Any, list[str]] = {}
         for id in self.ids(run):
             if (document := node_document(id)) is not None:
-                found.setdefault(document, []).append(id)
-        return found
+                groups.setdefault(document, []).append(id)
+        return groups
 
-    async def _of(self, document: Any, ids: list[str], run: PlanRun) -> dict[str, bytes]:
-        shape = self.shape_of(document.kind)
-        found = await lookups.by_ids(document, ids, shape.fields, run.reader.viewer, as_sent=shape.as_sent)
-        shown = await show_distinct(run, shape, [found[id] for id in ids if id in found], None)
+    async def _render(self, document: Any, ids: list[str], run: PlanRun) -> dict[str, bytes]:
+        template = self.template_of(document.kind)
+        rows = await lookups.by_ids(document, ids, template.fields, run.reader.viewer, raw_bson=template.uses_raw_bson)
+        texts = await render_distinct(run, template, [rows[id] for id in ids if id in rows], None)
         # A merge may have replaced the row of an id by another.
-        return {id: shown[row["_id"]] for id, row in found.items()}
+        return {id: texts[row["_id"]] for id, row in rows.items()}
 
 
 @dataclass
@@ -243,26 +245,26 @@ class NestedComputed(NestedField):
 
     compute: Compute
     arguments: Arguments
-    shown: Callable[[list[Any]], list[Any]] | None
-    shape: RowTemplate | None = None
+    serialize: Callable[[list[Any]], list[Any]] | None
+    template: RowTemplate | None = None
+    """The template of values that are rows, or lists of rows."""
 
     async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
         values: Any = self.compute(rows, run.reader.viewer, **self.arguments(run))
         if inspect.isawaitable(values):
             values = await values
-        if self.shape is not None:
-            return await self._rows(run, list(values), times)
-        return self.shown(list(values)) if self.shown else list(values)
+        if self.template is not None:
+            return await self._render(run, list(values), times)
+        return self.serialize(list(values)) if self.serialize else list(values)
 
-    async def _rows(self, run: PlanRun, values: list[Any], times: Times) -> list[Any]:
-        """Values that are rows, or lists of rows."""
-        assert self.shape is not None
+    async def _render(self, run: PlanRun, values: list[Any], times: Times) -> list[Any]:
+        assert self.template is not None
         lists = [value if isinstance(value, list) else [] if value is None else [value] for value in values]
-        rows, occurrences = list(chain.from_iterable(lists)), repeated(lists, times)
-        run.reader.budget.add_objects(total(len(rows), occurrences))
-        shown = iter(await show(run, self.shape, rows, occurrences))
-        members = [[next(shown) for _ in one] for one in lists]
+        rows, occurrences = list(chain.from_iterable(lists)), member_times(lists, times)
+        run.reader.budget.add_objects(total_occurrences(len(rows), occurrences))
+        texts = iter(await render_rows(run, self.template, rows, occurrences))
+        text_lists = [[next(texts) for _ in members] for members in lists]
         if not any(isinstance(value, list) for value in values):
-            return [one[0] if one else None for one in members]
-        written = write_lists(run, members, times)
-        return [None if value is None else one for value, one in zip(values, written, strict=True)]
+            return [members[0] if members else None for members in text_lists]
+        rendered = render_lists(run, text_lists, times)
+        return [None if value is None else text for value, text in zip(values, rendered, strict=True)]

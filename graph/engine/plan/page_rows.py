@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from documents.mongo import raw
-from graph.engine.plan.nested_reads import PlanRun, read_nested_fields, show
-from graph.engine.plan.occurrences import Times, distinct, part, size_of
+from graph.engine.plan.nested_reads import PlanRun, read_nested_fields, render_rows
+from graph.engine.plan.occurrences import Times, distinct_rows, slice_times, total_size
 from graph.engine.plan.row_codegen import Row, RowTemplate
 
 
 @dataclass
 class PageRows(ABC):
-    """Rows of pages, concatenated, each of which is shown by every shape."""
+    """The rows of all pages of a level, concatenated, each of which is rendered by every template."""
 
     run: PlanRun
-    shapes: list[RowTemplate]
+    templates: list[RowTemplate]
     times: Times
     """How often each row occurs in the answer."""
-    as_sent: bool
+    raw_bson: bool
 
     @abstractmethod
     async def read(self, rows: list[Row]) -> None:
@@ -26,14 +26,14 @@ class PageRows(ABC):
 
     @abstractmethod
     def texts(self, rows: list[Row], place: slice) -> list[tuple[list[bytes], int]]:
-        """For each shape the texts of a slice of the rows, and their bytes, as often as they occur."""
+        """For each template the texts of a slice of the rows, and their bytes, counted as often as they occur."""
 
     @abstractmethod
-    def copied(self) -> list[list[bytes]]:
-        """Nested text that will be copied into the pages, by row."""
+    def nested_texts(self) -> list[list[bytes]]:
+        """Nested text that will be copied into the pages: for each nested field, by row."""
 
     @abstractmethod
-    def let_go(self, place: slice) -> None:
+    def release(self, place: slice) -> None:
         """Release rows that have been written and are not needed any more."""
 
 
@@ -42,34 +42,36 @@ class OwnRows(PageRows):
     """Rows that occur on one page each."""
 
     def __post_init__(self) -> None:
-        self.columns: list[list[list[Any]]] = [[] for _ in self.shapes]
-        """For each shape the nested columns of all rows of the level."""
+        self.columns: list[list[list[Any]]] = [[] for _ in self.templates]
+        """For each template the nested columns of all rows of the level."""
 
     async def read(self, rows: list[Row]) -> None:
-        self.columns = [await read_nested_fields(self.run, shape, rows, self.times) for shape in self.shapes]
+        self.columns = [await read_nested_fields(self.run, template, rows, self.times) for template in self.templates]
 
     def texts(self, rows: list[Row], place: slice) -> list[tuple[list[bytes], int]]:
-        times, budget = part(self.times, place), self.run.reader.budget
+        times, budget = slice_times(self.times, place), self.run.reader.budget
         return [
-            shape.texts(rows, [column[place] for column in columns], times, budget, as_sent=self.as_sent)
-            for shape, columns in zip(self.shapes, self.columns, strict=True)
+            template.texts(rows, [column[place] for column in columns], times, budget, raw_bson=self.raw_bson)
+            for template, columns in zip(self.templates, self.columns, strict=True)
         ]
 
     def objects(self, rows: list[Any]) -> list[list[Any]]:
-        """For each shape all rows as objects, without copying their nested values."""
-        found = raw.decode_rows(rows) if self.as_sent else rows
-        return [shape.build(found, *columns) for shape, columns in zip(self.shapes, self.columns, strict=True)]
-
-    def copied(self) -> list[list[bytes]]:
-        beside = zip(self.shapes, self.columns, strict=True)
+        """For each template all rows as objects, without copying their nested values."""
+        dictionaries = raw.decode_rows(rows) if self.raw_bson else rows
         return [
-            column
-            for shape, columns in beside
-            for field_source, column in zip(shape.columns, columns, strict=True)
-            if field_source.is_text
+            template.build(dictionaries, *columns)
+            for template, columns in zip(self.templates, self.columns, strict=True)
         ]
 
-    def let_go(self, place: slice) -> None:
+    def nested_texts(self) -> list[list[bytes]]:
+        return [
+            column
+            for template, columns in zip(self.templates, self.columns, strict=True)
+            for nested_field, column in zip(template.nested_fields, columns, strict=True)
+            if nested_field.is_text
+        ]
+
+    def release(self, place: slice) -> None:
         for columns in self.columns:
             for column in columns:
                 column[place] = [None] * (place.stop - place.start)
@@ -81,21 +83,22 @@ class SharedRows(PageRows):
 
     def __post_init__(self) -> None:
         self.ids: list[str] = []
-        self.shown: list[dict[str, bytes]] = []
+        self.texts_by_id: list[dict[str, bytes]] = []
+        """For each template the texts of rows, by id."""
 
     async def read(self, rows: list[Row]) -> None:
-        found, times = distinct(rows, self.times)
+        by_id, times = distinct_rows(rows, self.times)
         self.ids = [row["_id"] for row in rows]
-        for shape in self.shapes:
-            texts = await show(self.run, shape, list(found.values()), times, as_sent=self.as_sent)
-            self.shown.append(dict(zip(found, texts, strict=True)))
+        for template in self.templates:
+            texts = await render_rows(self.run, template, list(by_id.values()), times, raw_bson=self.raw_bson)
+            self.texts_by_id.append(dict(zip(by_id, texts, strict=True)))
 
     def texts(self, rows: list[Row], place: slice) -> list[tuple[list[bytes], int]]:
-        lists = [[shown[id] for id in self.ids[place]] for shown in self.shown]
-        return [(texts, size_of(texts, part(self.times, place))) for texts in lists]
+        lists = [[by_id[id] for id in self.ids[place]] for by_id in self.texts_by_id]
+        return [(texts, total_size(texts, slice_times(self.times, place))) for texts in lists]
 
-    def copied(self) -> list[list[bytes]]:
-        return [[shown[id] for id in self.ids] for shown in self.shown]
+    def nested_texts(self) -> list[list[bytes]]:
+        return [[by_id[id] for id in self.ids] for by_id in self.texts_by_id]
 
-    def let_go(self, place: slice) -> None:
+    def release(self, place: slice) -> None:
         """Releases nothing: later pages may need any of the rows."""

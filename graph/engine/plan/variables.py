@@ -1,4 +1,4 @@
-"""The values of variables and arguments, by a fast path for values that are already in the form GraphQL wants.
+"""The values of variables and arguments, with a fast path for values that need no coercion.
 
 Most requests name one object by a variable. graphql-core resolves the variable's type, coerces its value and converts
 the argument anew for each request, which costs more than reading the object from the database does here.
@@ -32,7 +32,7 @@ from graph.engine.plan.row_codegen import FallbackToReference
 PLAIN = {"ID": str, "String": str, "Int": int, "Boolean": bool}
 """Types whose values need no coercion when they are of the Python type."""
 
-Convert = Callable[[Any], dict[str, Any]]
+ConvertArguments = Callable[[Any], dict[str, Any]]
 """From the values of variables to a field's arguments, by Python name."""
 
 
@@ -42,31 +42,31 @@ class Variables:
     def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode) -> None:
         self._schema = schema
         self._definitions = operation.variable_definitions or ()
-        signatures = [_plain_signature(schema, one) for one in self._definitions]
-        self._plain = [one for one in signatures if one is not None]
+        signatures = [_plain_signature(schema, definition) for definition in self._definitions]
+        self._plain = [signature for signature in signatures if signature is not None]
         self._all_plain = len(self._plain) == len(self._definitions)
 
     @property
-    def only_text(self) -> str | None:
+    def only_string(self) -> str | None:
         """The name of the only variable, if its values are strings."""
         match self._plain, len(self._definitions):
             case [(signature, type_)], 1 if type_ is str:
                 return signature.name
         return None
 
-    def values(self, given: dict[str, Any]) -> VariableValues | None:
+    def values(self, raw: dict[str, Any]) -> VariableValues | None:
         """The variables' values, None when they do not fit their types."""
-        if self._all_plain and (plain := self._as_given(given)) is not None:
+        if self._all_plain and (plain := self._plain_values(raw)) is not None:
             return plain
-        # The standard executor reports the errors, all of them.
-        found = get_variable_values(self._schema, self._definitions, given, max_errors=1)
-        return found if isinstance(found, VariableValues) else None
+        # The standard executor reports all errors.
+        values = get_variable_values(self._schema, self._definitions, raw, max_errors=1)
+        return values if isinstance(values, VariableValues) else None
 
-    def _as_given(self, given: dict[str, Any]) -> VariableValues | None:
+    def _plain_values(self, raw: dict[str, Any]) -> VariableValues | None:
         sources, coerced = {}, {}
         for signature, type_ in self._plain:
             name = signature.name
-            value = given.get(name)
+            value = raw.get(name)
             if value.__class__ is not type_ or not _in_range(value):
                 return None
             sources[name] = VariableValueSource(signature, value)
@@ -81,59 +81,61 @@ def _in_range(value: object) -> bool:
 def _plain_signature(
     schema: GraphQLSchema, definition: VariableDefinitionNode
 ) -> tuple[GraphQLVariableSignature, type] | None:
-    found = get_variable_signature(schema, definition)
-    if not isinstance(found, GraphQLVariableSignature):
+    signature = get_variable_signature(schema, definition)
+    if not isinstance(signature, GraphQLVariableSignature):
         return None
-    type_ = PLAIN.get(str(found.type).removesuffix("!"))
-    return None if type_ is None else (found, type_)
+    type_ = PLAIN.get(str(signature.type).removesuffix("!"))
+    return None if type_ is None else (signature, type_)
 
 
 def python_names(schema: Schema, arguments: list[StrawberryArgument]) -> dict[str, str]:
     """The Python names of a field's arguments by those in the schema."""
-    named = schema.config.name_converter.from_argument
-    return {named(one): one.python_name for one in arguments}
+    schema_name = schema.config.name_converter.from_argument
+    return {schema_name(argument): argument.python_name for argument in arguments}
 
 
 def only_variable(node: FieldNode, names: dict[str, str]) -> tuple[str, str] | None:
-    """The Python name of a field's only argument, and the variable given for it; None for other fields."""
+    """The Python name of a field's only argument, and the variable that is its value; None for other fields."""
     match node.arguments:
         case [ArgumentNode(name=name, value=VariableNode(name=variable))]:
             return names[name.value], variable.value
     return None
 
 
-def converter(schema: Schema, field: GraphQLField, node: FieldNode, arguments: list[StrawberryArgument]) -> Convert:
-    """Computes a field's arguments. Raises GraphQLError or FallbackToReference where they do not fit."""
-    direct = _direct(field, node, python_names(schema, arguments))
+def argument_converter(
+    schema: Schema, field: GraphQLField, node: FieldNode, arguments: list[StrawberryArgument]
+) -> ConvertArguments:
+    """A function that computes a field's arguments. It raises GraphQLError or FallbackToReference for unfit values."""
+    direct = _direct_converter(field, node, python_names(schema, arguments))
     if direct is not None:
         return direct
     registry, config = schema.schema_converter.scalar_registry, schema.config
 
-    def converted(variables: Any) -> dict[str, Any]:
+    def convert(variables: Any) -> dict[str, Any]:
         return convert_arguments(get_argument_values(field, node, variables), arguments, registry, config)
 
-    return converted
+    return convert
 
 
-def _direct(field: GraphQLField, node: FieldNode, names: dict[str, str]) -> Convert | None:
+def _direct_converter(field: GraphQLField, node: FieldNode, names: dict[str, str]) -> ConvertArguments | None:
     """The converter of a field whose arguments are all variables of plain types; None for other fields."""
-    given = {one.name.value: one.value for one in node.arguments or ()}
-    if not given or any(argument.default_value is not Undefined for argument in field.args.values()):
+    values = {argument.name.value: argument.value for argument in node.arguments or ()}
+    if not values or any(argument.default_value is not Undefined for argument in field.args.values()):
         return None
-    wanted: list[tuple[str, str, bool]] = []
-    for name, value in given.items():
+    sources: list[tuple[str, str, bool]] = []
+    for name, value in values.items():
         type_ = field.args[name].type
         if not isinstance(value, VariableNode) or str(type_).removesuffix("!") not in PLAIN:
             return None
-        wanted.append((names[name], value.name.value, isinstance(type_, GraphQLNonNull)))
+        sources.append((names[name], value.name.value, isinstance(type_, GraphQLNonNull)))
 
-    def converted(variables: VariableValues) -> dict[str, Any]:
-        coerced, found = variables.coerced, {}
-        for python_name, variable, required in wanted:
+    def convert(variables: VariableValues) -> dict[str, Any]:
+        coerced, arguments = variables.coerced, {}
+        for python_name, variable, required in sources:
             if (value := coerced.get(variable)) is None and required:
-                raise FallbackToReference("an argument that may not be null is")
+                raise FallbackToReference("a required argument is null")
             if variable in coerced:
-                found[python_name] = value
-        return found
+                arguments[python_name] = value
+        return arguments
 
-    return converted
+    return convert

@@ -86,7 +86,7 @@ def test_half_of_a_key_is_not_looked_up_the_short_way(argument: str) -> None:
     prepared = DocumentCache(schema).prepare(f"query($key: {kind}) {{ dataset({argument}) {{ id }} }}")
     whole = DocumentCache(schema).prepare("query($key: ID) { dataset(id: $key) { id } }")
 
-    assert (prepared.point, whole.point is not None) == (None, True)
+    assert (prepared.point_lookup, whole.point_lookup is not None) == (None, True)
 
 
 async def test_outputs_with_the_bytes_of_a_file_are_found_by_those_who_may_see_them(round_trips: RoundTrips) -> None:

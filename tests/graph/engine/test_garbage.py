@@ -12,7 +12,7 @@ import pytest
 
 from graph.context import Context
 from graph.engine.plan.nested_reads import gather_all
-from graph.engine.prepare import DocumentCache, Unacceptable
+from graph.engine.prepare import DocumentCache, InvalidDocument
 from graph.schema import schema
 from resolvers.reads.loaders import RequestLoader
 from tests.support import builders
@@ -39,8 +39,8 @@ def test_a_document_leaves_no_more_the_more_it_holds(wrong: str) -> None:
         with uncollected():
             for n in range(20):
                 try:
-                    _ = document_cache.prepare(text % f" b{n}: organisations {{ nodes {{ id }} }}{wrong}").point
-                except Unacceptable:
+                    _ = document_cache.prepare(text % f" b{n}: organisations {{ nodes {{ id }} }}{wrong}").point_lookup
+                except InvalidDocument:
                     assert wrong
             return gc.collect()
 

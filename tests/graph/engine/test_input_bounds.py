@@ -8,7 +8,7 @@ from graphql import GraphQLInputObjectType, GraphQLList, get_named_type, get_nul
 
 from graph.core.where import ORDER_INPUTS, WHERE_INPUTS
 from graph.engine.limits import Limits
-from graph.engine.prepare import DocumentCache, Unacceptable
+from graph.engine.prepare import DocumentCache, InvalidDocument
 from graph.errors import Formatted, RequestError, refusal_errors
 from graph.schema import schema
 from tests.support.patience import cpu
@@ -25,7 +25,7 @@ def refusal_of(query: str, **variables: Any) -> str | None:
     try:
         prepared = document_cache.prepare(query)
         prepared.check_variables(prepared.operation(None), variables)
-    except Unacceptable as refusal:
+    except InvalidDocument as refusal:
         return _message(refusal.errors)
     except RequestError as refusal:
         return _message(refusal_errors(refusal))

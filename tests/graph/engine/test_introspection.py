@@ -11,7 +11,7 @@ from graphql import execute, get_introspection_query, parse
 
 from graph.engine import introspection
 from graph.engine.introspection import SchemaAnswers
-from graph.engine.prepare import DocumentCache, Unacceptable
+from graph.engine.prepare import DocumentCache, InvalidDocument
 from graph.errors import Overloaded, RequestError
 from graph.schema import schema
 from tests.support.patience import cpu, within
@@ -111,7 +111,7 @@ async def test_no_more_answers_are_kept_than_are_allowed(
     ],
 )
 def test_the_schema_is_asked_for_once_and_by_itself(query: str, message: str) -> None:
-    with pytest.raises(Unacceptable) as refused:
+    with pytest.raises(InvalidDocument) as refused:
         DocumentCache(schema).prepare(query)
 
     assert refused.value.errors == [{"message": message, "extensions": {"code": "LIMIT_EXCEEDED"}}]

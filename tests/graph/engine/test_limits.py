@@ -11,7 +11,7 @@ import pytest
 from graphql import DocumentNode, get_introspection_query, parse
 
 from graph.engine.limits import Limits, check_document, check_text, check_variables
-from graph.engine.prepare import DocumentCache, LRUCache, Unacceptable
+from graph.engine.prepare import DocumentCache, InvalidDocument, LRUCache
 from graph.errors import RequestError
 from tests.support import patience
 from tests.support.faulty_server import schema_with_faults
@@ -349,26 +349,26 @@ def test_text_that_cannot_be_stored_is_refused_with_its_place(unstorable: str) -
 
 
 def test_bad_documents_push_no_good_one_out_of_memory() -> None:
-    document_cache = DocumentCache(SCHEMA, bad=LRUCache(2_000))
+    document_cache = DocumentCache(SCHEMA, invalid=LRUCache(2_000))
     good = document_cache.prepare("{hello}")
     for n in range(50):
-        with pytest.raises(Unacceptable):
+        with pytest.raises(InvalidDocument):
             document_cache.prepare(f"{{nope{n}}}")
 
     assert document_cache.prepare("{hello}") is good
-    assert len(document_cache.bad) == 3
+    assert len(document_cache.invalid) == 3
 
 
 def _compiled(document_cache: DocumentCache, text: str) -> DocumentNode:
     """The tree of a document, whose plan was made."""
     prepared = document_cache.prepare(text)
-    assert prepared.point is None
+    assert prepared.point_lookup is None
     return prepared.document
 
 
 def test_documents_that_are_forgotten_are_freed() -> None:
     """Without a collection of all objects, which takes longer than others should wait."""
-    document_cache = DocumentCache(SCHEMA, room=5_000)
+    document_cache = DocumentCache(SCHEMA, max_characters=5_000)
     gc.collect()
     gc.disable()
     try:

@@ -36,14 +36,14 @@ def fields_of(kind: str) -> list[str]:
     return [name for name, field in type_.fields.items() if is_leaf_type(getattr(field.type, "of_type", field.type))]
 
 
-def shape_of(kind: str, selection: str) -> RowTemplate:
+def template_of(kind: str, selection: str) -> RowTemplate:
     """How rows of a kind are shown by a selection."""
     document = parse(f'{{ node(id: "{kind}_1") {{ ... on {NODE_VIEWS[kind]} {{ {selection} }} }} }}')
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    (column,) = Planner(schema).plan(document, operation, {}).shape.columns
+    (column,) = Planner(schema).plan(document, operation, {}).template.nested_fields
     assert isinstance(column, RootNodes)
-    return column.shape_of(kind)
+    return column.template_of(kind)
 
 
 def shown(shape: RowTemplate, row: Any) -> bytes | None:
@@ -59,15 +59,15 @@ def test_each_field_is_written_as_the_function_shows_it_whatever_stands_there(ki
     written = 0
 
     for name in fields_of(kind):
-        shape = shape_of(kind, name)
-        if shape.columns or shape.writer is None:
+        shape = template_of(kind, name)
+        if shape.nested_fields or shape.writer is None:
             continue
         (path,) = shape.required_paths - {"_id"} or {"_id"}
         for value in VALUES:
             row = bson.encode({"_id": f"{kind}_1"} | ({} if value is MISSING else {path: value}))
             expected = shown(shape, bson.decode(row))
             try:
-                texts, _ = shape.texts([raw.Row(row)], [], None, AnswerBudget(AnswerLimits()), as_sent=True)
+                texts, _ = shape.texts([raw.Row(row)], [], None, AnswerBudget(AnswerLimits()), raw_bson=True)
                 assert [expected] == texts, f"{name} of {value!r}"
             except AssertionError:
                 raise
@@ -80,10 +80,10 @@ def test_each_field_is_written_as_the_function_shows_it_whatever_stands_there(ki
 
 def pages_below(shape: RowTemplate) -> Iterator[NestedPages]:
     """The pages of a plan, at every level."""
-    for column in shape.columns:
+    for column in shape.nested_fields:
         if isinstance(column, NestedPages):
             yield column
-            for below in column.shown.shapes:
+            for below in column.connection.templates:
                 yield from pages_below(below)
 
 
@@ -92,9 +92,9 @@ def test_every_level_of_the_deep_query_is_written_as_it_was_sent() -> None:
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
 
-    levels = list(pages_below(Planner(schema).plan(document, operation, {}).shape))
+    levels = list(pages_below(Planner(schema).plan(document, operation, {}).template))
 
-    assert [level.as_sent for level in levels] == [True] * 5
+    assert [level.uses_raw_bson for level in levels] == [True] * 5
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_every_level_of_the_deep_query_is_written_as_it_was_sent() -> None:
     ],
 )
 def test_what_is_plain_is_written_as_it_was_sent(selection: str, as_sent: bool) -> None:
-    assert (shape_of("user", selection).writer is not None) is as_sent
+    assert (template_of("user", selection).writer is not None) is as_sent
 
 
 @pytest.mark.parametrize(
     ("kind", "selection"), [("output", "accessControl { public }"), ("output", "downloadUrl { url }")]
 )
 def test_what_is_embedded_or_made_of_it_comes_as_dictionaries(kind: str, selection: str) -> None:
-    assert shape_of(kind, selection).writer is None
+    assert template_of(kind, selection).writer is None
 
 
 async def test_rows_that_hold_something_else_are_shown_by_the_function(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""The queries that people really send are planned, and none steps aside."""
+"""The queries that people really send have plans, and none falls back."""
 
 import json
 from pathlib import Path

@@ -92,12 +92,30 @@ async def test_plan_and_reference_give_the_same_bytes(query: str, seed: int, sha
 @contextmanager
 def big_answers() -> Iterator[None]:
     """Small answers are taken for big ones, which are shown in parts."""
-    before = event_loop.BATCH_ROWS, nested_reads.MOST_ROWS, nested_reads.WORTH_LANES, text.BIG, text.PART
-    event_loop.BATCH_ROWS, nested_reads.MOST_ROWS, nested_reads.WORTH_LANES, text.BIG, text.PART = 2, 4, 7, 3, 50
+    before = (
+        event_loop.BATCH_ROWS,
+        nested_reads.READ_BATCH_SIZE,
+        nested_reads.MIN_ROWS_TO_PARTITION,
+        text.MAX_OBJECTS_AT_ONCE,
+        text.CHUNK_BYTES,
+    )
+    (
+        event_loop.BATCH_ROWS,
+        nested_reads.READ_BATCH_SIZE,
+        nested_reads.MIN_ROWS_TO_PARTITION,
+        text.MAX_OBJECTS_AT_ONCE,
+        text.CHUNK_BYTES,
+    ) = 2, 4, 7, 3, 50
     try:
         yield
     finally:
-        event_loop.BATCH_ROWS, nested_reads.MOST_ROWS, nested_reads.WORTH_LANES, text.BIG, text.PART = before
+        (
+            event_loop.BATCH_ROWS,
+            nested_reads.READ_BATCH_SIZE,
+            nested_reads.MIN_ROWS_TO_PARTITION,
+            text.MAX_OBJECTS_AT_ONCE,
+            text.CHUNK_BYTES,
+        ) = before
 
 
 def test_most_generated_queries_are_planned(shared: SharedData) -> None:

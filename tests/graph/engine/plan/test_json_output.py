@@ -18,17 +18,17 @@ TREES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.
 @pytest.fixture(autouse=True, scope="module")
 def small_parts() -> Iterator[None]:
     """Parts of a few bytes."""
-    before = json_output.PART
-    json_output.PART = 20
+    before = json_output.CHUNK_BYTES
+    json_output.CHUNK_BYTES = 20
     yield
-    json_output.PART = before
+    json_output.CHUNK_BYTES = before
 
 
 @given(TREES)
 async def test_parts_are_the_whole(tree: Any) -> None:
     whole = json_output.dumps(tree)
 
-    assert b"".join(await json_output.in_parts(copy.deepcopy(tree))) == whole
+    assert b"".join(await json_output.dump_in_chunks(copy.deepcopy(tree))) == whole
 
 
 @given(st.lists(TREES, min_size=1))
@@ -36,25 +36,25 @@ async def test_what_stands_in_a_list_several_times_is_written_each_time(members:
     tree = {"data": {"nodes": [*members, {"list": members}, *members, {"list": members}]}}
     whole = json_output.dumps(tree)
 
-    assert b"".join(await json_output.in_parts(tree)) == whole
+    assert b"".join(await json_output.dump_in_chunks(tree)) == whole
 
 
 @given(st.lists(TREES))
 async def test_rows_as_text_stand_where_they_stood(rows: list[Any]) -> None:
     whole = json_output.dumps(rows)
 
-    texts, _ = json_output.write_rows(rows, [], None, AnswerBudget(AnswerLimits()))
+    texts, _ = json_output.dump_rows(rows, [], None, AnswerBudget(AnswerLimits()))
 
     assert all(type(one) is bytes for one in texts)
-    assert json_output.dumps(texts) == whole == json_output.write_list(texts)
-    assert b"".join(await json_output.in_parts({"data": texts})) == b'{"data":%b}' % whole
+    assert json_output.dumps(texts) == whole == json_output.dump_list(texts)
+    assert b"".join(await json_output.dump_in_chunks({"data": texts})) == b'{"data":%b}' % whole
 
 
 def test_rows_count_as_often_as_they_occur_without_what_columns_brought() -> None:
     budget = AnswerBudget(AnswerLimits())
     column = [b'{"id":"a"}', b'{"id":"b"}']
 
-    texts, size = json_output.write_rows([{"of": one} for one in column], [column], [3, 1], budget)
+    texts, size = json_output.dump_rows([{"of": one} for one in column], [column], [3, 1], budget)
 
     assert texts == [b'{"of":{"id":"a"}}', b'{"of":{"id":"b"}}']
     assert (size, budget.bytes) == (4 * len('{"of":{"id":"a"}}'), 4 * len('{"of":}'))
@@ -70,13 +70,13 @@ def test_rows_are_written_no_further_than_there_is_room() -> None:
             yield {"text": "x" * 400}
 
     with pytest.raises(AnswerTooLarge, match="more than 1,000 bytes"):
-        json_output.write_rows(rows(), [], None, budget)  # type: ignore[arg-type]
+        json_output.dump_rows(rows(), [], None, budget)  # type: ignore[arg-type]
 
     assert len(written) == 3
 
 
 async def test_no_part_is_much_larger_than_it_may_be() -> None:
-    parts = await json_output.in_parts({"data": {"users": {"nodes": [{"id": number} for number in range(100)]}}})
+    parts = await json_output.dump_in_chunks({"data": {"users": {"nodes": [{"id": number} for number in range(100)]}}})
 
     assert (len(parts) > 20, max(map(len, parts)) < 60) == (True, True)
 

@@ -27,7 +27,7 @@ DOCUMENT_CACHE = DocumentCache(schema)
     ],
 )
 def test_a_look_up_by_a_variable_is_a_point(query: str) -> None:
-    assert DOCUMENT_CACHE.prepare(query).point is not None
+    assert DOCUMENT_CACHE.prepare(query).point_lookup is not None
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_look_up_by_a_variable_is_a_point(query: str) -> None:
     ],
 )
 def test_all_else_is_none(query: str) -> None:
-    assert DOCUMENT_CACHE.prepare(query).point is None
+    assert DOCUMENT_CACHE.prepare(query).point_lookup is None
 
 
 async def a_stored_user() -> documents.User:

@@ -84,7 +84,7 @@ async def test_beside_very_many_rows_a_level_is_read_for_some_of_them_after_the_
     round_trips: RoundTrips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await new.a_tree(5, twins=2, executions=2)
-    monkeypatch.setattr(nested_reads, "MOST_ROWS", 4)
+    monkeypatch.setattr(nested_reads, "READ_BATCH_SIZE", 4)
 
     planned = await trips_by_plan(round_trips, f"{{ users {{ nodes {{ {BELOW} }} }} }}")
 
@@ -96,7 +96,7 @@ async def test_beside_many_rows_a_level_is_read_in_lanes_each_with_all_below_it(
     round_trips: RoundTrips, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await new.a_tree(7, twins=2, executions=2)
-    monkeypatch.setattr(nested_reads, "WORTH_LANES", 6)
+    monkeypatch.setattr(nested_reads, "MIN_ROWS_TO_PARTITION", 6)
 
     planned = await trips_by_plan(round_trips, f"{{ users {{ nodes {{ {BELOW} }} }} }}")
 
