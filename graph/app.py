@@ -18,9 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from graph.engine.admission import Admission, Capacity
 from graph.engine.capacity import BYTES_A_SOCKET, MEMORY_A_CHARACTER, answer_memory, slots
 from graph.engine.deadline import REQUEST_TIMEOUT, DatabaseTimeoutMiddleware
+from graph.engine.error_masking import refusal_errors
 from graph.engine.limits import Limits
 from graph.engine.prepare import MAX_CACHED_CHARACTERS, DocumentCache
-from graph.errors import HTTPError, refusal_errors
+from graph.errors import HTTPError
 from graph.graphiql.html import page, routes
 from graph.http.complete_request import RawHeaders, take_complete_request
 from graph.http.csvw_documents import CsvwDocuments

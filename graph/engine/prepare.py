@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import strawberry
 from graphql import DocumentNode, GraphQLError, OperationDefinitionNode
 
+from graph.engine.error_masking import MAX_REQUEST_ERRORS, Formatted, refusal_errors, request_errors
 from graph.engine.input_bounds import InputBounds, input_bounds
 from graph.engine.introspection import SchemaAnswers, asks_for_schema
 from graph.engine.limits import Limits, check_document, check_text, check_variables
@@ -15,15 +16,7 @@ from graph.engine.parsing import parse_document
 from graph.engine.plan import Planner, Plans, PointLookup
 from graph.engine.plan.planner import name_of
 from graph.engine.validation import validation_errors
-from graph.errors import (
-    MAX_REQUEST_ERRORS,
-    PARSE_FAILED,
-    VALIDATION_FAILED,
-    Formatted,
-    RequestError,
-    refusal_errors,
-    request_errors,
-)
+from graph.errors import PARSE_FAILED, VALIDATION_FAILED, RequestError
 
 MAX_CACHED_CHARACTERS = 250_000
 """Characters of all cached documents."""

@@ -19,7 +19,8 @@ from starlette.routing import BaseRoute, Route
 import documents
 from graph.core.fields import node_document
 from graph.engine.admission import Admission
-from graph.errors import UNAVAILABLE, HTTPError, Overloaded, refusal_errors
+from graph.engine.error_masking import refusal_errors
+from graph.errors import UNAVAILABLE, HTTPError, Overloaded
 from graph.http.graphql import MakeContext, is_signed_in
 from graph.http.media_types import JSON
 from graph.http.response import RETRY_SOON, json_response

@@ -17,7 +17,8 @@ from starlette.routing import BaseRoute, Route
 from documents.outage import outage_of
 from documents.storage.bucket import current_bucket
 from graph import logs
-from graph.errors import HTTPError, outage_message, outage_status
+from graph.engine.error_masking import outage_message, outage_status
+from graph.errors import HTTPError
 from graph.http.content_encoding import IDENTITY_ONLY
 from graph.http.multipart import MultipartError, MultipartReader
 from graph.http.request import BodyTimeout, stream_body

@@ -29,25 +29,27 @@ from documents.outage import outage_of
 from graph.engine import gc_pause
 from graph.engine.admission import BYTES_HELD, Admission, Cost
 from graph.engine.deadline import REQUEST_TIMEOUT
-from graph.engine.plan import Plan, PointLookup, json_output
-from graph.engine.prepare import DocumentCache, InvalidDocument, PreparedDocument
-from graph.engine.single_flight import IsWanted, SingleFlight, key_of
-from graph.errors import (
+from graph.engine.error_masking import (
     MAX_REQUEST_ERRORS,
     RETRY_AFTER,
-    SEND_DOCUMENT,
-    UNAVAILABLE,
     Formatted,
-    HTTPError,
-    Overloaded,
-    PersistedQueryNotSupported,
-    PublicError,
-    RequestError,
     internal_errors,
     outage_errors,
     outage_status,
     refusal_errors,
     unanswered_by,
+)
+from graph.engine.plan import Plan, PointLookup, json_output
+from graph.engine.prepare import DocumentCache, InvalidDocument, PreparedDocument
+from graph.engine.single_flight import IsWanted, SingleFlight, key_of
+from graph.errors import (
+    SEND_DOCUMENT,
+    UNAVAILABLE,
+    HTTPError,
+    Overloaded,
+    PersistedQueryNotSupported,
+    PublicError,
+    RequestError,
 )
 from graph.http.complete_request import CompleteRequest, RawHeaders
 from graph.http.media_types import GRAPHQL_JSON, JSON, accepts_html, accepts_json, negotiate_media_type

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from documents.outage import Outage, outage_of
 from graph import logs
-from graph.errors import RETRY_AFTER, internal_errors, outage_errors, outage_status
+from graph.engine.error_masking import RETRY_AFTER, internal_errors, outage_errors, outage_status
 from graph.http.complete_request import CompleteRequest, RawHeaders, serialize_headers, take_complete_request
 from graph.http.metrics import Metrics
 

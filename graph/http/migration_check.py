@@ -14,7 +14,8 @@ from starlette.websockets import WebSocket
 
 from documents.migrations import SchemaError, schema_problem
 from documents.mongo.database import Database
-from graph.errors import UNAVAILABLE, PublicError, refusal_errors
+from graph.engine.error_masking import refusal_errors
+from graph.errors import UNAVAILABLE, PublicError
 from graph.graphiql.html import ASSETS
 from graph.http.media_types import accepts_html
 from graph.http.response import RETRY_SOON

@@ -7,7 +7,8 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from graph.errors import HTTP_ERROR_KEY, HTTPError, refusal_errors
+from graph.engine.error_masking import refusal_errors
+from graph.errors import HTTP_ERROR_KEY, HTTPError
 from graph.http.media_types import JSON
 from graph.http.metrics import Metrics
 from graph.http.middleware import RequestInstrumentation, ResponseState

@@ -8,9 +8,10 @@ from graphql import ExecutionResult
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from graph.engine.error_masking import field_errors, refusal_errors, request_errors
 from graph.engine.plan import json_output
 from graph.engine.prepare import InvalidDocument
-from graph.errors import BAD_USER_INPUT, PublicError, field_errors, refusal_errors, request_errors
+from graph.errors import BAD_USER_INPUT, PublicError
 from graph.http.complete_request import CompleteRequest, serialize_headers
 from graph.http.media_types import GRAPHQL_JSON, JSON
 from graph.http.middleware import request_id

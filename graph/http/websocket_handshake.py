@@ -6,8 +6,9 @@ from websockets.server import ServerProtocol
 from websockets.typing import StatusLike
 
 from graph import logs
+from graph.engine.error_masking import refusal_errors
 from graph.engine.plan.json_output import dumps
-from graph.errors import HTTPError, refusal_errors
+from graph.errors import HTTPError
 
 NOT_HERE = "This page may not open a WebSocket at this address."
 

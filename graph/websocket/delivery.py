@@ -7,8 +7,8 @@ from typing import Any
 from graphql import GraphQLError
 from strawberry.types.execution import ExecutionResult
 
+from graph.engine.error_masking import Formatted
 from graph.engine.plan.json_output import dumps
-from graph.errors import Formatted
 from resolvers.reads.response_budget import AnswerBudget
 
 

@@ -23,8 +23,9 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from documents.outage import outage_of
 from graph.context import Context
+from graph.engine.error_masking import outage_errors, refusal_errors
 from graph.engine.plan.json_output import dumps
-from graph.errors import HTTPError, Overloaded, outage_errors, refusal_errors
+from graph.errors import HTTPError, Overloaded
 from graph.http.graphql import GraphQLHandler, is_signed_in
 from graph.http.media_types import JSON
 from graph.http.send_buffers import SendBuffer, send_buffer_of

@@ -21,17 +21,9 @@ from graph.activities.log_entry import LogBatch
 from graph.context import Context
 from graph.engine.admission import Cost
 from graph.engine.deadline import REQUEST_TIMEOUT
-from graph.engine.plan.json_output import data_of
-from graph.engine.plan.planner import name_of
-from graph.engine.plan.subscription import SubscriptionPlan
-from graph.engine.prepare import InvalidDocument, PreparedDocument
-from graph.errors import (
-    BAD_USER_INPUT,
+from graph.engine.error_masking import (
     MAX_REQUEST_ERRORS,
     Formatted,
-    HTTPError,
-    Overloaded,
-    RequestError,
     field_errors,
     internal_errors,
     outage_errors,
@@ -39,6 +31,11 @@ from graph.errors import (
     request_errors,
     root_cause,
 )
+from graph.engine.plan.json_output import data_of
+from graph.engine.plan.planner import name_of
+from graph.engine.plan.subscription import SubscriptionPlan
+from graph.engine.prepare import InvalidDocument, PreparedDocument
+from graph.errors import BAD_USER_INPUT, HTTPError, Overloaded, RequestError
 from graph.http.graphql import UNPLANNED_WEIGHT, GraphQLHandler, IsAwaitable, is_signed_in
 from graph.http.middleware import request_id
 from graph.http.request import RequestParameters

@@ -7,9 +7,10 @@ import pytest
 from graphql import GraphQLInputObjectType, GraphQLList, get_named_type, get_nullable_type
 
 from graph.core.where import ORDER_INPUTS, WHERE_INPUTS
+from graph.engine.error_masking import Formatted, refusal_errors
 from graph.engine.limits import Limits
 from graph.engine.prepare import DocumentCache, InvalidDocument
-from graph.errors import Formatted, RequestError, refusal_errors
+from graph.errors import RequestError
 from graph.schema import schema
 from tests.support.patience import cpu
 from tests.support.running import Running
