@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.engine.admission import Admission, Capacity
-from graph.engine.capacity import BYTES_A_SOCKET, MEMORY_A_CHARACTER, answer_memory, slots
+from graph.engine.capacity import BYTES_PER_SOCKET, MEMORY_PER_CHARACTER, answer_memory, operation_slots
 from graph.engine.deadline import REQUEST_TIMEOUT, DatabaseTimeoutMiddleware
 from graph.engine.error_masking import refusal_errors
 from graph.engine.limits import Limits
@@ -76,9 +76,9 @@ def create_app(
     """
     metrics, memory = Metrics(), answer_memory(settings, processes)
     document_cache = DocumentCache(
-        schema, limits or Limits(), max_characters=min(MAX_CACHED_CHARACTERS, memory // MEMORY_A_CHARACTER)
+        schema, limits or Limits(), max_characters=min(MAX_CACHED_CHARACTERS, memory // MEMORY_PER_CHARACTER)
     )
-    admission = Admission(Capacity(slots(settings, processes), memory * 2 // 3))
+    admission = Admission(Capacity(operation_slots(settings, processes), memory * 2 // 3))
     send_buffers = SendBuffers(memory // 3, metrics.unread.inc)
     metrics.export_load(admission, send_buffers)
 
@@ -103,7 +103,7 @@ def create_app(
         Route("/", _root, methods=["GET"]),
         Route("/graphql", graphql.__call__, methods=["GET", "POST"]),
         WebSocketRoute(
-            "/graphql", GraphQLWebSocketEndpoint(graphql, settings.allowed_origins, memory // BYTES_A_SOCKET)
+            "/graphql", GraphQLWebSocketEndpoint(graphql, settings.allowed_origins, memory // BYTES_PER_SOCKET)
         ),
         Route("/livez", livez, methods=["GET"]),
         Route("/readyz", Readiness(ready, is_draining, lambda: app.unready).__call__, methods=["GET"]),

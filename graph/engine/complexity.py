@@ -17,12 +17,12 @@ from graphql import (
 )
 
 INTROSPECTION = ("__schema", "__type")
-SATURATED = 1_000_000_000
+UNBOUNDED = 1_000_000_000
 """Sums stop here, so that doubling fragments cannot make numbers that are slow to add."""
 
 
 @dataclass
-class Size:
+class SelectionSize:
     """The size of a selection set with its fragments spread. Depth counts fields, not braces."""
 
     depth: int = 0
@@ -31,14 +31,14 @@ class Size:
     directives: int = 0
     fields: int = 0
 
-    def add(self, other: "Size", below: int = 0) -> None:
+    def add(self, other: "SelectionSize", below: int = 0) -> None:
         """Add another selection set, `below` levels further down."""
         self.depth = max(self.depth, below + other.depth)
-        self.aliases = min(SATURATED, self.aliases + other.aliases)
-        self.directives = min(SATURATED, self.directives + other.directives)
-        self.fields = min(SATURATED, self.fields + other.fields)
+        self.aliases = min(UNBOUNDED, self.aliases + other.aliases)
+        self.directives = min(UNBOUNDED, self.directives + other.directives)
+        self.fields = min(UNBOUNDED, self.fields + other.fields)
         if not below:
-            self.root_fields = min(SATURATED, self.root_fields + other.root_fields)
+            self.root_fields = min(UNBOUNDED, self.root_fields + other.root_fields)
 
 
 class ComplexityMeter:
@@ -50,24 +50,24 @@ class ComplexityMeter:
             for definition in document.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
-        self._sizes: dict[str, Size] = {}
+        self._sizes: dict[str, SelectionSize] = {}
 
     @property
     def fragments(self) -> int:
         """The number of fragments that the document defines."""
         return len(self._fragments)
 
-    def operation(self, node: OperationDefinitionNode) -> Size:
+    def operation(self, node: OperationDefinitionNode) -> SelectionSize:
         size = self._selections(node.selection_set)
         size.directives += len(node.directives or ())
         size.directives += sum(len(variable.directives or ()) for variable in node.variable_definitions or ())
         return size
 
-    def fragment(self, name: str) -> Size:
+    def fragment(self, name: str) -> SelectionSize:
         """The size of a fragment; zero for one that is unknown or being measured, as validation refuses both."""
         if name in self._sizes or name not in self._fragments:
-            return self._sizes.get(name, Size())
-        self._sizes[name] = Size()
+            return self._sizes.get(name, SelectionSize())
+        self._sizes[name] = SelectionSize()
         node = self._fragments[name]
         size = self._selections(node.selection_set)
         size.directives += len(node.directives or ())
@@ -76,12 +76,12 @@ class ComplexityMeter:
 
     def root_fields(self, node: OperationDefinitionNode) -> dict[str, list[FieldNode]]:
         """The root fields by response name, including those that @skip or @include may leave out."""
-        same: dict[str, list[FieldNode]] = {}
-        self._collect([node.selection_set], same)
-        return same
+        fields: dict[str, list[FieldNode]] = {}
+        self._collect([node.selection_set], fields)
+        return fields
 
-    def _selections(self, selection_set: SelectionSetNode) -> Size:
-        total = Size()
+    def _selections(self, selection_set: SelectionSetNode) -> SelectionSize:
+        total = SelectionSize()
         for selection in selection_set.selections:
             total.directives += len(selection.directives or ())
             if isinstance(selection, FieldNode):
@@ -92,8 +92,8 @@ class ComplexityMeter:
                 total.add(self._selections(selection.selection_set))
         return total
 
-    def _field(self, node: FieldNode, total: Size) -> None:
-        total.add(Size(depth=1, root_fields=1, fields=1, aliases=int(node.alias is not None)))
+    def _field(self, node: FieldNode, total: SelectionSize) -> None:
+        total.add(SelectionSize(depth=1, root_fields=1, fields=1, aliases=int(node.alias is not None)))
         if node.selection_set is not None:
             inner = self._selections(node.selection_set)
             if node.name.value in INTROSPECTION:
@@ -101,28 +101,28 @@ class ComplexityMeter:
                 inner.depth = 0
             total.add(inner, below=1)
 
-    def comparisons(self, root: SelectionSetNode, most: int, most_places: int) -> int:
+    def overlapping_field_pairs(self, root: SelectionSetNode, max_pairs: int, max_places: int) -> int:
         """The number of pairs of fields with the same name and place, which validation has to compare.
 
-        Counting stops soon after `most`, and after `most_places`: fragments that spread each other have no end.
+        Counting stops soon after `max_pairs`, and after `max_places`: fragments that spread each other have no end.
         """
         pairs = 0
         places = [[root]]
-        while places and pairs <= most and (most_places := most_places - 1) >= 0:
-            same: dict[str, list[FieldNode]] = {}
-            self._collect(places.pop(), same)
-            for nodes in same.values():
+        while places and pairs <= max_pairs and (max_places := max_places - 1) >= 0:
+            fields: dict[str, list[FieldNode]] = {}
+            self._collect(places.pop(), fields)
+            for nodes in fields.values():
                 pairs += len(nodes) * (len(nodes) - 1) // 2
                 if inner := [node.selection_set for node in nodes if node.selection_set is not None]:
                     places.append(inner)
         return pairs
 
-    def _collect(self, pending: list[SelectionSetNode], same: dict[str, list[FieldNode]]) -> None:
+    def _collect(self, pending: list[SelectionSetNode], fields: dict[str, list[FieldNode]]) -> None:
         spread: set[str] = set()
         while pending:
             for selection in pending.pop().selections:
                 if isinstance(selection, FieldNode):
-                    same.setdefault((selection.alias or selection.name).value, []).append(selection)
+                    fields.setdefault((selection.alias or selection.name).value, []).append(selection)
                 elif isinstance(selection, InlineFragmentNode):
                     pending.append(selection.selection_set)
                 elif isinstance(selection, FragmentSpreadNode) and (name := selection.name.value) not in spread:

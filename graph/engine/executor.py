@@ -25,7 +25,7 @@ class BudgetedExecutor(StrawberryGraphQLCoreExecutionContext):
         # graphql-core's bound methods refer back to the executor, a cycle that would keep everything read until
         # collected.
         self.async_helpers = GraphQLResolveInfoHelpers(
-            gather=_weakly(self.gather_async_work), track=_weakly(self.track_async_work)
+            gather=_bind_weakly(self.gather_async_work), track=_bind_weakly(self.track_async_work)
         )
 
     def execute_fields(
@@ -41,17 +41,17 @@ class BudgetedExecutor(StrawberryGraphQLCoreExecutionContext):
         return super().execute_fields(parent_type, source_value, path, grouped_field_set, position_context)
 
     def complete_leaf_value(self, return_type: GraphQLLeafType, result: Any) -> Any:  # type: ignore[override]
-        """A value as the answer shows it. Raises AnswerTooLarge."""
-        shown = super().complete_leaf_value(return_type, result)
-        # JSON is shown as its stored text.
-        text = shown if isinstance(shown, str) else result
+        """A serialised value. Raises AnswerTooLarge."""
+        serialized = super().complete_leaf_value(return_type, result)
+        # JSON is written as its stored text.
+        text = serialized if isinstance(serialized, str) else result
         self._add_bytes(len(text) if isinstance(text, str) else 1)
-        return shown
+        return serialized
 
     def handle_field_error(
         self, raw_error: Exception, return_type: GraphQLOutputType, field_details_list: Any, path: Any
     ) -> None:
-        """Note the error of a field, unless it ends the whole answer."""
+        """Record the error of a field, unless it ends the whole answer."""
         if isinstance(raw_error, AnswerTooLarge):
             raise raw_error
         super().handle_field_error(raw_error, return_type, field_details_list, path)
@@ -62,7 +62,7 @@ class BudgetedExecutor(StrawberryGraphQLCoreExecutionContext):
             reader.budget.add_bytes(size)
 
 
-def _weakly(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _bind_weakly(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The method, bound by a weak reference to its object."""
-    kept = WeakMethod(method)
-    return lambda values: cast(Any, kept())(values)
+    reference = WeakMethod(method)
+    return lambda values: cast(Any, reference())(values)

@@ -51,19 +51,19 @@ class InputBounds:
     limits: Limits
     objects: int
     """Input objects in arguments without variables, counted at every place."""
-    variable: list[tuple[Argument, int]]
+    with_variables: list[tuple[Argument, int]]
     """Arguments that contain variables, and the number of places where each is used."""
     defaults: dict[str, Any]
     """The raw default values of variables."""
 
     def check(self, variables: dict[str, Any]) -> None:
         """Refuse variables that hold too many values, counted where they are used. Raises RequestError."""
-        if not self.variable:
+        if not self.with_variables:
             return
         objects, values = self.objects, self.defaults | variables
-        for argument, places in self.variable:
-            given = value_from_ast_untyped(argument.value, values)
-            objects += places * _Measure(self.limits, argument).objects_of(given)
+        for argument, places in self.with_variables:
+            value = value_from_ast_untyped(argument.value, values)
+            objects += places * _ValueMeter(self.limits, argument).objects_in(value)
             _check_objects(objects, self.limits)
 
 
@@ -71,72 +71,72 @@ def input_bounds(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, limits: Limits
 ) -> InputBounds:
     """The bounds of a valid operation's arguments. Raises RequestError when its literals already exceed them."""
-    objects, variable = 0, []
-    for argument, places in _Arguments(schema, document).of(operation).items():
+    objects, with_variables = 0, []
+    for argument, places in _ArgumentFinder(schema, document).places_by_argument(operation).items():
         if names_variables(argument.value):
-            variable.append((argument, places))
+            with_variables.append((argument, places))
         else:
-            given = value_from_ast_untyped(argument.value)
-            objects += places * _Measure(limits, argument).objects_of(given)
+            value = value_from_ast_untyped(argument.value)
+            objects += places * _ValueMeter(limits, argument).objects_in(value)
             _check_objects(objects, limits)
     defaults = {
-        one.variable.name.value: value_from_ast_untyped(one.default_value)
-        for one in operation.variable_definitions or ()
-        if one.default_value is not None
+        definition.variable.name.value: value_from_ast_untyped(definition.default_value)
+        for definition in operation.variable_definitions or ()
+        if definition.default_value is not None
     }
-    return InputBounds(limits, objects, variable, defaults)
+    return InputBounds(limits, objects, with_variables, defaults)
 
 
-class _Arguments:
+class _ArgumentFinder:
     """Finds the arguments with lists or objects in a selection, once per fragment, with the number of their places."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
         self._fragments = fragments_of(document)
-        self._known: dict[str, Counter[int]] = {}
-        self._found: dict[int, Argument] = {}
+        self._counts_by_fragment: dict[str, Counter[int]] = {}
+        self._arguments: dict[int, Argument] = {}
 
-    def of(self, operation: OperationDefinitionNode) -> dict[Argument, int]:
+    def places_by_argument(self, operation: OperationDefinitionNode) -> dict[Argument, int]:
         root = self._schema.get_root_type(operation.operation)
-        counted = self._selections(root, operation.selection_set)
-        return {self._found[key]: places for key, places in counted.items()}
+        counts = self._selections(root, operation.selection_set)
+        return {self._arguments[key]: places for key, places in counts.items()}
 
     def _selections(self, type_: Any, node: SelectionSetNode) -> Counter[int]:
-        counted: Counter[int] = Counter()
+        counts: Counter[int] = Counter()
         for selection in node.selections:
             match selection:
                 case FieldNode():
-                    counted.update(self._field(type_, selection))
-                case InlineFragmentNode(type_condition=condition, selection_set=below):
+                    counts.update(self._field(type_, selection))
+                case InlineFragmentNode(type_condition=condition, selection_set=selections):
                     inner = self._schema.type_map[condition.name.value] if condition else type_
-                    counted.update(self._selections(inner, below))
+                    counts.update(self._selections(inner, selections))
                 case FragmentSpreadNode(name=name):
-                    counted.update(self._fragment(name.value))
-        return counted
+                    counts.update(self._fragment(name.value))
+        return counts
 
     def _field(self, type_: Any, node: FieldNode) -> Counter[int]:
         field = self._schema.get_field(type_, node.name.value)
         assert field is not None
-        counted: Counter[int] = Counter()
-        for given in node.arguments or ():
-            wanted = field.args[given.name.value].type
-            if is_list_type(get_nullable_type(wanted)) or is_input_object_type(get_named_type(wanted)):
-                label = f"{node.name.value}.{given.name.value}"
-                self._found.setdefault(id(given), Argument(label, wanted, given.value))
-                counted[id(given)] += 1
+        counts: Counter[int] = Counter()
+        for argument in node.arguments or ():
+            argument_type = field.args[argument.name.value].type
+            if is_list_type(get_nullable_type(argument_type)) or is_input_object_type(get_named_type(argument_type)):
+                label = f"{node.name.value}.{argument.name.value}"
+                self._arguments.setdefault(id(argument), Argument(label, argument_type, argument.value))
+                counts[id(argument)] += 1
         if node.selection_set is not None:
-            counted.update(self._selections(get_named_type(field.type), node.selection_set))
-        return counted
+            counts.update(self._selections(get_named_type(field.type), node.selection_set))
+        return counts
 
     def _fragment(self, name: str) -> Counter[int]:
-        if name not in self._known:
+        if name not in self._counts_by_fragment:
             fragment = self._fragments[name]
             type_ = self._schema.type_map[fragment.type_condition.name.value]
-            self._known[name] = self._selections(type_, fragment.selection_set)
-        return self._known[name]
+            self._counts_by_fragment[name] = self._selections(type_, fragment.selection_set)
+        return self._counts_by_fragment[name]
 
 
-class _Measure:
+class _ValueMeter:
     """Measures the raw value of one argument. Values of the wrong shape are left to coercion."""
 
     def __init__(self, limits: Limits, argument: Argument) -> None:
@@ -144,7 +144,7 @@ class _Measure:
         self._argument = argument
         self._objects = 0
 
-    def objects_of(self, value: Any) -> int:
+    def objects_in(self, value: Any) -> int:
         """The number of input objects in a value. Raises RequestError when it exceeds a bound."""
         self._conditions(self._argument.type, value, self._argument.label)
         return self._objects
@@ -153,47 +153,47 @@ class _Measure:
         """The number of conditions in a value, if it belongs to a where."""
         nullable = get_nullable_type(type_)
         if is_list_type(nullable):
-            return self._of_list(nullable.of_type, value if isinstance(value, list) else [value], label)
+            return self._conditions_in_list(nullable.of_type, value if isinstance(value, list) else [value], label)
         if is_input_object_type(nullable) and isinstance(value, dict):
-            return self._of_object(nullable, value, label)
+            return self._conditions_in_object(nullable, value, label)
         return 1
 
-    def _of_list(self, type_: GraphQLInputType, values: list[Any], label: str) -> int:
+    def _conditions_in_list(self, type_: GraphQLInputType, values: list[Any], label: str) -> int:
         named = get_named_type(type_)
         if named.name in WHERE_INPUTS:
-            # Each holds at least one condition, so too many values need not be looked into.
+            # Each value holds at least one condition, so that too many values need not be measured.
             self._check_conditions(len(values))
-        most = self._limits.order_keys if named.name in ORDER_INPUTS else self._limits.list_items
-        if len(values) > most:
-            raise _exceeded(f"{label} has {len(values):,} items; at most {most:,} are taken.")
+        limit = self._limits.order_keys if named.name in ORDER_INPUTS else self._limits.list_items
+        if len(values) > limit:
+            raise _limit_error(f"{label} has {len(values):,} items; at most {limit:,} are taken.")
         if not is_input_object_type(named):
             return 1
         return sum(self._conditions(type_, value, label) for value in values)
 
-    def _of_object(self, type_: GraphQLInputObjectType, value: dict[str, Any], label: str) -> int:
+    def _conditions_in_object(self, type_: GraphQLInputObjectType, value: dict[str, Any], label: str) -> int:
         self._objects += 1
         _check_objects(self._objects, self._limits)
-        counted = max(1, sum(self._of_fields(type_, value, label)))
+        conditions = max(1, sum(self._conditions_by_field(type_, value, label)))
         if type_.name in WHERE_INPUTS:
-            self._check_conditions(counted)
-        return counted
+            self._check_conditions(conditions)
+        return conditions
 
-    def _check_conditions(self, counted: int) -> None:
-        if counted > self._limits.conditions:
-            most = f"at most {self._limits.conditions:,} are taken"
-            raise _exceeded(f"{self._argument.label} has {counted:,} conditions or more; {most}.")
+    def _check_conditions(self, conditions: int) -> None:
+        if conditions > self._limits.conditions:
+            limit = f"at most {self._limits.conditions:,} are taken"
+            raise _limit_error(f"{self._argument.label} has {conditions:,} conditions or more; {limit}.")
 
-    def _of_fields(self, type_: GraphQLInputObjectType, value: dict[str, Any], label: str) -> Iterator[int]:
-        for name, given in value.items():
-            if (field := type_.fields.get(name)) is not None and given is not None:
-                yield self._conditions(field.type, given, f"{label}.{name}")
+    def _conditions_by_field(self, type_: GraphQLInputObjectType, value: dict[str, Any], label: str) -> Iterator[int]:
+        for name, member in value.items():
+            if (field := type_.fields.get(name)) is not None and member is not None:
+                yield self._conditions(field.type, member, f"{label}.{name}")
 
 
 def _check_objects(objects: int, limits: Limits) -> None:
     if objects > limits.input_objects:
-        most = f"{limits.input_objects:,} input objects"
-        raise _exceeded(f"The arguments hold more than {most}, counted at each place where they are used.")
+        limit = f"{limits.input_objects:,} input objects"
+        raise _limit_error(f"The arguments hold more than {limit}, counted at each place where they are used.")
 
 
-def _exceeded(message: str) -> RequestError:
+def _limit_error(message: str) -> RequestError:
     return RequestError(message, LIMIT_EXCEEDED)

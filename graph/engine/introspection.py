@@ -1,7 +1,7 @@
 """Answers to introspection queries: cached, since the schema never changes, and made in a thread, since they are large.
 
 The standard introspection query resolves 16,000 fields, which takes 50 ms of CPU or more and would block the event
-loop. A thread gives way every few milliseconds.
+loop. A thread releases the interpreter every few milliseconds.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ from graph.engine.plan import json_output
 from graph.engine.single_flight import key_of
 from graph.errors import LIMIT_EXCEEDED, Overloaded, RequestError
 
-SCHEMA = "__schema"
-MAX_ANSWERS = 16
-MAX_BYTES = 8_000_000
+SCHEMA_FIELD = "__schema"
+MAX_CACHED_ANSWERS = 16
+MAX_CACHED_BYTES = 8_000_000
 """Bytes of all cached answers."""
 MAX_FIELDS = 50_000
 """Fields of one answer, three times those of the standard query. Aliases and nesting multiply them."""
 MAX_PENDING = 16
 """Answers that are being made or are waiting; they are made one after another."""
 
-Kept = bytes | RequestError
+SchemaAnswer = bytes | RequestError
 """The text of an answer's data, or the refusal in its place."""
 
 
@@ -40,14 +40,14 @@ def asks_for_schema(document: DocumentNode, operation: OperationDefinitionNode) 
     if operation.operation is not OperationType.QUERY:
         return False
     names = [nodes[0].name.value for nodes in ComplexityMeter(document).root_fields(operation).values()]
-    asked = [name for name in names if name in INTROSPECTION]
-    if (times := asked.count(SCHEMA)) > 1:
-        raise RequestError(f"The operation asks for {SCHEMA} {times} times; once is allowed.", LIMIT_EXCEEDED)
+    introspection = [name for name in names if name in INTROSPECTION]
+    if (times := introspection.count(SCHEMA_FIELD)) > 1:
+        raise RequestError(f"The operation asks for {SCHEMA_FIELD} {times} times; once is allowed.", LIMIT_EXCEEDED)
     others = [name for name in names if name not in (*INTROSPECTION, "__typename")]
-    if asked and others:
-        both = f"{asked[0]} beside {others[0]}"
+    if introspection and others:
+        both = f"{introspection[0]} beside {others[0]}"
         raise RequestError(f"The operation asks for {both}. Ask for the schema by itself.", LIMIT_EXCEEDED)
-    return bool(asked)
+    return bool(introspection)
 
 
 class SchemaAnswers:
@@ -55,8 +55,8 @@ class SchemaAnswers:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
-        self._pending: dict[Hashable, asyncio.Future[Kept]] = {}
+        self._answers: OrderedDict[Hashable, SchemaAnswer] = OrderedDict()
+        self._pending: dict[Hashable, asyncio.Future[SchemaAnswer]] = {}
         # One thread: several would only take turns, each with an answer in memory.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="introspection")
 
@@ -68,38 +68,38 @@ class SchemaAnswers:
         Raises RequestError when there would be too many fields, and Overloaded when too many requests wait.
         """
         key = (query, name, key_of(variables))
-        if (kept := self._kept.get(key)) is not None:
-            self._kept.move_to_end(key)
+        if (answer := self._answers.get(key)) is not None:
+            self._answers.move_to_end(key)
         else:
-            kept = await asyncio.shield(self._begin(key, document, name, variables))
-        if isinstance(kept, RequestError):
-            raise RequestError(kept.message, kept.code)
-        return kept or None
+            answer = await asyncio.shield(self._start(key, document, name, variables))
+        if isinstance(answer, RequestError):
+            raise RequestError(answer.message, answer.code)
+        return answer or None
 
-    def _begin(
+    def _start(
         self, key: Hashable, document: DocumentNode, name: str | None, variables: dict[str, Any]
-    ) -> asyncio.Future[Kept]:
+    ) -> asyncio.Future[SchemaAnswer]:
         if (pending := self._pending.get(key)) is not None:
             return pending
         if len(self._pending) >= MAX_PENDING:
             raise Overloaded
         loop = asyncio.get_running_loop()
-        made = loop.run_in_executor(self._thread, self._make, document, name, variables)
-        self._pending[key] = made
-        made.add_done_callback(lambda done: self._finish(key, done))
-        return made
+        future = loop.run_in_executor(self._thread, self._execute, document, name, variables)
+        self._pending[key] = future
+        future.add_done_callback(lambda done: self._finish(key, done))
+        return future
 
-    def _finish(self, key: Hashable, done: "asyncio.Future[Kept]") -> None:
+    def _finish(self, key: Hashable, done: "asyncio.Future[SchemaAnswer]") -> None:
         del self._pending[key]
-        if not done.cancelled() and done.exception() is None and (made := done.result()):
-            self._keep(key, made)
+        if not done.cancelled() and done.exception() is None and (answer := done.result()):
+            self._cache(key, answer)
 
-    def _keep(self, key: Hashable, made: Kept) -> None:
-        self._kept[key] = made
-        while len(self._kept) > MAX_ANSWERS or sum(map(_size, self._kept.values())) > MAX_BYTES:
-            self._kept.popitem(last=False)
+    def _cache(self, key: Hashable, answer: SchemaAnswer) -> None:
+        self._answers[key] = answer
+        while len(self._answers) > MAX_CACHED_ANSWERS or sum(map(_size, self._answers.values())) > MAX_CACHED_BYTES:
+            self._answers.popitem(last=False)
 
-    def _make(self, document: DocumentNode, name: str | None, variables: dict[str, Any]) -> Kept:
+    def _execute(self, document: DocumentNode, name: str | None, variables: dict[str, Any]) -> SchemaAnswer:
         fields = 0
 
         def count(resolve: Any, source: Any, info: Any, **arguments: Any) -> Any:
@@ -119,13 +119,13 @@ class SchemaAnswers:
                 middleware=MiddlewareManager(count),
             )
         except _TooManyFields:
-            most = f"more than {MAX_FIELDS:,} fields"
+            limit = f"more than {MAX_FIELDS:,} fields"
             return RequestError(
-                f"The answer about the schema would hold {most}. Ask for fewer aliases or levels.", LIMIT_EXCEEDED
+                f"The answer about the schema would hold {limit}. Ask for fewer aliases or levels.", LIMIT_EXCEEDED
             )
         assert isinstance(result, ExecutionResult)
         return b"" if result.errors else json_output.dumps(result.data)
 
 
-def _size(kept: Kept) -> int:
-    return len(kept) if isinstance(kept, bytes) else 0
+def _size(answer: SchemaAnswer) -> int:
+    return len(answer) if isinstance(answer, bytes) else 0

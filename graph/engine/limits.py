@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from graphql import DocumentNode, FragmentDefinitionNode, OperationDefinitionNode, TokenKind
 
-from graph.engine.complexity import SATURATED, ComplexityMeter, Size
+from graph.engine.complexity import UNBOUNDED, ComplexityMeter, SelectionSize
 from graph.errors import LIMIT_EXCEEDED, RequestError
 
 MIN_INT, MAX_INT = -(2**63), 2**63 - 1
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+INVALID_UNICODE = re.compile("[\x00\ud800-\udfff]")
+"""NUL and lone surrogates, which MongoDB and UTF-8 cannot represent."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Limits:
     fields: int = 4_000
     """Fields of all definitions, with fragments expanded: without fragments no document of 4,000 tokens has more."""
     fragments: int = 100
-    comparisons: int = 2_000
+    field_pairs: int = 2_000
     """Pairs of fields with one name in one place: validation takes about 10 µs for each."""
     values: int = 50_000
     """Members of lists and objects in the variables."""
@@ -45,8 +46,8 @@ class Limits:
 def check_text(text: str, limits: Limits) -> None:
     """Refuse a document that is too long to parse, or that holds text no answer could echo."""
     if len(text) > limits.characters:
-        raise _exceeded("characters", len(text), limits.characters, " Send long values as variables.")
-    if UNSTORABLE.search(text):
+        raise _limit_error("characters", len(text), limits.characters, " Send long values as variables.")
+    if INVALID_UNICODE.search(text):
         raise RequestError("The document holds a NUL or half of a surrogate pair, which is not text.")
 
 
@@ -55,11 +56,11 @@ def check_document(document: DocumentNode, limits: Limits) -> None:
     _check_literals(document)
     operations = sum(isinstance(definition, OperationDefinitionNode) for definition in document.definitions)
     if operations > limits.operations:
-        raise _exceeded("operations", operations, limits.operations)
+        raise _limit_error("operations", operations, limits.operations)
     meter = ComplexityMeter(document)
     if meter.fragments > limits.fragments:
-        raise _exceeded("fragments", meter.fragments, limits.fragments)
-    fields = comparisons = 0
+        raise _limit_error("fragments", meter.fragments, limits.fragments)
+    fields = pairs = 0
     for definition in document.definitions:
         # A fragment that no operation spreads is refused too: validation would do so, but only after reading it.
         if isinstance(definition, OperationDefinitionNode):
@@ -69,43 +70,43 @@ def check_document(document: DocumentNode, limits: Limits) -> None:
         else:
             continue
         fields += size.fields
-        _compare(size, fields, limits, root=isinstance(definition, OperationDefinitionNode))
-        comparisons += meter.comparisons(definition.selection_set, limits.comparisons, size.fields + 1)
-        if comparisons > limits.comparisons:
-            raise _exceeded("pairs of fields with one name in one place", comparisons, limits.comparisons)
+        _check_size(size, fields, limits, root=isinstance(definition, OperationDefinitionNode))
+        pairs += meter.overlapping_field_pairs(definition.selection_set, limits.field_pairs, size.fields + 1)
+        if pairs > limits.field_pairs:
+            raise _limit_error("pairs of fields with one name in one place", pairs, limits.field_pairs)
 
 
 def check_variables(variables: dict[str, object], limits: Limits) -> None:
     """Refuse values that cannot be stored or serialised, or that are too many or too deep to be read."""
-    seen = 0
+    count = 0
     level: list[object] = [variables]
     for _ in range(limits.value_depth):
         level = _children(level)
         if not level:
             return
-        seen += len(level)
-        if seen > limits.values:
-            raise _exceeded("values in variables", seen, limits.values)
+        count += len(level)
+        if count > limits.values:
+            raise _limit_error("values in variables", count, limits.values)
     raise RequestError(f"The variables are nested deeper than {limits.value_depth} levels.", LIMIT_EXCEEDED)
 
 
-def _compare(size: Size, fields: int, limits: Limits, *, root: bool) -> None:
+def _check_size(size: SelectionSize, fields: int, limits: Limits, *, root: bool) -> None:
     # A fragment may be spread in an introspection, whose depth is not counted.
     if root and size.depth > limits.depth:
-        raise _exceeded("levels of fields", size.depth, limits.depth)
+        raise _limit_error("levels of fields", size.depth, limits.depth)
     if size.aliases > limits.aliases:
-        raise _exceeded("aliases", size.aliases, limits.aliases)
+        raise _limit_error("aliases", size.aliases, limits.aliases)
     if size.directives > limits.directives:
-        raise _exceeded("directives", size.directives, limits.directives)
+        raise _limit_error("directives", size.directives, limits.directives)
     if root and size.root_fields > limits.root_fields:
-        raise _exceeded("root fields", size.root_fields, limits.root_fields)
+        raise _limit_error("root fields", size.root_fields, limits.root_fields)
     if fields > limits.fields:
-        raise _exceeded("fields", fields, limits.fields)
+        raise _limit_error("fields", fields, limits.fields)
 
 
-def _exceeded(what: str, found: int, limit: int, advice: str = "") -> RequestError:
-    many = f"{found:,}" if found < SATURATED else f"more than {SATURATED:,}"
-    return RequestError(f"The request has {many} {what}; at most {limit:,} are allowed.{advice}", LIMIT_EXCEEDED)
+def _limit_error(noun: str, count: int, limit: int, advice: str = "") -> RequestError:
+    amount = f"{count:,}" if count < UNBOUNDED else f"more than {UNBOUNDED:,}"
+    return RequestError(f"The request has {amount} {noun}; at most {limit:,} are allowed.{advice}", LIMIT_EXCEEDED)
 
 
 def _check_literals(document: DocumentNode) -> None:
@@ -127,27 +128,27 @@ def _check_digits(digits: str) -> None:
 
 
 def _children(values: list[object]) -> list[object]:
-    """The members of lists and objects one level further in; all other values are checked on the way."""
-    found: list[object] = []
+    """The members of lists and objects, one level further in; all other values are checked on the way."""
+    members: list[object] = []
     for value in values:
         if isinstance(value, str):
             _check_string(value, "A variable")
         elif isinstance(value, dict):
             for key in value:
                 _check_string(key, "A key in the variables")
-            found += value.values()
+            members += value.values()
         elif isinstance(value, list):
-            found += value
+            members += value
         elif isinstance(value, int):
             if not MIN_INT <= value <= MAX_INT:
                 raise _beyond_64_bits(str(value))
         elif isinstance(value, float):
             _check_float(value)
-    return found
+    return members
 
 
 def _check_string(text: str, where: str) -> None:
-    if UNSTORABLE.search(text):
+    if INVALID_UNICODE.search(text):
         raise RequestError(f"{where} holds a NUL or half of a surrogate pair, which cannot be stored.")
 
 

@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-CGROUPS = Path("/sys/fs/cgroup")
-OWN = Path("/proc/self/cgroup")
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
 
 
-def memory_limit(own: Path = OWN, mounted: Path = CGROUPS) -> int:
+def memory_limit(own: Path = OWN_CGROUP, mounted: Path = CGROUP_ROOT) -> int:
     """Bytes of memory that the process may use, the smallest of all limits set for it."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([machine, *_limits(own, mounted)])
@@ -28,15 +28,15 @@ def _limits(own: Path, mounted: Path) -> Iterator[int]:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            yield from _along(mounted, path, "memory.max")
+            yield from _limits_along(mounted, path, "memory.max")
         elif "memory" in controllers.split(","):
-            yield from _along(mounted / "memory", path, "memory.limit_in_bytes")
+            yield from _limits_along(mounted / "memory", path, "memory.limit_in_bytes")
 
 
-def _along(mounted: Path, path: str, name: str) -> Iterator[int]:
-    # In a container its own group is mounted as the root, and the path may be one that only the host knows.
-    place = mounted / path.lstrip("/")
-    for folder in (place, *place.parents):
+def _limits_along(mounted: Path, path: str, name: str) -> Iterator[int]:
+    # A container's own group is mounted as the root, and the path may be one that only the host knows.
+    group = mounted / path.lstrip("/")
+    for folder in (group, *group.parents):
         if folder.is_relative_to(mounted) and (limit := _limit(folder / name)) is not None:
             yield limit
 

@@ -1,6 +1,6 @@
 """Request bodies while they arrive, bounded for all connections together.
 
-Beyond the bound, the slowest bodies are given up. Refusing the newest instead would let a few clients whose bodies
+Beyond the bound, the slowest bodies are abandoned. Refusing the newest instead would let a few clients whose bodies
 never end lock all others out, including those who only send the head of a request before its body.
 """
 
@@ -18,52 +18,52 @@ from graph.errors import Overloaded
 class Body:
     """A body that has arrived in part."""
 
-    began: float
-    end: asyncio.Timeout
+    started_at: float
+    timeout: asyncio.Timeout
     size: int = 0
 
 
-class Bodies:
+class RequestBodies:
     """Counts the bytes of bodies that have arrived in part."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._coming: set[Body] = set()
-        self._held = 0
+        self._arriving: set[Body] = set()
+        self._bytes = 0
 
     @asynccontextmanager
-    async def receiving(self, receive: Receive) -> AsyncIterator[Receive]:
-        """The messages of `receive`, counted in this block. Raises Overloaded when this body is the one given up."""
+    async def count(self, receive: Receive) -> AsyncIterator[Receive]:
+        """Count the messages of `receive` in this block. Raises Overloaded when this body is abandoned."""
         body = Body(asyncio.get_running_loop().time(), asyncio.timeout(None))
 
-        async def counted() -> Message:
+        async def receive_and_count() -> Message:
             message = await receive()
             self._grow(body, len(message.get("body", b"")))
             return message
 
-        self._coming.add(body)
+        self._arriving.add(body)
         try:
-            async with body.end:
-                yield counted
+            async with body.timeout:
+                yield receive_and_count
         except TimeoutError:
             raise Overloaded from None
         finally:
-            self._give_up(body)
+            self._remove(body)
 
     def _grow(self, body: Body, by: int) -> None:
-        if body not in self._coming:
-            # Given up already, but its task has yet to learn it.
+        if body not in self._arriving:
+            # Abandoned already, but its task has yet to learn it.
             return
         body.size += by
-        self._held += by
+        self._bytes += by
         now = asyncio.get_running_loop().time()
-        while self._held > self._limit:
-            slowest = max(self._coming, key=lambda one: one.size * (now - one.began))
-            slowest.end.reschedule(now)
-            self._give_up(slowest)
+        while self._bytes > self._limit:
+            slowest = max(self._arriving, key=lambda arriving: arriving.size * (now - arriving.started_at))
+            slowest.timeout.reschedule(now)
+            self._remove(slowest)
 
-    def _give_up(self, body: Body) -> None:
+    def _remove(self, body: Body) -> None:
         """Stop counting a body."""
-        if body in self._coming:
-            self._coming.remove(body)
-            self._held -= body.size
+        if body in self._arriving:
+            self._arriving.remove(body)
+            self._bytes -= body.size

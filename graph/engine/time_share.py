@@ -19,30 +19,30 @@ class TimeShare:
     @property
     def is_used_up(self) -> bool:
         """Whether no more work may be done now."""
-        return self._wait() > 0
+        return self._seconds_to_wait() > 0
 
     @property
     def is_rested(self) -> bool:
         """Whether the whole burst is available."""
         return self._paid_until <= time.monotonic()
 
-    def take(self, seconds: float) -> None:
+    def add(self, seconds: float) -> None:
         """Count some seconds of work."""
         self._paid_until = max(time.monotonic(), self._paid_until) + seconds / self._share
 
     @contextmanager
-    def taking(self) -> Iterator[None]:
+    def measure(self) -> Iterator[None]:
         """Count the time of this block."""
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             yield
         finally:
-            self.take(time.perf_counter() - began)
+            self.add(time.perf_counter() - started)
 
-    async def turn(self, seconds: float) -> None:
+    async def wait_for_turn(self, seconds: float) -> None:
         """Count some seconds of work, and return when it may be done."""
-        wait = self._wait()
-        self.take(seconds)
+        wait = self._seconds_to_wait()
+        self.add(seconds)
         if wait > 0:
             try:
                 await asyncio.sleep(wait)
@@ -50,5 +50,5 @@ class TimeShare:
                 self._paid_until -= seconds / self._share
                 raise
 
-    def _wait(self) -> float:
+    def _seconds_to_wait(self) -> float:
         return self._paid_until - time.monotonic() - self._rest

@@ -1,7 +1,7 @@
-"""Validating a document without leaving garbage behind.
+"""Validation of documents without reference cycles.
 
 graphql-core's `validate` leaves visitors that refer to themselves and to the document. Those of dense documents are
-megabytes, which stay until Python collects garbage, and that is postponed while answers are made.
+megabytes, which stay in memory until Python collects garbage, which is paused while answers are made.
 """
 
 from graphql import (
@@ -22,7 +22,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
 RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
 """The rules that `strawberry.Schema.execute` checks."""
-VALIDATED = {kind: tuple(key for key in keys if key != "description") for kind, keys in QUERY_DOCUMENT_KEYS.items()}
+VISITED_KEYS = {kind: tuple(key for key in keys if key != "description") for kind, keys in QUERY_DOCUMENT_KEYS.items()}
 """The children of each kind of node that are visited: by the specification, descriptions change nothing."""
 
 
@@ -37,18 +37,18 @@ def validation_errors(schema: GraphQLSchema, document: DocumentNode, max_errors:
     """
     errors: list[GraphQLError] = []
 
-    def note(error: GraphQLError) -> None:
+    def add_error(error: GraphQLError) -> None:
         if len(errors) == max_errors:
             raise _Aborted
         errors.append(error)
 
     types = TypeInfo(schema)
-    context = ValidationContext(schema, document, types, note)
+    context = ValidationContext(schema, document, types, add_error)
     rules: list[Visitor] = [rule(context) for rule in RULES]
     parallel = ParallelVisitor(rules)
     outermost = TypeInfoVisitor(types, parallel)
     try:
-        visit(document, outermost, VALIDATED)
+        visit(document, outermost, VISITED_KEYS)
     except _Aborted:
         errors.append(GraphQLError(f"There are more than {max_errors} errors; the others are not looked for."))
     except RecursionError:

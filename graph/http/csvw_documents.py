@@ -74,7 +74,7 @@ class CsvwDocuments:
             return await (read() if is_signed_in(reader) else self.admission.point(read))
         except HTTPError as error:
             if isinstance(error, Overloaded):
-                await self.admission.refusal_due()
+                await self.admission.delay_refusal()
             return json_response({"errors": refusal_errors(error)}, JSON, error.status, error.headers)
 
 

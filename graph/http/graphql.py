@@ -27,7 +27,7 @@ from strawberry.execution import optimized_is_awaitable
 from documents.mongo.replies import counting_replies
 from documents.outage import outage_of
 from graph.engine import gc_pause
-from graph.engine.admission import BYTES_HELD, Admission, Cost
+from graph.engine.admission import MEMORY_PER_ANSWER_BYTE, Admission, Cost
 from graph.engine.deadline import REQUEST_TIMEOUT
 from graph.engine.error_masking import (
     MAX_REQUEST_ERRORS,
@@ -136,7 +136,7 @@ class GraphQLHandler:
         self.metrics.count_refusal(error.code)
         errors, status = refusal_errors(error), error.status
         if isinstance(error, Overloaded):
-            await self.admission.refusal_due()
+            await self.admission.delay_refusal()
         elif isinstance(error, PersistedQueryNotSupported):
             errors.append(SEND_DOCUMENT)
             if accepts_json(accept):
@@ -278,7 +278,7 @@ class GraphQLHandler:
         # Each combination of values in @skip and @include may need a plan of its own.
         if self.admission.documents.is_used_up:
             raise Overloaded
-        with self.admission.documents.taking():
+        with self.admission.documents.measure():
             return prepared.plans.find(operation, parameters.variables)
 
     async def _run_admitted(
@@ -291,13 +291,13 @@ class GraphQLHandler:
     ) -> list[bytes] | None:
         """The answer of a plan, once there is room for it. It is cancelled when no client waits for it any more."""
         await wait_until_read(scope, signed_in=is_signed_in(reader))
-        expected = self.admission.costs.expected(plan.cost_key, plan.depth, reader.budget.limits.objects)
-        async with self.admission.place(expected, signed_in=is_signed_in(reader)) as place:
+        expected = self.admission.costs.estimate(plan.cost_key, plan.depth, reader.budget.limits.objects)
+        async with self.admission.slot(expected, signed_in=is_signed_in(reader)) as place:
 
             def check(objects: int) -> None:
                 if (reader.is_abandoned or has_hung_up(scope)) and not is_wanted():
                     raise asyncio.CancelledError
-                size = max(reader.budget.bytes, reader.budget.stored // BYTES_HELD)
+                size = max(reader.budget.bytes, reader.budget.stored // MEMORY_PER_ANSWER_BYTE)
                 if objects > expected.objects or size > expected.size:
                     place.grow(Cost(objects, size))
 
@@ -305,13 +305,13 @@ class GraphQLHandler:
             began = time.monotonic()
             try:
                 # Cancelled between two reads and not within one, whose connection would be lost.
-                with ignore_hang_up(scope), gc_pause.paused():
+                with ignore_hang_up(scope), gc_pause.gc_paused():
                     parts = await run()
             finally:
                 # The function refers back to the budget.
                 reader.budget.on_spend = None
             size, took = sum(map(len, parts or ())), time.monotonic() - began
-            self.admission.costs.note(plan.cost_key, Cost(reader.budget.objects, size, took))
+            self.admission.costs.record(plan.cost_key, Cost(reader.budget.objects, size, took))
         return parts
 
     async def _answer_point_lookup(
@@ -339,11 +339,11 @@ class GraphQLHandler:
         reader: RequestLoader | None = getattr(context, "reader", None)
         shape = (prepared.text, parameters.operation_name)
         writes = prepared.operation(parameters.operation_name).operation is OperationType.MUTATION
-        expected = self.admission.costs.expected(shape, 0 if writes else UNPLANNED_LEVELS, AnswerLimits().objects)
+        expected = self.admission.costs.estimate(shape, 0 if writes else UNPLANNED_LEVELS, AnswerLimits().objects)
         signed_in = reader is not None and is_signed_in(reader)
         with cancel_on_hang_up(scope):
             await wait_until_read(scope, signed_in=signed_in)
-            async with self.admission.place(expected, signed_in=signed_in) as place:
+            async with self.admission.slot(expected, signed_in=signed_in) as place:
                 began = time.monotonic()
                 counting: AbstractContextManager[None] = nullcontext()
                 if reader is not None:
@@ -353,7 +353,7 @@ class GraphQLHandler:
                     result = await self._execute_with_graphql_core(prepared, parameters, context)
                 if reader is not None:
                     spent, took = reader.budget.objects, time.monotonic() - began
-                    self.admission.costs.note(shape, Cost(UNPLANNED_WEIGHT * spent, seconds=took))
+                    self.admission.costs.record(shape, Cost(UNPLANNED_WEIGHT * spent, seconds=took))
         return result
 
     async def _answer_introspection(

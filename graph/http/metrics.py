@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from graph.engine.admission import WHOLE, Admission
+from graph.engine.admission import TOTAL_WEIGHT, Admission
 from graph.http.send_buffers import SendBuffers
 
 BUCKET_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -137,7 +137,7 @@ class Metrics:
         """Export also the server's current load."""
         gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "provenance_operations_weight": (
-                f"Capacity that running operations take, of {WHOLE} in all.",
+                f"Capacity that running operations take, of {TOTAL_WEIGHT} in all.",
                 lambda: admission.running,
             ),
             "provenance_operations_waiting": ("Operations that wait for room.", lambda: admission.waiting),

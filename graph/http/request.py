@@ -72,14 +72,14 @@ async def read_request(
     if not is_compressed:
         return _parameters(_json(body, "The body"))
     # A compressed body of 1 kB may take as long to read as one of 1 MB.
-    if admission.unpacking.is_used_up and not await is_signed_in(headers.get(b"authorization")):
+    if admission.decompression.is_used_up and not await is_signed_in(headers.get(b"authorization")):
         raise Overloaded
-    with admission.unpacking.taking():
+    with admission.decompression.measure():
         return _parameters(_json(decompress(body, MAX_BODY), "The body"))
 
 
 async def _counted_body(request: Request, headers: RawHeaders, admission: Admission) -> bytes:
-    async with admission.bodies.receiving(request.receive) as receive:
+    async with admission.bodies.count(request.receive) as receive:
         return await read_body(headers, receive)
 
 

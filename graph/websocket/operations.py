@@ -100,7 +100,7 @@ class OperationRunner:
             yield _error_result(refusal_errors(refusal))
         except Overloaded as error:
             self._metrics.count_refusal(error.code)
-            await self._admission.refusal_due()
+            await self._admission.delay_refusal()
             yield _error_result(refusal_errors(error))
         except AnswerTooLarge as refusal:
             yield ExecutionResult(data=None, errors=as_errors(too_large_body(refusal)["errors"]))
@@ -193,17 +193,17 @@ class OperationRunner:
     ) -> Delivery:
         """The delivery of an event to its subscriber, made once there is room for it."""
         costs, shape, reader = self._admission.costs, (prepared.text, name), subscription.reader
-        expected = costs.expected(shape, SUBSCRIPTION_LEVELS, reader.budget.limits.objects)
+        expected = costs.estimate(shape, SUBSCRIPTION_LEVELS, reader.budget.limits.objects)
         signed_in = is_signed_in(reader)
-        place = self._admission.place(expected, signed_in=signed_in, patient=patient)
+        place = self._admission.slot(expected, signed_in=signed_in, patient=patient)
         if not signed_in:
-            await self._admission.deliveries.turn(SECONDS_PER_DELIVERY + SECONDS_PER_OBJECT * expected.objects)
+            await self._admission.deliveries.wait_for_turn(SECONDS_PER_DELIVERY + SECONDS_PER_OBJECT * expected.objects)
         async with self._changes.read_slots, place:
             began = time.monotonic()
             with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(reader.budget.add_stored):
                 body = await _answer_by_plan(planned, reader, event) or await _answer_by_reference(executor, event)
             weight = UNPLANNED_WEIGHT if planned is None else 1
-            costs.note(shape, Cost(weight * reader.budget.objects, seconds=time.monotonic() - began))
+            costs.record(shape, Cost(weight * reader.budget.objects, seconds=time.monotonic() - began))
             return delivery(body, reader.budget)
 
     async def _events(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from graph.engine.machine import CGROUPS, OWN
+from graph.engine.machine import CGROUP_ROOT, OWN_CGROUP
 
 
 @contextmanager
@@ -37,12 +37,12 @@ def command_in_group(group: Path, command: list[str]) -> list[str]:
 
 def _places() -> Iterator[tuple[Path, str]]:
     """Groups in which one might be made, and the name of the file with its limit: of version 1 and 2."""
-    lines = OWN.read_text().splitlines() if OWN.exists() else []
+    lines = OWN_CGROUP.read_text().splitlines() if OWN_CGROUP.exists() else []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if "memory" in controllers.split(","):
-            yield CGROUPS / "memory" / path.lstrip("/"), "memory.limit_in_bytes"
-            yield CGROUPS / "memory", "memory.limit_in_bytes"
+            yield CGROUP_ROOT / "memory" / path.lstrip("/"), "memory.limit_in_bytes"
+            yield CGROUP_ROOT / "memory", "memory.limit_in_bytes"
         elif not controllers:
-            yield CGROUPS / path.lstrip("/"), "memory.max"
-            yield CGROUPS, "memory.max"
+            yield CGROUP_ROOT / path.lstrip("/"), "memory.max"
+            yield CGROUP_ROOT, "memory.max"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
-from graph.engine.admission import REFUSED_AFTER
+from graph.engine.admission import REFUSAL_DELAY
 from tests.bench.cgroup import limit_memory
 from tests.bench.compare import Advance
 from tests.bench.crowd import Wanted, apart
@@ -93,7 +93,7 @@ async def _measure(server: Server, tree: Tree, seconds: float, found: Overload, 
             found.peak, found.connections = one.per_second, connections
     advance(f"deep queries, {TIMES * found.connections} at a time", 0.7)
     # Ten times as many clients, each of whom asks as often as at the peak, whether they are answered or refused.
-    rests = max(0.0, found.connections / found.peak - REFUSED_AFTER)
+    rests = max(0.0, found.connections / found.peak - REFUSAL_DELAY)
     deep, points, alive = await asyncio.gather(
         apart(Wanted(port, "deep", TIMES * found.connections, 2 * seconds, rests=rests)),
         apart(signed_in(2 * seconds)),

@@ -61,7 +61,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "directives": Limits.directives,
         "fields, with fragments spread": Limits.fields,
         "fragments": Limits.fragments,
-        "pairs of fields with one name in one place": Limits.comparisons,
+        "pairs of fields with one name in one place": Limits.field_pairs,
         "`__schema` in an operation, which may ask for nothing else then": 1,
         "fields of an answer about the schema": introspection.MAX_FIELDS,
     },

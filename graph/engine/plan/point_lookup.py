@@ -7,7 +7,7 @@ they are prepared once from the plan; a request that is not as simple as expecte
 from dataclasses import dataclass
 from typing import Any
 
-from graph.engine.limits import UNSTORABLE
+from graph.engine.limits import INVALID_UNICODE
 from graph.engine.plan.nested_reads import RootLookup
 from graph.engine.plan.row_codegen import ROOT, RowTemplate, fall_back
 from resolvers.reads import lookups
@@ -30,7 +30,7 @@ class PointLookup:
         if len(variables) != 1 or (name is not None and name != self.name):
             return None
         value = variables.get(self.variable)
-        return value if value.__class__ is str and not UNSTORABLE.search(value) else None
+        return value if value.__class__ is str and not INVALID_UNICODE.search(value) else None
 
     async def data(self, reader: RequestLoader, value: str) -> Any:
         """The answer's data; None when the standard executor has to answer. Raises AnswerTooLarge."""

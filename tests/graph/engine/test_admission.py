@@ -19,7 +19,7 @@ from tests.support.patience import until, within
 from tests.support.running import ALTERED, Running, on_database, running
 
 POINT = "query($id: ID!) { user(id: $id) { id } }"
-MAX_WAIT, WRITE_TIMEOUT = "graph.engine.admission.MAX_WAIT", "graph.http.send_buffers.WRITE_TIMEOUT"
+WAIT_TIMEOUT, WRITE_TIMEOUT = "graph.engine.admission.WAIT_TIMEOUT", "graph.http.send_buffers.WRITE_TIMEOUT"
 numbers = count()
 
 
@@ -28,7 +28,7 @@ def narrow(mongod: EmbeddedMongo) -> Iterator[Running]:
     """A server that runs one operation of anonymous callers at a time, and lets three wait."""
     env = on_database(mongod.uri, "test_narrow") | {"PROVENANCE_CONCURRENCY": "1", "PROVENANCE_ANSWER_MEMORY": "16"}
     # Nobody is refused or given up because the machine is slow; tests that claim it shorten these.
-    env["ALTERED_CONSTANTS"] = json.dumps({MAX_WAIT: within(), WRITE_TIMEOUT: within()})
+    env["ALTERED_CONSTANTS"] = json.dumps({WAIT_TIMEOUT: within(), WRITE_TIMEOUT: within()})
     with running(*ALTERED, env=env) as running_server:
         yield running_server
 
@@ -119,7 +119,7 @@ def test_what_waited_too_long_is_refused(narrow: Running, askers: ThreadPoolExec
     begun = askers.submit(narrow.post, gate.query)
     until(lambda: weight(narrow) > 0)
 
-    with narrow.altering(MAX_WAIT, 0.5):
+    with narrow.altering(WAIT_TIMEOUT, 0.5):
         began = time.monotonic()
         refused = [answer.result() for answer in [askers.submit(narrow.post, gate.query) for _ in range(3)]]
         waited = time.monotonic() - began

@@ -9,7 +9,7 @@ from graph.engine import gc_pause
 
 
 async def paused_until(go_on: asyncio.Event) -> None:
-    with gc_pause.paused():
+    with gc_pause.gc_paused():
         await go_on.wait()
 
 
@@ -28,14 +28,14 @@ async def test_collections_go_on_when_the_last_answer_is_made() -> None:
 
 
 async def test_an_answer_that_fails_does_not_end_collections() -> None:
-    with pytest.raises(ValueError, match="no"), gc_pause.paused():
+    with pytest.raises(ValueError, match="no"), gc_pause.gc_paused():
         raise ValueError("no")
 
     assert gc.isenabled()
 
 
 async def test_answers_without_end_do_not_keep_collections_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gc_pause, "LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr(gc_pause, "MAX_PAUSE_SECONDS", 0.0)
     go_on = asyncio.Event()
     answers = [asyncio.create_task(paused_until(go_on)) for _ in range(2)]
     await asyncio.sleep(0)

@@ -75,18 +75,18 @@ async def test_no_more_answers_are_kept_than_are_allowed(
     executions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document_cache = DocumentCache(schema)
-    for n in range(introspection.MAX_ANSWERS + 1):
+    for n in range(introspection.MAX_CACHED_ANSWERS + 1):
         await data(document_cache, NAMES + " " * n, n="Step")
     await data(document_cache, NAMES + " ", n="Step")
-    assert len(executions) == introspection.MAX_ANSWERS + 1
+    assert len(executions) == introspection.MAX_CACHED_ANSWERS + 1
 
     await data(document_cache, NAMES, n="Step")
-    assert len(executions) == introspection.MAX_ANSWERS + 2, "the one that was used longest ago was let go"
+    assert len(executions) == introspection.MAX_CACHED_ANSWERS + 2, "the one that was used longest ago was let go"
 
-    monkeypatch.setattr(introspection, "MAX_BYTES", 100)
+    monkeypatch.setattr(introspection, "MAX_CACHED_BYTES", 100)
     await data(document_cache, NAMES, n="Dataset")
     await data(document_cache, NAMES, n="Dataset")
-    assert len(executions) == introspection.MAX_ANSWERS + 4, "what is too large is not kept"
+    assert len(executions) == introspection.MAX_CACHED_ANSWERS + 4, "what is too large is not kept"
 
 
 @pytest.mark.parametrize(

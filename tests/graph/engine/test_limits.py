@@ -247,7 +247,7 @@ def test_directives_are_counted_wherever_they_stand(document: str) -> None:
 def test_fields_of_one_name_in_several_places_are_compared_in_none() -> None:
     link = f"{{{' '.join(f'f{n}' for n in range(15))}}}"
 
-    check_document(parse("{" + " ".join(f"a{n}: link{link}" for n in range(20)) + "}"), Limits(comparisons=0))
+    check_document(parse("{" + " ".join(f"a{n}: link{link}" for n in range(20)) + "}"), Limits(field_pairs=0))
 
     assert refusal_of("{" + f"link{link} " * 20 + "}") == (
         "The request has 3,040 pairs of fields with one name in one place; at most 2,000 are allowed."
@@ -264,7 +264,7 @@ F, PAIRS = "fragment F", "pairs of fields with one name in one place"
         (Limits(operations=1), "{a}", "query A{a} query B{a}", "2 operations; at most 1 are allowed."),
         (Limits(fragments=1), f"{F} on T{{a}}", f"{F} on T{{a}} {F}2 on T{{a}}", "2 fragments; at most 1 are allowed."),
         (Limits(fields=3), "{a b ...on T{c}}", "{a b ...on T{c d}}", "4 fields; at most 3 are allowed."),
-        (Limits(comparisons=3), "{a a a}", "{a a a a}", f"6 {PAIRS}; at most 3 are allowed."),
+        (Limits(field_pairs=3), "{a a a}", "{a a a a}", f"6 {PAIRS}; at most 3 are allowed."),
     ],
     ids=["characters", "operations", "fragments", "fields", "comparisons"],
 )

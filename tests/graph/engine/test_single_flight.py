@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from graph.engine.single_flight import MAX_KEY, IsWanted, SingleFlight, key_of
+from graph.engine.single_flight import MAX_KEY_LENGTH, IsWanted, SingleFlight, key_of
 
 
 class Kitchen:
@@ -45,7 +45,7 @@ async def test_those_who_ask_while_one_is_answered_share_the_next_answer() -> No
     await kitchen.serve(3)
 
     assert (await first, await asyncio.gather(*others), await late) == (1, [2] * 10, 3)
-    assert not single_flight._asked
+    assert not single_flight._waiters
 
 
 async def test_other_questions_are_answered_beside_it() -> None:
@@ -76,7 +76,7 @@ async def test_that_there_is_no_answer_is_told_to_all_who_wait() -> None:
 
     assert await asyncio.gather(first, *others) == [None] * 4
     assert tried == 1
-    assert not single_flight._asked
+    assert not single_flight._waiters
 
 
 async def test_an_error_reaches_its_own_caller_only() -> None:
@@ -97,7 +97,7 @@ async def test_an_error_reaches_its_own_caller_only() -> None:
     assert (await first, await other) == (1, 2)
     with pytest.raises(ValueError, match="no"):
         await failing
-    assert not single_flight._asked
+    assert not single_flight._waiters
 
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
@@ -117,7 +117,7 @@ async def test_who_hangs_up_keeps_nobody_waiting(gone: int) -> None:
 
     done = await asyncio.gather(*asked, return_exceptions=True)
     assert [isinstance(one, int) for one in done] == [place != gone for place in range(4)]
-    assert not single_flight._asked
+    assert not single_flight._waiters
 
 
 async def test_who_hangs_up_in_the_moment_of_their_turn_passes_it_on() -> None:
@@ -142,7 +142,7 @@ async def test_who_hangs_up_in_the_moment_of_their_turn_passes_it_on() -> None:
     await kitchen.serve(1)
 
     assert (await asked[1], kitchen.made, asked[0].cancelled()) == (1, 1, True)
-    assert not single_flight._asked
+    assert not single_flight._waiters
 
 
 @pytest.mark.parametrize("long", ["\x7f" * 1_000_000, "\U0001f600" * 100_000])
@@ -153,4 +153,4 @@ def test_what_stands_for_values_tells_them_apart_and_is_short(long: str) -> None
 
     assert len(set(keys)) == len(values)
     assert keys == [key_of(dict(value)) for value in values]
-    assert max(map(len, keys)) <= MAX_KEY
+    assert max(map(len, keys)) <= MAX_KEY_LENGTH

@@ -28,9 +28,9 @@ def timer(monkeypatch: pytest.MonkeyPatch) -> Timer:
 def test_work_is_taken_until_the_burst_is_used_up_and_again_after_a_rest(timer: Timer) -> None:
     share = TimeShare(0.25, burst=1.0)
 
-    share.take(1.0)
+    share.add(1.0)
     at_its_end = share.is_used_up
-    share.take(0.5)
+    share.add(0.5)
     beyond = share.is_used_up
     timer.now += 1.9
     too_soon = share.is_used_up
@@ -44,7 +44,7 @@ def test_in_the_long_run_it_is_no_more_than_the_share(timer: Timer) -> None:
 
     for _ in range(10_000):
         if not share.is_used_up:
-            share.take(0.01)
+            share.add(0.01)
             taken += 0.01
         timer.now += 0.01
 
@@ -53,12 +53,12 @@ def test_in_the_long_run_it_is_no_more_than_the_share(timer: Timer) -> None:
 
 async def test_who_waits_for_a_turn_and_gives_up_takes_nothing() -> None:
     share = TimeShare(0.5, burst=0.1)
-    share.take(60.0)
+    share.add(60.0)
 
-    waiting = [asyncio.ensure_future(share.turn(60.0)) for _ in range(3)]
+    waiting = [asyncio.ensure_future(share.wait_for_turn(60.0)) for _ in range(3)]
     await asyncio.sleep(0)
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
-    assert 118 < share._wait() < 120
+    assert 118 < share._seconds_to_wait() < 120
