@@ -18,7 +18,7 @@ from graph.catalogue.transform import TransformMutation, TransformQuery
 from graph.core.node import NodeQuery
 from graph.core.required_links import check_required_links
 from graph.core.scalars import SCALARS
-from graph.core.user_error_types import SHOWN_AS, Refusal
+from graph.core.user_error_types import GRAPHQL_TYPES, Refusal
 from graph.core.view import VIEWS, resolve_forward_references
 from graph.engine.executor import BudgetedExecutor
 from graph.engine.graphql_core_patch import patch_graphql_core
@@ -119,7 +119,7 @@ def make_schema(
         query=query,
         mutation=mutation,
         subscription=subscription,
-        types=[Result, Refusal, *SHOWN_AS.values(), *(shown for shown in VIEWS.values() if _is_concrete(shown))],
+        types=[Result, Refusal, *GRAPHQL_TYPES.values(), *(shown for shown in VIEWS.values() if _is_concrete(shown))],
         config=StrawberryConfig(scalar_map=SCALARS),
         execution_context_class=BudgetedExecutor,
         **options,

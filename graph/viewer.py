@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 import documents
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.pagination import Connection
 from graph.core.view import computed, connection, one, stored, view
 from graph.twins.digital_twin import DigitalTwinOrder, DigitalTwinWhere
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graph.twins.output import Output
     from graph.twins.user import User
 
-Role = described(
+Role = describe_enum(
     viewer.Role,
     "The role of a viewer, which decides what the viewer may do.",
     ANONYMOUS="Reads public objects and writes nothing.",

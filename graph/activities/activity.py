@@ -12,7 +12,7 @@ from strawberry.types import Info
 import documents
 from documents.activities import activity
 from graph.activities.log_entry import MOST_ENTRIES, LogConnection, LogWhere
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.fields import reader_of
 from graph.core.mutation import (
     idempotency_key,
@@ -37,7 +37,7 @@ from resolvers.activities.lease import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS, ext
 from resolvers.activities.lifecycle import TransformReport, complete_activity, release_activity
 from resolvers.reads.rows import Row
 
-ActivityStatus = described(
+ActivityStatus = describe_enum(
     activity.ActivityStatus,
     "The state of an activity. SUCCEEDED, FAILED, CANCELLED and SKIPPED are final.",
     PENDING="The activity waits for other activities.",

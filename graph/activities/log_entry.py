@@ -9,18 +9,18 @@ from strawberry.types import Info
 
 import documents
 from documents.activities.log_entry import LogLevel as StoredLogLevel
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.mutation import idempotency_key, mutation, optional, plain, required, run_mutation, user_errors_field
 from graph.core.pagination import PageInfo
 from graph.core.user_error_types import UserError
 from graph.core.view import VIEWS, stored, view
-from graph.core.where import By, StringFilter, enum_filter, where_input
+from graph.core.where import Condition, StringFilter, enum_filter, where_input
 from resolvers import filters
 from resolvers.activities.log_entry import append_logs
 
 MOST_ENTRIES = 1000
 
-LogLevel = described(
+LogLevel = describe_enum(
     StoredLogLevel,
     "The severity of a log line, from the least to the most severe.",
     DEBUG="Details for finding faults.",
@@ -39,10 +39,12 @@ def _at_least(path: str, level: StoredLogLevel) -> filters.Filter:
 LogWhere = where_input(
     "Log",
     documents.LogEntry,
-    min_level=By(LogLevel, "level", "Return lines of this level and of more severe ones.", _at_least),
-    level=By(enum_filter(LogLevel), "level", "Filter by the line's level."),
-    message=By(StringFilter, "message", "Filter by the line's text."),
-    contains=By(str, "message", "Return lines whose text contains this one.", filters.contains, instead="message"),
+    min_level=Condition(LogLevel, "level", "Return lines of this level and of more severe ones.", _at_least),
+    level=Condition(enum_filter(LogLevel), "level", "Filter by the line's level."),
+    message=Condition(StringFilter, "message", "Filter by the line's text."),
+    contains=Condition(
+        str, "message", "Return lines whose text contains this one.", filters.contains, instead="message"
+    ),
 )
 
 

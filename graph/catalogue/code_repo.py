@@ -7,11 +7,11 @@ from datetime import datetime
 import strawberry
 
 from documents.catalogue import resource
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.mutation import optional, required
 from graph.core.view import stored, view
 
-CodeProvider = described(
+CodeProvider = describe_enum(
     resource.CodeProvider,
     "A host of code repositories.",
     GITHUB="Hosted on GitHub.",

@@ -15,7 +15,7 @@ from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, one, one_by, root_connection, stored, view
-from graph.core.where import By, DateTimeFilter, IDFilter, StringFilter, order_input, sort_key, where_input
+from graph.core.where import Condition, DateTimeFilter, IDFilter, StringFilter, order_input, sort_key, where_input
 from resolvers.catalogue.dataset import create_dataset
 
 if TYPE_CHECKING:
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 DatasetWhere = where_input(
     "Dataset",
     documents.Dataset,
-    identifier=By(StringFilter, "identifier", "Filter by the dataset's identifier, unique within its resource."),
-    title=By(StringFilter, "title", "Filter by the dataset's title."),
-    publisher=By(StringFilter, "publisher", "Filter by the dataset's publisher, as named in its document."),
-    keyword=By(StringFilter, "keywords", "Filter by keyword; null matches datasets without keywords."),
-    modified=By(DateTimeFilter, "modified", "Filter by the time when the publisher last changed the dataset."),
-    created_at=By(DateTimeFilter, "created_at", "Filter by the time when the dataset was first recorded."),
-    updated_at=By(
+    identifier=Condition(StringFilter, "identifier", "Filter by the dataset's identifier, unique within its resource."),
+    title=Condition(StringFilter, "title", "Filter by the dataset's title."),
+    publisher=Condition(StringFilter, "publisher", "Filter by the dataset's publisher, as named in its document."),
+    keyword=Condition(StringFilter, "keywords", "Filter by keyword; null matches datasets without keywords."),
+    modified=Condition(DateTimeFilter, "modified", "Filter by the time when the publisher last changed the dataset."),
+    created_at=Condition(DateTimeFilter, "created_at", "Filter by the time when the dataset was first recorded."),
+    updated_at=Condition(
         DateTimeFilter, "updated_at", "Filter by the time when the dataset last changed, new versions included."
     ),
-    resource_id=By(IDFilter, "resource_ref", "Filter by the resource whose code produces the dataset."),
+    resource_id=Condition(IDFilter, "resource_ref", "Filter by the resource whose code produces the dataset."),
 )
 DatasetOrder = order_input(
     "Dataset",

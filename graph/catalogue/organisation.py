@@ -25,7 +25,7 @@ from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, root_connection, stored, view
-from graph.core.where import By, StringFilter, order_input, where_input
+from graph.core.where import Condition, StringFilter, order_input, where_input
 from resolvers.catalogue.merge_organisations import merge_organisations
 from resolvers.catalogue.organisation import OrganisationChanges, create_organisation, update_organisation
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 OrganisationWhere = where_input(
     "Organisation",
     documents.Organisation,
-    url=By(StringFilter, "url", "Filter by the organisation's URL, its unique key."),
-    name=By(StringFilter, "name", "Filter by the organisation's name."),
+    url=Condition(StringFilter, "url", "Filter by the organisation's URL, its unique key."),
+    name=Condition(StringFilter, "name", "Filter by the organisation's name."),
 )
 OrganisationOrder = order_input("Organisation", documents.Organisation, NAME="name", URL="url", CREATED_AT="created_at")
 

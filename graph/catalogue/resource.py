@@ -29,7 +29,7 @@ from graph.core.pagination import Connection
 from graph.core.scalars import JSON
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, one, root_connection, stored, view
-from graph.core.where import By, IDFilter, StringFilter, condition, order_input, where_input
+from graph.core.where import Condition, IDFilter, StringFilter, field_filter, order_input, where_input
 from resolvers.catalogue.resource import ResourceChanges, create_resource, update_resource
 from resolvers.filters import Filter, InSubquery, any_of
 
@@ -41,16 +41,18 @@ if TYPE_CHECKING:
 
 def _of_organisation(path: str, asked: Any) -> Filter:
     """Return the filter for resources of the given organisations, including organisations merged into others."""
-    former = InSubquery(documents.FormerOrganisation, condition("_id", asked), "organisationRef")
-    return any_of([condition(path, asked), {path: former}])
+    former = InSubquery(documents.FormerOrganisation, field_filter("_id", asked), "organisationRef")
+    return any_of([field_filter(path, asked), {path: former}])
 
 
 ResourceWhere = where_input(
     "Resource",
     documents.Resource,
-    landing_page=By(StringFilter, "landing_page", "Filter by the URL of the page where the publisher offers the data."),
-    title=By(StringFilter, "title", "Filter by the resource's title."),
-    organisation_id=By(
+    landing_page=Condition(
+        StringFilter, "landing_page", "Filter by the URL of the page where the publisher offers the data."
+    ),
+    title=Condition(StringFilter, "title", "Filter by the resource's title."),
+    organisation_id=Condition(
         IDFilter,
         "organisation_ref",
         "Filter by the organisation that the resource belongs to. Ids of merged organisations match as well.",

@@ -12,7 +12,7 @@ import documents
 from documents.catalogue import transform
 from graph.activities.activity import Activity, ActivityStatus
 from graph.catalogue.report_transform import IngestTransformInput, IngestTransformPayload
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.fields import reader_of
 from graph.core.mutation import (
     idempotency_key,
@@ -29,12 +29,12 @@ from graph.core.user_error_types import UserError
 from graph.core.view import argument, computed, connection, embedded, lookup, one, root_connection, stored, view
 from graph.core.where import (
     BooleanFilter,
-    By,
+    Condition,
     DateTimeFilter,
     IDFilter,
     OrderDirection,
     StringFilter,
-    by_enum,
+    enum_conditions,
     order_input,
     where_input,
 )
@@ -51,15 +51,17 @@ if TYPE_CHECKING:
 TransformWhere = where_input(
     "Transform",
     documents.Transform,
-    **by_enum("status", ActivityStatus, "status", "Filter by the transform's state."),
-    commit=By(
+    **enum_conditions("status", ActivityStatus, "status", "Filter by the transform's state."),
+    commit=Condition(
         StringFilter,
         "code.commit",
         "Filter by a commit of the code that ran; null matches transforms that ran no code.",
     ),
-    validated=By(BooleanFilter, "details.validated", "Filter by whether the output of the run passed validation."),
-    created_at=By(DateTimeFilter, "created_at", "Filter by the time when the transform was requested."),
-    resource_id=By(IDFilter, "resource_ref", "Filter by the resource whose code ran."),
+    validated=Condition(
+        BooleanFilter, "details.validated", "Filter by whether the output of the run passed validation."
+    ),
+    created_at=Condition(DateTimeFilter, "created_at", "Filter by the time when the transform was requested."),
+    resource_id=Condition(IDFilter, "resource_ref", "Filter by the resource whose code ran."),
 )
 TransformOrder = order_input(
     "Transform",
@@ -69,7 +71,7 @@ TransformOrder = order_input(
     STARTED_AT="started_at",
     ENDED_AT="ended_at",
 )
-TransformCauseKind = described(
+TransformCauseKind = describe_enum(
     transform.TransformCauseKind,
     "The kind of event that made a transform due.",
     REQUESTED="The transform was requested with requestTransform.",

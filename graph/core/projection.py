@@ -17,13 +17,13 @@ from strawberry.types import Info
 from resolvers.reads.rows import Fields
 
 STRAWBERRY_FIELD = GraphQLCoreConverter.DEFINITION_BACKREF
-ALWAYS = frozenset({"_id"})
+ALWAYS_READ = frozenset({"_id"})
 
 
 def fields_below(info: Info, type_name: str | None = None) -> Fields:
     """The stored paths needed by the fields selected below this one, of the named type or the field's own."""
     raw: GraphQLResolveInfo[Any] = info._raw_info
-    # Collect all of them: a fragment's field may be merged with another here, and stand alone elsewhere.
+    # By all nodes: a fragment's field may be merged with another field here, and be alone elsewhere.
     key = (tuple(id(node) for node in raw.field_nodes), type_name, "fields")
     fields: Fields = info.context.reader.memoise(key, lambda: _collect_all(raw, type_name))
     return fields
@@ -33,11 +33,11 @@ def times_shown(info: Info) -> int:
     """How often each row of a page is shown: once in `nodes` and once as each edge's `node`; at least once."""
     raw: GraphQLResolveInfo[Any] = info._raw_info
     key = (tuple(id(node) for node in raw.field_nodes), "times shown")
-    times: int = info.context.reader.memoise(key, lambda: _times_shown(raw))
+    times: int = info.context.reader.memoise(key, lambda: _count_times_shown(raw))
     return times
 
 
-def _times_shown(raw: GraphQLResolveInfo[Any]) -> int:
+def _count_times_shown(raw: GraphQLResolveInfo[Any]) -> int:
     # Imported here, because the plan imports this module.
     from graph.core.selections import Collector
 
@@ -57,36 +57,38 @@ def _times_shown(raw: GraphQLResolveInfo[Any]) -> int:
 
 def _collect_all(raw: GraphQLResolveInfo[Any], type_name: str | None) -> Fields:
     type_ = raw.schema.type_map[type_name] if type_name else get_named_type(raw.return_type)
-    found = set(ALWAYS)
+    paths = set(ALWAYS_READ)
     for node in raw.field_nodes:
         if node.selection_set:
-            _collect(type_, node.selection_set, raw, found, set())
-    return frozenset(found)
+            _collect(type_, node.selection_set, raw, paths, set())
+    return frozenset(paths)
 
 
 def _collect(
-    type_: Any, selections: SelectionSetNode, raw: GraphQLResolveInfo[Any], found: set[str], seen: set[str]
+    type_: Any, selections: SelectionSetNode, raw: GraphQLResolveInfo[Any], paths: set[str], visited: set[str]
 ) -> None:
     for selection in selections.selections:
         match selection:
             case FieldNode():
-                _collect_field(type_, selection, raw, found, seen)
+                _collect_field(type_, selection, raw, paths, visited)
             case InlineFragmentNode():
-                _collect(type_, selection.selection_set, raw, found, seen)
+                _collect(type_, selection.selection_set, raw, paths, visited)
             case FragmentSpreadNode():
                 name = selection.name.value
-                if (key := f"{type_}:{name}") not in seen:
-                    seen.add(key)
-                    _collect(type_, raw.fragments[name].selection_set, raw, found, seen)
+                if (key := f"{type_}:{name}") not in visited:
+                    visited.add(key)
+                    _collect(type_, raw.fragments[name].selection_set, raw, paths, visited)
 
 
-def _collect_field(type_: Any, node: FieldNode, raw: GraphQLResolveInfo[Any], found: set[str], seen: set[str]) -> None:
-    # A fragment may be on another type of an interface; a field that this type lacks, that one has.
+def _collect_field(
+    type_: Any, node: FieldNode, raw: GraphQLResolveInfo[Any], paths: set[str], visited: set[str]
+) -> None:
+    # A fragment may be on another type of an interface, which has fields that this type lacks.
     field = getattr(type_, "fields", {}).get(node.name.value)
     if field is None:
         return
     field_source = getattr(field.extensions.get(STRAWBERRY_FIELD), "field_source", None)
     if field_source is not None:
-        found.update(field_source.required_paths)
+        paths.update(field_source.required_paths)
     if node.selection_set and (field_source is None or field_source.shares_document):
-        _collect(get_named_type(field.type), node.selection_set, raw, found, seen)
+        _collect(get_named_type(field.type), node.selection_set, raw, paths, visited)

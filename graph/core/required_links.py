@@ -1,4 +1,4 @@
-"""Non-null links: allowed only where everybody who may see the source may see the target."""
+"""Non-null links, allowed only where everyone who may see the source may see the target."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -33,13 +33,14 @@ def links_to_one(schema: GraphQLSchema) -> Iterator[LinkToOne]:
 
 def check_required_links(schema: GraphQLSchema) -> None:
     """Raise TypeError at start when a link is non-null although some readers may not follow it."""
-    wrong = [one.place for one in links_to_one(schema) if one.required and not _is_readable_with_source(one)]
-    if wrong:
+    places = [link.place for link in links_to_one(schema) if link.required and not _is_readable_with_source(link)]
+    if places:
         raise TypeError(
-            f"{', '.join(wrong)}: must be nullable, or be listed in READABLE_WITH_SOURCE (resolvers/access/policies.py)"
+            f"{', '.join(places)}: must be nullable, or be listed in "
+            "READABLE_WITH_SOURCE (resolvers/access/policies.py)"
         )
 
 
-def _is_readable_with_source(one: LinkToOne) -> bool:
-    paths = {stored_path(one.source, name)[0] for name in READABLE_WITH_SOURCE.get(one.source, ())}
-    return isinstance(one.link, ToOne) and one.link.via in paths
+def _is_readable_with_source(to_one: LinkToOne) -> bool:
+    paths = {stored_path(to_one.source, name)[0] for name in READABLE_WITH_SOURCE.get(to_one.source, ())}
+    return isinstance(to_one.link, ToOne) and to_one.link.via in paths

@@ -17,50 +17,50 @@ RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]
 WHOLE_NUMBER = re.compile(r"-?\d{1,19}", re.ASCII)
 
 
-def show_datetime(value: datetime) -> str:
+def serialize_datetime(value: datetime) -> str:
     """`2021-07-05T16:30:05.000Z`. A naive datetime, as the database returns it, is in UTC."""
     if value.tzinfo is not None:
         value = value.astimezone(UTC).replace(tzinfo=None)
     return f"{value.isoformat(timespec='milliseconds')}Z"
 
 
-def read_datetime(value: Any) -> datetime:
+def parse_datetime(value: Any) -> datetime:
     """A time with a zone, converted to UTC and truncated to milliseconds."""
     if not isinstance(value, str) or not RFC_3339.fullmatch(value):
-        raise GraphQLError(f"DateTime must be RFC 3339 with a zone, such as 2021-07-05T16:30:05Z, not {_shown(value)}.")
+        raise GraphQLError(f"DateTime must be RFC 3339 with a zone, such as 2021-07-05T16:30:05Z, not {_quote(value)}.")
     try:
         # Digits beyond microseconds are more than Python parses, and more than is stored.
-        found = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.upper())).astimezone(UTC)
+        time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value.upper())).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise GraphQLError(f"DateTime {_shown(value)} does not exist: {error}.") from error
-    return found.replace(microsecond=found.microsecond // 1000 * 1000)
+        raise GraphQLError(f"DateTime {_quote(value)} does not exist: {error}.") from error
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
-def show_json(value: Any) -> orjson.Fragment:
+def serialize_json(value: Any) -> orjson.Fragment:
     """The stored text of a JSON value."""
     return orjson.Fragment(value)
 
 
-def read_json(value: Any) -> Any:
+def parse_json(value: Any) -> Any:
     """Any JSON value."""
     return value
 
 
-def show_big_int(value: int) -> str:
-    """Digits, since many clients lose the last digits of large numbers."""
+def serialize_big_int(value: int) -> str:
+    """A string of digits, since many clients lose the last digits of large numbers."""
     return str(value)
 
 
-def read_big_int(value: Any) -> int:
+def parse_big_int(value: Any) -> int:
     """A 64-bit integer, from digits or a number."""
     if isinstance(value, bool) or not isinstance(value, str | int) or not WHOLE_NUMBER.fullmatch(str(value)):
-        raise GraphQLError(f"BigInt must be a whole number, not {_shown(value)}.")
+        raise GraphQLError(f"BigInt must be a whole number, not {_quote(value)}.")
     if not -(2**63) <= int(value) < 2**63:
-        raise GraphQLError(f"BigInt must fit into 64 bits; {_shown(value)} does not.")
+        raise GraphQLError(f"BigInt must fit into 64 bits; {_quote(value)} does not.")
     return int(value)
 
 
-def _shown(value: Any) -> str:
+def _quote(value: Any) -> str:
     return json.dumps(value, default=str)[:100]
 
 
@@ -69,20 +69,20 @@ SCALARS: dict[object, ScalarDefinition] = {
         name="DateTime",
         description="A time in RFC 3339 format, in UTC and ending in Z, stored to the millisecond.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
-        serialize=show_datetime,
-        parse_value=read_datetime,
+        serialize=serialize_datetime,
+        parse_value=parse_datetime,
     ),
     JSON: strawberry.scalar(
         name="JSON",
         description="Any JSON value. Used only where the server does not define the structure (csvw, parameters, "
         "metadata).",
-        serialize=show_json,
-        parse_value=read_json,
+        serialize=serialize_json,
+        parse_value=parse_json,
     ),
     BigInt: strawberry.scalar(
         name="BigInt",
         description="A 64-bit signed integer, serialised as a string of digits.",
-        serialize=show_big_int,
-        parse_value=read_big_int,
+        serialize=serialize_big_int,
+        parse_value=parse_big_int,
     ),
 }

@@ -70,7 +70,7 @@ class UserError:
     path: list[str] = _path()
 
 
-SHOWN_AS: dict[type[Refused], type[UserError]] = {}
+GRAPHQL_TYPES: dict[type[Refused], type[UserError]] = {}
 _ATTRIBUTES: dict[type[Refused], dict[str, str]] = {}
 
 
@@ -78,7 +78,7 @@ def shows(refusal: type[Refused], **attributes: str) -> Callable[[type[E]], type
     """Show refusals of a class as the decorated type, whose own fields are the refusal's `attributes`."""
 
     def decorate(cls: type[E]) -> type[E]:
-        SHOWN_AS[refusal] = cls
+        GRAPHQL_TYPES[refusal] = cls
         _ATTRIBUTES[refusal] = attributes
         return cls
 
@@ -130,14 +130,14 @@ class Refusal(UserError):
 
 def user_errors(refused: Refused | Refusals) -> list[UserError]:
     """The refusals as user errors."""
-    return [_shown(one) for one in (refused.refusals if isinstance(refused, Refusals) else [refused])]
+    return [_user_error(each) for each in (refused.refusals if isinstance(refused, Refusals) else [refused])]
 
 
-def _shown(refused: Refused) -> UserError:
+def _user_error(refused: Refused) -> UserError:
     common: dict[str, Any] = {
         "code": ErrorCode(refused.error_code),
         "message": refused.message,
         "path": ["input", *refused.path],
     }
     own = {field: getattr(refused, name) for field, name in _ATTRIBUTES.get(type(refused), {}).items()}
-    return SHOWN_AS.get(type(refused), Refusal)(**common, **own)
+    return GRAPHQL_TYPES.get(type(refused), Refusal)(**common, **own)

@@ -20,7 +20,7 @@ class InputWarning:
     )
 
 
-def warned() -> Any:
+def warnings_field() -> Any:
     """The payload's list of warnings."""
     return strawberry.field(
         description="Parts of the input that were accepted unchanged but may be mistakes: parameters that the "
@@ -31,9 +31,9 @@ def warned() -> Any:
 
 
 def with_warnings(payload: Callable[..., P]) -> Callable[..., P]:
-    """The payload of an outcome whose `warnings` are plain values."""
+    """A payload whose `warnings` are given as plain values."""
 
-    def made(*, warnings: list[dict[str, Any]] | None = None, **rest: Any) -> P:
-        return payload(warnings=[InputWarning(**one) for one in warnings or []], **rest)
+    def payload_with_warnings(*, warnings: list[dict[str, Any]] | None = None, **fields: Any) -> P:
+        return payload(warnings=[InputWarning(**warning) for warning in warnings or []], **fields)
 
-    return made
+    return payload_with_warnings

@@ -25,49 +25,51 @@ WHERE_INPUTS: set[str] = set()
 """The names of all inputs that filter lists."""
 ORDER_INPUTS: set[str] = set()
 """The names of all inputs that order lists."""
-DEEPEST = 5
+MAX_WHERE_DEPTH = 5
 """The maximum nesting of and, or and not."""
 
 
-def given(description: str, **options: Any) -> Any:
-    """An optional field of a filter."""
+def optional_condition(description: str, **options: Any) -> Any:
+    """An optional field of a where input or a filter."""
     return strawberry.field(default=UNSET, description=description, **options)
 
 
 @strawberry.input(description="A filter on ids.")
 class IDFilter:
-    eq: strawberry.ID | None = given("Matches exactly this id; null matches objects without one.")
-    in_: list[strawberry.ID] | None = given("Matches any of these ids. An empty list matches nothing.", name="in")
+    eq: strawberry.ID | None = optional_condition("Matches exactly this id; null matches objects without one.")
+    in_: list[strawberry.ID] | None = optional_condition(
+        "Matches any of these ids. An empty list matches nothing.", name="in"
+    )
 
 
 @strawberry.input(description="A filter on texts. Comparisons are case-sensitive.")
 class StringFilter:
-    eq: str | None = given("Matches exactly this text; null matches objects without one.")
-    in_: list[str] | None = given("Matches any of these texts. An empty list matches nothing.", name="in")
-    contains: str | None = given("Matches texts that contain this one.")
-    starts_with: str | None = given("Matches texts that begin with this one.")
+    eq: str | None = optional_condition("Matches exactly this text; null matches objects without one.")
+    in_: list[str] | None = optional_condition("Matches any of these texts. An empty list matches nothing.", name="in")
+    contains: str | None = optional_condition("Matches texts that contain this one.")
+    starts_with: str | None = optional_condition("Matches texts that begin with this one.")
 
 
 @strawberry.input(description="A filter on boolean values.")
 class BooleanFilter:
-    eq: bool | None = given("Matches exactly this value; null matches objects without one.")
+    eq: bool | None = optional_condition("Matches exactly this value; null matches objects without one.")
 
 
 @strawberry.input(description="A filter on times. Half-open windows (gte and lt) follow one another without overlap.")
 class DateTimeFilter:
-    gte: datetime | None = given("Matches this time and later ones.")
-    gt: datetime | None = given("Matches times later than this one.")
-    lte: datetime | None = given("Matches this time and earlier ones.")
-    lt: datetime | None = given("Matches times earlier than this one.")
+    gte: datetime | None = optional_condition("Matches this time and later ones.")
+    gt: datetime | None = optional_condition("Matches times later than this one.")
+    lte: datetime | None = optional_condition("Matches this time and earlier ones.")
+    lt: datetime | None = optional_condition("Matches times earlier than this one.")
 
 
 @strawberry.input(description="A filter on whole numbers.")
 class BigIntFilter:
-    eq: BigInt | None = given("Matches exactly this number; null matches objects without one.")
-    gte: BigInt | None = given("Matches this number and greater ones.")
-    gt: BigInt | None = given("Matches numbers greater than this one.")
-    lte: BigInt | None = given("Matches this number and smaller ones.")
-    lt: BigInt | None = given("Matches numbers smaller than this one.")
+    eq: BigInt | None = optional_condition("Matches exactly this number; null matches objects without one.")
+    gte: BigInt | None = optional_condition("Matches this number and greater ones.")
+    gt: BigInt | None = optional_condition("Matches numbers greater than this one.")
+    lte: BigInt | None = optional_condition("Matches this number and smaller ones.")
+    lt: BigInt | None = optional_condition("Matches numbers smaller than this one.")
 
 
 OPERATORS: dict[str, Callable[[str, Any], Filter]] = {
@@ -86,8 +88,8 @@ def enum_filter(kind: Any) -> Any:
     body = {
         "__annotations__": {"in_": list[kind] | None, "not_in": list[kind] | None},
         "__module__": __name__,
-        "in_": given("Matches any of these values. An empty list matches nothing.", name="in"),
-        "not_in": given("Matches all values except these. An empty list matches everything."),
+        "in_": optional_condition("Matches any of these values. An empty list matches nothing.", name="in"),
+        "not_in": optional_condition("Matches all values except these. An empty list matches everything."),
     }
     return strawberry.input(
         type(f"{kind.__name__}Filter", (), body), description=f"A filter on {kind.__name__} values."
@@ -95,25 +97,27 @@ def enum_filter(kind: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class By:
+class Condition:
     """One condition of a where input: a filter on the stored value at `path`.
 
-    `read` turns the given value into a filter where the type of `filter` does not imply how. `instead` is the condition
-    that replaces a deprecated one.
+    `to_filter` makes the filter from the path and the client's value where the type of `filter` does not imply how.
+    `instead` is the condition that replaces a deprecated one.
     """
 
     filter: Any
     path: str
     description: str
-    read: Callable[[str, Any], Filter] | None = None
+    to_filter: Callable[[str, Any], Filter] | None = None
     instead: str | None = None
 
 
-def by_enum(name: str, kind: Any, path: str, description: str) -> dict[str, By]:
+def enum_conditions(name: str, kind: Any, path: str, description: str) -> dict[str, Condition]:
     """The condition `<name>Filter`, and the older list of values as `name`."""
     return {
-        f"{name}_filter": By(enum_filter(kind), path, description),
-        name: By(list[kind], path, f"{description[:-1]}, given as a list of accepted values.", instead=f"{name}Filter"),
+        f"{name}_filter": Condition(enum_filter(kind), path, description),
+        name: Condition(
+            list[kind], path, f"{description[:-1]}, given as a list of accepted values.", instead=f"{name}Filter"
+        ),
     }
 
 
@@ -126,93 +130,101 @@ class WhereInput:
 
     def to_filter(self, where: Any, depth: int = 1) -> Filter:
         """The filter for `where`, an instance of the input."""
-        if depth > DEEPEST:
-            raise LimitExceeded(f"A where may be nested at most {DEEPEST} levels deep.")
-        given = ((path, read, getattr(where, name)) for name, (path, read) in self.conditions.items())
-        asked = [read(path, value) for path, read, value in given if value is not UNSET and value is not None]
-        if (both := getattr(where, "and_", None)) is not None and both is not UNSET:
-            asked.append(filters.all_of(self.to_filter(one, depth + 1) for one in both))
-        if (either := getattr(where, "or_", None)) is not None and either is not UNSET:
-            asked.append(filters.any_of(self.to_filter(one, depth + 1) for one in either))
-        if (neither := getattr(where, "not_", None)) is not None and neither is not UNSET:
-            asked.append(filters.none_of(self.to_filter(neither, depth + 1)))
-        return filters.all_of(asked)
+        if depth > MAX_WHERE_DEPTH:
+            raise LimitExceeded(f"A where may be nested at most {MAX_WHERE_DEPTH} levels deep.")
+        values = ((path, to_filter, getattr(where, name)) for name, (path, to_filter) in self.conditions.items())
+        parts = [
+            to_filter(path, value) for path, to_filter, value in values if value is not UNSET and value is not None
+        ]
+        if (all_of := getattr(where, "and_", None)) is not None and all_of is not UNSET:
+            parts.append(filters.all_of(self.to_filter(branch, depth + 1) for branch in all_of))
+        if (any_of := getattr(where, "or_", None)) is not None and any_of is not UNSET:
+            parts.append(filters.any_of(self.to_filter(branch, depth + 1) for branch in any_of))
+        if (none_of := getattr(where, "not_", None)) is not None and none_of is not UNSET:
+            parts.append(filters.none_of(self.to_filter(none_of, depth + 1)))
+        return filters.all_of(parts)
 
 
-def where_input(name: str, document: Document, /, **conditions: By) -> WhereInput:
+def where_input(name: str, document: Document, /, **conditions: Condition) -> WhereInput:
     """A `<name>Where` input with these conditions, and with and, or and not."""
-    annotations: dict[str, Any] = {key: one.filter | None for key, one in conditions.items()}
+    annotations: dict[str, Any] = {key: condition.filter | None for key, condition in conditions.items()}
     annotations |= dict.fromkeys(("and_", "or_", "not_"), Any)
     members: dict[str, Any] = {
-        key: given(one.description, deprecation_reason=f"Use {one.instead}." if one.instead else None)
-        for key, one in conditions.items()
+        key: optional_condition(
+            condition.description, deprecation_reason=f"Use {condition.instead}." if condition.instead else None
+        )
+        for key, condition in conditions.items()
     }
-    members["and_"] = given("Further conditions, all of which must hold. An empty list changes nothing.", name="and")
-    members["or_"] = given(
+    members["and_"] = optional_condition(
+        "Further conditions, all of which must hold. An empty list changes nothing.", name="and"
+    )
+    members["or_"] = optional_condition(
         "Alternative conditions, at least one of which must hold. An empty list matches nothing.", name="or"
     )
-    members["not_"] = given("A condition that must not hold.", name="not")
-    made = type(f"{name}Where", (), {"__annotations__": annotations, "__module__": __name__, **members})
-    shown = strawberry.input(made, description=f"Conditions on {name} objects, all of which must hold.")
-    _refer_to_itself(shown)
+    members["not_"] = optional_condition("A condition that must not hold.", name="not")
+    cls = type(f"{name}Where", (), {"__annotations__": annotations, "__module__": __name__, **members})
+    input_type = strawberry.input(cls, description=f"Conditions on {name} objects, all of which must hold.")
+    _refer_to_itself(input_type)
     WHERE_INPUTS.add(f"{name}Where")
-    return WhereInput(shown, {key: _bound(document, by) for key, by in conditions.items()})
+    return WhereInput(input_type, {key: _bind(document, condition) for key, condition in conditions.items()})
 
 
-def _bound(document: Document, by: By) -> tuple[str, Callable[[str, Any], Filter]]:
-    """The stored path that a condition is about, and the function that turns a given value into a filter."""
-    path, _ = stored_path(document, by.path)
-    held = list_on(document, by.path)
-    return path, by.read or (partial(_condition_on_list, held) if held else condition)
+def _bind(document: Document, condition: Condition) -> tuple[str, Callable[[str, Any], Filter]]:
+    """The stored path of a condition, and the function that makes a filter from the path and the client's value."""
+    path, _ = stored_path(document, condition.path)
+    list_path = list_on(document, condition.path)
+    return path, condition.to_filter or (partial(_list_filter, list_path) if list_path else field_filter)
 
 
-def _condition_on_list(held: str, path: str, asked: Any) -> Filter:
-    below = path.removeprefix(held).removeprefix(".")
-    return on_elements(
-        asked, filters.has_no_elements(held), lambda: filters.has_element(held, below, _conditions(below, asked))
+def _list_filter(list_path: str, path: str, value: Any) -> Filter:
+    below = path.removeprefix(list_path).removeprefix(".")
+    return element_filter(
+        value,
+        filters.has_no_elements(list_path),
+        lambda: filters.has_element(list_path, below, _conditions(below, value)),
     )
 
 
-def _refer_to_itself(shown: Any) -> None:
-    kinds = {"and_": list[shown] | None, "or_": list[shown] | None, "not_": shown | None}
-    for field in shown.__strawberry_definition__.fields:
+def _refer_to_itself(input_type: Any) -> None:
+    kinds = {"and_": list[input_type] | None, "or_": list[input_type] | None, "not_": input_type | None}
+    for field in input_type.__strawberry_definition__.fields:
         if field.python_name in kinds:
             field.type_annotation = StrawberryAnnotation(kinds[field.python_name])
 
 
-def condition(path: str, asked: Any) -> Filter:
-    """The filter on `path` for an instance of one of the filters above, or for a list of values."""
-    return filters.all_of(_conditions(path, asked))
+def field_filter(path: str, value: Any) -> Filter:
+    """The filter on `path` for an instance of one of the filter inputs above, or for a list of values."""
+    return filters.all_of(_conditions(path, value))
 
 
-def on_elements(asked: Any, none: Filter, some: Callable[[], Filter]) -> Filter:
+def element_filter(value: Any, empty: Filter, with_element: Callable[[], Filter]) -> Filter:
     """The filter on lists that need one element which meets all conditions.
 
-    `none` is the filter for a missing or empty list, which null stands for; `some` makes the filter for a list with
-    such an element.
+    `empty` is the filter for a missing or empty list, which null stands for; `with_element` makes the filter for a list
+    with such an element.
     """
-    given = _conditions("", asked)
-    if getattr(asked, "eq", UNSET) is None:
-        return none if len(given) == 1 else filters.MATCH_NOTHING
-    return some() if given else {}
+    conditions = _conditions("", value)
+    if getattr(value, "eq", UNSET) is None:
+        return empty if len(conditions) == 1 else filters.MATCH_NOTHING
+    return with_element() if conditions else {}
 
 
-def _conditions(path: str, asked: Any) -> list[Filter]:
-    """The conditions of an instance of one of the filters above, or of a list of values."""
-    if isinstance(asked, list):
-        return [filters.is_one_of(path, _stored(asked))]
-    values = {name: getattr(asked, name, UNSET) for name in OPERATORS}
+def _conditions(path: str, value: Any) -> list[Filter]:
+    """The conditions of an instance of one of the filter inputs above, or of a list of values."""
+    if isinstance(value, list):
+        return [filters.is_one_of(path, _to_stored_value(value))]
+    operands = {name: getattr(value, name, UNSET) for name in OPERATORS}
     return [
-        OPERATORS[name](path, _stored(value))
-        for name, value in values.items()
-        if value is not UNSET and (value is not None or name == "eq")
+        OPERATORS[name](path, _to_stored_value(operand))
+        for name, operand in operands.items()
+        if operand is not UNSET and (operand is not None or name == "eq")
     ]
 
 
-def _stored(value: Any) -> Any:
-    """A given value in its stored form."""
+def _to_stored_value(value: Any) -> Any:
+    """A client's value as it is stored."""
     if isinstance(value, list):
-        return [one.value if isinstance(one, Enum) else one for one in value]
+        return [member.value if isinstance(member, Enum) else member for member in value]
     return value
 
 
@@ -233,20 +245,20 @@ class OrderInput:
     type: Any
     keys: dict[str, SortKey]
 
-    def to_order(self, asked: list[Any]) -> Order:
+    def to_order(self, order_by: list[Any]) -> Order:
         """The order for a list of the input's instances."""
-        return Order.by(*(self.keys[one.field.name].with_direction(one.direction.value) for one in asked))
+        return Order.by(*(self.keys[key.field.name].with_direction(key.direction.value) for key in order_by))
 
 
-class Renamed(NamedTuple):
+class DeprecatedName(NamedTuple):
     """A deprecated name in an order input."""
 
     path: str
-    to: str
+    replacement: str
 
 
 def order_input(
-    name: str, document: Document, /, default: OrderDirection = OrderDirection.ASC, **fields: str | Renamed
+    name: str, document: Document, /, default: OrderDirection = OrderDirection.ASC, **fields: str | DeprecatedName
 ) -> OrderInput:
     """A `<name>Order` input over these fields, given as `FIELD="python path"`."""
     values = {key: _order_value(key, by) for key, by in fields.items()}
@@ -258,21 +270,23 @@ def order_input(
         "field": strawberry.field(description="The field to order by."),
         "direction": strawberry.field(default=default, description="The sort direction."),
     }
-    shown = strawberry.input(type(f"{name}Order", (), body), description=f"A sort key for lists of {name} objects.")
+    input_type = strawberry.input(
+        type(f"{name}Order", (), body), description=f"A sort key for lists of {name} objects."
+    )
     ORDER_INPUTS.add(f"{name}Order")
-    paths = {key: by.path if isinstance(by, Renamed) else by for key, by in fields.items()}
-    return OrderInput(shown, {key: sort_key(document, path) for key, path in paths.items()})
+    paths = {key: by.path if isinstance(by, DeprecatedName) else by for key, by in fields.items()}
+    return OrderInput(input_type, {key: sort_key(document, path) for key, path in paths.items()})
 
 
-def _order_value(key: str, by: str | Renamed) -> Any:
-    deprecated = f"Use {by.to}." if isinstance(by, Renamed) else None
+def _order_value(key: str, by: str | DeprecatedName) -> Any:
+    deprecated = f"Use {by.replacement}." if isinstance(by, DeprecatedName) else None
     description = f"Order by {to_camel_case(key.lower())}."
     return strawberry.enum_value(key, description=description, deprecation_reason=deprecated)
 
 
 def sort_key(document: Document, path: str) -> SortKey:
     """The sort key for the stored value at `path`."""
-    found, info = stored_path(document, path)
-    held = str(info.annotation)
-    kind: Any = next((one for one in (datetime, float, int) if one.__name__ in held), str)
-    return SortKey(found, kind, nullable=NoneType in get_args(info.annotation))
+    full_path, info = stored_path(document, path)
+    annotation = str(info.annotation)
+    value_type: Any = next((type_ for type_ in (datetime, float, int) if type_.__name__ in annotation), str)
+    return SortKey(full_path, value_type, nullable=NoneType in get_args(info.annotation))

@@ -16,7 +16,7 @@ from graph.core.pagination import Connection
 from graph.core.scalars import JSON, BigInt
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection_by_ids, lookup, one, stored, view
-from graph.core.where import By, DateTimeFilter, OrderDirection, StringFilter, order_input, where_input
+from graph.core.where import Condition, DateTimeFilter, OrderDirection, StringFilter, order_input, where_input
 from resolvers.filters import Filter
 from resolvers.galaxy.archive import before_registering, register_archive
 
@@ -32,14 +32,14 @@ def _is_set(path: str, wanted: bool) -> Filter:
 ArchiveWhere = where_input(
     "Archive",
     documents.Archive,
-    identifier=By(StringFilter, "identifier", "Filter by the archive's identifier, which its instance chose."),
-    received_at=By(DateTimeFilter, "received_at", "Filter by the time when the archive was uploaded."),
-    quarantine=By(
+    identifier=Condition(StringFilter, "identifier", "Filter by the archive's identifier, which its instance chose."),
+    received_at=Condition(DateTimeFilter, "received_at", "Filter by the time when the archive was uploaded."),
+    quarantine=Condition(
         StringFilter,
         "quarantine",
         "Filter by the reason why this release cannot ingest the archive; null matches archives that it can ingest.",
     ),
-    quarantined=By(
+    quarantined=Condition(
         bool, "quarantine", "Filter by whether this release cannot ingest the archive.", _is_set, instead="quarantine"
     ),
 )

@@ -10,7 +10,7 @@ from strawberry.types import Info
 
 import documents
 from documents.galaxy import generation
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.mutation import idempotency_key, mutation, optional, or_none, required, run_mutation, user_errors_field
 from graph.core.node import Node
 from graph.core.scalars import BigInt
@@ -21,7 +21,7 @@ from resolvers.galaxy.generation import activate_generation, discard_generation
 if TYPE_CHECKING:
     from graph.galaxy.instance import Instance
 
-GenerationStatus = described(
+GenerationStatus = describe_enum(
     generation.GenerationStatus,
     "The state of a generation.",
     BUILDING="The generation's archives are being read.",

@@ -11,7 +11,7 @@ import documents
 import resolvers.galaxy.ingestion
 from documents.galaxy import ingestion
 from graph.activities.activity import Activity
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.mutation import idempotency_key, mutation, optional, or_none, required, run_mutation, user_errors_field
 from graph.core.pagination import Connection
 from graph.core.scalars import BigInt
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graph.galaxy.generation import Generation
     from graph.galaxy.instance import Instance
 
-IngestionKind = described(
+IngestionKind = describe_enum(
     ingestion.IngestionKind,
     "The purpose of an ingestion.",
     INGEST="The ingestion adds archives to an existing generation.",

@@ -27,7 +27,15 @@ from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, many_by_ids, one, root_connection, stored, view
-from graph.core.where import BooleanFilter, By, StringFilter, condition, on_elements, order_input, where_input
+from graph.core.where import (
+    BooleanFilter,
+    Condition,
+    StringFilter,
+    element_filter,
+    field_filter,
+    order_input,
+    where_input,
+)
 from graph.galaxy.archive import ArchiveOrder, ArchiveWhere
 from graph.galaxy.job import BY_NUMBER, JobOrder, JobWhere, another_generation
 from graph.galaxy.tool_usage import tool_usage
@@ -61,16 +69,16 @@ def _with_tool(path: str, asked: Any) -> Filter:
             path: InSubquery(documents.Usage, all_of([active, counted, match]), "generationRef", apply_policy=False)
         }
 
-    return on_elements(asked, none_of(with_tool({})), lambda: with_tool(condition("tool_id", asked)))
+    return element_filter(asked, none_of(with_tool({})), lambda: with_tool(field_filter("tool_id", asked)))
 
 
 InstanceWhere = where_input(
     "Instance",
     documents.Instance,
-    title=By(StringFilter, "title", "Filter by the instance's title."),
-    url=By(StringFilter, "url", "Filter by the instance's web address."),
-    public=By(BooleanFilter, "public", "Filter by whether everybody may read the instance."),
-    tool_id=By(
+    title=Condition(StringFilter, "title", "Filter by the instance's title."),
+    url=Condition(StringFilter, "url", "Filter by the instance's web address."),
+    public=Condition(BooleanFilter, "public", "Filter by whether everybody may read the instance."),
+    tool_id=Condition(
         StringFilter,
         "active_generation_ref",
         "Filter by the id of a tool that the instance has run, according to its active generation; null matches "

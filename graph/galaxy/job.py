@@ -12,19 +12,19 @@ import documents.galaxy.job
 import resolvers.galaxy.job
 import resolvers.galaxy.job_parameters
 from documents.galaxy.generation import GenerationStatus
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.scalars import JSON, BigInt
 from graph.core.view import argument, computed, lookup, one, root_connection, stored, view
 from graph.core.where import (
     UNSET,
-    By,
+    Condition,
     DateTimeFilter,
     IDFilter,
     OrderDirection,
     StringFilter,
-    condition,
+    field_filter,
     order_input,
     sort_key,
     where_input,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from graph.galaxy.archive import Archive
     from graph.galaxy.instance import Instance
 
-DatasetDirection = described(
+DatasetDirection = describe_enum(
     documents.galaxy.job.DatasetDirection,
     "The direction in which a job used a dataset.",
     INPUT="The job read the dataset.",
@@ -50,12 +50,12 @@ DatasetDirection = described(
 JobWhere = where_input(
     "Job",
     documents.Job,
-    instance_id=By(IDFilter, "instance_ref", "Filter by the instance that ran the job."),
-    tool_id=By(StringFilter, "tool_id", "Filter by the id of the tool that the job ran."),
-    tool_version=By(StringFilter, "tool_version", "Filter by the version of the tool."),
-    state=By(StringFilter, "state", "Filter by the job's final state, in the instance's own terms."),
-    created_at=By(DateTimeFilter, "created_at", "Filter by the time when the job was created."),
-    generation_id=By(
+    instance_id=Condition(IDFilter, "instance_ref", "Filter by the instance that ran the job."),
+    tool_id=Condition(StringFilter, "tool_id", "Filter by the id of the tool that the job ran."),
+    tool_version=Condition(StringFilter, "tool_version", "Filter by the version of the tool."),
+    state=Condition(StringFilter, "state", "Filter by the job's final state, in the instance's own terms."),
+    created_at=Condition(DateTimeFilter, "created_at", "Filter by the time when the job was created."),
+    generation_id=Condition(
         strawberry.ID,
         "generation_ref",
         "Return jobs of this generation in place of those of the active generations. Below or and not, it selects "
@@ -85,7 +85,7 @@ def another_generation(where: Any) -> Children | None:
 
 def active_generations(where: Any) -> Filter:
     """Return the filter for the generations to search: the one that `where` names, or its instances' active ones."""
-    wanted: list[Filter] = [condition("instanceRef", one) for one in _said("instance_id", where)]
+    wanted: list[Filter] = [field_filter("instanceRef", one) for one in _said("instance_id", where)]
     if named := _said("generation_id", where):
         wanted += [{"_id": {"$in": named}}, {"status": {"$ne": GenerationStatus.DISCARDED.value}}]
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import documents
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.scalars import BigInt
 from graph.core.view import one, stored, view
 from resolvers.galaxy.report import rejection
@@ -13,7 +13,7 @@ from resolvers.galaxy.report import rejection
 if TYPE_CHECKING:
     from graph.galaxy.archive import Archive
 
-RejectionCode = described(
+RejectionCode = describe_enum(
     rejection.RejectionCode,
     "The reason why a row, an archive member or a whole archive was rejected, or not accepted unchanged.",
     MALFORMED_ROW="The row's columns do not match the header, or a column has an invalid value.",

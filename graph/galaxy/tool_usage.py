@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import strawberry
 
 import documents
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.scalars import BigInt
 from graph.core.view import argument, computed, one, stored, view
 from graph.core.where import UNSET, OrderDirection
@@ -25,7 +25,7 @@ from resolvers.reads.rows import Row
 if TYPE_CHECKING:
     from graph.galaxy.instance import Instance
 
-UsageDimension = described(
+UsageDimension = describe_enum(
     Dimension,
     "A property by which jobs are grouped. At most one of DAY, WEEK and MONTH can be used at a time.",
     TOOL="Group by the tool that the jobs ran.",
@@ -37,7 +37,7 @@ UsageDimension = described(
     WEEK="Group by the week in which the jobs were created, from Monday to Sunday, in UTC.",
     MONTH="Group by the month in which the jobs were created, in UTC.",
 )
-ToolUsageOrderField = described(
+ToolUsageOrderField = describe_enum(
     OrderField,
     "The fields by which groups of jobs can be ordered. Ties are ordered by the properties that define the groups.",
     JOBS="Order by the number of jobs.",

@@ -22,7 +22,7 @@ from starlette.types import Receive
 
 from documents.base import now
 from documents.storage.file_url import BUCKET, is_directory, is_object_name, object_url
-from graph.core.scalars import read_datetime
+from graph.core.scalars import parse_datetime
 from graph.errors import HTTPError
 from graph.http.complete_request import RawHeaders
 from graph.http.content_encoding import decompress, is_gzip
@@ -130,7 +130,7 @@ def _time(attributes: Mapping[str, Any], message: Mapping[str, Any]) -> datetime
     """The time at which the object was written; a notification about a change always has it."""
     for time in (attributes.get("eventTime"), message.get("publishTime")):
         try:
-            return read_datetime(time)
+            return parse_datetime(time)
         except GraphQLError:
             continue
     return now()

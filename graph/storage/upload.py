@@ -10,7 +10,7 @@ from strawberry.types import Info
 
 import documents
 from documents.storage.upload import UploadPurpose as StoredUploadPurpose
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.mutation import idempotency_key, mutation, required, run_mutation, user_errors_field
 from graph.core.scalars import BigInt
 from graph.core.user_error_types import UserError
@@ -20,7 +20,7 @@ from resolvers.storage.upload import create_upload, upload_targets
 if TYPE_CHECKING:
     from graph.twins.output import SignedUrl
 
-UploadPurpose = described(
+UploadPurpose = describe_enum(
     StoredUploadPurpose,
     "The purpose of an upload.",
     ARCHIVE="A report of a Galaxy instance, to be registered with registerArchive.",

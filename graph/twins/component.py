@@ -14,7 +14,7 @@ from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, one, root_connection, stored, view
-from graph.core.where import By, Renamed, StringFilter, by_enum, order_input, where_input
+from graph.core.where import Condition, DeprecatedName, StringFilter, enum_conditions, order_input, where_input
 from graph.twins.component_type import ComponentType
 from graph.twins.component_version import (
     ComponentVersion,
@@ -29,17 +29,17 @@ from resolvers.twins.register_component import ingest_component
 ComponentWhere = where_input(
     "Component",
     documents.Component,
-    name=By(StringFilter, "component_name", "Filter by the component's name."),
-    component_name=By(StringFilter, "component_name", "Filter by the component's name.", instead="name"),
-    repo_link=By(StringFilter, "repo_link", "Filter by the URL of the component's repository."),
-    tag=By(StringFilter, "tags", "Filter by tag; null matches components without tags."),
-    **by_enum("type", ComponentType, "type", "Filter by the component's type."),
+    name=Condition(StringFilter, "component_name", "Filter by the component's name."),
+    component_name=Condition(StringFilter, "component_name", "Filter by the component's name.", instead="name"),
+    repo_link=Condition(StringFilter, "repo_link", "Filter by the URL of the component's repository."),
+    tag=Condition(StringFilter, "tags", "Filter by tag; null matches components without tags."),
+    **enum_conditions("type", ComponentType, "type", "Filter by the component's type."),
 )
 ComponentOrder = order_input(
     "Component",
     documents.Component,
     NAME="component_name",
-    COMPONENT_NAME=Renamed("component_name", to="NAME"),
+    COMPONENT_NAME=DeprecatedName("component_name", replacement="NAME"),
     CREATED_AT="created_at",
 )
 

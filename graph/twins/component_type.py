@@ -1,9 +1,9 @@
 """The behaviour of components and steps in the GraphQL schema."""
 
 from documents.twins import component
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 
-ComponentType = described(
+ComponentType = describe_enum(
     component.ComponentType,
     "The behaviour of a component once started.",
     EPHEMERAL="The component runs to its end.",

@@ -15,7 +15,7 @@ from graph.core.pagination import Connection
 from graph.core.scalars import JSON
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, one, root_connection, stored, view
-from graph.core.where import BooleanFilter, By, IDFilter, OrderDirection, StringFilter, order_input, where_input
+from graph.core.where import BooleanFilter, Condition, IDFilter, OrderDirection, StringFilter, order_input, where_input
 from graph.twins.step import StepWhere
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 ComponentVersionWhere = where_input(
     "ComponentVersion",
     documents.ComponentVersion,
-    component_id=By(IDFilter, "component_ref", "Filter by the component that the version belongs to."),
-    version=By(StringFilter, "version", "Filter by the version's name, which is its tag in the repository."),
-    commit_hash=By(StringFilter, "commit_hash", "Filter by the hash of the version's commit."),
-    is_deprecated=By(BooleanFilter, "is_deprecated", "Filter by whether the version is deprecated."),
+    component_id=Condition(IDFilter, "component_ref", "Filter by the component that the version belongs to."),
+    version=Condition(StringFilter, "version", "Filter by the version's name, which is its tag in the repository."),
+    commit_hash=Condition(StringFilter, "commit_hash", "Filter by the hash of the version's commit."),
+    is_deprecated=Condition(BooleanFilter, "is_deprecated", "Filter by whether the version is deprecated."),
 )
 ComponentVersionOrder = order_input(
     "ComponentVersion", documents.ComponentVersion, OrderDirection.DESC, CREATED_AT="created_at"

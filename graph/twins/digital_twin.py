@@ -24,7 +24,7 @@ from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, computed, connection, lookup, one, root_connection, stored, view
-from graph.core.where import BooleanFilter, By, IDFilter, StringFilter, order_input, where_input
+from graph.core.where import BooleanFilter, Condition, IDFilter, StringFilter, order_input, where_input
 from graph.twins.execution import ExecutionOrder, ExecutionWhere
 from resolvers.twins.digital_twin import DigitalTwinChanges, create_digital_twin, update_digital_twin
 from resolvers.twins.readers import twin_readers
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 DigitalTwinWhere = where_input(
     "DigitalTwin",
     documents.DigitalTwin,
-    name=By(StringFilter, "name", "Filter by the digital twin's name."),
-    public=By(BooleanFilter, "public", "Filter by whether everybody may read the digital twin."),
-    owner_id=By(IDFilter, "owner_ref", "Filter by the digital twin's owner."),
-    status=By(StringFilter, "status", "Filter by the digital twin's state, a text chosen by its owner."),
+    name=Condition(StringFilter, "name", "Filter by the digital twin's name."),
+    public=Condition(BooleanFilter, "public", "Filter by whether everybody may read the digital twin."),
+    owner_id=Condition(IDFilter, "owner_ref", "Filter by the digital twin's owner."),
+    status=Condition(StringFilter, "status", "Filter by the digital twin's state, a text chosen by its owner."),
 )
 DigitalTwinOrder = order_input(
     "DigitalTwin", documents.DigitalTwin, NAME="name", CREATED_AT="created_at", UPDATED_AT="updated_at"

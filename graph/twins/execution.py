@@ -27,14 +27,14 @@ from graph.core.pagination import Connection
 from graph.core.scalars import JSON
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, embedded, lookup, many_by_ids, one, root_connection, stored, view
-from graph.core.warning import InputWarning, warned, with_warnings
+from graph.core.warning import InputWarning, warnings_field, with_warnings
 from graph.core.where import (
-    By,
+    Condition,
     DateTimeFilter,
     IDFilter,
     OrderDirection,
     StringFilter,
-    by_enum,
+    enum_conditions,
     order_input,
     where_input,
 )
@@ -55,25 +55,25 @@ if TYPE_CHECKING:
 ExecutionWhere = where_input(
     "Execution",
     documents.Execution,
-    title=By(StringFilter, "title", "Filter by the execution's title."),
-    tag=By(StringFilter, "tags", "Filter by tag; null matches executions without tags."),
-    **by_enum("status", ActivityStatus, "status", "Filter by the execution's state."),
-    digital_twin_id=By(IDFilter, "digital_twin_ref", "Filter by the digital twin for which the execution runs."),
-    workflow_id=By(
+    title=Condition(StringFilter, "title", "Filter by the execution's title."),
+    tag=Condition(StringFilter, "tags", "Filter by tag; null matches executions without tags."),
+    **enum_conditions("status", ActivityStatus, "status", "Filter by the execution's state."),
+    digital_twin_id=Condition(IDFilter, "digital_twin_ref", "Filter by the digital twin for which the execution runs."),
+    workflow_id=Condition(
         IDFilter,
         "workflow_ref",
         "Filter by the workflow from which the execution was created; null matches executions created without a "
         "workflow.",
     ),
-    component_version_id=By(
+    component_version_id=Condition(
         IDFilter,
         "workflow_schema.component_versions",
         "Filter by a component version that the execution runs; null matches executions that run none.",
     ),
-    start_timestamp=By(
+    start_timestamp=Condition(
         DateTimeFilter, "start_timestamp", "Filter by the time when the execution's first step started."
     ),
-    created_at=By(DateTimeFilter, "created_at", "Filter by the time when the execution was created."),
+    created_at=Condition(DateTimeFilter, "created_at", "Filter by the time when the execution was created."),
 )
 ExecutionOrder = order_input(
     "Execution",
@@ -206,7 +206,7 @@ class CreateExecutionPayload:
         description="The execution in its current state. Null for a dry run, and when the call was refused.",
         default=None,
     )
-    warnings: list[InputWarning] = warned()
+    warnings: list[InputWarning] = warnings_field()
     user_errors: list[UserError] = user_errors_field()
 
 
@@ -215,7 +215,7 @@ class RerunExecutionPayload:
     execution: Execution | None = strawberry.field(
         description="The new execution. Null when the call was refused.", default=None
     )
-    warnings: list[InputWarning] = warned()
+    warnings: list[InputWarning] = warnings_field()
     user_errors: list[UserError] = user_errors_field()
 
 

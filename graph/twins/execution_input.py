@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import strawberry
 
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.mutation import idempotency_key, optional, required
 from graph.core.scalars import JSON
 from graph.twins.component_type import ComponentType
 from resolvers.twins import rerun
 
-RerunStrategy = described(
+RerunStrategy = describe_enum(
     rerun.RerunStrategy,
     "A choice of the steps of an execution to run again. The other steps are SUCCEEDED at once: their reusedFrom "
     "leads to the steps that ran earlier, and to the outputs of those.",

@@ -11,7 +11,7 @@ from strawberry.types import Info
 import documents
 import resolvers.storage.signed_url
 from documents.twins.output import OutputType as StoredOutputType
-from graph.core.enums import described
+from graph.core.enums import describe_enum
 from graph.core.mutation import (
     expected_revision,
     idempotency_key,
@@ -27,7 +27,7 @@ from graph.core.pagination import Connection
 from graph.core.scalars import JSON, BigInt
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, computed, embedded, lookup, one, root_connection, stored, view
-from graph.core.where import By, DateTimeFilter, StringFilter, enum_filter, where_input
+from graph.core.where import Condition, DateTimeFilter, StringFilter, enum_filter, where_input
 from resolvers.twins.output import DEFAULT_SECONDS, download_urls, update_output_access
 from resolvers.twins.readers import authorized_users
 from resolvers.twins.register_output import before_registering, register_output
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from graph.twins.step import Step
     from graph.twins.user import User
 
-OutputType = described(
+OutputType = describe_enum(
     StoredOutputType,
     "The role of a file that a step produced.",
     OUTPUT="A file for which the step was run.",
@@ -46,17 +46,17 @@ OutputType = described(
 OutputWhere = where_input(
     "Output",
     documents.Output,
-    type=By(enum_filter(OutputType), "output_type", "Filter by the output's type."),
-    output_type=By(
+    type=Condition(enum_filter(OutputType), "output_type", "Filter by the output's type."),
+    output_type=Condition(
         list[OutputType],  # type: ignore[valid-type]
         "output_type",
         "Filter by the output's type, given as a list of accepted values.",
         instead="type",
     ),
-    file_name=By(StringFilter, "file_name", "Filter by the output's file name."),
-    file_type=By(StringFilter, "file_type", "Filter by the output's media type."),
-    sha256=By(StringFilter, "sha256", "Filter by the SHA-256 of the output's bytes, in lower-case hexadecimal."),
-    created_at=By(DateTimeFilter, "created_at", "Filter by the time when the output was registered."),
+    file_name=Condition(StringFilter, "file_name", "Filter by the output's file name."),
+    file_type=Condition(StringFilter, "file_type", "Filter by the output's media type."),
+    sha256=Condition(StringFilter, "sha256", "Filter by the SHA-256 of the output's bytes, in lower-case hexadecimal."),
+    created_at=Condition(DateTimeFilter, "created_at", "Filter by the time when the output was registered."),
 )
 
 

@@ -22,7 +22,7 @@ from graph.core.view import (
     stored,
     view,
 )
-from graph.core.where import By, IDFilter, by_enum, sort_key, where_input
+from graph.core.where import Condition, IDFilter, enum_conditions, sort_key, where_input
 from graph.twins.component_type import ComponentType
 from graph.twins.input_file import InputFileConnection
 from graph.twins.output import OutputWhere
@@ -39,9 +39,11 @@ BY_ORDINAL = sort_key(documents.Step, "ordinal")
 StepWhere = where_input(
     "Step",
     documents.Step,
-    **by_enum("status", ActivityStatus, "status", "Filter by the step's state."),
-    component_version_id=By(IDFilter, "component_version_ref", "Filter by the component version that the step runs."),
-    **by_enum("type", ComponentType, "type", "Filter by the step's type."),
+    **enum_conditions("status", ActivityStatus, "status", "Filter by the step's state."),
+    component_version_id=Condition(
+        IDFilter, "component_version_ref", "Filter by the component version that the step runs."
+    ),
+    **enum_conditions("type", ComponentType, "type", "Filter by the step's type."),
 )
 
 

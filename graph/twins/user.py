@@ -23,7 +23,7 @@ from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, computed, connection, lookup, root_connection, stored, view
-from graph.core.where import By, StringFilter, order_input, where_input
+from graph.core.where import Condition, StringFilter, order_input, where_input
 from graph.twins.digital_twin import DigitalTwinOrder, DigitalTwinWhere
 from graph.twins.workflow import WorkflowOrder, WorkflowWhere
 from resolvers.twins.user import UserChanges, create_user, emails, update_user
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 UserWhere = where_input(
     "User",
     documents.User,
-    display_name=By(StringFilter, "display_name", "Filter by the user's display name."),
-    github=By(StringFilter, "github", "Filter by the user's GitHub name."),
+    display_name=Condition(StringFilter, "display_name", "Filter by the user's display name."),
+    github=Condition(StringFilter, "github", "Filter by the user's GitHub name."),
 )
 UserOrder = order_input("User", documents.User, DISPLAY_NAME="display_name", CREATED_AT="created_at")
 

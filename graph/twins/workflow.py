@@ -28,8 +28,8 @@ from graph.core.pagination import Connection
 from graph.core.scalars import JSON
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, many_by_ids, one, root_connection, stored, view
-from graph.core.warning import InputWarning, warned, with_warnings
-from graph.core.where import BooleanFilter, By, DateTimeFilter, IDFilter, StringFilter, order_input, where_input
+from graph.core.warning import InputWarning, warnings_field, with_warnings
+from graph.core.where import BooleanFilter, Condition, DateTimeFilter, IDFilter, StringFilter, order_input, where_input
 from graph.twins.component_type import ComponentType
 from graph.twins.execution import ExecutionOrder, ExecutionWhere
 from resolvers.concurrency.keyed_lock import keyed_lock
@@ -43,16 +43,16 @@ if TYPE_CHECKING:
 WorkflowWhere = where_input(
     "Workflow",
     documents.Workflow,
-    name=By(StringFilter, "name", "Filter by the workflow's name."),
-    tag=By(StringFilter, "tags", "Filter by tag; null matches workflows without tags."),
-    public=By(BooleanFilter, "public", "Filter by whether everybody may read the workflow."),
-    owner_id=By(IDFilter, "owner_ref", "Filter by the workflow's owner."),
-    component_version_id=By(
+    name=Condition(StringFilter, "name", "Filter by the workflow's name."),
+    tag=Condition(StringFilter, "tags", "Filter by tag; null matches workflows without tags."),
+    public=Condition(BooleanFilter, "public", "Filter by whether everybody may read the workflow."),
+    owner_id=Condition(IDFilter, "owner_ref", "Filter by the workflow's owner."),
+    component_version_id=Condition(
         IDFilter,
         "component_versions",
         "Filter by a component version that the workflow runs; null matches workflows that run none.",
     ),
-    created_at=By(DateTimeFilter, "created_at", "Filter by the time when the workflow was created."),
+    created_at=Condition(DateTimeFilter, "created_at", "Filter by the time when the workflow was created."),
 )
 WorkflowOrder = order_input(
     "Workflow", documents.Workflow, NAME="name", CREATED_AT="created_at", UPDATED_AT="updated_at"
@@ -195,7 +195,7 @@ class CreateWorkflowPayload:
     workflow: Workflow | None = strawberry.field(
         description="The workflow in its current state. Null when the call was refused.", default=None
     )
-    warnings: list[InputWarning] = warned()
+    warnings: list[InputWarning] = warnings_field()
     user_errors: list[UserError] = user_errors_field()
 
 
@@ -204,7 +204,7 @@ class UpdateWorkflowPayload:
     workflow: Workflow | None = strawberry.field(
         description="The workflow in its current state. Null when the call was refused.", default=None
     )
-    warnings: list[InputWarning] = warned()
+    warnings: list[InputWarning] = warnings_field()
     user_errors: list[UserError] = user_errors_field()
 
 

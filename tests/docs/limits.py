@@ -5,7 +5,7 @@ from datetime import timedelta
 from documents.storage.upload import UploadPurpose
 from graph.activities.log_entry import MOST_ENTRIES
 from graph.core.node import MAX_IDS
-from graph.core.where import DEEPEST
+from graph.core.where import MAX_WHERE_DEPTH
 from graph.engine import introspection
 from graph.engine.deadline import REQUEST_TIMEOUT
 from graph.engine.limits import Limits
@@ -69,7 +69,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "values in variables": Limits.values,
         "levels of variables": Limits.value_depth,
         "conditions of a `where`, those below `and`, `or` and `not` among them": Limits.conditions,
-        "levels of a `where`": DEEPEST,
+        "levels of a `where`": MAX_WHERE_DEPTH,
         "values of an `in`": MAX_VALUES,
         "items of an `orderBy`": Limits.order_keys,
         "items of any other list in arguments": Limits.list_items,

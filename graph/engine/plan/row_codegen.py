@@ -36,7 +36,7 @@ from graphql import (
 )
 
 from documents.mongo import raw
-from graph.core.scalars import show_big_int, show_datetime
+from graph.core.scalars import serialize_big_int, serialize_datetime
 from graph.engine.plan.bson_script import BsonScript
 from graph.engine.plan.json_output import dump_rows, dumps
 from graph.engine.plan.occurrences import Times
@@ -97,7 +97,7 @@ def json_fragment(value: Any) -> Any:
 
 def bigint_text(value: Any) -> str | None:
     """An integer as the BigInt scalar writes it."""
-    return None if value is None else show_big_int(value)
+    return None if value is None else serialize_big_int(value)
 
 
 def require_list(value: Any) -> list[Any]:
@@ -120,7 +120,7 @@ GLOBALS: dict[str, Any] = {
     "require_not_null": require_not_null,
     "require_list": require_list,
     "value_or_default": value_or_default,
-    "show_datetime": show_datetime,
+    "serialize_datetime": serialize_datetime,
     "json_fragment": json_fragment,
     "bigint_text": bigint_text,
     "zip": zip,
@@ -270,12 +270,12 @@ def value_code(template: RowTemplate, value: str, type_: GraphQLOutputType, show
 
 
 def _datetime_code(value: str, required: bool) -> str:
-    # As `show_datetime` writes it, but inline, since a call would cost as much as the rest of the object. A value that
-    # is no datetime, or is missing, has no zone, upon which the plan falls back.
+    # As `serialize_datetime` writes it, but inline, since a call would cost as much as the rest of the object. A value
+    # that is no datetime, or is missing, has no zone, upon which the plan falls back.
     code = "z.isoformat('T', 'milliseconds') + 'Z'"
     if required:
-        return f"({code} if (z := {value}).tzinfo is None else show_datetime(z))"
-    return f"(None if (z := {value}) is None else {code} if z.tzinfo is None else show_datetime(z))"
+        return f"({code} if (z := {value}).tzinfo is None else serialize_datetime(z))"
+    return f"(None if (z := {value}) is None else {code} if z.tzinfo is None else serialize_datetime(z))"
 
 
 def _leaf_serializer(type_: GraphQLLeafType, required: bool) -> Callable[[Any], Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from graphql import GraphQLError
 
-from graph.core.scalars import read_big_int, read_datetime, show_datetime
+from graph.core.scalars import parse_big_int, parse_datetime, serialize_datetime
 from tests.support import builders as new
 from tests.support.asking import ADMIN, ask
 from tests.support.builders import keep
@@ -27,8 +27,8 @@ RECORDED = "query ($from: DateTime) { executions(where: { createdAt: { gte: $fro
     ],
 )
 def test_a_time_is_read_in_utc_and_cut_to_milliseconds(written: str, read: datetime) -> None:
-    assert read_datetime(written) == read
-    assert read_datetime(written).utcoffset() == timedelta(0)
+    assert parse_datetime(written) == read
+    assert parse_datetime(written).utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_time_is_read_in_utc_and_cut_to_milliseconds(written: str, read: datet
 )
 def test_a_time_without_a_zone_or_that_does_not_exist_is_refused(value: Any, said: str) -> None:
     with pytest.raises(GraphQLError) as refused:
-        read_datetime(value)
+        parse_datetime(value)
 
     assert refused.value.message.startswith(said)
 
@@ -54,14 +54,14 @@ def test_a_time_without_a_zone_or_that_does_not_exist_is_refused(value: Any, sai
 def test_a_time_is_shown_in_utc_with_its_milliseconds() -> None:
     in_berlin = datetime(2021, 7, 5, 16, 30, 5, 1999, tzinfo=timezone(timedelta(hours=2)))
 
-    assert show_datetime(in_berlin) == "2021-07-05T14:30:05.001Z"
-    assert show_datetime(datetime(2021, 7, 5, 16, 30)) == "2021-07-05T16:30:00.000Z"
+    assert serialize_datetime(in_berlin) == "2021-07-05T14:30:05.001Z"
+    assert serialize_datetime(datetime(2021, 7, 5, 16, 30)) == "2021-07-05T16:30:00.000Z"
 
 
 @pytest.mark.parametrize("value", [0, -1, 2**63 - 1, -(2**63), "0", "-1", str(2**63 - 1), str(-(2**63))])
 def test_a_whole_number_of_64_bits_is_read_from_digits_and_from_a_number(value: int | str) -> None:
-    assert read_big_int(value) == int(value)
-    assert type(read_big_int(value)) is int
+    assert parse_big_int(value) == int(value)
+    assert type(parse_big_int(value)) is int
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_whole_number_of_64_bits_is_read_from_digits_and_from_a_number(value: 
 )
 def test_a_number_that_is_not_whole_or_too_large_is_refused(value: Any, said: str) -> None:
     with pytest.raises(GraphQLError) as refused:
-        read_big_int(value)
+        parse_big_int(value)
 
     assert refused.value.message == said
 
