@@ -172,7 +172,7 @@ def test_the_table_of_limits_gives_the_values_of_the_code() -> None:
     }
     assert {field.name for field in fields(Limits)} == {
         "characters", "tokens", "operations", "depth", "aliases", "root_fields", "directives", "fields", "fragments",
-        "comparisons", "values", "value_depth", "conditions", "order_keys", "list_items", "input_objects",
+        "field_pairs", "values", "value_depth", "conditions", "order_keys", "list_items", "input_objects",
     }, "a limit is missing from tests/docs/limits.py"  # fmt: skip
 
 

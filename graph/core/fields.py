@@ -94,7 +94,7 @@ class LinkField(FieldSource):
     def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         value = arguments[self.argument] if self.argument else ""
         required = is_non_null_type(info._raw_info.return_type)
-        return reader_of(info).linked(self.link, parent, fields_below(info), value, required=required)
+        return reader_of(info).linked_rows(self.link, parent, fields_below(info), value, required=required)
 
 
 @dataclass(frozen=True)
@@ -250,11 +250,11 @@ class ComputedField(FieldSource):
     """Values that a function computes for all parents of a level."""
 
     compute: Compute
-    stored: frozenset[str] = frozenset()
+    paths: frozenset[str] = frozenset()
 
     @property
     def required_paths(self) -> frozenset[str]:  # type: ignore[override]
-        return self.stored
+        return self.paths
 
     def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         reader = reader_of(info)

@@ -49,25 +49,15 @@ class ErrorCode(Enum):
     LIMIT_EXCEEDED = strawberry.enum_value("LIMIT_EXCEEDED", description="The request exceeds a limit of the server.")
 
 
-def _code() -> Any:
-    return strawberry.field(description="The reason as a code for programs.")
-
-
-def _message() -> Any:
-    return strawberry.field(description="Human-readable explanation that names the object and the value concerned.")
-
-
-def _path() -> Any:
-    return strawberry.field(
-        description='Path to the refused value within the arguments, such as ["input","steps","2","parameters"].'
-    )
-
-
 @strawberry.interface(description="The reason why a mutation was refused.")
 class UserError:
-    code: ErrorCode = _code()
-    message: str = _message()
-    path: list[str] = _path()
+    code: ErrorCode = strawberry.field(description="The reason as a code for programs.")
+    message: str = strawberry.field(
+        description="Human-readable explanation that names the object and the value concerned."
+    )
+    path: list[str] = strawberry.field(
+        description='Path to the refused value within the arguments, such as ["input","steps","2","parameters"].'
+    )
 
 
 GRAPHQL_TYPES: dict[type[Refused], type[UserError]] = {}

@@ -92,7 +92,9 @@ def view(document: Model | None = None, *, name: str | None = None) -> Callable[
 
     def decorate(cls: C) -> C:
         for base in cls.__mro__:
-            _bind_fields(base, document)
+            for attribute, field in vars(base).items():
+                if isinstance(field, ViewField) and "field_source" not in field.__dict__:
+                    field.field_source = field.bind(document, attribute)
         type_: C = strawberry.type(cls, name=name, description=_description(cls))
         _rebind_inherited_fields(type_, document)
         VIEWS[cls.__name__] = type_
@@ -321,12 +323,6 @@ def page_arguments() -> list[StrawberryArgument]:
             description="Return only the items before this cursor. An empty string counts as no cursor.",
         ),
     ]
-
-
-def _bind_fields(cls: Any, document: Model | None) -> None:
-    for name, field in vars(cls).items():
-        if isinstance(field, ViewField) and "field_source" not in field.__dict__:
-            field.field_source = field.bind(document, name)
 
 
 def _rebind_inherited_fields(type_: type, document: Model | None) -> None:

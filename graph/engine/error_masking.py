@@ -62,7 +62,7 @@ def field_errors(errors: Sequence[GraphQLError], request_id: str, *, writing: bo
     unexpected: list[GraphQLError] = []
     _count_outages(errors)
     for error in errors:
-        public = _public(error, writing)
+        public = _public_error(error, writing)
         if public is None:
             unexpected.append(error)
         if len(formatted) < MAX_FIELD_ERRORS:
@@ -77,7 +77,7 @@ def truncate(message: str) -> str:
     return message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
 
 
-def unanswered_by(answer: Mapping[str, Any]) -> str | None:
+def outage_code(answer: Mapping[str, Any]) -> str | None:
     """The code of the outage that left every root field of an answer without a value, None otherwise."""
     errors: list[Formatted] = answer.get("errors") or []
     codes: set[str] = {error["extensions"]["code"] for error in errors}
@@ -91,12 +91,12 @@ def unanswered_by(answer: Mapping[str, Any]) -> str | None:
     return min(codes, key=outage_status)
 
 
-def _public(error: GraphQLError, writing: bool) -> tuple[str, dict[str, Any]] | None:
+def _public_error(error: GraphQLError, writing: bool) -> tuple[str, dict[str, Any]] | None:
     """Message and extensions of an error that was raised for the client, None for any other."""
     cause = root_cause(error)
     if outage := outage_of(cause):
-        unsure = "" if outage is Outage.INSUFFICIENT_STORAGE else _unsure(error, writing)
-        return outage_message(outage, cause, _path(error)) + unsure, {"code": outage.value}
+        uncertainty = "" if outage is Outage.INSUFFICIENT_STORAGE else _uncertainty(error, writing)
+        return outage_message(outage, cause, _path(error)) + uncertainty, {"code": outage.value}
     if isinstance(cause, PublicError):
         return cause.message, {"code": cause.code}
     if isinstance(cause, Refusal):
@@ -124,7 +124,7 @@ def outage_message(outage: Outage, cause: BaseException, field: str = "") -> str
     return f"The {service} is not responding at the moment. Try again later."
 
 
-def _unsure(error: GraphQLError, writing: bool) -> str:
+def _uncertainty(error: GraphQLError, writing: bool) -> str:
     """An additional sentence when a mutation's root field itself failed, rather than a field of its payload."""
     if not writing or len(error.path or ()) != 1:
         return ""

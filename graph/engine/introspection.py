@@ -92,12 +92,9 @@ class SchemaAnswers:
     def _finish(self, key: Hashable, done: "asyncio.Future[SchemaAnswer]") -> None:
         del self._pending[key]
         if not done.cancelled() and done.exception() is None and (answer := done.result()):
-            self._cache(key, answer)
-
-    def _cache(self, key: Hashable, answer: SchemaAnswer) -> None:
-        self._answers[key] = answer
-        while len(self._answers) > MAX_CACHED_ANSWERS or sum(map(_size, self._answers.values())) > MAX_CACHED_BYTES:
-            self._answers.popitem(last=False)
+            self._answers[key] = answer
+            while len(self._answers) > MAX_CACHED_ANSWERS or sum(map(_size, self._answers.values())) > MAX_CACHED_BYTES:
+                self._answers.popitem(last=False)
 
     def _execute(self, document: DocumentNode, name: str | None, variables: dict[str, Any]) -> SchemaAnswer:
         fields = 0

@@ -34,10 +34,10 @@ from graph.engine.error_masking import (
     RETRY_AFTER,
     Formatted,
     internal_errors,
+    outage_code,
     outage_errors,
     outage_status,
     refusal_errors,
-    unanswered_by,
 )
 from graph.engine.plan import Plan, PointLookup, json_output
 from graph.engine.prepare import DocumentCache, InvalidDocument, PreparedDocument
@@ -188,7 +188,7 @@ class GraphQLHandler:
         reader: RequestLoader | None = getattr(context, "reader", None)
         if reader is not None:
             reader.budget.check_text(len(body))
-        if outage := unanswered_by(result):
+        if outage := outage_code(result):
             self.metrics.operations.add("unanswered")
             return json_response(result, media, outage_status(outage), self._executor_header(executor) | RETRY_AFTER)
         self.metrics.operations.add("errors" if "errors" in result else "ok")
@@ -297,7 +297,7 @@ class GraphQLHandler:
             def check(objects: int) -> None:
                 if (reader.is_abandoned or has_hung_up(scope)) and not is_wanted():
                     raise asyncio.CancelledError
-                size = max(reader.budget.bytes, reader.budget.stored // MEMORY_PER_ANSWER_BYTE)
+                size = max(reader.budget.bytes, reader.budget.stored_bytes // MEMORY_PER_ANSWER_BYTE)
                 if objects > expected.objects or size > expected.size:
                     place.grow(Cost(objects, size))
 
@@ -348,7 +348,7 @@ class GraphQLHandler:
                 counting: AbstractContextManager[None] = nullcontext()
                 if reader is not None:
                     reader.budget.on_spend = lambda objects: place.grow(Cost(UNPLANNED_WEIGHT * objects))
-                    counting = counting_replies(reader.budget.add_stored)
+                    counting = counting_replies(reader.budget.add_stored_bytes)
                 with ignore_hang_up(scope) if writes else nullcontext(), pymongo.timeout(seconds), counting:
                     result = await self._execute_with_graphql_core(prepared, parameters, context)
                 if reader is not None:

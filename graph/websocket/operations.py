@@ -200,7 +200,7 @@ class OperationRunner:
             await self._admission.deliveries.wait_for_turn(SECONDS_PER_DELIVERY + SECONDS_PER_OBJECT * expected.objects)
         async with self._changes.read_slots, place:
             began = time.monotonic()
-            with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(reader.budget.add_stored):
+            with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(reader.budget.add_stored_bytes):
                 body = await _answer_by_plan(planned, reader, event) or await _answer_by_reference(executor, event)
             weight = UNPLANNED_WEIGHT if planned is None else 1
             costs.record(shape, Cost(weight * reader.budget.objects, seconds=time.monotonic() - began))

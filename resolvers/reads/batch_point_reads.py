@@ -2,7 +2,7 @@
 
 The driver spends more on a find than the database does, so lookups of the same kind, projection and policy from one
 tick of the event loop are sent together, and so are those that arrive while a find is under way. Nothing is cached: a
-find begins after the last of its callers arrived.
+find starts after the last of its callers arrived.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ MAX_VALUES_PER_FIND = 1_000
 
 @dataclass
 class Waiter:
-    """A caller that waits for the rows of some values."""
+    """A caller that waits for the rows of its values."""
 
     values: list[str]
     find: Find
@@ -50,7 +50,7 @@ class Waiter:
 
 @dataclass
 class CoalescingQueue:
-    """Waiters whose reads can be made as one find."""
+    """Callers whose reads can be made as one find."""
 
     path: str
     loop: asyncio.AbstractEventLoop
@@ -62,9 +62,9 @@ class CoalescingQueue:
     started_at: float | None = None
     """The start of that find, by the event loop's clock; None while the find is only scheduled."""
 
-    def add(self, caller: Waiter) -> None:
+    def add(self, waiter: Waiter) -> None:
         """Add a caller to the next find."""
-        self.waiting.append(caller)
+        self.waiting.append(waiter)
         if self.reading is None or self._is_late():
             self._schedule_find()
 
@@ -85,47 +85,47 @@ class CoalescingQueue:
         else:
             self.on_empty()
 
-    def _pop_callers(self) -> list[Waiter]:
-        callers_count = values_count = 0
-        for caller in self.waiting:
-            if callers_count and values_count + len(caller.values) > MAX_VALUES_PER_FIND:
+    def _pop_waiters(self) -> list[Waiter]:
+        waiters_count = values_count = 0
+        for waiter in self.waiting:
+            if waiters_count and values_count + len(waiter.values) > MAX_VALUES_PER_FIND:
                 break
-            callers_count, values_count = callers_count + 1, values_count + len(caller.values)
-        callers, self.waiting = self.waiting[:callers_count], self.waiting[callers_count:]
-        return callers
+            waiters_count, values_count = waiters_count + 1, values_count + len(waiter.values)
+        waiters, self.waiting = self.waiting[:waiters_count], self.waiting[waiters_count:]
+        return waiters
 
     async def _read(self) -> None:
-        this, callers = self.reading, self._pop_callers()
+        this, waiters = self.reading, self._pop_waiters()
         self.started_at = self.loop.time()
-        values = list(dict.fromkeys(value for caller in callers for value in caller.values))
+        values = list(dict.fromkeys(value for waiter in waiters for value in waiter.values))
         rows: list[Row] = []
         failure = None
         try:
-            rows = await callers[0].find(values)
+            rows = await waiters[0].find(values)
         except Exception as error:
             failure = error
         if self.reading is this:
             if isinstance(failure, CONNECTION_ERRORS):
-                # Waiters that came meanwhile would otherwise wait for the full timeout again.
-                callers, self.waiting = callers + self.waiting, []
+                # Callers that came meanwhile would otherwise wait for the full timeout again.
+                waiters, self.waiting = waiters + self.waiting, []
             self._start_next_find()
         if failure is None:
             by_value = {row[self.path]: row for row in rows}
-            for caller in callers:
-                caller.resolve({value: by_value[value] for value in caller.values if value in by_value})
+            for waiter in waiters:
+                waiter.resolve({value: by_value[value] for value in waiter.values if value in by_value})
         elif isinstance(failure, CONNECTION_ERRORS):
-            for caller in callers:
-                caller.fail(failure)
+            for waiter in waiters:
+                waiter.fail(failure)
         else:
             # The error may be due to one caller's values, so each caller's values are read separately.
-            await asyncio.gather(*(_read_separately(caller, self.path) for caller in callers))
+            await asyncio.gather(*(_read_separately(waiter, self.path) for waiter in waiters))
 
 
-async def _read_separately(caller: Waiter, path: str) -> None:
+async def _read_separately(waiter: Waiter, path: str) -> None:
     try:
-        caller.resolve({row[path]: row for row in await caller.find(caller.values)})
+        waiter.resolve({row[path]: row for row in await waiter.find(waiter.values)})
     except Exception as error:
-        caller.fail(error)
+        waiter.fail(error)
 
 
 _queues: dict[Hashable, CoalescingQueue] = {}
@@ -142,10 +142,10 @@ def coalesce(key: Hashable, path: str, values: list[str], find: Find) -> Awaitab
     queue = _queues.get((loop, key))
     if queue is None:
         queue = _queues[loop, key] = CoalescingQueue(path, loop, partial(_queues.pop, (loop, key)))
-    caller = Waiter(values, find, loop.create_future())
-    queue.add(caller)
+    waiter = Waiter(values, find, loop.create_future())
+    queue.add(waiter)
     left = remaining_timeout()
-    return caller.rows if left is None else _within(left, caller.rows)
+    return waiter.rows if left is None else _within(left, waiter.rows)
 
 
 async def _within(seconds: float, rows: "asyncio.Future[dict[str, Row]]") -> dict[str, Row]:

@@ -198,7 +198,7 @@ class RequestLoader:
 
         return self.batch(("lookup", document, key, fields), read, {"_id": ""}, objects_in)
 
-    def linked(
+    def linked_rows(
         self, link: Link, parent: Row, fields: Fields, value: str = "", *, required: bool = False
     ) -> Awaitable[Any]:
         """The row or rows that an unpaged link leads to. Raises RequiredLinkHidden for a `required` one."""

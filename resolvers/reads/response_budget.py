@@ -26,8 +26,8 @@ class AnswerLimits:
     bytes: int = 64_000_000
 
     @property
-    def stored(self) -> int:
-        """Bytes that may be read for an answer: more than its own limit, as not all that is read is shown."""
+    def stored_bytes(self) -> int:
+        """Bytes that may be read for an answer: more than its own limit, since not all that is read is shown."""
         return max(MIN_STORED_BYTES, min(STORED_BYTES_PER_BYTE * self.bytes, self.bytes + EXTRA_STORED_BYTES))
 
 
@@ -44,7 +44,7 @@ class AnswerBudget:
         """Occurrences of objects."""
         self.bytes = 0
         """Bytes of text that will certainly be in the answer."""
-        self.stored = 0
+        self.stored_bytes = 0
         """Bytes that were read for the answer."""
         self.on_spend: Callable[[int], object] | None = None
         """Called with the number of objects so far; ends the answer by raising an error."""
@@ -66,13 +66,13 @@ class AnswerBudget:
         self.bytes += size
         self._check()
 
-    def add_stored(self, size: int) -> None:
+    def add_stored_bytes(self, size: int) -> None:
         """Count bytes of the database's replies, before rows are made of them. Raises AnswerTooLarge."""
-        self.stored += size
-        if self.stored > self.limits.stored:
+        self.stored_bytes += size
+        if self.stored_bytes > self.limits.stored_bytes:
             raise AnswerTooLarge(
-                f"The answer would be made from more than {self.limits.stored:,} stored bytes. Ask for smaller pages, "
-                "fewer levels or fewer fields."
+                f"The answer would be made from more than {self.limits.stored_bytes:,} stored bytes. Ask for "
+                "smaller pages, fewer levels or fewer fields."
             )
 
     def check_text(self, size: int) -> None:
@@ -90,7 +90,7 @@ class AnswerBudget:
 
     def reset(self) -> None:
         """Reset the counts, for an answer that is executed again."""
-        self.objects = self.bytes = self.stored = 0
+        self.objects = self.bytes = self.stored_bytes = 0
         self.on_spend = None
 
     def _check(self) -> None:

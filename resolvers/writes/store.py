@@ -72,22 +72,21 @@ async def update(
 ) -> Row:
     """Apply `changes`, by stored name, as one conditional write that raises the revision. Raises RevisionConflict.
 
-    `row` is the whole row as this transaction reads it. Where it has these values already nothing is written, so that
-    the revision and the time of the last change reflect real changes only.
+    `row` is the whole row as this transaction reads it. If it has these values already, nothing is written, so that the
+    revision and the time of the last change reflect real changes only.
     """
     if expected_revision in (None, row["revision"]) and _has(row, changes):
         return row
     collection = collection_of(document)
     match = {"_id": row["_id"]} | ({} if expected_revision is None else {"revision": expected_revision})
-    changed = await collection.find_one_and_update(
+    updated: Row | None = await collection.find_one_and_update(
         match,
         {"$set": changes | {"updated_at": now()}, "$inc": {"revision": 1}},
         return_document=True,
         session=session,
     )
-    if changed is not None:
-        found: Row = changed
-        return found
+    if updated is not None:
+        return updated
     current = await collection.find_one({"_id": row["_id"]}, session=session)
     if current is None or expected_revision is None:
         raise NotFound(document.__name__, row["_id"], "id")

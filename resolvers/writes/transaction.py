@@ -11,7 +11,7 @@ Work = Callable[[Session], Awaitable[Outcome]]
 
 
 class RetryTransaction(Exception):
-    """A concurrent write of the same object came first: look again."""
+    """A concurrent write of the same object came first, so the work must read it again."""
 
 
 async def run_in_transaction(work: Work) -> Outcome:

@@ -106,7 +106,7 @@ class Compiler:
         template.required_paths |= field_source.required_paths
         match field_source:
             case StoredField():
-                show = self._embedded(nodes, field, template)
+                show = self._embedded_code(nodes, field, template)
                 return stored_value_code(template, field_source.path, field.type, field_source.default, show)
             case EmbeddedField():
                 part = get_named_type(field.type)
@@ -119,7 +119,9 @@ class Compiler:
             template.script.give_up()
         return template.add_nested_field(response_name, nested_field)
 
-    def _embedded(self, nodes: list[FieldNode], field: GraphQLField, template: RowTemplate) -> Callable[[str], str]:
+    def _embedded_code(
+        self, nodes: list[FieldNode], field: GraphQLField, template: RowTemplate
+    ) -> Callable[[str], str]:
         def show(value: str) -> str:
             type_ = get_named_type(field.type)
             assert isinstance(type_, GraphQLObjectType)
@@ -138,7 +140,7 @@ class Compiler:
             case LinkField(link=ToManyByIds() | ToManyContaining() as link):
                 return NestedToMany(link, self.nested_template(nodes, get_named_type(field.type)))
             case ConnectionField():
-                return self._pages(field_source, field, nodes, arguments)
+                return self._nested_pages(field_source, field, nodes, arguments)
             case LookupField():
                 names = python_names(self.schema, field.extensions[STRAWBERRY_FIELD].arguments)
                 template = self.nested_template(nodes, get_named_type(field.type))
@@ -152,10 +154,10 @@ class Compiler:
                     lambda run: field_source.ids(arguments(run)), self._templates_by_kind(nodes), is_list=True
                 )
             case ComputedField():
-                return self._computed(field_source, field, nodes, arguments)
+                return self._computed_field(field_source, field, nodes, arguments)
         raise UnsupportedByPlan(f"{type(field_source).__name__} fields")
 
-    def _pages(
+    def _nested_pages(
         self, field_source: ConnectionField, field: GraphQLField, nodes: list[FieldNode], arguments: Arguments
     ) -> NestedPages:
         type_ = get_named_type(field.type)
@@ -171,7 +173,7 @@ class Compiler:
         except Refusal:
             return None
 
-    def _computed(
+    def _computed_field(
         self, field_source: ComputedField, field: GraphQLField, nodes: list[FieldNode], arguments: Arguments
     ) -> NestedComputed:
         named = get_named_type(field.type)

@@ -64,7 +64,7 @@ class Plan:
     async def data(self, reader: RequestLoader, variables: VariableValues) -> Any:
         """The answer's data; None when the standard executor has to answer. Raises AnswerTooLarge."""
         try:
-            with counting_replies(reader.budget.add_stored):
+            with counting_replies(reader.budget.add_stored_bytes):
                 columns = await read_nested_fields(PlanRun(reader, variables), self.template, [ROOT], None)
             (data,) = self.template.build([ROOT], *columns)
         except Exception as error:

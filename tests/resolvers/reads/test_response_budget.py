@@ -15,14 +15,14 @@ def test_the_last_object_and_the_last_byte_are_within_the_limit_and_the_next_is_
     assert budget.bytes_left == 1
     budget.add_bytes(1)
     budget.check_text(100)
-    budget.add_stored(LIMITS.stored)
+    budget.add_stored_bytes(LIMITS.stored_bytes)
 
     with pytest.raises(AnswerTooLarge, match="more than 10 objects"):
         budget.add_objects(1)
     with pytest.raises(AnswerTooLarge, match="more than 100 bytes"):
         budget.check_text(101)
-    with pytest.raises(AnswerTooLarge, match=f"more than {LIMITS.stored:,} stored bytes"):
-        budget.add_stored(1)
+    with pytest.raises(AnswerTooLarge, match=f"more than {LIMITS.stored_bytes:,} stored bytes"):
+        budget.add_stored_bytes(1)
 
 
 def test_bytes_alone_end_an_answer() -> None:
@@ -34,7 +34,7 @@ def test_what_is_taken_back_or_forgotten_counts_no_longer() -> None:
     budget = AnswerBudget(LIMITS)
     budget.add_objects(10)
     budget.add_bytes(100)
-    budget.add_stored(LIMITS.stored)
+    budget.add_stored_bytes(LIMITS.stored_bytes)
 
     budget.subtract(4, 30)
     budget.add_objects(4)
@@ -44,7 +44,7 @@ def test_what_is_taken_back_or_forgotten_counts_no_longer() -> None:
     budget.reset()
     budget.add_objects(10)
     budget.add_bytes(100)
-    budget.add_stored(LIMITS.stored)
+    budget.add_stored_bytes(LIMITS.stored_bytes)
 
 
 def test_the_number_of_objects_is_told_as_it_grows() -> None:
