@@ -1,7 +1,6 @@
 """Fixtures of all tests: one real database server for the run, and a database of its own for each test."""
 
 import asyncio
-import gc
 import os
 import shutil
 import tempfile
@@ -18,8 +17,8 @@ import documents
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Client, Database, make_client, open_database
 from documents.storage.bucket import open_bucket
-from graph.server.run import GC_THRESHOLDS
 from resolvers.activities.active_workers import active_workers
+from resolvers.concurrency.garbage_collection import exempt_current_objects, set_server_thresholds
 from tests.browser.chromium import Page, chromium
 from tests.support.asking import without_comparison
 from tests.support.clock import Clock
@@ -72,9 +71,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what stays for the run, as the server does: a tenth of the time was its."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    exempt_current_objects()
+    set_server_thresholds()
 
 
 class RoundTrips(CommandListener):

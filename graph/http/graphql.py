@@ -26,7 +26,6 @@ from strawberry.execution import optimized_is_awaitable
 
 from documents.mongo.replies import counting_replies
 from documents.outage import outage_of
-from graph.engine import gc_pause
 from graph.engine.admission import MEMORY_PER_ANSWER_BYTE, Admission, Cost
 from graph.engine.deadline import REQUEST_TIMEOUT
 from graph.engine.error_masking import (
@@ -68,6 +67,7 @@ from graph.http.response import (
 )
 from graph.http.send_buffers import cancel_on_hang_up, has_hung_up, ignore_hang_up, wait_until_read
 from resolvers.access.viewer import Role, Viewer
+from resolvers.concurrency.garbage_collection import pause_collection
 from resolvers.reads.loaders import RequestLoader
 from resolvers.reads.response_budget import AnswerLimits, AnswerTooLarge
 
@@ -305,7 +305,7 @@ class GraphQLHandler:
             began = time.monotonic()
             try:
                 # Cancelled between two reads and not within one, whose connection would be lost.
-                with ignore_hang_up(scope), gc_pause.gc_paused():
+                with ignore_hang_up(scope), pause_collection():
                     parts = await run()
             finally:
                 # The function refers back to the budget.

@@ -4,7 +4,6 @@ It uses the database and the bucket directly, as the server does, so any number 
 """
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ from graph.logs import configure_logs
 from graph.server.file_descriptors import raise_limit
 from graph.server.open_database import connect, database_url, make_current, open_configured_bucket
 from graph.settings import Settings, SettingsError, load_settings
+from resolvers.concurrency.garbage_collection import exempt_current_objects
 from resolvers.galaxy.ingest.poll_loop import POLL_INTERVAL, ingest
 
 FORCED_EXIT_TIMEOUT = 7.8
@@ -62,19 +62,12 @@ async def _work(settings: Settings, url: str, options: IngestOptions) -> None:
             raise SettingsError("PROVENANCE_BUCKET must be set: without it there are no reports to ingest.")
         with pymongo.timeout(None):
             await make_current(settings, client[settings.database_name], _print_status)
-        _tune_gc()
+        # The driver leaves written rows in reference cycles, a thousand at a time. Full collections free them, and run
+        # when the tracked objects have grown by a quarter, which is much while the objects of all modules count.
+        exempt_current_objects()
         log.info("waits for reports", worker=options.name, database=settings.database_name, bucket=bucket.name)
         await ingest(stop, name=options.name, once=options.once, until_idle=options.until_idle, poll=options.poll)
     log.info("ends", worker=options.name)
-
-
-def _tune_gc() -> None:
-    """Have written rows collected early: the driver leaves them in reference cycles, a thousand at a time.
-
-    A full collection runs when the tracked objects have grown by a quarter, which is much while all modules count.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _set_on_signal(stop: asyncio.Event) -> None:

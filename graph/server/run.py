@@ -1,6 +1,5 @@
 """Serving until told to stop, and stopping in time: Cloud Run kills an instance 10 s after SIGTERM."""
 
-import gc
 import os
 import signal
 import socket
@@ -19,11 +18,10 @@ from graph.logs import access_log, configure_logs
 from graph.server.web_processes import ProcessSupervisor
 from graph.settings import Settings, SettingsError
 from graph.websocket.endpoint import MAX_MESSAGE
+from resolvers.concurrency.garbage_collection import exempt_current_objects, set_server_thresholds
 
 GRACEFUL_SHUTDOWN_TIMEOUT = 6
 """Seconds that running requests get after a signal; the rest is for closing the database."""
-GC_THRESHOLDS = (50_000, 50, 100)
-"""Allocations between collections: a big answer makes many objects, all of them in use and none in a cycle."""
 FORCED_EXIT_TIMEOUT = 8.3
 """Seconds after which the process exits even if something blocks its end."""
 
@@ -104,10 +102,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # Objects made at startup stay, so the collector need not scan them again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        exempt_current_objects()
+        set_server_thresholds()
         if self.started and self._on_start and sockets:
             self._on_start(_url(sockets[0]))
 

@@ -1,1 +1,1 @@
-"""Locks by key, cooperative scheduling on the event loop, and the cancellation of tasks."""
+"""Locks by key, cooperative scheduling on the event loop, the cancellation of tasks, and garbage collection."""

@@ -1,11 +1,10 @@
 """Reading a job report: the bytes of an archive in, rows and rejections out."""
 
-import gc
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from resolvers.concurrency.garbage_collection import disable_collection
 from resolvers.galaxy.report.archive.gzip_reader import Source
 from resolvers.galaxy.report.digest import DIGEST_BYTES, RowsDigest, row_digest
 from resolvers.galaxy.report.job_bson import RowPrefix, int32
@@ -103,7 +102,8 @@ class _ReportReader:
         index = index_report(self._source, self._limits, self._rejections.add)
         joiner = Joiner(index, self._limits, self._rejections.add, self._usage)
         for window in windows(index, self._limits):
-            with gc_disabled():
+            # A collection would search hundreds of thousands of objects in vain.
+            with disable_collection():
                 joined = joiner.join(window)
                 self._add_counts(joined)
             yield from self._batches_of(joined)
@@ -174,15 +174,3 @@ class _ReportReader:
             batches.append(Batch(rejections=self._rejections.take()))
         batches[-1].summary = summary
         yield from batches
-
-
-@contextmanager
-def gc_disabled() -> Iterator[None]:
-    """Disable garbage collection in the block, where it would search hundreds of thousands of objects in vain."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

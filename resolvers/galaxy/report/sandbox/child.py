@@ -3,7 +3,6 @@
 The archive is standard input, which must be a file; batches go to standard output. TASK is JSON, see `Task`.
 """
 
-import gc
 import os
 import sys
 from contextlib import suppress
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
+from resolvers.concurrency.garbage_collection import disable_collection
 from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.limits import Limits
 from resolvers.galaxy.report.read_report import DeclaredCounts, read_report
@@ -101,7 +101,12 @@ def main(arguments: list[str]) -> int:
     task = Task.from_json(arguments[0])
     apply_resource_limits(task)
     # Nothing here forms reference cycles, and a collection would search very many small objects.
-    gc.disable()
+    with disable_collection():
+        return _read(task)
+
+
+def _read(task: Task) -> int:
+    """Write the report's batches to standard output; returns the exit status."""
     try:
         for batch in read_report(FileDescriptor(0), prefix=task.prefix, declared=task.declared, limits=task.limits):
             write(frames(batch))

@@ -5,11 +5,11 @@ import gc
 
 import pytest
 
-from graph.engine import gc_pause
+from resolvers.concurrency import garbage_collection
 
 
 async def paused_until(go_on: asyncio.Event) -> None:
-    with gc_pause.gc_paused():
+    with garbage_collection.pause_collection():
         await go_on.wait()
 
 
@@ -28,14 +28,14 @@ async def test_collections_go_on_when_the_last_answer_is_made() -> None:
 
 
 async def test_an_answer_that_fails_does_not_end_collections() -> None:
-    with pytest.raises(ValueError, match="no"), gc_pause.gc_paused():
+    with pytest.raises(ValueError, match="no"), garbage_collection.pause_collection():
         raise ValueError("no")
 
     assert gc.isenabled()
 
 
 async def test_answers_without_end_do_not_keep_collections_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gc_pause, "MAX_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(garbage_collection, "MAX_PAUSE_SECONDS", 0.0)
     go_on = asyncio.Event()
     answers = [asyncio.create_task(paused_until(go_on)) for _ in range(2)]
     await asyncio.sleep(0)
