@@ -28,7 +28,7 @@ from resolvers.galaxy.report_metadata import read_metadata
 from resolvers.user_errors import InvalidInput
 
 SETTINGS = {
-    # One archive at a time is handed to Python, and a task gets few of them: a megabyte takes half a second to read.
+    # Python gets one archive at a time, and a task few of them: reading a megabyte takes half a second.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1",
     "spark.sql.files.maxPartitionBytes": "16m",
     "spark.sql.session.timeZone": "UTC",
@@ -38,23 +38,26 @@ SETTINGS = {
 
 
 def main() -> None:
-    """Read all archives and write their jobs; what gave no jobs is named in the end."""
-    wanted = arguments()
+    """Read all archives and write their jobs; then print the archives that gave no jobs."""
+    options = parse_arguments()
     spark = SparkSession.builder.appName("jobs").getOrCreate()
     for name, value in SETTINGS.items():
         spark.conf.set(name, value)
-    origins = found(spark, wanted.source, wanted.instance) if wanted.instance else listed(spark, wanted.source)
+    if options.instance:
+        origins = origins_in_folder(spark, options.source, options.instance)
+    else:
+        origins = origins_in_list(spark, options.source)
     if not origins:
-        raise SystemExit(f"There are no archives in {wanted.source}.")
-    jobs(spark, origins, wanted.parameters).write.partitionBy(*PARTITIONS).parquet(wanted.destination)
-    written = {row.archive for row in spark.read.parquet(wanted.destination).select("archive").distinct().collect()}
+        raise SystemExit(f"There are no archives in {options.source}.")
+    jobs(spark, origins, options.parameters).write.partitionBy(*PARTITIONS).parquet(options.destination)
+    written = {row.archive for row in spark.read.parquet(options.destination).select("archive").distinct().collect()}
     for origin in origins.values():
         if origin.archive not in written:
             print(f"{origin.archive} gave no jobs.")
 
 
-def arguments() -> argparse.Namespace:
-    """What was typed."""
+def parse_arguments() -> argparse.Namespace:
+    """The arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="what `provenance-graph export list` printed, or with --instance a folder")
     parser.add_argument("destination", help="a folder that is not there yet")
@@ -63,8 +66,8 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def listed(spark: SparkSession, source: str) -> dict[str, Origin]:
-    """Archives by their addresses, from a list of them."""
+def origins_in_list(spark: SparkSession, source: str) -> dict[str, Origin]:
+    """The archives of a list, by their addresses."""
     lines = (json.loads(row.value) for row in spark.read.text(source).toLocalIterator())
     return {
         address(line["url"]): Origin(
@@ -74,22 +77,22 @@ def listed(spark: SparkSession, source: str) -> dict[str, Origin]:
     }
 
 
-def found(spark: SparkSession, folder: str, instance: str) -> dict[str, Origin]:
-    """Archives by their addresses, from what stands beside them. Those that no release can read are named."""
+def origins_in_folder(spark: SparkSession, folder: str, instance: str) -> dict[str, Origin]:
+    """The archives of a folder, by their addresses. Prints those whose metadata this release cannot read."""
     origins = {}
     files = spark.read.format("binaryFile").load(f"{folder.rstrip('/')}/*.json").select("path", "content")
     for row in files.toLocalIterator():
         name = PurePosixPath(row.path).name.removesuffix(".json")
         try:
-            said = read_metadata(bytes(row.content).decode("utf-8", "replace"), name)
-            unread = said.quarantine
+            metadata = read_metadata(bytes(row.content).decode("utf-8", "replace"), name)
+            reason = metadata.quarantine
         except InvalidInput as error:
-            unread = error.message
-        if unread or said.generated_at is None:
-            print(f"{name} is left out: {unread}")
+            reason = error.message
+        if reason or metadata.generated_at is None:
+            print(f"{name} is left out: {reason}")
             continue
         path = address(row.path).removesuffix(".json") + ".tar.gz"
-        origins[path] = Origin(instance, name, said.sha256 or "", said.generated_at)
+        origins[path] = Origin(instance, name, metadata.sha256 or "", metadata.generated_at)
     return origins
 
 
@@ -105,15 +108,15 @@ def jobs(spark: SparkSession, origins: dict[str, Origin], parameters: bool) -> D
         origin, sha256 = origins[address(path)], hashlib.sha256(content).hexdigest()
         if origin.sha256 not in ("", sha256):
             raise ValueError(f"{path} has the SHA-256 {sha256} instead of {origin.sha256}.")
-        known = Origin(origin.instance, origin.archive, sha256, origin.reported_at)
-        return record_batches(content, known, parameters=parameters)
+        verified = Origin(origin.instance, origin.archive, sha256, origin.reported_at)
+        return record_batches(content, verified, parameters=parameters)
 
     archives = spark.read.format("binaryFile").load(list(origins)).select("path", "content")
     return archives.mapInArrow(read, from_arrow_schema(schema(parameters=parameters)))
 
 
 def in_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The same rows with the only times that Spark takes. It writes them in milliseconds again."""
+    """The batch with times in microseconds, the only ones that Spark accepts; it writes milliseconds again."""
     microseconds = pa.timestamp("us", tz="UTC")
     fields = (field.with_type(microseconds) if pa.types.is_timestamp(field.type) else field for field in batch.schema)
     return batch.cast(pa.schema(fields))

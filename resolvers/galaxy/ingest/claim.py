@@ -53,7 +53,7 @@ class Claimer:
         while expired := await oldest_expired(ours):
             await end_session(expired)
             if not expired["folding"] and counted_attempts(expired) >= MAX_ATTEMPTS:
-                # Lost where another worker was faster.
+                # Another worker may have been faster.
                 with suppress(LeaseLost):
                     await fail_exhausted_part(expired)
             elif claim := await self._take_over(expired):

@@ -131,7 +131,7 @@ async def _add_to_generation(claim: ClaimedPart, result: PartResult, session: Se
 
 
 async def _end_ingestion_if_done(ingestion: Row | None, session: Session) -> None:
-    """End an ingestion if the last of its parts has result.
+    """End an ingestion if the last of its parts has ended.
 
     This transaction wrote to the ingestion first: of two transactions that end the last two parts, one conflicts,
     retries and sees the other; and neither has written anything else while workers report progress to the ingestion.

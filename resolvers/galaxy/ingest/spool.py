@@ -54,7 +54,7 @@ class Spool:
 
 
 async def copy_to_file(archive: Row, file: IO[bytes]) -> None:
-    """Copy the bytes of an archive into `file`. Raises Unreadable."""
+    """Copy the bytes of an archive into `file`. Raises UnreadableArchive."""
     bucket = current_bucket()
     if bucket is None:
         raise UnreadableArchive("This worker has no bucket to read reports from.")

@@ -20,7 +20,7 @@ from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import LimitExceeded
 
 MAX_GROUPS = 200_000
-"""Groups of one answer: more would take too much memory, and nobody can look at them."""
+"""Groups of one query: more would take too much memory, and nobody can look at them."""
 BATCH_SIZE = 2000
 SLICE_SIZE = 250
 """Documents that are counted before other tasks run."""
@@ -32,7 +32,7 @@ Groups = dict[Key, Counts]
 GenerationGroups = Groups
 """The counts of each group of one generation, always of one server."""
 PeriodKey = tuple[datetime | None, ...]
-"""The end of a key: the start of a period if groups are split by periods."""
+"""The end of a key: the start of a period if groups are split by periods, else nothing."""
 
 
 async def count(query: UsageQuery) -> Groups:

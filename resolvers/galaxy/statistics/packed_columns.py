@@ -13,7 +13,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
 
 
 def pack_int32(numbers: Iterable[int]) -> bytes:
-    """Integers of at most 32 bits, signed, as bytes."""
+    """Pack signed integers of at most 32 bits into bytes."""
     column = array("i", numbers)
     if sys.byteorder == "big":
         column.byteswap()
@@ -21,7 +21,7 @@ def pack_int32(numbers: Iterable[int]) -> bytes:
 
 
 def unpack_int32(column: bytes) -> "array[int]":
-    """The numbers that were packed."""
+    """Unpack the integers of a column."""
     numbers = array("i", column)
     if sys.byteorder == "big":
         numbers.byteswap()
@@ -30,7 +30,7 @@ def unpack_int32(column: bytes) -> "array[int]":
 
 @lru_cache(maxsize=20_000)
 def day_number(day: str | None) -> int:
-    """The number of days from 1970-01-01 to a day such as 2019-01-31; TIMELESS for None."""
+    """The number of days from 1970-01-01 to a day such as 2019-01-31; UNDATED for None."""
     return UNDATED if day is None else (datetime.fromisoformat(day).date() - EPOCH).days
 
 

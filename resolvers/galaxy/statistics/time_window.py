@@ -113,7 +113,7 @@ def _split_window(rest: Filter, low: datetime | None, high: datetime | None) -> 
 
 
 def _partial_day_filters(rest: Filter, low: datetime | None, high: datetime | None) -> tuple[Filter, ...]:
-    """A filter for jobs of a part of a day; none when the part is empty."""
+    """A filter for the jobs of a part of a day; no filter when the part is empty."""
     if low is not None and high is not None and low >= high:
         return ()
     bounds = ({} if low is None else {"$gte": low}) | ({} if high is None else {"$lt": high})

@@ -44,7 +44,7 @@ class GzipReader:
         return clone
 
     def read(self, size: int) -> bytes:
-        """Exactly so many bytes, or fewer at the end. Raises ArchiveRefused when the file is broken or a bomb."""
+        """Exactly so many bytes, or fewer at the end. Raises ArchiveError when the file is broken or a bomb."""
         parts: list[bytes] = []
         while size > 0 and (part := self._read_some(size)):
             parts.append(part)

@@ -49,7 +49,7 @@ class ReportIndex:
 
 
 def index_report(source: Source, limits: Limits, reject: Reject) -> ReportIndex:
-    """Read the whole archive once. Raises ArchiveRefused when it is broken, a bomb, or without a jobs member."""
+    """Read the whole archive once. Raises ArchiveError when it is broken, a bomb, or without a jobs member."""
     index = ReportIndex()
     stream = GzipReader(source, limits)
     for entry in entries(stream, limits):

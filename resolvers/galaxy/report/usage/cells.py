@@ -64,12 +64,12 @@ def cell_of(row: Mapping[str, Any], sign: int = 1) -> Cell:
 
 
 def encode_cells(cells: Iterable[Cell]) -> bytes:
-    """Cells as JSON."""
+    """Encode cells as JSON."""
     return orjson.dumps(list(cells), option=orjson.OPT_NON_STR_KEYS)
 
 
 def decode_cells(text: bytes) -> list[Cell]:
-    """The cells that `encode_cells` wrote. Raises ValueError for anything else."""
+    """Decode cells that `encode_cells` wrote. Raises ValueError for anything else."""
     try:
         return [_decode_cell(**value) for value in orjson.loads(text)]
     except (TypeError, AttributeError) as error:
