@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import strawberry
@@ -13,7 +12,6 @@ from documents.catalogue import transform
 from graph.activities.activity import Activity, ActivityStatus
 from graph.catalogue.report_transform import IngestTransformInput, IngestTransformPayload
 from graph.core.enums import describe_enum
-from graph.core.fields import reader_of
 from graph.core.mutation import (
     idempotency_key,
     mutation,
@@ -38,10 +36,8 @@ from graph.core.where import (
     order_input,
     where_input,
 )
-from resolvers.access.viewer import Role
 from resolvers.catalogue.report_transform import ingest_transform
 from resolvers.catalogue.transform import have_succeeded, logs_url, notebook_url, request_transform
-from resolvers.concurrency.keyed_lock import keyed_lock
 from resolvers.twins.cancel_execution import cancel_transform
 
 if TYPE_CHECKING:
@@ -185,32 +181,29 @@ class TransformMutation:
         "unchanged get no new version. For workers and administrators."
     )
     async def ingest_transform(self, info: Info, input: IngestTransformInput) -> IngestTransformPayload:
-        # Viewers who may not publish are refused without waiting for the lock.
-        may_publish = reader_of(info).viewer.role in (Role.WORKER, Role.ADMIN)
-        async with keyed_lock(input.organisation_url, input.landing_page) if may_publish else nullcontext():
-            return await run_mutation(
-                info,
-                input,
-                IngestTransformPayload,
-                lambda session, viewer: ingest_transform(
-                    session,
-                    viewer,
-                    organisation_url=input.organisation_url,
-                    organisation_name=or_none(input.organisation_name),
-                    landing_page=input.landing_page,
-                    resource_title=or_none(input.resource_title),
-                    info=or_none(input.info),
-                    code_repo=plain(input.code_repo),
-                    transform_id=or_none(input.transform_id),
-                    attempt=or_none(input.attempt),
-                    started_at=or_none(input.started_at),
-                    ended_at=or_none(input.ended_at),
-                    validated=or_none(input.validated),
-                    logs=or_none(input.logs),
-                    notebook=or_none(input.notebook),
-                    distributions=plain(input.distributions),
-                ),
-            )
+        return await run_mutation(
+            info,
+            input,
+            IngestTransformPayload,
+            lambda session, viewer: ingest_transform(
+                session,
+                viewer,
+                organisation_url=input.organisation_url,
+                organisation_name=or_none(input.organisation_name),
+                landing_page=input.landing_page,
+                resource_title=or_none(input.resource_title),
+                info=or_none(input.info),
+                code_repo=plain(input.code_repo),
+                transform_id=or_none(input.transform_id),
+                attempt=or_none(input.attempt),
+                started_at=or_none(input.started_at),
+                ended_at=or_none(input.ended_at),
+                validated=or_none(input.validated),
+                logs=or_none(input.logs),
+                notebook=or_none(input.notebook),
+                distributions=plain(input.distributions),
+            ),
+        )
 
     @mutation(
         "Queue a run of a resource's code for the next free worker. When a transform of the resource is already "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -11,14 +10,11 @@ import strawberry
 from strawberry.types import Info
 
 from graph.catalogue.transform import Transform
-from graph.core.fields import reader_of
 from graph.core.mutation import idempotency_key, mutation, optional, plain, required, run_mutation
 from graph.core.scalars import BigInt
 from graph.core.user_error_types import UserError
 from graph.core.user_error_types import user_errors as as_user_errors
-from resolvers.access.viewer import Role
-from resolvers.concurrency.keyed_lock import keyed_lock
-from resolvers.file_events.file_event import TURN, report_files
+from resolvers.file_events.file_event import report_files
 from resolvers.user_errors import InvalidInput, Refusals
 
 
@@ -81,8 +77,6 @@ class FileEventMutation:
         "administrators."
     )
     async def report_files(self, info: Info, input: ReportFilesInput) -> ReportFilesPayload:
-        may_report = reader_of(info).viewer.role in (Role.WORKER, Role.ADMIN)
-        async with keyed_lock(TURN) if may_report else nullcontext():
-            return await run_mutation(
-                info, input, _payload, lambda session, viewer: report_files(session, viewer, files=plain(input.files))
-            )
+        return await run_mutation(
+            info, input, _payload, lambda session, viewer: report_files(session, viewer, files=plain(input.files))
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ from strawberry.types import Info
 
 import documents
 from graph.activities.activity import ActivityStatus
-from graph.core.fields import reader_of
 from graph.core.mutation import (
     idempotency_key,
     mutation,
@@ -40,7 +38,6 @@ from graph.core.where import (
 )
 from graph.twins.execution_input import CreateExecutionInput, RerunExecutionInput
 from graph.twins.step import BY_ORDINAL, StepWhere
-from resolvers.concurrency.keyed_lock import keyed_lock
 from resolvers.twins.cancel_execution import cancel_execution
 from resolvers.twins.execution import create_execution
 from resolvers.twins.rerun import rerun_execution
@@ -228,31 +225,27 @@ class ExecutionMutation:
         "twin has an execution with this title, or a step is invalid; userErrors lists every problem."
     )
     async def create_execution(self, info: Info, input: CreateExecutionInput) -> CreateExecutionPayload:
-        lock: AbstractAsyncContextManager[object] = nullcontext()
         if input.dry_run:
             input.idempotency_key = strawberry.UNSET
-        else:
-            lock = keyed_lock(reader_of(info).viewer.key, input.digital_twin_id)
-        async with lock:
-            return await run_mutation(
-                info,
-                input,
-                with_warnings(CreateExecutionPayload),
-                lambda session, viewer: create_execution(
-                    session,
-                    viewer,
-                    digital_twin_id=input.digital_twin_id,
-                    title=input.title,
-                    description=or_none(input.description),
-                    tags=or_none(input.tags),
-                    workflow_executor=input.workflow_executor,
-                    workflow_executor_version=input.workflow_executor_version,
-                    steps=plain(input.steps),
-                    workflow_id=or_none(input.workflow_id),
-                    overrides=plain(or_none(input.overrides)),
-                    dry_run=input.dry_run,
-                ),
-            )
+        return await run_mutation(
+            info,
+            input,
+            with_warnings(CreateExecutionPayload),
+            lambda session, viewer: create_execution(
+                session,
+                viewer,
+                digital_twin_id=input.digital_twin_id,
+                title=input.title,
+                description=or_none(input.description),
+                tags=or_none(input.tags),
+                workflow_executor=input.workflow_executor,
+                workflow_executor_version=input.workflow_executor_version,
+                steps=plain(input.steps),
+                workflow_id=or_none(input.workflow_id),
+                overrides=plain(or_none(input.overrides)),
+                dry_run=input.dry_run,
+            ),
+        )
 
     @mutation(
         "Re-run an execution with the same code and parameters, except for those that you override. Component "
@@ -261,22 +254,21 @@ class ExecutionMutation:
         "succeed."
     )
     async def rerun_execution(self, info: Info, input: RerunExecutionInput) -> RerunExecutionPayload:
-        async with keyed_lock(reader_of(info).viewer.key, input.execution_id):
-            return await run_mutation(
-                info,
-                input,
-                with_warnings(RerunExecutionPayload),
-                lambda session, viewer: rerun_execution(
-                    session,
-                    viewer,
-                    execution_id=input.execution_id,
-                    strategy=input.strategy,
-                    title=or_none(input.title),
-                    from_step_id=or_none(input.from_step_id),
-                    parameter_overrides=plain(or_none(input.parameter_overrides)),
-                    component_version_overrides=plain(or_none(input.component_version_overrides)),
-                ),
-            )
+        return await run_mutation(
+            info,
+            input,
+            with_warnings(RerunExecutionPayload),
+            lambda session, viewer: rerun_execution(
+                session,
+                viewer,
+                execution_id=input.execution_id,
+                strategy=input.strategy,
+                title=or_none(input.title),
+                from_step_id=or_none(input.from_step_id),
+                parameter_overrides=plain(or_none(input.parameter_overrides)),
+                component_version_overrides=plain(or_none(input.component_version_overrides)),
+            ),
+        )
 
     @mutation(
         "Cancel an execution. Waiting steps are not run, and workers that run a step are refused with INVALID_STATE "

@@ -9,7 +9,6 @@ import strawberry
 from strawberry.types import Info
 
 import documents
-from graph.core.fields import reader_of
 from graph.core.mutation import (
     expected_revision,
     idempotency_key,
@@ -26,7 +25,6 @@ from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection_by_ids, lookup, one, stored, view
 from graph.twins.output import OutputWhere
-from resolvers.concurrency.keyed_lock import keyed_lock
 from resolvers.twins.result import ResultChanges, create_result, update_result
 
 if TYPE_CHECKING:
@@ -113,36 +111,34 @@ class ResultMutation:
         "Create a result: gather outputs of an execution under a title. For the execution's owner and administrators."
     )
     async def create_result(self, info: Info, input: CreateResultInput) -> ResultPayload:
-        async with keyed_lock(reader_of(info).viewer.key, input.execution_id):
-            return await run_mutation(
-                info,
-                input,
-                ResultPayload,
-                lambda session, viewer: create_result(
-                    session,
-                    viewer,
-                    execution_id=input.execution_id,
-                    title=input.title,
-                    description=or_none(input.description),
-                    tags=or_none(input.tags),
-                    output_ids=input.output_ids,
-                ),
-            )
+        return await run_mutation(
+            info,
+            input,
+            ResultPayload,
+            lambda session, viewer: create_result(
+                session,
+                viewer,
+                execution_id=input.execution_id,
+                title=input.title,
+                description=or_none(input.description),
+                tags=or_none(input.tags),
+                output_ids=input.output_ids,
+            ),
+        )
 
     @mutation("Change a result. For the result's owner and administrators.")
     async def update_result(self, info: Info, input: UpdateResultInput) -> ResultPayload:
-        async with keyed_lock(reader_of(info).viewer.key, input.id):
-            return await run_mutation(
-                info,
-                input,
-                ResultPayload,
-                lambda session, viewer: update_result(
-                    session,
-                    viewer,
-                    id=input.id,
-                    expected_revision=or_none(input.expected_revision),
-                    add_output_ids=or_none(input.add_output_ids),
-                    remove_output_ids=or_none(input.remove_output_ids),
-                    **without_unset(ResultChanges(title=input.title, description=input.description, tags=input.tags)),
-                ),
-            )
+        return await run_mutation(
+            info,
+            input,
+            ResultPayload,
+            lambda session, viewer: update_result(
+                session,
+                viewer,
+                id=input.id,
+                expected_revision=or_none(input.expected_revision),
+                add_output_ids=or_none(input.add_output_ids),
+                remove_output_ids=or_none(input.remove_output_ids),
+                **without_unset(ResultChanges(title=input.title, description=input.description, tags=input.tags)),
+            ),
+        )

@@ -10,7 +10,6 @@ from strawberry.types import Info
 
 import documents
 import documents.twins.workflow
-from graph.core.fields import reader_of
 from graph.core.mutation import (
     expected_revision,
     idempotency_key,
@@ -32,7 +31,6 @@ from graph.core.warning import InputWarning, warnings_field, with_warnings
 from graph.core.where import BooleanFilter, Condition, DateTimeFilter, IDFilter, StringFilter, order_input, where_input
 from graph.twins.component_type import ComponentType
 from graph.twins.execution import ExecutionOrder, ExecutionWhere
-from resolvers.concurrency.keyed_lock import keyed_lock
 from resolvers.twins.workflow import WorkflowChanges, create_workflow, update_workflow
 
 if TYPE_CHECKING:
@@ -236,25 +234,24 @@ class WorkflowMutation:
         "Refused with ALREADY_EXISTS when its owner has another workflow with the new name."
     )
     async def update_workflow(self, info: Info, input: UpdateWorkflowInput) -> UpdateWorkflowPayload:
-        async with keyed_lock(reader_of(info).viewer.key, input.id):
-            return await run_mutation(
-                info,
-                input,
-                with_warnings(UpdateWorkflowPayload),
-                lambda session, viewer: update_workflow(
-                    session,
-                    viewer,
-                    id=input.id,
-                    expected_revision=or_none(input.expected_revision),
-                    owner_id=or_none(input.owner_id),
-                    **without_unset(
-                        WorkflowChanges(
-                            name=input.name,
-                            description=input.description,
-                            tags=input.tags,
-                            public=input.public,
-                            steps=plain(input.steps),
-                        )
-                    ),
+        return await run_mutation(
+            info,
+            input,
+            with_warnings(UpdateWorkflowPayload),
+            lambda session, viewer: update_workflow(
+                session,
+                viewer,
+                id=input.id,
+                expected_revision=or_none(input.expected_revision),
+                owner_id=or_none(input.owner_id),
+                **without_unset(
+                    WorkflowChanges(
+                        name=input.name,
+                        description=input.description,
+                        tags=input.tags,
+                        public=input.public,
+                        steps=plain(input.steps),
+                    )
                 ),
-            )
+            ),
+        )

@@ -26,7 +26,7 @@ from resolvers.reads.rows import Row
 from resolvers.user_errors import InvalidInput, Refusal
 from resolvers.validators import check_line, check_url
 from resolvers.writes.store import get_readable, insert
-from resolvers.writes.transaction import Outcome
+from resolvers.writes.transaction import Outcome, require_lock
 
 CLOCK_ALLOWANCE = timedelta(minutes=5)
 """How far a worker's clock may be ahead of this server's."""
@@ -65,6 +65,7 @@ async def ingest_transform(
     InvalidState when the transform is not held.
     """
     require_role(viewer, Role.WORKER)
+    await require_lock(organisation_url, landing_page)
     if attempt is not None and transform_id is None:
         raise InvalidInput("attempt needs transformId: it is the attempt of a claimed transform.", "attempt")
     code = read_code_repo(code_repo, "codeRepo")

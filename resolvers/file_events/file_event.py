@@ -28,13 +28,13 @@ from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusals
 from resolvers.validators import check_line, check_location
 from resolvers.writes.idempotency import run_idempotent
-from resolvers.writes.transaction import Outcome
+from resolvers.writes.transaction import Outcome, require_lock
 
 MAX_FILES = 1_000
 MAX_FILE_URL_LENGTH = 8_000
 """Characters of a URL once it is percent-encoded."""
-TURN = "file events"
-"""Lock for reports within a process, as most of them write to the same few resources."""
+FILE_EVENTS = "file events"
+"""The key of the lock for reports within a process, as most of them write to the same few resources."""
 BUCKET = Viewer(Role.WORKER)
 """The viewer that reports files in a bucket: no user or token in particular."""
 
@@ -47,6 +47,7 @@ async def report_files(session: Session, viewer: Viewer, *, files: list[dict[str
     Raises Refusals where none is accepted.
     """
     require_role(viewer, Role.WORKER)
+    await require_lock(FILE_EVENTS)
     if len(files) > MAX_FILES:
         raise LimitExceeded(f"{len(files)} files; at most {MAX_FILES} are taken at once.", "files")
     events: list[FileEvent] = []
@@ -81,7 +82,7 @@ async def record_bucket_event(event: FileEvent) -> None:
     pending = _PendingEvent(event)
     _pending.append(pending)
     try:
-        async with keyed_lock(TURN):
+        async with keyed_lock(FILE_EVENTS):
             if not pending.is_recorded:
                 await _record_all(_pending[:MAX_FILES])
     finally:

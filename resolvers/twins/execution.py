@@ -21,7 +21,7 @@ from resolvers.twins.used_outputs import UsedBySteps, used_outputs
 from resolvers.user_errors import AlreadyExists, Forbidden, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_line, check_tags, check_text
 from resolvers.writes.store import get_readable, insert
-from resolvers.writes.transaction import Outcome, RetryTransaction
+from resolvers.writes.transaction import Outcome, RetryTransaction, require_lock
 
 
 class ExecutionFacts(TypedDict):
@@ -51,6 +51,8 @@ async def create_execution(
     wrong with the rest.
     """
     require_role(viewer, Role.USER)
+    if not dry_run:
+        await require_lock(viewer.key, digital_twin_id)
     twin = await own_twin(digital_twin_id, viewer, session, "digitalTwinId")
     chosen = await choose_steps(steps, workflow_id, overrides, viewer, session)
     refusals: list[Refusal] = []

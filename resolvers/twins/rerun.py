@@ -21,7 +21,7 @@ from resolvers.twins.step_graph import with_descendants
 from resolvers.twins.used_outputs import fetched, refuse_unreadable
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, Refusal, Refusals, collect_refusals
 from resolvers.validators import MAX_LINE_LENGTH, check_line
-from resolvers.writes.transaction import Outcome
+from resolvers.writes.transaction import Outcome, require_lock
 
 UNSUCCESSFUL = [ActivityStatus.FAILED.value, ActivityStatus.CANCELLED.value]
 MOST_TITLES = 10_000
@@ -69,6 +69,7 @@ async def rerun_execution(
     wrong.
     """
     require_role(viewer, Role.USER)
+    await require_lock(viewer.key, execution_id)
     earlier = await _earlier(execution_id, viewer, session)
     refusals: list[Refusal] = []
     again: set[int] = set()

@@ -15,7 +15,7 @@ from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_line, check_tags, check_text
 from resolvers.writes.store import get_readable, insert, update
-from resolvers.writes.transaction import Outcome
+from resolvers.writes.transaction import Outcome, require_lock
 
 MOST_OUTPUTS = 1_000
 
@@ -43,6 +43,7 @@ async def create_result(
     Raises NotFound and Forbidden for the execution, and Refusals with everything that is wrong with the rest.
     """
     require_role(viewer, Role.USER)
+    await require_lock(viewer.key, execution_id)
     execution = await own_execution(execution_id, viewer, session, "executionId")
     refusals: list[Refusal] = []
     checked = _checked({"title": title, "description": description, "tags": tags}, refusals)
@@ -79,6 +80,7 @@ async def update_result(
     Raises NotFound, Forbidden, RevisionConflict, and Refusals with everything that is wrong with the changes.
     """
     require_role(viewer, Role.USER)
+    await require_lock(viewer.key, id)
     result = await get_readable(documents.Result, id, viewer, session, "id")
     if not owns(viewer, result["ownerRef"]):
         raise Forbidden(f"Result {id} belongs to somebody else.", "id")

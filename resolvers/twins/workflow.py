@@ -28,7 +28,7 @@ from resolvers.user_errors import (
 )
 from resolvers.validators import check_line, check_tags, check_text
 from resolvers.writes.store import get_readable, insert, update
-from resolvers.writes.transaction import Outcome
+from resolvers.writes.transaction import Outcome, require_lock
 
 LARGEST_WORKFLOW = 8_000_000
 """Bytes of the steps of a workflow, which is one document: MongoDB's limit is 16 MiB."""
@@ -85,6 +85,7 @@ async def update_workflow(
     changes.
     """
     require_role(viewer, Role.USER)
+    await require_lock(viewer.key, id)
     workflow = await _own_workflow(id, viewer, session)
     checked, warnings = await _checked(changes, viewer, session)
     changed = _dumped(checked)

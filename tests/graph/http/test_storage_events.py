@@ -20,7 +20,6 @@ from starlette.applications import Starlette
 import documents
 from documents.catalogue.resource import CodeRepo, MonitorDir
 from documents.embedded_mongod.server import EmbeddedMongo
-from documents.mongo.transaction import in_transaction
 from graph.app import create_app
 from graph.context import MakeContext
 from graph.engine.deadline import DatabaseTimeoutMiddleware
@@ -33,6 +32,7 @@ from resolvers.access.oidc import Issuer
 from resolvers.access.viewer import Role, Viewer
 from resolvers.file_events.file_event import report_files
 from resolvers.reads.response_budget import AnswerLimits
+from resolvers.writes.transaction import run_in_transaction
 from tests.conftest import RoundTrips
 from tests.support.builders import everything_kept, keep
 from tests.support.issuer import LocalIssuer
@@ -233,7 +233,7 @@ async def test_a_bucket_and_a_report_tell_of_the_same_object(pushing: Pushing, n
     ]
 
     reported = [{"url": url, **file} for url in spellings]
-    outcome = await in_transaction(lambda session: report_files(session, Viewer(Role.WORKER), files=reported))
+    outcome = await run_in_transaction(lambda session: report_files(session, Viewer(Role.WORKER), files=reported))
 
     assert outcome == {"due": [], "refused": []}
     assert await everything_kept() == before

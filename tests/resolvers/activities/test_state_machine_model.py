@@ -27,6 +27,7 @@ from resolvers.reads.rows import collection_of
 from resolvers.twins.cancel_execution import cancel_execution
 from resolvers.twins.rerun import RerunStrategy, rerun_execution
 from resolvers.user_errors import InvalidState, NotFound, Refusals
+from resolvers.writes.transaction import run_in_transaction
 from tests.support.asking import ADMIN
 from tests.support.builders import a_twin, everything_kept, keep
 from tests.support.clock import Clock
@@ -358,7 +359,7 @@ class Run:
         if strategy == "FROM_FAILURE" and model.status not in ("FAILED", "CANCELLED"):
             kept = await everything_kept()
             with pytest.raises(Refusals, match="needs a FAILED or CANCELLED one"):
-                await in_transaction(
+                await run_in_transaction(
                     lambda session: rerun_execution(session, ADMIN, execution_id=id, strategy=RerunStrategy(strategy))
                 )
             assert await everything_kept() == kept
@@ -367,7 +368,7 @@ class Run:
             # It may be run again as well, but then there were two to follow.
             return
         before = await self._kept()
-        made = await in_transaction(
+        made = await run_in_transaction(
             lambda session: rerun_execution(session, ADMIN, execution_id=id, strategy=RerunStrategy(strategy))
         )
         assert await self._kept() == before

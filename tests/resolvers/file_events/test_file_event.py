@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ import documents
 from documents.catalogue.resource import CodeRepo, MonitorDir, SourceFile
 from documents.mongo.database import Database
 from documents.mongo.transaction import Session, in_transaction
+from resolvers.file_events import file_event
 from resolvers.file_events.file_event import MAX_FILES, clear_pending_files, report_files
 from resolvers.file_events.monitor_dirs import MAX_DIRECTORIES_IN_FIND
 from resolvers.sweeps.sweep_loop import sweep
@@ -530,12 +532,15 @@ async def test_who_reports_nothing_else_reports_no_files() -> None:
     assert (len(taken["due"]), taken["userErrors"]) == (1, [])
 
 
-async def test_reports_at_the_same_moment_count_a_file_once(database: Database) -> None:
+async def test_reports_at_the_same_moment_count_a_file_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resource = await watch("births", IN, "gs://bucket/")
     await watch("deaths", IN)
     files = [a_file(f"{n}.csv") for n in range(5)]
 
-    # Each connection to the server is a process of its own to it, and takes no turns.
+    # Locks are those of one process; the database isolates reports of several.
+    monkeypatch.setattr(file_event, "require_lock", AsyncMock())
     due = await asyncio.gather(*(reported_elsewhere(files) for _ in range(8)), do(REQUEST, resourceId=resource.id))
 
     assert sorted(len(one) for one in due[:-1]) == [0] * 7 + [2]
@@ -567,7 +572,7 @@ async def test_a_transform_that_is_asked_for_while_files_are_recorded_is_the_one
 
 
 async def reported_elsewhere(files: list[Answer]) -> list[Any]:
-    """A report that does not wait for those of this process."""
+    """A report as another process makes it."""
     given = [{"url": file["url"], "generation": file["generation"], "updated_at": AFTER} for file in files]
     outcome = await run_idempotent(
         WORKER, "reportFiles", {}, None, lambda session: report_files(session, WORKER, files=given)

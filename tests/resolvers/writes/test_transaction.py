@@ -1,5 +1,6 @@
 """Writing beside others who write the same: the work is done again, and finds theirs."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from types import ModuleType
 from typing import Any
@@ -11,13 +12,14 @@ import documents
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Role, Viewer
 from resolvers.catalogue import find_or_create, publish, transform
+from resolvers.concurrency.keyed_lock import is_in_use, keyed_lock
 from resolvers.filters import Filter
 from resolvers.galaxy import instance
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins import register_component
 from resolvers.user_errors import NotFound
 from resolvers.writes.store import insert, insert_or_retry, update
-from resolvers.writes.transaction import Outcome, RetryTransaction, run_in_transaction
+from resolvers.writes.transaction import Outcome, RetryTransaction, require_lock, run_in_transaction
 from tests.support import builders as new
 from tests.support.asking import ADMIN
 from tests.support.builders import everything_kept, keep
@@ -28,6 +30,57 @@ from tests.support.working import COMMIT, plain_yml
 pytestmark = pytest.mark.usefixtures("database")
 
 URL = "https://organisation.example"
+
+
+async def test_writes_that_require_a_lock_run_one_after_the_other_and_wait_outside_of_their_transactions() -> None:
+    running: list[int] = []
+    attempts = 0
+
+    async def work(session: Session) -> Outcome:
+        nonlocal attempts
+        attempts += 1
+        await require_lock("key")
+        running.append(len(running))
+        await collection_of(documents.Organisation).find_one({}, session=session)
+        await asyncio.sleep(0.01)
+        return {"others": running.pop()}
+
+    outcomes = await asyncio.gather(*(run_in_transaction(work) for _ in range(5)))
+
+    assert [outcome["others"] for outcome in outcomes] == [0] * 5
+    assert attempts == 1 + 2 * 4
+
+
+async def test_a_lock_is_free_again_after_a_write_that_failed() -> None:
+    async def fail(session: Session) -> Outcome:
+        await require_lock("key")
+        raise NotFound("Organisation", "organisation_1")
+
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            await run_in_transaction(fail)
+
+    assert not is_in_use("key")
+
+
+async def test_a_write_that_is_cancelled_while_it_waits_for_a_lock_begins_nothing() -> None:
+    begun = 0
+
+    async def work(session: Session) -> Outcome:
+        nonlocal begun
+        await require_lock("key")
+        begun += 1
+        return {}
+
+    async with keyed_lock("key"):
+        waiting = asyncio.create_task(run_in_transaction(work))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    assert begun == 0
+    assert not is_in_use("key")
 
 
 async def test_an_insert_that_meets_what_another_stored_is_done_again_and_finds_theirs() -> None:
