@@ -2,13 +2,15 @@
 
 import json
 import re
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 from urllib.parse import urlsplit
 
 from documents.storage.file_url import MAX_OBJECT_NAME_BYTES, file_url, names_object, object_name
 from documents.storage.url_secrets import without_secrets
 from resolvers.formats.json_text import utf8
 from resolvers.user_errors import InvalidInput
+
+T = TypeVar("T")
 
 MAX_LINE_LENGTH = 1_000
 MAX_TEXT_LENGTH = 100_000
@@ -22,6 +24,13 @@ MAX_TAGS = 100
 # White space of all kinds but the blank, and control characters.
 FORBIDDEN_CHARACTER = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
 COMMIT = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
+
+
+def check_not_null(value: T | None, name: str) -> T:
+    """The new value of a field that must have one. Raises InvalidInput for null."""
+    if value is None:
+        raise InvalidInput(f"{name} cannot be null: leave it out to keep it as it is.", name)
+    return value
 
 
 @overload

@@ -28,9 +28,9 @@ from graph.core.scalars import JSON, BigInt
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, computed, embedded, lookup, one, root_connection, stored, view
 from graph.core.where import Condition, DateTimeFilter, StringFilter, enum_filter, where_input
-from resolvers.twins.output import DEFAULT_SECONDS, download_urls, update_output_access
+from resolvers.twins.output import DEFAULT_URL_SECONDS, download_urls, update_output_access
 from resolvers.twins.readers import authorized_users
-from resolvers.twins.register_output import before_registering, register_output
+from resolvers.twins.register_output import register_output, verify_output_upload
 
 if TYPE_CHECKING:
     from graph.twins.step import Step
@@ -82,7 +82,7 @@ def expires_in() -> Any:
         "expires_in",
         int | None,
         description="Lifetime of the signed URL in seconds, from 1 to 3,600.",
-        default=DEFAULT_SECONDS,
+        default=DEFAULT_URL_SECONDS,
     )
 
 
@@ -264,7 +264,7 @@ class OutputMutation:
                 authorized_user_ids=or_none(input.authorized_user_ids),
                 authorized_user_names=or_none(input.authorized_user_names),
             ),
-            before=lambda viewer: before_registering(viewer, upload_id=or_none(input.upload_id)),
+            before=lambda viewer: verify_output_upload(viewer, upload_id=or_none(input.upload_id)),
         )
 
     @mutation(

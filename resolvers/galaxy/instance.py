@@ -13,7 +13,7 @@ from resolvers.access.policies import owns_any
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row, collection_of
-from resolvers.twins.readers import known_users
+from resolvers.twins.readers import check_user_ids
 from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput
 from resolvers.validators import check_line, check_text, check_url
 from resolvers.writes.store import get_readable, insert_or_retry, update
@@ -146,7 +146,7 @@ async def _check_owners(ids: Sequence[str], viewer: Viewer, session: Session) ->
         raise Forbidden("You must be one of the owners, unless you are an administrator.", "ownerIds")
     if len(ids) > MAX_OWNERS:
         raise InvalidInput(f"{len(ids)} owners are too many; at most {MAX_OWNERS} are kept.", "ownerIds")
-    return await known_users(ids, session, "ownerIds")
+    return await check_user_ids(ids, session, "ownerIds")
 
 
 def _check_field(name: str, value: Any) -> Any:

@@ -14,7 +14,7 @@ from resolvers.activities.state_machine import (
     cancel_execution_steps,
 )
 from resolvers.reads.rows import Row, collection_of
-from resolvers.twins.execution import own_execution
+from resolvers.twins.execution import get_own_execution
 from resolvers.user_errors import InvalidState
 from resolvers.validators import check_text
 from resolvers.writes.store import get_readable
@@ -28,7 +28,7 @@ async def cancel_execution(session: Session, viewer: Viewer, *, id: str, reason:
     """
     require_role(viewer, Role.USER, Role.WORKER)
     message = check_text(reason, "reason")
-    execution = await own_execution(id, viewer, session, "id")
+    execution = await get_own_execution(id, viewer, session, "id")
     if execution["status"] not in OPEN:
         raise _has_ended(execution)
     await cancel_execution_steps(id, message or "The execution was cancelled.", session)

@@ -11,7 +11,7 @@ import documents
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
 from resolvers.reads.rows import Row
-from resolvers.twins.execution_validation import MAX_STEPS, Given, Release, releases_of, step_warnings
+from resolvers.twins.execution_validation import MAX_STEPS, Input, Release, releases_of, step_warnings
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings, left_out_warnings
 from resolvers.twins.parameters import carry_over_parameters, check_object
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
@@ -26,7 +26,7 @@ class ChosenSteps:
     parameters that were not taken over for another version.
     """
 
-    steps: list[Given]
+    steps: list[Input]
     releases: dict[str, Release]
     workflow: Row | None = None
     overridden: dict[int, int] = field(default_factory=dict)
@@ -64,9 +64,9 @@ class ChosenSteps:
 
 
 async def choose_steps(
-    steps: list[Given],
+    steps: list[Input],
     workflow_id: str | None,
-    overrides: list[Given] | None,
+    overrides: list[Input] | None,
     viewer: Viewer,
     session: Session,
 ) -> ChosenSteps:
@@ -82,7 +82,7 @@ async def choose_steps(
     return await _apply_overrides(workflow, overrides or [], viewer, session)
 
 
-async def _apply_overrides(workflow: Row, overrides: list[Given], viewer: Viewer, session: Session) -> ChosenSteps:
+async def _apply_overrides(workflow: Row, overrides: list[Input], viewer: Viewer, session: Session) -> ChosenSteps:
     if len(overrides) > MAX_STEPS:
         raise LimitExceeded(f"{len(overrides)} overrides; a workflow has at most {MAX_STEPS} steps.", "overrides")
     steps = [_as_input(step) for step in workflow["steps"]]
@@ -91,7 +91,7 @@ async def _apply_overrides(workflow: Row, overrides: list[Given], viewer: Viewer
     ]
     releases = await releases_of(steps, viewer, session) | await releases_of(new_versions, viewer, session)
     positions = {step["key"]: position for position, step in enumerate(steps)}
-    changed: dict[int, tuple[int, Given]] = {}
+    changed: dict[int, tuple[int, Input]] = {}
     left_out: list[InputWarning] = []
     refusals: list[Refusal] = []
     for number, override in enumerate(overrides):
@@ -106,7 +106,7 @@ async def _apply_overrides(workflow: Row, overrides: list[Given], viewer: Viewer
     return ChosenSteps(steps, releases, workflow, overridden, left_out)
 
 
-def _as_input(step: Row) -> Given:
+def _as_input(step: Row) -> Input:
     """A step of a workflow in the form of a client's input."""
     return {
         "key": step["key"],
@@ -129,8 +129,8 @@ def _position(key: str, positions: dict[str, int], changed: dict[int, Any], *pat
 
 
 def _apply_override(
-    step: Given, override: Given, releases: dict[str, Release], left_out: list[InputWarning], *path: str
-) -> Given:
+    step: Input, override: Input, releases: dict[str, Release], left_out: list[InputWarning], *path: str
+) -> Input:
     """The step with its override applied. Parameters that another version does not take are added to `left_out`."""
     parameters = step["parameters"]
     version_id = override.get("component_version_id") or step["component_version_id"]

@@ -9,7 +9,7 @@ from resolvers.reads.rows import collection_of
 from resolvers.validators import check_url
 
 
-def check_repository(link: str, *path: str) -> str:
+def normalise_repository_url(link: str, *path: str) -> str:
     """The canonical URL of a repository: without trailing slashes or `.git`."""
     plain = check_url(link.strip(), *path)
     while plain != (shorter := plain.rstrip("/").removesuffix(".git")):
@@ -17,7 +17,7 @@ def check_repository(link: str, *path: str) -> str:
     return check_url(plain, *path)
 
 
-def described_by(description: ComponentDescription) -> dict[str, Any]:
+def description_fields(description: ComponentDescription) -> dict[str, Any]:
     """The fields of a component that its description sets, by stored name."""
     return {
         "componentName": description.component_name,

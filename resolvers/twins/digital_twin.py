@@ -11,9 +11,9 @@ from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row
 from resolvers.twins.ownership import owner_of_new
-from resolvers.twins.twin_rights import copy_down
-from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput
-from resolvers.validators import check_line
+from resolvers.twins.twin_rights import copy_rights
+from resolvers.user_errors import AlreadyExists, Forbidden
+from resolvers.validators import check_line, check_not_null
 from resolvers.writes.store import get_readable, insert, lock_row, update
 from resolvers.writes.transaction import Outcome
 
@@ -52,18 +52,21 @@ async def update_digital_twin(
     Raises NotFound for a twin that the viewer may not see, and Forbidden for one that is not theirs.
     """
     require_role(viewer, Role.USER, Role.WORKER)
-    twin = await own_twin(id, viewer, session, "id")
-    wanted = {name: _checked(name, value) for name, value in changes.items()}
+    twin = await get_own_twin(id, viewer, session, "id")
+    values: dict[str, Any] = {}
+    for name, change in changes.items():
+        value: Any = check_not_null(change, name)
+        values[name] = value if name == "public" else check_line(value, name)
     try:
-        changed = await update(documents.DigitalTwin, twin, wanted, expected_revision, session)
+        changed = await update(documents.DigitalTwin, twin, values, expected_revision, session)
     except DuplicateKeyError as error:
-        raise _name_is_taken(wanted["name"]) from error
+        raise _name_is_taken(values["name"]) from error
     if changed["public"] != twin["public"]:
-        await copy_down(id, {"public": changed["public"]}, session)
+        await copy_rights(id, {"public": changed["public"]}, session)
     return {"digital_twin": changed}
 
 
-async def own_twin(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
+async def get_own_twin(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
     """The viewer's own twin. Raises NotFound when the viewer may not see it, and Forbidden when it is not theirs."""
     twin = await get_readable(documents.DigitalTwin, id, viewer, session, *path)
     if not owns(viewer, twin["userRef"]):
@@ -78,12 +81,6 @@ async def lock_twin(id: str, session: Session) -> Row:
     Raises NotFound.
     """
     return await lock_row(documents.DigitalTwin, id, "additions", session)
-
-
-def _checked(name: str, value: Any) -> Any:
-    if value is None:
-        raise InvalidInput(f"{name} cannot be null: leave it out to keep it as it is.", name)
-    return value if name == "public" else check_line(value, name)
 
 
 def _name_is_taken(name: str) -> AlreadyExists:

@@ -14,8 +14,8 @@ from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.chosen_steps import ChosenSteps, choose_steps
-from resolvers.twins.digital_twin import lock_twin, own_twin
-from resolvers.twins.execution_validation import Given, Plan, new_steps, plan_steps
+from resolvers.twins.digital_twin import get_own_twin, lock_twin
+from resolvers.twins.execution_validation import Input, Plan, new_steps, plan_steps
 from resolvers.twins.twin_rights import readers_of
 from resolvers.twins.used_outputs import UsedBySteps, used_outputs
 from resolvers.user_errors import AlreadyExists, Forbidden, Refusal, Refusals, collect_refusals
@@ -39,9 +39,9 @@ async def create_execution(
     viewer: Viewer,
     *,
     digital_twin_id: str,
-    steps: list[Given],
+    steps: list[Input],
     workflow_id: str | None = None,
-    overrides: list[Given] | None = None,
+    overrides: list[Input] | None = None,
     dry_run: bool = False,
     **facts: Unpack[ExecutionFacts],
 ) -> Outcome:
@@ -53,14 +53,14 @@ async def create_execution(
     require_role(viewer, Role.USER)
     if not dry_run:
         await require_lock(viewer.key, digital_twin_id)
-    twin = await own_twin(digital_twin_id, viewer, session, "digitalTwinId")
+    twin = await get_own_twin(digital_twin_id, viewer, session, "digitalTwinId")
     chosen = await choose_steps(steps, workflow_id, overrides, viewer, session)
     refusals: list[Refusal] = []
     plan: Plan = []
     used: UsedBySteps = []
     with collect_refusals(refusals):
         execution = _execution(twin, chosen, facts)
-        await refuse_taken_title(twin["_id"], execution.title, session)
+        await check_title_is_free(twin["_id"], execution.title, session)
     with collect_refusals(refusals), chosen.name_refusals():
         # In a thread, because checking a thousand steps takes a while.
         plan = await asyncio.to_thread(plan_steps, chosen.steps, chosen.releases)
@@ -73,11 +73,11 @@ async def create_execution(
     if dry_run:
         return {"execution": None, "warnings": warnings}
     execution.workflow_schema.component_versions = [step.release.version.id for step, _ in plan]
-    kept = await keep_execution(execution, new_steps(plan, used, execution), session)
+    kept = await insert_execution(execution, new_steps(plan, used, execution), session)
     return {"execution": kept, "warnings": warnings}
 
 
-async def own_execution(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
+async def get_own_execution(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
     """The viewer's own execution. Raises NotFound when the viewer may not see it, Forbidden when it is not theirs."""
     execution = await get_readable(documents.Execution, id, viewer, session, *path)
     if not owns(viewer, execution["ownerRef"]):
@@ -85,7 +85,7 @@ async def own_execution(id: str, viewer: Viewer, session: Session, *path: str) -
     return execution
 
 
-async def keep_execution(execution: documents.Execution, steps: list[documents.Step], session: Session) -> Row:
+async def insert_execution(execution: documents.Execution, steps: list[documents.Step], session: Session) -> Row:
     """Store an execution whose steps are stored already. Raises RetryTransaction when its title has just been taken."""
     twin = await lock_twin(execution.digital_twin_ref, session)
     for one in (execution, *steps):
@@ -97,7 +97,7 @@ async def keep_execution(execution: documents.Execution, steps: list[documents.S
         raise RetryTransaction from error
 
 
-async def refuse_taken_title(twin_id: str, title: str, session: Session) -> None:
+async def check_title_is_free(twin_id: str, title: str, session: Session) -> None:
     """Raise AlreadyExists when an execution of the twin has this title."""
     key = {"digitalTwinRef": twin_id, "title": title}
     if await collection_of(documents.Execution).find_one(key, {"_id": 1}, session=session):

@@ -29,7 +29,7 @@ MAX_REFUSALS = 1_000
 PORT_MAPPING = re.compile(r"[0-9]{2,5}:[0-9]{2,5}", re.ASCII)
 MAX_PORT = 65_535
 
-Given = dict[str, Any]
+Input = dict[str, Any]
 Values = Callable[..., dict[str, Any]]
 """`(version, given, *path)` → parameters of a step by name. Raises Refusals."""
 
@@ -57,7 +57,7 @@ class PlannedStep:
 Plan = list[tuple[PlannedStep, StepNode]]
 
 
-async def releases_of(steps: list[Given], viewer: Viewer, session: Session) -> dict[str, Release]:
+async def releases_of(steps: list[Input], viewer: Viewer, session: Session) -> dict[str, Release]:
     """The component versions that steps name, by id; unknown ones are missing."""
     ids = {step["component_version_id"] for step in steps[:MAX_STEPS]}
     versions = await _readable_rows(documents.ComponentVersion, ids, viewer, session)
@@ -75,7 +75,7 @@ async def releases_of(steps: list[Given], viewer: Viewer, session: Session) -> d
     }
 
 
-def plan_steps(steps: list[Given], releases: dict[str, Release], values: Values = freeze_parameters) -> Plan:
+def plan_steps(steps: list[Input], releases: dict[str, Release], values: Values = freeze_parameters) -> Plan:
     """Every step with its key and dependencies. `values` completes the given parameters, by default with the defaults.
 
     Raises Refusals with everything that is wrong with any of them, LimitExceeded included.
@@ -101,7 +101,7 @@ def plan_steps(steps: list[Given], releases: dict[str, Release], values: Values 
     return list(zip(planned, nodes, strict=True))
 
 
-def step_warnings(steps: list[Given], releases: dict[str, Release]) -> Iterator[InputWarning]:
+def step_warnings(steps: list[Input], releases: dict[str, Release]) -> Iterator[InputWarning]:
     """Warnings about the planned steps."""
     for number, step in enumerate(steps):
         version = releases[step["component_version_id"]].version
@@ -158,7 +158,7 @@ async def _readable_rows(
     return {row["_id"]: row async for row in collection_of(document).find(match, session=session)}
 
 
-def _plan_step(step: Given, releases: dict[str, Release], values: Values, *path: str) -> PlannedStep:
+def _plan_step(step: Input, releases: dict[str, Release], values: Values, *path: str) -> PlannedStep:
     release = _usable_release(step["component_version_id"], releases, *path, "componentVersionId")
     refusals: list[Refusal] = []
     parameters, inputs, ports = "{}", None, []

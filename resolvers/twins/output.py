@@ -11,24 +11,24 @@ from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.order import value_at
 from resolvers.reads.rows import Row
 from resolvers.storage.signed_url import MAX_SIGNED_URL_SECONDS, signed_url
-from resolvers.twins.readers import ReaderChanges, changed_readers
+from resolvers.twins.readers import ReaderChanges, new_readers
 from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded
 from resolvers.writes.store import get_readable, update
 from resolvers.writes.transaction import Outcome
 
-DEFAULT_SECONDS = 900
-MOST_AUTHORIZED = 1_000
+DEFAULT_URL_SECONDS = 900
+MAX_AUTHORIZED_USERS = 1_000
 """Users that one output may name as its readers."""
-MOST_URLS = 500
+MAX_DOWNLOAD_URLS = 500
 """Signed URLs in one answer: each may take a call to Google."""
 
 
 async def download_urls(
-    outputs: list[Row], viewer: Viewer, *, expires_in: int | None = DEFAULT_SECONDS
+    outputs: list[Row], viewer: Viewer, *, expires_in: int | None = DEFAULT_URL_SECONDS
 ) -> list[Row | None]:
     """A signed URL for each output: None when its bytes are not in this server's bucket, or not for the viewer."""
-    seconds = DEFAULT_SECONDS if expires_in is None else expires_in
+    seconds = DEFAULT_URL_SECONDS if expires_in is None else expires_in
     if not 1 <= seconds <= MAX_SIGNED_URL_SECONDS:
         raise InvalidInput(
             f"expiresIn must be between 1 and {MAX_SIGNED_URL_SECONDS} seconds, not {seconds}.", code="BAD_USER_INPUT"
@@ -42,18 +42,18 @@ async def download_urls(
             output["s3_key"], output["generation"], output["file_name"], output.get("file_type") or OCTET_STREAM
         )
         for output in outputs
-        if output.get("generation") is not None and output["s3_bucket"] == bucket.name and may_read(viewer, output)
+        if output.get("generation") is not None and output["s3_bucket"] == bucket.name and is_readable(viewer, output)
     }
-    if len(wanted) > MOST_URLS:
+    if len(wanted) > MAX_DOWNLOAD_URLS:
         raise LimitExceeded(
-            f"{len(wanted):,} download URLs are too many for one answer; at most {MOST_URLS} are allowed."
+            f"{len(wanted):,} download URLs are too many for one answer; at most {MAX_DOWNLOAD_URLS} are allowed."
         )
     signed = await bucket.sign_downloads(list(wanted.values()), seconds=seconds)
     urls = dict(zip(wanted, map(signed_url, signed), strict=True))
     return [urls.get(output["_id"]) for output in outputs]
 
 
-def may_read(viewer: Viewer, output: Row) -> bool:
+def is_readable(viewer: Viewer, output: Row) -> bool:
     """Whether the viewer may read an output that was not fetched through the policy, such as one just written."""
     if value_at(output, "access_control.public") or owns(viewer, output["ownerRef"]):
         return True
@@ -73,15 +73,15 @@ async def update_output_access(
     public: bool | None = None,
     **people: Unpack[ReaderChanges],
 ) -> Outcome:
-    """Change the readers of an output and return it; `people` are authorised and revoked as `changed_readers` says."""
+    """Change the readers of an output and return it; `people` are authorised and revoked as `new_readers` says."""
     require_role(viewer, Role.USER, Role.WORKER)
     row = await get_readable(documents.Output, id, viewer, session, "id")
     if not owns(viewer, row["ownerRef"]):
         raise Forbidden(f"{id} belongs to somebody else.", "id")
     before: list[str] = value_at(row, "access_control.authorized_users") or []
-    users = await changed_readers(before, session, **people)
-    if len(users) > MOST_AUTHORIZED:
-        raise LimitExceeded(f"{len(users):,} users are too many; at most {MOST_AUTHORIZED:,} are named.")
+    users = await new_readers(before, session, **people)
+    if len(users) > MAX_AUTHORIZED_USERS:
+        raise LimitExceeded(f"{len(users):,} users are too many; at most {MAX_AUTHORIZED_USERS:,} are named.")
     is_public = bool(value_at(row, "access_control.public")) if public is None else public
     changes = {"access_control": {"public": is_public, "authorized_users": users}}
     return {"output": await update(documents.Output, row, changes, expected_revision, session)}

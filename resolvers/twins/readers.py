@@ -12,7 +12,7 @@ from resolvers.reads.order import value_at
 from resolvers.reads.rows import ALL_FIELDS, Row, collection_of
 from resolvers.user_errors import LimitExceeded, NotFound, Refusals
 
-MOST_NAMED = 1_000
+MAX_NAMED_USERS = 1_000
 """Users that one call may name."""
 
 
@@ -41,7 +41,7 @@ async def _shown_to_owners(rows: list[Row], owner: str, path: str, viewer: Viewe
     return [[found[id] for id in ids if id in found] for ids in lists]
 
 
-async def changed_readers(
+async def new_readers(
     before: list[str],
     session: Session,
     *,
@@ -54,25 +54,25 @@ async def changed_readers(
 
     Raises LimitExceeded, NotFound for an unknown id and Refusals for unknown names.
     """
-    added = await named_users(authorize_user_ids, authorize_user_names, session, "authorizeUser")
-    revoked = {*(revoke_user_ids or []), *await users_called(revoke_user_names or [], session, "revokeUserNames")}
+    added = await find_user_ids(authorize_user_ids, authorize_user_names, session, "authorizeUser")
+    revoked = {*(revoke_user_ids or []), *await ids_of_named_users(revoke_user_names or [], session, "revokeUserNames")}
     return [id for id in dict.fromkeys([*before, *added]) if id not in revoked]
 
 
-async def named_users(
+async def find_user_ids(
     ids: Sequence[str] | None, names: Sequence[str] | None, session: Session, field: str
 ) -> list[str]:
     """The ids of users who are named by id and by display name, in the inputs `<field>Ids` and `<field>Names`.
 
-    Raises the errors of `known_users` and `users_called`, and LimitExceeded when they are too many together.
+    Raises the errors of `check_user_ids` and `ids_of_named_users`, and LimitExceeded when they are too many together.
     """
-    found = await known_users(ids or [], session, f"{field}Ids")
-    found += await users_called(names or [], session, f"{field}Names")
+    found = await check_user_ids(ids or [], session, f"{field}Ids")
+    found += await ids_of_named_users(names or [], session, f"{field}Names")
     _check_number(found, f"{field}Names")
     return list(dict.fromkeys(found))
 
 
-async def known_users(ids: Sequence[str], session: Session, name: str) -> list[str]:
+async def check_user_ids(ids: Sequence[str], session: Session, name: str) -> list[str]:
     """The ids without repeats. Raises NotFound for an unknown one."""
     _check_number(ids, name)
     cursor = collection_of(documents.User).find({"_id": {"$in": ids}}, {"_id": 1}, session=session)
@@ -83,7 +83,7 @@ async def known_users(ids: Sequence[str], session: Session, name: str) -> list[s
     return list(dict.fromkeys(ids))
 
 
-async def users_called(names: Sequence[str], session: Session, name: str) -> list[str]:
+async def ids_of_named_users(names: Sequence[str], session: Session, name: str) -> list[str]:
     """The ids of the users with these display names. Raises Refusals for all names that are not those of exactly one
     user."""
     _check_number(names, name)
@@ -96,5 +96,5 @@ async def users_called(names: Sequence[str], session: Session, name: str) -> lis
 
 
 def _check_number(given: Sequence[str], name: str) -> None:
-    if len(given) > MOST_NAMED:
-        raise LimitExceeded(f"{len(given):,} users are too many; at most {MOST_NAMED:,} are named.", name)
+    if len(given) > MAX_NAMED_USERS:
+        raise LimitExceeded(f"{len(given):,} users are too many; at most {MAX_NAMED_USERS:,} are named.", name)

@@ -18,7 +18,7 @@ from resolvers.formats.odtp_yml.adjustments import Adjustment, preview
 from resolvers.formats.odtp_yml.description import ComponentDescription, read_odtp_yml
 from resolvers.formats.odtp_yml.parameters import Parameter
 from resolvers.reads.rows import Row, collection_of
-from resolvers.twins.component import check_repository, described_by
+from resolvers.twins.component import description_fields, normalise_repository_url
 from resolvers.user_errors import AlreadyExists, Refusal
 from resolvers.validators import check_commit, check_line
 from resolvers.writes.store import insert, update
@@ -35,7 +35,7 @@ async def ingest_component(
     file names another version or repository, the caller's are used, and the adjustments say so.
     """
     require_role(viewer, Role.WORKER)
-    link = check_repository(repo_link, "repoLink")
+    link = normalise_repository_url(repo_link, "repoLink")
     commit = check_commit(commit_hash, "commitHash")
     label = check_line(version, "version")
     description = await _read(odtp_yml)
@@ -92,14 +92,14 @@ async def _recorded(
     if earlier is not None:
         return component, _the_same(earlier, commit, description)
     release = _version(component["_id"], commit, label, description)
-    changes = described_by(description) | {"latestVersionRef": release.id}
+    changes = description_fields(description) | {"latestVersionRef": release.id}
     return await update(documents.Component, component, changes, None, session), await insert(release, session)
 
 
 async def _first_version(
     session: Session, link: str, commit: str, label: str, description: ComponentDescription
 ) -> tuple[Row, Row]:
-    component = documents.Component.model_validate(described_by(description) | {"repoLink": link})
+    component = documents.Component.model_validate(description_fields(description) | {"repoLink": link})
     release = _version(component.id, commit, label, description)
     component.latest_version_ref = release.id
     return await insert(component, session), await insert(release, session)
@@ -127,14 +127,14 @@ def _version(
         title=description.title,
         description=description.description,
         tags=description.tags,
-        parameters=[kept_parameter(one) for one in description.parameters],
+        parameters=[parameter_definition(one) for one in description.parameters],
         ports=[PortDefinition.model_validate(dataclasses.asdict(port)) for port in description.ports],
         secrets=description.secrets,
         metadata=description.metadata,
     )
 
 
-def kept_parameter(parameter: Parameter) -> ParameterDefinition:
+def parameter_definition(parameter: Parameter) -> ParameterDefinition:
     """A parameter with its values as JSON texts."""
     kept: dict[str, Any] = dataclasses.asdict(parameter)
     default, options = kept.pop("default_value"), kept.pop("options")

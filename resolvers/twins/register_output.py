@@ -20,14 +20,14 @@ from resolvers.filters import Filter
 from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import check_media_type
 from resolvers.storage.verify_upload import consume_upload, verify_upload
-from resolvers.twins.readers import named_users
+from resolvers.twins.readers import find_user_ids
 from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput, InvalidState
 from resolvers.validators import check_file_name, check_line
 from resolvers.writes.store import get_readable, insert
 from resolvers.writes.transaction import Outcome
 
-LONGEST_KEY = 1_024
+MAX_KEY_BYTES = 1_024
 
 
 class BytesLocation(TypedDict):
@@ -39,7 +39,7 @@ class BytesLocation(TypedDict):
     file_size: int | None
 
 
-async def before_registering(viewer: Viewer, *, upload_id: str | None) -> None:
+async def verify_output_upload(viewer: Viewer, *, upload_id: str | None) -> None:
     """Verify the bytes of an upload, which must not happen within a transaction."""
     require_role(viewer, Role.USER, Role.WORKER)
     if upload_id is not None:
@@ -72,7 +72,7 @@ async def register_output(
     """
     require_role(viewer, Role.USER, Role.WORKER)
     step = await _running(step_id, attempt, viewer, session)
-    users = await named_users(authorized_user_ids, authorized_user_names, session, "authorizedUser")
+    users = await find_user_ids(authorized_user_ids, authorized_user_names, session, "authorizedUser")
     output = documents.Output(
         step_ref=step["_id"],
         owner_ref=step["ownerRef"],
@@ -205,6 +205,6 @@ def _bytes_of(output: Row) -> tuple[Any, ...]:
 
 
 def _a_key(key: str) -> str:
-    if not key or len(key.encode(errors="replace")) > LONGEST_KEY or not key.isprintable():
-        raise InvalidInput(f"key must be one line of 1 to {LONGEST_KEY:,} bytes, not {key[:100]!r}.", "key")
+    if not key or len(key.encode(errors="replace")) > MAX_KEY_BYTES or not key.isprintable():
+        raise InvalidInput(f"key must be one line of 1 to {MAX_KEY_BYTES:,} bytes, not {key[:100]!r}.", "key")
     return key

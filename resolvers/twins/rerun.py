@@ -13,18 +13,18 @@ from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.state_machine import SATISFIES_DEPENDENCY
 from resolvers.reads.rows import collection_of
-from resolvers.twins.execution import keep_execution, own_execution, refuse_taken_title
-from resolvers.twins.execution_validation import MAX_STEPS, Given
+from resolvers.twins.execution import check_title_is_free, get_own_execution, insert_execution
+from resolvers.twins.execution_validation import MAX_STEPS, Input
 from resolvers.twins.parameter_warnings import InputWarning
 from resolvers.twins.rerun_overrides import RerunOverrides, StepChanges
 from resolvers.twins.step_graph import with_descendants
-from resolvers.twins.used_outputs import fetched, refuse_unreadable
+from resolvers.twins.used_outputs import check_used_outputs_are_readable, outputs_to_fetch
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, Refusal, Refusals, collect_refusals
 from resolvers.validators import MAX_LINE_LENGTH, check_line
 from resolvers.writes.transaction import Outcome, require_lock
 
 UNSUCCESSFUL = [ActivityStatus.FAILED.value, ActivityStatus.CANCELLED.value]
-MOST_TITLES = 10_000
+MAX_TITLES = 10_000
 ROOM_FOR_NUMBER = len(" (re-run 10000)")
 NUMBERED = re.compile(r" \(re-run ([0-9]{1,9})\)")
 
@@ -59,8 +59,8 @@ async def rerun_execution(
     strategy: RerunStrategy,
     title: str | None = None,
     from_step_id: str | None = None,
-    parameter_overrides: list[Given] | None = None,
-    component_version_overrides: list[Given] | None = None,
+    parameter_overrides: list[Input] | None = None,
+    component_version_overrides: list[Input] | None = None,
 ) -> Outcome:
     """Create an execution that re-runs an earlier one, with the same code and parameters but for the overrides.
 
@@ -81,7 +81,7 @@ async def rerun_execution(
         changed = await overrides.apply(component_version_overrides or [], parameter_overrides or [], viewer, session)
         warnings = overrides.warnings()
         running = [earlier.steps[place] for place in sorted(again)]
-        await refuse_unreadable(running, earlier.execution.owner_ref, viewer, session, "executionId")
+        await check_used_outputs_are_readable(running, earlier.execution.owner_ref, viewer, session, "executionId")
     with collect_refusals(refusals):
         title = await _title(title, earlier.execution, session)
     if refusals or title is None:
@@ -91,12 +91,12 @@ async def rerun_execution(
     if component_version_overrides:
         versions = [step.component_version_ref for step in steps]
         execution.workflow_schema = execution.workflow_schema.model_copy(update={"component_versions": versions})
-    kept = await keep_execution(execution, steps, session)
+    kept = await insert_execution(execution, steps, session)
     return {"execution": kept, "warnings": warnings}
 
 
 async def _earlier(id: str, viewer: Viewer, session: Session) -> Earlier:
-    execution = await own_execution(id, viewer, session, "executionId")
+    execution = await get_own_execution(id, viewer, session, "executionId")
     steps = collection_of(documents.Step)
     found = steps.find({"executionRef": id}, session=session).sort([("ordinal", 1), ("_id", 1)]).limit(MAX_STEPS + 1)
     rows = [row async for row in found]
@@ -150,11 +150,11 @@ async def _title(given: str | None, before: documents.Execution, session: Sessio
     """The requested title, or that of the earlier execution with the next number."""
     title = check_line(given, "title")
     if title is not None:
-        await refuse_taken_title(before.digital_twin_ref, title, session)
+        await check_title_is_free(before.digital_twin_ref, title, session)
         return title
     stem = re.sub(rf"{NUMBERED.pattern}\Z", "", before.title)[: MAX_LINE_LENGTH - ROOM_FOR_NUMBER]
     numbered = {"digitalTwinRef": before.digital_twin_ref, "title": {"$regex": rf"^{re.escape(stem)} \(re-run "}}
-    titles = collection_of(documents.Execution).find(numbered, {"title": 1}, session=session).limit(MOST_TITLES)
+    titles = collection_of(documents.Execution).find(numbered, {"title": 1}, session=session).limit(MAX_TITLES)
     endings = [row["title"].removeprefix(stem) async for row in titles]
     taken = [int(match[1]) for ending in endings if (match := NUMBERED.fullmatch(ending))]
     return f"{stem} (re-run {max(taken, default=0) + 1})"
@@ -203,7 +203,7 @@ def _steps(
 
 
 def _used_again(step: documents.Step) -> list[Used] | None:
-    return None if step.used is None else fetched(step)
+    return None if step.used is None else outputs_to_fetch(step)
 
 
 def _state(step: documents.Step, runs: bool, waits_for_nothing: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from documents.activities.activity import CodeReference
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
 from resolvers.twins.chosen_steps import two_versions
-from resolvers.twins.execution_validation import MAX_JSON_BYTES, MAX_STEPS, Given, Release, port_mappings, releases_of
+from resolvers.twins.execution_validation import MAX_JSON_BYTES, MAX_STEPS, Input, Release, port_mappings, releases_of
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings, left_out_warnings, parameter_warnings
 from resolvers.twins.parameters import (
     Values,
@@ -26,7 +26,7 @@ from resolvers.validators import check_json
 MAX_PARAMETERS_BYTES = 500_000
 """Bytes of a step's parameters including unchanged ones: more than a new step's with all their defaults."""
 
-Overrides = dict[int, tuple[int, Given]]
+Overrides = dict[int, tuple[int, Input]]
 """Overrides with their numbers in the input, by the positions of their steps."""
 
 
@@ -56,7 +56,7 @@ class RerunOverrides:
         self._warnings: list[Iterator[InputWarning]] = []
 
     async def apply(
-        self, versions: list[Given], parameters: list[Given], viewer: Viewer, session: Session
+        self, versions: list[Input], parameters: list[Input], viewer: Viewer, session: Session
     ) -> dict[int, StepChanges]:
         """Apply the overrides; returns the changed fields by the positions of steps. Raises Refusals."""
         refusals: list[Refusal] = []
@@ -86,7 +86,7 @@ class RerunOverrides:
         before = [self._steps[position].component_version_ref for position in positions]
         return list(dict.fromkeys([*after, *before]))
 
-    def _by_position(self, given: list[Given], name: str, reused: str, noun: str, refusals: list[Refusal]) -> Overrides:
+    def _by_position(self, given: list[Input], name: str, reused: str, noun: str, refusals: list[Refusal]) -> Overrides:
         """The overrides whose steps run again, each step once. Refusals of others are added to `refusals`."""
         if len(given) > MAX_STEPS:
             message = f"{len(given)} overrides; there are at most {MAX_STEPS} steps."

@@ -10,14 +10,14 @@ from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.digital_twin import lock_twin
-from resolvers.twins.execution import own_execution
+from resolvers.twins.execution import get_own_execution
 from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
-from resolvers.validators import check_line, check_tags, check_text
+from resolvers.validators import check_line, check_not_null, check_tags, check_text
 from resolvers.writes.store import get_readable, insert, update
 from resolvers.writes.transaction import Outcome, require_lock
 
-MOST_OUTPUTS = 1_000
+MAX_OUTPUTS = 1_000
 
 
 class ResultChanges(TypedDict, total=False):
@@ -44,12 +44,12 @@ async def create_result(
     """
     require_role(viewer, Role.USER)
     await require_lock(viewer.key, execution_id)
-    execution = await own_execution(execution_id, viewer, session, "executionId")
+    execution = await get_own_execution(execution_id, viewer, session, "executionId")
     refusals: list[Refusal] = []
-    checked = _checked({"title": title, "description": description, "tags": tags}, refusals)
+    facts = _validated_facts({"title": title, "description": description, "tags": tags}, refusals)
     with collect_refusals(refusals):
-        _refuse_too_many(output_ids, "outputIds")
-        await _refuse_strangers(output_ids, execution["_id"], viewer, session, "outputIds")
+        _check_count(output_ids, "outputIds")
+        await _check_outputs_belong(output_ids, execution["_id"], viewer, session, "outputIds")
     if refusals:
         raise Refusals(refusals)
     twin = await lock_twin(execution["digitalTwinRef"], session)
@@ -60,7 +60,7 @@ async def create_result(
         public=twin["public"],
         reader_refs=readers_of(twin),
         output_refs=list(dict.fromkeys(output_ids)),
-        **checked,
+        **facts,
     )
     return {"result": await insert(result, session)}
 
@@ -86,38 +86,32 @@ async def update_result(
         raise Forbidden(f"Result {id} belongs to somebody else.", "id")
     added, removed = add_output_ids or [], set(remove_output_ids or [])
     refusals: list[Refusal] = []
-    checked = _checked(changes, refusals)
+    values = _validated_facts(changes, refusals)
     with collect_refusals(refusals):
-        checked["output"] = _gathered(result, added, removed)
-        await _refuse_strangers(added, result["executionRef"], viewer, session, "addOutputIds")
+        values["output"] = _new_output_ids(result, added, removed)
+        await _check_outputs_belong(added, result["executionRef"], viewer, session, "addOutputIds")
     if refusals:
         raise Refusals(refusals)
     # A change of the row since it was read above makes this transaction retry, so no added output is lost.
-    return {"result": await update(documents.Result, result, checked, expected_revision, session)}
+    return {"result": await update(documents.Result, result, values, expected_revision, session)}
 
 
-def _checked(given: ResultChanges, refusals: list[Refusal]) -> dict[str, Any]:
-    """The validated fields of a result, as stored."""
-    checked: dict[str, Any] = {}
+def _validated_facts(changes: ResultChanges, refusals: list[Refusal]) -> dict[str, Any]:
+    """The validated fields of a result, as stored. Refusals are added to `refusals`."""
+    facts: dict[str, Any] = {}
     with collect_refusals(refusals):
-        if "title" in given:
-            checked["title"] = check_line(_there(given["title"], "title"), "title")
+        if "title" in changes:
+            facts["title"] = check_line(check_not_null(changes["title"], "title"), "title")
     with collect_refusals(refusals):
-        if "description" in given:
-            checked["description"] = check_text(given["description"], "description")
+        if "description" in changes:
+            facts["description"] = check_text(changes["description"], "description")
     with collect_refusals(refusals):
-        if "tags" in given:
-            checked["tags"] = check_tags(given["tags"] or [], "tags")
-    return checked
+        if "tags" in changes:
+            facts["tags"] = check_tags(changes["tags"] or [], "tags")
+    return facts
 
 
-def _there(value: str | None, name: str) -> str:
-    if value is None:
-        raise InvalidInput(f"{name} cannot be null: leave it out to keep it as it is.", name)
-    return value
-
-
-def _gathered(result: Row, added: Sequence[str], removed: set[str]) -> list[str]:
+def _new_output_ids(result: Row, added: Sequence[str], removed: set[str]) -> list[str]:
     """The new list of the outputs' ids: the remaining ones, then the new ones."""
     both = [
         InvalidInput(f"Output {id} is both added and removed.", "addOutputIds", str(number))
@@ -126,33 +120,33 @@ def _gathered(result: Row, added: Sequence[str], removed: set[str]) -> list[str]
     ]
     if both:
         raise Refusals([*both])
-    kept = [id for id in result.get("output") or [] if id not in removed]
-    gathered = list(dict.fromkeys([*kept, *added]))
-    _refuse_too_many(gathered, "addOutputIds")
-    return gathered
+    remaining = [id for id in result.get("output") or [] if id not in removed]
+    ids = list(dict.fromkeys([*remaining, *added]))
+    _check_count(ids, "addOutputIds")
+    return ids
 
 
-def _refuse_too_many(ids: Sequence[str], *path: str) -> None:
-    if len(ids) > MOST_OUTPUTS:
-        raise LimitExceeded(f"{len(ids)} outputs; a result gathers at most {MOST_OUTPUTS}.", *path)
+def _check_count(ids: Sequence[str], *path: str) -> None:
+    if len(ids) > MAX_OUTPUTS:
+        raise LimitExceeded(f"{len(ids)} outputs; a result gathers at most {MAX_OUTPUTS}.", *path)
 
 
-async def _refuse_strangers(
+async def _check_outputs_belong(
     ids: Sequence[str], execution_id: str, viewer: Viewer, session: Session, *path: str
 ) -> None:
     """Raise Refusals for ids that are no outputs, or outputs neither of the execution nor reused by it."""
     match = {"$and": [{"_id": {"$in": ids}}, readable(documents.Output, viewer)]}
-    found = collection_of(documents.Output).find(match, {"stepRef": 1}, session=session)
-    step_of = {row["_id"]: row["stepRef"] async for row in found}
-    wanted = {"$in": sorted(set(step_of.values()))}
-    either = {"executionRef": execution_id, "$or": [{"_id": wanted}, {"reusedFrom": wanted}]}
+    outputs = collection_of(documents.Output).find(match, {"stepRef": 1}, session=session)
+    step_of = {row["_id"]: row["stepRef"] async for row in outputs}
+    makers = {"$in": sorted(set(step_of.values()))}
+    either = {"executionRef": execution_id, "$or": [{"_id": makers}, {"reusedFrom": makers}]}
     steps = collection_of(documents.Step).find(either, {"reusedFrom": 1}, session=session)
-    ours = {id async for row in steps for id in (row["_id"], row.get("reusedFrom"))}
+    of_execution = {id async for row in steps for id in (row["_id"], row.get("reusedFrom"))}
     refusals: list[Refusal] = []
     for number, id in enumerate(ids):
         if id not in step_of:
             refusals.append(NotFound(documents.Output.__name__, id, *path, str(number)))
-        elif step_of[id] not in ours:
+        elif step_of[id] not in of_execution:
             message = f"Output {id} does not belong to execution {execution_id}, and is not reused by it."
             refusals.append(InvalidInput(message, *path, str(number)))
     if refusals:

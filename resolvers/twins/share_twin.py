@@ -6,9 +6,9 @@ import documents
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.twins.digital_twin import own_twin
-from resolvers.twins.readers import ReaderChanges, changed_readers
-from resolvers.twins.twin_rights import copy_down, readers_of
+from resolvers.twins.digital_twin import get_own_twin
+from resolvers.twins.readers import ReaderChanges, new_readers
+from resolvers.twins.twin_rights import copy_rights, readers_of
 from resolvers.user_errors import LimitExceeded
 from resolvers.writes.store import update
 from resolvers.writes.transaction import Outcome
@@ -20,17 +20,17 @@ MAX_READERS = 100
 async def update_digital_twin_access(
     session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **people: Unpack[ReaderChanges]
 ) -> Outcome:
-    """Share a twin, with everything below it, and return it; `people` are as `changed_readers` takes them.
+    """Share a twin, with everything below it, and return it; `people` are as `new_readers` takes them.
 
     Raises NotFound and Forbidden for the twin, RevisionConflict, LimitExceeded, and Refusals for unknown people.
     """
     require_role(viewer, Role.USER, Role.WORKER)
-    twin = await own_twin(id, viewer, session, "id")
-    readers = [one for one in await changed_readers(readers_of(twin), session, **people) if one != twin["userRef"]]
+    twin = await get_own_twin(id, viewer, session, "id")
+    readers = [one for one in await new_readers(readers_of(twin), session, **people) if one != twin["userRef"]]
     check_readers(readers)
     changed = await update(documents.DigitalTwin, twin, {"readerRefs": readers}, expected_revision, session)
     if people_changed := set(readers) ^ set(readers_of(twin)):
-        await copy_down(id, {"readerRefs": readers}, session, people=len(people_changed))
+        await copy_rights(id, {"readerRefs": readers}, session, people=len(people_changed))
     return {"digital_twin": changed}
 
 

@@ -9,9 +9,9 @@ from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.state_machine import CANCELLED, FAILED, SKIPPED, SUCCEEDED
 from resolvers.reads.rows import Row, collection_of
-from resolvers.twins.digital_twin import own_twin
+from resolvers.twins.digital_twin import get_own_twin
 from resolvers.twins.share_twin import check_readers
-from resolvers.twins.twin_rights import copy_down, readers_of
+from resolvers.twins.twin_rights import copy_rights, readers_of
 from resolvers.user_errors import AlreadyExists, InvalidInput, InvalidState, NotFound
 from resolvers.writes.store import get_readable, update
 from resolvers.writes.transaction import Outcome
@@ -33,7 +33,7 @@ async def transfer_digital_twin(
     twin of this name, RevisionConflict and LimitExceeded.
     """
     require_role(viewer, Role.USER)
-    twin = await own_twin(id, viewer, session, "id")
+    twin = await get_own_twin(id, viewer, session, "id")
     before, owner = twin["userRef"], await _new_owner(owner_id, owner_name, viewer, session)
     if owner != before:
         await _refuse_while_running(id, session)
@@ -47,7 +47,7 @@ async def transfer_digital_twin(
         taken = f"{owner} has a digital twin called {twin['name']} already: rename one of them first."
         raise AlreadyExists(taken, "ownerId" if owner_id is not None else "ownerName") from error
     if owner != before:
-        await copy_down(id, rights | {"ownerRef": owner}, session, people=2)
+        await copy_rights(id, rights | {"ownerRef": owner}, session, people=2)
     return {"digital_twin": changed}
 
 

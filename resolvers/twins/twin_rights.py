@@ -11,9 +11,9 @@ from resolvers.user_errors import LimitExceeded
 
 MAX_WORK = 250_000
 """Work that one transaction does below a twin, in units of some 40 µs of database time: it has 30 seconds."""
-WORK_OF_ROW, WORK_OF_OUTPUT = 2, 8
+WORK_PER_ROW, WORK_PER_OUTPUT = 2, 8
 """Units for changing a row, and an output, which has most indexes. Each added or removed user costs one more."""
-EXECUTIONS_AT_ONCE = 1_000
+EXECUTION_BATCH_SIZE = 1_000
 
 
 def readers_of(row: Row) -> list[str]:
@@ -21,7 +21,7 @@ def readers_of(row: Row) -> list[str]:
     return row.get("readerRefs") or []
 
 
-async def copy_down(twin_id: str, rights: dict[str, Any], session: Session, *, people: int = 0) -> None:
+async def copy_rights(twin_id: str, rights: dict[str, Any], session: Session, *, people: int = 0) -> None:
     """Write these rights, by stored name, to everything below a twin. Outputs are not `public` by their twin.
 
     `people` is the number of users added to or removed from each row. Raises LimitExceeded when that is too much for
@@ -43,8 +43,8 @@ async def hide_below(twin_id: str) -> None:
     executions = collection_of(documents.Execution)
     of_twin: Filter = {"digitalTwinRef": twin_id}
     private = {"$set": {"public": False}}
-    cursor = executions.find(of_twin, {"_id": 1}, batch_size=EXECUTIONS_AT_ONCE)
-    while ids := [row["_id"] for row in await cursor.to_list(EXECUTIONS_AT_ONCE)]:
+    cursor = executions.find(of_twin, {"_id": 1}, batch_size=EXECUTION_BATCH_SIZE)
+    while ids := [row["_id"] for row in await cursor.to_list(EXECUTION_BATCH_SIZE)]:
         await collection_of(documents.Step).update_many({"executionRef": {"$in": ids}, "public": True}, private)
     await collection_of(documents.Result).update_many(of_twin | {"public": True}, private)
     await executions.update_many(of_twin | {"public": True}, private)
@@ -61,7 +61,7 @@ class _Copies:
     async def give(self, document: Document, match: Filter, rights: dict[str, Any]) -> None:
         """Give the rights to all rows that match. Raises LimitExceeded before it writes to too many."""
         rows = collection_of(document)
-        of_each = self._people + (WORK_OF_OUTPUT if document is documents.Output else WORK_OF_ROW)
+        of_each = self._people + (WORK_PER_OUTPUT if document is documents.Output else WORK_PER_ROW)
         most = self._work_left // of_each
         found = await rows.count_documents(match, limit=most + 1, session=self._session)
         if found > most:

@@ -17,7 +17,7 @@ from resolvers.reads.page import PageRequest
 from resolvers.reads.rows import Fields, Row, collection_of
 from resolvers.user_errors import LimitExceeded, Refusal
 
-MAX_USED_AT_ONCE = 10_000
+MAX_USED_IN_ANSWER = 10_000
 """Outputs used by the steps of an answer: as many as the steps of one execution may use."""
 
 
@@ -76,8 +76,8 @@ async def _refuse_missing(steps: list[Row], viewer: Viewer) -> None:
 
 async def _ids(steps: list[Row], readers: list[Viewer], bounds: list[Filter]) -> dict[Viewer, set[str]]:
     """The ids of the outputs that each reader may read, of all that their steps use."""
-    if sum(len(_used(step)) for step in steps) > MAX_USED_AT_ONCE:
-        raise LimitExceeded(f"These steps use more than {MAX_USED_AT_ONCE:,} outputs: ask for fewer steps at once.")
+    if sum(len(_used(step)) for step in steps) > MAX_USED_IN_ANSWER:
+        raise LimitExceeded(f"These steps use more than {MAX_USED_IN_ANSWER:,} outputs: ask for fewer steps at once.")
     outputs = collection_of(documents.Output)
     found: dict[Viewer, set[str]] = {}
     for reader in dict.fromkeys(readers):

@@ -11,7 +11,7 @@ from resolvers.access.policies import readable
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import check_sha256
-from resolvers.twins.execution_validation import Given
+from resolvers.twins.execution_validation import Input
 from resolvers.twins.step_graph import StepNode, check_step_key
 from resolvers.user_errors import (
     ChecksumMismatch,
@@ -40,7 +40,7 @@ class Outputs:
     def __init__(self, rows: dict[str, Row], keys: dict[str, str], for_the_owner: set[str]) -> None:
         self._rows, self._keys, self._for_the_owner = rows, keys, for_the_owner
 
-    def used(self, given: Given, *path: str) -> Used:
+    def used(self, given: Input, *path: str) -> Used:
         """The output in the form stored with a step. Raises NotFound, Forbidden, ChecksumMismatch and InvalidInput."""
         row = self.readable(given.get("id"), *path, "id")
         if (sha256 := given.get("sha256")) is not None:
@@ -70,7 +70,7 @@ class Outputs:
 
 
 async def used_outputs(
-    steps: list[Given], places: list[StepNode], owner_id: str, viewer: Viewer, session: Session
+    steps: list[Input], places: list[StepNode], owner_id: str, viewer: Viewer, session: Session
 ) -> UsedBySteps:
     """The outputs that each step uses, None for a step without any. Raises Refusals with everything that is wrong.
 
@@ -89,27 +89,27 @@ async def used_outputs(
     return found
 
 
-async def refuse_unreadable(
+async def check_used_outputs_are_readable(
     steps: list[documents.Step], owner_id: str, viewer: Viewer, session: Session, *path: str
 ) -> None:
     """Raise Refusals with used outputs that the viewer, or the owner, may no longer read."""
-    given = [{"id": one.ref} for step in steps for one in fetched(step)]
+    given = [{"id": one.ref} for step in steps for one in outputs_to_fetch(step)]
     outputs = await _outputs(given, owner_id, viewer, session)
     refusals: list[Refusal] = []
     for step in steps:
-        for one in fetched(step):
+        for one in outputs_to_fetch(step):
             with collect_refusals(refusals):
                 outputs.readable(one.ref, *path)
     if refusals:
         raise Refusals(refusals[:MAX_REFUSALS])
 
 
-def fetched(step: documents.Step) -> list[Used]:
+def outputs_to_fetch(step: documents.Step) -> list[Used]:
     """The outputs that a worker fetches for a step beside those of its dependencies."""
     return [one for one in step.used or [] if one.step_key is not None]
 
 
-def _refuse_too_many(steps: list[Given]) -> None:
+def _refuse_too_many(steps: list[Input]) -> None:
     refusals: list[Refusal] = [
         LimitExceeded(f"{len(used)} outputs; a step uses at most {MAX_USED_BY_STEP:,}.", "steps", str(number), "used")
         for number, step in enumerate(steps)
@@ -121,7 +121,7 @@ def _refuse_too_many(steps: list[Given]) -> None:
         raise Refusals(refusals)
 
 
-async def _outputs(given: list[Given], owner_id: str, viewer: Viewer, session: Session) -> Outputs:
+async def _outputs(given: list[Input], owner_id: str, viewer: Viewer, session: Session) -> Outputs:
     ids = {one["id"] for one in given if one.get("id")}
     rows = await _visible(documents.Output, ids, ["stepRef", "sha256", "file_name"], viewer, session)
     made_by = {row["stepRef"] for row in rows.values()}
@@ -139,7 +139,7 @@ async def _visible(
     return {row["_id"]: row async for row in collection_of(document).find(match, fields, session=session)}
 
 
-def _used(given: list[Given] | None, outputs: Outputs, awaited: set[str], *path: str) -> list[Used] | None:
+def _used(given: list[Input] | None, outputs: Outputs, awaited: set[str], *path: str) -> list[Used] | None:
     """The outputs that one step uses, each with a place of its own."""
     if given is None:
         return None

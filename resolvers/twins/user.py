@@ -12,7 +12,7 @@ from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput
-from resolvers.validators import check_line
+from resolvers.validators import check_line, check_not_null
 from resolvers.writes.store import get_readable, insert
 from resolvers.writes.transaction import Outcome
 
@@ -55,30 +55,29 @@ async def update_user(session: Session, viewer: Viewer, *, id: str, **changes: U
     user = await get_readable(documents.User, id, viewer, session, "id")
     if not owns(viewer, id):
         raise Forbidden(f"{id} is another user.", "id")
-    wanted = _checked(changes)
-    if all(user.get(name) == value for name, value in wanted.items()):
+    values = _validated_changes(changes)
+    if all(user.get(name) == value for name, value in values.items()):
         return {"user": user}
-    change = {"$set": wanted | {"updated_at": now()}}
+    change = {"$set": values | {"updated_at": now()}}
     users = collection_of(documents.User)
     try:
         return {"user": await users.find_one_and_update({"_id": id}, change, return_document=True, session=session)}
     except DuplicateKeyError as error:
-        raise _name_is_taken(wanted["displayName"]) from error
+        raise _name_is_taken(values["displayName"]) from error
 
 
-def _checked(changes: UserChanges) -> dict[str, str | None]:
-    """The changes by stored name."""
-    checked: dict[str, str | None] = {}
+def _validated_changes(changes: UserChanges) -> dict[str, str | None]:
+    """The validated changes, by stored name. Raises InvalidInput."""
+    values: dict[str, str | None] = {}
     if "display_name" in changes:
-        if changes["display_name"] is None:
-            raise InvalidInput("displayName cannot be null: leave it out to keep it as it is.", "displayName")
-        checked["displayName"] = check_line(changes["display_name"], "displayName")
+        name = check_not_null(changes["display_name"], "displayName")
+        values["displayName"] = check_line(name, "displayName")
     if "email" in changes:
         email = changes["email"]
-        checked["email"] = None if email is None else check_email(email, "email")
+        values["email"] = None if email is None else check_email(email, "email")
     if "github" in changes:
-        checked["github"] = check_line(changes["github"], "github")
-    return checked
+        values["github"] = check_line(changes["github"], "github")
+    return values
 
 
 def _name_is_taken(name: str | None) -> AlreadyExists:

@@ -13,24 +13,23 @@ from resolvers.access.policies import owns_any
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row
-from resolvers.twins.execution_validation import Given, Plan, plan_steps, releases_of, step_warnings
+from resolvers.twins.execution_validation import Input, Plan, plan_steps, releases_of, step_warnings
 from resolvers.twins.ownership import owner_of_new
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings
 from resolvers.twins.parameters import coerce_parameters
 from resolvers.user_errors import (
     AlreadyExists,
     Forbidden,
-    InvalidInput,
     LimitExceeded,
     Refusal,
     Refusals,
     collect_refusals,
 )
-from resolvers.validators import check_line, check_tags, check_text
+from resolvers.validators import check_line, check_not_null, check_tags, check_text
 from resolvers.writes.store import get_readable, insert, update
 from resolvers.writes.transaction import Outcome, require_lock
 
-LARGEST_WORKFLOW = 8_000_000
+MAX_WORKFLOW_BYTES = 8_000_000
 """Bytes of the steps of a workflow, which is one document: MongoDB's limit is 16 MiB."""
 
 
@@ -41,7 +40,7 @@ class WorkflowChanges(TypedDict, total=False):
     description: str | None
     tags: list[str] | None
     public: bool | None
-    steps: list[Given] | None
+    steps: list[Input] | None
 
 
 async def create_workflow(
@@ -52,7 +51,7 @@ async def create_workflow(
     description: str | None,
     tags: list[str] | None,
     public: bool,
-    steps: list[Given],
+    steps: list[Input],
     owner_id: str | None = None,
 ) -> Outcome:
     """Create a workflow of the viewer's or, for administrators, of any user.
@@ -61,9 +60,9 @@ async def create_workflow(
     """
     require_role(viewer, Role.USER)
     owner = await owner_of_new(session, viewer, owner_id, "workflows")
-    given = WorkflowChanges(name=name, description=description, tags=tags, public=public, steps=steps)
-    checked, warnings = await _checked(given, viewer, session)
-    workflow = documents.Workflow(owner_ref=owner["_id"], **checked)
+    facts = WorkflowChanges(name=name, description=description, tags=tags, public=public, steps=steps)
+    fields, warnings = await _validate(facts, viewer, session)
+    workflow = documents.Workflow(owner_ref=owner["_id"], **fields)
     try:
         return {"workflow": await insert(workflow, session), "warnings": warnings}
     except DuplicateKeyError as error:
@@ -79,7 +78,7 @@ async def update_workflow(
     owner_id: str | None = None,
     **changes: Unpack[WorkflowChanges],
 ) -> Outcome:
-    """Change a workflow and return it. Executions that were made from it stay as they are.
+    """Change a workflow and return it. Executions that were created from it stay as they are.
 
     Raises NotFound, Forbidden, RevisionConflict, AlreadyExists, and Refusals with everything that is wrong with the
     changes.
@@ -87,15 +86,15 @@ async def update_workflow(
     require_role(viewer, Role.USER)
     await require_lock(viewer.key, id)
     workflow = await _own_workflow(id, viewer, session)
-    checked, warnings = await _checked(changes, viewer, session)
-    changed = _dumped(checked)
+    fields, warnings = await _validate(changes, viewer, session)
+    values = _stored_values(fields)
     if owner_id is not None:
-        changed["ownerRef"] = await _new_owner(owner_id, workflow, viewer, session)
+        values["ownerRef"] = await _new_owner(owner_id, workflow, viewer, session)
     try:
-        written = await update(documents.Workflow, workflow, changed, expected_revision, session)
+        written = await update(documents.Workflow, workflow, values, expected_revision, session)
         return {"workflow": written, "warnings": warnings}
     except DuplicateKeyError as error:
-        raise _name_is_taken(str(changed.get("name", workflow["name"]))) from error
+        raise _name_is_taken(str(values.get("name", workflow["name"]))) from error
 
 
 async def _own_workflow(id: str, viewer: Viewer, session: Session) -> Row:
@@ -114,68 +113,64 @@ async def _new_owner(id: str, workflow: Row, viewer: Viewer, session: Session) -
     return owner
 
 
-async def _checked(given: Mapping[str, object], viewer: Viewer, session: Session) -> tuple[Given, list[InputWarning]]:
+async def _validate(changes: Mapping[str, Any], viewer: Viewer, session: Session) -> tuple[Input, list[InputWarning]]:
     """The validated fields of a workflow as its document stores them, and warnings. Raises Refusals."""
     refusals: list[Refusal] = []
-    checked: Given = {}
+    fields: Input = {}
     warnings: list[InputWarning] = []
-    for name in sorted(given.keys() & CHECKS.keys()):
+    for name in sorted(changes.keys() & CHECKS.keys()):
         with collect_refusals(refusals):
-            checked[name] = CHECKS[name](given[name], name)
-    if "steps" in given:
+            fields[name] = CHECKS[name](changes[name], name)
+    if "steps" in changes:
         with collect_refusals(refusals):
-            steps, warnings = await _steps(_there(given["steps"], "steps"), viewer, session)
-            checked |= {"steps": steps, "component_versions": [step.component_version_ref for step in steps]}
+            steps, warnings = await _validate_steps(check_not_null(changes["steps"], "steps"), viewer, session)
+            fields |= {"steps": steps, "component_versions": [step.component_version_ref for step in steps]}
     if refusals:
         raise Refusals(refusals)
-    return checked, warnings
+    return fields, warnings
 
 
-async def _steps(given: list[Given], viewer: Viewer, session: Session) -> tuple[list[WorkflowStep], list[InputWarning]]:
+async def _validate_steps(
+    steps: list[Input], viewer: Viewer, session: Session
+) -> tuple[list[WorkflowStep], list[InputWarning]]:
     """The steps as stored. Parameters may be left out: executions of the workflow give them."""
-    releases = await releases_of(given, viewer, session)
+    releases = await releases_of(steps, viewer, session)
     # In a thread, because checking a thousand steps takes a while.
-    steps = _workflow_steps(await asyncio.to_thread(plan_steps, given, releases, coerce_parameters))
-    return steps, await asyncio.to_thread(lambda: first_warnings(step_warnings(given, releases)))
+    plan = await asyncio.to_thread(plan_steps, steps, releases, coerce_parameters)
+    return _workflow_steps(plan), await asyncio.to_thread(lambda: first_warnings(step_warnings(steps, releases)))
 
 
 def _workflow_steps(plan: Plan) -> list[WorkflowStep]:
-    keys = [place.key for _, place in plan]
+    keys = [node.key for _, node in plan]
     steps = [
         WorkflowStep(
-            key=place.key,
+            key=node.key,
             component_version_ref=step.release.version.id,
             type=step.type,
             parameters=step.parameters,
             ports=step.ports,
             inputs=step.inputs,
-            depends_on=[keys[number] for number in place.waits_for],
+            depends_on=[keys[number] for number in node.waits_for],
         )
-        for step, place in plan
+        for step, node in plan
     ]
-    if sum(len(step.model_dump_json().encode()) for step in steps) > LARGEST_WORKFLOW:
-        raise LimitExceeded(f"The steps are larger than {LARGEST_WORKFLOW:,} bytes.", "steps")
+    if sum(len(step.model_dump_json().encode()) for step in steps) > MAX_WORKFLOW_BYTES:
+        raise LimitExceeded(f"The steps are larger than {MAX_WORKFLOW_BYTES:,} bytes.", "steps")
     return steps
 
 
-def _dumped(checked: Given) -> Given:
-    """The checked fields by stored name."""
-    if "steps" not in checked:
-        return checked
-    return checked | {"steps": [step.model_dump(mode="json", by_alias=True) for step in checked["steps"]]}
-
-
-def _there(value: Any, name: str) -> Any:
-    if value is None:
-        raise InvalidInput(f"{name} cannot be null: leave it out to keep it as it is.", name)
-    return value
+def _stored_values(fields: Input) -> Input:
+    """The fields of a workflow as they are stored."""
+    if "steps" not in fields:
+        return fields
+    return fields | {"steps": [step.model_dump(mode="json", by_alias=True) for step in fields["steps"]]}
 
 
 CHECKS: dict[str, Callable[[Any, str], Any]] = {
-    "name": lambda value, name: check_line(_there(value, name), name),
+    "name": lambda value, name: check_line(check_not_null(value, name), name),
     "description": check_text,
     "tags": lambda value, name: check_tags(value or [], name),
-    "public": _there,
+    "public": check_not_null,
 }
 
 

@@ -31,8 +31,8 @@ from resolvers.reads.page import COUNT_CAP, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from resolvers.storage.signed_url import MAX_SIGNED_URL_SECONDS
 from resolvers.storage.upload import MAX_OPEN_UPLOADS, MAX_UPLOAD_BYTES, UPLOAD_LIFETIME
 from resolvers.twins.execution_validation import MAX_STEPS
-from resolvers.twins.output import MOST_AUTHORIZED, MOST_URLS
-from resolvers.twins.result import MOST_OUTPUTS
+from resolvers.twins.output import MAX_AUTHORIZED_USERS, MAX_DOWNLOAD_URLS
+from resolvers.twins.result import MAX_OUTPUTS
 from resolvers.twins.share_twin import MAX_READERS
 from resolvers.twins.step_graph import MAX_KEY_BYTES
 from resolvers.twins.used_outputs import MAX_USED, MAX_USED_BY_STEP
@@ -87,7 +87,7 @@ LIMITS: dict[str, dict[str, float]] = {
         "objects of an answer to an anonymous caller": SETTINGS.anonymous_objects,
         "bytes of an answer": SETTINGS.answer_bytes,
         "bytes of an answer to an anonymous caller": SETTINGS.anonymous_answer_bytes,
-        "signed URLs in one answer": MOST_URLS,
+        "signed URLs in one answer": MAX_DOWNLOAD_URLS,
     },
     "The catalogue": {
         "documents in one `ingestTransform`": MAX_DISTRIBUTIONS,
@@ -99,9 +99,9 @@ LIMITS: dict[str, dict[str, float]] = {
         "steps of an execution or a workflow": MAX_STEPS,
         "outputs that a step uses": MAX_USED_BY_STEP,
         "outputs that the steps of an execution use": MAX_USED,
-        "outputs of a result": MOST_OUTPUTS,
+        "outputs of a result": MAX_OUTPUTS,
         "users with whom a digital twin is shared": MAX_READERS,
-        "users that an output names as its readers": MOST_AUTHORIZED,
+        "users that an output names as its readers": MAX_AUTHORIZED_USERS,
         "bytes of a step's key": MAX_KEY_BYTES,
         "bytes of an output's name": MAX_PATH_BYTES,
         "bytes of a part of an output's name": MAX_NAME_BYTES,

@@ -18,8 +18,8 @@ from resolvers.imports.odtp.bson_values import hex_of, json_text, plain
 from resolvers.imports.odtp.collection_import import Build, ImportRun, stored_rows
 from resolvers.imports.odtp.source_row import DEPRECATED, RowError, SourceRow
 from resolvers.reads.rows import collection_of
-from resolvers.twins.component import check_repository, latest_version_ref
-from resolvers.twins.register_component import kept_parameter
+from resolvers.twins.component import latest_version_ref, normalise_repository_url
+from resolvers.twins.register_component import parameter_definition
 from resolvers.user_errors import InvalidInput
 from resolvers.writes.store import update
 
@@ -62,7 +62,7 @@ def _repository(row: SourceRow) -> str | None:
     """The URL of a component's repository; None if it is missing or invalid."""
     link = row.values.get("repoLink")
     try:
-        return check_repository(link, "repoLink") if isinstance(link, str) else None
+        return normalise_repository_url(link, "repoLink") if isinstance(link, str) else None
     except InvalidInput:
         return None
 
@@ -72,7 +72,7 @@ async def _components(rows: list[SourceRow]) -> Build:
 
 
 def _component(row: SourceRow) -> documents.Component:
-    repository = check_repository(row.required_text("repoLink"), "repoLink")
+    repository = normalise_repository_url(row.required_text("repoLink"), "repoLink")
     if row.is_deprecated:
         row.note(f"It is deprecated in ODTP; taken with the status {DEPRECATED}.")
     return documents.Component(
@@ -155,7 +155,7 @@ def _parameters(row: SourceRow, notes: Adjustments) -> list[ParameterDefinition]
             name: definition if isinstance(definition, dict) else _definition_of_default(definition)
             for name, definition in written.items()
         }
-    return [kept_parameter(definition) for definition in parameters(written, notes)]
+    return [parameter_definition(definition) for definition in parameters(written, notes)]
 
 
 def _definition_of_default(value: object) -> dict[str, object]:

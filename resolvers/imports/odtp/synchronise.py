@@ -18,7 +18,7 @@ from resolvers.imports.odtp.synchronised_fields import Merge, merge, revocations
 from resolvers.imports.odtp.unique_names import UniqueNames, unique_field
 from resolvers.imports.summary import Summary
 from resolvers.reads.rows import Row, collection_of
-from resolvers.twins.twin_rights import copy_down, hide_below
+from resolvers.twins.twin_rights import copy_rights, hide_below
 from resolvers.user_errors import Refusal
 
 Document = type[documents.Document]
@@ -165,6 +165,6 @@ async def _update(document: Document, stored: Row, changes: Row, session: Sessio
 async def _propagate(twin_id: str, changes: Row, session: Session) -> None:
     """Give the documents below a twin its new owner, and publish them if the twin was published."""
     if "userRef" in changes:
-        await copy_down(twin_id, {"ownerRef": changes["userRef"]}, session, people=2)
+        await copy_rights(twin_id, {"ownerRef": changes["userRef"]}, session, people=2)
     if changes.get("public"):
-        await copy_down(twin_id, {"public": True}, session)
+        await copy_rights(twin_id, {"public": True}, session)
