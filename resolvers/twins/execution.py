@@ -59,22 +59,22 @@ async def create_execution(
     plan: Plan = []
     used: UsedBySteps = []
     with collect_refusals(refusals):
-        execution = _execution(twin, chosen, facts)
+        execution = _new_execution(twin, chosen, facts)
         await check_title_is_free(twin["_id"], execution.title, session)
     with collect_refusals(refusals), chosen.name_refusals():
         # In a thread, because checking a thousand steps takes a while.
         plan = await asyncio.to_thread(plan_steps, chosen.steps, chosen.releases)
     with collect_refusals(refusals), chosen.name_refusals():
-        places = [place for _, place in plan]
-        used = await used_outputs(chosen.steps, places, twin["userRef"], viewer, session)
+        nodes = [node for _, node in plan]
+        used = await used_outputs(chosen.steps, nodes, twin["userRef"], viewer, session)
     if refusals:
         raise Refusals(refusals)
     warnings = await asyncio.to_thread(chosen.warnings)
     if dry_run:
         return {"execution": None, "warnings": warnings}
     execution.workflow_schema.component_versions = [step.release.version.id for step, _ in plan]
-    kept = await insert_execution(execution, new_steps(plan, used, execution), session)
-    return {"execution": kept, "warnings": warnings}
+    row = await insert_execution(execution, new_steps(plan, used, execution), session)
+    return {"execution": row, "warnings": warnings}
 
 
 async def get_own_execution(id: str, viewer: Viewer, session: Session, *path: str) -> Row:
@@ -86,10 +86,13 @@ async def get_own_execution(id: str, viewer: Viewer, session: Session, *path: st
 
 
 async def insert_execution(execution: documents.Execution, steps: list[documents.Step], session: Session) -> Row:
-    """Store an execution whose steps are stored already. Raises RetryTransaction when its title has just been taken."""
+    """Insert an execution and its steps, with the readers of its twin; returns the execution.
+
+    Raises RetryTransaction when its title has just been taken.
+    """
     twin = await lock_twin(execution.digital_twin_ref, session)
-    for one in (execution, *steps):
-        one.public, one.reader_refs = twin["public"], readers_of(twin)
+    for document in (execution, *steps):
+        document.public, document.reader_refs = twin["public"], readers_of(twin)
     try:
         await documents.Step.insert_many(steps, session=session)
         return await insert(execution, session)
@@ -104,23 +107,23 @@ async def check_title_is_free(twin_id: str, title: str, session: Session) -> Non
         raise AlreadyExists(f"An execution called {title} of the same digital twin exists already.", "title")
 
 
-def _execution(twin: Row, chosen: ChosenSteps, facts: ExecutionFacts) -> documents.Execution:
+def _new_execution(twin: Row, chosen: ChosenSteps, facts: ExecutionFacts) -> documents.Execution:
     """The execution without its steps. Raises Refusals with everything that is wrong with its fields."""
     refusals: list[Refusal] = []
-    checked: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     with collect_refusals(refusals):
-        checked["title"] = check_line(facts["title"], "title")
+        values["title"] = check_line(facts["title"], "title")
     with collect_refusals(refusals):
-        checked["description"] = check_text(facts["description"], "description")
+        values["description"] = check_text(facts["description"], "description")
     with collect_refusals(refusals):
-        checked["tags"] = check_tags(facts["tags"] or [], "tags")
+        values["tags"] = check_tags(facts["tags"] or [], "tags")
     with collect_refusals(refusals):
-        checked["executor"] = check_line(facts["workflow_executor"], "workflowExecutor")
+        values["executor"] = check_line(facts["workflow_executor"], "workflowExecutor")
     with collect_refusals(refusals):
-        checked["version"] = check_line(facts["workflow_executor_version"], "workflowExecutorVersion")
+        values["version"] = check_line(facts["workflow_executor_version"], "workflowExecutorVersion")
     if refusals:
         raise Refusals(refusals)
-    executor, version = checked.pop("executor"), checked.pop("version")
+    executor, version = values.pop("executor"), values.pop("version")
     return documents.Execution(
         digital_twin_ref=twin["_id"],
         owner_ref=twin["userRef"],
@@ -128,5 +131,5 @@ def _execution(twin: Row, chosen: ChosenSteps, facts: ExecutionFacts) -> documen
         workflow_schema=WorkflowSchema(workflow_executor=executor, workflow_executor_version=version),
         workflow_ref=chosen.workflow["_id"] if chosen.workflow else None,
         workflow_revision=chosen.workflow["revision"] if chosen.workflow else None,
-        **checked,
+        **values,
     )

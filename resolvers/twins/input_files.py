@@ -1,5 +1,6 @@
 """Input files of steps: outputs of the steps they wait for, of steps that these reuse, and files they use."""
 
+from itertools import chain
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
@@ -17,8 +18,8 @@ from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.used_files import count_used, used_files
 
 ORDER = Order.by(BY_ID)
-MARK = "inputFiles"
-"""The mark that binds cursors to lists of input files."""
+CURSOR_SCOPE = "inputFiles"
+"""Binds cursors to lists of input files."""
 
 
 class InputFile(BaseModel):
@@ -69,19 +70,19 @@ class Source(NamedTuple):
     key: str
 
 
-async def input_files(steps: list[Row], viewer: Viewer, **asked: Any) -> list[Row]:
+async def input_files(steps: list[Row], viewer: Viewer, **arguments: Any) -> list[Row]:
     """A page of its input files for each step, by their ids. Reads for all steps at once.
 
-    `asked` are the arguments of a connection. Raises InvalidInput, BadCursor, NotReadable and LimitExceeded.
+    `arguments` are those of a connection. Raises InvalidInput, BadCursor, NotReadable and LimitExceeded.
     """
-    paging: dict[str, Any] = dict.fromkeys(("first", "after", "last", "before")) | asked
-    wanted = page_request(**paging, collection=MARK, order=ORDER, filter={})
+    paging: dict[str, Any] = dict.fromkeys(("first", "after", "last", "before")) | arguments
+    request = page_request(**paging, collection=CURSOR_SCOPE, order=ORDER, filter={})
     sources = await _sources(steps, viewer)
-    found = await _outputs({source for some in sources for source in some}, viewer, wanted)
-    used = await used_files(steps, viewer, wanted, FIELDS)
+    outputs = await _outputs(set(chain.from_iterable(sources)), viewer, request)
+    used = await used_files(steps, viewer, request, FIELDS)
     return [
-        {"_id": step["_id"], "step": step, **_page(some, found, more, wanted)}
-        for step, some, more in zip(steps, sources, used, strict=True)
+        {"_id": step["_id"], "step": step, **_page(step_sources, outputs, step_used, request)}
+        for step, step_sources, step_used in zip(steps, sources, used, strict=True)
     ]
 
 
@@ -102,42 +103,41 @@ def nodes(edges: list[Row], viewer: Viewer) -> list[Row]:
 
 async def total_counts(pages: list[Row], viewer: Viewer) -> list[int | None]:
     """The number of files of each page's list; None beyond the cap."""
-    made = {source for page in pages for source in page["sources"]}
-    counted = await _by_step(made, viewer, [], [{"$group": {"_id": "$stepRef", "found": {"$sum": 1}}}])
+    sources = {source for page in pages for source in page["sources"]}
+    counts = await _by_step(sources, viewer, [], [{"$group": {"_id": "$stepRef", "found": {"$sum": 1}}}])
     used = await count_used([page["step"] for page in pages], viewer)
     totals = [
-        sum(counted.get(source.id, 0) for source in page["sources"]) + more
-        for page, more in zip(pages, used, strict=True)
+        sum(counts.get(source.id, 0) for source in page["sources"]) + used_count
+        for page, used_count in zip(pages, used, strict=True)
     ]
     return [total if total <= COUNT_CAP else None for total in totals]
 
 
-def _page(sources: list[Source], found: dict[str, list[Row]], used: list[Row], wanted: PageRequest) -> Row:
-    made = (output | {"step_key": source.key} for source in sources for output in found.get(source.id, []))
-    read = sorted([*made, *used], key=lambda row: str(row["_id"]), reverse=wanted.backwards)
-    page = wanted.page(read[: wanted.limit])
+def _page(sources: list[Source], outputs: dict[str, list[Row]], used: list[Row], request: PageRequest) -> Row:
+    of_sources = (output | {"step_key": source.key} for source in sources for output in outputs.get(source.id, []))
+    rows = sorted([*of_sources, *used], key=lambda row: str(row["_id"]), reverse=request.backwards)
+    page = request.page(rows[: request.limit])
     return {"page": page, "page_info": page.info, "sources": sources}
 
 
 async def _sources(steps: list[Row], viewer: Viewer) -> list[list[Source]]:
     """The sources of each step's files."""
-    awaited = await _steps({id for step in steps for id in _awaited(step)}, viewer)
-    reused = await _steps({one["reusedFrom"] for one in awaited.values() if _reuses(one)}, viewer)
-    return [
-        [
-            Source(ran["_id"], ran["attempt"], awaited[id]["key"])
-            for id in _awaited(step)
-            if id in awaited and (ran := reused.get(awaited[id]["reusedFrom"]) if _reuses(awaited[id]) else awaited[id])
-        ]
-        for step in steps
-    ]
+    dependencies = await _steps({id for step in steps for id in _dependency_ids(step)}, viewer)
+    reused = await _steps({step["reusedFrom"] for step in dependencies.values() if _reuses(step)}, viewer)
+
+    def source_of(dependency: Row) -> Source | None:
+        ran = reused.get(dependency["reusedFrom"]) if _reuses(dependency) else dependency
+        return Source(ran["_id"], ran["attempt"], dependency["key"]) if ran else None
+
+    by_id = {id: source_of(dependency) for id, dependency in dependencies.items()}
+    return [[source for id in _dependency_ids(step) if (source := by_id.get(id))] for step in steps]
 
 
 async def _steps(ids: set[str], viewer: Viewer) -> dict[str, Row]:
     return await lookups.by_ids(documents.Step, ids, frozenset({"key", "attempt", "reusedFrom"}), viewer)
 
 
-def _awaited(step: Row) -> list[str]:
+def _dependency_ids(step: Row) -> list[str]:
     return step.get("dependsOn") or []
 
 
@@ -145,23 +145,23 @@ def _reuses(step: Row) -> bool:
     return step.get("reusedFrom") is not None
 
 
-async def _outputs(sources: set[Source], viewer: Viewer, wanted: PageRequest) -> dict[str, list[Row]]:
+async def _outputs(sources: set[Source], viewer: Viewer, request: PageRequest) -> dict[str, list[Row]]:
     """The first outputs of each source, by the source's id."""
-    first = {"$firstN": {"input": "$$ROOT", "n": wanted.limit}}
-    order = dict(wanted.reading_order.sort())
+    first = {"$firstN": {"input": "$$ROOT", "n": request.limit}}
+    order = dict(request.reading_order.sort())
     stages: list[Row] = [{"$sort": order}, {"$group": {"_id": "$stepRef", "found": first}}]
-    return await _by_step(sources, viewer, wanted.bounds(), stages)
+    return await _by_step(sources, viewer, request.bounds(), stages)
 
 
 async def _by_step(sources: set[Source], viewer: Viewer, bounds: list[Filter], stages: list[Row]) -> dict[str, Any]:
     """The outputs of each source, of the attempt that succeeded. Imported outputs have attempt 0."""
     if not sources:
         return {}
-    made = sorted({(source.id, source.attempt) for source in sources})
-    wanted = {
-        "$or": [{"stepRef": id, "attempt": {"$in": [0, attempt]}} for id, attempt in made],
+    attempts = sorted({(source.id, source.attempt) for source in sources})
+    of_sources = {
+        "$or": [{"stepRef": id, "attempt": {"$in": [0, attempt]}} for id, attempt in attempts],
         "output_type": OutputType.OUTPUT.value,
     }
-    match = all_of([wanted, readable(documents.Output, viewer), *bounds])
+    match = all_of([of_sources, readable(documents.Output, viewer), *bounds])
     cursor = await collection_of(documents.Output).aggregate([{"$match": match}, *stages])
     return {row["_id"]: row["found"] async for row in cursor}

@@ -37,19 +37,19 @@ async def download_urls(
     if bucket is None:
         return [None] * len(outputs)
     # Only bytes that this server read have a generation: naming a bucket and a key proves no right to the bytes.
-    wanted = {
+    downloads = {
         output["_id"]: Download(
             output["s3_key"], output["generation"], output["file_name"], output.get("file_type") or OCTET_STREAM
         )
         for output in outputs
         if output.get("generation") is not None and output["s3_bucket"] == bucket.name and is_readable(viewer, output)
     }
-    if len(wanted) > MAX_DOWNLOAD_URLS:
+    if len(downloads) > MAX_DOWNLOAD_URLS:
         raise LimitExceeded(
-            f"{len(wanted):,} download URLs are too many for one answer; at most {MAX_DOWNLOAD_URLS} are allowed."
+            f"{len(downloads):,} download URLs are too many for one answer; at most {MAX_DOWNLOAD_URLS} are allowed."
         )
-    signed = await bucket.sign_downloads(list(wanted.values()), seconds=seconds)
-    urls = dict(zip(wanted, map(signed_url, signed), strict=True))
+    signed = await bucket.sign_downloads(list(downloads.values()), seconds=seconds)
+    urls = dict(zip(downloads, map(signed_url, signed), strict=True))
     return [urls.get(output["_id"]) for output in outputs]
 
 
@@ -59,9 +59,9 @@ def is_readable(viewer: Viewer, output: Row) -> bool:
         return True
     authorised: list[str] = value_at(output, "access_control.authorized_users") or []
     borrowers: list[Row] = output.get("borrowers") or []
-    running = [*(output.get("runners") or []), *(one["key"] for one in borrowers)]
-    named = viewer.user_id in authorised or viewer.user_id in readers_of(output)
-    return named or (viewer.role is Role.WORKER and viewer.key in running)
+    runners = [*(output.get("runners") or []), *(borrower["key"] for borrower in borrowers)]
+    is_reader = viewer.user_id in authorised or viewer.user_id in readers_of(output)
+    return is_reader or (viewer.role is Role.WORKER and viewer.key in runners)
 
 
 async def update_output_access(
@@ -73,7 +73,7 @@ async def update_output_access(
     public: bool | None = None,
     **people: Unpack[ReaderChanges],
 ) -> Outcome:
-    """Change the readers of an output and return it; `people` are authorised and revoked as `new_readers` says."""
+    """Change the readers of an output and return it; `people` are authorised and revoked as in `new_readers`."""
     require_role(viewer, Role.USER, Role.WORKER)
     row = await get_readable(documents.Output, id, viewer, session, "id")
     if not owns(viewer, row["ownerRef"]):

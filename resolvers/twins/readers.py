@@ -37,8 +37,8 @@ async def authorized_users(outputs: list[Row], viewer: Viewer) -> list[list[Row]
 
 async def _shown_to_owners(rows: list[Row], owner: str, path: str, viewer: Viewer) -> list[list[Row]]:
     lists: list[list[str]] = [(value_at(row, path) or []) if owns(viewer, row[owner]) else [] for row in rows]
-    found = await lookups.by_ids(documents.User, (id for ids in lists for id in ids), ALL_FIELDS, viewer)
-    return [[found[id] for id in ids if id in found] for ids in lists]
+    users = await lookups.by_ids(documents.User, (id for ids in lists for id in ids), ALL_FIELDS, viewer)
+    return [[users[id] for id in ids if id in users] for ids in lists]
 
 
 async def new_readers(
@@ -66,35 +66,35 @@ async def find_user_ids(
 
     Raises the errors of `check_user_ids` and `ids_of_named_users`, and LimitExceeded when they are too many together.
     """
-    found = await check_user_ids(ids or [], session, f"{field}Ids")
-    found += await ids_of_named_users(names or [], session, f"{field}Names")
-    _check_number(found, f"{field}Names")
-    return list(dict.fromkeys(found))
+    user_ids = await check_user_ids(ids or [], session, f"{field}Ids")
+    user_ids += await ids_of_named_users(names or [], session, f"{field}Names")
+    _check_count(user_ids, f"{field}Names")
+    return list(dict.fromkeys(user_ids))
 
 
-async def check_user_ids(ids: Sequence[str], session: Session, name: str) -> list[str]:
+async def check_user_ids(ids: Sequence[str], session: Session, field: str) -> list[str]:
     """The ids without repeats. Raises NotFound for an unknown one."""
-    _check_number(ids, name)
+    _check_count(ids, field)
     cursor = collection_of(documents.User).find({"_id": {"$in": ids}}, {"_id": 1}, session=session)
-    known = {row["_id"] async for row in cursor}
+    existing = {row["_id"] async for row in cursor}
     for number, id in enumerate(ids):
-        if id not in known:
-            raise NotFound("User", id, name, str(number))
+        if id not in existing:
+            raise NotFound("User", id, field, str(number))
     return list(dict.fromkeys(ids))
 
 
-async def ids_of_named_users(names: Sequence[str], session: Session, name: str) -> list[str]:
+async def ids_of_named_users(names: Sequence[str], session: Session, field: str) -> list[str]:
     """The ids of the users with these display names. Raises Refusals for all names that are not those of exactly one
     user."""
-    _check_number(names, name)
-    wanted = [called.strip() for called in names]
-    cursor = collection_of(documents.User).find({"displayName": {"$in": wanted}}, {"displayName": 1}, session=session)
+    _check_count(names, field)
+    names = [name.strip() for name in names]
+    cursor = collection_of(documents.User).find({"displayName": {"$in": names}}, {"displayName": 1}, session=session)
     ids = {row["displayName"]: row["_id"] async for row in cursor}
-    if unknown := [(number, called) for number, called in enumerate(wanted) if called not in ids]:
-        raise Refusals([NotFound("User", called, name, str(number), key="displayName") for number, called in unknown])
-    return list(dict.fromkeys(ids[called] for called in wanted))
+    if unknown := [(number, name) for number, name in enumerate(names) if name not in ids]:
+        raise Refusals([NotFound("User", name, field, str(number), key="displayName") for number, name in unknown])
+    return list(dict.fromkeys(ids[name] for name in names))
 
 
-def _check_number(given: Sequence[str], name: str) -> None:
-    if len(given) > MAX_NAMED_USERS:
-        raise LimitExceeded(f"{len(given):,} users are too many; at most {MAX_NAMED_USERS:,} are named.", name)
+def _check_count(users: Sequence[str], field: str) -> None:
+    if len(users) > MAX_NAMED_USERS:
+        raise LimitExceeded(f"{len(users):,} users are too many; at most {MAX_NAMED_USERS:,} are named.", field)

@@ -1,4 +1,4 @@
-"""Ingesting a version of a component from its odtp.yml."""
+"""Registering a version of a component from its odtp.yml."""
 
 import asyncio
 import dataclasses
@@ -40,10 +40,10 @@ async def ingest_component(
     label = check_line(version, "version")
     description = await _read(odtp_yml)
     try:
-        component, release = await _recorded(session, link, commit, label, description)
+        component, release = await _store(session, link, commit, label, description)
     except DuplicateKeyError as error:
         raise RetryTransaction from error
-    notes = [*_disagreements(description, link, label), *description.adjustments]
+    notes = [*_differences_from_call(description, link, label), *description.adjustments]
     adjustments = [dataclasses.asdict(adjustment) for adjustment in notes]
     return {"component": component, "component_version": release, "adjustments": adjustments}
 
@@ -57,30 +57,32 @@ async def _read(text: str) -> ComponentDescription:
         raise
 
 
-def _disagreements(description: ComponentDescription, link: str, label: str) -> Iterator[Adjustment]:
+def _differences_from_call(description: ComponentDescription, link: str, label: str) -> Iterator[Adjustment]:
     """An adjustment for each of version and repository where the file differs from the caller."""
-    said = description.component_version
-    if said is not None and _number(said) != _number(label):
-        message = f"component-version is {preview(said)}; ingested as version {preview(label)}, as the call says."
+    file_version = description.component_version
+    if file_version is not None and _version_number(file_version) != _version_number(label):
+        message = (
+            f"component-version is {preview(file_version)}; ingested as version {preview(label)}, as the call says."
+        )
         yield Adjustment(["component-version"], message)
     repository = description.repository
-    if repository is not None and _place(repository) != _place(link):
+    if repository is not None and _host_and_path(repository) != _host_and_path(link):
         message = f"component-repository is {preview(repository)}; ingested as of {preview(link)}, as the call says."
         yield Adjustment(["component-repository"], message)
 
 
-def _number(version: str) -> str:
+def _version_number(version: str) -> str:
     """A version without the `v` or `v.` that tags begin with."""
     return re.sub(r"\Av\.?(?=[0-9])", "", version.strip(), flags=re.IGNORECASE)
 
 
-def _place(repository: str) -> str:
+def _host_and_path(repository: str) -> str:
     """Host and path of a repository, equal for all schemes: `git@host:a/b.git` is `https://host/a/b`."""
-    place = re.sub(r"\A(?:[a-z+]+://)?(?:[^@/]*@)?", "", repository.strip().lower())
-    return place.replace(":", "/", 1).rstrip("/").removesuffix(".git")
+    location = re.sub(r"\A(?:[a-z+]+://)?(?:[^@/]*@)?", "", repository.strip().lower())
+    return location.replace(":", "/", 1).rstrip("/").removesuffix(".git")
 
 
-async def _recorded(
+async def _store(
     session: Session, link: str, commit: str, label: str, description: ComponentDescription
 ) -> tuple[Row, Row]:
     """Store the component and the version; returns both as they are now."""
@@ -90,8 +92,9 @@ async def _recorded(
     key = {"componentId": component["_id"], "version": label}
     earlier = await collection_of(documents.ComponentVersion).find_one(key, session=session)
     if earlier is not None:
-        return component, _the_same(earlier, commit, description)
-    release = _version(component["_id"], commit, label, description)
+        _check_same(earlier, commit, description)
+        return component, earlier
+    release = _new_version(component["_id"], commit, label, description)
     changes = description_fields(description) | {"latestVersionRef": release.id}
     return await update(documents.Component, component, changes, None, session), await insert(release, session)
 
@@ -100,22 +103,22 @@ async def _first_version(
     session: Session, link: str, commit: str, label: str, description: ComponentDescription
 ) -> tuple[Row, Row]:
     component = documents.Component.model_validate(description_fields(description) | {"repoLink": link})
-    release = _version(component.id, commit, label, description)
+    release = _new_version(component.id, commit, label, description)
     component.latest_version_ref = release.id
     return await insert(component, session), await insert(release, session)
 
 
-def _the_same(earlier: Row, commit: str, description: ComponentDescription) -> Row:
+def _check_same(earlier: Row, commit: str, description: ComponentDescription) -> None:
+    """Raise AlreadyExists when the version was registered with another commit or description."""
     if earlier["commitHash"] != commit:
         raise AlreadyExists(
             f"Version {earlier['version']} exists already, at commit {earlier['commitHash']}.", "version"
         )
     if earlier.get("metadata") not in (description.metadata, description.typed_metadata):
         raise AlreadyExists(f"Version {earlier['version']} exists already, with another odtp.yml.", "odtpYml")
-    return earlier
 
 
-def _version(
+def _new_version(
     component_id: str, commit: str, label: str, description: ComponentDescription
 ) -> documents.ComponentVersion:
     return documents.ComponentVersion(
@@ -127,7 +130,7 @@ def _version(
         title=description.title,
         description=description.description,
         tags=description.tags,
-        parameters=[parameter_definition(one) for one in description.parameters],
+        parameters=[parameter_definition(parameter) for parameter in description.parameters],
         ports=[PortDefinition.model_validate(dataclasses.asdict(port)) for port in description.ports],
         secrets=description.secrets,
         metadata=description.metadata,
@@ -135,11 +138,11 @@ def _version(
 
 
 def parameter_definition(parameter: Parameter) -> ParameterDefinition:
-    """A parameter with its values as JSON texts."""
-    kept: dict[str, Any] = dataclasses.asdict(parameter)
-    default, options = kept.pop("default_value"), kept.pop("options")
+    """The definition of a parameter, with its values as JSON texts."""
+    fields: dict[str, Any] = dataclasses.asdict(parameter)
+    default, options = fields.pop("default_value"), fields.pop("options")
     return ParameterDefinition(
         default_value=None if default is None else json.dumps(default, ensure_ascii=False),
         options=None if options is None else [json.dumps(option, ensure_ascii=False) for option in options],
-        **kept,
+        **fields,
     )

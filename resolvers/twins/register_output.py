@@ -71,7 +71,7 @@ async def register_output(
     an earlier attempt must give the attempt. Raises NotFound, Forbidden, InvalidInput, InvalidState and AlreadyExists.
     """
     require_role(viewer, Role.USER, Role.WORKER)
-    step = await _running(step_id, attempt, viewer, session)
+    step = await _lock_running_step(step_id, attempt, viewer, session)
     users = await find_user_ids(authorized_user_ids, authorized_user_names, session, "authorizedUser")
     output = documents.Output(
         step_ref=step["_id"],
@@ -80,7 +80,7 @@ async def register_output(
         runners=step.get("runners") or [],
         borrowers=step.get("borrowers") or [],
         attempt=step["attempt"],
-        output_type=_a_type(type, output_type),
+        output_type=_check_type(type, output_type),
         file_name=check_file_name(file_name, "fileName"),
         file_type=check_media_type(file_type, "fileType") if file_type is not None else None,
         metadata=json_text(metadata, "metadata"),
@@ -88,17 +88,17 @@ async def register_output(
         bucket="",
         key="",
     )
-    upload = await _place(output, viewer, session, **location)
-    earlier = await _earlier(output, session)
+    upload = await _set_location(output, viewer, session, **location)
+    earlier = await _registered_before(output, session)
     if earlier is not None:
         return {"output": earlier}
-    await _check_folders(output, session)
+    await _check_no_folder_clash(output, session)
     if upload is not None:
         output.generation = await consume_upload(upload, output.id, session, "uploadId")
     return {"output": await insert(output, session)}
 
 
-def _a_type(type: OutputType | None, output_type: OutputType) -> OutputType:
+def _check_type(type: OutputType | None, output_type: OutputType) -> OutputType:
     if type is None:
         return output_type
     if output_type not in (type, OutputType.OUTPUT):
@@ -106,8 +106,8 @@ def _a_type(type: OutputType | None, output_type: OutputType) -> OutputType:
     return type
 
 
-async def _running(id: str, attempt: int | None, viewer: Viewer, session: Session) -> Row:
-    """The running step, locked so that it cannot end before this transaction does."""
+async def _lock_running_step(id: str, attempt: int | None, viewer: Viewer, session: Session) -> Row:
+    """Lock the running step, so that it cannot end before this transaction does, and return it."""
     step = await get_readable(documents.Step, id, viewer, session, "stepId")
     if viewer.role is Role.USER and not owns(viewer, step["ownerRef"]):
         raise Forbidden(f"{id} belongs to somebody else.", "stepId")
@@ -115,23 +115,22 @@ async def _running(id: str, attempt: int | None, viewer: Viewer, session: Sessio
     match: Filter = {"status": ActivityStatus.RUNNING.value} | ({} if attempt is None else {"attempt": attempt})
     if viewer.role is Role.WORKER:
         match |= valid_lease_filter(at) | claimant_filter(viewer)
-    # Written to, so that a step that ends at the same time conflicts with this transaction.
     running = await lock_step(id, session, match)
     if running is not None:
         check_attempt(attempt, running, viewer)
         return running
-    stands = effective_status(step, at).value
-    held_by = f", which {step['worker'] or 'somebody'} holds" if stands == ActivityStatus.RUNNING else ""
-    taken = "only its worker or owner may add outputs, while that attempt runs"
+    status = effective_status(step, at).value
+    holder = f", which {step['worker'] or 'somebody'} holds" if status == ActivityStatus.RUNNING else ""
     raise InvalidState(
-        f"{id} is {stands} at attempt {step['attempt']}{held_by}; {taken}.",
+        f"{id} is {status} at attempt {step['attempt']}{holder}; only its worker or owner may add outputs, while that "
+        "attempt runs.",
         "stepId",
-        current=stands,
+        current=status,
         allowed=[ActivityStatus.RUNNING.value],
     )
 
 
-async def _place(
+async def _set_location(
     output: documents.Output,
     viewer: Viewer,
     session: Session,
@@ -147,7 +146,7 @@ async def _place(
     if file_size is not None and file_size < 0:
         raise InvalidInput(f"fileSize must not be negative, but is {file_size}.", "fileSize")
     if upload_id is None:
-        output.bucket, output.key = check_line(bucket or "", "bucket"), _a_key(key or "")
+        output.bucket, output.key = check_line(bucket or "", "bucket"), _check_key(key or "")
         output.file_size = file_size
         return None
     upload = await get_readable(documents.Upload, upload_id, viewer, session, "uploadId")
@@ -159,7 +158,7 @@ async def _place(
     return upload
 
 
-async def _earlier(output: documents.Output, session: Session) -> Row | None:
+async def _registered_before(output: documents.Output, session: Session) -> Row | None:
     """The output with the same name and bytes that this attempt registered earlier, None if there is none. Raises
     AlreadyExists for other bytes."""
     name = {
@@ -176,10 +175,10 @@ async def _earlier(output: documents.Output, session: Session) -> Row | None:
     )
 
 
-async def _check_folders(output: documents.Output, session: Session) -> None:
-    """Raise AlreadyExists when no folder could hold the output beside earlier ones, as the next step's worker needs."""
+async def _check_no_folder_clash(output: documents.Output, session: Session) -> None:
+    """Raise AlreadyExists when no folder could hold the output and earlier ones, as the next step's worker needs."""
     name = output.file_name
-    folders = [name[:place] for place, character in enumerate(name) if character == "/"]
+    folders = [name[:position] for position, character in enumerate(name) if character == "/"]
     # Names that begin with this one and a slash lie between these two: 0 is the character after the slash.
     below = {"file_name": {"$gt": f"{name}/", "$lt": f"{name}0"}}
     match = {
@@ -204,7 +203,7 @@ def _bytes_of(output: Row) -> tuple[Any, ...]:
     return output["s3_bucket"], output["s3_key"], output.get("file_size")
 
 
-def _a_key(key: str) -> str:
+def _check_key(key: str) -> str:
     if not key or len(key.encode(errors="replace")) > MAX_KEY_BYTES or not key.isprintable():
         raise InvalidInput(f"key must be one line of 1 to {MAX_KEY_BYTES:,} bytes, not {key[:100]!r}.", "key")
     return key

@@ -1,4 +1,4 @@
-"""Running an execution again: all of it, or only the failed steps or those that follow a step."""
+"""Re-running executions: all steps, only the unsuccessful ones, or a step and those that depend on it."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 import documents
-from documents.activities.activity import ActivityStatus, Used
+from documents.activities.activity import ActivityStatus
 from documents.base import new_id
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
@@ -25,7 +25,7 @@ from resolvers.writes.transaction import Outcome, require_lock
 
 UNSUCCESSFUL = [ActivityStatus.FAILED.value, ActivityStatus.CANCELLED.value]
 MAX_TITLES = 10_000
-ROOM_FOR_NUMBER = len(" (re-run 10000)")
+NUMBER_LENGTH = len(" (re-run 10000)")
 NUMBERED = re.compile(r" \(re-run ([0-9]{1,9})\)")
 
 
@@ -38,7 +38,7 @@ class RerunStrategy(Enum):
 
 
 @dataclass(frozen=True)
-class Earlier:
+class PreviousExecution:
     """An earlier execution, and its steps in order."""
 
     execution: documents.Execution
@@ -47,8 +47,8 @@ class Earlier:
     @property
     def waits_for(self) -> list[list[int]]:
         """The ordinals that each step waits for, of the steps that are there."""
-        place = {step.id: number for number, step in enumerate(self.steps)}
-        return [[place[id] for id in step.depends_on if id in place] for step in self.steps]
+        ordinals = {step.id: ordinal for ordinal, step in enumerate(self.steps)}
+        return [[ordinals[id] for id in step.depends_on if id in ordinals] for step in self.steps]
 
 
 async def rerun_execution(
@@ -70,69 +70,72 @@ async def rerun_execution(
     """
     require_role(viewer, Role.USER)
     await require_lock(viewer.key, execution_id)
-    earlier = await _earlier(execution_id, viewer, session)
+    earlier = await _previous_execution(execution_id, viewer, session)
     refusals: list[Refusal] = []
     again: set[int] = set()
-    changed: dict[int, StepChanges] = {}
+    changes: dict[int, StepChanges] = {}
     warnings: list[InputWarning] = []
     with collect_refusals(refusals):
-        again = _to_run(earlier, strategy, from_step_id)
+        again = _positions_to_run(earlier, strategy, from_step_id)
         overrides = RerunOverrides(earlier.steps, again)
-        changed = await overrides.apply(component_version_overrides or [], parameter_overrides or [], viewer, session)
+        changes = await overrides.apply(component_version_overrides or [], parameter_overrides or [], viewer, session)
         warnings = overrides.warnings()
-        running = [earlier.steps[place] for place in sorted(again)]
+        running = [earlier.steps[position] for position in sorted(again)]
         await check_used_outputs_are_readable(running, earlier.execution.owner_ref, viewer, session, "executionId")
     with collect_refusals(refusals):
         title = await _title(title, earlier.execution, session)
     if refusals or title is None:
         raise Refusals(refusals)
-    execution = _copied(earlier.execution, title)
-    steps = _steps(earlier, again, changed, execution)
+    execution = _copy(earlier.execution, title)
+    steps = _new_steps(earlier, again, changes, execution)
     if component_version_overrides:
         versions = [step.component_version_ref for step in steps]
         execution.workflow_schema = execution.workflow_schema.model_copy(update={"component_versions": versions})
-    kept = await insert_execution(execution, steps, session)
-    return {"execution": kept, "warnings": warnings}
+    row = await insert_execution(execution, steps, session)
+    return {"execution": row, "warnings": warnings}
 
 
-async def _earlier(id: str, viewer: Viewer, session: Session) -> Earlier:
+async def _previous_execution(id: str, viewer: Viewer, session: Session) -> PreviousExecution:
     execution = await get_own_execution(id, viewer, session, "executionId")
     steps = collection_of(documents.Step)
-    found = steps.find({"executionRef": id}, session=session).sort([("ordinal", 1), ("_id", 1)]).limit(MAX_STEPS + 1)
-    rows = [row async for row in found]
+    cursor = steps.find({"executionRef": id}, session=session).sort([("ordinal", 1), ("_id", 1)]).limit(MAX_STEPS + 1)
+    rows = [row async for row in cursor]
     if not rows:
         raise InvalidInput(f"Execution {id} has no steps to run again.", "executionId")
     if len(rows) > MAX_STEPS:
         raise LimitExceeded(f"Execution {id} has more than {MAX_STEPS} steps.", "executionId")
-    return Earlier(documents.Execution.model_validate(execution), [documents.Step.model_validate(row) for row in rows])
+    return PreviousExecution(
+        documents.Execution.model_validate(execution), [documents.Step.model_validate(row) for row in rows]
+    )
 
 
-def _to_run(earlier: Earlier, strategy: RerunStrategy, from_step_id: str | None) -> set[int]:
+def _positions_to_run(earlier: PreviousExecution, strategy: RerunStrategy, from_step_id: str | None) -> set[int]:
     """The positions of the steps to run again: those that the strategy selects, and all that depend on them."""
     if strategy is RerunStrategy.FROM_STEP:
         return _from_step(earlier, from_step_id)
     if from_step_id is not None:
         raise InvalidInput(f"fromStepId is only for the strategy FROM_STEP, not for {strategy.value}.", "fromStepId")
-    every = set(range(len(earlier.steps)))
-    return every if strategy is RerunStrategy.ALL_STEPS else _from_failure(earlier)
+    if strategy is RerunStrategy.ALL_STEPS:
+        return set(range(len(earlier.steps)))
+    return _from_failure(earlier)
 
 
-def _from_failure(earlier: Earlier) -> set[int]:
+def _from_failure(earlier: PreviousExecution) -> set[int]:
     status = earlier.execution.status
     if status.value not in UNSUCCESSFUL:
         message = f"Execution {earlier.execution.id} is {status.value}; FROM_FAILURE needs a FAILED or CANCELLED one."
         raise InvalidState(message, "executionId", current=status.value, allowed=UNSUCCESSFUL)
-    begun = {number for number, step in enumerate(earlier.steps) if step.status not in SATISFIES_DEPENDENCY}
-    return with_descendants(earlier.waits_for, begun)
+    unsuccessful = {number for number, step in enumerate(earlier.steps) if step.status not in SATISFIES_DEPENDENCY}
+    return with_descendants(earlier.waits_for, unsuccessful)
 
 
-def _from_step(earlier: Earlier, id: str | None) -> set[int]:
+def _from_step(earlier: PreviousExecution, id: str | None) -> set[int]:
     if id is None:
         raise InvalidInput("The strategy FROM_STEP needs fromStepId.", "fromStepId")
-    begun = {number for number, step in enumerate(earlier.steps) if step.id == id}
-    if not begun:
+    first = {number for number, step in enumerate(earlier.steps) if step.id == id}
+    if not first:
         raise InvalidInput(f"Execution {earlier.execution.id} has no step {id[:100]}.", "fromStepId")
-    again = with_descendants(earlier.waits_for, begun)
+    again = with_descendants(earlier.waits_for, first)
     reused = [step for number, step in enumerate(earlier.steps) if number not in again]
     failed = [step for step in reused if step.status not in SATISFIES_DEPENDENCY]
     if failed:
@@ -152,7 +155,7 @@ async def _title(given: str | None, before: documents.Execution, session: Sessio
     if title is not None:
         await check_title_is_free(before.digital_twin_ref, title, session)
         return title
-    stem = re.sub(rf"{NUMBERED.pattern}\Z", "", before.title)[: MAX_LINE_LENGTH - ROOM_FOR_NUMBER]
+    stem = re.sub(rf"{NUMBERED.pattern}\Z", "", before.title)[: MAX_LINE_LENGTH - NUMBER_LENGTH]
     numbered = {"digitalTwinRef": before.digital_twin_ref, "title": {"$regex": rf"^{re.escape(stem)} \(re-run "}}
     titles = collection_of(documents.Execution).find(numbered, {"title": 1}, session=session).limit(MAX_TITLES)
     endings = [row["title"].removeprefix(stem) async for row in titles]
@@ -160,7 +163,7 @@ async def _title(given: str | None, before: documents.Execution, session: Sessio
     return f"{stem} (re-run {max(taken, default=0) + 1})"
 
 
-def _copied(before: documents.Execution, title: str) -> documents.Execution:
+def _copy(before: documents.Execution, title: str) -> documents.Execution:
     return documents.Execution(
         digital_twin_ref=before.digital_twin_ref,
         owner_ref=before.owner_ref,
@@ -175,11 +178,11 @@ def _copied(before: documents.Execution, title: str) -> documents.Execution:
     )
 
 
-def _steps(
-    earlier: Earlier, again: set[int], changed: dict[int, StepChanges], execution: documents.Execution
+def _new_steps(
+    earlier: PreviousExecution, again: set[int], changes: dict[int, StepChanges], execution: documents.Execution
 ) -> list[documents.Step]:
     ids = [new_id(documents.Step.kind) for _ in earlier.steps]
-    runs = [changed.get(number) or StepChanges.none(step) for number, step in enumerate(earlier.steps)]
+    runs = [changes.get(number) or StepChanges.none(step) for number, step in enumerate(earlier.steps)]
     return [
         documents.Step(
             id=ids[number],
@@ -192,18 +195,14 @@ def _steps(
             parameters=runs[number].parameters,
             ports=runs[number].ports,
             inputs=step.inputs,
-            depends_on=[ids[one] for one in waits_for],
-            used=_used_again(step) if number in again else None,
+            depends_on=[ids[dependency] for dependency in waits_for],
+            used=outputs_to_fetch(step) if number in again and step.used is not None else None,
             code=runs[number].code,
             created_at=execution.created_at,
             **_state(step, number in again, again.isdisjoint(waits_for)),
         )
         for number, (step, waits_for) in enumerate(zip(earlier.steps, earlier.waits_for, strict=True))
     ]
-
-
-def _used_again(step: documents.Step) -> list[Used] | None:
-    return None if step.used is None else outputs_to_fetch(step)
 
 
 def _state(step: documents.Step, runs: bool, waits_for_nothing: bool) -> dict[str, Any]:

@@ -20,13 +20,14 @@ MAX_READERS = 100
 async def update_digital_twin_access(
     session: Session, viewer: Viewer, *, id: str, expected_revision: int | None = None, **people: Unpack[ReaderChanges]
 ) -> Outcome:
-    """Share a twin, with everything below it, and return it; `people` are as `new_readers` takes them.
+    """Share a twin, with everything below it, and return it; `people` are authorised and revoked as in `new_readers`.
 
     Raises NotFound and Forbidden for the twin, RevisionConflict, LimitExceeded, and Refusals for unknown people.
     """
     require_role(viewer, Role.USER, Role.WORKER)
     twin = await get_own_twin(id, viewer, session, "id")
-    readers = [one for one in await new_readers(readers_of(twin), session, **people) if one != twin["userRef"]]
+    readers = await new_readers(readers_of(twin), session, **people)
+    readers = [reader for reader in readers if reader != twin["userRef"]]
     check_readers(readers)
     changed = await update(documents.DigitalTwin, twin, {"readerRefs": readers}, expected_revision, session)
     if people_changed := set(readers) ^ set(readers_of(twin)):

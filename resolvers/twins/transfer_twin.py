@@ -36,7 +36,7 @@ async def transfer_digital_twin(
     twin = await get_own_twin(id, viewer, session, "id")
     before, owner = twin["userRef"], await _new_owner(owner_id, owner_name, viewer, session)
     if owner != before:
-        await _refuse_while_running(id, session)
+        await _check_no_execution_runs(id, session)
     readers = [*readers_of(twin), before] if previous_owner_may_read else readers_of(twin)
     readers = [reader for reader in dict.fromkeys(readers) if reader != owner]
     check_readers(readers)
@@ -64,7 +64,7 @@ async def _new_owner(id: str | None, name: str | None, viewer: Viewer, session: 
     return str(owner["_id"])
 
 
-async def _refuse_while_running(twin_id: str, session: Session) -> None:
+async def _check_no_execution_runs(twin_id: str, session: Session) -> None:
     """Raise InvalidState while an execution runs or waits to run: it was started on behalf of the owner."""
     unended = {"digitalTwinRef": twin_id, "status": {"$in": list(OPEN)}}
     execution = await collection_of(documents.Execution).find_one(unended, {"status": 1}, session=session)

@@ -27,15 +27,15 @@ async def copy_rights(twin_id: str, rights: dict[str, Any], session: Session, *,
     `people` is the number of users added to or removed from each row. Raises LimitExceeded when that is too much for
     one transaction.
     """
-    copies = _Copies(people, session)
+    writes = _RightsWrites(people, session)
     of_twin: Filter = {"digitalTwinRef": twin_id}
-    await copies.give(documents.Execution, of_twin, rights)
-    await copies.give(documents.Result, of_twin, rights)
+    await writes.give(documents.Execution, of_twin, rights)
+    await writes.give(documents.Result, of_twin, rights)
     of_executions: Filter = {"executionRef": {"$in": await _ids(documents.Execution, of_twin, session)}}
-    await copies.give(documents.Step, of_executions, rights)
+    await writes.give(documents.Step, of_executions, rights)
     if of_outputs := {name: value for name, value in rights.items() if name != "public"}:
         steps = await _ids(documents.Step, of_executions, session)
-        await copies.give(documents.Output, {"stepRef": {"$in": steps}}, of_outputs)
+        await writes.give(documents.Output, {"stepRef": {"$in": steps}}, of_outputs)
 
 
 async def hide_below(twin_id: str) -> None:
@@ -50,7 +50,7 @@ async def hide_below(twin_id: str) -> None:
     await executions.update_many(of_twin | {"public": True}, private)
 
 
-class _Copies:
+class _RightsWrites:
     """Writes to rows below a twin, within the limit of one transaction."""
 
     def __init__(self, people: int, session: Session) -> None:
@@ -61,13 +61,13 @@ class _Copies:
     async def give(self, document: Document, match: Filter, rights: dict[str, Any]) -> None:
         """Give the rights to all rows that match. Raises LimitExceeded before it writes to too many."""
         rows = collection_of(document)
-        of_each = self._people + (WORK_PER_OUTPUT if document is documents.Output else WORK_PER_ROW)
-        most = self._work_left // of_each
-        found = await rows.count_documents(match, limit=most + 1, session=self._session)
-        if found > most:
+        work_per_row = self._people + (WORK_PER_OUTPUT if document is documents.Output else WORK_PER_ROW)
+        limit = self._work_left // work_per_row
+        count = await rows.count_documents(match, limit=limit + 1, session=self._session)
+        if count > limit:
             advice = " Name fewer people in one call." if self._people > 1 else ""
             raise LimitExceeded(f"Too many rows follow the digital twin to change them all at once.{advice}")
-        self._work_left -= found * of_each
+        self._work_left -= count * work_per_row
         await rows.update_many(match, {"$set": rights}, session=self._session)
 
 

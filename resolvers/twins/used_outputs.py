@@ -40,11 +40,11 @@ class Outputs:
     def __init__(self, rows: dict[str, Row], keys: dict[str, str], for_the_owner: set[str]) -> None:
         self._rows, self._keys, self._for_the_owner = rows, keys, for_the_owner
 
-    def used(self, given: Input, *path: str) -> Used:
+    def resolve(self, given: Input, *path: str) -> Used:
         """The output in the form stored with a step. Raises NotFound, Forbidden, ChecksumMismatch and InvalidInput."""
-        row = self.readable(given.get("id"), *path, "id")
+        row = self.get_readable(given.get("id"), *path, "id")
         if (sha256 := given.get("sha256")) is not None:
-            _compare(row, sha256, *path, "sha256")
+            _check_checksum(row, sha256, *path, "sha256")
         key = check_step_key(given.get("step_key"), *path, "stepKey")
         return Used(ref=row["_id"], sha256=row.get("sha256"), step_key=key or self.key_of(row))
 
@@ -57,7 +57,7 @@ class Outputs:
         """The key of the step that made an output."""
         return self._keys.get(row["stepRef"], KEY_OF_HIDDEN_STEPS)
 
-    def readable(self, id: str | None, *path: str) -> Row:
+    def get_readable(self, id: str | None, *path: str) -> Row:
         """The output with this id. Raises InvalidInput, NotFound, and Forbidden where the owner may not read it."""
         if id is None:
             raise InvalidInput("id is required: the output to use.", *path)
@@ -70,46 +70,46 @@ class Outputs:
 
 
 async def used_outputs(
-    steps: list[Input], places: list[StepNode], owner_id: str, viewer: Viewer, session: Session
+    steps: list[Input], nodes: list[StepNode], owner_id: str, viewer: Viewer, session: Session
 ) -> UsedBySteps:
     """The outputs that each step uses, None for a step without any. Raises Refusals with everything that is wrong.
 
-    `places` is empty where the steps are refused already.
+    `nodes` is empty where the steps are refused already.
     """
-    _refuse_too_many(steps)
-    outputs = await _outputs([one for step in steps for one in step.get("used") or []], owner_id, viewer, session)
+    _check_counts(steps)
+    outputs = await _outputs([output for step in steps for output in step.get("used") or []], owner_id, viewer, session)
     refusals: list[Refusal] = []
-    found: UsedBySteps = []
+    used_by_steps: UsedBySteps = []
     for number, step in enumerate(steps):
-        awaited = {places[one].key for one in places[number].waits_for} if places else set()
+        awaited = {nodes[dependency].key for dependency in nodes[number].waits_for} if nodes else set()
         with collect_refusals(refusals):
-            found.append(_used(step.get("used"), outputs, awaited, "steps", str(number), "used"))
+            used_by_steps.append(_resolve_used(step.get("used"), outputs, awaited, "steps", str(number), "used"))
     if refusals:
         raise Refusals(refusals)
-    return found
+    return used_by_steps
 
 
 async def check_used_outputs_are_readable(
     steps: list[documents.Step], owner_id: str, viewer: Viewer, session: Session, *path: str
 ) -> None:
     """Raise Refusals with used outputs that the viewer, or the owner, may no longer read."""
-    given = [{"id": one.ref} for step in steps for one in outputs_to_fetch(step)]
+    given = [{"id": used.ref} for step in steps for used in outputs_to_fetch(step)]
     outputs = await _outputs(given, owner_id, viewer, session)
     refusals: list[Refusal] = []
     for step in steps:
-        for one in outputs_to_fetch(step):
+        for used in outputs_to_fetch(step):
             with collect_refusals(refusals):
-                outputs.readable(one.ref, *path)
+                outputs.get_readable(used.ref, *path)
     if refusals:
         raise Refusals(refusals[:MAX_REFUSALS])
 
 
 def outputs_to_fetch(step: documents.Step) -> list[Used]:
     """The outputs that a worker fetches for a step beside those of its dependencies."""
-    return [one for one in step.used or [] if one.step_key is not None]
+    return [used for used in step.used or [] if used.step_key is not None]
 
 
-def _refuse_too_many(steps: list[Input]) -> None:
+def _check_counts(steps: list[Input]) -> None:
     refusals: list[Refusal] = [
         LimitExceeded(f"{len(used)} outputs; a step uses at most {MAX_USED_BY_STEP:,}.", "steps", str(number), "used")
         for number, step in enumerate(steps)
@@ -122,15 +122,15 @@ def _refuse_too_many(steps: list[Input]) -> None:
 
 
 async def _outputs(given: list[Input], owner_id: str, viewer: Viewer, session: Session) -> Outputs:
-    ids = {one["id"] for one in given if one.get("id")}
-    rows = await _visible(documents.Output, ids, ["stepRef", "sha256", "file_name"], viewer, session)
-    made_by = {row["stepRef"] for row in rows.values()}
-    steps = await _visible(documents.Step, made_by, ["key"], viewer, session)
-    for_the_owner = await _visible(documents.Output, set(rows), ["_id"], Viewer(Role.USER, owner_id), session)
+    ids = {output["id"] for output in given if output.get("id")}
+    rows = await _readable_rows(documents.Output, ids, ["stepRef", "sha256", "file_name"], viewer, session)
+    maker_ids = {row["stepRef"] for row in rows.values()}
+    steps = await _readable_rows(documents.Step, maker_ids, ["key"], viewer, session)
+    for_the_owner = await _readable_rows(documents.Output, set(rows), ["_id"], Viewer(Role.USER, owner_id), session)
     return Outputs(rows, {id: step["key"] for id, step in steps.items()}, set(for_the_owner))
 
 
-async def _visible(
+async def _readable_rows(
     document: type[documents.Document], ids: set[str], fields: list[str], viewer: Viewer, session: Session
 ) -> dict[str, Row]:
     if not ids:
@@ -139,26 +139,26 @@ async def _visible(
     return {row["_id"]: row async for row in collection_of(document).find(match, fields, session=session)}
 
 
-def _used(given: list[Input] | None, outputs: Outputs, awaited: set[str], *path: str) -> list[Used] | None:
+def _resolve_used(given: list[Input] | None, outputs: Outputs, awaited: set[str], *path: str) -> list[Used] | None:
     """The outputs that one step uses, each with a place of its own."""
     if given is None:
         return None
     refusals: list[Refusal] = []
-    found: dict[str, Used] = {}
+    used_by_id: dict[str, Used] = {}
     files: dict[tuple[str | None, str], str] = {}
-    for number, one in enumerate(given):
+    for number, output in enumerate(given):
         with collect_refusals(refusals):
-            used = outputs.used(one, *path, str(number))
-            if used.ref in found:
+            used = outputs.resolve(output, *path, str(number))
+            if used.ref in used_by_id:
                 raise InvalidInput(f"Output {used.ref} is given twice.", *path, str(number), "id")
-            found[used.ref] = used
-            _refuse_mixed(used, outputs.file_name(used), awaited, files, *path, str(number), "stepKey")
+            used_by_id[used.ref] = used
+            _check_place(used, outputs.file_name(used), awaited, files, *path, str(number), "stepKey")
     if refusals:
         raise Refusals(refusals)
-    return list(found.values())
+    return list(used_by_id.values())
 
 
-def _refuse_mixed(
+def _check_place(
     used: Used, file_name: str, awaited: set[str], files: dict[tuple[str | None, str], str], *path: str
 ) -> None:
     """Raise InvalidInput where a file would be placed among those of a dependency, or in another's place."""
@@ -171,9 +171,9 @@ def _refuse_mixed(
         raise InvalidInput(f"{message} Give one of them another stepKey.", *path)
 
 
-def _compare(row: Row, sha256: str, *path: str) -> None:
-    wanted, known = check_sha256(sha256, *path), row.get("sha256")
-    if known is None:
+def _check_checksum(row: Row, sha256: str, *path: str) -> None:
+    expected, actual = check_sha256(sha256, *path), row.get("sha256")
+    if actual is None:
         raise InvalidInput(f"The SHA-256 of output {row['_id']} is unknown: leave sha256 out.", *path)
-    if wanted != known:
-        raise ChecksumMismatch(f"Output {row['_id']} has the SHA-256 {known}, not {wanted}.", *path)
+    if expected != actual:
+        raise ChecksumMismatch(f"Output {row['_id']} has the SHA-256 {actual}, not {expected}.", *path)
