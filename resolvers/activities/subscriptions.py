@@ -146,8 +146,10 @@ async def _poll(reader: RequestLoader, id: str, link: Children, position: Positi
     late_lines = await _committed_late_lines(kind, activity, position.late)
     late = await _late_rows(id, position.late, late_lines, sent)
     reader.budget.add_objects(len(late))
-    rows = [] if late else (await _page(reader, link, activity, position.place)).rows
-    return Poll(activity, late_lines, late, rows)
+    if late:
+        return Poll(activity, late_lines, late, [])
+    page: Page = await reader.page(link, _page_request(link, position.place), activity, ALL_FIELDS)
+    return Poll(activity, late_lines, late, page.rows)
 
 
 async def _committed_late_lines(kind: Document, activity: Row, seen: int) -> int:
@@ -219,8 +221,3 @@ def _page_request(link: Children, after: str | None) -> PageRequest:
         filter={},
         max_size=link.max_page_size,
     )
-
-
-async def _page(reader: RequestLoader, link: Children, activity: Row, after: str | None) -> Page:
-    page: Page = await reader.page(link, _page_request(link, after), activity, ALL_FIELDS)
-    return page

@@ -6,7 +6,6 @@ from beanie.odm.utils.encoder import Encoder
 from pymongo.errors import DuplicateKeyError
 
 import documents
-from documents.catalogue.resource import CodeRepo
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
@@ -102,16 +101,11 @@ def _with_changes(before: documents.Resource, changes: ResourceChanges) -> docum
     if "title" in changes:
         after.title = check_line(changes["title"], "title")
     if "code_repo" in changes:
-        after.code_repo = _code_repo(changes["code_repo"], before.code_repo)
+        repository = changes["code_repo"]
+        after.code_repo = read_code_repo(repository, "codeRepo") if repository is not None else None
+        if after.code_repo is not None:
+            after.code_repo.monitor_dirs = with_earlier_counts(after.code_repo.monitor_dirs, before.code_repo)
     return after
-
-
-def _code_repo(given: dict[str, Any] | None, before: CodeRepo | None) -> CodeRepo | None:
-    if given is None:
-        return None
-    code = read_code_repo(given, "codeRepo")
-    code.monitor_dirs = with_earlier_counts(code.monitor_dirs, before)
-    return code
 
 
 def _already_exists(resource: documents.Resource) -> AlreadyExists:

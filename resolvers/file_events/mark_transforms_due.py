@@ -65,9 +65,11 @@ def _add_files(cause: TransformCause, watcher: Watcher) -> None:
         if len(cause.files) < MAX_NAMED_FILES:
             cause.files.append(url)
     if cause.kind is TransformCauseKind.FILES_CHANGED:
-        cause.message = "1 file is new or has changed." if cause.file_count == 1 else _many_files(cause.file_count)
+        cause.message = _message(cause.file_count)
 
 
-def _many_files(files: int) -> str:
-    named = f" The first {MAX_NAMED_FILES:,} are named." if files > MAX_NAMED_FILES else ""
-    return f"{files:,} files are new or have changed.{named}"
+def _message(files: int) -> str:
+    if files == 1:
+        return "1 file is new or has changed."
+    limit = f" The first {MAX_NAMED_FILES:,} are named." if files > MAX_NAMED_FILES else ""
+    return f"{files:,} files are new or have changed.{limit}"

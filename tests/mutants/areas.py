@@ -57,6 +57,7 @@ AREAS: dict[str, tuple[str, ...]] = {
         *(
             "resolvers/twins/step_graph.py",
             "resolvers/file_events/mark_transforms_due.py",
+            "resolvers/activities/claimant.py",
             "resolvers/activities/lease.py",
             "resolvers/activities/lifecycle.py",
         ),
@@ -275,6 +276,7 @@ FURTHER: tuple[tuple[str, str], ...] = (
         "resolvers/file_events/mark_transforms_due.py",
         "resolvers/file_events/test_file_event.py graph/catalogue/test_transform.py",
     ),
+    ("resolvers/activities/claimant.py", f"{RUN} graph/activities/test_handing_back.py"),
     ("resolvers/activities/lease.py", f"{RUN} graph/activities/test_handing_back.py"),
     ("resolvers/activities/lifecycle.py", f"{RUN} graph/catalogue/test_transform.py"),
     (

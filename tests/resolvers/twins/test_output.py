@@ -421,7 +421,7 @@ async def test_download_urls_cost_no_round_trip(place: Place, round_trips: Round
 
 
 async def test_an_answer_holds_a_bounded_number_of_urls(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output_module, "MOST_URLS", 2)
+    monkeypatch.setattr(output_module, "MAX_DOWNLOAD_URLS", 2)
     step = await a_running_step(a_user())
     for number in range(3):
         await registered(place, ADMIN, step, str(number).encode(), fileName=str(number))
