@@ -230,7 +230,7 @@ try() {
         fail INPUTS_NOT_FETCHED "$why" false || true
     elif why=$(mktemp -d 2>&1) && place=$why && why=$(prepare "$1" "$files" 2>&1); then
         pause=$FIRST_PAUSE
-        run "$1" || echo "  its end could not be reported: the lease will lapse" >&2
+        run "$1" || echo "  its end could not be reported: the lease will expire" >&2
     else
         why=$(tr '\n' ' ' <<<"$why" | cut -c 1-900)
         echo "  handed back, and nothing is claimed for $pause s: $why" >&2

@@ -70,7 +70,7 @@ def check_file_name(value: str, *path: str) -> str:
 def check_text(value: str | None, *path: str) -> str | None:
     """A description of any number of lines."""
     if value is not None and len(value) > MAX_TEXT_LENGTH:
-        raise InvalidInput(f"{path[-1]} has {len(value)} characters; at most {MAX_TEXT_LENGTH} are kept.", *path)
+        raise InvalidInput(f"{path[-1]} has {len(value)} characters; at most {MAX_TEXT_LENGTH} are allowed.", *path)
     return value
 
 
@@ -146,5 +146,5 @@ def check_json(value: Any, *path: str, max_bytes: int) -> str:
 def check_tags(value: list[str], *path: str) -> list[str]:
     """Tags, each one line, without repeats, in the order given."""
     if len(value) > MAX_TAGS:
-        raise InvalidInput(f"{len(value)} tags; at most {MAX_TAGS} are kept.", *path)
+        raise InvalidInput(f"{len(value):,} tags are too many; at most {MAX_TAGS} are allowed.", *path)
     return list(dict.fromkeys(check_line(tag, *path, str(number)) for number, tag in enumerate(value)))

@@ -53,7 +53,7 @@ async def run_on_pooled_connection(collection: AsyncCollection[Row], command: Ro
 def interrupt_replies(pool: Pool) -> None:
     """End the finds that wait for a reply on a pool's connections; the driver repeats each of them."""
     for connection in [one for one in _awaiting_reply if one.pool_gen is pool.gen]:
-        connection.conn.get_conn.close(ReplyInterrupted("the server does not answer and was given up"))
+        connection.conn.get_conn.close(ReplyInterrupted("gave up waiting for the server's reply"))
 
 
 def _pool_of_primary(client: Any) -> Pool | None:

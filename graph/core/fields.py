@@ -225,7 +225,7 @@ class NodesField(FieldSource):
         """The requested ids. Raises LimitExceeded."""
         ids: list[str] = arguments[self.argument]
         if len(ids) > self.max_ids:
-            raise LimitExceeded(f"{self.argument} takes at most {self.max_ids} ids, not {len(ids)}.")
+            raise LimitExceeded(f"{self.argument} has {len(ids):,} ids; at most {self.max_ids:,} are allowed.")
         return ids
 
     def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:

@@ -165,7 +165,7 @@ class _ValueMeter:
             self._check_conditions(len(values))
         limit = self._limits.order_keys if named.name in ORDER_INPUTS else self._limits.list_items
         if len(values) > limit:
-            raise _limit_error(f"{label} has {len(values):,} items; at most {limit:,} are taken.")
+            raise _limit_error(f"{label} has {len(values):,} items; at most {limit:,} are allowed.")
         if not is_input_object_type(named):
             return 1
         return sum(self._conditions(type_, value, label) for value in values)
@@ -180,7 +180,7 @@ class _ValueMeter:
 
     def _check_conditions(self, conditions: int) -> None:
         if conditions > self._limits.conditions:
-            limit = f"at most {self._limits.conditions:,} are taken"
+            limit = f"at most {self._limits.conditions:,} are allowed"
             raise _limit_error(f"{self._argument.label} has {conditions:,} conditions or more; {limit}.")
 
     def _conditions_by_field(self, type_: GraphQLInputObjectType, value: dict[str, Any], label: str) -> Iterator[int]:

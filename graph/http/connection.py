@@ -188,7 +188,7 @@ class HTTPConnection(ClosingConnection):
 
     def _check_upgrade(self) -> None:
         if self.scope["method"] == "CONNECT":
-            raise HTTPError(400, "This server is no proxy: CONNECT leads nowhere.")
+            raise HTTPError(400, "This server is not a proxy: CONNECT is not supported.")
         if self._should_upgrade():
             request_head.check_websocket(self.scope["method"], self.url, self._fields)
             if not self._is_idle():

@@ -113,7 +113,7 @@ def origin_form(address: bytes, lines: list[Field]) -> bytes:
 
 def address_too_long(most: int = MAX_ADDRESS) -> HTTPError:
     """The refusal of a request target that is too long."""
-    return HTTPError(414, f"An address has at most {most:,} bytes; POST what is longer.", LIMIT_EXCEEDED)
+    return HTTPError(414, f"An address has at most {most:,} bytes; send longer requests with POST.", LIMIT_EXCEEDED)
 
 
 def fields_too_long() -> HTTPError:

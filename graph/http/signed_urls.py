@@ -69,7 +69,7 @@ async def _object(request: Request) -> Response:
 async def _send(bucket: FolderBucket, grant: SignedGrant) -> Response:
     stored = await bucket.stat(grant.key)
     if stored is None or stored.generation != grant.generation:
-        raise HTTPException(404, "There is no such object any more.")
+        raise HTTPException(404, "The object no longer exists.")
     headers = {"Content-Disposition": content_disposition(grant.file_name), "Cache-Control": "private, no-store"}
     return RangedFileResponse(bucket.path(grant.key, grant.generation), media_type=grant.media_type, headers=headers)
 

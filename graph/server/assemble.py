@@ -166,7 +166,7 @@ def serve_demo(settings: Settings) -> bool:
 def _print_addresses(settings: Settings, address: str, token: str | None) -> None:
     """Print the server's addresses. The token is in a URL fragment (#), so that no log shows it."""
     if not raw.COMPILED and private_apis.RAW_BSON.problem is None:
-        log.warning("big answers take twice as long: what writes them was not compiled", remedy=NOT_COMPILED_HINT)
+        log.warning("large answers take twice as long: the C extensions were not compiled", remedy=NOT_COMPILED_HINT)
     if settings.production:
         log.info("serving", address=address)
         return

@@ -66,7 +66,7 @@ class _Watch:
             else:
                 if self._exhausted:
                     self._exhausted = False
-                    log.info("there are file descriptors again")
+                    log.info("file descriptors are available again")
             await asyncio.sleep(CHECK_INTERVAL)
 
     def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -65,9 +65,9 @@ async def _work(settings: Settings, url: str, options: IngestOptions) -> None:
         # The driver leaves written rows in reference cycles, a thousand at a time. Full collections free them, and run
         # when the tracked objects have grown by a quarter, which is much while the objects of all modules count.
         exempt_current_objects()
-        log.info("waits for reports", worker=options.name, database=settings.database_name, bucket=bucket.name)
+        log.info("waiting for reports", worker=options.name, database=settings.database_name, bucket=bucket.name)
         await ingest(stop, name=options.name, once=options.once, until_idle=options.until_idle, poll=options.poll)
-    log.info("ends", worker=options.name)
+    log.info("stopped", worker=options.name)
 
 
 def _set_on_signal(stop: asyncio.Event) -> None:
@@ -75,7 +75,7 @@ def _set_on_signal(stop: asyncio.Event) -> None:
         if stop.is_set():
             # A second signal means at once.
             os._exit(1)
-        log.info("stopping; what is under way is handed back")
+        log.info("stopping; running ingestions are handed back")
         stop.set()
         timer = threading.Timer(FORCED_EXIT_TIMEOUT, os._exit, (70,))
         timer.daemon = True

@@ -94,7 +94,7 @@ class _SupervisedProcess:
             code = self._run()
             if self._stopping.wait(next(delays)):
                 return
-            log.error("an ingest worker ended, and is started again", code=code)
+            log.error("an ingest worker ended and is being restarted", code=code)
 
     def _run(self) -> int:
         """Start the worker, and return its exit code when it has ended."""

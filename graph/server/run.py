@@ -108,7 +108,7 @@ class _Server(uvicorn.Server):
             self._on_start(_url(sockets[0]))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        log.info("stopping; what runs is finished first")
+        log.info("stopping after running requests have finished")
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

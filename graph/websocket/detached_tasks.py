@@ -39,4 +39,4 @@ async def write_detached(writing: Coroutine[Any, Any, T]) -> T:
 
 def _take_outcome(running: "asyncio.Future[Any]") -> None:
     if not running.cancelled() and (error := running.exception()) is not None:
-        log.warning("an operation failed that its client had given up", reason=type(error).__name__)
+        log.warning("an operation failed after its client had cancelled it", reason=type(error).__name__)

@@ -80,7 +80,9 @@ class JwksCache:
             self._next_fetch_at = self._timer() + JWKS_COOLDOWN
         except Exception as error:
             self._next_fetch_at = self._timer() + FAILURE_COOLDOWN
-            log.warning("the OIDC issuer gave no keys", issuer=self._issuer, reason=str(error) or type(error).__name__)
+            log.warning(
+                "the OIDC issuer returned no keys", issuer=self._issuer, reason=str(error) or type(error).__name__
+            )
         finally:
             self._fetch = None
 

@@ -32,7 +32,9 @@ def check_worker_name(value: str, *path: str) -> str:
     """A worker's name: one line. Raises InvalidInput."""
     name = check_line(value, *path)
     if len(name) > MAX_WORKER_NAME_LENGTH:
-        raise InvalidInput(f"{path[-1]} has {len(name)} characters; at most {MAX_WORKER_NAME_LENGTH} are kept.", *path)
+        raise InvalidInput(
+            f"{path[-1]} has {len(name)} characters; at most {MAX_WORKER_NAME_LENGTH} are allowed.", *path
+        )
     return name
 
 

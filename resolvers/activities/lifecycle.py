@@ -150,11 +150,11 @@ def _validated_error(code: str, message: str, retryable: bool) -> dict[str, Any]
     with collect_refusals(refusals):
         code = check_line(code, "error", "code")
         if len(code) > MAX_ERROR_CODE_LENGTH:
-            too_long = f"code has {len(code)} characters; at most {MAX_ERROR_CODE_LENGTH} are kept."
+            too_long = f"code has {len(code)} characters; at most {MAX_ERROR_CODE_LENGTH} are allowed."
             raise InvalidInput(too_long, "error", "code")
     with collect_refusals(refusals):
         if len(message) > MAX_ERROR_MESSAGE_LENGTH:
-            too_long = f"message has {len(message)} characters; at most {MAX_ERROR_MESSAGE_LENGTH} are kept."
+            too_long = f"message has {len(message)} characters; at most {MAX_ERROR_MESSAGE_LENGTH} are allowed."
             raise InvalidInput(too_long, "error", "message")
     if refusals:
         raise Refusals(refusals)

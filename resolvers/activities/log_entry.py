@@ -71,11 +71,13 @@ def _check_entries(first: int, last: int, entries: list[Entry]) -> None:
     if last > MAX_LINES:
         refusals.append(LimitExceeded(f"An attempt logs at most {MAX_LINES:,} lines.", "firstSequence"))
     if len(entries) > MAX_ENTRIES:
-        refusals.append(LimitExceeded(f"{len(entries)} entries; at most {MAX_ENTRIES} at once.", "entries"))
+        refusals.append(
+            LimitExceeded(f"{len(entries)} entries are too many; at most {MAX_ENTRIES} are allowed.", "entries")
+        )
     for number, entry in enumerate(entries[:MAX_ENTRIES]):
         length = len(entry["message"])
         if length > MAX_MESSAGE_LENGTH:
-            long = f"message has {length} characters; at most {MAX_MESSAGE_LENGTH} are kept."
+            long = f"message has {length} characters; at most {MAX_MESSAGE_LENGTH} are allowed."
             refusals.append(InvalidInput(long, "entries", str(number), "message"))
     if refusals:
         raise Refusals(refusals)

@@ -46,7 +46,7 @@ def read_distributions(inputs: list[Input]) -> list[ReportedDocument]:
     """All documents, parsed. Raises Refusals with everything that is wrong with any of them."""
     if len(inputs) > MAX_DISTRIBUTIONS:
         raise LimitExceeded(
-            f"{len(inputs)} distributions; one call takes at most {MAX_DISTRIBUTIONS}.", "distributions"
+            f"{len(inputs)} distributions are too many; at most {MAX_DISTRIBUTIONS} are allowed.", "distributions"
         )
     read: list[ReportedDocument] = []
     refusals: list[Refusal] = []

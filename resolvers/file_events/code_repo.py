@@ -73,4 +73,4 @@ def _source_file(values: Input, *path: str) -> SourceFile:
 
 def _check_count(values: list[Any], limit: int, *path: str) -> None:
     if len(values) > limit:
-        raise LimitExceeded(f"{path[-1]} lists {len(values)}; at most {limit} are kept.", *path)
+        raise LimitExceeded(f"{path[-1]} lists {len(values)}; at most {limit} are allowed.", *path)

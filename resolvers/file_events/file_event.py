@@ -49,7 +49,7 @@ async def report_files(session: Session, viewer: Viewer, *, files: list[dict[str
     require_role(viewer, Role.WORKER)
     await require_lock(FILE_EVENTS)
     if len(files) > MAX_FILES:
-        raise LimitExceeded(f"{len(files)} files; at most {MAX_FILES} are taken at once.", "files")
+        raise LimitExceeded(f"{len(files):,} files are too many; at most {MAX_FILES} are allowed.", "files")
     events: list[FileEvent] = []
     refused: list[InvalidInput] = []
     for number, file in enumerate(files):
@@ -110,7 +110,7 @@ async def clear_pending_files(resource_id: str, session: Session) -> None:
 def _file_event(file: dict[str, Any], *path: str) -> FileEvent:
     url = file_url(check_location(file["url"], *path, "url"))
     if len(url) > MAX_FILE_URL_LENGTH:
-        raise InvalidInput(f"url has {len(url)} characters; at most {MAX_FILE_URL_LENGTH} are kept.", *path, "url")
+        raise InvalidInput(f"url has {len(url)} characters; at most {MAX_FILE_URL_LENGTH} are allowed.", *path, "url")
     size: int | None = file.get("size_bytes")
     if size is not None and size < 0:
         raise InvalidInput(f"sizeBytes is {size}, but must not be negative.", *path, "sizeBytes")

@@ -135,7 +135,9 @@ async def _sum_parts(ingestions: list[Row], sums: Row) -> dict[str, Row]:
 
 async def _check_archives(instance_id: str, ids: Sequence[str], session: Session) -> None:
     if len(ids) > MAX_ARCHIVE_IDS:
-        raise LimitExceeded(f"{len(ids)} archives; at most {MAX_ARCHIVE_IDS:,} are named at once.", "archiveIds")
+        raise LimitExceeded(
+            f"{len(ids):,} archives are too many; at most {MAX_ARCHIVE_IDS:,} are allowed.", "archiveIds"
+        )
     match = {"_id": {"$in": ids}, "instanceRef": instance_id}
     projection = {"current": 1, "quarantine": 1, "supersededByRef": 1}
     rows = collection_of(documents.Archive).find(match, projection, session=session)

@@ -145,7 +145,7 @@ async def _check_owners(ids: Sequence[str], viewer: Viewer, session: Session) ->
     if viewer.role is not Role.ADMIN and viewer.user_id not in ids:
         raise Forbidden("You must be one of the owners, unless you are an administrator.", "ownerIds")
     if len(ids) > MAX_OWNERS:
-        raise InvalidInput(f"{len(ids)} owners are too many; at most {MAX_OWNERS} are kept.", "ownerIds")
+        raise InvalidInput(f"{len(ids)} owners are too many; at most {MAX_OWNERS} are allowed.", "ownerIds")
     return await check_user_ids(ids, session, "ownerIds")
 
 

@@ -56,4 +56,4 @@ async def _sweep_until_cancelled(every: float, when: Callable[[], bool]) -> None
         await asyncio.sleep(every * random.uniform(0.8, 1.2))
         done = await sweep() if when() else 0
         if done:
-            log.info("swept", done=done)
+            log.info("a sweep finished", done=done)

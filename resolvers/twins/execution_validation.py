@@ -138,7 +138,7 @@ def port_mappings(given: list[str] | None, version: documents.ComponentVersion, 
     """Ports of the host and of the container, such as `8501:8501`. Raises Refusals."""
     ports = given or []
     if len(ports) > MAX_PORTS:
-        raise LimitExceeded(f"{len(ports)} ports; a step takes at most {MAX_PORTS}.", *path)
+        raise LimitExceeded(f"{len(ports)} ports are too many; at most {MAX_PORTS} are allowed.", *path)
     refusals: list[Refusal] = []
     first: dict[int, int] = {}
     for number, port in enumerate(ports):

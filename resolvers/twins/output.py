@@ -81,7 +81,7 @@ async def update_output_access(
     before: list[str] = value_at(row, "access_control.authorized_users") or []
     users = await new_readers(before, session, **people)
     if len(users) > MAX_AUTHORIZED_USERS:
-        raise LimitExceeded(f"{len(users):,} users are too many; at most {MAX_AUTHORIZED_USERS:,} are named.")
+        raise LimitExceeded(f"{len(users):,} users are too many; at most {MAX_AUTHORIZED_USERS:,} are allowed.")
     is_public = bool(value_at(row, "access_control.public")) if public is None else public
     changes = {"access_control": {"public": is_public, "authorized_users": users}}
     return {"output": await update(documents.Output, row, changes, expected_revision, session)}

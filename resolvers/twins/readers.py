@@ -97,4 +97,4 @@ async def ids_of_named_users(names: Sequence[str], session: Session, field: str)
 
 def _check_count(users: Sequence[str], field: str) -> None:
     if len(users) > MAX_NAMED_USERS:
-        raise LimitExceeded(f"{len(users):,} users are too many; at most {MAX_NAMED_USERS:,} are named.", field)
+        raise LimitExceeded(f"{len(users):,} users are too many; at most {MAX_NAMED_USERS:,} are allowed.", field)

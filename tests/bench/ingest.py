@@ -128,7 +128,7 @@ class _Bench:
             await self._report(instance, size, first=number * size + 1)
         with self._running(workers, cores or _cores(0)):
             # They wait already when there is something to do, so that none begins before the other.
-            while not all(b"waits for reports" in log.read_bytes() for log in self._place.glob("worker-*")):
+            while not all(b"waiting for reports" in log.read_bytes() for log in self._place.glob("worker-*")):
                 await asyncio.sleep(0.1)
             ingestion = await _queue(instance)
             while (row := await _row(documents.Ingestion, ingestion))["status"] in ("READY", "RUNNING"):

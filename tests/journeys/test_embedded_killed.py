@@ -52,7 +52,7 @@ def until_back(server: Running, killed: int) -> None:
 def test_the_server_serves_again_what_was_written_before(fast_directory: Path, options: tuple[str, ...]) -> None:
     with serving(fast_directory, f"killed-{len(options)}", *options) as server:
         server.ask(CREATE % ("before", "Before"))
-        ingesting = server.log.count("waits for reports")
+        ingesting = server.log.count("waiting for reports")
 
         for number in range(2):
             until_back(server, kill_database(server))

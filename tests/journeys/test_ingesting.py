@@ -81,14 +81,14 @@ def test_a_worker_beside_the_server_that_dies_is_started_again(serving: Running)
 
     galaxy.upload(a_report())
     until(lambda: ended(galaxy), shown=lambda: serving.log)
-    assert "an ingest worker ended, and is started again" in serving.log
+    assert "an ingest worker ended and is being restarted" in serving.log
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
 def test_the_workers_beside_a_server_end_with_it(sent: signal.Signals, mongod: EmbeddedMongo) -> None:
     env = on_database(mongod.uri, "test_beside") | {"PROVENANCE_WORKERS": "2"}
     with running(*COMMAND, "serve", env=env) as server:
-        until(lambda: server.log.count("waits for reports") == 2, shown=lambda: server.log)
+        until(lambda: server.log.count("waiting for reports") == 2, shown=lambda: server.log)
         workers = workers_of(server)
 
         server.process.send_signal(sent)
@@ -136,14 +136,14 @@ def test_a_command_ingests_what_waits_and_ends(lab: Running, variables: dict[str
 
     assert done.returncode == 0, done.stderr
     assert [one["status"] for one in ingestions(galaxy)] == ["SUCCEEDED"] * 3
-    assert len(re.findall("takes an archive", done.stderr)) == 3
+    assert len(re.findall("ingesting an archive", done.stderr)) == 3
 
 
 def test_a_command_that_is_told_to_stop_ends_at_once_and_well(variables: dict[str, str], tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         worker = subprocess.Popen([*COMMAND, "work", "--ingest"], env=variables, stderr=log)
     try:
-        until(lambda: "waits for reports" in (tmp_path / "log").read_text())
+        until(lambda: "waiting for reports" in (tmp_path / "log").read_text())
         worker.send_signal(signal.SIGTERM)
 
         assert worker.wait(within()) == 0

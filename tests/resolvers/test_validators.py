@@ -36,7 +36,7 @@ def refusal(check: Callable[..., Any], *given: Any, **more: Any) -> tuple[str, t
     ("check", "longest", "message"),
     [
         (check_line, "x" * 1_000, f"name must be one line of 1 to 1000 characters, not '{'x' * 100}…'."),
-        (check_text, "é" * 100_000, "name has 100001 characters; at most 100000 are kept."),
+        (check_text, "é" * 100_000, "name has 100001 characters; at most 100000 are allowed."),
         (
             check_url,
             URL + "x" * (2_000 - len(URL)),
@@ -92,7 +92,7 @@ def test_a_hundred_tags_are_kept_and_one_more_refused() -> None:
     several = [f"tag {number}" for number in range(100)]
 
     assert check_tags(several, "tags") == several
-    with pytest.raises(InvalidInput, match="101 tags; at most 100 are kept"):
+    with pytest.raises(InvalidInput, match="101 tags are too many; at most 100 are allowed"):
         check_tags([*several, "tag 0"], "tags")
 
 

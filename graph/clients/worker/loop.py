@@ -138,7 +138,7 @@ class Worker:
         if self._stop.requested.is_set():
             # A second signal means at once; the subreapers end the commands.
             os._exit(1)
-        log.info("%s: stopping; what runs is ended and handed back", self._options.name)
+        log.info("%s: stopping; running activities are ended and handed back", self._options.name)
         self._stop.request()
 
     def _give_up(self, error: ConfigurationError | None) -> None:

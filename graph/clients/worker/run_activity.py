@@ -93,11 +93,11 @@ class ActivityRun:
         except LeaseLost:
             log.warning("%s: lost. %s", label, self._lease.why)
         except (MutationError, RetryTimeout, IncompatibleServer) as error:
-            log.error("%s: its end could not be reported, and its lease will lapse. %s", label, error)
+            log.error("%s: its end could not be reported, and its lease will expire. %s", label, error)
         except ConfigurationError:
             raise
         except Exception:
-            log.exception("%s: the worker failed, and the lease will lapse.", label)
+            log.exception("%s: the worker failed, and the lease will expire.", label)
 
     async def _abandon(self, work: "asyncio.Task[None]") -> None:
         """End the command, and hand the activity back if the lease is still held."""
@@ -117,7 +117,7 @@ class ActivityRun:
             log.info("%s: handed back.", label)
         except (TimeoutError, RetryTimeout, MutationError, ConfigurationError) as error:
             why = str(error) or "The server did not answer in time."
-            log.warning("%s: not handed back, so its lease will lapse. %s", label, why)
+            log.warning("%s: not handed back, so its lease will expire. %s", label, why)
 
     async def _work(self) -> None:
         label, sending = self._claimed.label, asyncio.create_task(self._log.send())

@@ -99,17 +99,17 @@ class Worker:
 
     async def _work_on(self, claim: ClaimedPart) -> None:
         """Ingest an archive. Failures are logged, and retried later."""
-        log.info("takes an archive", archive=claim.archive, attempt=claim.part["attempt"])
+        log.info("ingesting an archive", archive=claim.archive, attempt=claim.part["attempt"])
         try:
             await self._ingest_under_lease(claim)
         except LeaseLost as lost:
-            log.warning("lost a part", why=str(lost))
+            log.warning("lost the lease of an archive", why=str(lost))
             if claim.has_no_pending_writes:
                 await allow_cleanup(claim)
         except asyncio.CancelledError:
             async with asyncio.timeout(RELEASE_TIMEOUT):
                 if await release(claim):
-                    log.info("handed back", archive=claim.archive)
+                    log.info("an archive was handed back", archive=claim.archive)
             raise
         except PyMongoError as error:
             await self._handle_database_error(claim, error)
@@ -172,4 +172,4 @@ async def _extend_regularly(claim: ClaimedPart) -> None:
             # The next extension may be in time. If not, the lease expires, and the task at work notices that.
             log.warning("a lease could not be extended", error=type(error).__name__)
         if claim.done:
-            log.info("reads", archive=claim.archive, jobs=claim.done, declared=claim.part["declared"])
+            log.info("reading an archive", archive=claim.archive, jobs=claim.done, declared=claim.part["declared"])

@@ -154,7 +154,7 @@ class _PipelineMatcher:
             if repository.assumed:
                 assumed[document.file.removesuffix(path).rstrip("/")] = repository
         for folder, repository in assumed.items():
-            reason = f"It is taken to be {repository.url}, because the repositories beside it have that owner."
+            reason = f"It is assumed to be {repository.url}, because the repositories next to it have that owner."
             self.adjusted.append(Reason(FOLDERS, folder or TOP, reason))
 
     def _add_states(self, repository: Repository, path: str, document: Document) -> None:

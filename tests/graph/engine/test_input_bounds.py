@@ -17,7 +17,7 @@ from tests.support.running import Running
 
 CONDITION = {"title": {"eq": "a"}}
 DATASETS = "query($v:DatasetWhere){datasets(where:$v){nodes{id}}}"
-TOO_MANY = "datasets.where has 201 conditions or more; at most 200 are taken."
+TOO_MANY = "datasets.where has 201 conditions or more; at most 200 are allowed."
 document_cache = DocumentCache(schema)
 
 
@@ -57,7 +57,7 @@ def literal(conditions: int) -> str:
         (
             "query($v:DatasetWhere!){datasets(where:{or:[$v $v]}){nodes{id}}}",
             {"v": {"or": [CONDITION] * 101}},
-            "datasets.where has 202 conditions or more; at most 200 are taken.",
+            "datasets.where has 202 conditions or more; at most 200 are allowed.",
         ),
         (
             literal(201).replace("{datasets(where:", "query($v:DatasetWhere=").replace("){", "){datasets(where:$v){"),
@@ -67,42 +67,42 @@ def literal(conditions: int) -> str:
         (
             "query($v:JobWhere){toolUsage(where:$v){jobs}}",
             {"v": {"and": [{"state": {"eq": "ok"}}] * 201}},
-            "toolUsage.where has 201 conditions or more; at most 200 are taken.",
+            "toolUsage.where has 201 conditions or more; at most 200 are allowed.",
         ),
         (
             "query($v:ExecutionWhere){users{nodes{digitalTwins{nodes{executions(where:$v){nodes{id}}}}}}}",
             {"v": {"not": {"or": [{"title": {"eq": "a"}}] * 201}}},
-            "executions.where has 201 conditions or more; at most 200 are taken.",
+            "executions.where has 201 conditions or more; at most 200 are allowed.",
         ),
         (
             "query($v:[DatasetOrder!]){datasets(orderBy:$v){nodes{id}}}",
             {"v": [{"field": "TITLE"}] * 11},
-            "datasets.orderBy has 11 items; at most 10 are taken.",
+            "datasets.orderBy has 11 items; at most 10 are allowed.",
         ),
         (
             "{datasets(orderBy:[" + "{field:TITLE}" * 11 + "]){nodes{id}}}",
             {},
-            "datasets.orderBy has 11 items; at most 10 are taken.",
+            "datasets.orderBy has 11 items; at most 10 are allowed.",
         ),
         (
             "query($v:[ID!]!){nodes(ids:$v){id}}",
             {"v": ["x"] * 2_001},
-            "nodes.ids has 2,001 items; at most 2,000 are taken.",
+            "nodes.ids has 2,001 items; at most 2,000 are allowed.",
         ),
         (
             "query($v:[String!]){jobs{nodes{metrics(names:$v){text}}}}",
             {"v": ["x"] * 2_001},
-            "metrics.names has 2,001 items; at most 2,000 are taken.",
+            "metrics.names has 2,001 items; at most 2,000 are allowed.",
         ),
         (
             "query($v:DatasetWhere){datasets(where:$v){nodes{id}}}",
             {"v": {"title": {"in": ["x"] * 2_001}}},
-            "datasets.where.title.in has 2,001 items; at most 2,000 are taken.",
+            "datasets.where.title.in has 2,001 items; at most 2,000 are allowed.",
         ),
         (
             "mutation($v:AppendLogsInput!){appendLogs(input:$v){userErrors{code}}}",
             {"v": {"entries": [{}] * 2_001}},
-            "appendLogs.input.entries has 2,001 items; at most 2,000 are taken.",
+            "appendLogs.input.entries has 2,001 items; at most 2,000 are allowed.",
         ),
     ],
 )
@@ -119,7 +119,7 @@ def test_breadth_in_an_inline_fragment_is_refused_like_any_other(around: str) ->
     conditions = '{title:{eq:"a"}}' * 201
 
     assert refusal_of(around % f"{field}(where:{{or:[{conditions}]}}){{nodes{{id}}}}") == (
-        f"{field}.where has 201 conditions or more; at most 200 are taken."
+        f"{field}.where has 201 conditions or more; at most 200 are allowed."
     )
 
 
@@ -211,6 +211,6 @@ def test_a_cube_of_conditions_is_refused_over_http(altered: Running) -> None:
 
     assert answer.status_code == 400
     assert answer.json()["errors"][0] == {
-        "message": f"datasets.where has 625 conditions or more; at most {Limits().conditions} are taken.",
+        "message": f"datasets.where has 625 conditions or more; at most {Limits().conditions} are allowed.",
         "extensions": {"code": "LIMIT_EXCEEDED"},
     }

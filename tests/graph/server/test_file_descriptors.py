@@ -46,7 +46,7 @@ def test_a_server_without_descriptors_says_so_once_and_recovers(
             # Long enough to be seen twice, and by many connections.
             with connections(server, 20):
                 until(lambda: not ready(server))
-        until(lambda: "there are file descriptors again" in server.log, shown=lambda: server.log)
+        until(lambda: "file descriptors are available again" in server.log, shown=lambda: server.log)
         until(lambda: ready(server))
         counted = SECONDS.search(server.get("/metrics").text)
         log = server.log

@@ -141,7 +141,7 @@ async def test_archives_that_cannot_be_ingested_are_named_all_at_once(owner: Vie
 async def test_only_so_many_archives_are_named_at_once(owner: Viewer, server: Server) -> None:
     errors = await call_refused(owner, "ingestArchives", instanceId=server.id, archiveIds=[UNKNOWN] * 1001)
 
-    assert errors == [("LIMIT_EXCEEDED", "1001 archives; at most 1,000 are named at once.", "archiveIds")]
+    assert errors == [("LIMIT_EXCEEDED", "1,001 archives are too many; at most 1,000 are allowed.", "archiveIds")]
 
 
 @pytest.mark.parametrize("public", [False, True])

@@ -102,7 +102,7 @@ async def test_a_neighbour_of_known_repositories_has_their_owner_and_the_summary
 
     assert (await datasets())["deaths"]["resource"]["codeRepo"]["url"] == "https://github.com/statistics/deaths-family"
     (note,) = [note for note in summary.adjustments if note.id == "deaths-family"]
-    assert note.reason.startswith("It is taken to be https://github.com/statistics/deaths-family")
+    assert note.reason.startswith("It is assumed to be https://github.com/statistics/deaths-family")
 
 
 async def test_a_history_is_published_in_the_order_of_its_numbers(database: Database, tmp_path: Path) -> None:
