@@ -112,14 +112,6 @@ class MergeOrganisationsInput:
     )
 
 
-@strawberry.type(description="The organisation that the duplicates were merged into, or the reasons why they were not.")
-class MergeOrganisationsPayload:
-    organisation: Organisation | None = strawberry.field(
-        description="The organisation in its current state. Null when the call was refused.", default=None
-    )
-    user_errors: list[UserError] = user_errors_field()
-
-
 @strawberry.type
 class OrganisationMutation:
     @mutation(
@@ -154,11 +146,11 @@ class OrganisationMutation:
         "duplicates' ids and URLs lead to the correct one in queries, inputs and reports. For administrators. Refused "
         "with ALREADY_EXISTS when two of the resources would have the same natural key."
     )
-    async def merge_organisations(self, info: Info, input: MergeOrganisationsInput) -> MergeOrganisationsPayload:
+    async def merge_organisations(self, info: Info, input: MergeOrganisationsInput) -> OrganisationPayload:
         return await run_mutation(
             info,
             input,
-            MergeOrganisationsPayload,
+            OrganisationPayload,
             lambda session, viewer: merge_organisations(
                 session,
                 viewer,

@@ -149,10 +149,10 @@ class RequestTransformInput:
     message: str | None = optional("Human-readable reason for the request.")
 
 
-@strawberry.type(description="The transform that is waiting, or the reasons why there is none.")
-class RequestTransformPayload:
+@strawberry.type(description="The transform that was written, or the reasons why nothing was written.")
+class TransformPayload:
     transform: Transform | None = strawberry.field(
-        description="The new transform, or the one that was already waiting. Null when the call was refused.",
+        description="The transform in its current state. Null when the call was refused.",
         default=None,
     )
     user_errors: list[UserError] = user_errors_field()
@@ -163,14 +163,6 @@ class CancelTransformInput:
     idempotency_key: str | None = idempotency_key()
     id: strawberry.ID = required("Id of the transform to cancel.")
     reason: str | None = optional("Human-readable reason, recorded as the transform's error.")
-
-
-@strawberry.type(description="The transform that was cancelled, or the reasons why it was not.")
-class CancelTransformPayload:
-    transform: Transform | None = strawberry.field(
-        description="The transform in its current state. Null when the call was refused.", default=None
-    )
-    user_errors: list[UserError] = user_errors_field()
 
 
 @strawberry.type
@@ -209,11 +201,11 @@ class TransformMutation:
         "Queue a run of a resource's code for the next free worker. When a transform of the resource is already "
         "waiting, that one is returned. For workers and administrators."
     )
-    async def request_transform(self, info: Info, input: RequestTransformInput) -> RequestTransformPayload:
+    async def request_transform(self, info: Info, input: RequestTransformInput) -> TransformPayload:
         return await run_mutation(
             info,
             input,
-            RequestTransformPayload,
+            TransformPayload,
             lambda session, viewer: request_transform(
                 session, viewer, resource_id=input.resource_id, message=or_none(input.message)
             ),
@@ -224,10 +216,10 @@ class TransformMutation:
         "its next report. The files that made the transform due stay pending for the resource's next transform. For "
         "workers and administrators. Refused with INVALID_STATE when the transform has ended."
     )
-    async def cancel_transform(self, info: Info, input: CancelTransformInput) -> CancelTransformPayload:
+    async def cancel_transform(self, info: Info, input: CancelTransformInput) -> TransformPayload:
         return await run_mutation(
             info,
             input,
-            CancelTransformPayload,
+            TransformPayload,
             lambda session, viewer: cancel_transform(session, viewer, id=input.id, reason=or_none(input.reason)),
         )

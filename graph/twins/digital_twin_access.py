@@ -13,10 +13,8 @@ from graph.core.mutation import (
     or_none,
     required,
     run_mutation,
-    user_errors_field,
 )
-from graph.core.user_error_types import UserError
-from graph.twins.digital_twin import DigitalTwin
+from graph.twins.digital_twin import DigitalTwinPayload
 from resolvers.twins.share_twin import update_digital_twin_access
 from resolvers.twins.transfer_twin import transfer_digital_twin
 
@@ -36,14 +34,6 @@ class UpdateDigitalTwinAccessInput:
     revoke_user_names: list[str] | None = optional("Display names of users who may no longer read the digital twin.")
 
 
-@strawberry.type(description="The digital twin whose readers were changed, or the reasons why they were not.")
-class UpdateDigitalTwinAccessPayload:
-    digital_twin: DigitalTwin | None = strawberry.field(
-        description="The digital twin in its current state. Null when the call was refused.", default=None
-    )
-    user_errors: list[UserError] = user_errors_field()
-
-
 @strawberry.input(description="A digital twin to transfer, and its new owner.")
 class TransferDigitalTwinInput:
     idempotency_key: str | None = idempotency_key()
@@ -57,14 +47,6 @@ class TransferDigitalTwinInput:
     )
 
 
-@strawberry.type(description="The digital twin that was transferred, or the reasons why it was not.")
-class TransferDigitalTwinPayload:
-    digital_twin: DigitalTwin | None = strawberry.field(
-        description="The digital twin in its current state. Null when the call was refused.", default=None
-    )
-    user_errors: list[UserError] = user_errors_field()
-
-
 @strawberry.type
 class DigitalTwinAccessMutation:
     @mutation(
@@ -72,13 +54,11 @@ class DigitalTwinAccessMutation:
         "steps, logs, results and outputs. Signed URLs that were issued before work until they expire. For the "
         "digital twin's owner and administrators."
     )
-    async def update_digital_twin_access(
-        self, info: Info, input: UpdateDigitalTwinAccessInput
-    ) -> UpdateDigitalTwinAccessPayload:
+    async def update_digital_twin_access(self, info: Info, input: UpdateDigitalTwinAccessInput) -> DigitalTwinPayload:
         return await run_mutation(
             info,
             input,
-            UpdateDigitalTwinAccessPayload,
+            DigitalTwinPayload,
             lambda session, viewer: update_digital_twin_access(
                 session,
                 viewer,
@@ -97,11 +77,11 @@ class DigitalTwinAccessMutation:
         "one of its executions has not ended, and with ALREADY_EXISTS when the new owner has a digital twin with this "
         "name."
     )
-    async def transfer_digital_twin(self, info: Info, input: TransferDigitalTwinInput) -> TransferDigitalTwinPayload:
+    async def transfer_digital_twin(self, info: Info, input: TransferDigitalTwinInput) -> DigitalTwinPayload:
         return await run_mutation(
             info,
             input,
-            TransferDigitalTwinPayload,
+            DigitalTwinPayload,
             lambda session, viewer: transfer_digital_twin(
                 session,
                 viewer,

@@ -198,19 +198,10 @@ class ExecutionPayload:
 
 
 @strawberry.type(description="The execution that was created, or the reasons why none was.")
-class CreateExecutionPayload:
+class NewExecutionPayload:
     execution: Execution | None = strawberry.field(
-        description="The execution in its current state. Null for a dry run, and when the call was refused.",
+        description="The new execution in its current state. Null when none was created.",
         default=None,
-    )
-    warnings: list[InputWarning] = warnings_field()
-    user_errors: list[UserError] = user_errors_field()
-
-
-@strawberry.type(description="The new execution that re-runs an earlier one, or the reasons why none was created.")
-class RerunExecutionPayload:
-    execution: Execution | None = strawberry.field(
-        description="The new execution. Null when the call was refused.", default=None
     )
     warnings: list[InputWarning] = warnings_field()
     user_errors: list[UserError] = user_errors_field()
@@ -224,13 +215,13 @@ class ExecutionMutation:
         "passed on to it, with a warning. For the digital twin's owner and administrators. Refused when the digital "
         "twin has an execution with this title, or a step is invalid; userErrors lists every problem."
     )
-    async def create_execution(self, info: Info, input: CreateExecutionInput) -> CreateExecutionPayload:
+    async def create_execution(self, info: Info, input: CreateExecutionInput) -> NewExecutionPayload:
         if input.dry_run:
             input.idempotency_key = strawberry.UNSET
         return await run_mutation(
             info,
             input,
-            with_warnings(CreateExecutionPayload),
+            with_warnings(NewExecutionPayload),
             lambda session, viewer: create_execution(
                 session,
                 viewer,
@@ -253,11 +244,11 @@ class ExecutionMutation:
         "the execution's owner and administrators. Refused with INVALID_STATE when a step to be reused did not "
         "succeed."
     )
-    async def rerun_execution(self, info: Info, input: RerunExecutionInput) -> RerunExecutionPayload:
+    async def rerun_execution(self, info: Info, input: RerunExecutionInput) -> NewExecutionPayload:
         return await run_mutation(
             info,
             input,
-            with_warnings(RerunExecutionPayload),
+            with_warnings(NewExecutionPayload),
             lambda session, viewer: rerun_execution(
                 session,
                 viewer,

@@ -111,14 +111,6 @@ class UpdateUserInput:
     github: str | None = optional("The user's new GitHub name; null removes it.")
 
 
-@strawberry.type(description="The user that was changed, or the reasons why nothing was changed.")
-class UpdateUserPayload:
-    user: User | None = strawberry.field(
-        description="The user's record in its current state. Null when the call was refused.", default=None
-    )
-    user_errors: list[UserError] = user_errors_field()
-
-
 @strawberry.type
 class UserMutation:
     @mutation(
@@ -139,11 +131,11 @@ class UserMutation:
         "Change your own display name, email address and GitHub name. Administrators may change those of any user. "
         "Refused with ALREADY_EXISTS when the display name is taken."
     )
-    async def update_user(self, info: Info, input: UpdateUserInput) -> UpdateUserPayload:
+    async def update_user(self, info: Info, input: UpdateUserInput) -> UserPayload:
         return await run_mutation(
             info,
             input,
-            UpdateUserPayload,
+            UserPayload,
             lambda session, viewer: update_user(
                 session,
                 viewer,

@@ -188,17 +188,8 @@ class UpdateWorkflowInput:
     steps: list[WorkflowStepInput] | None = optional("The complete list of the workflow's new steps.")
 
 
-@strawberry.type(description="The workflow that was created, or the reasons why none was.")
-class CreateWorkflowPayload:
-    workflow: Workflow | None = strawberry.field(
-        description="The workflow in its current state. Null when the call was refused.", default=None
-    )
-    warnings: list[InputWarning] = warnings_field()
-    user_errors: list[UserError] = user_errors_field()
-
-
-@strawberry.type(description="The workflow that was changed, or the reasons why nothing was changed.")
-class UpdateWorkflowPayload:
+@strawberry.type(description="The workflow that was written, or the reasons why nothing was written.")
+class WorkflowPayload:
     workflow: Workflow | None = strawberry.field(
         description="The workflow in its current state. Null when the call was refused.", default=None
     )
@@ -212,11 +203,11 @@ class WorkflowMutation:
         "Create a workflow: a named graph of component versions with parameters, to run repeatedly. For signed-in "
         "users. Refused with ALREADY_EXISTS when its owner has a workflow with this name."
     )
-    async def create_workflow(self, info: Info, input: CreateWorkflowInput) -> CreateWorkflowPayload:
+    async def create_workflow(self, info: Info, input: CreateWorkflowInput) -> WorkflowPayload:
         return await run_mutation(
             info,
             input,
-            with_warnings(CreateWorkflowPayload),
+            with_warnings(WorkflowPayload),
             lambda session, viewer: create_workflow(
                 session,
                 viewer,
@@ -233,11 +224,11 @@ class WorkflowMutation:
         "Change a workflow. Executions created from it stay unchanged. For the workflow's owner and administrators. "
         "Refused with ALREADY_EXISTS when its owner has another workflow with the new name."
     )
-    async def update_workflow(self, info: Info, input: UpdateWorkflowInput) -> UpdateWorkflowPayload:
+    async def update_workflow(self, info: Info, input: UpdateWorkflowInput) -> WorkflowPayload:
         return await run_mutation(
             info,
             input,
-            with_warnings(UpdateWorkflowPayload),
+            with_warnings(WorkflowPayload),
             lambda session, viewer: update_workflow(
                 session,
                 viewer,
