@@ -11,7 +11,7 @@ from strawberry.types import Info
 
 import documents
 from documents.activities import activity
-from graph.activities.log_entry import MOST_ENTRIES, LogConnection, LogWhere
+from graph.activities.log_entry import MAX_LOG_PAGE_SIZE, LogConnection, LogWhere
 from graph.core.enums import describe_enum
 from graph.core.fields import reader_of
 from graph.core.mutation import (
@@ -104,7 +104,7 @@ class Activity(Node):
         "activity_ref",
         sort_key(documents.LogEntry, "sequence"),
         where=LogWhere,
-        max_page_size=MOST_ENTRIES,
+        max_page_size=MAX_LOG_PAGE_SIZE,
         description="The activity's log, in order of sequence. A page has at most 1,000 lines.",
     )
 

@@ -18,7 +18,7 @@ from graph.core.where import Condition, StringFilter, enum_filter, where_input
 from resolvers import filters
 from resolvers.activities.log_entry import append_logs
 
-MOST_ENTRIES = 1000
+MAX_LOG_PAGE_SIZE = 1000
 
 LogLevel = describe_enum(
     StoredLogLevel,
@@ -31,15 +31,15 @@ LogLevel = describe_enum(
 )
 
 
-def _at_least(path: str, level: StoredLogLevel) -> filters.Filter:
+def _level_filter(path: str, minimum: StoredLogLevel) -> filters.Filter:
     levels = list(StoredLogLevel)
-    return filters.is_one_of(path, [one.value for one in levels[levels.index(level) :]])
+    return filters.is_one_of(path, [level.value for level in levels[levels.index(minimum) :]])
 
 
 LogWhere = where_input(
     "Log",
     documents.LogEntry,
-    min_level=Condition(LogLevel, "level", "Return lines of this level and of more severe ones.", _at_least),
+    min_level=Condition(LogLevel, "level", "Return lines of this level and of more severe ones.", _level_filter),
     level=Condition(enum_filter(LogLevel), "level", "Filter by the line's level."),
     message=Condition(StringFilter, "message", "Filter by the line's text."),
     contains=Condition(

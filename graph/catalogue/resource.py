@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from graph.catalogue.transform import Transform
 
 
-def _of_organisation(path: str, asked: Any) -> Filter:
+def _organisation_filter(path: str, organisation: Any) -> Filter:
     """Return the filter for resources of the given organisations, including organisations merged into others."""
-    former = InSubquery(documents.FormerOrganisation, field_filter("_id", asked), "organisationRef")
-    return any_of([field_filter(path, asked), {path: former}])
+    former = InSubquery(documents.FormerOrganisation, field_filter("_id", organisation), "organisationRef")
+    return any_of([field_filter(path, organisation), {path: former}])
 
 
 ResourceWhere = where_input(
@@ -56,7 +56,7 @@ ResourceWhere = where_input(
         IDFilter,
         "organisation_ref",
         "Filter by the organisation that the resource belongs to. Ids of merged organisations match as well.",
-        _of_organisation,
+        _organisation_filter,
     ),
 )
 ResourceOrder = order_input(

@@ -37,7 +37,7 @@ from graph.core.where import (
     where_input,
 )
 from graph.galaxy.archive import ArchiveOrder, ArchiveWhere
-from graph.galaxy.job import BY_NUMBER, JobOrder, JobWhere, another_generation
+from graph.galaxy.job import BY_EXTERNAL_ID, JobOrder, JobWhere, link_to_generation
 from graph.galaxy.tool_usage import tool_usage
 from resolvers.filters import Filter, InSubquery, all_of, none_of
 from resolvers.galaxy.instance import (
@@ -59,17 +59,17 @@ if TYPE_CHECKING:
     from graph.twins.user import User
 
 
-def _with_tool(path: str, asked: Any) -> Filter:
+def _tool_filter(path: str, tool: Any) -> Filter:
     """Return the filter for instances whose active generation has jobs of a matching tool, or of no tool for null."""
     active = {"generationRef": InSubquery(documents.Generation, {"status": GenerationStatus.ACTIVE.value}, "_id")}
     counted = {"level": UsageLevel.TOOL.value, "jobs": {"$gt": 0}, "tool_id": {"$ne": None}}
 
-    def with_tool(match: Filter) -> Filter:
+    def has_usage(match: Filter) -> Filter:
         return {
             path: InSubquery(documents.Usage, all_of([active, counted, match]), "generationRef", apply_policy=False)
         }
 
-    return element_filter(asked, none_of(with_tool({})), lambda: with_tool(field_filter("tool_id", asked)))
+    return element_filter(tool, none_of(has_usage({})), lambda: has_usage(field_filter("tool_id", tool)))
 
 
 InstanceWhere = where_input(
@@ -83,7 +83,7 @@ InstanceWhere = where_input(
         "active_generation_ref",
         "Filter by the id of a tool that the instance has run, according to its active generation; null matches "
         "instances that have run none.",
-        _with_tool,
+        _tool_filter,
     ),
 )
 InstanceOrder = order_input("Instance", documents.Instance, TITLE="title", CREATED_AT="created_at")
@@ -132,12 +132,12 @@ class Instance(Node):
     jobs: Connection[Job] = connection(
         documents.Job,
         "generation_ref",
-        BY_NUMBER,
+        BY_EXTERNAL_ID,
         of="active_generation_ref",
         inherits_access=True,
         where=JobWhere,
         order_by=JobOrder,
-        link_for_where=another_generation,
+        link_for_where=link_to_generation,
         description="Jobs that the instance ran, from its active generation.",
     )
     tool_usage: list[ToolUsage] = tool_usage(
@@ -248,7 +248,7 @@ class InstanceMutation:
         return await run_mutation(
             info,
             input,
-            _with_key(key),
+            _payload_with_key(key),
             lambda session, viewer: create_instance(
                 session,
                 viewer,
@@ -300,14 +300,14 @@ class InstanceMutation:
         return await run_mutation(
             info,
             input,
-            _with_key(key),
+            _payload_with_key(key),
             lambda session, viewer: rotate_instance_key(session, viewer, key=key, id=input.id),
         )
 
 
-def _with_key(key: str) -> Callable[..., InstanceKeyPayload]:
-    """Return a payload that shows the key only if the instance still has it: a repeated call finds the instance with an
-    earlier key.
+def _payload_with_key(key: str) -> Callable[..., InstanceKeyPayload]:
+    """Return the function that makes a payload, with the key if it is still the instance's: a repeated call makes a key
+    that is not stored.
 
     The key is not part of the outcome, because outcomes are stored for as long as a call may be repeated.
     """

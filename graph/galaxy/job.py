@@ -72,33 +72,33 @@ JobOrder = order_input(
     RUNTIME_SECONDS="runtime_seconds",
 )
 
-BY_NUMBER = sort_key(documents.Job, "external_id")
+BY_EXTERNAL_ID = sort_key(documents.Job, "external_id")
 """The order of jobs unless another is asked for, supported by an index within each generation."""
-OF_ONE_GENERATION = Children(documents.Job, "instanceRef", Order.by(BY_NUMBER), single_parent=True)
+JOBS_OF_GENERATION = Children(documents.Job, "instanceRef", Order.by(BY_EXTERNAL_ID), single_parent=True)
 """Jobs of one given generation, which belongs to one instance."""
 
 
-def another_generation(where: Any) -> Children | None:
+def link_to_generation(where: Any) -> Children | None:
     """Return the link to an instance's jobs of a given generation, active or not; None when no generation is given."""
-    return OF_ONE_GENERATION if _said("generation_id", where) else None
+    return JOBS_OF_GENERATION if _required_values("generation_id", where) else None
 
 
 def active_generations(where: Any) -> Filter:
     """Return the filter for the generations to search: the one that `where` names, or its instances' active ones."""
-    wanted: list[Filter] = [field_filter("instanceRef", one) for one in _said("instance_id", where)]
-    if named := _said("generation_id", where):
-        wanted += [{"_id": {"$in": named}}, {"status": {"$ne": GenerationStatus.DISCARDED.value}}]
+    filters: list[Filter] = [field_filter("instanceRef", id) for id in _required_values("instance_id", where)]
+    if ids := _required_values("generation_id", where):
+        filters += [{"_id": {"$in": ids}}, {"status": {"$ne": GenerationStatus.DISCARDED.value}}]
     else:
-        wanted.append({"status": GenerationStatus.ACTIVE.value})
-    return {"generationRef": InSubquery(documents.Generation, all_of(wanted), "_id")}
+        filters.append({"status": GenerationStatus.ACTIVE.value})
+    return {"generationRef": InSubquery(documents.Generation, all_of(filters), "_id")}
 
 
-def _said(name: str, where: Any) -> list[Any]:
-    """Return the conditions on a field that every match must satisfy: at the top level, and under nested `and`."""
+def _required_values(name: str, where: Any) -> list[Any]:
+    """Return the values of an input field that every match must satisfy: at the top level, and under nested `and`."""
     if where is None or where is UNSET:
         return []
-    found = [getattr(where, name), *(one for both in where.and_ or [] for one in _said(name, both))]
-    return [one for one in found if one is not None and one is not UNSET]
+    nested = (value for condition in where.and_ or [] for value in _required_values(name, condition))
+    return [value for value in (getattr(where, name), *nested) if value is not None and value is not UNSET]
 
 
 @view(resolvers.galaxy.job.Metric)
@@ -189,7 +189,7 @@ class JobQuery:
     )
     jobs: Connection[Job] = root_connection(
         documents.Job,
-        BY_NUMBER,
+        BY_EXTERNAL_ID,
         where=JobWhere,
         order_by=JobOrder,
         scope=active_generations,

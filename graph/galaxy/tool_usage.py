@@ -119,26 +119,29 @@ class ToolUsage:
     )
 
 
-async def _everywhere(parents: list[Row], viewer: Viewer, **arguments: Any) -> list[list[Row]]:
-    found = await usage_everywhere(viewer, _wanted(**arguments))
-    return [found for _ in parents]
+async def _usage_everywhere(parents: list[Row], viewer: Viewer, **arguments: Any) -> list[list[Row]]:
+    groups = await usage_everywhere(viewer, _usage_request(arguments))
+    return [groups for _ in parents]
 
 
-async def _of_instances(parents: list[Row], viewer: Viewer, **arguments: Any) -> list[list[Row]]:
-    return await usage_of_instances(parents, viewer, _wanted(**arguments))
+async def _usage_of_instances(parents: list[Row], viewer: Viewer, **arguments: Any) -> list[list[Row]]:
+    return await usage_of_instances(parents, viewer, _usage_request(arguments))
 
 
-def _wanted(where: Any = None, group_by: Any = None, first: int | None = None, order_by: Any = None) -> UsageRequest:
-    given = None if where is UNSET else where
-    wanted = UsageRequest(
-        filter=JobWhere.to_filter(given) if given else {},
-        generations=active_generations(given)["generationRef"].filter,
+def _usage_request(arguments: dict[str, Any]) -> UsageRequest:
+    """The request that a client's arguments describe: those that are null or left out have the request's defaults."""
+    given = {name: value for name, value in arguments.items() if value is not None and value is not UNSET}
+    where = given.get("where")
+    request = UsageRequest(
+        filter=JobWhere.to_filter(where) if where else {},
+        generations=active_generations(where)["generationRef"].filter,
     )
-    if group_by is not None and group_by is not UNSET:
-        wanted = replace(wanted, dimensions=tuple(group_by))
-    if order_by is not None and order_by is not UNSET:
-        wanted = replace(wanted, order=OrderField(order_by.field), direction=order_by.direction.value)
-    return wanted if first is None or first is UNSET else replace(wanted, first=first)
+    if "group_by" in given:
+        request = replace(request, dimensions=tuple(given["group_by"]))
+    if "order_by" in given:
+        order = given["order_by"]
+        request = replace(request, order=OrderField(order.field), direction=order.direction.value)
+    return replace(request, first=given["first"]) if "first" in given else request
 
 
 def tool_usage(*, everywhere: bool = False, description: str) -> Any:
@@ -158,7 +161,9 @@ def tool_usage(*, everywhere: bool = False, description: str) -> Any:
             description="The order of the groups. Defaults to those with the most jobs first.",
         ),
     ]
-    return computed(_everywhere if everywhere else _of_instances, arguments=arguments, description=description)
+    return computed(
+        _usage_everywhere if everywhere else _usage_of_instances, arguments=arguments, description=description
+    )
 
 
 @view()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,6 @@ from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, one, root_connection, stored, view
 from graph.core.where import Condition, DeprecatedName, StringFilter, enum_conditions, order_input, where_input
-from graph.twins.component_type import ComponentType
 from graph.twins.component_version import (
     ComponentVersion,
     ComponentVersionOrder,
@@ -23,6 +23,7 @@ from graph.twins.component_version import (
     ComponentVersionWhere,
     DeprecateComponentVersionInput,
 )
+from graph.twins.step import ComponentType
 from resolvers.twins.component_version import deprecate_component_version
 from resolvers.twins.register_component import ingest_component
 
@@ -128,8 +129,8 @@ class IngestComponentPayload:
     user_errors: list[UserError] = user_errors_field()
 
 
-def _ingested(*, adjustments: list[dict[str, Any]] | None = None, **rest: Any) -> IngestComponentPayload:
-    return IngestComponentPayload(adjustments=[Adjustment(**one) for one in adjustments or []], **rest)
+def _payload(*, adjustments: Sequence[dict[str, Any]] = (), **rest: Any) -> IngestComponentPayload:
+    return IngestComponentPayload(adjustments=[Adjustment(**adjustment) for adjustment in adjustments], **rest)
 
 
 @strawberry.type
@@ -143,7 +144,7 @@ class ComponentMutation:
         return await run_mutation(
             info,
             input,
-            _ingested,
+            _payload,
             lambda session, viewer: ingest_component(
                 session,
                 viewer,

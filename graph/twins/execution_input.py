@@ -7,7 +7,7 @@ import strawberry
 from graph.core.enums import describe_enum
 from graph.core.mutation import idempotency_key, optional, required
 from graph.core.scalars import JSON
-from graph.twins.component_type import ComponentType
+from graph.twins.step import ComponentType
 from resolvers.twins import rerun
 
 RerunStrategy = describe_enum(

@@ -7,7 +7,7 @@ import strawberry
 from graph.core.pagination import PageInfo
 from graph.core.scalars import BigInt
 from graph.core.view import computed, stored, view
-from graph.twins.output import DOWNLOAD_NEEDS, SignedUrl, expires_in
+from graph.twins.output import DOWNLOAD_URL_FIELDS, SignedUrl, expires_in
 from resolvers.twins import input_files
 from resolvers.twins.output import download_urls
 
@@ -32,7 +32,7 @@ class InputFile:
     sha256: str | None = stored(description="SHA-256 of the file's bytes, in hexadecimal. Null when unknown.")
     download_url: SignedUrl | None = computed(
         download_urls,
-        *DOWNLOAD_NEEDS,
+        *DOWNLOAD_URL_FIELDS,
         arguments=[expires_in()],
         description="A short-lived signed URL for downloading the file, created for this request. Null when the file "
         "is not in this server's bucket.",

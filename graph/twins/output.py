@@ -60,7 +60,7 @@ OutputWhere = where_input(
 )
 
 
-DOWNLOAD_NEEDS = (
+DOWNLOAD_URL_FIELDS = (
     "bucket",
     "key",
     "generation",
@@ -142,7 +142,7 @@ class Output(Node):
     access_control: AccessControl = embedded(description="Read access to the output.")
     download_url: SignedUrl | None = computed(
         download_urls,
-        *DOWNLOAD_NEEDS,
+        *DOWNLOAD_URL_FIELDS,
         arguments=[expires_in()],
         description="A short-lived signed URL for downloading the output, created for this request. Null when the "
         "output is not in this server's bucket.",

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import strawberry
 
 import documents
+from documents.twins import component
 from graph.activities.activity import Activity, ActivityStatus
+from graph.core.enums import describe_enum
 from graph.core.pagination import Connection
 from graph.core.scalars import JSON
 from graph.core.view import (
@@ -23,7 +25,6 @@ from graph.core.view import (
     view,
 )
 from graph.core.where import Condition, IDFilter, enum_conditions, sort_key, where_input
-from graph.twins.component_type import ComponentType
 from graph.twins.input_file import InputFileConnection
 from graph.twins.output import OutputWhere
 from resolvers.twins import step_parameters
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
     from graph.twins.execution import Execution
     from graph.twins.output import Output
 
+ComponentType = describe_enum(
+    component.ComponentType,
+    "The behaviour of a component once started.",
+    EPHEMERAL="The component runs to its end.",
+    INTERACTIVE="The component serves people through a port while it runs.",
+    PERSISTENT="The component keeps running and serves other steps.",
+)
 BY_ORDINAL = sort_key(documents.Step, "ordinal")
 
 StepWhere = where_input(

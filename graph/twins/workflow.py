@@ -29,8 +29,8 @@ from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, many_by_ids, one, root_connection, stored, view
 from graph.core.warning import InputWarning, warnings_field, with_warnings
 from graph.core.where import BooleanFilter, Condition, DateTimeFilter, IDFilter, StringFilter, order_input, where_input
-from graph.twins.component_type import ComponentType
 from graph.twins.execution import ExecutionOrder, ExecutionWhere
+from graph.twins.step import ComponentType
 from resolvers.twins.workflow import WorkflowChanges, create_workflow, update_workflow
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from documents.storage.upload import UploadPurpose
-from graph.activities.log_entry import MOST_ENTRIES
+from graph.activities.log_entry import MAX_LOG_PAGE_SIZE
 from graph.core.node import MAX_IDS
 from graph.core.where import MAX_WHERE_DEPTH
 from graph.engine import introspection
@@ -78,7 +78,7 @@ LIMITS: dict[str, dict[str, float]] = {
     },
     "A page": {
         "rows of a page": MAX_PAGE_SIZE,
-        "log lines of a page": MOST_ENTRIES,
+        "log lines of a page": MAX_LOG_PAGE_SIZE,
         "rows of a page when nothing is said": DEFAULT_PAGE_SIZE,
         "counted rows; `totalCount` is null beyond": COUNT_CAP,
     },
