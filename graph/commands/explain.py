@@ -91,9 +91,9 @@ def _text(query: str) -> str:
 
 def _variables(text: str) -> dict[str, Any]:
     try:
-        given = json.loads(text)
+        values = json.loads(text)
     except ValueError as error:
         raise Unexplained(f"The variables are not JSON: {error}.") from error
-    if not isinstance(given, dict):
+    if not isinstance(values, dict):
         raise Unexplained("The variables must be a JSON object.")
-    return given
+    return values

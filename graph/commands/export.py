@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from graph.commands.import_report import USAGE, end
+from graph.commands.console import EXIT_FAILURE, EXIT_USAGE, exit_with_error, first_reasons, print_lines
 
 if TYPE_CHECKING:
     from graph.commands.parquet_export import Totals
@@ -20,9 +20,6 @@ export_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-FAILED = 1
-SHOWN = 20
-"""The number of reasons of each kind that are printed."""
 TASK, TASKS = "CLOUD_RUN_TASK_INDEX", "CLOUD_RUN_TASK_COUNT"
 
 Instances = Annotated[
@@ -63,18 +60,20 @@ def parquet(
     exported, with 1 when some could not be read, and with 2 for wrong use.
     """
     if find_spec("pyarrow") is None:
-        end("Writing Parquet needs pyarrow, which comes with: pip install 'provenance-graph[parquet]'", USAGE)
-    from graph.commands.parquet_export import export, shard_of
+        exit_with_error(
+            "Writing Parquet needs pyarrow, which comes with: pip install 'provenance-graph[parquet]'", EXIT_USAGE
+        )
+    from graph.commands.parquet_export import export, parse_shard
 
-    part = shard_of(shard or f"{os.environ.get(TASK, '0')}/{os.environ.get(TASKS, '1')}")
+    part = parse_shard(shard or f"{os.environ.get(TASK, '0')}/{os.environ.get(TASKS, '1')}")
     console = Console(stderr=True)
     try:
         totals = asyncio.run(export(destination, instance or [], parameters, part, console))
     except OSError as error:
-        end(f"{destination} cannot be written: {error.strerror}.", FAILED)
+        exit_with_error(f"{destination} cannot be written: {error.strerror}.")
     _print(totals, console)
     if totals.statuses["failed"]:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(EXIT_FAILURE)
 
 
 @export_app.command("list")
@@ -96,7 +95,5 @@ def _print(totals: "Totals", console: Console) -> None:
     counts = {name: totals.statuses[name] for name in ("exported", "there already", "refused", "failed")}
     lines = [f"{', '.join(f'{number:,} {name}' for name, number in counts.items())}; {totals.jobs:,} jobs written."]
     for became, reasons in totals.reasons.items():
-        lines += [f"{became}: {reason}" for reason in reasons[:SHOWN]]
-        if len(reasons) > SHOWN:
-            lines.append(f"  and {len(reasons) - SHOWN:,} more")
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+        lines += first_reasons([f"{became}: {reason}" for reason in reasons])
+    print_lines(lines, console)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from graph.commands.import_odtp import import_app, print_summary
-from graph.commands.import_report import UNREADABLE, USAGE, end, write_report
-from graph.commands.progress import progress_bars
+from graph.commands.console import EXIT_FAILURE, EXIT_USAGE, exit_with_error, progress_bars
+from graph.commands.import_odtp import import_app
+from graph.commands.import_report import print_summary, write_report
 from graph.settings import load_settings
 from resolvers.access.viewer import ADMIN
 from resolvers.imports.summary import Summary
@@ -47,7 +47,7 @@ def catalogue(
     Exits with 0 when it ran through, whatever was refused; with 1 when the folder cannot be read; with 2 for wrong use.
     """
     if not folder.is_dir():
-        end(f"{folder} is not a folder.", USAGE)
+        exit_with_error(f"{folder} is not a folder.", EXIT_USAGE)
     if report is not None:
         write_report(Summary(), report)
     summary = asyncio.run(_import(folder, Console(stderr=True), history=history))
@@ -65,7 +65,7 @@ async def _import(folder: Path, console: Console, *, history: bool) -> "Catalogu
             with progress_bars(console) as progress:
                 return await import_catalogue(folder, ADMIN, progress, history=history)
         except OSError as error:
-            end(f"{folder} cannot be read: {error.strerror}.", UNREADABLE)
+            exit_with_error(f"{folder} cannot be read: {error.strerror}.", EXIT_FAILURE)
 
 
 def _print(summary: "CatalogueSummary", folder: Path) -> None:

@@ -6,13 +6,12 @@ help nor a client of the server should wait.
 
 import asyncio
 import os
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
 
+from graph.commands.console import exit_with_error, print_status
 from graph.commands.explain import explain
 from graph.commands.export import export_app
 from graph.commands.import_catalogue import import_app
@@ -51,14 +50,14 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
-        fail(str(error))
+        exit_with_error(str(error))
     except Exception as error:
-        if problem := _problem(error):
-            fail(problem)
+        if problem := _explain_error(error):
+            exit_with_error(problem)
         raise
 
 
-def _problem(error: Exception) -> str | None:
+def _explain_error(error: Exception) -> str | None:
     """A sentence about a database that does not start or cannot be used; None for other errors."""
     from pymongo.errors import PyMongoError
 
@@ -77,19 +76,13 @@ def _problem(error: Exception) -> str | None:
     return None
 
 
-def fail(message: str) -> NoReturn:
-    """End with a message on standard error."""
-    typer.echo(message, err=True)
-    sys.exit(1)
-
-
-def _settings_in_words() -> str:
+def _settings_epilog() -> str:
     """Every environment variable with its allowed values, as a paragraph that keeps its lines."""
     named = sorted((variable_of(name), field.description) for name, field in Settings.model_fields.items())
     return "\b\nSettings, from the environment:\n" + "\n".join(f"  {name:<28}  {about}" for name, about in named)
 
 
-@app.command(epilog=_settings_in_words())
+@app.command(epilog=_settings_epilog())
 def serve(
     workers: Annotated[int, typer.Option(min=0, max=64, help="Server processes; 0 starts one per core.")] = 1,
 ) -> None:
@@ -102,7 +95,7 @@ def serve(
         from graph.server.assemble import serve as run
 
     if not run(settings, processes=workers or os.cpu_count() or 1):
-        fail(DID_NOT_STAY_UP)
+        exit_with_error(DID_NOT_STAY_UP)
 
 
 @app.command()
@@ -116,7 +109,7 @@ def demo() -> None:
         from graph.server.assemble import serve_demo as run
 
     if not run(settings):
-        fail(DID_NOT_STAY_UP)
+        exit_with_error(DID_NOT_STAY_UP)
 
 
 @app.command()
@@ -130,7 +123,7 @@ def migrate(
     from graph.commands.migrate import migrate_database, show_plan
 
     settings = load_settings()
-    run(show_plan(settings, say) if dry_run else migrate_database(settings, say))
+    asyncio.run(show_plan(settings) if dry_run else migrate_database(settings))
 
 
 @app.command()
@@ -143,7 +136,7 @@ def schema(
     text = as_text()
     if output:
         output.write_text(text, encoding="utf-8")
-        say(f"Wrote {output}.")
+        print_status(f"Wrote {output}.")
     else:
         typer.echo(text, nl=False)
 
@@ -166,28 +159,18 @@ def check_schema(
     try:
         relied_on = build_schema(file.read_text(encoding="utf-8"))
     except OSError as error:
-        fail(f"{file} cannot be read: {error.strerror}.")
+        exit_with_error(f"{file} cannot be read: {error.strerror}.")
     except (GraphQLError, TypeError, UnicodeDecodeError) as error:
-        fail(f"{file} is not a GraphQL schema: {str(error).splitlines()[0]}")
+        exit_with_error(f"{file} is not a GraphQL schema: {str(error).splitlines()[0]}")
     served = build_schema(as_text())
     for danger in find_dangerous_changes(relied_on, served):
-        say(f"dangerous: {danger.description}")
+        print_status(f"dangerous: {danger.description}")
     breaking = by_remedy(change.description for change in find_breaking_changes(relied_on, served))
     for remedy, changes in breaking.items():
         for change in changes:
-            say(f"breaking{', on purpose' if remedy else ''}: {change}")
+            print_status(f"breaking{', on purpose' if remedy else ''}: {change}")
         if remedy:
-            say(f"  instead: {remedy}")
+            print_status(f"  instead: {remedy}")
     if breaking:
-        fail(f"Clients of {file} would break.")
-    say(f"Nothing breaks for clients of {file}.")
-
-
-def say(line: str) -> None:
-    """A line for the user on stderr, apart from the output for programs on stdout."""
-    typer.echo(line, err=True)
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine to its end."""
-    asyncio.run(work)
+        exit_with_error(f"Clients of {file} would break.")
+    print_status(f"Nothing breaks for clients of {file}.")

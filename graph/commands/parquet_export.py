@@ -15,8 +15,7 @@ from documents.storage.bucket import Bucket, BucketError
 from documents.storage.export_destination import BucketDestination, ExportDestination, FolderDestination
 from documents.storage.file_url import object_url
 from documents.storage.folder_bucket import FolderBucket
-from graph.commands.import_report import USAGE, end
-from graph.commands.progress import bar
+from graph.commands.console import EXIT_USAGE, exit_with_error, progress_bar
 from graph.server.open_database import open_configured_bucket, open_database_for_command
 from graph.settings import load_settings
 from resolvers.galaxy.parquet.archives import Shard, archives, count_archives, uuids_of
@@ -53,48 +52,48 @@ async def export(to: str, wanted: list[str], parameters: bool, shard: Shard, con
     from resolvers.galaxy.parquet.export import Export
 
     totals = Totals()
-    async with _destination(to) as destination, _opened(console):
+    async with _open_destination(to) as destination, _open_source(console):
         export, uuids = Export(destination, parameters=parameters), await _uuids(wanted)
         columns = MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-        with bar(console, await count_archives(uuids) // shard.count, *columns) as progress:
+        with progress_bar(console, await count_archives(uuids) // shard.count, *columns) as bar:
             async for archive in archives(uuids, shard):
-                progress.update(progress.task_ids[0], description=archive["identifier"])
+                bar.name_item(archive["identifier"])
                 totals.add(archive, await export.archive(archive, uuids[archive["instanceRef"]]))
-                progress.advance(progress.task_ids[0])
+                bar.advance()
     return totals
 
 
 async def list_archives(wanted: list[str], console: Console) -> AsyncIterator[dict[str, str]]:
     """The place of each archive of the given instances, or of all, and the values for its rows' columns."""
-    async with _opened(console) as bucket:
+    async with _open_source(console) as bucket:
         uuids = await _uuids(wanted)
         async for archive in archives(uuids, Shard()):
-            yield _listed(uuids[archive["instanceRef"]], archive, bucket)
+            yield _archive_line(uuids[archive["instanceRef"]], archive, bucket)
 
 
-def shard_of(text: str) -> Shard:
+def parse_shard(text: str) -> Shard:
     """The shard of a text `I/N`. Exits when the text is invalid."""
     parts = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if parts is None or int(parts[1]) >= int(parts[2]):
-        end(f"A shard is I/N with I from 0 to N-1, not {text}.", USAGE)
+        exit_with_error(f"A shard is I/N with I from 0 to N-1, not {text}.", EXIT_USAGE)
     return Shard(int(parts[1]), int(parts[2]))
 
 
 @asynccontextmanager
-async def _opened(console: Console) -> AsyncIterator[Bucket]:
-    """The server's own database and bucket."""
+async def _open_source(console: Console) -> AsyncIterator[Bucket]:
+    """The server's own bucket, with its database open."""
     settings = load_settings()
     async with (
         open_database_for_command(settings, lambda line: console.print(line, markup=False)),
         open_configured_bucket(settings) as bucket,
     ):
         if bucket is None:
-            end("PROVENANCE_BUCKET is not set, so there are no archives.", USAGE)
+            exit_with_error("PROVENANCE_BUCKET is not set, so there are no archives.", EXIT_USAGE)
         yield bucket
 
 
 @asynccontextmanager
-async def _destination(to: str) -> AsyncIterator[ExportDestination]:
+async def _open_destination(to: str) -> AsyncIterator[ExportDestination]:
     if not to.startswith("gs://"):
         folder = FolderDestination(Path(to))
         folder.remove_partial_writes()
@@ -102,14 +101,14 @@ async def _destination(to: str) -> AsyncIterator[ExportDestination]:
         return
     named = GOOGLE.fullmatch(to)
     if named is None:
-        end(f"{to} is not gs://bucket/prefix.", USAGE)
+        exit_with_error(f"{to} is not gs://bucket/prefix.", EXIT_USAGE)
     from documents.storage.google_bucket import GoogleBucket
 
     try:
         bucket = GoogleBucket(named[1])
         await bucket.check()
     except BucketError as error:
-        end(str(error), USAGE)
+        exit_with_error(str(error), EXIT_USAGE)
     prefix = (named[2] or "").rstrip("/")
     yield BucketDestination(bucket, f"{prefix}/" if prefix else "", MEDIA_TYPE)
     await bucket.close()
@@ -119,10 +118,10 @@ async def _uuids(wanted: list[str]) -> dict[str, str]:
     try:
         return await uuids_of(wanted)
     except NotFound as error:
-        end(str(error), USAGE)
+        exit_with_error(str(error), EXIT_USAGE)
 
 
-def _listed(uuid: str, archive: Row, bucket: Bucket) -> dict[str, str]:
+def _archive_line(uuid: str, archive: Row, bucket: Bucket) -> dict[str, str]:
     key, generation = archive["key"], archive["generation"]
     folder = isinstance(bucket, FolderBucket) and bucket.path(key, generation).absolute().as_uri()
     return {

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from graph.commands.console import print_status
 from graph.settings import load_settings
 from resolvers.access.viewer import Role
 from resolvers.user_errors import Refusal
@@ -30,8 +31,8 @@ def create(
     from resolvers.access.tokens import create_token
 
     lifetime = timedelta(days=days) if days else None
-    token, secret = _answered(lambda: create_token(role=role, name=name, user_id=user, lifetime=lifetime))
-    _say(f"{token.id}: {token.role} token “{token.name}”. Its secret is shown only now:")
+    token, secret = _run(lambda: create_token(role=role, name=name, user_id=user, lifetime=lifetime))
+    print_status(f"{token.id}: {token.role} token “{token.name}”. Its secret is shown only now:")
     typer.echo(secret)
 
 
@@ -43,9 +44,9 @@ def list_() -> None:
     # The id is for copying into `token revoke`, so it is never cut.
     id = Column("id", no_wrap=True, min_width=len("token_") + 24)
     table = Table(id, "name", "role", "user", "made", "expires", "last used", "revoked")
-    for token in _answered(list_tokens):
+    for token in _run(list_tokens):
         times = (token.created_at, token.expires_at, token.last_used_at, token.revoked_at)
-        table.add_row(token.id, token.name, token.role, token.user_ref or "", *(_shown(at) for at in times))
+        table.add_row(token.id, token.name, token.role, token.user_ref or "", *(_format_time(at) for at in times))
     Console().print(table)
 
 
@@ -54,27 +55,23 @@ def revoke(id: Annotated[str, typer.Argument(help="The token's id, as `token lis
     """Revoke a token: requests with it are refused from now on."""
     from resolvers.access.tokens import revoke_token
 
-    _answered(lambda: revoke_token(id))
-    _say(f"{id} is revoked.")
+    _run(lambda: revoke_token(id))
+    print_status(f"{id} is revoked.")
 
 
-def _answered(question: Callable[[], Awaitable[T]]) -> T:
+def _run(work: Callable[[], Awaitable[T]]) -> T:
     """The result, with the database open. A refusal ends the command as wrong use does."""
     from graph.server.open_database import open_database_for_command
 
-    async def work() -> T:
-        async with open_database_for_command(load_settings(), _say):
-            return await question()
+    async def run() -> T:
+        async with open_database_for_command(load_settings(), print_status):
+            return await work()
 
     try:
-        return asyncio.run(work())
+        return asyncio.run(run())
     except Refusal as refusal:
         raise typer.BadParameter(refusal.message) from refusal
 
 
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
-
-
-def _shown(at: datetime | None) -> str:
+def _format_time(at: datetime | None) -> str:
     return at.strftime("%Y-%m-%d %H:%M") if at else ""

@@ -1,25 +1,19 @@
 """`provenance-graph upload`: sends the reports in a folder that the server does not have yet."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from graph.clients.report_uploader import INSTANCE, KEY, URL
-from graph.commands.progress import bar
+from graph.commands.console import EXIT_FAILURE, first_reasons, print_lines, progress_bar
 
 if TYPE_CHECKING:
     from graph.clients.report_uploader.client import UploadClient
     from graph.clients.report_uploader.folder import ReportFiles
-
-FAILED = 1
-Advance = Callable[[int], None]
-SHOWN = 20
-"""The number of reasons of each kind that are printed."""
 
 
 @dataclass
@@ -66,15 +60,15 @@ def upload(
     client, outcome = UploadClient(url, instance, secret), Outcome()
     try:
         _send(client, find_reports(folder), outcome, console)
-    except (UploadError, OSError) as stop:
+    except (UploadError, OSError) as error:
         _print(outcome, console)
-        console.print(f"{stop} Run the same command again to continue.", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(FAILED) from None
+        print_lines([f"{error} Run the same command again to continue."], console)
+        raise typer.Exit(EXIT_FAILURE) from None
     finally:
         client.close()
     _print(outcome, console)
     if outcome.refused:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(EXIT_FAILURE)
 
 
 def _send(client: "UploadClient", reports: list["ReportFiles"], outcome: Outcome, console: Console) -> None:
@@ -86,9 +80,10 @@ def _send(client: "UploadClient", reports: list["ReportFiles"], outcome: Outcome
         else:
             new.append(report)
     columns = DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-    with bar(console, sum(report.size for report in new), *columns) as progress:
+    with progress_bar(console, sum(report.size for report in new), *columns) as bar:
         for report in new:
-            answer = client.send(report, _advance(progress, report.identifier))
+            bar.name_item(report.identifier)
+            answer = client.send(report, bar.advance)
             if answer.is_quarantined:
                 outcome.quarantined[report.identifier] = answer.message
             elif answer.is_stored:
@@ -97,18 +92,9 @@ def _send(client: "UploadClient", reports: list["ReportFiles"], outcome: Outcome
                 outcome.refused[report.identifier] = answer.message
 
 
-def _advance(progress: Progress, identifier: str) -> Advance:
-    """A function that reports the bytes sent of one report."""
-    task = progress.task_ids[0]
-    progress.update(task, description=identifier)
-    return lambda size: progress.update(task, advance=size)
-
-
 def _print(outcome: Outcome, console: Console) -> None:
     sent = len(outcome.sent) + len(outcome.quarantined)
     lines = [f"{sent:,} sent, {len(outcome.already):,} there already, {len(outcome.refused):,} refused."]
     for heading, reasons in (("Stored, but not ingested", outcome.quarantined), ("Refused", outcome.refused)):
-        lines += [f"{heading}: {identifier}: {reason}" for identifier, reason in list(reasons.items())[:SHOWN]]
-        if len(reasons) > SHOWN:
-            lines.append(f"  and {len(reasons) - SHOWN:,} more")
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+        lines += first_reasons([f"{heading}: {identifier}: {reason}" for identifier, reason in reasons.items()])
+    print_lines(lines, console)

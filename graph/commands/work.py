@@ -120,11 +120,11 @@ def work(
         pass_token=pass_token,
         name=default_name() if name is None else name,
     )
-    _speak_on_stderr()
+    _log_to_stderr()
     # Importing the client takes a moment, which other commands should not wait for.
     from graph.clients.worker.loop import run
 
-    _ended_in_words(lambda: run(options))
+    _run_or_exit(lambda: run(options))
 
 
 def _ingest(context: typer.Context, name: str | None, once: bool, until_idle: bool, poll: float, misled: bool) -> None:
@@ -150,20 +150,20 @@ def _token(file: Path | None) -> str:
         raise typer.BadParameter(f"{file} cannot be read: {error}.") from error
 
 
-def _kinds(given: list[str] | None) -> tuple[str, ...]:
-    kinds = tuple(dict.fromkeys(kind.strip().upper().removesuffix("S") for kind in given or KINDS))
+def _kinds(names: list[str] | None) -> tuple[str, ...]:
+    kinds = tuple(dict.fromkeys(kind.strip().upper().removesuffix("S") for kind in names or KINDS))
     for kind in kinds:
         if kind not in KINDS:
             raise typer.BadParameter(f"--kind is steps or transforms, not {kind.lower()!r}.")
     return kinds
 
 
-def _speak_on_stderr() -> None:
+def _log_to_stderr() -> None:
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(message)s", level=logging.WARNING)
     logging.getLogger("graph.worker").setLevel(logging.INFO)
 
 
-def _ended_in_words(work: Callable[[], None]) -> None:
+def _run_or_exit(work: Callable[[], None]) -> None:
     try:
         work()
     except ConfigurationError as error:
