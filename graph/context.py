@@ -1,4 +1,4 @@
-"""The context of a request: the viewer, and the reader that resolvers use."""
+"""The context of a request: the viewer, and the loader that resolvers use."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ from resolvers.reads.response_budget import AnswerBudget, AnswerLimits
 class Context:
     """The context of one request."""
 
-    reader: RequestLoader
+    loader: RequestLoader
 
     @property
     def cost(self) -> dict[str, int]:
         """The answer's budget: how much it has used and may use."""
-        budget = self.reader.budget
+        budget = self.loader.budget
         return {
             "objects": budget.objects,
             "allowed": budget.limits.objects,

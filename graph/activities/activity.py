@@ -13,7 +13,7 @@ import documents
 from documents.activities import activity
 from graph.activities.log_entry import MAX_LOG_PAGE_SIZE, LogConnection, LogWhere
 from graph.core.enums import describe_enum
-from graph.core.fields import reader_of
+from graph.core.fields import loader_of
 from graph.core.mutation import (
     idempotency_key,
     mutation,
@@ -294,5 +294,5 @@ class ActivityMutation:
             repeat=repeat_report,
         )
         if payload.activity is not None:
-            reader_of(info).show_reported_activity(cast(Row, payload.activity))
+            loader_of(info).show_reported_activity(cast(Row, payload.activity))
         return payload

@@ -33,10 +33,10 @@ Compute = Callable[..., list[Any] | Awaitable[list[Any]]]
 """`(parents, viewer, **arguments)` → a list of the same length as `parents`."""
 
 
-def reader_of(info: Info) -> RequestLoader:
-    """The reader of the request."""
-    reader: RequestLoader = info.context.reader
-    return reader
+def loader_of(info: Info) -> RequestLoader:
+    """The loader of the request."""
+    loader: RequestLoader = info.context.loader
+    return loader
 
 
 class FieldSource(ABC):
@@ -94,7 +94,7 @@ class LinkField(FieldSource):
     def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         value = arguments[self.argument] if self.argument else ""
         required = is_non_null_type(info._raw_info.return_type)
-        return reader_of(info).linked_rows(self.link, parent, fields_below(info), value, required=required)
+        return loader_of(info).linked_rows(self.link, parent, fields_below(info), value, required=required)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class ConnectionResult:
     page: Page
     link: Paged
     parent: Row
-    reader: RequestLoader
+    loader: RequestLoader
 
     @property
     def nodes(self) -> list[Row]:
@@ -120,7 +120,7 @@ class ConnectionResult:
 
     @property
     def total_count(self) -> Awaitable[int | None]:
-        return self.reader.count(self.link, self.page.request, self.parent)
+        return self.loader.count(self.link, self.page.request, self.parent)
 
 
 @dataclass(frozen=True)
@@ -174,14 +174,14 @@ class ConnectionField(FieldSource):
         )
 
     async def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
-        reader = reader_of(info)
+        loader = loader_of(info)
         # The arguments of one place in the document are the same under every parent.
         link = self.link_for(arguments)
         place = (id(info._raw_info.field_nodes[0]), link)
-        request = reader.memoise(place, lambda: self.page_request(arguments))
+        request = loader.memoise(place, lambda: self.page_request(arguments))
         row: Row = parent if parent is not None else {"_id": ""}
-        page = await reader.page(link, request, row, fields_below(info), times_shown(info))
-        return ConnectionResult(page, link, row, reader)
+        page = await loader.page(link, request, row, fields_below(info), times_shown(info))
+        return ConnectionResult(page, link, row, loader)
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class LookupField(FieldSource):
         return tuple((self.paths[name], value) for name, value in values.items())
 
     def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
-        return reader_of(info).lookup(self.document, self.key(arguments), fields_below(info))
+        return loader_of(info).lookup(self.document, self.key(arguments), fields_below(info))
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ async def _node(info: Info, id: str) -> Row | None:
     document = node_document(id)
     if document is None:
         return None
-    return await reader_of(info).node(document, id, fields_below(info, NODE_VIEWS[document.kind]))
+    return await loader_of(info).node(document, id, fields_below(info, NODE_VIEWS[document.kind]))
 
 
 @dataclass(frozen=True)
@@ -257,18 +257,18 @@ class ComputedField(FieldSource):
         return self.paths
 
     def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
-        reader = reader_of(info)
+        loader = loader_of(info)
         returns_rows = not is_leaf_type(get_named_type(info._raw_info.return_type))
         if not inspect.iscoroutinefunction(self.compute):
-            (value,) = self.compute([parent], reader.viewer, **arguments)  # type: ignore[misc]
-            reader.budget.add_objects(objects_in(value) if returns_rows else 0)
+            (value,) = self.compute([parent], loader.viewer, **arguments)  # type: ignore[misc]
+            loader.budget.add_objects(objects_in(value) if returns_rows else 0)
             return value
 
         async def compute_level(parents: list[Row]) -> list[Any]:
-            values: Any = await self.compute(parents, reader.viewer, **arguments)  # type: ignore[misc]
+            values: Any = await self.compute(parents, loader.viewer, **arguments)  # type: ignore[misc]
             return list(values)
 
         # The arguments of one place in the document are the same under every parent.
         place = id(info._raw_info.field_nodes[0])
         row: Row = parent if parent is not None else {"_id": ""}
-        return reader.batch((self.compute, place), compute_level, row, objects_in if returns_rows else no_objects)
+        return loader.batch((self.compute, place), compute_level, row, objects_in if returns_rows else no_objects)

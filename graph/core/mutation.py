@@ -12,7 +12,7 @@ from strawberry.types import Info
 from strawberry.utils.str_converters import to_camel_case
 
 from documents.mongo.transaction import Session
-from graph.core.fields import reader_of
+from graph.core.fields import loader_of
 from graph.core.user_error_types import user_errors
 from resolvers.access.roles import refuse_anonymous
 from resolvers.access.viewer import Viewer
@@ -139,9 +139,9 @@ async def run_mutation(
 
     When the call is repeated under its idempotency key, `repeat` shows the objects written before.
     """
-    reader = reader_of(info)
-    reader.clear_cache()
-    viewer = reader.viewer
+    loader = loader_of(info)
+    loader.clear_cache()
+    viewer = loader.viewer
     key = or_none(input.idempotency_key)
     given = {} if key is None else _without_key(input)
     first = partial(before, viewer) if before else None
@@ -168,9 +168,9 @@ async def run_without_transaction(
 
     `call` is None without an idempotency key.
     """
-    reader = reader_of(info)
-    reader.clear_cache()
-    viewer = reader.viewer
+    loader = loader_of(info)
+    loader.clear_cache()
+    viewer = loader.viewer
     key = or_none(input.idempotency_key)
     try:
         refuse_anonymous(viewer)

@@ -25,7 +25,7 @@ def fields_below(info: Info, type_name: str | None = None) -> Fields:
     raw: GraphQLResolveInfo[Any] = info._raw_info
     # By all nodes: a fragment's field may be merged with another field here, and be alone elsewhere.
     key = (tuple(id(node) for node in raw.field_nodes), type_name, "fields")
-    fields: Fields = info.context.reader.memoise(key, lambda: _collect_all(raw, type_name))
+    fields: Fields = info.context.loader.memoise(key, lambda: _collect_all(raw, type_name))
     return fields
 
 
@@ -33,7 +33,7 @@ def times_shown(info: Info) -> int:
     """How often each row of a page is shown: once in `nodes` and once as each edge's `node`; at least once."""
     raw: GraphQLResolveInfo[Any] = info._raw_info
     key = (tuple(id(node) for node in raw.field_nodes), "times shown")
-    times: int = info.context.reader.memoise(key, lambda: _count_times_shown(raw))
+    times: int = info.context.loader.memoise(key, lambda: _count_times_shown(raw))
     return times
 
 

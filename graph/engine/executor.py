@@ -57,9 +57,9 @@ class BudgetedExecutor(StrawberryGraphQLCoreExecutionContext):
         super().handle_field_error(raw_error, return_type, field_details_list, path)
 
     def _add_bytes(self, size: int) -> None:
-        reader = getattr(self.context_value, "reader", None)
-        if reader is not None:
-            reader.budget.add_bytes(size)
+        loader = getattr(self.context_value, "loader", None)
+        if loader is not None:
+            loader.budget.add_bytes(size)
 
 
 def _bind_weakly(method: Callable[[Any], Any]) -> Callable[[Any], Any]:

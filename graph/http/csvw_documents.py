@@ -69,9 +69,9 @@ class CsvwDocuments:
             if reason := self.why_closed():
                 raise HTTPError(503, reason, UNAVAILABLE, RETRY_SOON)
             context = await self.make_context(request.headers.get("authorization"))
-            reader = context.reader  # type: ignore[attr-defined]
-            read = partial(respond, request, reader.viewer)
-            return await (read() if is_signed_in(reader) else self.admission.point(read))
+            loader = context.loader  # type: ignore[attr-defined]
+            read = partial(respond, request, loader.viewer)
+            return await (read() if is_signed_in(loader) else self.admission.point(read))
         except HTTPError as error:
             if isinstance(error, Overloaded):
                 await self.admission.delay_refusal()

@@ -80,7 +80,7 @@ MakeContext = Callable[[str | None], Awaitable[object]]
 """From the Authorization header to the context of resolvers."""
 Page = Callable[[Request], Response]
 PlanRunner = Callable[[RequestLoader, object], Awaitable[list[bytes] | None]]
-"""From a request's reader and context to the response body in chunks; None when the plan has to step aside."""
+"""From a request's loader and context to the response body in chunks; None when the plan has to fall back."""
 IsAwaitable = Callable[[Any], TypeGuard[Awaitable[Any]]]
 
 UNPLANNED_WEIGHT = 5
@@ -162,10 +162,10 @@ class GraphQLHandler:
             run_plan = self._plan_runner(prepared, parameters, request)
             if context is None:
                 context = await self._context(credentials)
-            reader: RequestLoader | None = getattr(context, "reader", None)
+            loader: RequestLoader | None = getattr(context, "loader", None)
             executor = "reference"
-            if run_plan is not None and reader is not None:
-                if (parts := await run_plan(reader, context)) is not None:
+            if run_plan is not None and loader is not None:
+                if (parts := await run_plan(loader, context)) is not None:
                     return self._plan_response(parts, media)
                 executor = "stepped_aside"
             self.metrics.executions.add(executor)
@@ -185,9 +185,9 @@ class GraphQLHandler:
     ) -> Response:
         """The response with the standard executor's result. Raises AnswerTooLarge."""
         body = json_output.dumps(add_measured_cost(result, parameters, context))
-        reader: RequestLoader | None = getattr(context, "reader", None)
-        if reader is not None:
-            reader.budget.check_text(len(body))
+        loader: RequestLoader | None = getattr(context, "loader", None)
+        if loader is not None:
+            loader.budget.check_text(len(body))
         if outage := outage_code(result):
             self.metrics.operations.add("unanswered")
             return json_response(result, media, outage_status(outage), self._executor_header(executor) | RETRY_AFTER)
@@ -199,8 +199,8 @@ class GraphQLHandler:
 
     async def _is_signed_in(self, credentials: bytes | None) -> bool:
         """Whether the caller is signed in. Raises HTTPError for invalid credentials."""
-        reader: RequestLoader | None = getattr(await self._context(credentials), "reader", None)
-        return reader is not None and is_signed_in(reader)
+        loader: RequestLoader | None = getattr(await self._context(credentials), "loader", None)
+        return loader is not None and is_signed_in(loader)
 
     async def _prepare_first(
         self, parameters: RequestParameters, credentials: bytes | None
@@ -210,11 +210,11 @@ class GraphQLHandler:
             return self.document_cache.prepare(parameters.query), None
         # Before any expensive work, the caller is authenticated.
         context = await self._context(credentials)
-        return await self.prepare(parameters.query, getattr(context, "reader", None)), context
+        return await self.prepare(parameters.query, getattr(context, "loader", None)), context
 
-    async def prepare(self, query: str, reader: RequestLoader | None) -> PreparedDocument:
+    async def prepare(self, query: str, loader: RequestLoader | None) -> PreparedDocument:
         """The document of an operation, once there is room for it. Raises InvalidDocument and Overloaded."""
-        if reader is None or is_signed_in(reader) or self.document_cache.is_point_lookup(query):
+        if loader is None or is_signed_in(loader) or self.document_cache.is_point_lookup(query):
             return self.document_cache.prepare(query)
         if self.admission.is_full:
             raise Overloaded
@@ -247,23 +247,23 @@ class GraphQLHandler:
         operation: OperationDefinitionNode,
         parameters: RequestParameters,
         request: HTTPConnection,
-        reader: RequestLoader,
+        loader: RequestLoader,
         context: object,
     ) -> list[bytes] | None:
         """The answer of a plan, which may be shared with identical requests."""
-        planned = self._find_plan(prepared, operation, parameters, reader)
+        planned = self._find_plan(prepared, operation, parameters, loader)
         if planned is None:
             return None
         plan, variables = planned
-        run = partial(_run_plan, plan, variables, parameters, reader, context)
+        run = partial(_run_plan, plan, variables, parameters, loader, context)
         if plan.is_coalesced:
-            return await (run() if is_signed_in(reader) else self.admission.point(run))
-        run_admitted = partial(self._run_admitted, plan, run, reader, request.scope)
+            return await (run() if is_signed_in(loader) else self.admission.point(run))
+        run_admitted = partial(self._run_admitted, plan, run, loader, request.scope)
         with cancel_on_hang_up(request.scope):
             if parameters.extensions:
                 return await run_admitted(lambda: False)
             return await self._single_flight.answer(
-                _single_flight_key(prepared, parameters, request, reader), run_admitted
+                _single_flight_key(prepared, parameters, request, loader), run_admitted
             )
 
     def _find_plan(
@@ -271,9 +271,9 @@ class GraphQLHandler:
         prepared: PreparedDocument,
         operation: OperationDefinitionNode,
         parameters: RequestParameters,
-        reader: RequestLoader,
+        loader: RequestLoader,
     ) -> tuple[Plan, VariableValues] | None:
-        if is_signed_in(reader) or not prepared.plans.depend_on_variables:
+        if is_signed_in(loader) or not prepared.plans.depend_on_variables:
             return prepared.plans.find(operation, parameters.variables)
         # Each combination of values in @skip and @include may need a plan of its own.
         if self.admission.documents.is_used_up:
@@ -285,23 +285,23 @@ class GraphQLHandler:
         self,
         plan: Plan,
         run: Callable[[], Awaitable[list[bytes] | None]],
-        reader: RequestLoader,
+        loader: RequestLoader,
         scope: Scope,
         is_wanted: IsWanted,
     ) -> list[bytes] | None:
         """The answer of a plan, once there is room for it. It is cancelled when no client waits for it any more."""
-        await wait_until_read(scope, signed_in=is_signed_in(reader))
-        expected = self.admission.costs.estimate(plan.cost_key, plan.depth, reader.budget.limits.objects)
-        async with self.admission.slot(expected, signed_in=is_signed_in(reader)) as place:
+        await wait_until_read(scope, signed_in=is_signed_in(loader))
+        expected = self.admission.costs.estimate(plan.cost_key, plan.depth, loader.budget.limits.objects)
+        async with self.admission.slot(expected, signed_in=is_signed_in(loader)) as place:
 
             def check(objects: int) -> None:
-                if (reader.is_abandoned or has_hung_up(scope)) and not is_wanted():
+                if (loader.is_abandoned or has_hung_up(scope)) and not is_wanted():
                     raise asyncio.CancelledError
-                size = max(reader.budget.bytes, reader.budget.stored_bytes // MEMORY_PER_ANSWER_BYTE)
+                size = max(loader.budget.bytes, loader.budget.stored_bytes // MEMORY_PER_ANSWER_BYTE)
                 if objects > expected.objects or size > expected.size:
                     place.grow(Cost(objects, size))
 
-            reader.budget.on_spend = check
+            loader.budget.on_spend = check
             began = time.monotonic()
             try:
                 # Cancelled between two reads and not within one, whose connection would be lost.
@@ -309,23 +309,23 @@ class GraphQLHandler:
                     parts = await run()
             finally:
                 # The function refers back to the budget.
-                reader.budget.on_spend = None
+                loader.budget.on_spend = None
             size, took = sum(map(len, parts or ())), time.monotonic() - began
-            self.admission.costs.record(plan.cost_key, Cost(reader.budget.objects, size, took))
+            self.admission.costs.record(plan.cost_key, Cost(loader.budget.objects, size, took))
         return parts
 
     async def _answer_point_lookup(
-        self, point: PointLookup, value: str, reader: RequestLoader, context: object
+        self, point: PointLookup, value: str, loader: RequestLoader, context: object
     ) -> list[bytes] | None:
         """The answer of a point read, None when the standard executor has to answer."""
-        if is_signed_in(reader):
-            data = await point.data(reader, value)
+        if is_signed_in(loader):
+            data = await point.data(loader, value)
         else:
-            data = await self.admission.point(partial(point.data, reader, value))
+            data = await self.admission.point(partial(point.data, loader, value))
         if data is None:
             return None
         body = json_output.dumps({"data": data})
-        reader.budget.check_text(len(body))
+        loader.budget.check_text(len(body))
         return [body]
 
     async def answer_by_reference(
@@ -336,23 +336,23 @@ class GraphQLHandler:
         Plans bound their own reads. The reference executor, also as a fallback, gets the rest of the request's time,
         because PyMongo would otherwise retry for minutes while the database is down.
         """
-        reader: RequestLoader | None = getattr(context, "reader", None)
+        loader: RequestLoader | None = getattr(context, "loader", None)
         shape = (prepared.text, parameters.operation_name)
         writes = prepared.operation(parameters.operation_name).operation is OperationType.MUTATION
         expected = self.admission.costs.estimate(shape, 0 if writes else UNPLANNED_LEVELS, AnswerLimits().objects)
-        signed_in = reader is not None and is_signed_in(reader)
+        signed_in = loader is not None and is_signed_in(loader)
         with cancel_on_hang_up(scope):
             await wait_until_read(scope, signed_in=signed_in)
             async with self.admission.slot(expected, signed_in=signed_in) as place:
                 began = time.monotonic()
                 counting: AbstractContextManager[None] = nullcontext()
-                if reader is not None:
-                    reader.budget.on_spend = lambda objects: place.grow(Cost(UNPLANNED_WEIGHT * objects))
-                    counting = counting_replies(reader.budget.add_stored_bytes)
+                if loader is not None:
+                    loader.budget.on_spend = lambda objects: place.grow(Cost(UNPLANNED_WEIGHT * objects))
+                    counting = counting_replies(loader.budget.add_stored_bytes)
                 with ignore_hang_up(scope) if writes else nullcontext(), pymongo.timeout(seconds), counting:
                     result = await self._execute_with_graphql_core(prepared, parameters, context)
-                if reader is not None:
-                    spent, took = reader.budget.objects, time.monotonic() - began
+                if loader is not None:
+                    spent, took = loader.budget.objects, time.monotonic() - began
                     self.admission.costs.record(shape, Cost(UNPLANNED_WEIGHT * spent, seconds=took))
         return result
 
@@ -361,7 +361,7 @@ class GraphQLHandler:
         prepared: PreparedDocument,
         operation: OperationDefinitionNode,
         parameters: RequestParameters,
-        reader: RequestLoader,
+        loader: RequestLoader,
         context: object,
     ) -> list[bytes] | None:
         """The answer to an introspection query; None when the standard executor has to report an error."""
@@ -369,7 +369,7 @@ class GraphQLHandler:
         if data is None:
             return None
         body = json_output.dumps(add_measured_cost({"data": data}, parameters, context))
-        reader.budget.check_text(len(body))
+        loader.budget.check_text(len(body))
         return [body]
 
     def _plan_response(self, parts: list[bytes], media: str) -> Response:
@@ -434,10 +434,10 @@ class GraphQLHandler:
 
 
 async def _run_plan(
-    plan: Plan, variables: VariableValues, parameters: RequestParameters, reader: RequestLoader, context: object
+    plan: Plan, variables: VariableValues, parameters: RequestParameters, loader: RequestLoader, context: object
 ) -> list[bytes] | None:
     """The answer of a plan, in chunks; None when the standard executor has to answer."""
-    data = await plan.data(reader, variables)
+    data = await plan.data(loader, variables)
     if data is None:
         return None
     body = {"data": data}
@@ -445,19 +445,19 @@ async def _run_plan(
         body = add_measured_cost(body, parameters, context)
     parts = (
         await json_output.dump_in_chunks(body)
-        if reader.budget.objects > json_output.MAX_OBJECTS_AT_ONCE
+        if loader.budget.objects > json_output.MAX_OBJECTS_AT_ONCE
         else [json_output.dumps(body)]
     )
-    reader.budget.check_text(sum(map(len, parts)))
+    loader.budget.check_text(sum(map(len, parts)))
     return parts
 
 
 def _single_flight_key(
-    prepared: PreparedDocument, parameters: RequestParameters, request: HTTPConnection, reader: RequestLoader
+    prepared: PreparedDocument, parameters: RequestParameters, request: HTTPConnection, loader: RequestLoader
 ) -> Hashable:
     """A key that is equal for equal answers: the request, the viewer, and the address, which signed URLs contain."""
     address = (request.scope.get("scheme"), _host(request.scope))
-    viewer, limits = _all_fields(reader.viewer), reader.budget.limits
+    viewer, limits = _all_fields(loader.viewer), loader.budget.limits
     operation = (prepared.text, parameters.operation_name, key_of(parameters.variables))
     return (*operation, viewer, limits.objects, limits.bytes, address)
 
@@ -471,6 +471,6 @@ def _host(scope: Scope) -> bytes | None:
     return next((value for name, value in scope["headers"] if name == b"host"), None)
 
 
-def is_signed_in(reader: RequestLoader) -> bool:
+def is_signed_in(loader: RequestLoader) -> bool:
     """Whether the caller is signed in."""
-    return reader.viewer.role is not Role.ANONYMOUS
+    return loader.viewer.role is not Role.ANONYMOUS

@@ -44,9 +44,9 @@ def too_large_body(refusal: AnswerTooLarge) -> ResponseBody:
 
 def add_measured_cost(body: ResponseBody, parameters: RequestParameters, context: object) -> ResponseBody:
     """Add the cost to the body, its size included, if the client asked for it."""
-    reader: RequestLoader | None = getattr(context, "reader", None)
-    if parameters.extensions.get("cost") is True and reader is not None:
-        reader.budget.bytes = len(json_output.dumps(body["data"]))
+    loader: RequestLoader | None = getattr(context, "loader", None)
+    if parameters.extensions.get("cost") is True and loader is not None:
+        loader.budget.bytes = len(json_output.dumps(body["data"]))
     return add_cost(body, parameters, context)
 
 

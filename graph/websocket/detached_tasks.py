@@ -13,14 +13,14 @@ T = TypeVar("T")
 log = structlog.stdlib.get_logger("graph.detached")
 
 
-async def read_detached(reading: Coroutine[Any, Any, T], reader: RequestLoader) -> T:
+async def read_detached(reading: Coroutine[Any, Any, T], loader: RequestLoader) -> T:
     """The result of a plan. When cancelled it ends between two reads: interrupting one would cost its connection."""
     running = asyncio.ensure_future(reading)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        reader.is_abandoned = True
-        if reader.budget.on_spend is None:
+        loader.is_abandoned = True
+        if loader.budget.on_spend is None:
             # It is still waiting for room.
             running.cancel()
         running.add_done_callback(_take_outcome)

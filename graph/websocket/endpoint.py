@@ -170,7 +170,7 @@ class GraphQLWebSocketEndpoint(GraphQL[WebSocketSession, None]):
         """Accept the client. Raises HTTPError for invalid credentials, and Overloaded."""
         request_context = cast(Context, await context.context())
         key, buffer = id(context.socket.scope), send_buffer_of(context.socket.scope)
-        if is_signed_in(request_context.reader):
+        if is_signed_in(request_context.loader):
             if buffer:
                 buffer.signed_in = True
         elif len(self._anonymous) >= ANONYMOUS_SHARE * self._max_sockets:

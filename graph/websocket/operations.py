@@ -118,14 +118,14 @@ class OperationRunner:
     ) -> Stream:
         # Each operation reads afresh and has a budget of its own; the token may have been revoked since the last one.
         context = cast(Context, await session.context())
-        prepared = await self._graphql.prepare(query, context.reader)
+        prepared = await self._graphql.prepare(query, context.loader)
         operation = prepared.operation(name)
         kind = operation.operation
         prepared.check_variables(operation, variables)
         if kind is not OperationType.SUBSCRIPTION:
             yield await self._single_result(prepared, operation, variables, session, context)
             return
-        subscription = SubscriptionContext(session, self._changes, context.reader)
+        subscription = SubscriptionContext(session, self._changes, context.loader)
         with self._metrics.subscriptions.track_inprogress():
             async with aclosing(self._subscribe(prepared, variables, name, subscription)) as results:
                 async for result in results:
@@ -149,14 +149,14 @@ class OperationRunner:
         reads = operation.operation is OperationType.QUERY
         if reads and not self._graphql.use_reference_executor:
             reading = self._graphql.answer_by_plan(
-                prepared, operation, parameters, session.socket, context.reader, context
+                prepared, operation, parameters, session.socket, context.loader, context
             )
-            if (parts := await read_detached(reading, context.reader)) is not None:
+            if (parts := await read_detached(reading, context.loader)) is not None:
                 return ExecutionResult(data=cast(Any, data_of(parts)), errors=None)
         running = self._graphql.answer_by_reference(
             prepared, parameters, context, session.socket.scope, REQUEST_TIMEOUT
         )
-        return delivery(await (running if reads else write_detached(running)), context.reader.budget).result
+        return delivery(await (running if reads else write_detached(running)), context.loader.budget).result
 
     async def _subscribe(
         self, prepared: PreparedDocument, variables: dict[str, Any], name: str | None, subscription: SubscriptionContext
@@ -192,19 +192,19 @@ class OperationRunner:
         patient: bool,
     ) -> Delivery:
         """The delivery of an event to its subscriber, made once there is room for it."""
-        costs, shape, reader = self._admission.costs, (prepared.text, name), subscription.reader
-        expected = costs.estimate(shape, SUBSCRIPTION_LEVELS, reader.budget.limits.objects)
-        signed_in = is_signed_in(reader)
+        costs, shape, loader = self._admission.costs, (prepared.text, name), subscription.loader
+        expected = costs.estimate(shape, SUBSCRIPTION_LEVELS, loader.budget.limits.objects)
+        signed_in = is_signed_in(loader)
         place = self._admission.slot(expected, signed_in=signed_in, patient=patient)
         if not signed_in:
             await self._admission.deliveries.wait_for_turn(SECONDS_PER_DELIVERY + SECONDS_PER_OBJECT * expected.objects)
         async with self._changes.read_slots, place:
             began = time.monotonic()
-            with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(reader.budget.add_stored_bytes):
-                body = await _answer_by_plan(planned, reader, event) or await _answer_by_reference(executor, event)
+            with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(loader.budget.add_stored_bytes):
+                body = await _answer_by_plan(planned, loader, event) or await _answer_by_reference(executor, event)
             weight = UNPLANNED_WEIGHT if planned is None else 1
-            costs.record(shape, Cost(weight * reader.budget.objects, seconds=time.monotonic() - began))
-            return delivery(body, reader.budget)
+            costs.record(shape, Cost(weight * loader.budget.objects, seconds=time.monotonic() - began))
+            return delivery(body, loader.budget)
 
     async def _events(
         self, prepared: PreparedDocument, variables: dict[str, Any], name: str | None, subscription: SubscriptionContext
@@ -234,12 +234,12 @@ def close_code(error: HTTPError) -> int:
     return TRY_AGAIN_LATER if error.status == 503 else FORBIDDEN
 
 
-async def _answer_by_plan(planned: Planned | None, reader: RequestLoader, event: Any) -> ResponseBody | None:
+async def _answer_by_plan(planned: Planned | None, loader: RequestLoader, event: Any) -> ResponseBody | None:
     """The plan's answer to an event, None when the standard executor has to answer."""
     if planned is None:
         return None
     plan, variables = planned
-    data = await plan.data(reader, variables, event)
+    data = await plan.data(loader, variables, event)
     return None if data is None else {"data": data}
 
 

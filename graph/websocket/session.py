@@ -41,13 +41,13 @@ class WebSocketSession:
 
 @dataclass
 class SubscriptionContext:
-    """The context of a subscription. Each delivery is read with a reader of its own."""
+    """The context of a subscription. Each delivery is read with a loader of its own."""
 
     session: WebSocketSession
     changes: ChangeFeed
-    reader: RequestLoader
+    loader: RequestLoader
 
     async def renew_reader(self) -> RequestLoader:
-        """Read the next delivery afresh: returns its reader. Raises HTTPError when the client has lost access."""
-        self.reader = cast(Any, await self.session.context()).reader
-        return self.reader
+        """Read the next delivery afresh: returns its loader. Raises HTTPError when the client has lost access."""
+        self.loader = cast(Any, await self.session.context()).loader
+        return self.loader

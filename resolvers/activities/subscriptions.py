@@ -36,7 +36,7 @@ REORDER_TIMEOUT = 5.0
 Later ones still follow out of order."""
 
 Renew = Callable[[], Awaitable[RequestLoader]]
-"""A fresh reader for the subscriber."""
+"""A fresh loader for the subscriber."""
 
 
 async def execution(feed: ChangeFeed, renew: Renew, id: str, fields: Fields) -> AsyncGenerator[Row, None]:
@@ -47,9 +47,9 @@ async def execution(feed: ChangeFeed, renew: Renew, id: str, fields: Fields) -> 
     async with feed.listen(id) as listener:
         while True:
             async with feed.read_slots:
-                reader = await renew()
+                loader = await renew()
                 with pymongo.timeout(READ_TIMEOUT):
-                    row = await reader.node(documents.Execution, id, fields | {"status"})
+                    row = await loader.node(documents.Execution, id, fields | {"status"})
             if row is None:
                 raise NotFound("Execution", id)
             yield row
@@ -77,9 +77,9 @@ async def activity_logs(
     async with feed.listen(id) as listener:
         while True:
             async with feed.read_slots:
-                reader = await renew()
+                loader = await renew()
                 with pymongo.timeout(READ_TIMEOUT):
-                    poll = await _poll(reader, id, link, position, buffer.sent)
+                    poll = await _poll(loader, id, link, position, buffer.sent)
             if poll.late:
                 position.late = poll.late[-1]["late"]
                 yield Lines(sorted(poll.late, key=lambda row: row["sequence"]), position.cursor)
@@ -136,19 +136,19 @@ class Poll:
         return self.has_ended and not self.rows
 
 
-async def _poll(reader: RequestLoader, id: str, link: Children, position: Position, sent: int) -> Poll:
+async def _poll(loader: RequestLoader, id: str, link: Children, position: Position, sent: int) -> Poll:
     """The next lines for a follower who was sent all lines up to the sequence `sent`. Raises NotFound."""
     kind = _kind_of_activity(id)
     # Read before the lines: if the activity has ended by now, none of its lines are missing then.
-    activity = await reader.node(kind, id, ACTIVITY_FIELDS) if kind else None
+    activity = await loader.node(kind, id, ACTIVITY_FIELDS) if kind else None
     if kind is None or activity is None:
         raise NotFound("Activity", id)
     late_lines = await _committed_late_lines(kind, activity, position.late)
     late = await _late_rows(id, position.late, late_lines, sent)
-    reader.budget.add_objects(len(late))
+    loader.budget.add_objects(len(late))
     if late:
         return Poll(activity, late_lines, late, [])
-    page: Page = await reader.page(link, _page_request(link, position.place), activity, ALL_FIELDS)
+    page: Page = await loader.page(link, _page_request(link, position.place), activity, ALL_FIELDS)
     return Poll(activity, late_lines, late, page.rows)
 
 

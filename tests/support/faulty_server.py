@@ -169,7 +169,7 @@ class Subscription(subscription.Subscription):
 
     @strawberry.subscription
     async def role(self, info: strawberry.Info) -> AsyncGenerator[str, None]:
-        yield info.context.reader.viewer.role.value
+        yield info.context.loader.viewer.role.value
 
 
 async def _wait_for(path: str) -> None:

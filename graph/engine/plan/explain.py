@@ -72,7 +72,7 @@ def _level_lines(templates: list[RowTemplate], run: PlanRun, indent: str) -> Ite
 
 
 def _read_steps(nested_field: NestedField, run: PlanRun) -> list[ReadStep]:
-    viewer = run.reader.viewer
+    viewer = run.loader.viewer
     match nested_field:
         case NestedPages():
             return _page_steps(nested_field, run)
@@ -124,7 +124,7 @@ def _find(
 ) -> ReadStep:
     facts = {
         "by": f"{path} in {values}",
-        "filter": _json(all_of([condition or {}, readable(document, run.reader.viewer)])),
+        "filter": _json(all_of([condition or {}, readable(document, run.loader.viewer)])),
         "fields": _fields(templates, path, *(order.paths if order else ())),
     }
     if order:
@@ -136,7 +136,7 @@ def _page_steps(nested_field: NestedPages, run: PlanRun) -> list[ReadStep]:
     link = nested_field.link(run)
     request = nested_field.constant_page or nested_field.field_source.page_request(nested_field.arguments(run))
     has_own_policy = not (isinstance(link, Children) and link.inherits_access)
-    match = all_of([readable(link.document, run.reader.viewer) if has_own_policy else {}, request.filter])
+    match = all_of([readable(link.document, run.loader.viewer) if has_own_policy else {}, request.filter])
     name = link.document.collection_name()
     by = {"by": _place(link)} if not isinstance(link, AllDocuments) else {}
     steps = []

@@ -53,7 +53,7 @@ class NestedPages(NestedField):
         # The only page of a big answer is serialised in chunks when the answer is written.
         if (
             rows[0] is ROOT
-            and run.reader.budget.objects > json_output.MAX_OBJECTS_AT_ONCE
+            and run.loader.budget.objects > json_output.MAX_OBJECTS_AT_ONCE
             and isinstance(level, OwnRows)
         ):
             return self._build_only_page(pages, counts, level)
@@ -101,12 +101,12 @@ class NestedPages(NestedField):
     ) -> list[Any]:
         """Pages serialised batch by batch, so that two batches of a big level's rows are never in memory at once."""
         (template,) = self.connection.templates
-        budget, connections = run.reader.budget, dict[str, bytes]()
+        budget, connections = run.loader.budget, dict[str, bytes]()
         times_by_key = _times_by_key(rows, link, times)
         objects = 0
         try:
             async for groups in stream_children(
-                link, request, rows, template.fields, run.reader.viewer, raw_bson=self.uses_raw_bson
+                link, request, rows, template.fields, run.loader.viewer, raw_bson=self.uses_raw_bson
             ):
                 pages = request.pages(children for _, children in groups)
                 group_times = None if times_by_key is None else [times_by_key[key] for key, _ in groups]
@@ -137,7 +137,7 @@ class NestedPages(NestedField):
         """A page for each row, and the rows of all pages."""
         if not self.connection.needs_rows:
             return [None] * len(rows), OwnRows(run, [], None, self.uses_raw_bson)
-        viewer, fields = run.reader.viewer, self.fields
+        viewer, fields = run.loader.viewer, self.fields
         match link:
             case AllDocuments():
                 pages = [await page_of_all(link.document, request, fields, viewer, raw_bson=self.uses_raw_bson)]
@@ -156,12 +156,12 @@ class NestedPages(NestedField):
     def _count_objects(self, run: PlanRun, pages: list[Page], level: PageRows) -> int:
         """Count the objects on pages before anything below them is read: a row counts once for each template."""
         rows = total_occurrences(sum(len(page.rows) for page in pages), level.times)
-        run.reader.budget.add_objects(objects := rows * max(1, len(self.connection.templates)))
+        run.loader.budget.add_objects(objects := rows * max(1, len(self.connection.templates)))
         return objects
 
     async def _read_counts(self, link: Paged, request: PageRequest, rows: list[Row], run: PlanRun) -> list[int | None]:
         """The total number of rows for each parent."""
-        viewer = run.reader.viewer
+        viewer = run.loader.viewer
         match link:
             case AllDocuments():
                 return [await count_all(link.document, request.filter, viewer)]
@@ -187,7 +187,7 @@ class NestedPages(NestedField):
         if len(pages) == 1:
             return [self._render_connection(run, pages[0], counts[0], level, times)]
         texts: list[Any] = []
-        budget = run.reader.budget
+        budget = run.loader.budget
         is_big = budget.objects > json_output.MAX_OBJECTS_AT_ONCE
         start = 0
         for batch in _work_batches(_page_weights(pages, level.nested_texts() if is_big else [])):
@@ -217,7 +217,7 @@ class NestedPages(NestedField):
         connection = self.connection.write(page, count, *[texts for texts, _ in row_texts])
         size = len(connection) if times is None else len(connection) * times[0]
         # The rows have been counted already.
-        run.reader.budget.add_bytes(size - sum(rows_size for _, rows_size in row_texts))
+        run.loader.budget.add_bytes(size - sum(rows_size for _, rows_size in row_texts))
         return connection
 
 

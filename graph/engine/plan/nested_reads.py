@@ -33,7 +33,7 @@ one round trip."""
 class PlanRun:
     """One request that runs a plan: its loader and the values of its variables."""
 
-    reader: RequestLoader
+    loader: RequestLoader
     variables: Any
     in_partition: bool = False
     """Whether a level above is already read in partitions."""
@@ -71,7 +71,7 @@ async def render_rows(
     async for batch in event_loop.batches(rows):
         place = slice(len(texts), len(texts) + len(batch))
         values = [column[place] for column in columns]
-        batch_texts, _ = template.texts(batch, values, slice_times(times, place), run.reader.budget, raw_bson=raw_bson)
+        batch_texts, _ = template.texts(batch, values, slice_times(times, place), run.loader.budget, raw_bson=raw_bson)
         texts += batch_texts
     return texts
 
@@ -115,7 +115,7 @@ async def _read_in_batches(run: PlanRun, nested_field: NestedField, rows: list[R
 
 async def render_distinct(run: PlanRun, template: RowTemplate, rows: list[Row], times: Times) -> dict[str, bytes]:
     """Rows as text of the answer, by their ids: each is serialised once, however often it occurs among `rows`."""
-    run.reader.budget.add_objects(total_occurrences(len(rows), times))
+    run.loader.budget.add_objects(total_occurrences(len(rows), times))
     by_id, occurrences = distinct_rows(rows, times)
     texts = await render_rows(run, template, list(by_id.values()), occurrences, raw_bson=template.uses_raw_bson)
     return dict(zip(by_id, texts, strict=True))
@@ -125,7 +125,7 @@ def render_lists(run: PlanRun, lists: list[list[bytes]], times: Times) -> list[b
     """Lists of texts, as text of the answer."""
     # Brackets, and commas between the members.
     sizes = [1 + max(1, len(members)) for members in lists]
-    run.reader.budget.add_bytes(sum(sizes) if times is None else sum(map(mul, sizes, times)))
+    run.loader.budget.add_bytes(sum(sizes) if times is None else sum(map(mul, sizes, times)))
     return [json_output.dump_list(members) for members in lists]
 
 
@@ -153,7 +153,7 @@ class NestedToOne(NestedField):
     argument: str | None = None
 
     async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
-        fields, raw_bson, viewer = self.template.fields, self.template.uses_raw_bson, run.reader.viewer
+        fields, raw_bson, viewer = self.template.fields, self.template.uses_raw_bson, run.loader.viewer
         linked: list[Row | None]
         if isinstance(self.link, ToOne):
             linked = await lookups.linked_rows(self.link, rows, fields, viewer, raw_bson=raw_bson)
@@ -178,7 +178,7 @@ class NestedToMany(NestedField):
     is_text = True
 
     async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
-        fields, raw_bson, viewer = self.template.fields, self.template.uses_raw_bson, run.reader.viewer
+        fields, raw_bson, viewer = self.template.fields, self.template.uses_raw_bson, run.loader.viewer
         if isinstance(self.link, ToManyByIds):
             lists = await lookups.by_id_lists(self.link, rows, fields, viewer, raw_bson=raw_bson)
         else:
@@ -199,10 +199,10 @@ class RootLookup(NestedField):
 
     async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
         key = dict(self.field_source.key(self.arguments(run)))
-        row = await lookups.by_key(self.field_source.document, key, self.template.fields, run.reader.viewer)
+        row = await lookups.by_key(self.field_source.document, key, self.template.fields, run.loader.viewer)
         if row is None:
             return [None]
-        run.reader.budget.add_objects(1)
+        run.loader.budget.add_objects(1)
         return await render_rows(run, self.template, [row], times)
 
 
@@ -233,7 +233,7 @@ class RootNodes(NestedField):
 
     async def _render(self, document: Any, ids: list[str], run: PlanRun) -> dict[str, bytes]:
         template = self.template_of(document.kind)
-        rows = await lookups.by_ids(document, ids, template.fields, run.reader.viewer, raw_bson=template.uses_raw_bson)
+        rows = await lookups.by_ids(document, ids, template.fields, run.loader.viewer, raw_bson=template.uses_raw_bson)
         texts = await render_distinct(run, template, [rows[id] for id in ids if id in rows], None)
         # A merge may have replaced the row of an id by another.
         return {id: texts[row["_id"]] for id, row in rows.items()}
@@ -250,7 +250,7 @@ class NestedComputed(NestedField):
     """The template of values that are rows, or lists of rows."""
 
     async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
-        values: Any = self.compute(rows, run.reader.viewer, **self.arguments(run))
+        values: Any = self.compute(rows, run.loader.viewer, **self.arguments(run))
         if inspect.isawaitable(values):
             values = await values
         if self.template is not None:
@@ -261,7 +261,7 @@ class NestedComputed(NestedField):
         assert self.template is not None
         lists = [value if isinstance(value, list) else [] if value is None else [value] for value in values]
         rows, occurrences = list(chain.from_iterable(lists)), member_times(lists, times)
-        run.reader.budget.add_objects(total_occurrences(len(rows), occurrences))
+        run.loader.budget.add_objects(total_occurrences(len(rows), occurrences))
         texts = iter(await render_rows(run, self.template, rows, occurrences))
         text_lists = [[next(texts) for _ in members] for members in lists]
         if not any(isinstance(value, list) for value in values):

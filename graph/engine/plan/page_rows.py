@@ -49,7 +49,7 @@ class OwnRows(PageRows):
         self.columns = [await read_nested_fields(self.run, template, rows, self.times) for template in self.templates]
 
     def texts(self, rows: list[Row], place: slice) -> list[tuple[list[bytes], int]]:
-        times, budget = slice_times(self.times, place), self.run.reader.budget
+        times, budget = slice_times(self.times, place), self.run.loader.budget
         return [
             template.texts(rows, [column[place] for column in columns], times, budget, raw_bson=self.raw_bson)
             for template, columns in zip(self.templates, self.columns, strict=True)

@@ -61,14 +61,14 @@ class Plan:
         """How deep its pages are nested."""
         return page_depth(self.levels)
 
-    async def data(self, reader: RequestLoader, variables: VariableValues) -> Any:
+    async def data(self, loader: RequestLoader, variables: VariableValues) -> Any:
         """The answer's data; None when the standard executor has to answer. Raises AnswerTooLarge."""
         try:
-            with counting_replies(reader.budget.add_stored_bytes):
-                columns = await read_nested_fields(PlanRun(reader, variables), self.template, [ROOT], None)
+            with counting_replies(loader.budget.add_stored_bytes):
+                columns = await read_nested_fields(PlanRun(loader, variables), self.template, [ROOT], None)
             (data,) = self.template.build([ROOT], *columns)
         except Exception as error:
-            fall_back(error, reader)
+            fall_back(error, loader)
             return None
         return data
 

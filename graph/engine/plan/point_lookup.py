@@ -32,18 +32,18 @@ class PointLookup:
         value = variables.get(self.variable)
         return value if value.__class__ is str and not INVALID_UNICODE.search(value) else None
 
-    async def data(self, reader: RequestLoader, value: str) -> Any:
+    async def data(self, loader: RequestLoader, value: str) -> Any:
         """The answer's data; None when the standard executor has to answer. Raises AnswerTooLarge."""
         template = self.lookup.template
         try:
             rows = await lookups.by_value(
-                self.lookup.field_source.document, self.path, value, template.fields, reader.viewer
+                self.lookup.field_source.document, self.path, value, template.fields, loader.viewer
             )
             row = rows.get(value)
             (data,) = self.root.build([ROOT], [None] if row is None else template.build([row]))
-            reader.budget.add_objects(0 if row is None else 1)
+            loader.budget.add_objects(0 if row is None else 1)
         except Exception as error:
-            fall_back(error, reader)
+            fall_back(error, loader)
             return None
         return data
 

@@ -63,7 +63,7 @@ class FallbackToReference(Exception):
     """The standard executor must answer: a value is missing, or a field has an error."""
 
 
-def fall_back(error: Exception, reader: RequestLoader) -> None:
+def fall_back(error: Exception, loader: RequestLoader) -> None:
     """Leave an answer to the standard executor, which meets the error again and reports it to the client.
 
     Raises AnswerTooLarge and Overloaded again, which end the request.
@@ -71,7 +71,7 @@ def fall_back(error: Exception, reader: RequestLoader) -> None:
     if isinstance(error, AnswerTooLarge | Overloaded):
         raise error
     log.debug("a plan fell back to the standard executor", reason=str(error)[:200])
-    reader.budget.reset()
+    loader.budget.reset()
 
 
 class UnsupportedByPlan(Exception):

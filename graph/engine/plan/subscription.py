@@ -29,13 +29,13 @@ class SubscriptionPlan:
     document: Document
     template: RowTemplate
 
-    async def data(self, reader: RequestLoader, variables: VariableValues, row: Row) -> dict[str, Any] | None:
+    async def data(self, loader: RequestLoader, variables: VariableValues, row: Row) -> dict[str, Any] | None:
         """The data of a delivery about a row; None when the standard executor has to make it."""
         try:
-            rows = await lookups.by_ids(self.document, [row["_id"]], self.template.fields, reader.viewer)
-            (text,) = await render_rows(PlanRun(reader, variables), self.template, [rows[row["_id"]]], None)
+            rows = await lookups.by_ids(self.document, [row["_id"]], self.template.fields, loader.viewer)
+            (text,) = await render_rows(PlanRun(loader, variables), self.template, [rows[row["_id"]]], None)
         except Exception as error:
-            fall_back(error, reader)
+            fall_back(error, loader)
             return None
         return {self.key: text}
 

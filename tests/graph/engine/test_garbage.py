@@ -87,7 +87,7 @@ async def test_what_the_standard_executor_read_with_is_freed(asked: str) -> None
     async def left_by_one() -> Any:
         context = Context(RequestLoader(ADMIN))
         await execute_query(asked, {"email": f"{uuid4()}@lab.example"}, context)
-        return weakref.ref(context.reader)
+        return weakref.ref(context.loader)
 
     await left_by_one()
     with uncollected():
