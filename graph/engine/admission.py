@@ -33,7 +33,7 @@ MAX_ANONYMOUS_WAITING, MAX_SIGNED_IN_WAITING = 1_500, 6_000
 """The total weight that may wait, by group of callers."""
 WAIT_TIMEOUT = 2.0
 """Seconds that an operation may wait before it is refused."""
-MAX_POINTS = 64
+MAX_POINT_READS = 64
 """Concurrent point reads of anonymous callers: they take 0.15 ms each, so more would delay everybody by 10 ms."""
 
 NEW_DOCUMENT_WEIGHT = 500
@@ -121,7 +121,7 @@ class CallerGroup:
     """The total weight that may run."""
     max_waiting: int
     """The total weight that may wait."""
-    running: int = 0
+    running_weight: int = 0
     """The total weight that runs."""
     waiting_weight: int = 0
     """The total weight that waits."""
@@ -139,17 +139,17 @@ class Admission:
     def __init__(self, capacity: Capacity) -> None:
         self.capacity = capacity
         self.costs = Costs()
-        self.documents = TimeShare(0.5, burst=1.0)
+        self.document_time = TimeShare(0.5, burst=1.0)
         """The time share for reading new documents of anonymous callers."""
         self._new_documents = 0
         """Documents that are being read or wait to be read."""
-        self.deliveries = TimeShare(0.25, burst=0.5)
+        self.delivery_time = TimeShare(0.25, burst=0.5)
         """The time share for subscriptions of anonymous callers."""
-        self.decompression = TimeShare(0.25, burst=0.5)
+        self.decompression_time = TimeShare(0.25, burst=0.5)
         """The time share for decompressing bodies; when it is used up, anonymous callers' compressed bodies are
         refused."""
         self.bodies = RequestBodies(capacity.memory // 4)
-        self.points = 0
+        self.point_reads = 0
         """Anonymous callers' point reads in progress."""
         self._anonymous = CallerGroup(ANONYMOUS_WEIGHT, MAX_ANONYMOUS_WAITING)
         self._signed_in = CallerGroup(TOTAL_WEIGHT, MAX_SIGNED_IN_WAITING)
@@ -158,7 +158,7 @@ class Admission:
     @property
     def running(self) -> int:
         """The total weight of running operations."""
-        return self._anonymous.running + self._signed_in.running
+        return self._anonymous.running_weight + self._signed_in.running_weight
 
     @property
     def waiting(self) -> int:
@@ -170,20 +170,20 @@ class Admission:
         """Whether an anonymous caller's operation, other than a point read, would be refused."""
         return self._anonymous.waiting_weight + NEW_DOCUMENT_WEIGHT * self._new_documents >= MAX_ANONYMOUS_WAITING
 
-    def slot(self, cost: Cost, *, signed_in: bool, patient: bool = False) -> "Slot":
+    def permit(self, cost: Cost, *, signed_in: bool, patient: bool = False) -> "Permit":
         """Room for an operation: `async with` waits for it or raises Overloaded; never the latter if `patient`."""
         group = self._signed_in if signed_in else self._anonymous
-        return Slot(self, group, self.capacity.weight(cost), patient)
+        return Permit(self, group, self.capacity.weight(cost), patient)
 
-    async def point(self, read: Callable[[], Awaitable[T]]) -> T:
+    async def run_point_read(self, read: Callable[[], Awaitable[T]]) -> T:
         """Run a point read for an anonymous caller. Raises Overloaded when there are too many of them."""
-        if self.points >= MAX_POINTS:
+        if self.point_reads >= MAX_POINT_READS:
             raise Overloaded
-        self.points += 1
+        self.point_reads += 1
         try:
             return await read()
         finally:
-            self.points -= 1
+            self.point_reads -= 1
 
     @asynccontextmanager
     async def new_document(self) -> AsyncIterator[None]:
@@ -191,14 +191,14 @@ class Admission:
 
         Room for its operation is reserved meanwhile, so that no document is read only for the operation to be refused.
         """
-        if self.is_full or self.documents.is_used_up:
+        if self.is_full or self.document_time.is_used_up:
             raise Overloaded
         self._new_documents += 1
         try:
-            if not self.documents.is_rested:
+            if not self.document_time.is_rested:
                 # One after the other: each takes as long as a dozen point reads, or a hundred.
                 await event_loop.yield_to_event_loop()
-            with self.documents.measure():
+            with self.document_time.measure():
                 yield
         finally:
             self._new_documents -= 1
@@ -211,9 +211,9 @@ class Admission:
 
     def fits(self, group: CallerGroup, weight: int) -> bool:
         """Whether an operation may start now; those of signed-in callers always may."""
-        if group is self._signed_in and not group.running:
+        if group is self._signed_in and not group.running_weight:
             return True
-        return group.running + weight <= group.max_running and self.running + weight <= TOTAL_WEIGHT
+        return group.running_weight + weight <= group.max_running and self.running + weight <= TOTAL_WEIGHT
 
     def admit(self) -> None:
         """Start the waiting operations that have room now, those of signed-in callers first."""
@@ -227,7 +227,7 @@ class Admission:
             if not admitted.done():
                 if not self.fits(group, weight):
                     return
-                group.running += weight
+                group.running_weight += weight
                 admitted.set_result(None)
             group.waiting.popleft()
 
@@ -236,16 +236,16 @@ class Admission:
         return not group.waiting and not self._signed_in.waiting and self.fits(group, weight)
 
 
-class Slot:
-    """Room for one operation while it runs."""
+class Permit:
+    """The permit for one operation to run, with its weight."""
 
     def __init__(self, admission: Admission, group: CallerGroup, weight: int, patient: bool) -> None:
         self._admission, self._group = admission, group
         self._weight, self._patient = weight, patient
 
-    async def __aenter__(self) -> "Slot":
+    async def __aenter__(self) -> "Permit":
         if self._admission.may_start(self._group, self._weight):
-            self._group.running += self._weight
+            self._group.running_weight += self._weight
         else:
             await self._wait()
         return self
@@ -262,11 +262,11 @@ class Slot:
         if growth <= 0:
             return
         group = self._group
-        others_run = group.running > self._weight
-        if group.max_running < TOTAL_WEIGHT and group.running + growth > group.max_running and others_run:
+        others_run = group.running_weight > self._weight
+        if group.max_running < TOTAL_WEIGHT and group.running_weight + growth > group.max_running and others_run:
             raise Overloaded
         self._weight = weight
-        group.running += growth
+        group.running_weight += growth
 
     async def _wait(self) -> None:
         group = self._group
@@ -292,5 +292,5 @@ class Slot:
             group.waiting_weight -= self._weight
 
     def _leave(self) -> None:
-        self._group.running -= self._weight
+        self._group.running_weight -= self._weight
         self._admission.admit()

@@ -71,7 +71,7 @@ class CsvwDocuments:
             context = await self.make_context(request.headers.get("authorization"))
             loader = context.loader  # type: ignore[attr-defined]
             read = partial(respond, request, loader.viewer)
-            return await (read() if is_signed_in(loader) else self.admission.point(read))
+            return await (read() if is_signed_in(loader) else self.admission.run_point_read(read))
         except HTTPError as error:
             if isinstance(error, Overloaded):
                 await self.admission.delay_refusal()

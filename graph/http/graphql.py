@@ -257,7 +257,7 @@ class GraphQLHandler:
         plan, variables = planned
         run = partial(_run_plan, plan, variables, parameters, loader, context)
         if plan.is_coalesced:
-            return await (run() if is_signed_in(loader) else self.admission.point(run))
+            return await (run() if is_signed_in(loader) else self.admission.run_point_read(run))
         run_admitted = partial(self._run_admitted, plan, run, loader, request.scope)
         with cancel_on_hang_up(request.scope):
             if parameters.extensions:
@@ -276,9 +276,9 @@ class GraphQLHandler:
         if is_signed_in(loader) or not prepared.plans.depend_on_variables:
             return prepared.plans.find(operation, parameters.variables)
         # Each combination of values in @skip and @include may need a plan of its own.
-        if self.admission.documents.is_used_up:
+        if self.admission.document_time.is_used_up:
             raise Overloaded
-        with self.admission.documents.measure():
+        with self.admission.document_time.measure():
             return prepared.plans.find(operation, parameters.variables)
 
     async def _run_admitted(
@@ -292,14 +292,14 @@ class GraphQLHandler:
         """The answer of a plan, once there is room for it. It is cancelled when no client waits for it any more."""
         await wait_until_read(scope, signed_in=is_signed_in(loader))
         expected = self.admission.costs.estimate(plan.cost_key, plan.depth, loader.budget.limits.objects)
-        async with self.admission.slot(expected, signed_in=is_signed_in(loader)) as place:
+        async with self.admission.permit(expected, signed_in=is_signed_in(loader)) as permit:
 
             def check(objects: int) -> None:
                 if (loader.is_abandoned or has_hung_up(scope)) and not is_wanted():
                     raise asyncio.CancelledError
                 size = max(loader.budget.bytes, loader.budget.stored_bytes // MEMORY_PER_ANSWER_BYTE)
                 if objects > expected.objects or size > expected.size:
-                    place.grow(Cost(objects, size))
+                    permit.grow(Cost(objects, size))
 
             loader.budget.on_spend = check
             began = time.monotonic()
@@ -321,7 +321,7 @@ class GraphQLHandler:
         if is_signed_in(loader):
             data = await point.data(loader, value)
         else:
-            data = await self.admission.point(partial(point.data, loader, value))
+            data = await self.admission.run_point_read(partial(point.data, loader, value))
         if data is None:
             return None
         body = json_output.dumps({"data": data})
@@ -343,11 +343,11 @@ class GraphQLHandler:
         signed_in = loader is not None and is_signed_in(loader)
         with cancel_on_hang_up(scope):
             await wait_until_read(scope, signed_in=signed_in)
-            async with self.admission.slot(expected, signed_in=signed_in) as place:
+            async with self.admission.permit(expected, signed_in=signed_in) as permit:
                 began = time.monotonic()
                 counting: AbstractContextManager[None] = nullcontext()
                 if loader is not None:
-                    loader.budget.on_spend = lambda objects: place.grow(Cost(UNPLANNED_WEIGHT * objects))
+                    loader.budget.on_spend = lambda objects: permit.grow(Cost(UNPLANNED_WEIGHT * objects))
                     counting = counting_replies(loader.budget.add_stored_bytes)
                 with ignore_hang_up(scope) if writes else nullcontext(), pymongo.timeout(seconds), counting:
                     result = await self._execute_with_graphql_core(prepared, parameters, context)

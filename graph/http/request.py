@@ -72,9 +72,9 @@ async def read_request(
     if not is_compressed:
         return _parameters(_json(body, "The body"))
     # A compressed body of 1 kB may take as long to read as one of 1 MB.
-    if admission.decompression.is_used_up and not await is_signed_in(headers.get(b"authorization")):
+    if admission.decompression_time.is_used_up and not await is_signed_in(headers.get(b"authorization")):
         raise Overloaded
-    with admission.decompression.measure():
+    with admission.decompression_time.measure():
         return _parameters(_json(decompress(body, MAX_BODY), "The body"))
 
 

@@ -195,10 +195,12 @@ class OperationRunner:
         costs, shape, loader = self._admission.costs, (prepared.text, name), subscription.loader
         expected = costs.estimate(shape, SUBSCRIPTION_LEVELS, loader.budget.limits.objects)
         signed_in = is_signed_in(loader)
-        place = self._admission.slot(expected, signed_in=signed_in, patient=patient)
+        permit = self._admission.permit(expected, signed_in=signed_in, patient=patient)
         if not signed_in:
-            await self._admission.deliveries.wait_for_turn(SECONDS_PER_DELIVERY + SECONDS_PER_OBJECT * expected.objects)
-        async with self._changes.read_slots, place:
+            await self._admission.delivery_time.wait_for_turn(
+                SECONDS_PER_DELIVERY + SECONDS_PER_OBJECT * expected.objects
+            )
+        async with self._changes.read_slots, permit:
             began = time.monotonic()
             with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(loader.budget.add_stored_bytes):
                 body = await _answer_by_plan(planned, loader, event) or await _answer_by_reference(executor, event)

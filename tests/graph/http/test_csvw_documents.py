@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 import documents
 from graph.app import create_app
 from graph.context import MakeContext
-from graph.engine.admission import MAX_POINTS, Admission, Capacity
+from graph.engine.admission import MAX_POINT_READS, Admission, Capacity
 from graph.http.csvw_documents import CsvwDocuments
 from graph.schema import schema
 from graph.settings import Settings
@@ -303,7 +303,7 @@ async def test_a_busy_server_refuses_anonymous_callers_first() -> None:
     await ingest(distributions=[{"csvwText": ODD}])
     url = (await served())["csvwUrl"]
     admission = Admission(Capacity(slots=4, memory=10**9))
-    admission.points = MAX_POINTS
+    admission.point_reads = MAX_POINT_READS
 
     async with alone(admission) as client:
         refused = await client.get(url)
