@@ -8,8 +8,8 @@ from graph.engine.deadline import REQUEST_TIMEOUT
 from graph.errors import UNAVAILABLE, HTTPError, unauthenticated
 from resolvers.access.authentication import Authenticator
 from resolvers.access.viewer import Role, Unauthenticated, Viewer
+from resolvers.reads.answer_budget import AnswerBudget, AnswerLimits
 from resolvers.reads.loaders import RequestLoader
-from resolvers.reads.response_budget import AnswerBudget, AnswerLimits
 
 
 @dataclass

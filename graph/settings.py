@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from graph.clients.report_uploader import INSTANCE, KEY
 from graph.clients.worker.options import TOKEN, URL
-from resolvers.reads.response_budget import AnswerLimits
+from resolvers.reads.answer_budget import AnswerLimits
 
 PREFIX = "PROVENANCE_"
 OF_CLIENTS = (URL, TOKEN, INSTANCE, KEY)

@@ -11,7 +11,7 @@ from graphql import GraphQLLeafType, GraphQLObjectType, GraphQLOutputType
 from graphql.type import GraphQLResolveInfoHelpers
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from resolvers.reads.response_budget import AnswerTooLarge
+from resolvers.reads.answer_budget import AnswerTooLarge
 
 PUNCTUATION = 4
 """Bytes around a field's name: quotes, a colon, and a comma or brace."""

@@ -68,8 +68,8 @@ from graph.http.response import (
 from graph.http.send_buffers import cancel_on_hang_up, has_hung_up, ignore_hang_up, wait_until_read
 from resolvers.access.viewer import Role, Viewer
 from resolvers.concurrency.garbage_collection import pause_collection
+from resolvers.reads.answer_budget import AnswerLimits, AnswerTooLarge
 from resolvers.reads.loaders import RequestLoader
-from resolvers.reads.response_budget import AnswerLimits, AnswerTooLarge
 
 EXECUTOR_HEADER = "X-Provenance-Answer"
 # A tuple of all fields, present and future, which hashes faster than the viewer.

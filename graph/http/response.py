@@ -18,8 +18,8 @@ from graph.http.middleware import request_id
 from graph.http.request import RequestParameters
 from graph.http.send_buffers import send_buffer_of
 from resolvers.concurrency import event_loop
+from resolvers.reads.answer_budget import AnswerTooLarge
 from resolvers.reads.loaders import RequestLoader
-from resolvers.reads.response_budget import AnswerTooLarge
 
 CONTENT_TYPES = {media: f"{media}; charset=utf-8".encode() for media in (JSON, GRAPHQL_JSON)}
 RETRY_SOON = {"Retry-After": "1"}

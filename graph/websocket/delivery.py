@@ -9,7 +9,7 @@ from strawberry.types.execution import ExecutionResult
 
 from graph.engine.error_masking import Formatted
 from graph.engine.plan.json_output import dumps
-from resolvers.reads.response_budget import AnswerBudget
+from resolvers.reads.answer_budget import AnswerBudget
 
 
 @dataclass(frozen=True)

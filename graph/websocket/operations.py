@@ -45,8 +45,8 @@ from graph.websocket.detached_tasks import read_detached, write_detached
 from graph.websocket.session import SubscriptionContext, WebSocketSession
 from resolvers.activities.change_stream import ChangeFeed
 from resolvers.concurrency.task_cancellation import raise_if_cancelled
+from resolvers.reads.answer_budget import AnswerTooLarge
 from resolvers.reads.loaders import RequestLoader
-from resolvers.reads.response_budget import AnswerTooLarge
 
 FORBIDDEN, TRY_AGAIN_LATER = 4403, 1013
 """Close codes: the protocol's own, and one of the registry that RFC 6455 established. Clients reconnect after both, and

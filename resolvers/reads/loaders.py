@@ -10,6 +10,7 @@ from strawberry.dataloader import DataLoader
 
 from resolvers.access.viewer import Viewer
 from resolvers.reads import lookups
+from resolvers.reads.answer_budget import AnswerBudget, AnswerLimits
 from resolvers.reads.counts import count_all, count_by_ids, count_children
 from resolvers.reads.page import Page, PageRequest
 from resolvers.reads.pages import page_of_all, pages_by_ids, pages_of_children
@@ -25,7 +26,6 @@ from resolvers.reads.relations import (
     ToOne,
     ToOneBy,
 )
-from resolvers.reads.response_budget import AnswerBudget, AnswerLimits
 from resolvers.reads.rows import Fields, Row
 from resolvers.user_errors import Refusal
 

@@ -26,7 +26,7 @@ from graph.engine.deadline import REQUEST_TIMEOUT
 from graph.schema import schema
 from graph.settings import Settings
 from resolvers.access.authentication import Authenticator
-from resolvers.reads.response_budget import AnswerLimits
+from resolvers.reads.answer_budget import AnswerLimits
 from resolvers.storage import verify_upload
 from resolvers.writes import idempotency
 from tests.graph.http.test_storage_events import always, listening

@@ -20,8 +20,8 @@ from graph.http.metrics import Metrics
 from graph.http.response import JSONBytesResponse
 from graph.schema import schema
 from resolvers.access.viewer import ANONYMOUS, Viewer
+from resolvers.reads.answer_budget import AnswerBudget, AnswerLimits
 from resolvers.reads.loaders import RequestLoader
-from resolvers.reads.response_budget import AnswerBudget, AnswerLimits
 
 LARGE = Limits(characters=500_000, tokens=50_000, depth=40, aliases=1_000, directives=1_000, fields=50_000)
 """Whether a document is too large is asked before any executor is."""

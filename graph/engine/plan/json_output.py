@@ -12,7 +12,7 @@ import orjson
 
 from graph.engine.plan.occurrences import Times
 from resolvers.concurrency import event_loop
-from resolvers.reads.response_budget import AnswerBudget
+from resolvers.reads.answer_budget import AnswerBudget
 
 # Scalars have serialised dates already; an unserialised value that gets here is a bug.
 ORJSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS

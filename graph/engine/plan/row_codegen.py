@@ -41,7 +41,7 @@ from graph.engine.plan.bson_script import BsonScript
 from graph.engine.plan.json_output import dump_rows, dumps
 from graph.engine.plan.occurrences import Times
 from graph.errors import Overloaded
-from resolvers.reads.response_budget import AnswerBudget, AnswerTooLarge
+from resolvers.reads.answer_budget import AnswerBudget, AnswerTooLarge
 
 if TYPE_CHECKING:
     from graph.engine.plan.nested_reads import NestedField

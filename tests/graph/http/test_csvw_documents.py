@@ -22,7 +22,7 @@ from resolvers.access.authentication import Authenticator
 from resolvers.access.policies import POLICIES
 from resolvers.access.viewer import Role, Viewer
 from resolvers.filters import MATCH_NOTHING, Filter
-from resolvers.reads.response_budget import AnswerLimits
+from resolvers.reads.answer_budget import AnswerLimits
 from tests.conftest import RoundTrips
 from tests.support.catalogue import WORKER, ask, csvw, ingest, report
 from tests.support.running import ADMIN_TOKEN, Running

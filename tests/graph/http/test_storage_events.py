@@ -31,7 +31,7 @@ from resolvers.access.authentication import Authenticator
 from resolvers.access.oidc import Issuer
 from resolvers.access.viewer import Role, Viewer
 from resolvers.file_events.file_event import report_files
-from resolvers.reads.response_budget import AnswerLimits
+from resolvers.reads.answer_budget import AnswerLimits
 from resolvers.writes.transaction import run_in_transaction
 from tests.conftest import RoundTrips
 from tests.support.builders import everything_kept, keep

@@ -17,7 +17,7 @@ from graph.engine.plan.nested_pages import NestedPages
 from graph.engine.plan.nested_reads import RootNodes
 from graph.engine.plan.row_codegen import RowTemplate
 from graph.schema import schema
-from resolvers.reads.response_budget import AnswerBudget, AnswerLimits
+from resolvers.reads.answer_budget import AnswerBudget, AnswerLimits
 from tests.graph.engine.plan.test_corrupt import ALWAYS, MISSING, ODD
 from tests.support import builders as new
 from tests.support.asking import ADMIN, as_written, by_plan, by_reference

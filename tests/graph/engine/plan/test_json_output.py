@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.engine.plan import json_output
-from resolvers.reads.response_budget import AnswerBudget, AnswerLimits, AnswerTooLarge
+from resolvers.reads.answer_budget import AnswerBudget, AnswerLimits, AnswerTooLarge
 
 LEAVES = st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.text() | st.floats(allow_nan=False)
 TREES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=30)

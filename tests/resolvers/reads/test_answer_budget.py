@@ -2,7 +2,7 @@
 
 import pytest
 
-from resolvers.reads.response_budget import AnswerBudget, AnswerLimits, AnswerTooLarge
+from resolvers.reads.answer_budget import AnswerBudget, AnswerLimits, AnswerTooLarge
 
 LIMITS = AnswerLimits(objects=10, bytes=100)
 

@@ -14,7 +14,7 @@ from documents.mongo.database import Database
 from graph.engine.executor import BudgetedExecutor
 from graph.engine.plan.row_codegen import RowTemplate
 from resolvers.reads import children, rows
-from resolvers.reads.response_budget import AnswerLimits
+from resolvers.reads.answer_budget import AnswerLimits
 from tests.conftest import RoundTrips
 from tests.support import builders as new
 from tests.support.asking import ADMIN
