@@ -159,14 +159,14 @@ class _ValueMeter:
         return 1
 
     def _conditions_in_list(self, type_: GraphQLInputType, values: list[Any], label: str) -> int:
-        named = get_named_type(type_)
-        if named.name in WHERE_INPUTS:
+        named_type = get_named_type(type_)
+        if named_type.name in WHERE_INPUTS:
             # Each value holds at least one condition, so that too many values need not be measured.
             self._check_conditions(len(values))
-        limit = self._limits.order_keys if named.name in ORDER_INPUTS else self._limits.list_items
+        limit = self._limits.order_keys if named_type.name in ORDER_INPUTS else self._limits.list_items
         if len(values) > limit:
             raise _limit_error(f"{label} has {len(values):,} items; at most {limit:,} are allowed.")
-        if not is_input_object_type(named):
+        if not is_input_object_type(named_type):
             return 1
         return sum(self._conditions(type_, value, label) for value in values)
 

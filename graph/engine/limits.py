@@ -158,5 +158,5 @@ def _check_float(number: float) -> None:
 
 
 def _beyond_64_bits(digits: str) -> RequestError:
-    shown = digits if len(digits) <= 40 else f"of {len(digits)} digits"
-    return RequestError(f"The number {shown} is beyond 64 bits. Send it as a string.")
+    number = digits if len(digits) <= 40 else f"of {len(digits)} digits"
+    return RequestError(f"The number {number} is beyond 64 bits. Send it as a string.")

@@ -176,12 +176,12 @@ class Compiler:
     def _computed_field(
         self, field_source: ComputedField, field: GraphQLField, nodes: list[FieldNode], arguments: Arguments
     ) -> NestedComputed:
-        named = get_named_type(field.type)
-        if not is_leaf_type(named):
-            return NestedComputed(field_source.compute, arguments, None, self.nested_template(nodes, named))
-        if isinstance(named, GraphQLEnumType):
+        named_type = get_named_type(field.type)
+        if not is_leaf_type(named_type):
+            return NestedComputed(field_source.compute, arguments, None, self.nested_template(nodes, named_type))
+        if isinstance(named_type, GraphQLEnumType):
             raise UnsupportedByPlan("computed enums")
-        template = RowTemplate(named.name)
+        template = RowTemplate(named_type.name)
         code = value_code(template, "r", field.type, lambda value: value)
         return NestedComputed(field_source.compute, arguments, template.compile(code).build)
 
