@@ -22,7 +22,7 @@ from resolvers.filters import Filter, all_of
 from resolvers.reads.loaders import RequestLoader, no_objects, objects_in
 from resolvers.reads.order import Order, value_at
 from resolvers.reads.page import Page, PageRequest, page_request
-from resolvers.reads.relations import Children, Document, Link, Paged, PagedByIds, ToManyByIds, ToOne
+from resolvers.reads.relations import Children, Document, Link, PagedByIds, PagedLink, ToManyByIds, ToOne
 from resolvers.reads.rows import Row
 from resolvers.user_errors import InvalidInput, LimitExceeded
 
@@ -102,7 +102,7 @@ class ConnectionResult:
     """A page as a Relay connection."""
 
     page: Page
-    link: Paged
+    link: PagedLink
     parent: Row
     loader: RequestLoader
 
@@ -139,12 +139,12 @@ class EdgeResult:
 class ConnectionField(FieldSource):
     """Pages of other documents, filtered and ordered by the client."""
 
-    link: Paged
+    link: PagedLink
     to_filter: Callable[[Any], dict[str, Any]] | None = None
     to_order: Callable[[Any], Order] | None = None
     scope: Callable[[Any], Filter] | None = None
     """An additional filter, derived from the client's where."""
-    link_for_where: Callable[[Any], Paged | None] | None = None
+    link_for_where: Callable[[Any], PagedLink | None] | None = None
     """Another link for some values of where."""
 
     @property
@@ -154,7 +154,7 @@ class ConnectionField(FieldSource):
                 return frozenset({path})
         return frozenset()
 
-    def link_for(self, arguments: dict[str, Any]) -> Paged:
+    def link_for(self, arguments: dict[str, Any]) -> PagedLink:
         """The link that these arguments select."""
         return (self.link_for_where(arguments.get("where")) if self.link_for_where else None) or self.link
 

@@ -44,8 +44,8 @@ from resolvers.reads.relations import (
     AllDocuments,
     Children,
     Document,
-    Paged,
     PagedByIds,
+    PagedLink,
     ToManyByIds,
     ToManyContaining,
     ToOne,
@@ -178,7 +178,7 @@ def connection(
     max_page_size: int = MAX_PAGE_SIZE,
     of: str | None = None,
     inherits_access: bool = False,
-    link_for_where: Callable[[Any], Paged | None] | None = None,
+    link_for_where: Callable[[Any], PagedLink | None] | None = None,
     description: str,
 ) -> Any:
     """Pages of the documents that store this one's id at `via`, in `order` unless the client requests another.
@@ -277,7 +277,7 @@ def _connection(
     description: str,
     *,
     scope: Callable[[Any], Filter] | None = None,
-    link_for_where: Callable[[Any], Paged | None] | None = None,
+    link_for_where: Callable[[Any], PagedLink | None] | None = None,
 ) -> Any:
     def bind(model: Model | None, name: str) -> FieldSource:
         to_filter, to_order = where.to_filter if where else None, order_by.to_order if order_by else None

@@ -19,8 +19,8 @@ from resolvers.reads.relations import (
     Children,
     Document,
     Link,
-    Paged,
     PagedByIds,
+    PagedLink,
     ToManyByIds,
     ToManyContaining,
     ToOne,
@@ -219,7 +219,9 @@ class RequestLoader:
 
         return self.batch((link, fields, value, required), read, parent, objects_in)
 
-    def page(self, link: Paged, request: PageRequest, parent: Row, fields: Fields, times: int = 1) -> Awaitable[Page]:
+    def page(
+        self, link: PagedLink, request: PageRequest, parent: Row, fields: Fields, times: int = 1
+    ) -> Awaitable[Page]:
         """A page of the rows of a paged link, each of which occurs `times` times in the answer."""
         viewer = self.viewer
 
@@ -234,7 +236,7 @@ class RequestLoader:
 
         return self.batch((link, request.key, fields), read, parent, lambda page: len(page.rows), times)
 
-    def count(self, link: Paged, request: PageRequest, parent: Row) -> Awaitable[int | None]:
+    def count(self, link: PagedLink, request: PageRequest, parent: Row) -> Awaitable[int | None]:
         """The number of rows of the link, None beyond the cap."""
         viewer = self.viewer
 

@@ -83,4 +83,4 @@ class AllDocuments:
 
 
 Link = ToOne | ToManyByIds | ToManyContaining | ToOneBy | Children | PagedByIds | AllDocuments
-Paged = Children | PagedByIds | AllDocuments
+PagedLink = Children | PagedByIds | AllDocuments

@@ -20,7 +20,7 @@ from resolvers.reads.children import TooManyChildren, stream_children
 from resolvers.reads.counts import count_all, count_by_ids, count_children
 from resolvers.reads.page import Page, PageRequest
 from resolvers.reads.pages import page_of_all, pages_by_ids, pages_of_children
-from resolvers.reads.relations import AllDocuments, Children, Paged, PagedByIds
+from resolvers.reads.relations import AllDocuments, Children, PagedByIds, PagedLink
 
 BYTES_PER_ROW_EQUIVALENT = 4_000
 """Bytes of text that take about as long to copy as a row takes to serialise."""
@@ -78,7 +78,7 @@ class NestedPages(NestedField):
             for nested_field in template.nested_fields
         )
 
-    def link(self, run: PlanRun) -> Paged:
+    def link(self, run: PlanRun) -> PagedLink:
         """The link that the arguments select, which is constant for most fields."""
         return (
             self.field_source.link_for(self.arguments(run))
@@ -132,7 +132,7 @@ class NestedPages(NestedField):
         return values
 
     async def _read_pages(
-        self, link: Paged, request: PageRequest, rows: list[Row], times: Times, run: PlanRun
+        self, link: PagedLink, request: PageRequest, rows: list[Row], times: Times, run: PlanRun
     ) -> tuple[list[Page | None], PageRows]:
         """A page for each row, and the rows of all pages."""
         if not self.connection.needs_rows:
@@ -159,7 +159,9 @@ class NestedPages(NestedField):
         run.loader.budget.add_objects(objects := rows * max(1, len(self.connection.templates)))
         return objects
 
-    async def _read_counts(self, link: Paged, request: PageRequest, rows: list[Row], run: PlanRun) -> list[int | None]:
+    async def _read_counts(
+        self, link: PagedLink, request: PageRequest, rows: list[Row], run: PlanRun
+    ) -> list[int | None]:
         """The total number of rows for each parent."""
         viewer = run.loader.viewer
         match link:
