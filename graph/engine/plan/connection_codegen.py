@@ -1,4 +1,7 @@
-"""Code generation for connections: nodes, edges, pageInfo and totalCount of pages read with their whole level."""
+"""Code generation for connections: nodes, edges, pageInfo and totalCount of pages read with their whole level.
+
+In the generated code `o0` are the rows of a template as in the answer, `r` is a stored row, and `n1` is an edge's node.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

@@ -3,11 +3,12 @@
 A template for steps with outputs below may be compiled to
 
     def build(rows, c0):
-        return [{"key": z if (z := r["key"]).__class__ is str else g0(z), "inputs": text(r.get("inputs")),
+        return [{"key": z if (z := r["key"]).__class__ is str else g0(z), "inputs": json_fragment(r.get("inputs")),
                  "outputs": v0} for r, v0 in zip(rows, c0, strict=True)]
 
-so that an object costs one literal, and nothing is looked up by name that could be written into the code. Values of
-nested fields come in columns, one value for each row.
+so that an object costs one literal, and nothing is looked up by name that could be written into the code. `r` is a row,
+`z` and `y` hold a value and a member of a list while they are checked, `g0` is a constant of the template, and `c0` is
+the column of a nested field, with one value, `v0`, for each row.
 
 Where all values are plain, rows need not become dictionaries at all: see `bson_script`.
 """
