@@ -47,13 +47,13 @@ class Totals:
             self.reasons.setdefault(outcome.status, []).append(line)
 
 
-async def export(to: str, wanted: list[str], parameters: bool, shard: Shard, console: Console) -> Totals:
+async def export(to: str, instances: list[str], parameters: bool, shard: Shard, console: Console) -> Totals:
     """Write the archives of the given instances, or of all, as Parquet to a folder or gs://bucket/prefix."""
     from resolvers.galaxy.parquet.export import Export
 
     totals = Totals()
     async with _open_destination(to) as destination, _open_source(console):
-        export, uuids = Export(destination, parameters=parameters), await _uuids(wanted)
+        export, uuids = Export(destination, parameters=parameters), await _uuids(instances)
         columns = MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
         with progress_bar(console, await count_archives(uuids) // shard.count, *columns) as bar:
             async for archive in archives(uuids, shard):
@@ -63,10 +63,10 @@ async def export(to: str, wanted: list[str], parameters: bool, shard: Shard, con
     return totals
 
 
-async def list_archives(wanted: list[str], console: Console) -> AsyncIterator[dict[str, str]]:
+async def list_archives(instances: list[str], console: Console) -> AsyncIterator[dict[str, str]]:
     """The place of each archive of the given instances, or of all, and the values for its rows' columns."""
     async with _open_source(console) as bucket:
-        uuids = await _uuids(wanted)
+        uuids = await _uuids(instances)
         async for archive in archives(uuids, Shard()):
             yield _archive_line(uuids[archive["instanceRef"]], archive, bucket)
 
@@ -114,9 +114,9 @@ async def _open_destination(to: str) -> AsyncIterator[ExportDestination]:
     await bucket.close()
 
 
-async def _uuids(wanted: list[str]) -> dict[str, str]:
+async def _uuids(instances: list[str]) -> dict[str, str]:
     try:
-        return await uuids_of(wanted)
+        return await uuids_of(instances)
     except NotFound as error:
         exit_with_error(str(error), EXIT_USAGE)
 

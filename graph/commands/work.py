@@ -96,9 +96,9 @@ def work(
     With --ingest it runs no command and needs neither address nor token, but the server's own settings. Of the other
     options only --name, --once, --until-idle and --poll apply.
     """
-    others = (command, token_file, kind, directory, retry_on)
+    client_options = (command, token_file, kind, directory, retry_on)
     if ingest:
-        _ingest(context, name, once, until_idle, poll, any(others) or keep or pass_token)
+        _ingest(context, name, once, until_idle, poll, any(client_options) or keep or pass_token)
         return
     if command is None:
         raise typer.BadParameter("Give the command to run for each step or transform.", param_hint="--command")
@@ -127,9 +127,11 @@ def work(
     _run_or_exit(lambda: run(options))
 
 
-def _ingest(context: typer.Context, name: str | None, once: bool, until_idle: bool, poll: float, misled: bool) -> None:
+def _ingest(
+    context: typer.Context, name: str | None, once: bool, until_idle: bool, poll: float, has_client_options: bool
+) -> None:
     """Exit: `provenance-graph` itself handles --ingest. This module belongs to a client, and knows no database."""
-    if misled:
+    if has_client_options:
         raise typer.BadParameter(
             "Only --name, --once, --until-idle and --poll may be given with it.", param_hint="--ingest"
         )

@@ -15,36 +15,36 @@ def byte_ranges(header: str, size: int) -> list[tuple[int, int]]:
     A header with another unit than bytes, or with an invalid range, is ignored, as the RFC demands. Raises
     HTTPException 416 when no range begins within `size` bytes.
     """
-    unit, _, asked = header.partition("=")
-    if unit.strip().lower() != "bytes" or asked.count(",") >= MAX_RANGES:
+    unit, _, specs = header.partition("=")
+    if unit.strip().lower() != "bytes" or specs.count(",") >= MAX_RANGES:
         return []
-    ranges = [_range(one.strip(), size) for one in asked.split(",")]
+    ranges = [_range(spec.strip(), size) for spec in specs.split(",")]
     if any(begin > end for begin, end in ranges):
         return []
-    within = sorted((begin, end) for begin, end in ranges if begin < end)
-    if not within:
+    satisfiable = sorted((begin, end) for begin, end in ranges if begin < end)
+    if not satisfiable:
         raise HTTPException(416, f"The object has {size:,} bytes.", {"Content-Range": f"bytes */{size}"})
-    return _apart(within)
+    return _join(satisfiable)
 
 
 def _range(text: str, size: int) -> tuple[int, int]:
     """One range as (begin, end): empty when it begins after the last byte, with end < begin when it is invalid."""
-    found = RANGE.fullmatch(text)
-    if found is None:
+    match = RANGE.fullmatch(text)
+    if match is None:
         return 1, 0
-    first, last, suffix = found.groups()
+    first, last, suffix = match.groups()
     if suffix is not None:
         return max(size - int(suffix), 0), size
     begin, end = int(first), int(last) + 1 if last else max(size, int(first))
     return (1, 0) if last and end <= begin else (min(begin, size), min(end, size))
 
 
-def _apart(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The ranges with overlapping and adjacent ones joined."""
-    apart = ranges[:1]
+def _join(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join overlapping and adjacent ranges."""
+    joined = ranges[:1]
     for begin, end in ranges[1:]:
-        if begin <= apart[-1][1]:
-            apart[-1] = apart[-1][0], max(end, apart[-1][1])
+        if begin <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
         else:
-            apart.append((begin, end))
-    return apart
+            joined.append((begin, end))
+    return joined

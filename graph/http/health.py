@@ -27,20 +27,20 @@ class Readiness:
     """
 
     ready: Callable[[], Awaitable[bool]]
-    draining: Callable[[], bool]
-    unready: Callable[[], str | None]
+    is_draining: Callable[[], bool]
+    why_unready: Callable[[], str | None]
 
     async def __call__(self, request: Request) -> Response:
-        status = "draining" if self.draining() else self.unready() or await self._database()
+        status = "draining" if self.is_draining() else self.why_unready() or await self._database_status()
         code = 200 if status == "ready" else 503
         return JSONResponse({"status": status}, code, headers={"Cache-Control": "no-store"})
 
-    async def _database(self) -> str:
+    async def _database_status(self) -> str:
         try:
-            answered = await asyncio.wait_for(self.ready(), READINESS_TIMEOUT)
+            if await asyncio.wait_for(self.ready(), READINESS_TIMEOUT):
+                return "ready"
         except TimeoutError:
-            answered = False
+            pass
         except Exception:
             log.warning("the database does not answer", exc_info=True)
-            answered = False
-        return "ready" if answered else "the database does not answer"
+        return "the database does not answer"

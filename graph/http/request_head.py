@@ -58,18 +58,18 @@ def check_head(version: str, address: bytes, lines: list[Field]) -> Fields:
     if len(lines) > MAX_FIELD_COUNT:
         raise HTTPError(431, f"A request has at most {MAX_FIELD_COUNT} header fields.", LIMIT_EXCEEDED)
     if len(fields) != len(lines):
-        lines[:] = _joined(lines)
+        lines[:] = _join(lines)
         fields = dict(lines)
     host = fields.get(b"host")
     if version != "1.1":
-        _check_older(version, fields)
+        _check_http_1_0(version, fields)
     elif host is None:
         raise HTTPError(400, "A request must name its server in one Host header.")
     if host is not None and not (len(host) <= MAX_HOST and _is_host(host)):
-        raise HTTPError(400, f"Host is not a valid server name: {_shown(host)}.")
+        raise HTTPError(400, f"Host is not a valid server name: {_quote(host)}.")
     if b"transfer-encoding" in fields and fields[b"transfer-encoding"].lower() != b"chunked":
         # A coding that is not the last one, or is unknown, may end elsewhere for a proxy.
-        raise HTTPError(400, f"Transfer-Encoding must be chunked, not {_shown(fields[b'transfer-encoding'])}.")
+        raise HTTPError(400, f"Transfer-Encoding must be chunked, not {_quote(fields[b'transfer-encoding'])}.")
     return fields
 
 
@@ -88,8 +88,8 @@ def check_websocket(method: str, address: bytes, fields: Mapping[bytes, bytes]) 
     if len(address) > MAX_LINE_LENGTH - 20:
         raise address_too_long(MAX_LINE_LENGTH - 20)
     if len(fields) > MAX_NUM_HEADERS or any(len(name) + len(fields[name]) + 4 > MAX_LINE_LENGTH for name in fields):
-        most = f"at most {MAX_NUM_HEADERS} header fields of {MAX_LINE_LENGTH:,} bytes"
-        raise HTTPError(431, f"A WebSocket request may have {most}.", LIMIT_EXCEEDED)
+        bounds = f"at most {MAX_NUM_HEADERS} header fields of {MAX_LINE_LENGTH:,} bytes"
+        raise HTTPError(431, f"A WebSocket request may have {bounds}.", LIMIT_EXCEEDED)
     if fields.get(b"sec-websocket-version") != WEBSOCKET_VERSION:
         headers = {"Sec-WebSocket-Version": WEBSOCKET_VERSION.decode(), "Upgrade": "websocket"}
         raise HTTPError(426, "Sec-WebSocket-Version must be 13.", headers=headers)
@@ -103,45 +103,45 @@ def origin_form(address: bytes, lines: list[Field]) -> bytes:
     if named is None:
         if address == b"*":
             return address
-        raise HTTPError(400, f"The address must begin with /: {_shown(address)}.")
+        raise HTTPError(400, f"The address must begin with /: {_quote(address)}.")
     if not named[1] or not _is_host(named[1][:MAX_HOST]):
-        raise HTTPError(400, f"The address names no server: {_shown(address)}.")
+        raise HTTPError(400, f"The address names no server: {_quote(address)}.")
     lines[:] = [line for line in lines if line[0] != b"host"] + [(b"host", named[1])]
     rest = address[named.end() :]
     return rest if rest.startswith(b"/") else b"/" + rest
 
 
-def address_too_long(most: int = MAX_ADDRESS) -> HTTPError:
-    """The refusal of a request target that is too long."""
-    return HTTPError(414, f"An address has at most {most:,} bytes; send longer requests with POST.", LIMIT_EXCEEDED)
+def address_too_long(limit: int = MAX_ADDRESS) -> HTTPError:
+    """The error for a request target that is too long."""
+    return HTTPError(414, f"An address has at most {limit:,} bytes; send longer requests with POST.", LIMIT_EXCEEDED)
 
 
 def fields_too_long() -> HTTPError:
-    """The refusal of header fields that are too large together."""
+    """The error for header fields that are too large together."""
     return HTTPError(431, f"Header fields have at most {MAX_FIELDS:,} bytes together.", LIMIT_EXCEEDED)
 
 
 def too_many_waiting() -> HTTPError:
-    """The refusal of a request when too many pipelined ones wait."""
+    """The error for a request when too many pipelined ones wait."""
     return HTTPError(429, f"At most {MAX_PIPELINED} requests of a connection may wait.", LIMIT_EXCEEDED)
 
 
-def _check_older(version: str, fields: Mapping[bytes, bytes]) -> None:
+def _check_http_1_0(version: str, fields: Mapping[bytes, bytes]) -> None:
     if version != "1.0":
         raise HTTPError(400, f"This server speaks HTTP/1.1 and HTTP/1.0, not {version}.")
     if b"transfer-encoding" in fields:
         raise HTTPError(400, "An HTTP/1.0 request must not have a Transfer-Encoding.")
 
 
-def _joined(lines: Sequence[Field]) -> list[Field]:
-    """The fields with each name once. Raises HTTPError for a single-valued field that occurs twice."""
+def _join(lines: Sequence[Field]) -> list[Field]:
+    """Join fields of one name into one. Raises HTTPError for a single-valued field that occurs twice."""
     values: dict[bytes, list[bytes]] = {}
     for name, value in lines:
         values.setdefault(name, []).append(value)
     for name in SINGLE & values.keys():
         if len(values[name]) > 1:
             raise HTTPError(400, f"{name.decode().title()} occurs {len(values[name])} times; send it once.")
-    return [(name, (b"; " if name == b"cookie" else b", ").join(given)) for name, given in values.items()]
+    return [(name, (b"; " if name == b"cookie" else b", ").join(parts)) for name, parts in values.items()]
 
 
 @lru_cache(maxsize=64)
@@ -156,5 +156,5 @@ def _is_key(key: bytes) -> bool:
         return False
 
 
-def _shown(value: bytes) -> str:
+def _quote(value: bytes) -> str:
     return repr(value[:100].decode("latin-1"))

@@ -101,9 +101,9 @@ class SendBuffer:
 
     def _widen(self) -> None:
         """Enlarge the system's send buffer."""
-        own = self.transport.get_extra_info("socket")
-        if own is not None and not self._is_wide and not self.transport.is_closing():
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SIGNED_IN_SOCKET_BUFFER_BYTES)
+        connection = self.transport.get_extra_info("socket")
+        if connection is not None and not self._is_wide and not self.transport.is_closing():
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SIGNED_IN_SOCKET_BUFFER_BYTES)
             self._is_wide = True
 
 
@@ -119,45 +119,47 @@ class SendBuffers:
     @property
     def size(self) -> int:
         """Bytes that wait on all connections."""
-        return sum(one.size for one in self._waiting)
+        return sum(buffer.size for buffer in self._waiting)
 
-    def add(self, one: SendBuffer) -> None:
+    def add(self, buffer: SendBuffer) -> None:
         """Add a connection, whose client from now on has a time limit to read."""
         loop = asyncio.get_running_loop()
-        one.since = loop.time()
-        one.deadline = one.since + WRITE_TIMEOUT + one.size / MIN_BYTES_PER_SECOND
-        self._waiting.add(one)
+        buffer.since = loop.time()
+        buffer.deadline = buffer.since + WRITE_TIMEOUT + buffer.size / MIN_BYTES_PER_SECOND
+        self._waiting.add(buffer)
         self.make_room()
         if self._timer is None:
             self._timer = loop.call_later(SWEEP_INTERVAL, self._sweep)
 
-    def remove(self, one: SendBuffer) -> None:
+    def remove(self, buffer: SendBuffer) -> None:
         """Remove a connection."""
-        self._waiting.discard(one)
+        self._waiting.discard(buffer)
 
     def make_room(self) -> None:
         """Abort connections while more bytes wait than may."""
         now = asyncio.get_running_loop().time()
         while len(self._waiting) > 1 and self.size > self._limit:
-            self._abort(max(self._waiting, key=lambda one: (not one.signed_in, one.size * (now - one.since))))
+            self._abort(
+                max(self._waiting, key=lambda buffer: (not buffer.signed_in, buffer.size * (now - buffer.since)))
+            )
 
     def _sweep(self) -> None:
         """Abort the connections whose time is over, and check again later while others wait."""
         loop = asyncio.get_running_loop()
-        for one in [one for one in self._waiting if one.deadline < loop.time()]:
-            self._abort(one)
+        for buffer in [buffer for buffer in self._waiting if buffer.deadline < loop.time()]:
+            self._abort(buffer)
         self._timer = loop.call_later(SWEEP_INTERVAL, self._sweep) if self._waiting else None
 
-    def _abort(self, one: SendBuffer) -> None:
-        self._waiting.discard(one)
+    def _abort(self, buffer: SendBuffer) -> None:
+        self._waiting.discard(buffer)
         self._on_abort()
-        one.transport.abort()
+        buffer.transport.abort()
 
 
 def send_buffers_of(app: object) -> SendBuffers:
     """The application's SendBuffers; one for this connection alone if it has none."""
-    found = getattr(app, "send_buffers", None)
-    return found if isinstance(found, SendBuffers) else SendBuffers(sys.maxsize)
+    buffers = getattr(app, "send_buffers", None)
+    return buffers if isinstance(buffers, SendBuffers) else SendBuffers(sys.maxsize)
 
 
 def send_buffer_of(scope: Scope) -> SendBuffer | None:
@@ -168,15 +170,15 @@ def send_buffer_of(scope: Scope) -> SendBuffer | None:
 
 def has_hung_up(scope: Scope) -> bool:
     """Whether the client of a request is known to be gone."""
-    found = send_buffer_of(scope)
-    return found is not None and found.is_lost
+    buffer = send_buffer_of(scope)
+    return buffer is not None and buffer.is_lost
 
 
 async def wait_until_read(scope: Scope, *, signed_in: bool) -> None:
     """Return once the client of a request, signed in or not, has read the responses before."""
-    if (found := send_buffer_of(scope)) is not None:
-        found.signed_in = signed_in
-        await found.drain()
+    if (buffer := send_buffer_of(scope)) is not None:
+        buffer.signed_in = signed_in
+        await buffer.drain()
 
 
 def cancel_on_hang_up(scope: Scope) -> "OnHangUp":
@@ -205,12 +207,12 @@ class OnHangUp:
         self._before: Callable[[], object] | None = None
 
     def __enter__(self) -> None:
-        found = self._send_buffer
-        if found is None:
+        buffer = self._send_buffer
+        if buffer is None:
             return
-        if found.is_lost and self._call is not None:
+        if buffer.is_lost and self._call is not None:
             raise asyncio.CancelledError
-        self._before, found.on_hang_up = found.on_hang_up, self._call
+        self._before, buffer.on_hang_up = buffer.on_hang_up, self._call
 
     def __exit__(self, *raised: object) -> None:
         if self._send_buffer is not None:

@@ -29,7 +29,7 @@ SIGNAL_OFFSET = 128
 def signal_of(code: int) -> signal.Signals | None:
     """The signal from outside that ended the command, by its exit code: negative when it hit the shell itself."""
     number = -code if code < 0 else code - SIGNAL_OFFSET
-    return next((known for known in EXTERNAL_SIGNALS if known == number), None)
+    return next((external for external in EXTERNAL_SIGNALS if external == number), None)
 
 
 def is_retryable(code: int, retry_on: tuple[int, ...]) -> bool:
