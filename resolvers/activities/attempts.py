@@ -35,8 +35,8 @@ async def end_attempt(
         # Only one transform of a resource may wait. This one is treated as if its lease had expired: the next claim
         # takes it over.
         running, at = match | {"status": ActivityStatus.RUNNING.value}, now()
-        given = {name: value for name, value in changes.items() if value}
-        update: Row = {"$set": {"availableAt": at} | given | {"leaseExpiresAt": at}}
+        given_values = {name: value for name, value in changes.items() if value}
+        update: Row = {"$set": {"availableAt": at} | given_values | {"leaseExpiresAt": at}}
         if transition is Transition.RELEASE_CLAIM:
             update["$inc"] = {"handed_back": 1}
         row: Row | None = await collection_of(kind).find_one_and_update(

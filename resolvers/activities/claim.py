@@ -50,7 +50,7 @@ class ClaimRequest(NamedTuple):
 async def claim_activity(
     viewer: Viewer, call: KeyedCall | None = None, *, worker: str, lease_seconds: int, kinds: list[str] | None = None
 ) -> Outcome:
-    """The oldest available activity, leased to the worker; None, and when to ask again, when there is none.
+    """Lease the oldest available activity to the worker and return it; None, and when to ask again, when there is none.
 
     An empty answer does not use up the idempotency key.
     """

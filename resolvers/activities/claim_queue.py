@@ -19,7 +19,7 @@ from documents.activities.activity import ActivityStatus
 from documents.base import now
 from resolvers.activities.active_workers import Holder
 from resolvers.activities.lease import expired_rows, fail_exhausted
-from resolvers.activities.retry import available_from, kept_until, not_kept_from_all
+from resolvers.activities.retry import available_from, not_left_recently_filter, reserved_until
 from resolvers.activities.state_machine import MAX_ATTEMPTS, counted_attempts
 from resolvers.filters import Filter
 from resolvers.reads.batch_point_reads import coalesce
@@ -56,7 +56,7 @@ PROJECTION = dict.fromkeys(
 
 @dataclass
 class Claim:
-    """The holder that claims, and the activity that this claim alone may try."""
+    """A claim under way: its worker, and the activity that no other claim of this process may try."""
 
     holder: Holder
     trying: str | None = None
@@ -92,7 +92,7 @@ async def candidates(kinds: tuple[Document, ...], holder: Holder) -> AsyncIterat
 
 
 async def _query(kinds: tuple[Document, ...], tickets: list[str]) -> list[dict[str, Any]]:
-    """The choice of each claim."""
+    """Query the queue once for several claims; returns the choice of each."""
     at = now()
     tried = {claim.trying for claim in _claims.values() if claim.trying is not None}
     holders = {_claims[ticket].holder for ticket in tickets if ticket in _claims}
@@ -112,7 +112,7 @@ def _assign(free: list[Row], tickets: list[str], at: datetime) -> dict[str, Choi
     # A claim that was cancelled meanwhile gets nothing, so that no activity is reserved for it.
     for ticket in (ticket for ticket in tickets if ticket in _claims):
         holder = _claims[ticket].holder
-        number = next((number for number, row in enumerate(free) if kept_until(row, holder, at) is None), None)
+        number = next((number for number, row in enumerate(free) if reserved_until(row, holder, at) is None), None)
         if number is not None:
             choices[ticket] = Choice([free.pop(number)], None)
     for ticket, choice in choices.items():
@@ -120,7 +120,7 @@ def _assign(free: list[Row], tickets: list[str], at: datetime) -> dict[str, Choi
         for tried in _queries:
             tried.add(id)
         fallbacks = random.sample(free, min(len(free), MAX_CANDIDATES - 1))
-        choice.rows.extend(row for row in fallbacks if kept_until(row, _claims[ticket].holder, at) is None)
+        choice.rows.extend(row for row in fallbacks if reserved_until(row, _claims[ticket].holder, at) is None)
     return choices
 
 
@@ -134,14 +134,14 @@ def _empty_choice(ticket: str, later: list[Row], at: datetime) -> Choice:
 def _claimable_from(row: Row, holder: Holder, at: datetime) -> datetime:
     """The time from which a worker may claim an activity, as far as is known now."""
     time = max(available_from(row) or at, at)
-    return kept_until(row, holder, time) or time
+    return reserved_until(row, holder, time) or time
 
 
 async def _claimable_rows(kinds: tuple[Document, ...], limit: int, at: datetime, holders: set[Holder]) -> list[Row]:
     """The activities that any of the holders can claim, oldest first; ends those whose last attempt expired."""
     reads = [read(kind, limit, at) for kind in kinds for read in (_new_rows, _expired_rows)]
     # Otherwise a worker that has handed back many activities would see only these.
-    reads += [_available_again(kind, limit, at, not_kept_from_all(holders, at)) for kind in kinds]
+    reads += [_available_again(kind, limit, at, not_left_recently_filter(holders, at)) for kind in kinds]
     rows = [row for batch in await asyncio.gather(*reads) for row in batch]
     exhausted = [
         row for row in rows if row["status"] == ActivityStatus.RUNNING and counted_attempts(row) >= MAX_ATTEMPTS
@@ -170,7 +170,7 @@ async def _ready_rows(kind: Document, match: Filter, sort: list[tuple[str, int]]
 
 
 async def _later_rows(kinds: tuple[Document, ...], at: datetime) -> list[Row]:
-    """The first activities that have a later `availableAt`, or that may be kept from the caller."""
+    """The first activities that have a later `availableAt`, or that may be reserved for other workers."""
     later = {"availableAt": {"$gt": at}}
     reads = [_ready_rows(kind, later, [("availableAt", 1)], MAX_LATER) for kind in kinds]
     reads += [_available_again(kind, MAX_LATER, at, {}) for kind in kinds]

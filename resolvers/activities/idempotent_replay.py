@@ -13,12 +13,12 @@ from resolvers.writes.stored_outcome import StoredOutcome
 from resolvers.writes.transaction import Outcome
 
 
-async def repeat_claim(viewer: Viewer, kept: StoredOutcome) -> Outcome:
+async def repeat_claim(viewer: Viewer, stored: StoredOutcome) -> Outcome:
     """The current activity, while the caller still holds the attempt that was claimed or extended.
 
     Raises InvalidState when that attempt is over: its lease has expired, another worker has it, or it has ended.
     """
-    id, attempt = _id_and_attempt(kept)
+    id, attempt = _id_and_attempt(stored)
     match = {"_id": id, "attempt": attempt, "status": ActivityStatus.RUNNING.value}
     match |= valid_lease_filter(now()) | claimant_filter(viewer)
     row: Row | None = await collection_of(kind_of_activity(id)).find_one(match)
@@ -35,12 +35,12 @@ async def repeat_claim(viewer: Viewer, kept: StoredOutcome) -> Outcome:
     )
 
 
-async def repeat_report(viewer: Viewer, kept: StoredOutcome) -> Outcome:
+async def repeat_report(viewer: Viewer, stored: StoredOutcome) -> Outcome:
     """The current activity, for viewers who may see it, and for the caller while its attempt is the last one.
 
     Raises NotFound.
     """
-    id, attempt = _id_and_attempt(kept)
+    id, attempt = _id_and_attempt(stored)
     kind = kind_of_activity(id)
     own = {"attempt": attempt, "claimed_by": viewer.key}
     match = all_of([{"_id": id}, any_of([readable(kind, viewer), own])])
@@ -50,6 +50,6 @@ async def repeat_report(viewer: Viewer, kept: StoredOutcome) -> Outcome:
     return {"activity": row}
 
 
-def _id_and_attempt(kept: StoredOutcome) -> tuple[str, int]:
-    activity = kept["values"]["activity"]
+def _id_and_attempt(stored: StoredOutcome) -> tuple[str, int]:
+    activity = stored["values"]["activity"]
     return activity["row"], activity["attempt"]

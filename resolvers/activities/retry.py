@@ -1,7 +1,7 @@
 """Retries: when an unfinished activity may be claimed again, and by which workers.
 
 A wait holds for all workers, so that a temporary cause has time to pass. A worker that handed an activity back waits
-longer each time, and the last attempt is not given to a worker that failed before while there is another.
+longer each time, and the last attempt is reserved for workers that have not failed before, while there are such.
 """
 
 from collections.abc import Collection
@@ -20,7 +20,7 @@ FIRST_HAND_BACK_WAIT = timedelta(seconds=2)
 """Wait after a hand-back with a reason: doubled for all by each further worker, and for a worker by each of its own."""
 MAX_HAND_BACK_WAIT = timedelta(minutes=10)
 LAST_ATTEMPT_RESERVED_FOR = timedelta(hours=1)
-"""How long the last attempt is reserved for other active workers than those that failed before."""
+"""How long the last attempt is reserved for workers that have not failed before, while such workers are active."""
 MAX_LEAVERS = 20
 """Workers that left an activity, remembered on it."""
 
@@ -51,8 +51,8 @@ def available_from(row: Row) -> datetime | None:
     return None if lease is None or counted_attempts(row) < 2 else _utc(lease) + RETRY_WAITS[-1]
 
 
-def kept_until(row: Row, holder: Holder, at: datetime) -> datetime | None:
-    """The time until which an available activity is kept from this worker; None when the worker may have it."""
+def reserved_until(row: Row, holder: Holder, at: datetime) -> datetime | None:
+    """The time until which an available activity is reserved for other workers; None when this worker may have it."""
     leaver = _record_of(row, holder)
     if leaver is None:
         return None
@@ -61,8 +61,8 @@ def kept_until(row: Row, holder: Holder, at: datetime) -> datetime | None:
     return _last_attempt_reserved_until(row, at) if leaver["failures"] else None
 
 
-def not_kept_from_all(holders: Collection[Holder], at: datetime) -> Filter:
-    """A filter for activities that at least one of these workers has not left recently."""
+def not_left_recently_filter(holders: Collection[Holder], at: datetime) -> Filter:
+    """The filter for activities that at least one of these workers has not left recently."""
     if not 0 < len(holders) <= MAX_LEAVERS:
         return {}
     recent = [{"key": key, "worker": worker, "until": {"$gt": at}} for key, worker in holders]

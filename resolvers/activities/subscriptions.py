@@ -170,8 +170,7 @@ async def _late_rows(id: str, seen: int, until: int, sent: int) -> list[Row]:
     if not sent or until <= seen:
         return []
     match = {"activityRef": id, "late": {"$gt": seen, "$lte": until}, "sequence": {"$lte": sent}}
-    found = collection_of(documents.LogEntry).find(match, sort=[("late", 1)], limit=LINE_BATCH_SIZE)
-    return await found.to_list()
+    return await collection_of(documents.LogEntry).find(match, sort=[("late", 1)], limit=LINE_BATCH_SIZE).to_list()
 
 
 class ReorderBuffer:

@@ -21,7 +21,7 @@ async def create_dataset(
     title: str | None = None,
     description: str | None = None,
 ) -> Outcome:
-    """A new dataset without versions. Raises AlreadyExists when the resource has one of this identifier."""
+    """Create a dataset without versions. Raises AlreadyExists when the resource has one of this identifier."""
     require_role(viewer, Role.WORKER)
     resource = await get_readable(documents.Resource, resource_id, viewer, session, "resourceId")
     dataset = documents.Dataset(
@@ -33,5 +33,5 @@ async def create_dataset(
     try:
         return {"dataset": await insert(dataset, session)}
     except DuplicateKeyError as error:
-        taken = f"{resource['_id']} has a dataset {dataset.identifier} already."
-        raise AlreadyExists(taken, "identifier") from error
+        message = f"{resource['_id']} has a dataset {dataset.identifier} already."
+        raise AlreadyExists(message, "identifier") from error

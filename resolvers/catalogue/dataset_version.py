@@ -11,5 +11,5 @@ LATEST = "latestVersionRef"
 async def is_latest(versions: list[Row], viewer: Viewer) -> list[bool]:
     """Whether each version is the newest of its dataset."""
     datasets = (version["datasetRef"] for version in versions)
-    found = await by_ids(documents.Dataset, datasets, frozenset({"_id", LATEST}), viewer)
-    return [found.get(version["datasetRef"], {}).get(LATEST) == version["_id"] for version in versions]
+    rows = await by_ids(documents.Dataset, datasets, frozenset({"_id", LATEST}), viewer)
+    return [rows.get(version["datasetRef"], {}).get(LATEST) == version["_id"] for version in versions]

@@ -32,16 +32,16 @@ async def check_expected_versions(existing: dict[str, Row], reported: list[Repor
 
     `existing` has the datasets of the resource, by identifier.
     """
-    unexpected = list(_unexpected(existing, reported))
-    if not unexpected:
+    mismatches = list(_mismatches(existing, reported))
+    if not mismatches:
         return
-    match = {"_id": {"$in": [latest for _, _, latest in unexpected if latest]}}
+    match = {"_id": {"$in": [latest for _, _, latest in mismatches if latest]}}
     versions = await collection_of(documents.DatasetVersion).find(match, session=session).to_list()
     rows = {row["_id"]: row for row in versions}
-    raise Refusals([_conflict(number, document, rows.get(latest)) for number, document, latest in unexpected])
+    raise Refusals([_conflict(number, document, rows.get(latest)) for number, document, latest in mismatches])
 
 
-def _unexpected(
+def _mismatches(
     existing: dict[str, Row], reported: list[ReportedDocument]
 ) -> Iterator[tuple[int, ReportedDocument, str | None]]:
     """Number and document where the newest version is not the expected one, with the newest version's id."""

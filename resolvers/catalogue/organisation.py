@@ -23,7 +23,7 @@ class OrganisationChanges(TypedDict, total=False):
 
 
 async def create_organisation(session: Session, viewer: Viewer, *, url: str, name: str | None = None) -> Outcome:
-    """A new organisation. Raises AlreadyExists when the URL is taken."""
+    """Create an organisation. Raises AlreadyExists when the URL is taken."""
     require_role(viewer, Role.WORKER)
     organisation = documents.Organisation(url=check_url(url, "url"), name=check_line(name, "name"))
     if present := await successor(documents.Organisation, "url", organisation.url, session):

@@ -103,8 +103,8 @@ async def _record_all(batch: list[_PendingEvent]) -> None:
 async def clear_pending_files(resource_id: str, session: Session) -> None:
     """Record that a transform of this resource has taken the pending files."""
     pending = {"_id": resource_id, "code_repo.monitor_dirs.pendingFiles": {"$gt": 0}}
-    taken = {"code_repo.monitor_dirs.$[].pendingFiles": 0, "filesTakenAt": now()}
-    await collection_of(documents.Resource).update_one(pending, {"$set": taken}, session=session)
+    cleared = {"code_repo.monitor_dirs.$[].pendingFiles": 0, "filesTakenAt": now()}
+    await collection_of(documents.Resource).update_one(pending, {"$set": cleared}, session=session)
 
 
 def _file_event(file: dict[str, Any], *path: str) -> FileEvent:

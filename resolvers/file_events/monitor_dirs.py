@@ -97,5 +97,5 @@ def _was_pending(file: SeenFileChange, directory: MonitorDir, watcher: Watcher) 
 
 
 def _watcher(row: Row) -> Watcher:
-    taken = row.get("filesTakenAt")
-    return Watcher(row["_id"], CodeRepo.model_validate(row["code_repo"]), taken and taken.replace(tzinfo=UTC))
+    taken_at = row.get("filesTakenAt")
+    return Watcher(row["_id"], CodeRepo.model_validate(row["code_repo"]), taken_at and taken_at.replace(tzinfo=UTC))

@@ -134,9 +134,9 @@ def new_steps(plan: Plan, used: list[list[Used] | None], execution: documents.Ex
     ]
 
 
-def port_mappings(given: list[str] | None, version: documents.ComponentVersion, *path: str) -> list[str]:
-    """Ports of the host and of the container, such as `8501:8501`. Raises Refusals."""
-    ports = given or []
+def port_mappings(inputs: list[str] | None, version: documents.ComponentVersion, *path: str) -> list[str]:
+    """The mappings of host ports to container ports, such as `8501:8501`. Raises Refusals."""
+    ports = inputs or []
     if len(ports) > MAX_PORTS:
         raise LimitExceeded(f"{len(ports)} ports are too many; at most {MAX_PORTS} are allowed.", *path)
     refusals: list[Refusal] = []

@@ -9,7 +9,7 @@ from resolvers.writes.store import get_readable
 
 
 async def owner_of_new(session: Session, viewer: Viewer, owner_id: str | None, things: str) -> Row:
-    """The id of a new object's owner: the viewer, or the user whom an administrator names.
+    """The owner of a new object: the viewer, or the user whom an administrator names.
 
     `things` is the plural noun for the message. Raises Forbidden, NotFound, and InvalidInput where nobody is named.
     """

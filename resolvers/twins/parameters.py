@@ -80,12 +80,12 @@ def coerce_parameters(version: ComponentVersion, given: Any, *path: str) -> Valu
 def carry_over_parameters(values: Values, before: ComponentVersion, after: ComponentVersion) -> Values:
     """Values of one version for a run of another: without those that only the first declares, or the other keeps
     secret."""
-    secrets = {_normalised(name) for name in after.secrets}
+    secrets = {_spelling_key(name) for name in after.secrets}
     names_before, names_after = declared_names(before), declared_names(after)
     return {
         name: value
         for name, value in values.items()
-        if _normalised(name) not in secrets and (name in names_after or name not in names_before)
+        if _spelling_key(name) not in secrets and (name in names_after or name not in names_before)
     }
 
 
@@ -114,7 +114,7 @@ def _value_or_default(definition: ParameterDefinition, values: Values, *path: st
 def _name_refusals(version: ComponentVersion, values: Values, *path: str) -> Iterator[InvalidInput]:
     """A refusal for each given name that is not allowed. The values are not repeated."""
     parameters = {definition.name for definition in version.parameters}
-    secrets = {_normalised(name): name for name in version.secrets}
+    secrets = {_spelling_key(name): name for name in version.secrets}
     for name in [name for name in values if name not in parameters]:
         if message := _reason_to_refuse(name, values[name], secrets):
             yield InvalidInput(message, *path, name)
@@ -123,7 +123,7 @@ def _name_refusals(version: ComponentVersion, values: Values, *path: str) -> Ite
 def _reason_to_refuse(name: str, value: Any, secrets: dict[str, str]) -> str | None:
     if name in secrets.values() or name in CREDENTIALS:
         return f"{name} is a secret: workers know its value, which must not be sent to this server."
-    if (normalised := _normalised(name)) and (secret := secrets.get(normalised)):
+    if (plain := _spelling_key(name)) and (secret := secrets.get(plain)):
         return f"{preview(name)} is written like the secret {secret}, whose value must not be sent to this server."
     if name in BUILT_IN_PARAMETERS and not isinstance(value, str | int | float):
         return f"{name} must be a text, a number or a boolean."
@@ -133,6 +133,6 @@ def _reason_to_refuse(name: str, value: Any, secrets: dict[str, str]) -> str | N
     return None
 
 
-def _normalised(name: str) -> str:
+def _spelling_key(name: str) -> str:
     """A name without variations of spelling: `hf-token` is HF_TOKEN."""
     return "".join(character for character in name.casefold() if character.isalnum())

@@ -149,9 +149,9 @@ def _not_reusable(step: documents.Step) -> InvalidState:
     return InvalidState(message, "fromStepId", current=step.status.value, allowed=allowed)
 
 
-async def _title(given: str | None, before: documents.Execution, session: Session) -> str:
+async def _title(requested: str | None, before: documents.Execution, session: Session) -> str:
     """The requested title, or that of the earlier execution with the next number."""
-    title = check_line(given, "title")
+    title = check_line(requested, "title")
     if title is not None:
         await check_title_is_free(before.digital_twin_ref, title, session)
         return title
@@ -159,8 +159,8 @@ async def _title(given: str | None, before: documents.Execution, session: Sessio
     numbered = {"digitalTwinRef": before.digital_twin_ref, "title": {"$regex": rf"^{re.escape(stem)} \(re-run "}}
     titles = collection_of(documents.Execution).find(numbered, {"title": 1}, session=session).limit(MAX_TITLES)
     endings = [row["title"].removeprefix(stem) async for row in titles]
-    taken = [int(match[1]) for ending in endings if (match := NUMBERED.fullmatch(ending))]
-    return f"{stem} (re-run {max(taken, default=0) + 1})"
+    numbers = [int(match[1]) for ending in endings if (match := NUMBERED.fullmatch(ending))]
+    return f"{stem} (re-run {max(numbers, default=0) + 1})"
 
 
 def _copy(before: documents.Execution, title: str) -> documents.Execution:

@@ -86,14 +86,16 @@ class RerunOverrides:
         before = [self._steps[position].component_version_ref for position in positions]
         return list(dict.fromkeys([*after, *before]))
 
-    def _by_position(self, given: list[Input], name: str, reused: str, noun: str, refusals: list[Refusal]) -> Overrides:
+    def _by_position(
+        self, overrides: list[Input], name: str, reused: str, noun: str, refusals: list[Refusal]
+    ) -> Overrides:
         """The overrides whose steps run again, each step once. Refusals of others are added to `refusals`."""
-        if len(given) > MAX_STEPS:
-            message = f"{len(given)} overrides; there are at most {MAX_STEPS} steps."
+        if len(overrides) > MAX_STEPS:
+            message = f"{len(overrides)} overrides; there are at most {MAX_STEPS} steps."
             refusals.append(LimitExceeded(message, name))
             return {}
         by_position: Overrides = {}
-        for number, override in enumerate(given):
+        for number, override in enumerate(overrides):
             with collect_refusals(refusals):
                 path = (name, str(number), "stepKey")
                 position = self._position(override["step_key"], by_position, reused, noun, *path)

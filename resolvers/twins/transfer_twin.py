@@ -44,8 +44,8 @@ async def transfer_digital_twin(
     try:
         changed = await update(documents.DigitalTwin, twin, rights | {"userRef": owner}, expected_revision, session)
     except DuplicateKeyError as error:
-        taken = f"{owner} has a digital twin called {twin['name']} already: rename one of them first."
-        raise AlreadyExists(taken, "ownerId" if owner_id is not None else "ownerName") from error
+        message = f"{owner} has a digital twin called {twin['name']} already: rename one of them first."
+        raise AlreadyExists(message, "ownerId" if owner_id is not None else "ownerName") from error
     if owner != before:
         await copy_rights(id, rights | {"ownerRef": owner}, session, people=2)
     return {"digital_twin": changed}

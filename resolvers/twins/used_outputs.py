@@ -40,12 +40,12 @@ class Outputs:
     def __init__(self, rows: dict[str, Row], keys: dict[str, str], for_the_owner: set[str]) -> None:
         self._rows, self._keys, self._for_the_owner = rows, keys, for_the_owner
 
-    def resolve(self, given: Input, *path: str) -> Used:
+    def resolve(self, output: Input, *path: str) -> Used:
         """The output in the form stored with a step. Raises NotFound, Forbidden, ChecksumMismatch and InvalidInput."""
-        row = self.get_readable(given.get("id"), *path, "id")
-        if (sha256 := given.get("sha256")) is not None:
+        row = self.get_readable(output.get("id"), *path, "id")
+        if (sha256 := output.get("sha256")) is not None:
             _check_checksum(row, sha256, *path, "sha256")
-        key = check_step_key(given.get("step_key"), *path, "stepKey")
+        key = check_step_key(output.get("step_key"), *path, "stepKey")
         return Used(ref=row["_id"], sha256=row.get("sha256"), step_key=key or self.key_of(row))
 
     def file_name(self, used: Used) -> str:
@@ -93,8 +93,8 @@ async def check_used_outputs_are_readable(
     steps: list[documents.Step], owner_id: str, viewer: Viewer, session: Session, *path: str
 ) -> None:
     """Raise Refusals with used outputs that the viewer, or the owner, may no longer read."""
-    given = [{"id": used.ref} for step in steps for used in outputs_to_fetch(step)]
-    outputs = await _outputs(given, owner_id, viewer, session)
+    inputs = [{"id": used.ref} for step in steps for used in outputs_to_fetch(step)]
+    outputs = await _outputs(inputs, owner_id, viewer, session)
     refusals: list[Refusal] = []
     for step in steps:
         for used in outputs_to_fetch(step):
@@ -121,8 +121,8 @@ def _check_counts(steps: list[Input]) -> None:
         raise Refusals(refusals)
 
 
-async def _outputs(given: list[Input], owner_id: str, viewer: Viewer, session: Session) -> Outputs:
-    ids = {output["id"] for output in given if output.get("id")}
+async def _outputs(inputs: list[Input], owner_id: str, viewer: Viewer, session: Session) -> Outputs:
+    ids = {output["id"] for output in inputs if output.get("id")}
     rows = await _readable_rows(documents.Output, ids, ["stepRef", "sha256", "file_name"], viewer, session)
     maker_ids = {row["stepRef"] for row in rows.values()}
     steps = await _readable_rows(documents.Step, maker_ids, ["key"], viewer, session)
@@ -139,14 +139,14 @@ async def _readable_rows(
     return {row["_id"]: row async for row in collection_of(document).find(match, fields, session=session)}
 
 
-def _resolve_used(given: list[Input] | None, outputs: Outputs, awaited: set[str], *path: str) -> list[Used] | None:
+def _resolve_used(inputs: list[Input] | None, outputs: Outputs, awaited: set[str], *path: str) -> list[Used] | None:
     """The outputs that one step uses, each with a place of its own."""
-    if given is None:
+    if inputs is None:
         return None
     refusals: list[Refusal] = []
     used_by_id: dict[str, Used] = {}
     files: dict[tuple[str | None, str], str] = {}
-    for number, output in enumerate(given):
+    for number, output in enumerate(inputs):
         with collect_refusals(refusals):
             used = outputs.resolve(output, *path, str(number))
             if used.ref in used_by_id:

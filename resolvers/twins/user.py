@@ -33,7 +33,7 @@ def emails(users: list[Row], viewer: Viewer) -> list[str | None]:
 async def create_user(
     session: Session, viewer: Viewer, *, display_name: str, email: str, github: str | None = None
 ) -> Outcome:
-    """A new user. Raises AlreadyExists when the name is taken."""
+    """Create a user. Raises AlreadyExists when the name is taken."""
     require_role(viewer)
     user = documents.User(
         display_name=check_line(display_name, "displayName"),
