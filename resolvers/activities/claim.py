@@ -39,7 +39,7 @@ class ClaimRequest(NamedTuple):
     worker: str
     viewer: Viewer
     duration: timedelta
-    keep: StoreOutcome | None = None
+    store: StoreOutcome | None = None
 
     @property
     def holder(self) -> Holder:
@@ -55,24 +55,20 @@ async def claim_activity(
     An empty answer does not use up the idempotency key.
     """
     require_role(viewer, Role.WORKER)
-    duration = check_lease_seconds(lease_seconds, "leaseSeconds")
-    request = ClaimRequest(check_worker_name(worker, "worker"), viewer, duration)
-    documents_to_claim = tuple(document for kind, document in KINDS.items() if kinds is None or kind in kinds)
-    active_until = now() + ACTIVE_AFTER_CLAIM
-    active_workers.note(request.holder, {document.kind for document in documents_to_claim}, active_until)
+    name, duration = check_worker_name(worker, "worker"), check_lease_seconds(lease_seconds, "leaseSeconds")
+    request = ClaimRequest(name, viewer, duration)
+    claimable = tuple(document for kind, document in KINDS.items() if kinds is None or kind in kinds)
+    active_workers.note(request.holder, {document.kind for document in claimable}, now() + ACTIVE_AFTER_CLAIM)
     if call is None:
-        return await _claim_next(documents_to_claim, request)
+        return await _claim_next(claimable, request)
     # Calls with the same key are serialised: the activity that the first is about to take is not offered to the second,
     # which would answer that nothing waits.
-    async with (
-        keyed_lock("claim", call.reservation.id),
-        candidates(documents_to_claim, request.holder) as choice,
-    ):
+    async with keyed_lock("claim", call.reservation.id), candidates(claimable, request.holder) as choice:
         # Idle workers ask all the time, which must not cause writes.
         if not choice.rows and not await call.is_known():
             return _empty_outcome(choice)
         return await call.run(
-            lambda keep: _claim_next_or_nothing_written(documents_to_claim, request._replace(keep=keep), choice)
+            lambda store: _claim_next_or_nothing_written(claimable, request._replace(store=store), choice)
         )
 
 
@@ -141,18 +137,18 @@ async def _claim_transform(row: Row, request: ClaimRequest) -> Row | None:
 async def _run_in_transaction(work: Callable[[Session], Awaitable[Row | None]], request: ClaimRequest) -> Row | None:
     """Run `work` and, where the call has a key, store its outcome in the same transaction."""
 
-    async def work_and_keep(session: Session) -> Row | None:
+    async def work_and_store(session: Session) -> Row | None:
         claimed = await work(session)
-        if claimed is not None and request.keep is not None:
-            await request.keep({"activity": claimed}, session)
+        if claimed is not None and request.store is not None:
+            await request.store({"activity": claimed}, session)
         return claimed
 
-    return await in_transaction(work_and_keep)
+    return await in_transaction(work_and_store)
 
 
 async def _lease_alone(kind: Document, row: Row, request: ClaimRequest) -> Row | None:
     """Lease the activity by one write, in a transaction only where its outcome is to be stored."""
-    if request.keep is None:
+    if request.store is None:
         return await _lease(kind, row, request)
     return await _run_in_transaction(partial(_lease, kind, row, request), request)
 

@@ -143,9 +143,8 @@ async def _claimable_rows(kinds: tuple[Document, ...], limit: int, at: datetime,
     # Otherwise a worker that has handed back many activities would see only these.
     reads += [_available_again(kind, limit, at, not_left_recently_filter(holders, at)) for kind in kinds]
     rows = [row for batch in await asyncio.gather(*reads) for row in batch]
-    exhausted = [
-        row for row in rows if row["status"] == ActivityStatus.RUNNING and counted_attempts(row) >= MAX_ATTEMPTS
-    ]
+    running = [row for row in rows if row["status"] == ActivityStatus.RUNNING]
+    exhausted = [row for row in running if counted_attempts(row) >= MAX_ATTEMPTS]
     for row in exhausted:
         await fail_exhausted(row, at)
     if exhausted:

@@ -50,7 +50,7 @@ reporter may not see the activity otherwise."""
 
 
 class TransformReport(TypedDict, total=False):
-    """The details that a worker reports of a transform that ended."""
+    """Details of a transform that ended, as its worker reports them."""
 
     validated: bool | None
     logs: str | None

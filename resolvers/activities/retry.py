@@ -1,7 +1,7 @@
 """Retries: when an unfinished activity may be claimed again, and by which workers.
 
-A wait holds for all workers, so that a temporary cause has time to pass. A worker that handed an activity back waits
-longer each time, and the last attempt is reserved for workers that have not failed before, while there are such.
+A delay holds for all workers, so that a temporary cause has time to pass. It is longer each time for a worker that
+hands an activity back, and the last attempt is reserved for workers that have not failed before, while such are active.
 """
 
 from collections.abc import Collection
@@ -14,12 +14,12 @@ from resolvers.activities.state_machine import MAX_ATTEMPTS, counted_attempts
 from resolvers.filters import Filter
 from resolvers.reads.rows import Row
 
-RETRY_WAITS = (timedelta(seconds=10), timedelta(seconds=60))
-"""Waits after the first and the second retryable failure. Of expired leases only the second has a wait."""
-FIRST_HAND_BACK_WAIT = timedelta(seconds=2)
-"""Wait after a hand-back with a reason: doubled for all by each further worker, and for a worker by each of its own."""
-MAX_HAND_BACK_WAIT = timedelta(minutes=10)
-LAST_ATTEMPT_RESERVED_FOR = timedelta(hours=1)
+RETRY_DELAYS = (timedelta(seconds=10), timedelta(seconds=60))
+"""Delays after the first and the second retryable failure. Of expired leases only the second has one."""
+FIRST_HAND_BACK_DELAY = timedelta(seconds=2)
+"""Delay after a hand-back with a reason, doubled for all by each further worker, for a worker by each of its own."""
+MAX_HAND_BACK_DELAY = timedelta(minutes=10)
+LAST_ATTEMPT_RESERVATION = timedelta(hours=1)
 """How long the last attempt is reserved for workers that have not failed before, while such workers are active."""
 MAX_LEAVERS = 20
 """Workers that left an activity, remembered on it."""
@@ -27,7 +27,7 @@ MAX_LEAVERS = 20
 
 def after_failure(row: Row, at: datetime) -> Row:
     """The changes to an activity whose attempt failed, and which has another."""
-    until = at + RETRY_WAITS[min(counted_attempts(row), len(RETRY_WAITS)) - 1]
+    until = at + RETRY_DELAYS[min(counted_attempts(row), len(RETRY_DELAYS)) - 1]
     leaver = _leaver(row)
     leaver |= {"failures": leaver["failures"] + 1, "until": until}
     return {"availableAt": until, "left_by": _leavers_with(row, leaver)}
@@ -37,10 +37,10 @@ def after_hand_back(row: Row, at: datetime) -> Row:
     """The changes to an activity that its worker handed back with a reason."""
     leaver = _leaver(row)
     leaver |= {"hand_backs": leaver["hand_backs"] + 1}
-    leaver |= {"until": at + _hand_back_wait(leaver["hand_backs"])}
+    leaver |= {"until": at + _hand_back_delay(leaver["hand_backs"])}
     left_by = _leavers_with(row, leaver)
     workers = sum(record["hand_backs"] > 0 for record in left_by)
-    return {"availableAt": at + _hand_back_wait(workers), "left_by": left_by}
+    return {"availableAt": at + _hand_back_delay(workers), "left_by": left_by}
 
 
 def available_from(row: Row) -> datetime | None:
@@ -48,7 +48,7 @@ def available_from(row: Row) -> datetime | None:
     if row.get("availableAt") is not None:
         return _utc(row["availableAt"])
     lease = row.get("leaseExpiresAt")
-    return None if lease is None or counted_attempts(row) < 2 else _utc(lease) + RETRY_WAITS[-1]
+    return None if lease is None or counted_attempts(row) < 2 else _utc(lease) + RETRY_DELAYS[-1]
 
 
 def reserved_until(row: Row, holder: Holder, at: datetime) -> datetime | None:
@@ -71,17 +71,17 @@ def not_left_recently_filter(holders: Collection[Holder], at: datetime) -> Filte
 
 def _last_attempt_reserved_until(row: Row, at: datetime) -> datetime | None:
     failed = [leaver for leaver in row["left_by"] if leaver["failures"]]
-    until = max(_utc(leaver["until"]) for leaver in failed) + LAST_ATTEMPT_RESERVED_FOR
+    until = max(_utc(leaver["until"]) for leaver in failed) + LAST_ATTEMPT_RESERVATION
     if counted_attempts(row) < MAX_ATTEMPTS - 1 or until <= at:
         return None
     holders = {_holder(leaver) for leaver in failed}
     return until if active_workers.has_other(kind_of(row["_id"]), holders, at) else None
 
 
-def _hand_back_wait(number: int) -> timedelta:
+def _hand_back_delay(number: int) -> timedelta:
     # More doublings would exceed what a timedelta can hold.
     doublings: int = 2 ** min(number - 1, 20)
-    return min(FIRST_HAND_BACK_WAIT * doublings, MAX_HAND_BACK_WAIT)
+    return min(FIRST_HAND_BACK_DELAY * doublings, MAX_HAND_BACK_DELAY)
 
 
 def _leaver(row: Row) -> Row:

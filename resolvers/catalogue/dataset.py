@@ -21,7 +21,7 @@ async def create_dataset(
     title: str | None = None,
     description: str | None = None,
 ) -> Outcome:
-    """Create a dataset without versions. Raises AlreadyExists when the resource has one of this identifier."""
+    """Create a dataset without versions. Raises AlreadyExists when the resource has one with this identifier."""
     require_role(viewer, Role.WORKER)
     resource = await get_readable(documents.Resource, resource_id, viewer, session, "resourceId")
     dataset = documents.Dataset(

@@ -56,7 +56,7 @@ async def _choose_name(
 
 
 async def _is_about_something_else(dataset: Row, document: ReportedDocument, session: Session) -> bool:
-    """Whether the dataset is about something else than the document. Unknown, so false, for a dataset without any."""
+    """Whether the dataset is about something else than the document; False for a dataset that has no document yet."""
     if dataset["latestVersionRef"] is None or dataset["latestSha256"] == document.csvw.sha256:
         return False
     return are_different_datasets(await _subject(dataset, session), document.subject, document.dataset)

@@ -44,7 +44,7 @@ async def check_expected_versions(existing: dict[str, Row], reported: list[Repor
 def _mismatches(
     existing: dict[str, Row], reported: list[ReportedDocument]
 ) -> Iterator[tuple[int, ReportedDocument, str | None]]:
-    """Number and document where the newest version is not the expected one, with the newest version's id."""
+    """The documents whose dataset has another newest version than expected: number, document and that version's id."""
     for number, document in enumerate(reported):
         latest = existing.get(document.dataset, {}).get("latestVersionRef")
         if document.expected and document.expected.version_id != latest:

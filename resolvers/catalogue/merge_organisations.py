@@ -83,7 +83,7 @@ async def _check_natural_keys(organisation_id: str, duplicate_ids: list[str], se
 
 
 async def _natural_keys(match: Filter, session: Session) -> list[tuple[str, str | None]]:
-    """Id and natural key of the resources that match, of one more than may be moved."""
+    """Id and natural key of the matching resources, of at most one more than may be moved."""
     cursor = collection_of(documents.Resource).find(match, {"naturalKey": 1}, limit=MAX_MOVED + 1, session=session)
     return [(row["_id"], row.get("naturalKey")) async for row in cursor]
 

@@ -26,7 +26,7 @@ class ExpectedVersion:
 
 @dataclass(frozen=True)
 class ReportedDocument:
-    """A document that a run made, and the dataset that it belongs to.
+    """A document that a run produced, and the dataset that it belongs to.
 
     `is_named` says that the report names the dataset; otherwise `dataset` is the document's own name for it, which is
     not necessarily unique.
@@ -43,7 +43,7 @@ class ReportedDocument:
 
 
 def read_distributions(inputs: list[Input]) -> list[ReportedDocument]:
-    """All documents, parsed. Raises Refusals with everything that is wrong with any of them."""
+    """Parse all documents of a run. Raises Refusals with everything that is wrong with any of them."""
     if len(inputs) > MAX_DISTRIBUTIONS:
         raise LimitExceeded(
             f"{len(inputs)} distributions are too many; at most {MAX_DISTRIBUTIONS} are allowed.", "distributions"

@@ -1,4 +1,4 @@
-"""Recording a transform that ran, with everything it made."""
+"""Recording a run of a resource's code, with everything that it produced."""
 
 from datetime import datetime, timedelta
 from typing import Any

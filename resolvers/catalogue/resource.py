@@ -38,7 +38,7 @@ async def create_resource(
     code_repo: dict[str, Any] | None = None,
     info: Any = None,
 ) -> Outcome:
-    """Create a resource. Raises AlreadyExists when the organisation has one of this landing page and code."""
+    """Create a resource. Raises AlreadyExists when the organisation has one with this landing page and code."""
     require_role(viewer, Role.WORKER)
     organisation = await get_readable(documents.Organisation, organisation_id, viewer, session, "organisationId")
     resource = documents.Resource(

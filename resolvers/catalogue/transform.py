@@ -17,7 +17,7 @@ from resolvers.writes.transaction import Outcome
 async def request_transform(
     session: Session, viewer: Viewer, *, resource_id: str, message: str | None = None
 ) -> Outcome:
-    """Request a transform; returns the one that waits already, else a new one."""
+    """Request a transform; returns the one that is waiting already, else a new one."""
     require_role(viewer, Role.WORKER)
     message = check_text(message, "message")
     row = await get_readable(documents.Resource, resource_id, viewer, session, "resourceId")

@@ -1,1 +1,1 @@
-"""Files in watched directories: recording them, finding new ones, and scheduling transforms."""
+"""Files in watched directories: recording them, finding new ones, and marking transforms as due."""

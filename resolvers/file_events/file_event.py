@@ -1,4 +1,4 @@
-"""Reports of files that appeared or changed, and the transforms that are scheduled because of them.
+"""Reports of files that appeared or changed, and the transforms that become due because of them.
 
 The last state of a file is stored once for all watchers (resolvers/file_events/seen_files.py); whether it is new
 follows from that and from each watched directory (resolvers/file_events/monitor_dirs.py); each resource with new files
@@ -21,7 +21,7 @@ from documents.storage.file_url import directories_above, file_url, is_directory
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.concurrency.keyed_lock import keyed_lock
-from resolvers.file_events.mark_transforms_due import schedule_transforms
+from resolvers.file_events.mark_transforms_due import mark_transforms_due
 from resolvers.file_events.monitor_dirs import FilesByDirectory, count_new_files, is_watched, watchers_of
 from resolvers.file_events.seen_files import FileEvent, compare_with_seen, store_seen
 from resolvers.reads.rows import Row, collection_of
@@ -132,4 +132,4 @@ async def _record(events: list[FileEvent], session: Session) -> list[Row]:
             files_by_directory[directory].append(change)
     await store_seen(changes, session)
     await count_new_files(watchers, files_by_directory, at, session)
-    return await schedule_transforms(watchers, session)
+    return await mark_transforms_due(watchers, session)

@@ -1,4 +1,4 @@
-"""Waiting transforms for resources with new files: one for each resource, naming the files that it waits for."""
+"""Due transforms of resources with new files: one waits for each resource, and names these files."""
 
 from pymongo import UpdateOne
 
@@ -14,8 +14,8 @@ MAX_NAMED_FILES = 1_000
 """Files that a cause names; further ones are only counted."""
 
 
-async def schedule_transforms(watchers: list[Watcher], session: Session) -> list[Row]:
-    """Schedule a transform for each watcher with new files; returns those that waited or are new, oldest first.
+async def mark_transforms_due(watchers: list[Watcher], session: Session) -> list[Row]:
+    """Mark a transform of each watcher with new files as due; returns those that waited or are new, oldest first.
 
     A running transform is left alone, as it may have read the directory before.
     """

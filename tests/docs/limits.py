@@ -16,7 +16,7 @@ from graph.websocket.endpoint import MAX_MESSAGE, MAX_OPERATIONS, MAX_SOCKETS, S
 from resolvers.activities import log_entry
 from resolvers.activities.change_stream import MAX_LISTENERS
 from resolvers.activities.lease import MAX_LEASE_SECONDS
-from resolvers.activities.retry import FIRST_HAND_BACK_WAIT, MAX_HAND_BACK_WAIT, RETRY_WAITS
+from resolvers.activities.retry import FIRST_HAND_BACK_DELAY, MAX_HAND_BACK_DELAY, RETRY_DELAYS
 from resolvers.activities.state_machine import MAX_ATTEMPTS
 from resolvers.catalogue.merge_organisations import MAX_MERGED, MAX_MOVED
 from resolvers.catalogue.read_distributions import MAX_DISTRIBUTIONS
@@ -109,10 +109,10 @@ LIMITS: dict[str, dict[str, float]] = {
     "Steps and transforms that run": {
         "seconds of a lease": MAX_LEASE_SECONDS,
         "times that a step or transform is begun, hand-backs aside": MAX_ATTEMPTS,
-        "seconds that it waits after a failure": RETRY_WAITS[0].total_seconds(),
-        "seconds that it waits after the second": RETRY_WAITS[1].total_seconds(),
-        "seconds that it waits when it is handed back with a reason, at first": FIRST_HAND_BACK_WAIT.total_seconds(),
-        "seconds that it waits when it is handed back with a reason, at last": MAX_HAND_BACK_WAIT.total_seconds(),
+        "seconds that it waits after a failure": RETRY_DELAYS[0].total_seconds(),
+        "seconds that it waits after the second": RETRY_DELAYS[1].total_seconds(),
+        "seconds that it waits when it is handed back with a reason, at first": FIRST_HAND_BACK_DELAY.total_seconds(),
+        "seconds that it waits when it is handed back with a reason, at last": MAX_HAND_BACK_DELAY.total_seconds(),
         "lines in one `appendLogs`": log_entry.MAX_ENTRIES,
         "characters of a line of a log": log_entry.MAX_MESSAGE_LENGTH,
         "lines of an attempt": log_entry.MAX_LINES,

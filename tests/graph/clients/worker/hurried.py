@@ -11,7 +11,7 @@ from resolvers.activities import retry
 
 if __name__ == "__main__":
     # Workers of earlier tests count as others that might do better.
-    retry.LAST_ATTEMPT_RESERVED_FOR = timedelta(seconds=1)
-    retry.FIRST_HAND_BACK_WAIT = timedelta(seconds=0.3)
-    retry.RETRY_WAITS = (timedelta(seconds=0.2), timedelta(seconds=0.5))
+    retry.LAST_ATTEMPT_RESERVATION = timedelta(seconds=1)
+    retry.FIRST_HAND_BACK_DELAY = timedelta(seconds=0.3)
+    retry.RETRY_DELAYS = (timedelta(seconds=0.2), timedelta(seconds=0.5))
     serve(load_settings())
