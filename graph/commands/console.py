@@ -19,7 +19,7 @@ from rich.progress import (
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
-"""Exit code for wrong use."""
+"""Exit code for wrong usage."""
 MAX_REASONS = 20
 """Reasons of each kind that are printed."""
 

@@ -57,7 +57,7 @@ def parquet(
 
     The export holds public and private jobs alike, so protect the destination as you protect the database. Existing
     files are left as they are: an interrupted run continues where it stopped. Exits with 0 when every archive is
-    exported, with 1 when some could not be read, and with 2 for wrong use.
+    exported, with 1 when some could not be read, and with 2 for wrong usage.
     """
     if find_spec("pyarrow") is None:
         exit_with_error(

@@ -44,7 +44,8 @@ def catalogue(
     and the commit that last changed each file are known as well. git has to be installed for that; nothing of the
     checkout's settings or hooks is used.
 
-    Exits with 0 when it ran through, whatever was refused; with 1 when the folder cannot be read; with 2 for wrong use.
+    Exits with 0 when it ran through, whatever was refused; with 1 when the folder cannot be read; with 2 for wrong
+    usage.
     """
     if not folder.is_dir():
         exit_with_error(f"{folder} is not a folder.", EXIT_USAGE)

@@ -49,7 +49,7 @@ def odtp(
     """Import an ODTP database: users, twins, components, workflows, executions, steps, outputs, results, logs.
 
     Importing again updates what changed there since, and keeps what changed here. Exits with 0 when it ran through,
-    whatever was refused, or was stopped with --watch; with 1 when the source cannot be read; with 2 for wrong use.
+    whatever was refused, or was stopped with --watch; with 1 when the source cannot be read; with 2 for wrong usage.
     """
     from graph.commands.odtp_source import run_import
 

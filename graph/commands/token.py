@@ -60,7 +60,7 @@ def revoke(id: Annotated[str, typer.Argument(help="The token's id, as `token lis
 
 
 def _run(work: Callable[[], Awaitable[T]]) -> T:
-    """The result, with the database open. A refusal ends the command as wrong use does."""
+    """The result, with the database open. A refusal ends the command as wrong usage does."""
     from graph.server.open_database import open_database_for_command
 
     async def run() -> T:

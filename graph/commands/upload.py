@@ -49,7 +49,7 @@ def upload(
     """Upload the reports in a folder that the server does not have yet.
 
     An interrupted run continues where it stopped, and one with nothing new sends nothing. Exits with 0 when the server
-    has every report, with 1 when it refused one or could not be reached, and with 2 for wrong use.
+    has every report, with 1 when it refused one or could not be reached, and with 2 for wrong usage.
     """
     secret = key or typer.prompt("Key", hide_input=True, err=True)
     console = Console(stderr=True)
