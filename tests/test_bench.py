@@ -14,7 +14,7 @@ import documents
 from documents.mongo.database import Database
 from tests.bench.agree import first_difference, normalise
 from tests.bench.catalogues import levels_of as catalogue_levels
-from tests.bench.compare import Measured
+from tests.bench.compare import Measurement
 from tests.bench.contest import Figures
 from tests.bench.overload import BOUNDS
 from tests.bench.report import ratios
@@ -171,10 +171,10 @@ def test_answers_agree_when_only_the_spelling_of_times_and_the_order_of_fields_d
 
 
 def test_ratios_are_against_the_fastest_peer_and_say_how_many_times_faster() -> None:
-    def line(case: str, scale: str, connections: int, processes: int = 1, **ms: float) -> Measured:
+    def line(case: str, scale: str, connections: int, processes: int = 1, **ms: float) -> Measurement:
         # A peer that is slow to answer but answers many at a time is the fastest where that counts.
         figures = {name: Figures(one, one, 1000 / one * connections, one, 1) for name, one in ms.items()}
-        return Measured(case, scale, connections, processes, figures)
+        return Measurement(case, scale, connections, processes, figures)
 
     found = ratios(
         [

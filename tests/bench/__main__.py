@@ -107,7 +107,7 @@ def _recall(url: str, commit: str, pace: Pace, peers: Path, tiny: bool) -> dict[
     try:
         with _progress() as advance:
             found = _run(recalling.compare(url, commit, sizes, pace, peers, advance))
-    except recalling.CannotCompare as error:
+    except recalling.ComparisonError as error:
         raise typer.BadParameter(str(error), param_hint="--against") from None
     console.print(recalling.table(found))
     return {"against": {"commit": commit, "cases": [asdict(one) for one in found]}}

@@ -13,7 +13,7 @@ from tests.bench.contest import Contest, Figures, InProcess, Served, Subject
 from tests.bench.fill import drop, fill
 from tests.bench.load import ask
 from tests.bench.scale import Sizes, name_of
-from tests.bench.servers import PEERS, CannotStart, Server, Servers
+from tests.bench.servers import PEERS, Server, Servers, ServerStartError
 
 OURS, REFERENCE, FLOOR, CEILING = "plan", "reference", "floor", "still"
 WITHOUT_PEERS = ("catalogue chain", "page of 20, counted", "first 3 of many", "mutation")
@@ -40,7 +40,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """One line of the table."""
 
     case: str
@@ -66,7 +66,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Started:
+class StartedServers:
     """The servers on one database."""
 
     ours: Server
@@ -95,10 +95,10 @@ class Comparison:
     texts: Path | None
     say: Say
     advance: Advance
-    measured: list[Measured] = field(default_factory=list)
-    _known: dict[str, Started] = field(default_factory=dict)
+    measured: list[Measurement] = field(default_factory=list)
+    _known: dict[str, StartedServers] = field(default_factory=dict)
 
-    async def run(self) -> list[Measured]:
+    async def run(self) -> list[Measurement]:
         """Everything that was measured."""
         self._cases = cases(self.texts, self.sizes.lists.users)
         databases = self.sizes.databases
@@ -124,18 +124,18 @@ class Comparison:
 
     async def _ceiling(self) -> None:
         """Measure the highest rate at which this client can ask."""
-        still = self._servers.still()
-        await still.until_it_answers()
-        await self._measure(self._cases["point"], "", 16, [Served(still)])
+        fixed_response = self._servers.fixed_response()
+        await fixed_response.until_it_answers()
+        await self._measure(self._cases["point"], "", 16, [Served(fixed_response)])
 
-    async def _deep_alone(self, scale: str, database: str) -> Measured:
+    async def _deep_alone(self, scale: str, database: str) -> Measurement:
         """The deep query by one connection, all subjects against each other."""
         deep, servers = self._cases["deep"], await self._start_servers(database)
         await agree.check(deep, servers.ours, servers.others)
         async with self._floor(database, servers.ours, deep) as bottom:
             return await self._measure(deep, scale, 1, [Served(servers.ours), bottom, *map(Served, servers.others)])
 
-    async def _lists(self, servers: Started) -> None:
+    async def _lists(self, servers: StartedServers) -> None:
         """Everything that is asked of lists and points."""
         for name in ("flat", "point"):
             case = self._cases[name]
@@ -178,17 +178,17 @@ class Comparison:
         subjects: Sequence[Subject],
         processes: int = 1,
         times: int = 1,
-    ) -> Measured:
+    ) -> Measurement:
         pace = self.pace
         warm = pace.warm_up if pace.thorough or case.name != "deep" or processes > 1 else 0
         contest = Contest(case, connections, subjects, warm, pace.seconds, times * pace.rounds)
         where = f"{case.name}, {connections} connection{'s' if connections > 1 else ''}"
         figures = await contest.run(lambda name: self._tell(f"{where}: {name}"))
-        found = Measured(case.name, scale, connections, processes, figures)
+        found = Measurement(case.name, scale, connections, processes, figures)
         self.measured.append(found)
         return found
 
-    async def _start_servers(self, database: str) -> Started:
+    async def _start_servers(self, database: str) -> StartedServers:
         """Start this server, one with the standard executor, and the peers that can be started."""
         if database not in self._known:
             self._tell("starting servers")
@@ -196,13 +196,13 @@ class Comparison:
             reference = self._servers.ours(REFERENCE, database, executor="reference")
             peers = [self._servers.peer(name, database) for name in (PEERS if self.peers else ())]
             await asyncio.gather(ours.until_it_answers(), reference.until_it_answers())
-            self._known[database] = Started(ours, reference, [one for one in peers if await self._is_up(one)])
+            self._known[database] = StartedServers(ours, reference, [one for one in peers if await self._is_up(one)])
         return self._known[database]
 
     async def _is_up(self, peer: Server) -> bool:
         try:
             await peer.until_it_answers()
-        except CannotStart as error:
+        except ServerStartError as error:
             self.say(f"Without {peer.name}: {error}")
             return False
         return True

@@ -25,7 +25,7 @@ from tests.bench.load import Address
 
 
 @dataclass(frozen=True)
-class Wanted:
+class CrowdOptions:
     """The requests of a crowd of clients, and how they are sent."""
 
     port: int
@@ -42,7 +42,7 @@ class Wanted:
 
 
 @dataclass
-class Found:
+class CrowdResult:
     """The responses to a crowd, counted and timed."""
 
     elapsed: float = 0.0
@@ -59,7 +59,7 @@ class Found:
         return len(self.good) / self.elapsed
 
 
-def deep(wanted: Wanted, address: Address) -> Iterator[bytes]:
+def deep(wanted: CrowdOptions, address: Address) -> Iterator[bytes]:
     """Deep queries, none of them like another."""
     numbers = count()
     start = time.time_ns()
@@ -68,22 +68,22 @@ def deep(wanted: Wanted, address: Address) -> Iterator[bytes]:
     )
 
 
-def point(wanted: Wanted, address: Address) -> Iterator[bytes]:
+def point(wanted: CrowdOptions, address: Address) -> Iterator[bytes]:
     """Point reads."""
     return iter(lambda: address.request(POINT, {"id": id_of(User, time.time_ns() % wanted.users)}), b"")
 
 
-def flat(wanted: Wanted, address: Address) -> Iterator[bytes]:
+def flat(wanted: CrowdOptions, address: Address) -> Iterator[bytes]:
     """Pages of 100."""
     return iter(lambda: address.request(FLAT), b"")
 
 
-def livez(wanted: Wanted, address: Address) -> Iterator[bytes]:
+def livez(wanted: CrowdOptions, address: Address) -> Iterator[bytes]:
     """Whether the server is alive."""
     return iter(lambda: f"GET /livez HTTP/1.1\r\nHost: 127.0.0.1:{wanted.port}\r\n\r\n".encode(), b"")
 
 
-def mutation(wanted: Wanted, address: Address) -> Iterator[bytes]:
+def mutation(wanted: CrowdOptions, address: Address) -> Iterator[bytes]:
     """Organisations that are made."""
     numbers, start = count(), time.time_ns()
 
@@ -94,7 +94,7 @@ def mutation(wanted: Wanted, address: Address) -> Iterator[bytes]:
     return iter(one, b"")
 
 
-KINDS: dict[str, Callable[[Wanted, Address], Iterator[bytes]]] = {
+KINDS: dict[str, Callable[[CrowdOptions, Address], Iterator[bytes]]] = {
     one.__name__: one for one in (deep, flat, point, livez, mutation)
 }
 
@@ -102,7 +102,7 @@ KINDS: dict[str, Callable[[Wanted, Address], Iterator[bytes]]] = {
 class Caller(asyncio.Protocol):
     """One connection, which asks one request after the other until a moment has come."""
 
-    def __init__(self, requests: Iterator[bytes], until: float, wanted: Wanted, found: Found) -> None:
+    def __init__(self, requests: Iterator[bytes], until: float, wanted: CrowdOptions, found: CrowdResult) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._requests, self._until, self._wanted, self._found = requests, until, wanted, found
         self._head = b""
@@ -152,12 +152,12 @@ class Caller(asyncio.Protocol):
             self._ask()
 
 
-async def crowd(wanted: Wanted) -> Found:
+async def crowd(wanted: CrowdOptions) -> CrowdResult:
     """Ask, and wait for what is under way. Nothing is found of hostile clients."""
     if wanted.kind in hostile.KINDS:
         await hostile.misbehave(wanted.kind, wanted.port, wanted.connections, wanted.seconds)
-        return Found()
-    loop, found = asyncio.get_running_loop(), Found()
+        return CrowdResult()
+    loop, found = asyncio.get_running_loop(), CrowdResult()
     address = Address(wanted.port, headers={"Authorization": f"Bearer {wanted.token}"} if wanted.token else {})
     requests = KINDS[wanted.kind](wanted, address)
     began = time.perf_counter()
@@ -171,19 +171,19 @@ async def crowd(wanted: Wanted) -> Found:
     return found
 
 
-async def apart(wanted: Wanted) -> Found:
+async def apart(wanted: CrowdOptions) -> CrowdResult:
     """Run the crowd in a process of its own, so that asking does not delay anything in this one."""
     command, given = (sys.executable, "-m", "tests.bench.crowd"), orjson.dumps(asdict(wanted))
     # In a thread: uvloop once closed the pipe of a process that had ended before all that it said was read.
     process = await asyncio.to_thread(subprocess.run, command, input=given, stdout=subprocess.PIPE, check=True)
     found = orjson.loads(process.stdout)
-    return Found(**found | {"others": Counter(found["others"])})
+    return CrowdResult(**found | {"others": Counter(found["others"])})
 
 
 def main() -> None:
     """Ask as stdin says."""
     hostile.allow_descriptors()
-    found = uvloop.run(crowd(Wanted(**orjson.loads(sys.stdin.read()))))
+    found = uvloop.run(crowd(CrowdOptions(**orjson.loads(sys.stdin.read()))))
     sys.stdout.write(orjson.dumps(asdict(found)).decode())
 
 

@@ -36,7 +36,7 @@ TIMES = {"deep": 1, "catalogue chain": 1}
 
 
 @dataclass(frozen=True)
-class Compared:
+class CaseComparison:
     """One case asked of both."""
 
     case: str
@@ -57,13 +57,15 @@ class Compared:
         return self.now.cpu_ms / self.then.cpu_ms if self.then.cpu_ms else 1.0
 
 
-async def compare(url: str, commit: str, sizes: Sizes, pace: Pace, peers: Path, advance: Advance) -> list[Compared]:
-    """Ask both servers each case by turns. Raises CannotCompare if the commit cannot be served."""
+async def compare(
+    url: str, commit: str, sizes: Sizes, pace: Pace, peers: Path, advance: Advance
+) -> list[CaseComparison]:
+    """Ask both servers each case by turns. Raises ComparisonError if the commit cannot be served."""
     advance(f"making the server of {commit}", 0)
     source = checked_out(commit)
     asked = cases(peers, sizes.lists.users)
     databases = {name_of(sizes.small): (sizes.small, None), name_of(sizes.lists): (sizes.lists, sizes.catalogue)}
-    found: list[Compared] = []
+    found: list[CaseComparison] = []
     try:
         for name, (tree, catalogue) in databases.items():
             await fill(url, name, tree, catalogue, lambda stored: advance(f"{stored:,} documents stored", 0))
@@ -78,7 +80,7 @@ async def compare(url: str, commit: str, sizes: Sizes, pace: Pace, peers: Path, 
                     asked[case], connections, [Served(now), Served(then)], pace.warm_up, pace.seconds, rounds
                 )
                 figures = await contest.run(_teller(advance, f"{case}, {connections}", len(found) / len(CONTESTS)))
-                found.append(Compared(case, connections, figures[OURS], figures[EARLIER]))
+                found.append(CaseComparison(case, connections, figures[OURS], figures[EARLIER]))
     finally:
         await drop(url, *databases)
     return found
@@ -95,12 +97,12 @@ async def _both(servers: Servers, database: str, source: Path) -> tuple[Server, 
     return now, then
 
 
-class CannotCompare(Exception):
+class ComparisonError(Exception):
     """A commit that cannot be served; the message says why."""
 
 
 def checked_out(commit: str) -> Path:
-    """A folder in the cache with the project as it was at a commit, its compiled parts made. Raises CannotCompare."""
+    """A folder in the cache with the project as it was at a commit, its compiled parts made. Raises ComparisonError."""
     whole = _run(["git", "rev-parse", "--verify", f"{commit}^{{commit}}"]).decode().strip()
     folder = user_cache_path("provenance-graph") / f"bench-{whole[:12]}"
     if (folder / ".made").exists():
@@ -125,11 +127,11 @@ def _compiled_sources(folder: Path) -> dict[str, bytes]:
 def _run(command: Sequence[str], folder: Path = ROOT) -> bytes:
     done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
     if done.returncode:
-        raise CannotCompare(f"{' '.join(command)} failed: {done.stderr.decode(errors='replace').strip()[-500:]}")
+        raise ComparisonError(f"{' '.join(command)} failed: {done.stderr.decode(errors='replace').strip()[-500:]}")
     return done.stdout
 
 
-def table(found: list[Compared]) -> Table:
+def table(found: list[CaseComparison]) -> Table:
     """Figures of both, with their ratios."""
     made = Table(title="This server beside the earlier one: more is better, but for CPU", title_justify="left")
     for name in ("case", "connections", "ms now", "ms then", "a second now", "a second then", "times as fast", "CPU"):

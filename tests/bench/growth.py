@@ -21,7 +21,7 @@ ANSWER_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
-class Grown:
+class GrowthFigure:
     """The deep query at one scale."""
 
     scale: str
@@ -38,7 +38,7 @@ class Grown:
     beside_longest_ms: float
 
 
-async def growth(url: str, advance: Advance) -> list[Grown]:
+async def growth(url: str, advance: Advance) -> list[GrowthFigure]:
     """Measure each scale on a server of its own."""
     try:
         return [await _at(url, scale, tree, advance) for scale, tree in GROWTH.items()]
@@ -46,7 +46,7 @@ async def growth(url: str, advance: Advance) -> list[Grown]:
         await drop(url, DATABASE)
 
 
-async def _at(url: str, scale: str, tree: Tree, advance: Advance) -> Grown:
+async def _at(url: str, scale: str, tree: Tree, advance: Advance) -> GrowthFigure:
     share = list(GROWTH).index(scale) / len(GROWTH)
     await fill(url, DATABASE, tree, None, lambda stored: advance(f"{scale}: {stored:,} documents stored", share))
     advance(f"{scale}: asking", share + 0.5 / len(GROWTH))
@@ -60,7 +60,7 @@ async def _at(url: str, scale: str, tree: Tree, advance: Advance) -> Grown:
         took = [await _seconds(address, found["deep"]) for _ in range(REPEATS)]
         beside = await _beside(address, found["deep"], found["point"])
     seconds = median(took)
-    return Grown(
+    return GrowthFigure(
         scale=scale,
         objects=tree.objects,
         bytes=size,
@@ -106,7 +106,7 @@ async def _beside(address: Address, deep: Case, point: Case) -> list[float]:
     return took
 
 
-def table(grown: list[Grown]) -> Table:
+def table(grown: list[GrowthFigure]) -> Table:
     """One line a scale."""
     made = Table(title="The deep query, growing", title_justify="left")
     for name in ("scale", "objects", "MB", "ms", "µs an object", "memory, of the answer"):

@@ -54,7 +54,7 @@ class Turn:
         return len(self.seconds) / self.elapsed
 
 
-class Failed(Exception):
+class LoadError(Exception):
     """A server answered with something else than data."""
 
 
@@ -79,7 +79,7 @@ class Asker(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
-            self.done.set_exception(Failed(f"The server closed the connection: {exc or 'without an error'}."))
+            self.done.set_exception(LoadError(f"The server closed the connection: {exc or 'without an error'}."))
 
     def start(self) -> None:
         """Ask the first request."""
@@ -140,7 +140,7 @@ class Asker(asyncio.Protocol):
 
     def _fail(self, data: bytes) -> None:
         if not self.done.done():
-            self.done.set_exception(Failed(f"The server answered {data[:500].decode(errors='replace')}"))
+            self.done.set_exception(LoadError(f"The server answered {data[:500].decode(errors='replace')}"))
         self._transport.close()
 
 
@@ -168,7 +168,7 @@ def throw_away(address: Address, request: bytes) -> None:
         while missing:
             count = connection.recv_into(room)
             if not count:
-                raise Failed(f"The server hung up {missing:,} bytes before the end.")
+                raise LoadError(f"The server hung up {missing:,} bytes before the end.")
             missing -= count
 
 

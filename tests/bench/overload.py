@@ -10,7 +10,7 @@ from rich.table import Table
 from graph.engine.admission import REFUSAL_DELAY
 from tests.bench.cgroup import limit_memory
 from tests.bench.compare import Advance
-from tests.bench.crowd import Wanted, apart
+from tests.bench.crowd import CrowdOptions, apart
 from tests.bench.fill import drop, fill
 from tests.bench.scale import ONE, Tree
 from tests.bench.servers import ADMIN_TOKEN, Server, Servers, memory
@@ -81,23 +81,23 @@ async def overload(url: str, seconds: float, advance: Advance, tree: Tree = ONE)
 async def _measure(server: Server, tree: Tree, seconds: float, found: Overload, advance: Advance) -> None:
     port = server.addresses[0].port
 
-    def signed_in(seconds: float) -> Wanted:
-        return Wanted(port, "point", 1, seconds, ADMIN_TOKEN, tree.users, pause=THINKS)
+    def signed_in(seconds: float) -> CrowdOptions:
+        return CrowdOptions(port, "point", 1, seconds, ADMIN_TOKEN, tree.users, pause=THINKS)
 
     advance("point reads alone", 0.2)
     alone = await apart(signed_in(seconds))
     for connections in CONNECTIONS:
         advance(f"deep queries, {connections} at a time", 0.2 + 0.05 * connections)
-        one = await apart(Wanted(port, "deep", connections, seconds))
+        one = await apart(CrowdOptions(port, "deep", connections, seconds))
         if one.per_second > found.peak:
             found.peak, found.connections = one.per_second, connections
     advance(f"deep queries, {TIMES * found.connections} at a time", 0.7)
     # Ten times as many clients, each of whom asks as often as at the peak, whether they are answered or refused.
     rests = max(0.0, found.connections / found.peak - REFUSAL_DELAY)
     deep, points, alive = await asyncio.gather(
-        apart(Wanted(port, "deep", TIMES * found.connections, 2 * seconds, rests=rests)),
+        apart(CrowdOptions(port, "deep", TIMES * found.connections, 2 * seconds, rests=rests)),
         apart(signed_in(2 * seconds)),
-        apart(Wanted(port, "livez", 1, 2 * seconds, pause=10 * THINKS)),
+        apart(CrowdOptions(port, "livez", 1, 2 * seconds, pause=10 * THINKS)),
     )
     found.figures |= {
         "goodput, of the peak": deep.per_second / found.peak,
@@ -111,13 +111,13 @@ async def _attack(server: Server, seconds: float, found: Overload, advance: Adva
     """Let all kinds of clients do their worst, one kind after the other."""
     port = server.addresses[0].port
     kinds = {
-        "200 that ask at once again": Wanted(port, "deep", 200, seconds),
-        "100 that read nothing": Wanted(port, "unread", 100, seconds),
-        "400 that hang up": Wanted(port, "hang_up", 400, seconds),
-        "400 that send a body without an end": Wanted(port, "endless", 400, seconds),
-        "100 with documents like no other": Wanted(port, "dense", 100, seconds),
-        "1,100 WebSockets that read nothing": Wanted(port, "followers", 1_100, seconds),
-        "200 with aliases of lists": Wanted(port, "wide", 200, seconds),
+        "200 that ask at once again": CrowdOptions(port, "deep", 200, seconds),
+        "100 that read nothing": CrowdOptions(port, "unread", 100, seconds),
+        "400 that hang up": CrowdOptions(port, "hang_up", 400, seconds),
+        "400 that send a body without an end": CrowdOptions(port, "endless", 400, seconds),
+        "100 with documents like no other": CrowdOptions(port, "dense", 100, seconds),
+        "1,100 WebSockets that read nothing": CrowdOptions(port, "followers", 1_100, seconds),
+        "200 with aliases of lists": CrowdOptions(port, "wide", 200, seconds),
     }
     for number, (name, wanted) in enumerate(kinds.items()):
         advance(name, 0.8 + 0.2 * number / len(kinds))

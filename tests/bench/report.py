@@ -7,14 +7,14 @@ from typing import Any
 
 from rich.table import Table
 
-from tests.bench.compare import CEILING, FLOOR, OURS, REFERENCE, Measured
+from tests.bench.compare import CEILING, FLOOR, OURS, REFERENCE, Measurement
 from tests.bench.scale import Sizes
 from tests.bench.servers import PEERS
 
 SUBJECTS = (OURS, *PEERS, REFERENCE, FLOOR)
 
 
-def table(measured: list[Measured]) -> Table:
+def table(measured: list[Measurement]) -> Table:
     """Medians of all subjects, with ratios."""
     made = Table(title="Medians: ms by one connection, answers a second by several", title_justify="left")
     made.add_column("case")
@@ -29,7 +29,7 @@ def table(measured: list[Measured]) -> Table:
     return made
 
 
-def _cells(one: Measured) -> list[str]:
+def _cells(one: Measurement) -> list[str]:
     peer = one.fastest_peer
     cpu = [f"{one.figures[name].cpu_ms:,.2f}" for name in (OURS, peer) if name]
     floor = one.times(FLOOR)
@@ -45,7 +45,7 @@ def _cells(one: Measured) -> list[str]:
     ]
 
 
-def _figure(one: Measured, name: str) -> str:
+def _figure(one: Measurement, name: str) -> str:
     if name not in one.figures:
         return ""
     found = one.figures[name]
@@ -56,7 +56,7 @@ def _ratio(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def ratios(measured: list[Measured]) -> dict[str, float | None]:
+def ratios(measured: list[Measurement]) -> dict[str, float | None]:
     """The ratios that the project promises; null where there was nothing to compare with."""
     by = {(one.case, one.scale, one.connections, one.processes): one for one in measured}
     deep = by["deep", "large", 1, 1]
@@ -77,12 +77,12 @@ def ratios(measured: list[Measured]) -> dict[str, float | None]:
     }
 
 
-def ceiling(measured: list[Measured]) -> float:
+def ceiling(measured: list[Measurement]) -> float:
     """How many short answers a second the asker can take in."""
     return next(one.figures[CEILING].per_second for one in measured if CEILING in one.figures)
 
 
-def as_data(measured: list[Measured], sizes: Sizes) -> dict[str, Any]:
+def as_data(measured: list[Measurement], sizes: Sizes) -> dict[str, Any]:
     """Everything, for programs."""
     return {
         "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},

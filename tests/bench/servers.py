@@ -17,7 +17,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from tests.bench.cgroup import command_in_group
-from tests.bench.load import Address, Failed, ask
+from tests.bench.load import Address, LoadError, ask
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = str(Path(sys.executable).parent / "provenance-graph")
@@ -37,7 +37,7 @@ PEERS = {"mercurius": "/graphql", "apollo": "/", "yoga": "/"}
 """The peers, and where each is asked."""
 
 
-class CannotStart(Exception):
+class ServerStartError(Exception):
     """A server that did not come up, with what it said."""
 
 
@@ -61,13 +61,13 @@ class Server:
         return sum(map(_cpu, self.pids))
 
     async def until_it_answers(self) -> None:
-        """Wait for each address to answer. Raises CannotStart."""
+        """Wait for each address to answer. Raises ServerStartError."""
         deadline = time.monotonic() + START_SECONDS
         for address in self.addresses:
             while not await _answers(address):
                 ended = any(process.poll() is not None for process in self.processes)
                 if ended or time.monotonic() > deadline:
-                    raise CannotStart(f"{self.name} did not start:\n{self.said.read_text()[-2000:]}")
+                    raise ServerStartError(f"{self.name} did not start:\n{self.said.read_text()[-2000:]}")
                 await asyncio.sleep(0.05)
 
     def stop(self) -> None:
@@ -140,10 +140,12 @@ class Servers(ExitStack):
             addresses.append(Address(port, PEERS[name]))
         return self._server(name, started, addresses, said)
 
-    def still(self) -> Server:
+    def fixed_response(self) -> Server:
         """The server that always gives the same answer."""
         port = _free_port()
-        process, said = self._run("still", [sys.executable, "-m", "tests.bench.still", str(port)], ROOT, {})
+        process, said = self._run(
+            "fixed_response", [sys.executable, "-m", "tests.bench.fixed_response", str(port)], ROOT, {}
+        )
         return self._server("still", [process], [Address(port)], said)
 
     def _server(
@@ -189,7 +191,7 @@ def install_peers(folder: Path) -> Path | str:
 async def _answers(address: Address) -> bool:
     try:
         await ask(address, address.request("{ __typename }"))
-    except (OSError, Failed):
+    except (OSError, LoadError):
         return False
     return True
 

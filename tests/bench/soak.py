@@ -15,7 +15,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from tests.bench.crowd import Found, Wanted, apart
+from tests.bench.crowd import CrowdOptions, CrowdResult, apart
 from tests.bench.database import database
 from tests.bench.fill import drop, fill
 from tests.bench.scale import ONE
@@ -35,7 +35,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @dataclass
-class Soaked:
+class SoakResult:
     """The samples of a soak test: memory, and answers by kind."""
 
     samples: list[tuple[float, int]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Soaked:
     others: dict[str, int] = field(default_factory=dict)
     """Answers that are neither."""
 
-    def note(self, kind: str, found: Found) -> None:
+    def note(self, kind: str, found: CrowdResult) -> None:
         """Add what a crowd found."""
         self.good[kind] = self.good.get(kind, 0) + len(found.good)
         self.refused += len(found.refused)
@@ -83,7 +83,7 @@ def soak(
     sys.exit(not holds)
 
 
-async def run_soak(url: str, seconds: float) -> Soaked:
+async def run_soak(url: str, seconds: float) -> SoakResult:
     """Fill a database, and ask a server on it for so long."""
     await fill(url, DATABASE, ONE, None, lambda stored: None)
     try:
@@ -95,21 +95,21 @@ async def run_soak(url: str, seconds: float) -> Soaked:
         await drop(url, DATABASE)
 
 
-async def _ask_for(server: Server, seconds: float) -> Soaked:
-    found, began = Soaked(), time.monotonic()
+async def _ask_for(server: Server, seconds: float) -> SoakResult:
+    found, began = SoakResult(), time.monotonic()
     until, port = began + seconds, server.addresses[0].port
     crowds = {
-        "deep": Wanted(port, "deep", 40, ROUND, rests=0.1),
-        "point": Wanted(port, "point", 4, ROUND, ADMIN_TOKEN, ONE.users, pause=0.005),
-        "anonymous": Wanted(port, "point", 8, ROUND, users=ONE.users, pause=0.02),
-        "mutation": Wanted(port, "mutation", 2, ROUND, ADMIN_TOKEN, pause=0.1),
-        "followers": Wanted(port, "followers", 100, ROUND),
-        "unread": Wanted(port, "unread", 20, ROUND),
-        "hang_up": Wanted(port, "hang_up", 20, ROUND),
-        "endless": Wanted(port, "endless", 20, ROUND),
+        "deep": CrowdOptions(port, "deep", 40, ROUND, rests=0.1),
+        "point": CrowdOptions(port, "point", 4, ROUND, ADMIN_TOKEN, ONE.users, pause=0.005),
+        "anonymous": CrowdOptions(port, "point", 8, ROUND, users=ONE.users, pause=0.02),
+        "mutation": CrowdOptions(port, "mutation", 2, ROUND, ADMIN_TOKEN, pause=0.1),
+        "followers": CrowdOptions(port, "followers", 100, ROUND),
+        "unread": CrowdOptions(port, "unread", 20, ROUND),
+        "hang_up": CrowdOptions(port, "hang_up", 20, ROUND),
+        "endless": CrowdOptions(port, "endless", 20, ROUND),
     }
 
-    async def again(kind: str, wanted: Wanted) -> None:
+    async def again(kind: str, wanted: CrowdOptions) -> None:
         while time.monotonic() < until:
             found.note(kind, await apart(wanted))
 

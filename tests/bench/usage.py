@@ -53,7 +53,7 @@ Advance = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
-class Told:
+class QuestionTime:
     """Milliseconds until a question is answered, over HTTP: the median, and the longest of a few."""
 
     question: str
@@ -68,7 +68,7 @@ class Usage:
     jobs: int
     cells: int
     adding_seconds: float
-    told: list[Told]
+    told: list[QuestionTime]
 
 
 def table(found: Usage) -> str:
@@ -99,7 +99,7 @@ async def measure(url: str, jobs: int, advance: Advance) -> Usage:
     return Usage(jobs, cells, seconds, found)
 
 
-async def _measure_question(address: Address, name: str) -> Told:
+async def _measure_question(address: Address, name: str) -> QuestionTime:
     request = address.request(f"{{ {QUESTIONS[name]} }}")
     took = []
     for _ in range(REPEATS):
@@ -109,7 +109,7 @@ async def _measure_question(address: Address, name: str) -> Told:
         assert "errors" not in answer, answer
         # What was thrown away by the garbage collector in one go would be the next question's trouble.
         await asyncio.sleep(0.05)
-    return Told(name, median(took), max(took))
+    return QuestionTime(name, median(took), max(took))
 
 
 async def _fill(jobs: int, advance: Advance) -> tuple[int, float]:

@@ -19,7 +19,7 @@ from documents.twins.step import ReuseGrant
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from tests.support import builders as new
 from tests.support.builders import everything_kept, keep
-from tests.support.counted import usage_of
+from tests.support.usage_documents import usage_of
 
 ADMIN = Viewer(Role.ADMIN)
 

@@ -29,7 +29,7 @@ from documents.twins.workflow import WorkflowStep
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from tests.support import builders as new
 from tests.support.builders import keep
-from tests.support.counted import usage_of
+from tests.support.usage_documents import usage_of
 
 START = datetime(2024, 2, 29, 23, 59, 59, 999000, tzinfo=UTC)
 JSON_TEXT = '{"b": 1.0, "a.b": [1e2, null, "é\\u00e9"],\n "$where": 12345678901234567890}'

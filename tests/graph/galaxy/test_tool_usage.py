@@ -11,7 +11,7 @@ from resolvers.galaxy.statistics.aggregates import delete_usage
 from resolvers.reads.rows import collection_of
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, answer, ask, refusal
-from tests.support.recounting import ASK, TIMES, TOOLS, World, a_job_of
+from tests.support.usage_oracle import ASK, TIMES, TOOLS, World, a_job_of
 
 RANKED = "{ toolUsage(groupBy: [TOOL], orderBy: {field: RUNTIME_P50}) { toolId runtimeSeconds { p50 p90 p99 max } } }"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from documents.mongo.database import Database
 from resolvers.galaxy.statistics import runtimes
 from tests.support.asking import ask
-from tests.support.recounting import (
+from tests.support.usage_oracle import (
     ASK,
     HYPOTHESIS,
     JOBS,

@@ -10,7 +10,7 @@ BODY = b'{"data":{"user":{"id":"user_66f0a1b2c3d4e5f600000000","displayName":"us
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(BODY), BODY)
 
 
-class Still(asyncio.Protocol):
+class FixedResponse(asyncio.Protocol):
     """Takes whatever arrives for one request."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -22,7 +22,7 @@ class Still(asyncio.Protocol):
 
 async def serve(port: int) -> None:
     """Answer until the process is ended."""
-    server = await asyncio.get_running_loop().create_server(Still, "127.0.0.1", port)
+    server = await asyncio.get_running_loop().create_server(FixedResponse, "127.0.0.1", port)
     await server.serve_forever()
 
 
