@@ -211,7 +211,7 @@ def opened(folder: Place) -> Iterator[None]:
 
 @pytest.fixture(params=["folder", "google"])
 async def place(request: pytest.FixtureRequest, opened: None) -> AsyncIterator[Place]:
-    """Where bytes are kept: the test runs once with each kind of bucket."""
+    """The bucket; the test runs once with each kind."""
     if request.param == "folder":
         yield request.getfixturevalue("folder")
         return
@@ -261,7 +261,7 @@ def altered(mongod: EmbeddedMongo) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[str]:
-    """Where Chromium listens to who drives it."""
+    """The address of Chromium's debugging interface."""
     async with chromium(need("chromium")) as devtools:
         yield devtools
 

@@ -86,13 +86,13 @@ def blocks(language: str, text: str | None = None) -> list[str]:
 
 
 def anchors(document: Path) -> set[str]:
-    """Where links into a document may lead, by GitHub's rule for headings."""
+    """The anchors of a document, by GitHub's rule for headings."""
     headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def links(document: Path) -> list[str]:
-    """Where a document leads within the repository."""
+    """The links of a document within the repository."""
     prose = re.sub(r"`[^`]*`", "", document.read_text(encoding="utf-8"))
     return re.findall(r"\]\((?!https?:)([^)]+)\)", prose)
 

@@ -52,7 +52,7 @@ def _instants(value: Any) -> Any:
 
 
 def first_difference(one: Any, other: Any, path: str = "answer") -> str | None:
-    """Where two values differ first, and how; None when they do not."""
+    """The first difference of two values, with its path; None if they are equal."""
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
         pairs = [(f"{path}.{name}", value, other[name]) for name, value in one.items()]
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):

@@ -30,7 +30,7 @@ SHORT = 3
 
 @dataclass(frozen=True)
 class Pace:
-    """How long each subject is asked, and how often by turns. A slow one is asked once at least."""
+    """The time for which each subject is asked, and the number of turns. A slow one is asked at least once."""
 
     warm_up: float
     seconds: float
@@ -61,7 +61,7 @@ class Measurement:
         return 1000 / found.ms if self.connections == 1 else found.per_second
 
     def times(self, other: str | None) -> float | None:
-        """How many times faster this server is than another; None where that was not measured."""
+        """The factor by which this server is faster than another; None if that was not measured."""
         return self.speed(OURS) / self.speed(other) if other in self.figures else None
 
 

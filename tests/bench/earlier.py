@@ -32,7 +32,7 @@ CONTESTS = (
 )
 """Cases, each with a number of connections."""
 TIMES = {"deep": 1, "catalogue chain": 1}
-"""How often a case takes its turns; whatever is answered within milliseconds takes five times as many."""
+"""Number of turns of a case; cases that are answered within milliseconds take five times as many."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class CaseComparison:
 
     @property
     def speed(self) -> float:
-        """How many times as fast as then: by the median time of an answer, or by answers a second."""
+        """The factor by which it is faster than then: by the median time of an answer, or by answers a second."""
         if self.connections == 1:
             return self.then.ms / self.now.ms
         return self.now.per_second / self.then.per_second

@@ -1,4 +1,4 @@
-"""How the deep query grows from 1× to 100×: time an object, memory, and what others notice meanwhile."""
+"""Growth of the deep query from 1× to 100×: time per object, memory, and the latency of other requests."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ class GrowthFigure:
     ms: float
     us_per_object: float
     held: float | None
-    """How far the server's memory rose at its peak, in sizes of the answer; None where the system does not tell."""
+    """The rise of the server's memory at its peak, in sizes of the answer; None if the system does not report it."""
     alone_ms: float
     """A point read while nothing else is asked: the median."""
     beside_ms: float
@@ -91,7 +91,7 @@ async def _seconds(address: Address, case: Case) -> float:
 
 
 async def _beside(address: Address, deep: Case, point: Case) -> list[float]:
-    """How long point reads take, one after the other, while the deep query is answered twice."""
+    """The times of sequential point reads while the deep query is answered twice."""
 
     def twice() -> None:
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""How fast reports become jobs: one worker, two, and PyMongo's bare insert_many of what they stored.
+"""The speed of ingestion: by one worker, by two, and by PyMongo's bare insert_many of the stored rows.
 
 Workers are real ones (`provenance-graph work --ingest`), on reports in a real bucket. What is timed is what the
 database says of their ingestions, from the first claim to the end, so that the start of Python is not in it.

@@ -27,7 +27,7 @@ class Level:
 
     @property
     def collection(self) -> str:
-        """Where they are stored."""
+        """The collection that stores the documents."""
         return str(self.like.get_collection_name())
 
     def rows(self) -> Iterator[Row]:

@@ -14,12 +14,12 @@ from typing import cast
 import orjson
 
 GOOD = (b'{"data":{',)
-"""How an answer begins that is not an error."""
+"""The beginning of an answer that is not an error."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is asked."""
+    """The address of a server's endpoint, with the headers of requests."""
 
     port: int
     path: str = "/graphql"

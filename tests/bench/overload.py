@@ -19,7 +19,7 @@ DATABASE = "bench_overload"
 LIMIT = 512 * 2**20
 """Bytes of memory that the server may take."""
 TIMES = 10
-"""How many times the load of the peak is asked."""
+"""The overload, in multiples of the load with the most good answers."""
 CONNECTIONS = (1, 2, 4, 8)
 """Among these the peak is looked for."""
 THINKS = 0.005
@@ -44,7 +44,7 @@ class Overload:
     peak: float = 0.0
     """Good answers a second at the load that gives most of them."""
     connections: int = 0
-    """That load."""
+    """The number of connections of that load."""
     hostile: dict[str, float] = field(default_factory=dict)
     """Memory in MiB after each kind of hostile clients."""
 

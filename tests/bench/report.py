@@ -78,7 +78,7 @@ def ratios(measured: list[Measurement]) -> dict[str, float | None]:
 
 
 def ceiling(measured: list[Measurement]) -> float:
-    """How many short answers a second the asker can take in."""
+    """The number of short answers a second that the client can receive."""
     return next(one.figures[CEILING].per_second for one in measured if CEILING in one.figures)
 
 

@@ -1,4 +1,4 @@
-"""How much data there is to read: trees of users, twins, executions, steps and outputs, and a catalogue.
+"""Sizes of the data: trees of users, twins, executions, steps and outputs, and a catalogue.
 
 | scale | users | twins each | executions each | steps each | outputs each | objects |
 |-------|-------|------------|-----------------|------------|--------------|---------|
@@ -25,7 +25,7 @@ class Tree:
 
     @property
     def levels(self) -> tuple[int, int, int, int, int]:
-        """How many there are of each kind, users first."""
+        """The number of documents of each kind, users first."""
         twins = self.users * self.twins
         executions = twins * self.executions
         steps = executions * self.steps

@@ -168,7 +168,7 @@ class Servers(ExitStack):
 
 
 def install_peers(folder: Path) -> Path | str:
-    """Where the peers of a folder can be run, installed once into the cache; or a sentence that says why not."""
+    """Install the peers of a folder once into the cache; returns the path, or a sentence that says why it failed."""
     if not (folder / "package.json").is_file():
         return f"there is no package.json in {folder}"
     node, npm = shutil.which("node"), shutil.which("npm")

@@ -28,7 +28,7 @@ ROUND = 20.0
 """Seconds that clients ask before others take their place."""
 SAMPLE_INTERVAL = 1.0
 MAX_GROWTH = 0.05
-"""How far memory may rise after the warm-up."""
+"""The allowed rise of memory after the warm-up."""
 
 console = Console(width=120)
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -53,7 +53,7 @@ class SoakResult:
             self.others[f"{kind}: {what}"] = self.others.get(f"{kind}: {what}", 0) + times
 
     def growth(self, seconds: float) -> float:
-        """How far memory has risen from the end of the warm-up to the end of all, by medians of a tenth of the time."""
+        """The rise of memory from the end of the warm-up to the end of the test, by medians of a tenth of each."""
         after = [held for at, held in self.samples if WARM_UP * seconds <= at < (WARM_UP + 0.1) * seconds]
         last = [held for at, held in self.samples if at >= 0.9 * seconds]
         return median(last) / median(after) - 1

@@ -1,4 +1,4 @@
-"""How fast usage is told: questions to `toolUsage` of a real server, over counts as reports would have left them.
+"""The speed of `toolUsage` of a real server, over counts as ingested reports would have left them.
 
 Jobs themselves are not stored: no question here looks at them. Tools are used as unevenly as people use them: the n-th
 tool a n-th as often as the first.
@@ -63,7 +63,7 @@ class QuestionTime:
 
 @dataclass(frozen=True)
 class Usage:
-    """How fast usage of so many jobs is told, and how long it took to add it."""
+    """The time of each question about the usage of so many jobs, and the time to add that usage."""
 
     jobs: int
     cells: int

@@ -13,11 +13,11 @@ RETRY_AFTER = 2
 
 
 class Way(Enum):
-    """How connections are treated."""
+    """The treatment of connections."""
 
     OPEN = auto()
     CLOSED = auto()
-    """Nobody listens any more, as far as the browser can tell."""
+    """Connections are refused, as if the server were gone."""
     BUSY = auto()
     """Each request is answered 503, with Retry-After."""
     NO_WEBSOCKETS = auto()
@@ -30,7 +30,7 @@ class Relay:
     def __init__(self, server: Running) -> None:
         self.url = ""
         self.refused_at: list[float] = []
-        """When a connection or a request was refused, in seconds of the monotonic clock."""
+        """Times at which a connection or a request was refused, in seconds of the monotonic clock."""
         self._port = int(server.url.rpartition(":")[2])
         self._way = Way.OPEN
         self._flowing = asyncio.Event()

@@ -17,7 +17,7 @@ from tests.support.patience import until
 NAME = "failover"
 STARTED_WITHIN, ENDED_WITHIN = 60, 30
 ELECTION_SECONDS = 2
-"""How long the others wait before they elect another primary, much as Atlas has it."""
+"""The election timeout, much as Atlas sets it."""
 
 Admin = MongoClient[dict[str, Any]]
 

@@ -29,7 +29,7 @@ OUTAGES = {"UNAVAILABLE", "TIMEOUT", "OVERLOADED"}
 
 @dataclass(frozen=True)
 class Answered:
-    """How one request was answered."""
+    """The outcome of one request."""
 
     kind: str
     at: float

@@ -89,6 +89,6 @@ class Somebody:
 
 
 def _inputs(step: dict[str, Any]) -> list[dict[str, str]]:
-    """Where the files are that a step takes: of the steps that it waits for, or of those that these reuse."""
+    """The URLs of a step's input files: outputs of the steps that it depends on, or of those that they reuse."""
     sources = [one for awaited in step["dependsOn"] for one in (awaited, awaited["reusedFrom"]) if one is not None]
     return [output["downloadUrl"] for source in sources for output in source["outputs"]["nodes"]]

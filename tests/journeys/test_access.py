@@ -41,7 +41,7 @@ def world(database: Database) -> World:
 
 
 def seeing_everything(viewer: Viewer) -> Viewer:
-    """Somebody who stands for the same user but sees all there is."""
+    """A viewer for the same user who sees everything."""
     return replace(viewer, role=Role.ADMIN)
 
 

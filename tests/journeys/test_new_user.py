@@ -231,6 +231,6 @@ def _statuses(*statuses: str) -> list[dict[str, str]]:
 
 
 def _url_of(viewer: Somebody, output: str) -> Any:
-    """Where a viewer may download an output, None when it is not there for them."""
+    """The URL at which a viewer may download an output; None if they may not see it."""
     found = viewer.node(output, "... on Output { downloadUrl { url method } }")
     return found and found["downloadUrl"]

@@ -290,7 +290,7 @@ async def check(
 
 
 def faults(mutation: str, commands: list[Heard]) -> Iterator[tuple[int, frozenset[str], Fault]]:
-    """Which command is to meet which fault."""
+    """The fault of each command."""
     writes = [one for one in commands if one.writes]
     for number, write in enumerate(writes):
         commits = write.command == "commitTransaction"
@@ -353,7 +353,7 @@ def ids(answer: Answer) -> list[str]:
 
 
 def refused_cleanly(answer: Answer, story: str) -> None:
-    """Nothing internal is told."""
+    """Assert that the answer reveals nothing internal."""
     if answer.payload is None:
         (error,) = json.loads(answer.text)["errors"]
         outage = {"INTERNAL_SERVER_ERROR"} if LASTING.name in story else {"UNAVAILABLE", "TIMEOUT"}

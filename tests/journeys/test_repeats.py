@@ -35,7 +35,7 @@ RIGHTS: dict[str, Any] = {
     "claimed_by": NOBODY,
     "access_control": {"public": False, "authorized_users": []},
 }
-"""Where rights stand, as they are when all were taken away."""
+"""The values of the fields that hold rights after all rights were revoked."""
 
 
 def input_of(field: GraphQLField) -> Any:

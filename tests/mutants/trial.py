@@ -26,7 +26,7 @@ PASSED, NOTHING_RAN = 0, 5
 
 
 class Verdict(StrEnum):
-    """How a trial ended. It is undecided when it took too long, or when what failed fails without the mutant too."""
+    """The outcome of a trial: undecided if it took too long, or if the test also fails without the mutant."""
 
     KILLED = "killed"
     SURVIVED = "survived"

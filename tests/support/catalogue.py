@@ -59,7 +59,7 @@ async def ingest(viewer: Viewer = WORKER, **changes: Any) -> Answer:
 
 
 async def counts(database: Database) -> dict[str, int]:
-    """How many documents the catalogue keeps."""
+    """The number of stored documents of the catalogue, by collection."""
     return {name: await database[name].count_documents({}) for name in COLLECTIONS}
 
 

@@ -28,7 +28,7 @@ class Clock:
 
 
 async def refusal(authenticator: Authenticator, token: str) -> Unauthenticated:
-    """How a bearer token is refused; fails when it is accepted."""
+    """The refusal of a bearer token; fails if the token is accepted."""
     with pytest.raises(Unauthenticated) as refused:
         await authenticator.viewer(f"Bearer {token}")
     return refused.value

@@ -122,7 +122,7 @@ class Query(real.Query):
 
     @strawberry.field
     def tasks(self) -> int:
-        """How many things this process does side by side."""
+        """The number of tasks of this process."""
         return len(asyncio.all_tasks())
 
     @strawberry.field

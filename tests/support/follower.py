@@ -96,7 +96,7 @@ async def wait_until_unfollowed(server: Running, *gauges: str) -> None:
 
 
 def tasks(server: Running) -> int:
-    """How many things an altered server does side by side."""
+    """The number of tasks of a faulty server."""
     return int(server.post("{tasks}").json()["data"]["tasks"])
 
 

@@ -239,7 +239,7 @@ def states_in(content: bytes) -> dict[str, int]:
 
 
 def bucket() -> Any:
-    """Where bytes are kept."""
+    """The current bucket."""
     opened = current_bucket()
     assert opened is not None
     return opened

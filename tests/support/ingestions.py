@@ -26,7 +26,7 @@ INPUTS = {
 
 
 async def a_viewer() -> Viewer:
-    """Somebody with a user of their own."""
+    """A viewer with a user of their own."""
     user = new.a_user()
     await keep(user)
     return Viewer(Role.USER, user.id)

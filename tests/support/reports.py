@@ -70,7 +70,7 @@ class Reading:
 
     @property
     def faults(self) -> list[tuple[str, int, str]]:
-        """Which end of a member's name, which line and which code each rejection has."""
+        """The member's extension, the line and the code of each rejection."""
         return [(one.member.removesuffix(".tsv").split(".")[-1], one.line, one.code.value) for one in self.rejections]
 
 

@@ -24,7 +24,7 @@ ALTERED = (sys.executable, "-m", "tests.support.faulty_server")
 
 GRAPHQL_JSON = "application/graphql-response+json"
 PLAIN: Any = {"trust_env": False, "verify": False}
-"""How to make a client of servers on this machine: without certificates, which take longer to load than an answer."""
+"""Options for clients of servers on this machine: without certificates, which take longer to load than an answer."""
 ADMIN_TOKEN = "an-administrators-token-for-tests-0123456789"
 
 

@@ -32,7 +32,7 @@ class Dag:
     steps: dict[str, documents.Step]
 
     async def statuses(self) -> dict[str, str]:
-        """Where each step stands."""
+        """The status of each step."""
         rows = documents.Step.get_pymongo_collection().find({"executionRef": self.execution.id}, sort=[("ordinal", 1)])
         return {row["key"]: row["status"] async for row in rows}
 
@@ -125,7 +125,7 @@ def refusals(payload: Any) -> list[tuple[str, list[str]]]:
 
 
 def state_of(payload: Any) -> tuple[str, list[str]]:
-    """Where the one InvalidState of a payload says that things stand, and would have to."""
+    """The current state and the allowed states of the one InvalidState in a payload."""
     (error,) = payload["userErrors"]
     assert error["__typename"] == "InvalidState", error
     return error["currentState"], error["allowedStates"]

@@ -60,7 +60,7 @@ def matches(shown: str, printed: str) -> bool:
 
 
 class Reader:
-    """Somebody with a shell and a browser in front of a demo."""
+    """A reader with a shell and a browser, at a running demo."""
 
     def __init__(self, demo: Running, shell: asyncio.subprocess.Process, folder: Path) -> None:
         self._demo, self._shell, self._folder = demo, shell, folder

@@ -17,7 +17,7 @@ from documents.mongo.database import Client
 HEADER = struct.Struct("<iiii")
 OP_MSG = 2013
 NAME_AT = 16 + 4 + 1 + 4 + 1
-"""Where a command's name begins: behind the header, flags, the kind of section, the document's length, a type."""
+"""The offset of a command's name: after the header, flags, kind of section, length of the document and a type."""
 WRITES = frozenset({"insert", "update", "delete", "findAndModify", "commitTransaction"})
 READS = frozenset({"find", "aggregate", "distinct", "count", "getMore"})
 
@@ -159,7 +159,7 @@ class Unreliable:
         self.happened += 1
 
     def _cut_off(self) -> None:
-        """Nothing comes through any more, and all connections are gone."""
+        """Close all connections, and let nothing through any more."""
         self._cut = True
         self.happened += 1
         for writer in list(self._open):

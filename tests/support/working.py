@@ -94,7 +94,7 @@ class Lab:
                 return found | {"by_key": by_key}
 
     def statuses(self, id: str) -> dict[str, str]:
-        """Where each step stands."""
+        """The status of each step."""
         return {key: step["status"] for key, step in self.execution(id)["by_key"].items()}
 
     def output_of(self, execution: str, key: str) -> Any:

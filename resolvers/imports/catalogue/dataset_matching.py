@@ -99,7 +99,7 @@ class Destinations:
     def _of_pipeline(self, identity: Identity) -> list[ExistingResource]:
         return [resource for resource in self._pipeline_resources[identity] if resource.is_of_pipeline(identity)]
 
-    def _unmatched(self, identity: Identity) -> list[Series]:
+    def _unmatched_series(self, identity: Identity) -> list[Series]:
         return [series for series in identity.series if series not in self._destinations]
 
     def _match_in_own_resources(self, identity: Identity) -> None:
@@ -116,7 +116,7 @@ class Destinations:
     def _match_contents(self, identity: Identity, resources: list[ExistingResource]) -> None:
         """Assign the datasets that have states of a series among their versions, most likely first."""
         by_digest: dict[str, list[Series]] = defaultdict(list)
-        for series in self._unmatched(identity):
+        for series in self._unmatched_series(identity):
             for digest in series.digests:
                 by_digest[digest].append(series)
         pairs = [
@@ -130,7 +130,7 @@ class Destinations:
                 self._assign(identity, series, dataset, resource)
 
     def _match_names(self, identity: Identity) -> None:
-        for series in self._unmatched(identity):
+        for series in self._unmatched_series(identity):
             match = next(self._candidates_by_name(identity, series), None)
             if match:
                 self._assign(identity, series, *match)
@@ -165,7 +165,7 @@ class Destinations:
         home = self._home(identity)
         used = self._names[home.id if home else identity.key]
         used |= {dataset.identifier for dataset in home.datasets} if home else set()
-        unmatched = self._unmatched(identity)
+        unmatched = self._unmatched_series(identity)
         sharing = Counter(map(_usual_name, unmatched))
         for series in unmatched:
             usual = name = _usual_name(series)

@@ -279,7 +279,7 @@ async def test_files_that_a_cancelled_transform_waited_for_are_taken_by_the_next
 
 
 async def pending(resource: str) -> int:
-    """How many files are pending in the directory that a resource watches."""
+    """The number of pending files in the directory that a resource watches."""
     query = "query($id: ID!) { resource(id: $id) { codeRepo { monitorDirs { pendingFiles } } } }"
     (directory,) = (await ask(query, id=resource))["resource"]["codeRepo"]["monitorDirs"]
     count: int = directory["pendingFiles"]

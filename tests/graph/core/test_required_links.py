@@ -107,7 +107,7 @@ async def test_each_way_to_see_the_source_of_a_required_link_is_tried_alone(worl
 
 
 async def rows_only(document: Document, way: Filter, others: list[Filter]) -> int:
-    """How many rows are seen in this way and in none of the others."""
+    """The number of rows that match this condition and none of the others."""
     return await collection_of(document).count_documents(all_of([way, *map(none_of, others)]))
 
 

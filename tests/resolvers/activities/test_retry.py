@@ -51,7 +51,7 @@ async def asked(worker: str = "worker-1", viewer: Viewer = WORKER) -> Any:
 
 
 def seconds_until(at: str, clock: Clock) -> float:
-    """How long that is from now on."""
+    """The seconds from now until that time."""
     return (datetime.fromisoformat(at) - clock.datetime.now(UTC)).total_seconds()
 
 

@@ -43,7 +43,7 @@ OUTCOMES = st.sampled_from(["SUCCEEDED", "FAILED", "RETRYABLE"])
 REASONS = st.sampled_from([None, "the disk is full"])
 READERS = ("runners", "borrowers")
 BEHIND = st.sampled_from([0, 0, 0, 1])
-"""How many attempts a report is behind."""
+"""The number of attempts by which a report is behind."""
 
 ACTIONS = st.one_of(
     st.tuples(st.just("claim"), WORKERS),
@@ -77,9 +77,9 @@ class ModelStep:
     handed_back: int = 0
     available_at: int | None = None
     failed: dict[int, int] = field(default_factory=dict)
-    """When each worker that failed in a way that may pass might claim again."""
+    """The time from which each worker with a retryable failure may claim the step again."""
     reasons: dict[int, int] = field(default_factory=dict)
-    """How often each worker has handed it back with a reason."""
+    """The number of times that each worker has handed the step back with a reason."""
     kept: dict[int, int] = field(default_factory=dict)
     """Until when it is kept from a worker."""
     worker: int | None = None

@@ -1,4 +1,4 @@
-"""Which dataset a reported document is a state of."""
+"""The choice of the dataset for a reported document."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def document(url: str, **facts: Any) -> Answer:
 
 
 async def datasets() -> dict[str, int]:
-    """How many versions each dataset has, by identifier."""
+    """The number of versions of each dataset, by identifier."""
     found = await ask("{ datasets { nodes { identifier versions { totalCount } } } }")
     return {one["identifier"]: one["versions"]["totalCount"] for one in found["datasets"]["nodes"]}
 

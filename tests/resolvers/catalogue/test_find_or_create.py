@@ -1,4 +1,4 @@
-"""Which resource a report means."""
+"""The choice of the resource for a report."""
 
 from typing import Any
 

@@ -65,7 +65,7 @@ async def _counted(seen: list[int]) -> None:
 
 
 def _between(seen: list[int]) -> list[int]:
-    """How many steps were taken before each -1."""
+    """The number of steps before each -1."""
     found = [0]
     for one in seen:
         if one == -1:

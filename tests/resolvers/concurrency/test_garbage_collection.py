@@ -1,4 +1,4 @@
-"""Nothing is collected while an answer is made, and it is again afterwards."""
+"""Garbage collection is paused while an answer is made, and resumed afterwards."""
 
 import asyncio
 import gc

@@ -76,7 +76,7 @@ async def causes(title: str = "births") -> list[Answer | None]:
 
 
 async def pending(title: str = "births") -> list[int]:
-    """How many files are pending in each directory of a resource."""
+    """The number of pending files in each directory of a resource."""
     return [one["pendingFiles"] for one in (await state())[title]["codeRepo"]["monitorDirs"]]
 
 
@@ -652,7 +652,7 @@ async def outcome_of(database: Database, told: list[tuple[str, int]], size: int)
 
 
 def at_generation(number: int) -> datetime:
-    """When a file came to have its generation: the first is older than WATCHED_SINCE."""
+    """The creation time of a file's generation: the first is older than WATCHED_SINCE."""
     return BEFORE + timedelta(hours=30 * (number - 1))
 
 

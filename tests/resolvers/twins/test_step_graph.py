@@ -1,4 +1,4 @@
-"""Which steps wait for which: any list of steps is either arranged, or told every key that is wrong and a cycle."""
+"""Dependencies of steps: any list of steps is either ordered, or refused with every wrong key and a cycle."""
 
 from typing import Any
 

@@ -106,7 +106,7 @@ def run_and_kill(lab: Lab, ids: list[str], lapse: Lapse) -> list[Worker]:
 
 
 def how_many_open(lab: Lab, ids: list[str]) -> int:
-    """How many steps have not ended."""
+    """The number of steps that have not ended."""
     query = """query($ids:[ID!]!){nodes(ids:$ids){... on Execution{
       steps(first:1,where:{statusFilter:{in:[PENDING,READY,RUNNING]}}){totalCount}}}}"""
     return sum(node["steps"]["totalCount"] for node in lab.server.ask(query, {"ids": ids})["nodes"])

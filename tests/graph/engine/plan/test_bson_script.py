@@ -37,7 +37,7 @@ def fields_of(kind: str) -> list[str]:
 
 
 def template_of(kind: str, selection: str) -> RowTemplate:
-    """How rows of a kind are shown by a selection."""
+    """The compiled template of a selection on rows of a kind."""
     document = parse(f'{{ node(id: "{kind}_1") {{ ... on {NODE_VIEWS[kind]} {{ {selection} }} }} }}')
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)

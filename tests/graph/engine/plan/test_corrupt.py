@@ -45,7 +45,7 @@ ODD = [
     {"odd": {"x": 1}},
 ]
 VALUES = int(os.environ.get("PLAN_VALUES", "1"))
-"""How many odd values are tried at each place beside those that always are; `PLAN_VALUES=18` tries all."""
+"""Number of odd values to try at each place, besides those that are always tried; `PLAN_VALUES=18` tries all."""
 SMALL = "first: 5"
 
 

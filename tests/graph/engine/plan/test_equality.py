@@ -25,7 +25,7 @@ from tests.support.graph_world import World, a_world
 from tests.support.patience import within
 
 QUERIES = int(os.environ.get("PLAN_QUERIES", "200"))
-"""How many queries are generated; `PLAN_QUERIES=5000` takes some minutes."""
+"""Number of generated queries; `PLAN_QUERIES=5000` takes some minutes."""
 
 TIMES = ["2024-02-29T23:59:59.999Z", "2024-03-01T00:59:59.999+01:00", "1970-01-01T00:00:00Z"]
 NUMBERS = ["0", "4611686018427387904", "-9223372036854775808", "9223372036854775808"]

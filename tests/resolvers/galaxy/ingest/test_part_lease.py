@@ -33,7 +33,7 @@ from tests.support.patience import until_awaited, within
 
 pytestmark = pytest.mark.usefixtures("database")
 LAPSED = timedelta(seconds=1)
-"""How long ago it was that a lease ended which is made to lapse."""
+"""The time since the end of a lease that a test lets expire."""
 LONG = jobs(*range(1, 2501))
 """Three batches of rows."""
 

@@ -1,4 +1,4 @@
-"""Which dataset an imported document is a state of, over several imports."""
+"""The choice of the dataset for an imported document, over several imports."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whose an imported document is: what the nearest evidence says."""
+"""The publisher of an imported document, by the nearest evidence."""
 
 import json
 from pathlib import Path

@@ -147,7 +147,7 @@ FOLLOWING = [TWIN, EXECUTION, STEP, f"result_{hex(81)}", f"output_{hex(62)}"]
 
 
 async def seen(viewer: Viewer = ANONYMOUS) -> list[bool]:
-    """Which of a twin, what follows it, and its output somebody sees."""
+    """Whether the viewer sees the twin, and each of the documents below it."""
     return [node is not None for node in (await ask(SEEN, viewer, ids=FOLLOWING))["nodes"]]
 
 
