@@ -66,7 +66,7 @@ ALL: list[type[Document]] = [
     User,
     Workflow,
 ]
-"""All documents. A collection exists when its document is listed here."""
+"""All documents. Each has its collection, its indexes and a policy of reading."""
 
 _BY_KIND = {document.kind: document for document in ALL}
 

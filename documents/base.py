@@ -21,12 +21,12 @@ Timestamp = Annotated[datetime, AfterValidator(utc_milliseconds)]
 
 
 def now() -> datetime:
-    """The current time, as it will read when it comes back from the database."""
+    """The current time, in the precision that the database keeps."""
     return utc_milliseconds(datetime.now(UTC))
 
 
 def new_id(kind: str) -> str:
-    """A fresh id such as `step_6b00f9134c1f0a5b2e8d7c90`."""
+    """A new unique id such as `step_6b00f9134c1f0a5b2e8d7c90`."""
     return f"{kind}_{ObjectId()}"
 
 
@@ -52,7 +52,7 @@ class Document(beanie.Document):
 
     @classmethod
     def collection_name(cls) -> str:
-        """The collection's name, which is known before there is a database."""
+        """The collection's name, for use before a database is open."""
         return str(cls.Settings.name)
 
     def model_post_init(self, context: Any, /) -> None:

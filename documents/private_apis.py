@@ -1,8 +1,8 @@
 """Private names of libraries that faster or stricter code of ours uses.
 
-Each is known for one version of its library. Version and names are checked before anything uses them; where they do not
+Each is known for one version of its library. Version and names are checked before they are used; where they do not
 match, the library's public API is used, and the server logs that when it starts. `docs/development/private-apis.md` has
-the reason for each, and what to do when its library is upgraded.
+the reason for each, and the steps to take when its library is upgraded.
 """
 
 from collections.abc import Iterator
@@ -14,20 +14,20 @@ from pkgutil import resolve_name
 
 @dataclass(frozen=True)
 class PrivateAPI:
-    """Private names of a library, which come without its promise that they stay."""
+    """Private names of a library, which any of its releases may change."""
 
     library: str
     """The module that holds the library's version."""
     version: str
     """Major and minor version for which the names are known."""
     names: tuple[str, ...]
-    """Each as `module:name`."""
-    instead: str
+    """Names, each as `module:name`."""
+    fallback: str
     """The fallback without these names, as the end of a sentence."""
 
     @cached_property
     def problem(self) -> str | None:
-        """The reason why the names are not used, None where they are."""
+        """The reason why the names are not used, None when they are."""
         installed = _version(self.library)
         if installed.split(".")[:2] != self.version.split("."):
             return f"{self.library} {installed} is installed, and the names are known for {self.version}"
@@ -98,10 +98,10 @@ ALL = (POOL, TOPOLOGY, RAW_BSON, GATHERING, HTTP_PROTOCOL)
 
 
 def warnings() -> Iterator[str]:
-    """A sentence on each private API that is not used."""
+    """A sentence about each private API that is not used."""
     for api in ALL:
         if api.problem:
-            yield f"Private names of a library are not used, because {api.problem}: {api.instead}."
+            yield f"Private names of a library are not used, because {api.problem}: {api.fallback}."
 
 
 def _version(library: str) -> str:

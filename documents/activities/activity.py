@@ -52,7 +52,7 @@ class ActivityError(EmbeddedModel):
 
 
 class Leaver(EmbeddedModel):
-    """A worker that handed an activity back with a reason, or failed at it for a reason that may pass, and how often.
+    """A worker that handed an activity back with a reason, or failed at it with a retryable error, and how often.
 
     It may not claim the activity before `until`.
     """
@@ -67,13 +67,13 @@ class Leaver(EmbeddedModel):
 class Activity(Document):
     """Status, frozen code, lease, log and times of one run.
 
-    `claimed_by` is the key of the viewer who holds it, or held it last; `claimants` are the keys of all who ever held
-    it, and `claimed_again` says whether that viewer had held an earlier attempt as well. `earlier_workers` are the
-    names of those who held earlier attempts, and `left_by` those of them who gave up on it. `log_end` is the highest
-    sequence of its log lines, `log_base` what `log_end` was when the attempt began, and `log_late` the highest number
-    of a line that came late. `handed_back` is how many of the attempts do not count, because their workers handed them
-    back. While it is READY, it cannot be claimed before `available_at`. `reports` is incremented by each write that
-    must conflict with the end of the activity.
+    `claimed_by` is the key of the viewer who holds the activity, or held it last; `claimants` are the keys of all who
+    ever held it, and `claimed_again` says whether that viewer had held an earlier attempt as well. `earlier_workers`
+    are the names of the workers of earlier attempts, and `left_by` those of them who gave up on it. `log_end` is the
+    highest sequence of its log lines, `log_base` the value of `log_end` when the attempt began, and `log_late` the
+    highest number of a line that came late. `handed_back` is how many of the attempts do not count, because their
+    workers handed them back. A READY activity cannot be claimed before `available_at`. `reports` is incremented by each
+    write that must conflict with the end of the activity.
     """
 
     status: ActivityStatus = ActivityStatus.PENDING
@@ -99,7 +99,7 @@ class Activity(Document):
 
 
 def activity_indexes() -> list[IndexModel]:
-    """Indexes that every collection of activities needs: waiting activities, oldest first, and lapsed leases.
+    """Indexes that every collection of activities needs: waiting activities, oldest first, and expired leases.
 
     Activities that wait for their `availableAt` are sorted apart from the claimable ones: no claim reads them.
     """

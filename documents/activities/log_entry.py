@@ -10,7 +10,7 @@ from documents.base import Document, Timestamp, now
 
 
 class LogLevel(StrEnum):
-    """How serious a line is, mildest first."""
+    """The severity of a line, lowest first."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -23,7 +23,7 @@ class LogEntry(Document):
     """A line that an activity wrote, in a collection of its own, so that a million lines do not slow down other reads.
 
     `late` is set on a line that was stored after a line with a higher sequence: its number among the activity's late
-    lines, in the order in which they were stored. Followers of the log find late lines by it.
+    lines, in the order in which they were stored, by which followers of the log find them.
     """
 
     kind: ClassVar[str] = "log"

@@ -9,7 +9,7 @@ from documents.base import Document, EmbeddedModel, Timestamp, now
 
 
 class Subject(EmbeddedModel):
-    """Properties that distinguish a dataset from others of the same name. None is unknown, empty is none.
+    """Properties that distinguish a dataset from others of the same name. None means unknown, empty means none.
 
     `document` is the path of its newest document in its pipeline, for datasets imported from a folder. `folder` and
     `query` are those of the address of the document's table; `thing` is the @id of the described dataset.
@@ -22,7 +22,7 @@ class Subject(EmbeddedModel):
 
 
 class Dataset(Document):
-    """A series of versions. `latest_ordinal` hands out the numbers of new ones.
+    """A series of versions, whose next number is one above `latest_ordinal`.
 
     Its facts come from its newest document. Title and description that a client gave before the first version are kept
     as `given_…`, and are shown where that document says nothing.

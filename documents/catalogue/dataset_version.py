@@ -9,7 +9,7 @@ from documents.base import Document, Timestamp, now
 
 
 class DatasetVersion(Document):
-    """The nth publication of a dataset. Never changed once it is stored."""
+    """The nth publication of a dataset. Immutable."""
 
     kind: ClassVar[str] = "version"
 

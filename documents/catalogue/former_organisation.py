@@ -9,7 +9,7 @@ from documents.base import Document, Timestamp, now
 
 
 class FormerOrganisation(Document):
-    """The id and URL of an organisation that was merged: both lead to `organisation_ref` from then on."""
+    """The id and URL of a merged organisation; both lead to `organisation_ref`."""
 
     kind: ClassVar[str] = "former"
 

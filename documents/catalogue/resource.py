@@ -12,7 +12,7 @@ from documents.storage.file_url import directory_url
 
 
 class CodeProvider(StrEnum):
-    """The host of a repository."""
+    """The service that hosts a repository."""
 
     GITHUB = "github"
     GITLAB = "gitlab"
@@ -30,8 +30,8 @@ class SourceFile(EmbeddedModel):
 class MonitorDir(EmbeddedModel):
     """A directory whose new or changed files make a transform due.
 
-    `url` is as it was given but for secrets; `prefix` is the URL as `directory_url` writes it, with which files are
-    compared.
+    `url` is as the client wrote it, without secrets; `prefix` is the URL as `directory_url` writes it, for comparison
+    with the URLs of files.
     """
 
     url: str
@@ -45,8 +45,8 @@ class MonitorDir(EmbeddedModel):
 
 
 class CodeRepo(EmbeddedModel):
-    """The repository of a resource's code, and the directories that it watches. `pipeline` says which of several
-    pipelines in its folder it is."""
+    """The repository of a resource's code, and the directories that are watched for it. `pipeline` names one of several
+    pipelines in the folder of the code."""
 
     provider: CodeProvider = CodeProvider.GITHUB
     url: str | None = None
@@ -82,7 +82,7 @@ class Resource(Document):
     revision: int = 1
 
     def with_natural_key(self) -> "Resource":
-        """This resource, with the key that its landing page, code and title make."""
+        """This resource, with its natural key made from landing page, code and title."""
         code = self.code_repo or CodeRepo()
         directory = code.directory()
         part = ["title", self.title] if directory is None else ["directory", directory]

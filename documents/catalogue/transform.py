@@ -20,8 +20,7 @@ class TransformCauseKind(StrEnum):
 
 
 class TransformCause(EmbeddedModel):
-    """The cause of a transform: the files that changed, or the person who asked. Of `file_count` files the first are
-    listed."""
+    """The cause of a transform: the files that changed, or a request. Of `file_count` files the first are listed."""
 
     kind: TransformCauseKind
     files: list[str] = Field(default_factory=list)

@@ -1,1 +1,1 @@
-"""The embedded database: a mongod of our own that lives as long as its owner."""
+"""The embedded database: a `mongod` process that ends with the process that started it."""

@@ -1,7 +1,7 @@
-"""The script that becomes `mongod`: run by path, it ties the server's life to its owner's, then executes the server.
+"""The script that becomes `mongod`: run by path, it makes the server end with its owner, then executes the server.
 
-Arguments: how to watch (`kernel` or `pipe`), the owner's process id, the command. Only the standard library is used,
-and nothing of this package, since the script runs with an empty site.
+Arguments: how to watch the owner (`kernel` or `pipe`), the owner's process id, the command. Only the standard library
+is used, and nothing of this package, since the script runs without site-packages.
 """
 
 import ctypes
@@ -14,18 +14,18 @@ CANNOT_EXECUTE = 126
 OWNER_GONE = 125
 
 
-def ask_the_kernel() -> None:
-    """Linux: SIGTERM comes when the thread that forked us ends, however it ended."""
+def request_parent_death_signal() -> None:
+    """On Linux: let the kernel send SIGTERM when the thread that forked this process ends, however it ends."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
 
 
-def watch_the_pipe() -> None:
-    """Elsewhere: a child of the server reads our standard input; only the owner holds the other end."""
+def fork_pipe_watcher() -> None:
+    """On other systems: fork a child that reads this process's standard input, whose other end only the owner holds."""
     server = os.getpid()
     if os.fork() == 0:
         os.read(0, 1)
-        # A server that has ended is no longer our parent, so a reused process id is never signalled.
+        # A server that has ended is no longer the parent, so a reused process id is never signalled.
         if os.getppid() == server:
             os.kill(server, signal.SIGTERM)
         os._exit(0)
@@ -33,10 +33,10 @@ def watch_the_pipe() -> None:
 
 def main(watch: str, owner: int, command: list[str]) -> None:
     if watch == "kernel":
-        ask_the_kernel()
+        request_parent_death_signal()
     else:
-        watch_the_pipe()
-    # The owner may have died before the kernel was asked: then no signal will ever come.
+        fork_pipe_watcher()
+    # The owner may have ended before the signal was requested: then none will ever come.
     if os.getppid() != owner:
         sys.exit(OWNER_GONE)
     try:

@@ -10,19 +10,19 @@ from pathlib import Path
 from documents.embedded_mongod import errors
 from documents.embedded_mongod.errors import EmbeddedError
 
-LEAST_FREE_BYTES = 600 * 1024 * 1024
-"""MongoDB takes 300 MB for its journal before the first document, and as much as 256 MB for its log of changes."""
+MIN_FREE_BYTES = 600 * 1024 * 1024
+"""MongoDB takes 300 MB for its journal before the first document, and up to 256 MB for its oplog."""
 
 
 def prepare(data_dir: Path) -> int:
-    """Make the directory and its secrets; returns the descriptor of its lock. Raises EmbeddedError."""
+    """Create the directory and its secrets; returns the descriptor of its lock. Raises EmbeddedError."""
     with _writable(data_dir):
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         (data_dir / "db").mkdir(mode=0o700, exist_ok=True)
         lock = _take_lock(data_dir)
         try:
-            _make_secret(data_dir / "keyfile", bytes_of_chance=64)
-            _make_secret(data_dir / "password", bytes_of_chance=24)
+            _make_secret(data_dir / "keyfile", random_bytes=64)
+            _make_secret(data_dir / "password", random_bytes=24)
             prepare_again(data_dir)
         except BaseException:
             os.close(lock)
@@ -33,13 +33,13 @@ def prepare(data_dir: Path) -> int:
 def prepare_again(data_dir: Path) -> None:
     """Prepare the directory, already locked, for another start. Raises EmbeddedError."""
     with _writable(data_dir):
-        _keep_last_log(data_dir / "mongod.log")
-        _require_space(data_dir)
+        _rotate_log(data_dir / "mongod.log")
+        _check_space(data_dir)
 
 
 @contextmanager
 def _writable(data_dir: Path) -> Iterator[None]:
-    """Raises EmbeddedError where the block cannot write."""
+    """Raise EmbeddedError where the block cannot write."""
     try:
         yield
     except OSError as error:
@@ -50,7 +50,7 @@ def _writable(data_dir: Path) -> Iterator[None]:
 
 
 def _take_lock(data_dir: Path) -> int:
-    """Own the directory until the descriptor closes, which it also does when this process is killed."""
+    """Lock the directory until the descriptor closes, which it also does when this process is killed."""
     import fcntl  # Not on every platform that may import this module.
 
     lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -68,34 +68,34 @@ def _take_lock(data_dir: Path) -> int:
     return lock
 
 
-def _make_secret(path: Path, *, bytes_of_chance: int) -> None:
+def _make_secret(path: Path, *, random_bytes: int) -> None:
     """Write a fresh secret in one step, unless there is one from an earlier start."""
     if path.exists():
         return
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(bytes_of_chance))
+        file.write(secrets.token_hex(random_bytes))
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(path)
 
 
-def secret(path: Path) -> str:
+def read_secret(path: Path) -> str:
     """The password or key in the file."""
     return path.read_text().strip()
 
 
-def _keep_last_log(log: Path) -> None:
-    """Keep the logs of two runs only, so that logs cannot fill the disk."""
+def _rotate_log(log: Path) -> None:
+    """Start a new log and keep that of the last run only, so that logs cannot fill the disk."""
     if log.exists():
         log.replace(log.with_name(log.name + ".1"))
 
 
-def _require_space(data_dir: Path) -> None:
+def _check_space(data_dir: Path) -> None:
     free = shutil.disk_usage(data_dir).free
-    if free < LEAST_FREE_BYTES:
+    if free < MIN_FREE_BYTES:
         raise EmbeddedError(
             f"Only {free >> 20} MB are free on the disk of {data_dir}, but the database needs "
-            f"{LEAST_FREE_BYTES >> 20} MB. Make room, choose another PROVENANCE_DATA_DIR, {errors.ELSEWHERE}."
+            f"{MIN_FREE_BYTES >> 20} MB. Make room, choose another PROVENANCE_DATA_DIR, {errors.ELSEWHERE}."
         )

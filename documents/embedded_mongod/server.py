@@ -1,8 +1,8 @@
-"""The embedded database: a real `mongod` of our own, as a replica set of one, that lives as long as its owner.
+"""The embedded database: a `mongod` as a replica set of one, which ends with the process that started it.
 
 Layout of its directory: `db/` (MongoDB's files), `keyfile` and `password` (readable by the owner alone), `lock` (held
-while a process owns the directory), `version` (of the server that used it last), the logs `mongod.log`, `mongod.log.1`
-and what the server printed, `mongod.out`.
+while a process owns the directory), `version` (of the server that used it last), the logs `mongod.log` and
+`mongod.log.1`, and the server's output, `mongod.out`.
 """
 
 import os
@@ -15,21 +15,21 @@ from types import TracebackType
 from typing import Self
 
 from documents.embedded_mongod import errors
-from documents.embedded_mongod.directory import prepare, prepare_again, secret
+from documents.embedded_mongod.directory import prepare, prepare_again, read_secret
 from documents.embedded_mongod.errors import EmbeddedError
 from documents.embedded_mongod.process import Process, find_binary, launch
-from documents.embedded_mongod.replica_set import REPLICA_SET, USER, make_ready
+from documents.embedded_mongod.replica_set import REPLICA_SET, USER, set_up
 from documents.embedded_mongod.supervisor import EmbeddedSupervisor
 
 __all__ = ["EmbeddedError", "EmbeddedMongo"]
 
-START_SECONDS = 60.0
-SHUTDOWN_SECONDS = 8.0
-PREDECESSOR_SECONDS = 20.0
-PORT_ATTEMPTS = 5
+START_TIMEOUT = 60.0
+SHUTDOWN_TIMEOUT = 8.0
+PREDECESSOR_TIMEOUT = 20.0
+MAX_PORT_ATTEMPTS = 5
 
 
-def _silent(_: str) -> None:
+def _ignore(_: str) -> None:
     pass
 
 
@@ -42,7 +42,7 @@ class EmbeddedMongo:
         self._lock: int | None = lock
         self._supervisor: EmbeddedSupervisor | None = None
         self.port = port
-        password = secret(server.data_dir / "password")
+        password = read_secret(server.data_dir / "password")
         self.uri = f"mongodb://{USER}:{password}@127.0.0.1:{port}/?replicaSet={REPLICA_SET}&authSource=admin"
 
     @classmethod
@@ -52,7 +52,7 @@ class EmbeddedMongo:
         *,
         port: int | None = None,
         test_commands: bool = False,
-        progress: Callable[[str], None] = _silent,
+        progress: Callable[[str], None] = _ignore,
     ) -> Self:
         """Start on `data_dir`, which is created if absent, and return when the server takes writes; `port` None picks a
         free one.
@@ -73,9 +73,9 @@ class EmbeddedMongo:
         return cls(server, process, lock, port)
 
     def supervise(self, lost: Callable[[EmbeddedError], None]) -> None:
-        """Start the server again at the same port whenever it ends by itself.
+        """Restart the server at the same port whenever it ends by itself.
 
-        `lost` is called, in a thread of its own, when that has failed or been needed too often.
+        `lost` is called, in a thread of its own, when a restart has failed or too many were needed.
         """
         self._supervisor = EmbeddedSupervisor(self._process, self._start_again, lost)
         self._supervisor.start()
@@ -91,7 +91,7 @@ class EmbeddedMongo:
 
     @property
     def running(self) -> bool:
-        """Whether the server still runs; another process may have killed it."""
+        """Whether the server still runs: another process may have killed it."""
         return self._process.exit_code is None
 
     def stop(self) -> None:
@@ -99,8 +99,8 @@ class EmbeddedMongo:
         if self._lock is None:
             return
         if self._supervisor:
-            self._supervisor.dismiss(SHUTDOWN_SECONDS)
-        self._process.stop(SHUTDOWN_SECONDS)
+            self._supervisor.dismiss(SHUTDOWN_TIMEOUT)
+        self._process.stop(SHUTDOWN_TIMEOUT)
         os.close(self._lock)
         self._lock = None
 
@@ -113,38 +113,37 @@ class EmbeddedMongo:
 
 @dataclass(frozen=True)
 class _Server:
-    """The settings with which the server is started, the first time and again."""
+    """The settings with which the server is started and restarted."""
 
     binary: Path
     data_dir: Path
     test_commands: bool
     progress: Callable[[str], None]
 
-    def start(self, asked: int | None) -> tuple[Process, int, str]:
-        """A server that takes writes, its port and its version. Raises EmbeddedError."""
-        process, port = self._launch(asked)
+    def start(self, fixed_port: int | None) -> tuple[Process, int, str]:
+        """Start a server; returns it once it takes writes, with its port and its version. Raises EmbeddedError."""
+        process, port = self._launch(fixed_port)
         try:
-            version = make_ready(port, secret(self.data_dir / "keyfile"), secret(self.data_dir / "password"))
+            version = set_up(port, read_secret(self.data_dir / "keyfile"), read_secret(self.data_dir / "password"))
             (self.data_dir / "version").write_text(version + "\n")
         except BaseException:
-            process.stop(SHUTDOWN_SECONDS)
+            process.stop(SHUTDOWN_TIMEOUT)
             raise
         return process, port, version
 
-    def _launch(self, asked: int | None) -> tuple[Process, int]:
-        """A listening server and its port; a free port lost to another process is replaced."""
+    def _launch(self, fixed_port: int | None) -> tuple[Process, int]:
+        """Launch a server; returns it once it listens, with its port. Another free port is tried where one was lost."""
         ports_lost = 0
-        deadline = time.monotonic() + PREDECESSOR_SECONDS
+        deadline = time.monotonic() + PREDECESSOR_TIMEOUT
         while True:
-            port = _free_port() if asked is None else asked
+            port = _free_port() if fixed_port is None else fixed_port
             process = launch(_command(self.binary, self.data_dir, port, self.test_commands), self.data_dir)
             ended = _wait_until_listening(process, self.binary, self.data_dir, port)
             if ended is None:
                 return process, port
-            if ended.code == errors.PORT_TAKEN and asked is None and ports_lost < PORT_ATTEMPTS:
+            if ended.code == errors.PORT_TAKEN and fixed_port is None and ports_lost < MAX_PORT_ATTEMPTS:
                 ports_lost += 1
-            # The lock is ours, so the process that still uses the directory is the server of a killed owner, on its way
-            # out.
+            # This process holds the lock, so what uses the directory is a killed owner's server, which is about to end.
             elif ended.code == errors.DIRECTORY_IN_USE and time.monotonic() < deadline:
                 self.progress("Waiting for the previous server to finish")
                 time.sleep(0.5)
@@ -160,10 +159,10 @@ def _free_port() -> int:
 
 def _command(binary: Path, data_dir: Path, port: int, test_commands: bool) -> list[str]:
     parameters = {
-        # Set-up signs in with the key file, so there is never a moment when anyone may create the first user.
+        # Set-up authenticates with the key file, so there is never a moment when anyone may create the first user.
         "enableLocalhostAuthBypass": "false",
         "diagnosticDataCollectionEnabled": "false",
-        # A replica set of one member has nobody to hand over to.
+        # A replica set of one member has no other member to hand over to.
         "shutdownTimeoutMillisForSignaledShutdown": "0",
     } | ({"enableTestCommands": "1"} if test_commands else {})
     return [
@@ -175,17 +174,20 @@ def _command(binary: Path, data_dir: Path, port: int, test_commands: bool) -> li
     ]
 
 
-def _wait_until_listening(process: Process, binary: Path, data_dir: Path, port: int) -> errors.Ended | None:
-    """None once the server listens, or how it ended. Read from its own log: another server may answer at the port."""
+def _wait_until_listening(process: Process, binary: Path, data_dir: Path, port: int) -> errors.ExitedProcess | None:
+    """Wait until the server listens, and return None, or its exit when it ended before.
+
+    Its log tells: another server may answer at the port.
+    """
     log = data_dir / "mongod.log"
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         code = process.exit_code
-        said = log.read_text(errors="replace") if log.exists() else ""
+        text = log.read_text(errors="replace") if log.exists() else ""
         if code is not None:
-            return errors.Ended(binary, data_dir, port, code, process.output(), said)
-        if '"Waiting for connections"' in said:
+            return errors.ExitedProcess(binary, data_dir, port, code, process.output(), text)
+        if '"Waiting for connections"' in text:
             return None
         time.sleep(0.02)
-    process.stop(SHUTDOWN_SECONDS)
-    raise EmbeddedError(f"{binary} was not ready after {START_SECONDS:.0f} s. See {log}, {errors.ELSEWHERE}.")
+    process.stop(SHUTDOWN_TIMEOUT)
+    raise EmbeddedError(f"{binary} was not ready after {START_TIMEOUT:.0f} s. See {log}, {errors.ELSEWHERE}.")

@@ -1,4 +1,4 @@
-"""Restarting an embedded `mongod` that ended by itself, as when the system killed it for its memory."""
+"""Restarting an embedded `mongod` that ended by itself, as when the system killed it for using too much memory."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from documents.embedded_mongod.process import Process
 MAX_RESTARTS = 5
 RESTART_WINDOW = 600.0
 """Seconds within which at most MAX_RESTARTS are tried: a server that always ends would be restarted for ever."""
-FIRST_DELAY = 0.2
+MIN_RESTART_DELAY = 0.2
 """Seconds before the first restart of a window; each further one waits twice as long."""
 
 log = structlog.stdlib.get_logger("documents.embedded")
@@ -38,7 +38,7 @@ class EmbeddedSupervisor:
         self._thread = threading.Thread(target=self._supervise, name="embedded-supervisor", daemon=True)
 
     def start(self) -> None:
-        """Begin to wait."""
+        """Start the thread."""
         self._thread.start()
 
     def dismiss(self, seconds: float) -> None:
@@ -61,9 +61,9 @@ class EmbeddedSupervisor:
             self._lost(error)
 
     def _restart(self, code: int) -> Process | None:
-        """The process that replaces one that ended, None when none is wanted any more."""
+        """Restart the server, and return its new process; None when the supervisor was dismissed meanwhile."""
         failure = None
-        while not self._dismissed.wait(self._delay(code, failure)):
+        while not self._dismissed.wait(self._next_delay(code, failure)):
             log.error("the embedded database ended and is being restarted", code=code)
             try:
                 process = self._start_again()
@@ -74,8 +74,8 @@ class EmbeddedSupervisor:
                 return process
         return None
 
-    def _delay(self, code: int, failure: EmbeddedError | None) -> float:
-        """Seconds until the next restart. Raises EmbeddedError where there were too many."""
+    def _next_delay(self, code: int, failure: EmbeddedError | None) -> float:
+        """Seconds until the next restart. Raises EmbeddedError when there were too many."""
         now = time.monotonic()
         while self._restarts and now - self._restarts[0] > RESTART_WINDOW:
             self._restarts.popleft()
@@ -85,4 +85,4 @@ class EmbeddedSupervisor:
                 f"the last time with code {code}. See mongod.log in its data directory, {errors.ELSEWHERE}."
             )
         self._restarts.append(now)
-        return FIRST_DELAY * 2.0 ** (len(self._restarts) - 1)
+        return MIN_RESTART_DELAY * 2.0 ** (len(self._restarts) - 1)

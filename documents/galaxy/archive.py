@@ -16,8 +16,7 @@ class StateCount(EmbeddedModel):
 
 
 class Archive(Document):
-    """The raw bytes of one report and its metadata, kept for ever, since everything else can be derived from them
-    again.
+    """The raw bytes of one report and its metadata, kept for ever, since everything else is derived from them.
 
     `owner_refs` and `public` are copied from the instance. The bytes are `generation` of the object `key`. Of the
     archives of an instance with one identifier the last is `current`; the others were superseded, each by

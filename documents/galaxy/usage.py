@@ -12,7 +12,7 @@ from documents.base import Document
 
 
 class UsageLevel(StrEnum):
-    """The dimensions that a document tells apart. Each job is counted once at each level."""
+    """The dimensions by which jobs are grouped. Each job is counted once at each level."""
 
     TOOL = "TOOL"
     """By tool."""
@@ -23,13 +23,13 @@ class UsageLevel(StrEnum):
 
 
 class Usage(Document):
-    """The count of a group of jobs of one generation, at one level. Fields that the level does not tell apart are null.
+    """The count of a group of jobs of one generation, at one level. Fields by which the level does not group are null.
 
     `months` counts jobs by month (2019-01), and `failed_months` those that failed; jobs without a time are in neither.
     At the level YEAR there are no months: `days` counts jobs by month and day (01-31). Where jobs were subtracted
     again, counts may be zero.
 
-    Its id is made from generation, level and the fields that the level tells apart, so that adding to it is an upsert.
+    Its id is made from generation, level and the fields by which the level groups, so that adding to it is an upsert.
     """
 
     kind: ClassVar[str] = "usage"

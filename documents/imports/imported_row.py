@@ -11,9 +11,9 @@ from documents.base import Document, Timestamp, now
 class ImportedRow(Document):
     """A row of another system as it was read at the last import.
 
-    `source_hosts`, `source_database` and `source_collection` are where it was read. `target` is the id of the document
-    that was made of it, and `taken` has the synchronised fields, by stored name and as they were read: the document
-    itself may have another name, if that one was in use already.
+    It was read from `source_collection` of `source_database` at `source_hosts`. `target` is the id of the document that
+    was made from it, and `taken` has the synchronised fields, by stored name and as they were read: the document itself
+    may have another name, if that one was in use already.
     """
 
     kind: ClassVar[str] = "imported"

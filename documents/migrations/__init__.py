@@ -1,9 +1,9 @@
 """Migrations of databases that an earlier release wrote to the form that this release reads and writes.
 
 The database's schema version is stored in its collection `schema_version`; databases from before that collection have
-version 1. An empty database is made at the newest version at once. `migrate` takes a lock, runs the steps above the
-database's version in order, and then makes the indexes that documents declare, with those of changed declarations
-rebuilt and those of earlier releases (`RETIRED` in `indexes.py`) dropped.
+version 1. An empty database gets the newest version at once. `migrate` acquires a lock, runs the steps above the
+database's version in order, and then makes the indexes that documents declare; it rebuilds those whose declarations
+changed, and drops those of earlier releases (`RETIRED` in `indexes.py`).
 
 To add a step, when a document changes in a way that older rows do not fit:
 
@@ -14,13 +14,21 @@ To add a step, when a document changes in a way that older rows do not fit:
 3. Give it a test in `tests/documents/migrations/` on a small database that the version before it made.
 
 A step may be killed anywhere and is then run again from its last batch. While it runs, and until the new release
-serves, servers of the release before go on writing: give new fields a default that means the same as what the step
-fills in. Indexes that are only added need no step; one that is no longer declared needs a line in `RETIRED`.
+serves, servers of the previous release go on writing: give new fields a default that is equivalent to the value that
+the step fills in. Indexes that are only added need no step; one that is no longer declared needs a line in `RETIRED`.
 """
 
-from documents.migrations.runner import INDEXES, Plan, make_indexes, migrate, note_newest, plan, schema_problem
+from documents.migrations.runner import (
+    INDEXES,
+    Plan,
+    make_indexes,
+    migrate,
+    plan,
+    record_newest_version,
+    schema_problem,
+)
 from documents.migrations.schema_version import LockLost, SchemaError
-from documents.migrations.step import Step, Tell, Work
+from documents.migrations.step import ReportProgress, Step, Work
 from documents.migrations.steps import STEPS
 
 __all__ = [
@@ -28,13 +36,13 @@ __all__ = [
     "STEPS",
     "LockLost",
     "Plan",
+    "ReportProgress",
     "SchemaError",
     "Step",
-    "Tell",
     "Work",
     "make_indexes",
     "migrate",
-    "note_newest",
     "plan",
+    "record_newest_version",
     "schema_problem",
 ]

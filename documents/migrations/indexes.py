@@ -23,9 +23,16 @@ RETIRED: tuple[tuple[str, str], ...] = (
 
 Other indexes belong to the operator of the database, and stay.
 """
-OPTIONS = ("unique", "sparse", "partialFilterExpression", "expireAfterSeconds", "collation", "wildcardProjection")
+COMPARED_OPTIONS = (
+    "unique",
+    "sparse",
+    "partialFilterExpression",
+    "expireAfterSeconds",
+    "collation",
+    "wildcardProjection",
+)
 """Options in which two indexes of the same keys differ."""
-GUARD = "guard_"
+GUARD_PREFIX = "guard_"
 NO_COLLECTION, NO_INDEX = 26, 27
 
 Database = AsyncDatabase[dict[str, Any]]
@@ -33,7 +40,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Index:
+class DeclaredIndex:
     """An index that a document declares."""
 
     collection: str
@@ -54,60 +61,61 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Changes:
+class IndexChanges:
     """Changes that bring a database's indexes in line with their declarations."""
 
-    missing: list[Index] = field(default_factory=list)
+    missing: list[DeclaredIndex] = field(default_factory=list)
     """Indexes to make. Unique ones come first."""
-    changed: dict[Index, str] = field(default_factory=dict)
+    changed: dict[DeclaredIndex, str] = field(default_factory=dict)
     """Indexes to rebuild, each with the name of the one that it replaces."""
     retired: list[tuple[str, str]] = field(default_factory=list)
     """Collection and name of indexes to drop."""
 
     @property
-    def needed(self) -> list[Index]:
+    def required(self) -> list[DeclaredIndex]:
         """The indexes without which a server must not work. Unique ones come first."""
         return sorted([*self.missing, *self.changed], key=lambda index: not index.unique)
 
 
-def declared() -> list[Index]:
+def declared_indexes() -> list[DeclaredIndex]:
     """Every index that a document declares."""
     return [
-        Index(document.collection_name(), model)
+        DeclaredIndex(document.collection_name(), model)
         for document in documents.ALL
         for model in getattr(document.Settings, "indexes", ())
     ]
 
 
-async def find_changes(database: Database) -> Changes:
+async def find_changes(database: Database) -> IndexChanges:
     """The changes that bring a database's indexes in line with the documents' declarations."""
-    wanted = declared()
-    collections = sorted({index.collection for index in wanted} | {collection for collection, _ in RETIRED})
-    listed = await asyncio.gather(*(_indexes_of(database, collection) for collection in collections))
-    present = dict(zip(collections, listed, strict=True))
-    changes = Changes(retired=[one for one in RETIRED if one[1] in present[one[0]]])
-    for index in wanted:
+    indexes = declared_indexes()
+    collections = sorted({index.collection for index in indexes} | {collection for collection, _ in RETIRED})
+    rows = await asyncio.gather(*(_indexes_of(database, collection) for collection in collections))
+    present = dict(zip(collections, rows, strict=True))
+    retired = [(collection, name) for collection, name in RETIRED if name in present[collection]]
+    changes = IndexChanges(retired=retired)
+    for index in indexes:
         _compare(index, present[index.collection], changes)
     changes.missing.sort(key=lambda index: not index.unique)
     return changes
 
 
-async def make_index(database: Database, index: Index) -> None:
+async def make_index(database: Database, index: DeclaredIndex) -> None:
     """Make an index. Raises SchemaError where existing rows violate it."""
     try:
         await database[index.collection].create_indexes([index.model])
     except DuplicateKeyError as error:
-        found = (error.details or {}).get("keyValue", {})
-        equal = ", ".join(f"{name} {value!r}"[:200] for name, value in found.items())
+        key = (error.details or {}).get("keyValue", {})
+        equal = ", ".join(f"{name} {value!r}"[:200] for name, value in key.items())
         raise SchemaError(
             f"The unique index {index} cannot be made: several documents of {index.collection} have the {equal}. "
             "Change or delete all but one of them, and run `provenance-graph migrate` again."
         ) from None
 
 
-async def rebuild_index(database: Database, index: Index, replaced: str) -> None:
-    """Replace an index by one with other keys or options. Uniqueness is enforced all the while."""
-    guard = Index(index.collection, _guard(index)) if index.unique else None
+async def rebuild_index(database: Database, index: DeclaredIndex, replaced: str) -> None:
+    """Replace an index by one with other keys or options. Uniqueness is enforced throughout."""
+    guard = DeclaredIndex(index.collection, _guard_of(index)) if index.unique else None
     if guard:
         await make_index(database, guard)
     await drop_index(database, index.collection, replaced)
@@ -117,7 +125,7 @@ async def rebuild_index(database: Database, index: Index, replaced: str) -> None
 
 
 async def drop_index(database: Database, collection: str, name: str) -> None:
-    """Drop an index, where there is one of this name."""
+    """Drop an index, if there is one of this name."""
     try:
         await database[collection].drop_index(name)
     except OperationFailure as error:
@@ -125,50 +133,51 @@ async def drop_index(database: Database, collection: str, name: str) -> None:
             raise
 
 
-def _compare(index: Index, present: dict[str, Row], changes: Changes) -> None:
-    """Note in `changes` what an index needs."""
-    wanted = _signature(index.model.document)
+def _compare(index: DeclaredIndex, present: dict[str, Row], changes: IndexChanges) -> None:
+    """Record in `changes` how an index has to change."""
+    signature = _signature(index.model.document)
     same_name = present.get(index.name)
-    if same_name is not None and _signature(same_name) == wanted:
+    if same_name is not None and _signature(same_name) == signature:
         # The guard was left behind by a rebuild that was killed at its very end.
-        if GUARD + index.name in present:
-            changes.retired.append((index.collection, GUARD + index.name))
+        if GUARD_PREFIX + index.name in present:
+            changes.retired.append((index.collection, GUARD_PREFIX + index.name))
         return
     # MongoDB refuses a second index with the same keys and options, whatever its name.
-    twins = [name for name, row in present.items() if _signature(row) == wanted]
+    twins = [name for name, row in present.items() if _signature(row) == signature]
     if same_name is not None:
         changes.changed[index] = index.name
     elif twins:
         changes.changed[index] = twins[0]
-    elif GUARD + index.name in present:
+    elif GUARD_PREFIX + index.name in present:
         changes.changed[index] = index.name
     else:
         changes.missing.append(index)
 
 
-def _guard(index: Index) -> IndexModel:
-    """A temporary index that enforces the same uniqueness. It may exist beside the other, as its filter differs."""
+def _guard_of(index: DeclaredIndex) -> IndexModel:
+    """A temporary index that enforces the same uniqueness. Both may exist at once, as their filters differ."""
     document = dict(index.model.document)
     keys = list(document.pop("key").items())
     every_row: Row = {"_id": {"$exists": True}}
-    only = document.pop("partialFilterExpression", None)
-    document["partialFilterExpression"] = {"$and": [only, every_row]} if only else every_row
-    return IndexModel(keys, **(document | {"name": GUARD + index.name}))
+    filter = document.pop("partialFilterExpression", None)
+    document["partialFilterExpression"] = {"$and": [filter, every_row]} if filter else every_row
+    return IndexModel(keys, **(document | {"name": GUARD_PREFIX + index.name}))
 
 
 def _signature(row: Any) -> Row:
-    return {"key": list(row["key"].items())} | {name: row[name] for name in OPTIONS if row.get(name)}
+    """Keys and options, by which MongoDB distinguishes the indexes of a collection."""
+    return {"key": list(row["key"].items())} | {name: row[name] for name in COMPARED_OPTIONS if row.get(name)}
 
 
 async def _indexes_of(database: Database, collection: str) -> dict[str, Row]:
     """The finished indexes of a collection by name; those still being built enforce nothing and are left out."""
     # Without the build info MongoDB lists an index that is being built like a finished one.
-    ask = {"listIndexes": collection, "includeIndexBuildInfo": True, "cursor": {"batchSize": 1000}}
+    command = {"listIndexes": collection, "includeIndexBuildInfo": True, "cursor": {"batchSize": 1000}}
     try:
-        answer = await database.command(ask)
+        reply = await database.command(command)
     except OperationFailure as error:
         if error.code == NO_COLLECTION:
             return {}
         raise
-    rows: Sequence[Row] = answer["cursor"]["firstBatch"]
+    rows: Sequence[Row] = reply["cursor"]["firstBatch"]
     return {row["spec"]["name"]: row["spec"] for row in rows if "indexBuildInfo" not in row}

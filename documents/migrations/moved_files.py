@@ -9,8 +9,8 @@ from pymongo import DeleteOne, UpdateOne
 from documents.migrations.step import Write
 
 
-def moved_file(row: dict[str, Any], url: str, **more: Any) -> Sequence[Write]:
-    """The writes that move a row, with more fields. When two rows become one, the one seen last is kept."""
+def writes_that_move(row: dict[str, Any], url: str, **more: Any) -> Sequence[Write]:
+    """The writes that move a row to another URL and add fields to it. When two rows become one, the newer one stays."""
     if url == row["url"]:
         return []
     id = f"file_{hashlib.sha256(url.encode()).hexdigest()}"

@@ -2,7 +2,7 @@
 
 {_id: "schema", version: 1, step: {version: 2, position: {…}}, lock: {holder: "host-pid-…", expires_at: …}}
 
-`step` is there while a step is under way, and where one was killed. The lock is a lease, timed by the database's clock.
+`step` exists while a step is under way, and after one was killed. The lock is a lease, timed by the database's clock.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 COLLECTION = "schema_version"
 ID = "schema"
 LEASE_TTL = 60.0
-"""Seconds after which the lock of a process that was killed lapses."""
+"""Seconds after which the lock of a process that was killed expires."""
 RENEW_INTERVAL = 10.0
 RETRY_INTERVAL = 1.0
-"""Seconds between two attempts to take the lock."""
+"""Seconds between two attempts to acquire the lock."""
 
 Database = AsyncDatabase[dict[str, Any]]
 
@@ -80,33 +80,36 @@ class Lock:
         self.database = database
         self.holder = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
-    async def take(self, version: int) -> bool:
-        """Take the lock unless another process holds it. A database without a recorded version is at `version`."""
+    async def acquire(self, version: int) -> bool:
+        """Acquire the lock unless another process holds it; returns whether it was acquired.
+
+        A database without a recorded version is at `version` from then on.
+        """
         versions = self.database[COLLECTION]
         with suppress(DuplicateKeyError):
             await versions.update_one({"_id": ID}, {"$setOnInsert": {"version": version}}, upsert=True)
         free = {"$not": [{"$gt": ["$lock.expires_at", "$$NOW"]}]}
-        taken = await versions.update_one({"_id": ID, "$expr": free}, self._lease())
-        return taken.matched_count == 1
+        result = await versions.update_one({"_id": ID, "$expr": free}, self._lease())
+        return result.matched_count == 1
 
     async def renew(self) -> None:
         """Renew the lock for another lease. Raises LockLost."""
         await self._write(self._lease())
 
-    async def note(self, step: int, position: dict[str, Any], session: AsyncClientSession) -> None:
-        """Note where a batch of a step ends, in the batch's transaction. Raises LockLost."""
+    async def record_position(self, step: int, position: dict[str, Any], session: AsyncClientSession) -> None:
+        """Record where a batch of a step ends, in the batch's transaction. Raises LockLost."""
         await self._write({"$set": {"step": {"version": step, "position": position}}}, session)
 
     async def finish(self, version: int) -> None:
-        """Note that the database is at `version`. Raises LockLost."""
+        """Record that the database is at `version`. Raises LockLost."""
         await self._write({"$set": {"version": version}, "$unset": {"step": ""}})
 
     async def release(self) -> None:
         """Release the lock, if it is still held."""
-        await self.database[COLLECTION].update_one(self._held, {"$unset": {"lock": ""}})
+        await self.database[COLLECTION].update_one(self._own, {"$unset": {"lock": ""}})
 
     @property
-    def _held(self) -> dict[str, Any]:
+    def _own(self) -> dict[str, Any]:
         return {"_id": ID, "lock.holder": self.holder}
 
     def _lease(self) -> list[dict[str, Any]]:
@@ -116,44 +119,44 @@ class Lock:
     async def _write(
         self, update: dict[str, Any] | list[dict[str, Any]], session: AsyncClientSession | None = None
     ) -> None:
-        written = await self.database[COLLECTION].update_one(self._held, update, session=session)
-        if not written.matched_count:
+        result = await self.database[COLLECTION].update_one(self._own, update, session=session)
+        if not result.matched_count:
             raise LockLost
 
 
 @asynccontextmanager
-async def locked(database: Database, version: int, waiting: Callable[[], None]) -> AsyncIterator[Lock]:
-    """Hold the lock for the block; `waiting` is called while another process holds it.
+async def migration_lock(database: Database, version: int, on_wait: Callable[[], None]) -> AsyncIterator[Lock]:
+    """Hold the lock within the block; `on_wait` is called once if another process holds it.
 
     A database without a recorded version is at `version` from then on. Raises LockLost where the lock was lost within
     the block, which is cancelled then.
     """
     lock = Lock(database)
-    await _take(lock, version, waiting)
+    await _acquire(lock, version, on_wait)
     task = asyncio.current_task()
     assert task is not None
-    renewing = asyncio.create_task(_renew(lock, task), name="migration-lock")
+    renewal = asyncio.create_task(_renew(lock, task), name="migration-lock")
     try:
         yield lock
     except asyncio.CancelledError:
-        if renewing.done() and not renewing.cancelled():
+        if renewal.done() and not renewal.cancelled():
             task.uncancel()
             raise LockLost from None
         raise
     finally:
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
+        renewal.cancel()
+        await asyncio.gather(renewal, return_exceptions=True)
         with suppress(PyMongoError):
             await lock.release()
 
 
-async def _take(lock: Lock, version: int, waiting: Callable[[], None]) -> None:
-    """Take the lock once its holder has released it or no longer renews it."""
+async def _acquire(lock: Lock, version: int, on_wait: Callable[[], None]) -> None:
+    """Acquire the lock once its holder has released it or no longer renews it."""
     for attempt in count():
-        if await lock.take(version):
+        if await lock.acquire(version):
             return
         if attempt == 0:
-            waiting()
+            on_wait()
         await asyncio.sleep(RETRY_INTERVAL)
 
 
@@ -164,9 +167,9 @@ async def _renew(lock: Lock, task: "asyncio.Task[Any]") -> None:
     while True:
         await asyncio.sleep(RENEW_INTERVAL)
         try:
-            asked_at = loop.time()
+            sent_at = loop.time()
             await lock.renew()
-            expires_at = asked_at + LEASE_TTL
+            expires_at = sent_at + LEASE_TTL
         except PyMongoError:
             if loop.time() < expires_at:
                 continue

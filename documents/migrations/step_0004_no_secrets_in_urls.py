@@ -12,13 +12,13 @@ from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from documents.migrations.moved_files import moved_file
+from documents.migrations.moved_files import writes_that_move
 from documents.migrations.step import Database, Step, Work, Write
 from documents.storage.url_secrets import without_secrets
 
 Row = dict[str, Any]
 
-MAYBE = {"$regex": "://[^/]*@|[?&#][^=&]+="}
+CANDIDATE = {"$regex": "://[^/]*@|[?&#][^=&]+="}
 """Values that may hold a secret; each row is then checked exactly."""
 PATHS = {
     "components": ["repoLink"],
@@ -27,31 +27,31 @@ PATHS = {
     "steps": ["code.repository"],
     "transforms": ["code.repository", "cause.files", "details.logs", "details.notebook"],
 }
-WHERE = {collection: {"$or": [{path: MAYBE} for path in paths]} for collection, paths in PATHS.items()}
+WHERE = {collection: {"$or": [{path: CANDIDATE} for path in paths]} for collection, paths in PATHS.items()}
 FIELDS = {collection: sorted({path.partition(".")[0] for path in paths}) for collection, paths in PATHS.items()}
 
 
-def cleaned(value: Any) -> Any:
-    """A value with the secrets of all its URLs taken out."""
+def without_url_secrets(value: Any) -> Any:
+    """The value without the secrets in its URLs, also in those of nested values."""
     if isinstance(value, dict):
-        return {name: cleaned(one) for name, one in value.items()}
+        return {name: without_url_secrets(nested) for name, nested in value.items()}
     if isinstance(value, list):
-        return [cleaned(one) for one in value]
+        return [without_url_secrets(item) for item in value]
     return without_secrets(value) if isinstance(value, str) else value
 
 
 async def _change(work: Work, collection: str, row: Row, session: AsyncClientSession) -> Sequence[Write]:
     if collection == "seen_files":
-        return moved_file(row, without_secrets(row["url"]))
-    changes = {name: cleaned(row[name]) for name in FIELDS[collection] if name in row}
+        return writes_that_move(row, without_secrets(row["url"]))
+    changes = {name: without_url_secrets(row[name]) for name in FIELDS[collection] if name in row}
     if key := row.get("naturalKey"):
-        changes["naturalKey"] = json.dumps(cleaned(json.loads(key)), ensure_ascii=False)
+        changes["naturalKey"] = json.dumps(without_url_secrets(json.loads(key)), ensure_ascii=False)
     changes = {name: value for name, value in changes.items() if value != row[name]}
-    for unique, instead in (("repoLink", f"{changes.get('repoLink')}#{row['_id']}"), ("naturalKey", None)):
+    for unique, fallback in (("repoLink", f"{changes.get('repoLink')}#{row['_id']}"), ("naturalKey", None)):
         if unique in changes and await _is_taken(work, collection, row, unique, changes[unique], session):
-            changes[unique] = instead
+            changes[unique] = fallback
     if changes:
-        # Written at once, so that the next rows of the batch see that the value is taken.
+        # Written here, so that the next rows of the batch see that the value is taken.
         await work.database[collection].update_one({"_id": row["_id"]}, {"$set": changes}, session=session)
     return []
 

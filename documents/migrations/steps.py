@@ -11,10 +11,10 @@ STEPS: tuple[Step, ...] = (
     step_0004_no_secrets_in_urls.STEP,
 )
 
-OLDEST = 1
+OLDEST_VERSION = 1
 """The version of a database that holds documents and no schema version."""
 
 
-def newest(steps: Sequence[Step]) -> int:
+def newest_version(steps: Sequence[Step]) -> int:
     """The schema version that the last of the steps leads to."""
-    return steps[-1].version if steps else OLDEST
+    return steps[-1].version if steps else OLDEST_VERSION

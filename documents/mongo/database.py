@@ -23,10 +23,10 @@ Database = AsyncDatabase[dict[str, Any]]
 def make_client(url: str, **options: Any) -> Client:
     """A client that waits for a majority, uses Stable API v1, and gives up on a silent server within seconds.
 
-    Its server timeouts can be set in the URL.
+    The URL may set other server timeouts.
     """
-    said = {name.lower() for name in parse_qs(urlsplit(url).query)}
-    waits = {name: value for name, value in SERVER_TIMEOUTS.items() if name.lower() not in said}
+    in_url = {name.lower() for name in parse_qs(urlsplit(url).query)}
+    timeouts = {name: value for name, value in SERVER_TIMEOUTS.items() if name.lower() not in in_url}
     # Not strict: Beanie asks for buildInfo, which is outside the API, when it starts.
     return FailFastClient(
         url,
@@ -35,12 +35,12 @@ def make_client(url: str, **options: Any) -> Client:
         w="majority",
         retryWrites=True,
         tz_aware=False,
-        **waits | options,
+        **timeouts | options,
     )
 
 
 async def open_database(database: Database, *, indexes: bool = True) -> None:
-    """Bind every document to `database`, and make its indexes unless told otherwise."""
+    """Bind every document to `database`, and make their indexes if `indexes` is true."""
     await init_beanie(database=database, document_models=documents.ALL, skip_indexes=True)
     if indexes:
         await make_indexes(database)
@@ -62,7 +62,7 @@ def start_session() -> AsyncClientSession:
 
 
 async def end_session_of(session_id: Any) -> None:
-    """Abort the transaction that a lost process had begun in a session; does nothing where that is not allowed.
+    """Abort the transaction that a lost process began in a session; does nothing where that is not allowed.
 
     MongoDB itself keeps the transaction of a lost client for a minute, and the rows it wrote cannot be written
     meanwhile.

@@ -3,9 +3,9 @@
 The driver's own find costs two to three times the CPU of the message it sends: cursors, sessions, two tasks and a timer
 for each reply. The driver still connects, authenticates, monitors the servers and keeps the pool; only checking out an
 idle connection, sending and receiving on it, and checking it in are done here (`documents/mongo/pool.py`). This needs
-names that the driver does not publish, so with other versions of the driver its own find is used. Every error except a
-timeout is left to the driver, which meets it again and handles it; so are databases whose URL asks for a read
-preference other than primary, or for a read concern.
+private names of the driver, so with other versions of the driver its own find is used. The driver repeats a find that
+fails with any error except a timeout, and handles the error; it also runs all finds when the database's URL sets a read
+concern, or a read preference other than primary.
 """
 
 import time
@@ -26,7 +26,7 @@ if POOL.problem is None:
 Command = Row
 
 REPLY_TIMEOUT = 10.0
-"""Timeout of a reply. When the driver asks again, only the request's deadline applies."""
+"""Seconds. When the driver repeats a find, only the request's deadline applies."""
 
 
 def remaining_timeout() -> float | None:
@@ -54,7 +54,8 @@ async def find_rows(collection: AsyncCollection[Row], command: Command) -> list[
 
 async def first_batch(collection: AsyncCollection[Row], command: Command) -> Row | None:
     """The cursor of a find command with its first batch; None when the driver has to run it."""
-    if POOL.problem or not _reads_plainly(collection):
+    reads_by_default = not (collection.read_preference.mode or collection.read_concern.level)
+    if POOL.problem or not reads_by_default:
         return None
     left = remaining_timeout()
     seconds = REPLY_TIMEOUT if left is None else min(REPLY_TIMEOUT, left)
@@ -74,11 +75,6 @@ async def first_batch(collection: AsyncCollection[Row], command: Command) -> Row
             return None
         # The driver itself closed the connection a moment before the deadline.
         raise timeout_error(waited) from error
-
-
-def _reads_plainly(collection: AsyncCollection[Row]) -> bool:
-    """Whether a collection is read from the primary, with the server's default read concern."""
-    return not (collection.read_preference.mode or collection.read_concern.level)
 
 
 def remaining_rows(collection: AsyncCollection[Row], cursor: Row) -> AsyncCommandCursor[Row]:

@@ -1,4 +1,4 @@
-"""Stored paths of fields that have another name in Python."""
+"""Stored paths of fields whose names in Python differ from those in the database."""
 
 from typing import get_args, get_origin
 
@@ -9,7 +9,7 @@ Model = type[BaseModel]
 
 
 def stored_path(model: Model | None, path: str) -> tuple[str, FieldInfo]:
-    """The stored path of a dotted Python path, and how its last field is declared.
+    """The stored path of a dotted Python path, and the declaration of its last field.
 
     Raises TypeError when the model has no such field, so that a wrong declaration stops the process at start.
     """
@@ -30,12 +30,13 @@ def list_on(model: Model | None, path: str) -> str | None:
     """The stored path of the first list on a dotted Python path, None when there is none."""
     parts = path.split(".")
     for length in range(1, len(parts) + 1):
-        found, info = stored_path(model, ".".join(parts[:length]))
-        if any(get_origin(one) is list for one in (info.annotation, *get_args(info.annotation))):
-            return found
+        stored, info = stored_path(model, ".".join(parts[:length]))
+        if any(get_origin(annotation) is list for annotation in (info.annotation, *get_args(info.annotation))):
+            return stored
     return None
 
 
 def _embedded_model(annotation: object) -> Model | None:
-    candidates = [annotation, *get_args(annotation)]
-    return next((one for one in candidates if isinstance(one, type) and issubclass(one, BaseModel)), None)
+    """The model in an annotation such as `Model`, `Model | None` or `list[Model]`."""
+    types = [part for part in (annotation, *get_args(annotation)) if isinstance(part, type)]
+    return next((part for part in types if issubclass(part, BaseModel)), None)

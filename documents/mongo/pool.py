@@ -1,4 +1,4 @@
-"""Commands sent on a connection of the driver's pool, by names that the driver does not publish.
+"""Commands sent on a connection of the driver's pool, by private names of the driver.
 
 `documents/mongo/fast_find.py` imports this module only where `documents.private_apis.POOL` is as expected.
 """
@@ -28,7 +28,7 @@ _awaiting_reply: set[AsyncConnection] = set()
 
 
 class ReplyInterrupted(OSError):
-    """The wait for a server's reply was given up."""
+    """The wait for a server's reply was interrupted."""
 
 
 class FallBackToDriver(Exception):
@@ -52,7 +52,7 @@ async def run_on_pooled_connection(collection: AsyncCollection[Row], command: Ro
 
 def interrupt_replies(pool: Pool) -> None:
     """End the finds that wait for a reply on a pool's connections; the driver repeats each of them."""
-    for connection in [one for one in _awaiting_reply if one.pool_gen is pool.gen]:
+    for connection in [connection for connection in _awaiting_reply if connection.pool_gen is pool.gen]:
         connection.conn.get_conn.close(ReplyInterrupted("gave up waiting for the server's reply"))
 
 
@@ -61,8 +61,8 @@ def _pool_of_primary(client: Any) -> Pool | None:
     topology = client._topology
     if topology is None:
         return None
-    known = topology.description.server_descriptions()
-    writable = [address for address, server in known.items() if server.is_writable]
+    servers = topology.description.server_descriptions()
+    writable = [address for address, server in servers.items() if server.is_writable]
     # With several routers of a sharded cluster the driver picks one.
     server = topology.get_server_by_address(writable[0]) if len(writable) == 1 else None
     return server and server.pool
@@ -73,12 +73,12 @@ def _checkout_idle(pool: Pool) -> AsyncConnection | None:
 
     The driver does this in ten steps that await locks; here none of the locks is held while other tasks run.
     """
-    if not pool.conns or pool.state != PoolState.READY or pool.requests >= pool.max_pool_size or _is_awaited(pool):
+    if not pool.conns or pool.state != PoolState.READY or pool.requests >= pool.max_pool_size or _has_waiters(pool):
         return None
     connection = pool.conns[0]
-    if connection.idle_time_seconds() > IDLE_CHECK_AFTER or pool.stale_generation(
-        connection.generation, connection.service_id
-    ):
+    if connection.idle_time_seconds() > IDLE_CHECK_AFTER:
+        return None
+    if pool.stale_generation(connection.generation, connection.service_id):
         return None
     pool.conns.popleft()
     pool.operation_count += 1
@@ -90,7 +90,7 @@ def _checkout_idle(pool: Pool) -> AsyncConnection | None:
 
 
 async def _checkin(pool: Pool, connection: AsyncConnection) -> None:
-    if connection.closed or _is_awaited(pool):
+    if connection.closed or _has_waiters(pool):
         await pool.checkin(connection)
         return
     # As the driver does, but without notifying the pool's waiters.
@@ -100,8 +100,8 @@ async def _checkin(pool: Pool, connection: AsyncConnection) -> None:
         await connection.close_conn(reason)
 
 
-def _is_awaited(pool: Pool) -> bool:
-    """Whether others wait for a connection; the driver keeps their order."""
+def _has_waiters(pool: Pool) -> bool:
+    """Whether tasks wait for a connection of the pool; the driver keeps their order."""
     return bool(pool.size_cond._waiters or pool._max_connecting_cond._waiters)
 
 
@@ -115,14 +115,14 @@ async def _send_command(
     request, message, _, _ = _op_msg(
         0, command, collection.database.name, None, collection.codec_options, connection.compression_context
     )
-    listening: Any = collection.database.client._event_listeners
-    told = (request, connection.address, connection.server_connection_id)
-    if listening.enabled_for_commands:
-        listening.publish_command_start(command, collection.database.name, *told)
+    listeners: Any = collection.database.client._event_listeners
+    event = (request, connection.address, connection.server_connection_id)
+    if listeners.enabled_for_commands:
+        listeners.publish_command_start(command, collection.database.name, *event)
     began = time.monotonic()
-    reply = await _reply(connection, request, message, collection.codec_options, seconds)
-    if listening.enabled_for_commands:
-        listening.publish_command_success(timedelta(seconds=time.monotonic() - began), reply, "find", *told)
+    reply = await _exchange(connection, request, message, collection.codec_options, seconds)
+    if listeners.enabled_for_commands:
+        listeners.publish_command_success(timedelta(seconds=time.monotonic() - began), reply, "find", *event)
     if reply.get("code") == MAX_TIME_MS_EXPIRED:
         raise ExecutionTimeout(reply["errmsg"], MAX_TIME_MS_EXPIRED, reply)
     if not reply["ok"]:
@@ -131,11 +131,12 @@ async def _send_command(
     return {key: cursor[key] for key in ("id", "ns", "firstBatch")} | {"address": connection.address}
 
 
-async def _reply(
+async def _exchange(
     connection: AsyncConnection, request: int, message: bytes, options: CodecOptions[Row], seconds: float
 ) -> Row:
+    """Send a message, and return the reply to it."""
     protocol = connection.conn.get_conn
-    silent = asyncio.get_running_loop().call_later(seconds, protocol.close, TimeoutError())
+    timer = asyncio.get_running_loop().call_later(seconds, protocol.close, TimeoutError())
     _awaiting_reply.add(connection)
     try:
         await protocol.write(message)
@@ -144,8 +145,8 @@ async def _reply(
         # Closes the connection, since a reply may still be on its way to it.
         await connection._raise_connection_failure(error)
     finally:
-        silent.cancel()
+        timer.cancel()
         _awaiting_reply.discard(connection)
     count_reply(len(data))
-    found: Row = _OpMsg.unpack(data).unpack_response(codec_options=options)[0]
-    return found
+    reply: Row = _OpMsg.unpack(data).unpack_response(codec_options=options)[0]
+    return reply

@@ -1,4 +1,4 @@
-"""A client with short waits: for a primary that hangs, and for the election of the next."""
+"""A client that fails fast: it waits for seconds at most for a primary that hangs, and for the election of the next."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from pymongo import AsyncMongoClient
 from documents.private_apis import POOL, TOPOLOGY
 
 SERVER_TIMEOUTS = {"serverSelectionTimeoutMS": 5000, "heartbeatFrequencyMS": 1000, "connectTimeoutMS": 3000}
-"""The driver's defaults are 30, 10 and 20 s. A server that is silent for the sum of the last two counts as gone."""
+"""The driver's defaults are 30, 10 and 20 s. A server that is silent for the sum of the last two is taken for lost."""
 
 
 class FailFastClient(AsyncMongoClient[dict[str, Any]]):
-    """A client with an impatient topology, where the driver's private names allow it."""
+    """A client with a topology that fails fast, where the driver's private names allow it."""
 
     def _init_background(self, old_pid: int | None = None) -> None:
         super()._init_background(old_pid)

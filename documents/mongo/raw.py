@@ -1,8 +1,8 @@
 """Documents as the raw BSON that the database sent, for code that only copies them into an answer.
 
-Reading and writing them is compiled (`_row.pyx`, `_writer.pyx`), which takes a C compiler when the project is
-installed, and names that the driver does not publish. Where either is missing, `COMPILED` is false and documents are
-read as dictionaries: the answers are the same, and large ones take about twice as long.
+Reading and writing them is compiled (`_row.pyx`, `_writer.pyx`), which needs a C compiler when the project is
+installed, and private names of the driver. Where either is missing, `COMPILED` is false and documents are read as
+dictionaries: the answers are the same, and large ones take about twice as long.
 """
 
 from __future__ import annotations
@@ -42,4 +42,4 @@ def group_consecutive(rows: list[Any], key: str) -> list[tuple[str, list[Any]]]:
     """Groups of consecutive documents with the same text at `key`, as `(text, documents)`."""
     if COMPILED and rows and type(rows[0]) is Row:
         return _families(rows, key)
-    return [(text, list(family)) for text, family in groupby(rows, itemgetter(key))]
+    return [(text, list(group)) for text, group in groupby(rows, itemgetter(key))]

@@ -1,4 +1,4 @@
-"""The sizes of the database's replies, counted before rows are made of them."""
+"""The sizes of the database's replies, counted before they are decoded into rows."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +13,9 @@ _count: ContextVar[Callable[[int], object] | None] = ContextVar("count", default
 
 @contextmanager
 def counting_replies(count: Callable[[int], object]) -> Iterator[None]:
-    """Call `count` with the bytes of each reply to a find within the block, before its rows are made.
+    """Call `count` with the size in bytes of each reply to a find within the block, before it is decoded.
 
-    An error that it raises ends the find.
+    An error that `count` raises ends the find.
     """
     token = _count.set(count)
     try:

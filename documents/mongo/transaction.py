@@ -40,24 +40,23 @@ async def in_transaction(work: Work[T], session: Session | None = None) -> T:
     The transaction runs in `session`, or in a session of its own. A cancelled caller waits for its end: the database
     would keep a transaction that was broken off while it began or committed, with locks on its rows, for a minute.
     """
-    whole = asyncio.create_task(_run(work, session))
+    transaction = asyncio.create_task(_run(work, session))
     try:
-        return await asyncio.shield(whole)
+        return await asyncio.shield(transaction)
     except asyncio.CancelledError:
-        await asyncio.wait([whole])
+        await asyncio.wait([transaction])
         raise
 
 
 async def _run(work: Work[T], session: Session | None) -> T:
     with pymongo.timeout(TRANSACTION_TIMEOUT):
         if session is not None:
-            return await _run_with_retries(session, work)
+            return await _retry_until_committed(session, work)
         async with start_session() as own:
-            return await _run_with_retries(own, work)
+            return await _retry_until_committed(own, work)
 
 
-async def _run_with_retries(session: Session, work: Work[T]) -> T:
-    """Run `work` until its transaction is committed; returns its result."""
+async def _retry_until_committed(session: Session, work: Work[T]) -> T:
     delays = backoff_delays(MIN_RETRY_DELAY, MAX_RETRY_DELAY)
     while True:
         try:
@@ -70,8 +69,7 @@ async def _run_with_retries(session: Session, work: Work[T]) -> T:
 
 
 async def _attempt(session: Session, work: Work[T]) -> T:
-    # MongoDB refuses transactions with a read preference other than primary, which the database's URL may set for other
-    # reads.
+    # MongoDB refuses transactions with any other read preference, and the database's URL may set one for other reads.
     await session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority"), ReadPreference.PRIMARY)
     try:
         outcome = await work(session)
@@ -110,7 +108,7 @@ async def _abort(session: Session) -> None:
 
 
 def _is_retryable(error: PyMongoError, label: str) -> bool:
-    """Whether a failure may pass in the time left; finding no primary has used all the time it may take."""
+    """Whether a retry may succeed in the time left; waiting for a primary has used all the time that it may take."""
     left = remaining_timeout()
     in_time = left is None or left > 0
     return in_time and error.has_error_label(label) and not isinstance(error, ServerSelectionTimeoutError)

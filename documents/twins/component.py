@@ -10,7 +10,7 @@ from documents.base import Document, Timestamp, now
 
 
 class ComponentType(StrEnum):
-    """The way a component behaves once it is started."""
+    """The way in which a component runs once it is started."""
 
     EPHEMERAL = "ephemeral"
     INTERACTIVE = "interactive"

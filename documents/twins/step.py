@@ -11,7 +11,7 @@ from documents.twins.component import ComponentType
 
 
 class ReuseGrant(EmbeddedModel):
-    """The key of a viewer who runs an execution that reuses a step, and so may read it until that execution ends."""
+    """A grant to the runner of an execution that reuses a step: it may read the step until that execution ends."""
 
     execution: str
     key: str

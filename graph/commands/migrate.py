@@ -29,8 +29,8 @@ def plan_lines(name: str, plan: Plan) -> list[str]:
     """A plan in words, a line for each step and index."""
     at = "is empty" if plan.version is None else f"is at schema version {plan.version}"
     lines = [f"Database {name} {at}; this release needs {plan.newest}."]
-    lines += [f"  step {step.version}: {step.does} ({rows:,} documents)" for step, rows in plan.steps]
+    lines += [f"  step {step.version}: {step.description} ({rows:,} documents)" for step, rows in plan.steps]
     lines += [f"  make index {index}" for index in plan.indexes.missing]
     lines += [f"  rebuild index {index}" for index in plan.indexes.changed]
     lines += [f"  drop index {collection}.{index}" for collection, index in plan.indexes.retired]
-    return [*lines, "Nothing was changed." if plan.needed else "There is nothing to do."]
+    return [*lines, "Nothing was changed." if plan.has_work else "There is nothing to do."]

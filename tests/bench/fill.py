@@ -7,7 +7,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from documents.migrations import note_newest
+from documents.migrations import record_newest_version
 from documents.mongo.database import make_client, open_database
 from tests.bench import catalogues, trees
 from tests.bench.level import Level, Row
@@ -26,7 +26,7 @@ async def fill(url: str, name: str, tree: Tree, catalogue: Catalogue | None, kep
     try:
         await client.drop_database(name)
         await open_database(client[name], indexes=False)
-        await note_newest(client[name])
+        await record_newest_version(client[name])
         levels = [*trees.levels_of(tree), *(catalogues.levels_of(catalogue) if catalogue else [])]
         _store(url, name, levels, kept)
         # Only now: an index over documents that are there is made faster than it grows.

@@ -17,7 +17,7 @@ import orjson
 import documents
 from documents.base import new_id
 from documents.galaxy.generation import GenerationStatus
-from documents.migrations import note_newest
+from documents.migrations import record_newest_version
 from documents.mongo.database import make_client, open_database
 from documents.mongo.transaction import in_transaction
 from resolvers.galaxy.report.usage.cells import Cell, bin_of
@@ -87,7 +87,7 @@ async def measure(url: str, jobs: int, advance: Advance) -> Usage:
     try:
         await client.drop_database(DATABASE)
         await open_database(client[DATABASE])
-        await note_newest(client[DATABASE])
+        await record_newest_version(client[DATABASE])
         cells, seconds = await _fill(jobs, advance)
         with Servers(url, None) as servers:
             server = servers.ours("plan", DATABASE)

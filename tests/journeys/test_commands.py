@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.migrations import STEPS
-from documents.migrations.steps import newest
+from documents.migrations.steps import newest_version
 from graph.commands.breaking_changes import ON_PURPOSE
 from graph.commands.main import app
 from graph.settings import Settings, variable_of
@@ -150,7 +150,7 @@ def test_a_token_is_good_from_its_making_until_it_is_revoked(mongod: EmbeddedMon
 
     assert migrated.returncode == 0
     assert migrated.stderr.splitlines()[-1] == (
-        f"Database test_commands is at schema version {newest(STEPS)} and has all its indexes."
+        f"Database test_commands is at schema version {newest_version(STEPS)} and has all its indexes."
     )
     assert known == [
         {"role": "USER", "user": {"displayName": "ada"}},

@@ -67,5 +67,5 @@ async def test_a_server_with_other_versions_answers_as_ever_and_warns(mongod: Em
     assert log.count("Private names of a library are not used") == len(ALL)
     for api in ALL:
         assert f"{api.library} 99." in log
-        assert api.instead in log
+        assert api.fallback in log
     assert "Traceback" not in log

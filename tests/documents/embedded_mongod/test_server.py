@@ -346,7 +346,7 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_noticed_before_the_start(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory, "LEAST_FREE_BYTES", 1 << 60)
+    monkeypatch.setattr(directory, "MIN_FREE_BYTES", 1 << 60)
 
     assert f"MB are free on the disk of {data_dir}" in refusal(data_dir)
     assert not (data_dir / "mongod.log").exists()

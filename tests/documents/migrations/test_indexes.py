@@ -9,7 +9,7 @@ from beanie import init_beanie
 from pymongo.errors import DuplicateKeyError
 
 import documents
-from documents.migrations import SchemaError, indexes, migrate, note_newest, plan, schema_problem
+from documents.migrations import SchemaError, indexes, migrate, plan, record_newest_version, schema_problem
 from documents.mongo.database import Database
 from tests.documents.migrations.conftest import contents
 
@@ -104,7 +104,7 @@ async def test_a_rebuild_that_was_killed_is_finished_and_keeps_rows_apart_all_th
     await replace(migrated, "displayName", unique=True, sparse=True)
     await migrated.users.insert_one({"_id": "user_1", "displayName": "ada"})
 
-    async def make(database: Database, index: indexes.Index) -> None:
+    async def make(database: Database, index: indexes.DeclaredIndex) -> None:
         if index.name == killed_at:
             raise KeyboardInterrupt
         await database[index.collection].create_indexes([index.model])
@@ -114,7 +114,7 @@ async def test_a_rebuild_that_was_killed_is_finished_and_keeps_rows_apart_all_th
             raise KeyboardInterrupt
         await database[collection].drop_index(name)
 
-    (index,) = [index for index in indexes.declared() if (index.collection, index.name) == NAME]
+    (index,) = [index for index in indexes.declared_indexes() if (index.collection, index.name) == NAME]
     with monkeypatch.context() as patch:
         patch.setattr(indexes, "make_index", make)
         patch.setattr(indexes, "drop_index", drop)
@@ -131,7 +131,7 @@ async def test_a_rebuild_that_was_killed_is_finished_and_keeps_rows_apart_all_th
 
 
 async def test_rows_that_stand_in_the_way_of_a_unique_index_are_named(old: Database) -> None:
-    await note_newest(old)
+    await record_newest_version(old)
     await old.users.insert_many({"_id": f"user_{number}", "displayName": "ada"} for number in range(2))
 
     with pytest.raises(SchemaError) as refused:
@@ -158,7 +158,7 @@ async def test_indexes_of_earlier_releases_are_dropped_and_those_of_operators_st
     await migrate(migrated)
 
     assert problem is None
-    assert planned.needed
+    assert planned.has_work
     assert planned.indexes.retired == [("users", "once_1")]
     assert await names(migrated, "users") >= {"by_hand_1", "displayName_1"}
     assert "once_1" not in await names(migrated, "users")

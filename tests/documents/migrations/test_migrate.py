@@ -8,7 +8,7 @@ import pytest
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.migrations import LockLost, SchemaError, Step, Work, migrate, plan, schema_problem
 from documents.migrations import step as steps_module
-from documents.migrations.indexes import declared
+from documents.migrations.indexes import declared_indexes
 from documents.migrations.schema_version import COLLECTION
 from documents.mongo.database import Database
 from tests.conftest import RoundTrips
@@ -36,7 +36,7 @@ async def test_an_empty_database_is_made_at_the_newest_version_at_once(old: Data
     assert version == 3
     assert await old[COLLECTION].find().to_list() == [{"_id": "schema", "version": 3}]
     assert set(said) == {"Make the indexes that documents declare."}
-    assert {(index.collection, index.name) for index in declared()} == {
+    assert {(index.collection, index.name) for index in declared_indexes()} == {
         (name, index["name"])
         for name, (_, indexes) in (await contents(old)).items()
         for index in indexes
@@ -93,7 +93,7 @@ async def test_a_plan_tells_what_would_be_done_and_changes_nothing(old: Database
 
     assert (found.version, found.newest) == (1, 3)
     assert [(step.version, rows) for step, rows in found.steps] == [(2, 24), (3, 25)]
-    assert sorted(map(str, found.indexes.missing)) == sorted(map(str, declared()))
+    assert sorted(map(str, found.indexes.missing)) == sorted(map(str, declared_indexes()))
     assert found.indexes.missing[0].unique
     assert [command for command, _ in seen if command in WRITES] == []
     assert await contents(old) == before

@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from documents.base import now
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.migrations import STEPS, migrate, plan
-from documents.migrations.indexes import RETIRED, declared
+from documents.migrations.indexes import RETIRED, declared_indexes
 from documents.mongo.database import Client, Database
 from tests.documents.migrations.conftest import contents
 from tests.documents.migrations.killing import killed_after
@@ -95,7 +95,7 @@ async def test_step_2_fills_in_what_activities_wait_by_and_leaves_all_else(old: 
 
     assert await migrate(old) == STEPS[-1].version
     assert await stored(old) == version_2(rows)
-    assert not (await plan(old)).needed
+    assert not (await plan(old)).has_work
     await migrate(old)
     assert await stored(old) == version_2(rows)
 
@@ -131,7 +131,7 @@ async def test_the_indexes_are_then_those_of_a_database_that_was_made_anew(
 def test_every_index_of_version_1_is_declared_still_or_dropped() -> None:
     made = {(collection, index["name"]) for collection, index in indexes_1()}
 
-    kept = {(index.collection, index.name) for index in declared()}
+    kept = {(index.collection, index.name) for index in declared_indexes()}
 
     assert made - kept == {one for one in RETIRED if one in made}
 

@@ -31,7 +31,7 @@ async def test_what_is_given_up_while_it_commits_can_be_written_at_once(
         await held.enter_async_context(pool.checkout())
 
     async def commits() -> bool:
-        return pooled._is_awaited(pool)
+        return pooled._has_waiters(pool)
 
     async with client, client.start_session() as session:
         given_up = asyncio.create_task(in_transaction(work, session))

@@ -6,7 +6,7 @@ import pytest
 from strawberry.utils.str_converters import to_camel_case
 
 import documents
-from documents.migrations.indexes import declared as declared_indexes
+from documents.migrations.indexes import declared_indexes as declared_indexes
 from graph.core.fields import NODE_VIEWS
 from graph.core.projection import STRAWBERRY_FIELD
 from graph.engine.prepare import DocumentCache

@@ -16,18 +16,17 @@ from websockets.sync.client import connect
 
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.migrations import STEPS
-from documents.migrations.indexes import declared
-from documents.migrations.steps import newest
+from documents.migrations.indexes import declared_indexes
+from documents.migrations.steps import newest_version
 from tests.support.patience import until
 from tests.support.running import COMMAND, command, environment, on_database, running
 
 CREATE_USER = 'mutation{createUser(input:{displayName:"ada",email:"ada@people.example"}){userErrors{code}}}'
 EMPTY = "The database is empty and has no indexes: run `provenance-graph migrate`."
-LACKING = (
-    f"The database lacks the index archives.one_current and {len(declared()) - 1} more: run `provenance-graph migrate`."
-)
+OTHERS = len(declared_indexes()) - 1
+LACKING = f"The database lacks the index archives.one_current and {OTHERS} more: run `provenance-graph migrate`."
 NEWER = (
-    f"The database is at schema version 99, which a newer release made; this release knows {newest(STEPS)}. "
+    f"The database is at schema version 99, which a newer release made; this release knows {newest_version(STEPS)}. "
     "Use that release, or restore the backup that was made before it."
 )
 NONSENSE = (
@@ -58,7 +57,7 @@ def leave_empty(database: Database) -> None:
 
 
 def store_without_indexes(database: Database) -> None:
-    database.schema_version.insert_one({"_id": "schema", "version": newest(STEPS)})
+    database.schema_version.insert_one({"_id": "schema", "version": newest_version(STEPS)})
     database.users.insert_one({"_id": "user_1", "displayName": "eve"})
 
 
@@ -180,17 +179,17 @@ def test_a_dry_run_says_what_would_be_done_and_changes_nothing(production: dict[
 
     name = production["PROVENANCE_DATABASE_NAME"]
     lines = told.stderr.splitlines()
-    assert lines[0] == f"Database {name} is at schema version 1; this release needs {newest(STEPS)}."
+    assert lines[0] == f"Database {name} is at schema version 1; this release needs {newest_version(STEPS)}."
     assert [line for line in lines if line.startswith("  step ")] == [
-        f"  step {step.version}: {step.does} (0 documents)" for step in STEPS
+        f"  step {step.version}: {step.description} (0 documents)" for step in STEPS
     ]
-    assert {f"  make index {index}" for index in declared()} < set(lines)
+    assert {f"  make index {index}" for index in declared_indexes()} < set(lines)
     assert lines[-1] == "Nothing was changed."
     assert left == ["users"]
     assert migrated.stderr.splitlines()[-1] == (
-        f"Database {name} is at schema version {newest(STEPS)} and has all its indexes."
+        f"Database {name} is at schema version {newest_version(STEPS)} and has all its indexes."
     )
     assert again.stderr.splitlines() == [
-        f"Database {name} is at schema version {newest(STEPS)}; this release needs {newest(STEPS)}.",
+        f"Database {name} is at schema version {newest_version(STEPS)}; this release needs {newest_version(STEPS)}.",
         "There is nothing to do.",
     ]
