@@ -1,6 +1,6 @@
 """Logging outages: a line when one begins, then one with a count in each interval while it lasts.
 
-Every request meets an outage, so a line or a traceback for each would bury everything else in the log.
+Every request fails during an outage, so a line or a traceback for each would bury everything else in the log.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ log = structlog.stdlib.get_logger("resolvers.outages")
 
 @dataclass
 class Tally:
-    """How often something failed since the last line about it."""
+    """The count of failures of one kind since the last line about them."""
 
     event: str
     reason: str = ""
     count: int = 0
 
     def write(self) -> None:
-        """Write the log line."""
+        """Write the log line, and start counting again."""
         log.warning(self.event, count=self.count, reason=self.reason)
         self.count = 0
 
@@ -37,11 +37,11 @@ def count_outage(event: str, error: BaseException, part: str = "") -> None:
     """Count a failure for the log; `event` names what failed, and `part` one of a few sources."""
     loop = asyncio.get_running_loop()
     key = (loop, event, part)
-    begins = key not in _tallies
+    is_first = key not in _tallies
     tally = _tallies.setdefault(key, Tally(f"{event}: {part}" if part else event))
     tally.count += 1
     tally.reason = _reason(error)
-    if begins:
+    if is_first:
         tally.write()
         loop.call_later(LOG_INTERVAL, _log_repeats, key)
 
@@ -56,6 +56,6 @@ def _log_repeats(key: Any) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    # The driver appends its settings and everything it knows about the servers.
+    # Without the settings and descriptions of servers that the driver appends.
     text = str(error).partition(" (configured timeouts")[0].partition(", Timeout: ")[0].partition(", full error")[0]
     return f"{type(error).__name__}: {text}"[:MAX_REASON_LENGTH]

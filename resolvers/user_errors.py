@@ -1,4 +1,4 @@
-"""User errors of writes, as data: raised where they are found, turned into `userErrors` in one place."""
+"""User errors of writes: raised where they are found, and turned into `userErrors` in one place."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,7 +83,7 @@ class IdempotencyMismatch(Refusal):
 
 
 class InProgress(Refusal):
-    """The first call with this key has not ended yet."""
+    """An earlier call still does the same work."""
 
     code = "IN_PROGRESS"
 
@@ -95,25 +95,25 @@ class ChecksumMismatch(Refusal):
 
 
 class LimitExceeded(Refusal):
-    """More than the server accepts in one call."""
+    """More than the server accepts."""
 
     code = "LIMIT_EXCEEDED"
 
 
 class Refusals(Exception):
-    """Everything that is wrong with one request."""
+    """All refusals of one request."""
 
     def __init__(self, refusals: list[Refusal]) -> None:
-        super().__init__("; ".join(one.message for one in refusals))
+        super().__init__("; ".join(refusal.message for refusal in refusals))
         self.refusals = refusals
 
 
 @contextmanager
 def collect_refusals(refusals: list[Refusal]) -> Iterator[None]:
-    """Add refusals of the block to `refusals` and go on, so that everything that is wrong is reported at once."""
+    """Add refusals of the block to `refusals` and go on, so that a client is told of all of them at once."""
     try:
         yield
     except Refusal as refusal:
         refusals.append(refusal)
-    except Refusals as several:
-        refusals += several.refusals
+    except Refusals as error:
+        refusals += error.refusals

@@ -1,4 +1,4 @@
-"""Cooperative scheduling: long work pauses regularly, so that short requests do not wait for long."""
+"""Cooperative scheduling: long tasks pause regularly, so that short requests do not wait for long."""
 
 import asyncio
 from collections import deque
@@ -6,47 +6,46 @@ from collections.abc import AsyncIterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Line = deque["asyncio.Future[None]"]
+Queue = deque["asyncio.Future[None]"]
 
 BATCH_ROWS = 500
-"""Rows processed between pauses: 2 to 3 ms, including the work of writing them into an answer."""
+"""Rows processed between pauses: 2 to 3 ms, including the time to write them into an answer."""
 YIELDS = 4
 """Event-loop iterations per pause: a short request takes about eight, of which only some await a socket."""
 
-
-_lines: dict[asyncio.AbstractEventLoop, Line] = {}
+_queues: dict[asyncio.AbstractEventLoop, Queue] = {}
 """Paused tasks of each event loop that has any."""
 
 
 async def yield_to_event_loop() -> None:
-    """Pause, so that other tasks run. Long tasks continue one at a time, in the order in which they paused."""
+    """Pause, so that other tasks run. Paused tasks resume one at a time, in the order in which they paused."""
     loop = asyncio.get_running_loop()
-    line = _lines.setdefault(loop, deque())
+    queue = _queues.setdefault(loop, deque())
     turn: asyncio.Future[None] = loop.create_future()
-    line.append(turn)
-    if len(line) == 1:
+    queue.append(turn)
+    if len(queue) == 1:
         # The last iteration is the one that resumes the task.
-        loop.call_soon(_pass_on, loop, line, YIELDS - 1)
+        loop.call_soon(_resume_after, YIELDS - 1, loop, queue)
     await turn
 
 
-def _pass_on(loop: asyncio.AbstractEventLoop, line: Line, steps: int) -> None:
+def _resume_after(iterations: int, loop: asyncio.AbstractEventLoop, queue: Queue) -> None:
     """Resume the first paused task after some iterations of the event loop."""
-    if steps > 1:
-        loop.call_soon(_pass_on, loop, line, steps - 1)
+    if iterations > 1:
+        loop.call_soon(_resume_after, iterations - 1, loop, queue)
         return
-    turn = line.popleft()
+    turn = queue.popleft()
     if not turn.done():
         turn.set_result(None)
-    if line:
-        loop.call_soon(_pass_on, loop, line, YIELDS)
+    if queue:
+        loop.call_soon(_resume_after, YIELDS, loop, queue)
     else:
-        del _lines[loop]
+        del _queues[loop]
 
 
-async def batches(items: list[Item], most: int | None = None) -> AsyncIterator[list[Item]]:
-    """The items in batches of `most`, or ROWS. Other tasks run before each batch, unless there is only one."""
-    size = most or BATCH_ROWS
+async def batches(items: list[Item], size: int | None = None) -> AsyncIterator[list[Item]]:
+    """The items in batches of `size`, or BATCH_ROWS. Other tasks run before each batch, unless there is only one."""
+    size = size or BATCH_ROWS
     for start in range(0, len(items), size):
         if len(items) > size:
             await yield_to_event_loop()

@@ -1,7 +1,7 @@
 """Locks by key: calls of this process that would write the same documents run one after the other.
 
-The database isolates them anyway, also from other processes, but by failing and retrying all but one: fifty reports on
-one dataset took 6 s that way, and take 0.7 s with a lock.
+The database isolates them anyway, also from those of other processes, but by failing and retrying all but one: fifty
+reports on one dataset took 6 s that way, and take 0.7 s with a lock.
 """
 
 from asyncio import Lock

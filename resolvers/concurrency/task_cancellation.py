@@ -1,7 +1,7 @@
 """Detecting that a task was cancelled, although the CancelledError itself was lost.
 
-Checked where a task could go on for ever: Python 3.11's wait_for, with which the driver connects and writes, drops a
-cancellation that comes at the wrong moment, and an error while closing replaces it.
+Loops that could go on for ever check for it: Python 3.11's wait_for, with which the driver connects and writes, drops a
+cancellation that comes at the wrong moment, and an error while closing a connection replaces it.
 """
 
 import asyncio

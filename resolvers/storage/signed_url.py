@@ -1,4 +1,4 @@
-"""Signed URLs: temporary access to the bytes of one object. Made for one answer, never stored."""
+"""Signed URLs: temporary access to the bytes of one object. Each is made for one response, and never stored."""
 
 import json
 from datetime import datetime
@@ -23,6 +23,6 @@ class SignedUrl(BaseModel):
 
 
 def signed_url(signed: SignedRequest) -> Row:
-    """A signed request as a row for SignedUrl."""
+    """A signed request as a row from which SignedUrl is resolved."""
     headers = json.dumps(signed.headers)
     return {"url": signed.url, "method": signed.method, "headers": headers, "expires_at": signed.expires_at}

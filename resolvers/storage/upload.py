@@ -1,7 +1,6 @@
-"""Uploads: bytes announced, stored by the client at a signed URL, and swept when no document comes to refer to them."""
+"""Uploads: bytes that a client announces, stores at a signed URL, and registers by a document that refers to them."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,14 +20,10 @@ from resolvers.writes.transaction import Outcome
 
 UPLOAD_LIFETIME = timedelta(hours=24)
 """How long bytes may wait to be registered."""
-ENDED_UPLOAD_RETENTION = timedelta(days=8)
-"""How long after that the upload is kept: longer than an idempotency key that may ask for it."""
 MAX_UPLOAD_BYTES = {UploadPurpose.ARCHIVE: 10_000_000_000, UploadPurpose.OUTPUT: 50_000_000_000}
-"""Maximum of bytes by purpose."""
+"""Maximum size of an upload, by purpose."""
 MAX_OPEN_UPLOADS = 1_000
 """Unregistered uploads of one viewer."""
-SWEEP_BATCH_SIZE = 1_000
-"""Uploads in one sweep."""
 
 OPEN_STATUSES = [UploadStatus.WAITING, UploadStatus.CHECKING, UploadStatus.CHECKED]
 FOLDERS = {UploadPurpose.ARCHIVE: "archives", UploadPurpose.OUTPUT: "outputs"}
@@ -81,26 +76,6 @@ async def upload_targets(uploads: list[Row], viewer: Viewer) -> list[Row]:
     return [await _target(bucket, upload) for upload in uploads]
 
 
-async def sweep_uploads(bucket: Bucket | None = None, at: datetime | None = None) -> int:
-    """Remove the bytes of uploads that expired before being registered; returns how many uploads were ended.
-
-    Any number of processes may sweep at once. An upload whose bytes are being read is left until its lease lapses.
-    """
-    bucket, at = bucket or current_bucket(), at or now()
-    if bucket is None:
-        return 0
-    await bucket.remove_partial_writes()
-    swept = 0
-    async for upload in _expired(bucket, at):
-        claimed = {"_id": upload["_id"], "status": upload["status"], "holder": upload.get("holder")}
-        ended = await _uploads().update_one(claimed, {"$set": {"status": UploadStatus.SWEPT.value}})
-        if ended.modified_count:
-            await bucket.delete(upload["key"])
-            swept += 1
-    await _delete_ended(bucket, at)
-    return swept
-
-
 def check_sha256(value: str, *path: str) -> str:
     """A SHA-256 in hexadecimal, in lower case."""
     digest = value.strip().lower()
@@ -123,11 +98,11 @@ def has_expired(upload: Row, at: datetime) -> bool:
     return expires_at <= at
 
 
-def _check_size(size: int, most: int) -> int:
+def _check_size(size: int, limit: int) -> int:
     if size < 0:
         raise InvalidInput(f"sizeBytes must not be negative, but is {size}.", "sizeBytes")
-    if size > most:
-        raise LimitExceeded(f"{size:,} bytes are too many; at most {most:,} are allowed.", "sizeBytes")
+    if size > limit:
+        raise LimitExceeded(f"{size:,} bytes are too many; at most {limit:,} are allowed.", "sizeBytes")
     return size
 
 
@@ -146,23 +121,6 @@ async def _target(bucket: Bucket, upload: Row) -> Row:
         seconds=max(1, min(MAX_SIGNED_URL_SECONDS, left)),
     )
     return signed_url(signed)
-
-
-async def _expired(bucket: Bucket, at: datetime) -> AsyncIterator[Row]:
-    statuses = [status.value for status in (*OPEN_STATUSES, UploadStatus.REFUSED)]
-    match = {"status": {"$in": statuses}, "expires_at": {"$lte": at}, "bucket": bucket.name}
-    idle = {"$or": [{"status": {"$ne": UploadStatus.CHECKING.value}}, {"leaseExpiresAt": {"$lte": at}}]}
-    async for upload in _uploads().find({**match, **idle}, limit=SWEEP_BATCH_SIZE):
-        yield upload
-
-
-async def _delete_ended(bucket: Bucket, at: datetime) -> None:
-    """Delete uploads that ended long ago, and bytes that were stored at their URLs after all."""
-    match = {"expires_at": {"$lte": at - ENDED_UPLOAD_RETENTION}, "bucket": bucket.name}
-    async for upload in _uploads().find({**match, "status": UploadStatus.SWEPT.value}, limit=SWEEP_BATCH_SIZE):
-        await bucket.delete(upload["key"])
-        await _uploads().delete_one({"_id": upload["_id"]})
-    await _uploads().delete_many({**match, "status": UploadStatus.REGISTERED.value})
 
 
 def _uploads() -> Any:

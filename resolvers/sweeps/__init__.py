@@ -1,1 +1,1 @@
-"""Sweeps: work that is done every few seconds while the server runs."""
+"""Sweeps: cleaning up every few seconds while the server runs, one module for each kind of rows."""

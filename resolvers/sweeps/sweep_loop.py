@@ -1,7 +1,7 @@
 """The sweep loop: expired leases and uploads are handled every few seconds while the server runs.
 
-Only promptness depends on it: the next claim finds a lapsed lease as well. Every process sweeps, and they do not
-disturb each other, since sweeps change rows by conditional updates.
+Without it leases would be handled later, since the next claim finds expired ones as well. All processes sweep at once,
+which is safe because sweeps change rows by conditional updates.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from documents.outage import outage_of
 from resolvers.activities.lease import requeue_expired
 from resolvers.concurrency.task_cancellation import is_cancelled
 from resolvers.outage_log import count_outage
-from resolvers.storage.upload import sweep_uploads
+from resolvers.sweeps.uploads import sweep_uploads
 
 SWEEP_INTERVAL = 5.0
 """Seconds between two sweeps, give or take a fifth, so that processes started together do not sweep together."""
@@ -26,9 +26,9 @@ log = structlog.stdlib.get_logger("resolvers.sweeping")
 
 
 @asynccontextmanager
-async def run_sweeper(every: float = SWEEP_INTERVAL, when: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
-    """Sweep at intervals within the block, while `when` returns true."""
-    task = asyncio.create_task(_sweep_until_cancelled(every, when), name="sweeping")
+async def run_sweeper(interval: float = SWEEP_INTERVAL, when: Callable[[], bool] = lambda: True) -> AsyncIterator[None]:
+    """Sweep at intervals within the block; each sweep is skipped unless `when` returns true."""
+    task = asyncio.create_task(_sweep_until_cancelled(interval, when), name="sweeping")
     try:
         yield
     finally:
@@ -37,23 +37,22 @@ async def run_sweeper(every: float = SWEEP_INTERVAL, when: Callable[[], bool] = 
 
 
 async def sweep() -> int:
-    """Run all sweeps; returns how many rows they handled. A failing sweep is logged, retried next time, and does not
-    stop the others."""
+    """Run all sweeps; returns how many rows they handled. A failure is logged and stops no other sweep."""
     done = 0
-    for one in SWEEPS:
+    for sweep_rows in SWEEPS:
         try:
-            done += await one()
+            done += await sweep_rows()
         except Exception as error:
             if outage_of(error):
-                count_outage("a sweep failed", error, one.__name__)
+                count_outage("a sweep failed", error, sweep_rows.__name__)
             else:
-                log.exception("a sweep failed", sweep=one.__name__)
+                log.exception("a sweep failed", sweep=sweep_rows.__name__)
     return done
 
 
-async def _sweep_until_cancelled(every: float, when: Callable[[], bool]) -> None:
+async def _sweep_until_cancelled(interval: float, when: Callable[[], bool]) -> None:
     while not is_cancelled():
-        await asyncio.sleep(every * random.uniform(0.8, 1.2))
+        await asyncio.sleep(interval * random.uniform(0.8, 1.2))
         done = await sweep() if when() else 0
         if done:
             log.info("a sweep finished", done=done)

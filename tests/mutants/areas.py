@@ -126,6 +126,7 @@ AREAS: dict[str, tuple[str, ...]] = {
             "resolvers/storage/verify_upload.py",
             "resolvers/twins/register_output.py",
             "resolvers/sweeps/sweep_loop.py",
+            "resolvers/sweeps/uploads.py",
         ),
         *(
             "resolvers/storage/signed_url.py",

@@ -42,7 +42,7 @@ def data_dir(fast_directory: Path, request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def only_mongod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place on PATH for a `mongod` of the test's making, instead of the packaged one."""
-    monkeypatch.setattr(embedded_process, "_packaged", list)
+    monkeypatch.setattr(embedded_process, "_packaged_binaries", list)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     return tmp_path / "mongod"
 

@@ -13,7 +13,7 @@ from documents.mongo.database import Database
 from documents.storage.upload import Upload, UploadStatus
 from resolvers.access.viewer import Role, Viewer
 from resolvers.galaxy.receive_report import create_upload, store_bytes
-from resolvers.storage.upload import sweep_uploads
+from resolvers.sweeps.uploads import sweep_uploads
 from tests.support import builders as new
 from tests.support.asking import ask
 from tests.support.builders import keep

@@ -258,9 +258,7 @@ async def test_many_who_ask_at_once_read_the_bytes_once(place: Place, monkeypatc
         return read(key, generation)
 
     monkeypatch.setattr(place.bucket, "read", counted)
-    found = await asyncio.gather(
-        *(verify_upload(WORKER, id, UploadPurpose.OUTPUT, patience=within()) for _ in range(8))
-    )
+    found = await asyncio.gather(*(verify_upload(WORKER, id, UploadPurpose.OUTPUT, timeout=within()) for _ in range(8)))
 
     assert {upload["status"] for upload in found} == {"CHECKED"}
     assert len(reads) == 1
@@ -278,12 +276,12 @@ async def test_bytes_that_take_long_are_read_on_while_the_client_asks_again(
 
     monkeypatch.setattr(place.bucket, "read", slow)
     with pytest.raises(InProgress):
-        await verify_upload(WORKER, id, UploadPurpose.OUTPUT, patience=0.1)
+        await verify_upload(WORKER, id, UploadPurpose.OUTPUT, timeout=0.1)
     with pytest.raises(InProgress):
-        await verify_upload(WORKER, id, UploadPurpose.OUTPUT, patience=0.1)
+        await verify_upload(WORKER, id, UploadPurpose.OUTPUT, timeout=0.1)
 
     may_go_on.set()
-    assert (await verify_upload(WORKER, id, UploadPurpose.OUTPUT, patience=within()))["status"] == "CHECKED"
+    assert (await verify_upload(WORKER, id, UploadPurpose.OUTPUT, timeout=within()))["status"] == "CHECKED"
 
 
 async def test_a_reader_that_was_killed_is_followed_by_another(place: Place) -> None:

@@ -26,7 +26,7 @@ async def test_lapsed_activities_are_returned_while_it_sweeps_and_not_after(cloc
     await claim()
     clock.forward(61)
 
-    async with run_sweeper(every=0.01):
+    async with run_sweeper(interval=0.01):
         await until_awaited(partial(has_statuses, dag, a="READY"))
 
     await claim()

@@ -12,9 +12,10 @@ from documents.base import now
 from documents.storage.bucket import Bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.access.viewer import Role, Viewer
-from resolvers.storage import upload as uploads
-from resolvers.storage.upload import ENDED_UPLOAD_RETENTION, UPLOAD_LIFETIME, sweep_uploads
+from resolvers.storage.upload import UPLOAD_LIFETIME
 from resolvers.storage.verify_upload import verify_upload
+from resolvers.sweeps import uploads
+from resolvers.sweeps.uploads import ENDED_UPLOAD_RETENTION, sweep_uploads
 from resolvers.twins import register_output
 from tests.support.builders import a_user
 from tests.support.clock import Clock
@@ -168,7 +169,7 @@ async def test_bytes_that_come_to_be_read_while_the_sweep_looks_at_them_are_left
 
 def before_removing(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], Awaitable[None]]) -> None:
     """Let something happen after the next sweep has found what to remove, and before it removes that."""
-    expired = uploads._expired
+    expired = uploads._find_expired
 
     async def found_before(bucket: Bucket, at: datetime) -> AsyncIterator[Any]:
         found = [upload async for upload in expired(bucket, at)]
@@ -177,7 +178,7 @@ def before_removing(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], Awa
         for upload in found:
             yield upload
 
-    monkeypatch.setattr(uploads, "_expired", found_before)
+    monkeypatch.setattr(uploads, "_find_expired", found_before)
 
 
 class Reader:
@@ -191,7 +192,7 @@ class Reader:
 
     async def begin(self, id: str) -> asyncio.Task[Any]:
         """The upload once its bytes have been read, which has begun."""
-        reading = asyncio.create_task(verify_upload(WORKER, id, UploadPurpose.OUTPUT, patience=60))
+        reading = asyncio.create_task(verify_upload(WORKER, id, UploadPurpose.OUTPUT, timeout=60))
         async with asyncio.timeout(within()):
             await self._begun.wait()
         return reading
