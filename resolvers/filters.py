@@ -12,7 +12,9 @@ from resolvers.user_errors import InvalidInput, LimitExceeded
 Filter = dict[str, Any]
 
 MAX_VALUES = 1000
-"""Values that one `in` may list."""
+"""Values in one `in`."""
+MAX_SEARCH_LENGTH = 1000
+"""Characters of a text that is searched for."""
 
 MATCH_NOTHING: Filter = {"_id": {"$in": []}}
 
@@ -44,18 +46,18 @@ def contains_subquery(condition: Any) -> bool:
 
 def all_of(filters: Iterable[Filter]) -> Filter:
     """A filter that matches when every filter does: everything when there is none."""
-    wanted = [one for one in filters if one]
-    if len(wanted) > 1:
-        return {"$and": wanted}
-    return wanted[0] if wanted else {}
+    restricting = [filter for filter in filters if filter]
+    if len(restricting) > 1:
+        return {"$and": restricting}
+    return restricting[0] if restricting else {}
 
 
 def any_of(filters: Iterable[Filter]) -> Filter:
     """A filter that matches when at least one does: nothing when there is none."""
-    wanted = list(filters)
-    if not wanted:
+    alternatives = list(filters)
+    if not alternatives:
         return MATCH_NOTHING
-    return {} if {} in wanted else {"$or": wanted}
+    return {} if {} in alternatives else {"$or": alternatives}
 
 
 def none_of(inner: Filter) -> Filter:
@@ -107,17 +109,18 @@ def has_element(path: str, below: str, conditions: list[Filter]) -> Filter:
     """
     if len(conditions) == 1:
         return {f"{path}.{below}".rstrip("."): conditions[0][below]}
-    return {path: {"$elemMatch": all_of(conditions) if below else _merge_operators(one[below] for one in conditions)}}
+    operators = (condition[below] for condition in conditions)
+    return {path: {"$elemMatch": all_of(conditions) if below else _merge_operators(operators)}}
 
 
 def _merge_operators(operators: Iterable[Filter]) -> Filter:
-    """Operators of one value, all of which must match it. Two regular expressions become one."""
+    """The operators as one document, all of which must match the value. Two regular expressions become one."""
     merged: Filter = {}
-    for one in operators:
-        if "$regex" in merged and "$regex" in one:
-            ahead = (f"(?=[\\s\\S]*?{expression})" for expression in (merged["$regex"], one["$regex"]))
-            one = {"$regex": f"^{''.join(ahead)}"}
-        merged |= one
+    for operator in operators:
+        if "$regex" in merged and "$regex" in operator:
+            lookaheads = (f"(?=[\\s\\S]*?{expression})" for expression in (merged["$regex"], operator["$regex"]))
+            operator = {"$regex": f"^{''.join(lookaheads)}"}
+        merged |= operator
     return merged
 
 
@@ -129,8 +132,9 @@ def _check_count(values: list[Any], operator: str) -> None:
 
 
 def _searchable(text: str) -> str:
+    """The text, if it can be searched for. Raises InvalidInput or LimitExceeded."""
     if "\0" in text:
         raise InvalidInput("A filter holds a NUL character, which no stored text has.", code="BAD_USER_INPUT")
-    if len(text) > MAX_VALUES:
-        raise LimitExceeded(f"A filter of {len(text)} characters: at most {MAX_VALUES} can be searched for.")
+    if len(text) > MAX_SEARCH_LENGTH:
+        raise LimitExceeded(f"A filter of {len(text)} characters: at most {MAX_SEARCH_LENGTH} can be searched for.")
     return text

@@ -20,9 +20,9 @@ MAX_NAME_BYTES = 255
 MAX_PATH_BYTES = 3_072
 """Bytes of a file's path below its folder: Linux allows 4,095, including the folder."""
 MAX_TAGS = 100
-# Git abbreviates to no fewer than four digits; SHA-256 repositories have 64.
 # White space of all kinds but the blank, and control characters.
 FORBIDDEN_CHARACTER = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
+# Git abbreviates to no fewer than four digits; SHA-256 repositories have 64.
 COMMIT = re.compile(r"[0-9a-f]{4,64}", re.ASCII)
 
 
@@ -38,7 +38,7 @@ def check_line(value: str, *path: str) -> str: ...
 @overload
 def check_line(value: str | None, *path: str) -> str | None: ...
 def check_line(value: str | None, *path: str) -> str | None:
-    """A name or title: one line that is not blank, without blanks around it."""
+    """A name or title: one line that is not blank, without surrounding blanks."""
     if value is None:
         return None
     line = value.strip()
@@ -96,7 +96,7 @@ def check_url(value: str | None, *path: str) -> str | None:
 def check_location(value: str, *path: str) -> str:
     """The URL of a file or directory, without secrets: of an object with its name unencoded, or any absolute URL.
 
-    White space and control characters other than a blank are refused in names too: they are there by accident.
+    White space and control characters other than a blank are refused in names too, as they get there by accident.
     """
     url = value.lstrip()
     if not names_object(url):
@@ -111,8 +111,9 @@ def _check_object(url: str, *path: str) -> None:
     """Refuse an impossible URL of a bucket or an object."""
     if url.startswith("/", url.index("://") + 3):
         raise InvalidInput(f"{_field_name(*path)} {url[:100]!r} names no bucket.", *path)
-    if odd := FORBIDDEN_CHARACTER.search(url):
-        raise InvalidInput(f"{_field_name(*path)} {url[:100]!r} holds {odd[0]!a}, which file names must not.", *path)
+    if character := FORBIDDEN_CHARACTER.search(url):
+        name = f"{_field_name(*path)} {url[:100]!r}"
+        raise InvalidInput(f"{name} holds {character[0]!a}, which file names must not.", *path)
     if (size := len(object_name(url).encode())) > MAX_OBJECT_NAME_BYTES:
         said = f"{_field_name(*path)} {url[:100]!r} names an object in {size:,} bytes"
         raise InvalidInput(f"{said}; names of objects have at most {MAX_OBJECT_NAME_BYTES:,}.", *path)
@@ -144,7 +145,7 @@ def check_json(value: Any, *path: str, max_bytes: int) -> str:
 
 
 def check_tags(value: list[str], *path: str) -> list[str]:
-    """Tags, each one line, without repeats, in the order given."""
+    """Tags without repeats, in the order given, each of one line."""
     if len(value) > MAX_TAGS:
         raise InvalidInput(f"{len(value):,} tags are too many; at most {MAX_TAGS} are allowed.", *path)
     return list(dict.fromkeys(check_line(tag, *path, str(number)) for number, tag in enumerate(value)))

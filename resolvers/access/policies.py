@@ -1,8 +1,7 @@
 """Read policies: for each document, the filter that every find carries on behalf of a viewer.
 
 The fields that a filter needs are stored on the document itself, so no read has to follow a chain of references. A
-document that a filter hides does not exist for that viewer: it is missing from lists, counts, links and look-ups by id
-alike.
+document that a filter hides does not exist for that viewer: lists, counts, links and look-ups by id all leave it out.
 """
 
 from collections.abc import Callable
@@ -32,7 +31,7 @@ READERS = "readerRefs"
 
 
 def public_or_owned(*paths: str) -> Policy:
-    """Rows that are public, or name the viewer as owner or reader at one of these paths; all rows for an ADMIN."""
+    """Rows that are public, or have the viewer's user as owner or reader at one of these paths; all for an ADMIN."""
 
     def readable(viewer: Viewer) -> Filter:
         if viewer.role is Role.ADMIN:
@@ -74,8 +73,8 @@ def readable_outputs(viewer: Viewer) -> Filter:
     public: Filter = {"access_control.public": True}
     if viewer.user_id is None:
         return public
-    named = ("ownerRef", READERS, "access_control.authorized_users")
-    return {"$or": [public, *({path: viewer.user_id} for path in named)]}
+    paths = ("ownerRef", READERS, "access_control.authorized_users")
+    return {"$or": [public, *({path: viewer.user_id} for path in paths)]}
 
 
 def own_uploads(viewer: Viewer) -> Filter:
@@ -88,8 +87,8 @@ def jobs_of_readable_generations(viewer: Viewer) -> Filter:
     themselves."""
     if viewer.role is Role.ADMIN:
         return MATCH_ALL
-    kept: Filter = {"status": {"$ne": GenerationStatus.DISCARDED.value}}
-    return {"generationRef": InSubquery(documents.Generation, kept, "_id")}
+    not_discarded: Filter = {"status": {"$ne": GenerationStatus.DISCARDED.value}}
+    return {"generationRef": InSubquery(documents.Generation, not_discarded, "_id")}
 
 
 POLICIES: dict[type[documents.Document], Policy] = {

@@ -16,15 +16,16 @@ from resolvers.user_errors import InvalidInput, NotFound
 PREFIX = "pg_"
 MAX_LISTED_TOKENS = 1000
 LAST_USED_INTERVAL = timedelta(minutes=1)
+"""How often the use of a token is recorded."""
 
 # Letters and digits only, so that a double click selects the whole secret.
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+BASE62_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 async def create_token(
     *, role: Role, name: str, user_id: str | None = None, lifetime: timedelta | None = None
 ) -> tuple[Token, str]:
-    """A new token and its secret, which is shown only now. Without a lifetime it is valid until revoked.
+    """Create a token; returns it with its secret, which is shown only now. Without a lifetime it never expires.
 
     Raises InvalidInput for an anonymous role, an empty name, a lifetime that is not positive or a USER token without a
     user, and NotFound for a user that does not exist.
@@ -80,7 +81,7 @@ async def list_tokens() -> list[Token]:
 
 
 def new_secret() -> str:
-    """`pg_`, 32 random bytes, `_`, and a checksum that exposes a mistyped or made-up secret without a look-up.
+    """A secret: `pg_`, 32 random bytes, `_`, and a checksum that exposes a mistyped or invented one without a look-up.
 
     The form is that of GitHub's tokens: a prefix that secret scanners can search for, and a CRC-32, all in base 62.
     """
@@ -111,12 +112,14 @@ async def _record_use(token: Token, at: datetime) -> None:
     due = at - LAST_USED_INTERVAL
     if token.last_used_at and token.last_used_at > due:
         return
-    # Of many concurrent requests, only one writes.
-    noted = [{"last_used_at": None}, {"last_used_at": {"$lte": due}}]
-    await Token.get_pymongo_collection().update_one({"_id": token.id, "$or": noted}, {"$set": {"last_used_at": at}})
+    # The condition lets only one of many concurrent requests write.
+    unrecorded = [{"last_used_at": None}, {"last_used_at": {"$lte": due}}]
+    match = {"_id": token.id, "$or": unrecorded}
+    await Token.get_pymongo_collection().update_one(match, {"$set": {"last_used_at": at}})
 
 
 def _checksum(random: str) -> str:
+    """The CRC-32 of a secret's random part, as six digits of base 62."""
     return _base62(zlib.crc32(random.encode()), 6)
 
 
@@ -124,5 +127,5 @@ def _base62(number: int, length: int) -> str:
     digits = ""
     while number:
         number, remainder = divmod(number, 62)
-        digits = _DIGITS[remainder] + digits
-    return digits.rjust(length, _DIGITS[0])
+        digits = BASE62_DIGITS[remainder] + digits
+    return digits.rjust(length, BASE62_DIGITS[0])

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """The role of a viewer: the most it may do. Policies decide on which objects."""
+    """The role of a viewer: the operations that it may perform. Policies decide on which objects."""
 
     ANONYMOUS = "ANONYMOUS"
     USER = "USER"
@@ -27,7 +27,7 @@ class Viewer:
 
     @property
     def key(self) -> str:
-        """Identifies this viewer among those who run things: its token, else its user, else only its role."""
+        """The key that identifies this viewer among those who run things: its token, else its user, else its role."""
         return self.token_id or self.user_id or self.role.value
 
 

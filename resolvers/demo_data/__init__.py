@@ -1,4 +1,4 @@
-"""Sample data: a small catalogue and a few digital twins, invented, and stored through the same writes as real ones."""
+"""Sample data: an invented catalogue, digital twins and a Galaxy, stored by the code that stores real ones."""
 
 from resolvers.demo_data.store import store_sample
 

@@ -1,4 +1,4 @@
-"""Storing the sample once."""
+"""Storing the sample data, once."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,18 +9,18 @@ import documents
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Role, Viewer
 from resolvers.catalogue.report_transform import ingest_transform
-from resolvers.demo_data.galaxy_servers import store_servers
+from resolvers.demo_data.galaxy_servers import store_galaxy
 from resolvers.demo_data.twins import store_twins
 from resolvers.twins.register_component import ingest_component
 from resolvers.writes.idempotency import run_idempotent
 from resolvers.writes.transaction import Outcome
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 PUBLISHER = Viewer(Role.WORKER)
 Say = Callable[[str], None]
 
-STATISTICS = "https://statistics.example"
-CODE = "https://github.com/example-statistics/pipelines"
+PUBLISHER_URL = "https://statistics.example"
+REPOSITORY_URL = "https://github.com/example-statistics/pipelines"
 
 PUBLICATIONS: list[dict[str, Any]] = [
     {"name": "Population and households", "page": "population", "year": 2023, "files": ["population"]},
@@ -46,11 +46,11 @@ COMPONENTS = {
 
 async def store_sample(say: Say) -> None:
     """Store the sample data unless it exists."""
-    stored = [await _store_chains(say), await store_servers(say)]
+    stored = [await _store_catalogue_and_twins(say), await store_galaxy(say)]
     say("The sample data is stored." if any(stored) else "The sample data is there.")
 
 
-async def _store_chains(say: Say) -> bool:
+async def _store_catalogue_and_twins(say: Say) -> bool:
     """Store the catalogue and the twins; returns whether they had to be stored."""
     if await documents.DigitalTwin.find_one(documents.DigitalTwin.name == "Harbour city traffic"):
         return False
@@ -58,7 +58,7 @@ async def _store_chains(say: Say) -> bool:
     for publication in PUBLICATIONS:
         await _publish(publication)
     say("Storing sample data: components and digital twins …")
-    releases = {name: await _register(name, commit) for name, commit in COMPONENTS.items()}
+    releases = {name: await _register_component(name, commit) for name, commit in COMPONENTS.items()}
     await store_twins(releases)
     return True
 
@@ -68,14 +68,14 @@ async def _publish(publication: dict[str, Any]) -> None:
     folder = f"datasets/{page}"
     ran_at = datetime(year, 6, 30, 9, 30, tzinfo=UTC)
     inputs: dict[str, Any] = {
-        "organisation_url": STATISTICS,
+        "organisation_url": PUBLISHER_URL,
         "organisation_name": "Example Statistics Office",
-        "landing_page": f"{STATISTICS}/{page}",
+        "landing_page": f"{PUBLISHER_URL}/{page}",
         "resource_title": publication["name"],
-        "info_text": _info(publication["name"], page),
+        "info_text": _info_json(publication["name"], page),
         "code_repo": {
             "provider": "github",
-            "url": CODE,
+            "url": REPOSITORY_URL,
             "source": [{"path": f"{folder}/{file}", "commit": COMMITS[year]} for file in ("main.py", "info.json")],
             "monitor_dirs": [f"gs://example-statistics-incoming/{page}/"],
         },
@@ -85,7 +85,7 @@ async def _publish(publication: dict[str, Any]) -> None:
         "validated": True,
         "logs": f"https://logs.statistics.example/{page}/{year}.txt",
         "notebook": f"https://logs.statistics.example/{page}/{year}.html",
-        "distributions": [{"csvw_text": _text(f"catalogue/{name}/{year}.json")} for name in publication["files"]],
+        "distributions": [{"csvw_text": _read_text(f"catalogue/{name}/{year}.json")} for name in publication["files"]],
     }
 
     async def work(session: Session) -> Outcome:
@@ -94,8 +94,8 @@ async def _publish(publication: dict[str, Any]) -> None:
     await run_idempotent(PUBLISHER, "ingestTransform", inputs, f"sample-{page}-{year}", work)
 
 
-async def _register(name: str, commit: str) -> documents.ComponentVersion:
-    description = _text(f"components/{name}.yml")
+async def _register_component(name: str, commit: str) -> documents.ComponentVersion:
+    description = _read_text(f"components/{name}.yml")
     version = description.split('component-version: "')[1].split('"')[0]
     inputs = {
         "repo_link": f"https://github.com/example-mobility-lab/{name}",
@@ -112,17 +112,17 @@ async def _register(name: str, commit: str) -> documents.ComponentVersion:
     return release
 
 
-def _info(title: str, page: str) -> str:
+def _info_json(title: str, page: str) -> str:
     return f"""{{
   "id": "example-{page}",
   "title": "{title}",
   "publisher": "Example Statistics Office",
-  "landingPage": "{STATISTICS}/{page}",
+  "landingPage": "{PUBLISHER_URL}/{page}",
   "published": "2023-06-21",
   "families": ["Examples"]
 }}
 """
 
 
-def _text(path: str) -> str:
-    return (HERE / path).read_text(encoding="utf-8")
+def _read_text(path: str) -> str:
+    return (FOLDER / path).read_text(encoding="utf-8")

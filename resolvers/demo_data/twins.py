@@ -1,4 +1,4 @@
-"""The sample's digital twins: a public one with a finished run and a failed one, and a private one at work."""
+"""The sample's digital twins: a public one with a succeeded and a failed run, and a private one that runs."""
 
 import json
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Releases = dict[str, documents.ComponentVersion]
 
 
 @dataclass
-class Part:
+class SampleStep:
     """A step to be stored: its component, status, dependencies and output file."""
 
     component: str
@@ -30,9 +30,9 @@ class Part:
     lines: list[str] = field(default_factory=list)
 
 
-LOAD = Part("traffic-counts-loader", DONE, [], {"CITY": "harbour", "YEAR": 2024}, "counts.parquet", None,
+LOAD = SampleStep("traffic-counts-loader", DONE, [], {"CITY": "harbour", "YEAR": 2024}, "counts.parquet", None,
             ["Loading counts of harbour, 2024", "8,784 hours, 212 counters, 0.4 % missing"])  # fmt: skip
-BUILD = Part("road-network-builder", DONE, [], {"DETAIL": 0.6}, "network.xml", None,
+BUILD = SampleStep("road-network-builder", DONE, [], {"DETAIL": 0.6}, "network.xml", None,
              ["Reading the map", "41,208 links, 17,930 junctions"])  # fmt: skip
 SIMULATE = ["traffic-counts-loader", "road-network-builder"]
 
@@ -41,48 +41,50 @@ async def store_twins(releases: Releases) -> None:
     """Store a researcher with two twins, their runs, logs, outputs and a result."""
     researcher = documents.User(display_name="demo-researcher", github="example-mobility-lab")
     await researcher.insert()
-    begun = datetime(2025, 3, 3, 8, 0, tzinfo=UTC)
+    started_at = datetime(2025, 3, 3, 8, 0, tzinfo=UTC)
 
     finished = [
         LOAD,
         BUILD,
-        Part("flow-simulator", DONE, SIMULATE, {"ITERATIONS": 25, "SEED": 7}, "flows.csv", None,
+        SampleStep("flow-simulator", DONE, SIMULATE, {"ITERATIONS": 25, "SEED": 7}, "flows.csv", None,
              ["Round 25 of 25", "Flows have settled: largest change 0.3 %"]),
-        Part("flow-dashboard", DONE, ["flow-simulator"], {"THEME": "light"}, "dashboard.zip"),
+        SampleStep("flow-dashboard", DONE, ["flow-simulator"], {"THEME": "light"}, "dashboard.zip"),
     ]  # fmt: skip
     failed = [
         LOAD,
         BUILD,
-        Part("flow-simulator", FAILED, SIMULATE, {"ITERATIONS": 1000, "SEED": 7}, None,
+        SampleStep("flow-simulator", FAILED, SIMULATE, {"ITERATIONS": 1000, "SEED": 7}, None,
              ActivityError(code="OUT_OF_MEMORY", message="The simulation needed more than 16 GiB.", retryable=False),
              ["Round 311 of 1000", "Killed: out of memory"]),
-        Part("flow-dashboard", CANCELLED, ["flow-simulator"]),
+        SampleStep("flow-dashboard", CANCELLED, ["flow-simulator"]),
     ]  # fmt: skip
-    at_work = [LOAD, Part("flow-simulator", RUNNING, ["traffic-counts-loader"], {"ITERATIONS": 50, "SEED": 1})]
+    at_work = [LOAD, SampleStep("flow-simulator", RUNNING, ["traffic-counts-loader"], {"ITERATIONS": 50, "SEED": 1})]
 
-    public = await _twin(researcher, "Harbour city traffic", public=True)
-    private = await _twin(researcher, "Valley commuting", public=False)
-    run = await _execution(public, "Weekday flows 2024", DONE, finished, releases, begun)
-    await _execution(public, "Weekday flows 2024, 1,000 rounds", FAILED, failed, releases, begun + timedelta(days=1))
-    await _execution(private, "First try", RUNNING, at_work, releases, begun + timedelta(days=9))
-    await _result(run, "Weekday flows 2024: files for the report")
+    public = await _store_twin(researcher, "Harbour city traffic", public=True)
+    private = await _store_twin(researcher, "Valley commuting", public=False)
+    run = await _store_execution(public, "Weekday flows 2024", DONE, finished, releases, started_at)
+    await _store_execution(
+        public, "Weekday flows 2024, 1,000 rounds", FAILED, failed, releases, started_at + timedelta(days=1)
+    )
+    await _store_execution(private, "First try", RUNNING, at_work, releases, started_at + timedelta(days=9))
+    await _store_result(run, "Weekday flows 2024: files for the report")
 
 
-async def _twin(owner: documents.User, name: str, *, public: bool) -> documents.DigitalTwin:
+async def _store_twin(owner: documents.User, name: str, *, public: bool) -> documents.DigitalTwin:
     twin = documents.DigitalTwin(owner_ref=owner.id, name=name, public=public)
     await twin.insert()
     return twin
 
 
-async def _execution(
+async def _store_execution(
     twin: documents.DigitalTwin,
     title: str,
     status: ActivityStatus,
-    parts: list[Part],
+    samples: list[SampleStep],
     releases: Releases,
-    begun: datetime,
+    started_at: datetime,
 ) -> documents.Execution:
-    ended = begun + timedelta(minutes=20 * len(parts))
+    ended_at = started_at + timedelta(minutes=20 * len(samples))
     execution = documents.Execution(
         digital_twin_ref=twin.id,
         owner_ref=twin.owner_ref,
@@ -93,56 +95,58 @@ async def _execution(
         workflow_schema=WorkflowSchema(
             workflow_executor="provenance-graph",
             workflow_executor_version="1",
-            component_versions=[releases[part.component].id for part in parts],
+            component_versions=[releases[sample.component].id for sample in samples],
         ),
-        start_timestamp=begun,
-        end_timestamp=None if status is RUNNING else ended,
+        start_timestamp=started_at,
+        end_timestamp=None if status is RUNNING else ended_at,
     )
     await execution.insert()
-    ids = {part.component: documents.base.new_id("step") for part in parts}
-    for ordinal, part in enumerate(parts):
-        await _step(execution, ordinal, part, releases[part.component], ids, begun + timedelta(minutes=20 * ordinal))
+    ids = {sample.component: documents.base.new_id("step") for sample in samples}
+    for ordinal, sample in enumerate(samples):
+        await _store_step(
+            execution, ordinal, sample, releases[sample.component], ids, started_at + timedelta(minutes=20 * ordinal)
+        )
     return execution
 
 
-async def _step(
+async def _store_step(
     execution: documents.Execution,
     ordinal: int,
-    part: Part,
+    sample: SampleStep,
     release: documents.ComponentVersion,
     ids: dict[str, str],
-    begun: datetime,
+    started_at: datetime,
 ) -> None:
     component = await documents.Component.get(release.component_ref)
-    ran = part.status in (DONE, FAILED, RUNNING)
+    ran = sample.status in (DONE, FAILED, RUNNING)
     step = documents.Step(
-        id=ids[part.component],
+        id=ids[sample.component],
         execution_ref=execution.id,
         component_version_ref=release.id,
         owner_ref=execution.owner_ref,
         public=execution.public,
-        key=part.component,
+        key=sample.component,
         ordinal=ordinal,
         type=component.type if component else "ephemeral",
-        status=part.status,
+        status=sample.status,
         code=[CodeReference(repository=component.repo_link if component else "", commit=release.commit_hash)],
         attempt=int(ran),
         worker="demo-worker" if ran else None,
-        parameters=json.dumps(part.parameters),
-        depends_on=[ids[name] for name in part.after],
-        started_at=begun if ran else None,
-        ended_at=begun + timedelta(minutes=18) if part.status in (DONE, FAILED) else None,
-        error=part.error,
+        parameters=json.dumps(sample.parameters),
+        depends_on=[ids[name] for name in sample.after],
+        started_at=started_at if ran else None,
+        ended_at=started_at + timedelta(minutes=18) if sample.status in (DONE, FAILED) else None,
+        error=sample.error,
     )
     await step.insert()
-    for sequence, line in enumerate(part.lines, start=1):
-        at = begun + timedelta(minutes=sequence)
+    for sequence, line in enumerate(sample.lines, start=1):
+        at = started_at + timedelta(minutes=sequence)
         await documents.LogEntry(activity_ref=step.id, sequence=sequence, timestamp=at, message=line).insert()
-    if part.file and part.status is DONE:
-        await _output(step, part.file)
+    if sample.file and sample.status is DONE:
+        await _store_output(step, sample.file)
 
 
-async def _output(step: documents.Step, file_name: str) -> None:
+async def _store_output(step: documents.Step, file_name: str) -> None:
     await documents.Output(
         step_ref=step.id,
         owner_ref=step.owner_ref,
@@ -155,7 +159,7 @@ async def _output(step: documents.Step, file_name: str) -> None:
     ).insert()
 
 
-async def _result(execution: documents.Execution, title: str) -> None:
+async def _store_result(execution: documents.Execution, title: str) -> None:
     steps = await documents.Step.find(documents.Step.execution_ref == execution.id).to_list()
     outputs = await documents.Output.find({"stepRef": {"$in": [step.id for step in steps]}}).to_list()
     await documents.Result(
