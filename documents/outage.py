@@ -1,7 +1,6 @@
 """Outages: exceptions because a service that we depend on is unavailable, or time ran out. Neither is a bug of ours."""
 
 import errno
-from collections.abc import Iterator
 from enum import StrEnum
 
 from pymongo.errors import (
@@ -61,16 +60,11 @@ def outage_of(error: BaseException) -> Outage | None:
 
 def _outage_of_failure(error: OperationFailure) -> Outage | None:
     """The outage that an error of the database stands for; None for most of them, which are bugs of ours."""
-    if OUT_OF_DISK_SPACE in (error.code, *_codes_of_rows(error)):
+    failed_rows = (error.details or {}).get("writeErrors", [])
+    if OUT_OF_DISK_SPACE in (error.code, *(row["code"] for row in failed_rows)):
         return Outage.INSUFFICIENT_STORAGE
     if error.code in UNAVAILABLE_CODES:
         return Outage.UNAVAILABLE
     if error.code in TIMEOUT_CODES or error.timeout or any(error.has_error_label(label) for label in RETRYABLE_LABELS):
         return Outage.TIMEOUT
     return None
-
-
-def _codes_of_rows(error: OperationFailure) -> Iterator[int]:
-    """The codes of the rows that failed in a bulk write."""
-    rows = (error.details or {}).get("writeErrors", [])
-    return (row["code"] for row in rows)

@@ -28,7 +28,8 @@ class PrivateAPI:
     @cached_property
     def problem(self) -> str | None:
         """The reason why the names are not used, None when they are."""
-        installed = _version(self.library)
+        module = import_module(self.library)
+        installed = str(getattr(module, "__version__", None) or module.version)
         if installed.split(".")[:2] != self.version.split("."):
             return f"{self.library} {installed} is installed, and the names are known for {self.version}"
         missing = [name for name in self.names if not _exists(name)]
@@ -102,11 +103,6 @@ def warnings() -> Iterator[str]:
     for api in ALL:
         if api.problem:
             yield f"Private names of a library are not used, because {api.problem}: {api.fallback}."
-
-
-def _version(library: str) -> str:
-    module = import_module(library)
-    return str(getattr(module, "__version__", None) or module.version)
 
 
 def _exists(name: str) -> bool:

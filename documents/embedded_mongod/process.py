@@ -8,7 +8,6 @@ import sys
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
-from typing import BinaryIO
 
 from documents.embedded_mongod import child, errors
 from documents.embedded_mongod.errors import EmbeddedError
@@ -88,7 +87,15 @@ def _run_until_exit(command: list[str], output: Path, started: "Future[subproces
     script = [sys.executable, "-I", "-S", SCRIPT, WATCH, str(os.getpid())]
     try:
         with output.open("wb") as file:
-            popen = _open(script + command, file)
+            # In a session of its own, so that Ctrl-C reaches the owner alone, which may finish its work before it stops
+            # the database.
+            popen = subprocess.Popen(
+                script + command,
+                stdin=subprocess.PIPE,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
     except OSError as error:
         started.set_exception(error)
         return
@@ -96,11 +103,3 @@ def _run_until_exit(command: list[str], output: Path, started: "Future[subproces
     # Leaving the block closes this end of the pipe, at which the watcher ends.
     with popen:
         popen.wait()
-
-
-def _open(command: list[str], output: BinaryIO) -> "subprocess.Popen[bytes]":
-    # In a session of its own, so that Ctrl-C reaches the owner alone, which may finish its work before it stops the
-    # database.
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-    )

@@ -116,7 +116,12 @@ class FolderBucket(Bucket):
         return self._sign("PUT", key, {"size": str(size)}, headers, seconds)
 
     async def sign_downloads(self, downloads: Sequence[Download], *, seconds: int) -> list[SignedRequest]:
-        return [self._sign("GET", download.key, _download_parameters(download), {}, seconds) for download in downloads]
+        def sign(download: Download) -> SignedRequest:
+            name = download_name(download.file_name)
+            parameters = {"generation": str(download.generation), "name": name, "type": download.media_type}
+            return self._sign("GET", download.key, parameters, {}, seconds)
+
+        return [sign(download) for download in downloads]
 
     def verify(self, method: str, key: str, parameters: Parameters) -> SignedGrant:
         """The request that these parameters allow. Raises InvalidSignature."""
@@ -222,11 +227,6 @@ def _stat(directory: Path) -> ObjectInfo | None:
         if error.errno in RETRYABLE_ERRNOS:
             raise
         return None
-
-
-def _download_parameters(download: Download) -> dict[str, str]:
-    name = download_name(download.file_name)
-    return {"generation": str(download.generation), "name": name, "type": download.media_type}
 
 
 def _write_durably(file: IO[bytes], content: bytes | bytearray) -> None:

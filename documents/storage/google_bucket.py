@@ -108,7 +108,9 @@ class GoogleBucket(Bucket):
         self.name = name
         self.prefix = prefix
         self._endpoint = (endpoint or emulator or GOOGLE).rstrip("/")
-        self._signing = signing or (_emulator_signing() if emulator else _signing_by(credentials))
+        if signing is None and emulator:
+            signing = _emulator_signing()
+        self._signing = signing or (credentials if isinstance(credentials, Signing) else IamSigning(credentials))
         self._bucket = storage.Client(project=None, credentials=credentials).bucket(name)
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="bucket")
 
@@ -299,10 +301,6 @@ def _default_credentials() -> Credentials:
     except GoogleAuthError as error:
         raise BucketError(f"There are no credentials for Google Cloud Storage: {error}") from error
     return credentials
-
-
-def _signing_by(credentials: Credentials) -> Signing:
-    return credentials if isinstance(credentials, Signing) else IamSigning(credentials)
 
 
 def _emulator_signing() -> Signing:

@@ -35,11 +35,11 @@ def without_secrets(url: str) -> str:
     if scheme.lower() in NAMED_USER:
         host = f"{user.partition(':')[0]}{at}{host}"
     if scheme.lower() not in OBJECT_STORES:
-        tail = _tail(tail)
+        tail = _clean_tail(tail)
     return f"{scheme}://{host}{tail}"
 
 
-def _tail(tail: str) -> str:
+def _clean_tail(tail: str) -> str:
     """Path, query and fragment without secrets."""
     head, _, fragment = tail.partition("#")
     path, _, query = head.partition("?")

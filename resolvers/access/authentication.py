@@ -63,18 +63,15 @@ class Authenticator:
             return viewer
         secret = _bearer(authorization or "")
         if secret.startswith(PREFIX):
-            return await self._viewer_of_token(secret)
+            token = await find_token(secret, self._clock())
+            if token is None:
+                raise invalid_token_error()
+            return Viewer(Role(token.role), token.user_ref, token.id)
         if self._issuer:
             claims = await self._issuer.claims(secret)
             user = await find_or_create_user(claims)
             return Viewer(role_of_claims(claims), user.id)
         raise invalid_token_error()
-
-    async def _viewer_of_token(self, secret: str) -> Viewer:
-        token = await find_token(secret, self._clock())
-        if token is None:
-            raise invalid_token_error()
-        return Viewer(Role(token.role), token.user_ref, token.id)
 
 
 async def find_or_create_user(claims: dict[str, Any]) -> User:
