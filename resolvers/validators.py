@@ -59,11 +59,11 @@ def check_file_name(value: str, *path: str) -> str:
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\\" in name or "\x7f" in name:
         raise InvalidInput(f"{path[-1]} must be a name such as data.csv or plots/map.png, not {value[:100]!r}.", *path)
-    if (longest := max(len(part.encode(errors="replace")) for part in parts)) > MAX_NAME_BYTES:
-        said = f"{path[-1]} has a part of {longest} bytes; the name of a file or folder has at most {MAX_NAME_BYTES}."
-        raise InvalidInput(said, *path)
-    if (length := len(name.encode(errors="replace"))) > MAX_PATH_BYTES:
-        raise InvalidInput(f"{path[-1]} has {length:,} bytes; a path has at most {MAX_PATH_BYTES:,}.", *path)
+    if (size := max(len(part.encode(errors="replace")) for part in parts)) > MAX_NAME_BYTES:
+        message = f"{path[-1]} has a part of {size} bytes; the name of a file or folder has at most {MAX_NAME_BYTES}."
+        raise InvalidInput(message, *path)
+    if (size := len(name.encode(errors="replace"))) > MAX_PATH_BYTES:
+        raise InvalidInput(f"{path[-1]} has {size:,} bytes; a path has at most {MAX_PATH_BYTES:,}.", *path)
     return name
 
 
@@ -115,8 +115,8 @@ def _check_object(url: str, *path: str) -> None:
         name = f"{_field_name(*path)} {url[:100]!r}"
         raise InvalidInput(f"{name} holds {character[0]!a}, which file names must not.", *path)
     if (size := len(object_name(url).encode())) > MAX_OBJECT_NAME_BYTES:
-        said = f"{_field_name(*path)} {url[:100]!r} names an object in {size:,} bytes"
-        raise InvalidInput(f"{said}; names of objects have at most {MAX_OBJECT_NAME_BYTES:,}.", *path)
+        problem = f"{_field_name(*path)} {url[:100]!r} names an object in {size:,} bytes"
+        raise InvalidInput(f"{problem}; names of objects have at most {MAX_OBJECT_NAME_BYTES:,}.", *path)
 
 
 def _field_name(*path: str) -> str:
@@ -133,7 +133,7 @@ def check_commit(value: str, *path: str) -> str:
 
 
 def check_json(value: Any, *path: str, max_bytes: int) -> str:
-    """The text of a JSON value."""
+    """A JSON value as text."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         utf8(text, noun=path[-1], max_bytes=max_bytes)

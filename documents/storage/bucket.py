@@ -61,7 +61,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """A request that its holder may make, whoever that is, until it expires."""
+    """A signed request, which any holder may make until it expires."""
 
     url: str = field(repr=False)
     method: str

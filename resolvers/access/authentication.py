@@ -76,7 +76,7 @@ class Authenticator:
 
 async def find_or_create_user(claims: dict[str, Any]) -> User:
     """The user whom verified claims are about, created on first sign-in. Raises Unauthenticated."""
-    # By the subject only: who can choose their own email address must not become somebody else by it.
+    # By the subject only: an email address, which people can choose themselves, must not make them another user.
     subject = claims.get("sub")
     if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
         raise invalid_token_error()

@@ -78,7 +78,7 @@ def readable_outputs(viewer: Viewer) -> Filter:
 
 
 def own_uploads(viewer: Viewer) -> Filter:
-    """Uploads of the viewer: nobody else may register the bytes, not even administrators."""
+    """Uploads of the viewer: other viewers may not register the bytes, not even administrators."""
     return MATCH_NOTHING if viewer.role is Role.ANONYMOUS else {"viewerKey": viewer.key}
 
 
