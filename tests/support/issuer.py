@@ -1,6 +1,7 @@
 """A real OpenID Connect issuer on this machine, whose keys and manners a test decides."""
 
 import asyncio
+import gzip
 import json
 import threading
 import time
@@ -75,6 +76,7 @@ class LocalIssuer:
             "file": JSONResponse({**good, "jwks_uri": self.keys_in_a_file.as_uri()}),
             "moved": RedirectResponse(f"{self.url}/moved"),
             "huge": JSONResponse({**good, "padding": " " * 1_100_000}),
+            "compressed": Response(gzip.compress(json.dumps(good).encode()), headers={"Content-Encoding": "gzip"}),
         }
         return answers.get(self.manner, JSONResponse(good))
 

@@ -240,7 +240,9 @@ async def test_a_new_key_of_the_issuer_is_found_and_a_withdrawn_one_refused(
     assert str(withdrawn) == REFUSAL
 
 
-@pytest.mark.parametrize("manner", ["failing", "html", "list", "another", "keyless", "file", "moved", "huge", "empty"])
+@pytest.mark.parametrize(
+    "manner", ["failing", "html", "list", "another", "keyless", "file", "moved", "huge", "compressed", "empty"]
+)
 async def test_a_broken_issuer_is_a_temporary_refusal_and_is_asked_again(
     authenticator: Authenticator, issuer: LocalIssuer, clock: Clock, manner: str
 ) -> None:
