@@ -19,7 +19,7 @@ from graph.core.mutation import (
     mutation,
     optional,
     or_none,
-    plain,
+    plain_values,
     required,
     run_mutation,
     run_without_transaction,
@@ -226,7 +226,11 @@ class ActivityMutation:
             input,
             ClaimActivityPayload,
             lambda viewer, call: claim_activity(
-                viewer, call, worker=input.worker, lease_seconds=input.lease_seconds, kinds=plain(or_none(input.kinds))
+                viewer,
+                call,
+                worker=input.worker,
+                lease_seconds=input.lease_seconds,
+                kinds=plain_values(or_none(input.kinds)),
             ),
             repeat=repeat_claim,
         )
@@ -287,8 +291,8 @@ class ActivityMutation:
                 id=input.id,
                 worker=input.worker,
                 attempt=input.attempt,
-                outcome=plain(input.outcome),
-                error=plain(or_none(input.error)),
+                outcome=plain_values(input.outcome),
+                error=plain_values(or_none(input.error)),
                 **without_unset(TransformReport(validated=input.validated, logs=input.logs, notebook=input.notebook)),
             ),
             repeat=repeat_report,

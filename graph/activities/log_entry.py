@@ -10,7 +10,15 @@ from strawberry.types import Info
 import documents
 from documents.activities.log_entry import LogLevel as StoredLogLevel
 from graph.core.enums import describe_enum
-from graph.core.mutation import idempotency_key, mutation, optional, plain, required, run_mutation, user_errors_field
+from graph.core.mutation import (
+    idempotency_key,
+    mutation,
+    optional,
+    plain_values,
+    required,
+    run_mutation,
+    user_errors_field,
+)
 from graph.core.pagination import PageInfo
 from graph.core.user_error_types import UserError
 from graph.core.view import VIEWS, stored, view
@@ -134,6 +142,6 @@ class LogEntryMutation:
                 activity_id=input.activity_id,
                 attempt=input.attempt,
                 first_sequence=input.first_sequence,
-                entries=plain(input.entries),
+                entries=plain_values(input.entries),
             ),
         )

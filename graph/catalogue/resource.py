@@ -18,7 +18,7 @@ from graph.core.mutation import (
     mutation,
     optional,
     or_none,
-    plain,
+    plain_values,
     required,
     run_mutation,
     user_errors_field,
@@ -169,7 +169,7 @@ class ResourceMutation:
                 organisation_id=input.organisation_id,
                 landing_page=or_none(input.landing_page),
                 title=or_none(input.title),
-                code_repo=plain(or_none(input.code_repo)),
+                code_repo=plain_values(or_none(input.code_repo)),
                 info=or_none(input.info),
             ),
         )
@@ -190,7 +190,7 @@ class ResourceMutation:
                 expected_revision=or_none(input.expected_revision),
                 **without_unset(
                     ResourceChanges(
-                        landing_page=input.landing_page, title=input.title, code_repo=plain(input.code_repo)
+                        landing_page=input.landing_page, title=input.title, code_repo=plain_values(input.code_repo)
                     )
                 ),
             ),

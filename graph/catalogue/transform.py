@@ -17,7 +17,7 @@ from graph.core.mutation import (
     mutation,
     optional,
     or_none,
-    plain,
+    plain_values,
     required,
     run_mutation,
     user_errors_field,
@@ -185,7 +185,7 @@ class TransformMutation:
                 landing_page=input.landing_page,
                 resource_title=or_none(input.resource_title),
                 info=or_none(input.info),
-                code_repo=plain(input.code_repo),
+                code_repo=plain_values(input.code_repo),
                 transform_id=or_none(input.transform_id),
                 attempt=or_none(input.attempt),
                 started_at=or_none(input.started_at),
@@ -193,7 +193,7 @@ class TransformMutation:
                 validated=or_none(input.validated),
                 logs=or_none(input.logs),
                 notebook=or_none(input.notebook),
-                distributions=plain(input.distributions),
+                distributions=plain_values(input.distributions),
             ),
         )
 

@@ -49,24 +49,24 @@ def mutation(description: str) -> Callable[[F], F]:
     """
 
     def declare(method: F) -> F:
-        field: Any = strawberry.mutation(method, description=description, graphql_type=_own_payload(method))
+        field: Any = strawberry.mutation(method, description=description, graphql_type=_payload_type(method))
         for argument in field.arguments:
             argument.description = f"The input of {to_camel_case(method.__name__)}."
-        declared: F = field
-        return declared
+        return cast(F, field)
 
     return declare
 
 
-def _own_payload(method: Callable[..., Any]) -> type:
+def _payload_type(method: Callable[..., Any]) -> type:
+    """The class that the method returns if it is named for the mutation, else a subclass that is."""
     shared: Any = inspect.get_annotations(method, eval_str=True)["return"]
     name = "".join(word.capitalize() for word in [*method.__name__.split("_"), "payload"])
     if shared.__name__ == name:
         return cast(type, shared)
     own = type(name, (shared,), {"__module__": shared.__module__})
-    what = shared.__strawberry_definition__.description
-    outcome = f"The outcome of {to_camel_case(method.__name__)}: {what[0].lower()}{what[1:]}"
-    return strawberry.type(own, description=outcome)
+    contents = shared.__strawberry_definition__.description
+    description = f"The outcome of {to_camel_case(method.__name__)}: {contents[0].lower()}{contents[1:]}"
+    return strawberry.type(own, description=description)
 
 
 def idempotency_key() -> Any:
@@ -85,7 +85,7 @@ def required(description: str, **options: Any) -> Any:
 
 
 def optional(description: str, **options: Any) -> Any:
-    """An input field that may be left out: it then has its default, and without one is not passed on."""
+    """An input field that may be left out: it then has its default, or without one is `strawberry.UNSET`."""
     if options.keys().isdisjoint({"default", "default_factory"}):
         options["default"] = strawberry.UNSET
     return strawberry.field(description=description, **options)
@@ -116,13 +116,13 @@ def without_unset(changes: C) -> C:
     return cast(C, {name: value for name, value in changes.items() if value is not strawberry.UNSET})
 
 
-def plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
     """An input as plain values: dictionaries without the fields left out, and enum values instead of members."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
-        return {name: plain(one) for name, one in pairs if one is not strawberry.UNSET}
+        fields = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {name: plain_values(item) for name, item in fields if item is not strawberry.UNSET}
     if isinstance(value, list):
-        return [plain(one) for one in value]
+        return [plain_values(item) for item in value]
     return value.value if isinstance(value, Enum) else value
 
 
@@ -143,14 +143,14 @@ async def run_mutation(
     loader.clear_cache()
     viewer = loader.viewer
     key = or_none(input.idempotency_key)
-    given = {} if key is None else _without_key(input)
+    inputs = {} if key is None else _without_key(input)
     first = partial(before, viewer) if before else None
 
     def work_in(session: Session) -> Awaitable[Outcome]:
         return work(session, viewer)
 
     try:
-        outcome = await run_idempotent(viewer, info.field_name, given, key, work_in, before=first, repeat=repeat)
+        outcome = await run_idempotent(viewer, info.field_name, inputs, key, work_in, before=first, repeat=repeat)
     except (Refusal, Refusals) as error:
         return payload(user_errors=user_errors(error))
     return payload(**outcome, user_errors=[])
@@ -183,4 +183,4 @@ async def run_without_transaction(
 
 def _without_key(input: Input) -> dict[str, Any]:
     """The input as plain values, by which a repeated call under its idempotency key is recognised."""
-    return {name: value for name, value in plain(input).items() if name != "idempotency_key"}
+    return {name: value for name, value in plain_values(input).items() if name != "idempotency_key"}

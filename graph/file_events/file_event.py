@@ -10,7 +10,7 @@ import strawberry
 from strawberry.types import Info
 
 from graph.catalogue.transform import Transform
-from graph.core.mutation import idempotency_key, mutation, optional, plain, required, run_mutation
+from graph.core.mutation import idempotency_key, mutation, optional, plain_values, required, run_mutation
 from graph.core.scalars import BigInt
 from graph.core.user_error_types import UserError
 from graph.core.user_error_types import user_errors as as_user_errors
@@ -63,7 +63,9 @@ def _payload(
     *, user_errors: list[UserError], due: Sequence[Any] = (), refused: Sequence[dict[str, Any]] = ()
 ) -> ReportFilesPayload:
     """Return the payload of a report, some of whose files may have been refused."""
-    errors = user_errors + as_user_errors(Refusals([InvalidInput(one["message"], *one["path"]) for one in refused]))
+    errors = user_errors + as_user_errors(
+        Refusals([InvalidInput(refusal["message"], *refusal["path"]) for refusal in refused])
+    )
     return ReportFilesPayload(due=list(due), user_errors=errors)
 
 
@@ -78,5 +80,8 @@ class FileEventMutation:
     )
     async def report_files(self, info: Info, input: ReportFilesInput) -> ReportFilesPayload:
         return await run_mutation(
-            info, input, _payload, lambda session, viewer: report_files(session, viewer, files=plain(input.files))
+            info,
+            input,
+            _payload,
+            lambda session, viewer: report_files(session, viewer, files=plain_values(input.files)),
         )

@@ -15,7 +15,7 @@ from graph.core.mutation import (
     mutation,
     optional,
     or_none,
-    plain,
+    plain_values,
     required,
     run_mutation,
     user_errors_field,
@@ -231,9 +231,9 @@ class ExecutionMutation:
                 tags=or_none(input.tags),
                 workflow_executor=input.workflow_executor,
                 workflow_executor_version=input.workflow_executor_version,
-                steps=plain(input.steps),
+                steps=plain_values(input.steps),
                 workflow_id=or_none(input.workflow_id),
-                overrides=plain(or_none(input.overrides)),
+                overrides=plain_values(or_none(input.overrides)),
                 dry_run=input.dry_run,
             ),
         )
@@ -256,8 +256,8 @@ class ExecutionMutation:
                 strategy=input.strategy,
                 title=or_none(input.title),
                 from_step_id=or_none(input.from_step_id),
-                parameter_overrides=plain(or_none(input.parameter_overrides)),
-                component_version_overrides=plain(or_none(input.component_version_overrides)),
+                parameter_overrides=plain_values(or_none(input.parameter_overrides)),
+                component_version_overrides=plain_values(or_none(input.component_version_overrides)),
             ),
         )
 

@@ -16,7 +16,7 @@ from graph.core.mutation import (
     mutation,
     optional,
     or_none,
-    plain,
+    plain_values,
     required,
     run_mutation,
     user_errors_field,
@@ -216,7 +216,7 @@ class WorkflowMutation:
                 tags=or_none(input.tags),
                 public=input.public,
                 owner_id=or_none(input.owner_id),
-                steps=plain(input.steps),
+                steps=plain_values(input.steps),
             ),
         )
 
@@ -241,7 +241,7 @@ class WorkflowMutation:
                         description=input.description,
                         tags=input.tags,
                         public=input.public,
-                        steps=plain(input.steps),
+                        steps=plain_values(input.steps),
                     )
                 ),
             ),
