@@ -34,7 +34,7 @@ from resolvers.activities.claim import claim_activity
 from resolvers.activities.claimant import MAX_WORKER_NAME_LENGTH
 from resolvers.activities.idempotent_replay import repeat_claim, repeat_report
 from resolvers.activities.lease import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS, extend_lease
-from resolvers.activities.lifecycle import TransformReport, complete_activity, release_activity
+from resolvers.activities.lifecycle import ErrorReport, TransformReport, complete_activity, release_activity
 from resolvers.reads.rows import Row
 
 ActivityStatus = describe_enum(
@@ -210,6 +210,10 @@ class ClaimActivityPayload:
     user_errors: list[UserError] = user_errors_field()
 
 
+def _error_report(error: ActivityErrorInput) -> ErrorReport:
+    return ErrorReport(code=error.code, message=error.message, retryable=error.retryable)
+
+
 @strawberry.type
 class ActivityMutation:
     @mutation(
@@ -292,7 +296,7 @@ class ActivityMutation:
                 worker=input.worker,
                 attempt=input.attempt,
                 outcome=plain_values(input.outcome),
-                error=plain_values(or_none(input.error)),
+                error=_error_report(input.error) if input.error else None,
                 **without_unset(TransformReport(validated=input.validated, logs=input.logs, notebook=input.notebook)),
             ),
             repeat=repeat_report,

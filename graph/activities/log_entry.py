@@ -24,7 +24,7 @@ from graph.core.user_error_types import UserError
 from graph.core.view import VIEWS, stored, view
 from graph.core.where import Condition, StringFilter, enum_filter, where_input
 from resolvers import filters
-from resolvers.activities.log_entry import append_logs
+from resolvers.activities.log_entry import LogLine, append_logs
 
 MAX_LOG_PAGE_SIZE = 1000
 
@@ -124,6 +124,10 @@ class AppendLogsPayload:
     user_errors: list[UserError] = user_errors_field()
 
 
+def _log_line(entry: LogEntryInput) -> LogLine:
+    return LogLine(timestamp=entry.timestamp, level=plain_values(entry.level), message=entry.message)
+
+
 @strawberry.type
 class LogEntryMutation:
     @mutation(
@@ -142,6 +146,6 @@ class LogEntryMutation:
                 activity_id=input.activity_id,
                 attempt=input.attempt,
                 first_sequence=input.first_sequence,
-                entries=plain_values(input.entries),
+                entries=[_log_line(entry) for entry in input.entries],
             ),
         )

@@ -8,8 +8,9 @@ import strawberry
 
 from documents.catalogue import resource
 from graph.core.enums import describe_enum
-from graph.core.mutation import optional, required
+from graph.core.mutation import optional, required, without_unset
 from graph.core.view import stored, view
+from resolvers.file_events.code_repo import CodeRepoValues, SourceFileValues
 
 CodeProvider = describe_enum(
     resource.CodeProvider,
@@ -84,4 +85,18 @@ class CodeRepoInput:
         "Addresses of monitored directories, whose new or changed files make a transform due. In an address such as "
         "gs://bucket/my data#1/ everything after the bucket is taken literally, without percent-encoding.",
         default_factory=list,
+    )
+
+
+def code_repo_values(repository: CodeRepoInput) -> CodeRepoValues:
+    """The repository as plain values, without the fields left out."""
+    source = [SourceFileValues(path=file.path, commit=file.commit) for file in repository.source or []]
+    return without_unset(
+        CodeRepoValues(
+            provider=repository.provider,
+            url=repository.url,
+            pipeline=repository.pipeline,
+            source=source,
+            monitor_dirs=repository.monitor_dirs,
+        )
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import strawberry
 from strawberry.types import Info
 
 import documents
-from graph.catalogue.code_repo import CodeRepo, CodeRepoInput
+from graph.catalogue.code_repo import CodeRepo, CodeRepoInput, code_repo_values
 from graph.catalogue.dataset import DatasetOrder, DatasetWhere
 from graph.catalogue.transform import TransformOrder, TransformWhere
 from graph.core.mutation import (
@@ -18,7 +18,6 @@ from graph.core.mutation import (
     mutation,
     optional,
     or_none,
-    plain_values,
     required,
     run_mutation,
     user_errors_field,
@@ -169,7 +168,7 @@ class ResourceMutation:
                 organisation_id=input.organisation_id,
                 landing_page=or_none(input.landing_page),
                 title=or_none(input.title),
-                code_repo=plain_values(or_none(input.code_repo)),
+                code_repo=code_repo_values(input.code_repo) if input.code_repo else None,
                 info=or_none(input.info),
             ),
         )
@@ -190,7 +189,9 @@ class ResourceMutation:
                 expected_revision=or_none(input.expected_revision),
                 **without_unset(
                     ResourceChanges(
-                        landing_page=input.landing_page, title=input.title, code_repo=plain_values(input.code_repo)
+                        landing_page=input.landing_page,
+                        title=input.title,
+                        code_repo=code_repo_values(input.code_repo) if input.code_repo else cast(None, input.code_repo),
                     )
                 ),
             ),

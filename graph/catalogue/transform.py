@@ -10,6 +10,7 @@ from strawberry.types import Info
 import documents
 from documents.catalogue import transform
 from graph.activities.activity import Activity, ActivityStatus
+from graph.catalogue.code_repo import code_repo_values
 from graph.catalogue.report_transform import IngestTransformInput, IngestTransformPayload
 from graph.core.enums import describe_enum
 from graph.core.mutation import (
@@ -185,7 +186,7 @@ class TransformMutation:
                 landing_page=input.landing_page,
                 resource_title=or_none(input.resource_title),
                 info=or_none(input.info),
-                code_repo=plain_values(input.code_repo),
+                code_repo=code_repo_values(input.code_repo),
                 transform_id=or_none(input.transform_id),
                 attempt=or_none(input.attempt),
                 started_at=or_none(input.started_at),

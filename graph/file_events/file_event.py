@@ -10,11 +10,11 @@ import strawberry
 from strawberry.types import Info
 
 from graph.catalogue.transform import Transform
-from graph.core.mutation import idempotency_key, mutation, optional, plain_values, required, run_mutation
+from graph.core.mutation import idempotency_key, mutation, optional, or_none, required, run_mutation
 from graph.core.scalars import BigInt
 from graph.core.user_error_types import UserError
 from graph.core.user_error_types import user_errors as as_user_errors
-from resolvers.file_events.file_event import report_files
+from resolvers.file_events.file_event import FileReport, report_files
 from resolvers.user_errors import InvalidInput, Refusals
 
 
@@ -69,6 +69,15 @@ def _payload(
     return ReportFilesPayload(due=list(due), user_errors=errors)
 
 
+def _file_report(file: FileEventInput) -> FileReport:
+    return FileReport(
+        url=file.url,
+        generation=file.generation,
+        updated_at=or_none(file.updated_at),
+        size_bytes=or_none(file.size_bytes),
+    )
+
+
 @strawberry.type
 class FileEventMutation:
     @mutation(
@@ -83,5 +92,5 @@ class FileEventMutation:
             info,
             input,
             _payload,
-            lambda session, viewer: report_files(session, viewer, files=plain_values(input.files)),
+            lambda session, viewer: report_files(session, viewer, files=[_file_report(file) for file in input.files]),
         )

@@ -49,6 +49,14 @@ REPEAT_WINDOW = timedelta(seconds=TTL_SECONDS)
 reporter may not see the activity otherwise."""
 
 
+class ErrorReport(TypedDict):
+    """The reason that a worker reports for a failure."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
 class TransformReport(TypedDict, total=False):
     """Details of a transform that ended, as its worker reports them."""
 
@@ -65,7 +73,7 @@ async def complete_activity(
     worker: str,
     attempt: int,
     outcome: str,
-    error: dict[str, Any] | None = None,
+    error: ErrorReport | None = None,
     **details: Unpack[TransformReport],
 ) -> Outcome:
     """End an activity, or let it wait for its next attempt after a retryable failure; returns it.
@@ -127,7 +135,7 @@ async def _hand_back(kind: Document, match: Filter, row: Row, why: str | None, s
     return await append_line(kind, row["_id"], LogLevel.WARNING, message, session)
 
 
-def _changes(kind: Document, outcome: str, error: dict[str, Any] | None, details: TransformReport) -> dict[str, Any]:
+def _changes(kind: Document, outcome: str, error: ErrorReport | None, details: TransformReport) -> dict[str, Any]:
     """The changes that a report makes beside the status, by stored name. Raises Refusals with everything that is
     wrong."""
     refusals: list[Refusal] = []

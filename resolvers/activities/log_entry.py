@@ -9,7 +9,8 @@ counts. A line below the highest stored sequence is late: it gets a number, sinc
 place.
 """
 
-from typing import Any
+from datetime import datetime
+from typing import TypedDict
 
 import documents
 from documents.activities.activity import ActivityStatus
@@ -32,11 +33,17 @@ MAX_LINES_OF_ALL_ATTEMPTS = 2_000_000_000
 - 1."""
 MAX_MESSAGE_LENGTH = 10_000
 
-Entry = dict[str, Any]
+
+class LogLine(TypedDict):
+    """A line to append; `level` is the value of a LogLevel."""
+
+    timestamp: datetime
+    level: str
+    message: str
 
 
 async def append_logs(
-    session: Session, viewer: Viewer, *, activity_id: str, attempt: int, first_sequence: int, entries: list[Entry]
+    session: Session, viewer: Viewer, *, activity_id: str, attempt: int, first_sequence: int, entries: list[LogLine]
 ) -> Outcome:
     """Append lines and return the sequence after the attempt's highest; lines that are stored already are skipped.
 
@@ -64,7 +71,7 @@ async def append_logs(
     return {"next_sequence": max(end - base, last if entries else 0) + 1}
 
 
-def _check_entries(first: int, last: int, entries: list[Entry]) -> None:
+def _check_entries(first: int, last: int, entries: list[LogLine]) -> None:
     refusals: list[Refusal] = []
     if first < 1:
         refusals.append(InvalidInput(f"firstSequence must be at least 1, not {first}.", "firstSequence"))
@@ -91,7 +98,7 @@ def _check_all_attempts(id: str, base: int, last: int) -> None:
         )
 
 
-async def _store(activity: Row, first: int, entries: list[Entry], session: Session) -> None:
+async def _store(activity: Row, first: int, entries: list[LogLine], session: Session) -> None:
     """Insert the lines that are not stored yet."""
     logs, end = collection_of(documents.LogEntry), activity.get("log_end") or 0
     rows = [_row(activity, sequence, entry) for sequence, entry in enumerate(entries, first)]
@@ -115,7 +122,7 @@ async def _number_late(rows: list[Row], activity: Row, session: Session) -> None
     await collection_of(kind).update_one({"_id": activity["_id"]}, {"$set": late}, session=session)
 
 
-def _row(activity: Row, sequence: int, entry: Entry) -> Row:
+def _row(activity: Row, sequence: int, entry: LogLine) -> Row:
     """A line as a LogEntry is stored: a plain dictionary, since a model for each takes four times as long."""
     return {
         "_id": f"{documents.LogEntry.kind}_{activity['_id']}_{sequence}",

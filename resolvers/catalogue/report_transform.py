@@ -18,7 +18,7 @@ from resolvers.catalogue.find_or_create import find_or_create_organisation, find
 from resolvers.catalogue.publish import publish
 from resolvers.catalogue.read_distributions import read_distributions
 from resolvers.catalogue.resource import json_text
-from resolvers.file_events.code_repo import check_page_url, code_references, read_code_repo
+from resolvers.file_events.code_repo import CodeRepoValues, check_page_url, code_references, read_code_repo
 from resolvers.filters import Filter
 from resolvers.formats.info_json import MAX_BYTES, NOUN
 from resolvers.formats.json_text import read_object
@@ -38,7 +38,7 @@ async def ingest_transform(
     *,
     organisation_url: str,
     landing_page: str,
-    code_repo: dict[str, Any],
+    code_repo: CodeRepoValues,
     distributions: list[dict[str, Any]],
     organisation_name: str | None = None,
     resource_title: str | None = None,

@@ -10,7 +10,7 @@ from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.catalogue.organisation import lock_organisation
-from resolvers.file_events.code_repo import check_page_url, read_code_repo, with_earlier_counts
+from resolvers.file_events.code_repo import CodeRepoValues, check_page_url, read_code_repo, with_earlier_counts
 from resolvers.reads.rows import Row
 from resolvers.user_errors import AlreadyExists
 from resolvers.validators import check_json, check_line
@@ -25,7 +25,7 @@ class ResourceChanges(TypedDict, total=False):
 
     landing_page: str | None
     title: str | None
-    code_repo: dict[str, Any] | None
+    code_repo: CodeRepoValues | None
 
 
 async def create_resource(
@@ -35,7 +35,7 @@ async def create_resource(
     organisation_id: str,
     landing_page: str | None = None,
     title: str | None = None,
-    code_repo: dict[str, Any] | None = None,
+    code_repo: CodeRepoValues | None = None,
     info: Any = None,
 ) -> Outcome:
     """Create a resource. Raises AlreadyExists when the organisation has one with this landing page and code."""

@@ -1,7 +1,8 @@
 """Code repositories: validating a client's description, and freezing the code on an activity."""
 
 import re
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 from documents.activities.activity import CodeReference
 from documents.catalogue.resource import CodeProvider, CodeRepo, MonitorDir, SourceFile
@@ -9,13 +10,29 @@ from documents.storage.file_url import MAX_LEVELS
 from resolvers.user_errors import InvalidInput, LimitExceeded
 from resolvers.validators import MAX_URL_LENGTH, check_commit, check_line, check_location, check_url
 
-Input = dict[str, Any]
+
+class SourceFileValues(TypedDict):
+    """A client's description of a source file."""
+
+    path: str
+    commit: str
+
+
+class CodeRepoValues(TypedDict, total=False):
+    """A client's description of a repository."""
+
+    provider: CodeProvider | str
+    url: str | None
+    pipeline: str | None
+    source: Sequence[SourceFileValues]
+    monitor_dirs: Sequence[str] | None
+
 
 MAX_SOURCE_FILES = 500
 MAX_DIRECTORIES = 100
 
 
-def read_code_repo(values: Input, *path: str) -> CodeRepo:
+def read_code_repo(values: CodeRepoValues, *path: str) -> CodeRepo:
     """The repository that a client describes. Raises InvalidInput and LimitExceeded."""
     source, directories = values.get("source") or [], values.get("monitor_dirs") or []
     _check_count(source, MAX_SOURCE_FILES, *path, "source")
@@ -65,12 +82,12 @@ def _monitor_dir(url: str, *path: str) -> MonitorDir:
     return directory
 
 
-def _source_file(values: Input, *path: str) -> SourceFile:
+def _source_file(values: SourceFileValues, *path: str) -> SourceFile:
     return SourceFile(
         path=check_line(values["path"], *path, "path"), commit=check_commit(values["commit"], *path, "commit")
     )
 
 
-def _check_count(values: list[Any], limit: int, *path: str) -> None:
+def _check_count(values: Sequence[object], limit: int, *path: str) -> None:
     if len(values) > limit:
         raise LimitExceeded(f"{path[-1]} lists {len(values)}; at most {limit} are allowed.", *path)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import structlog
 
@@ -41,7 +41,16 @@ BUCKET = Viewer(Role.WORKER)
 log = structlog.stdlib.get_logger("resolvers.file_events")
 
 
-async def report_files(session: Session, viewer: Viewer, *, files: list[dict[str, Any]]) -> Outcome:
+class FileReport(TypedDict):
+    """A file in its current state."""
+
+    url: str
+    generation: str
+    updated_at: NotRequired[datetime | None]
+    size_bytes: NotRequired[int | None]
+
+
+async def report_files(session: Session, viewer: Viewer, *, files: list[FileReport]) -> Outcome:
     """Report files; returns the transforms that wait because of them, and the refusals of files that were not accepted.
 
     Raises Refusals where none is accepted.
@@ -107,15 +116,14 @@ async def clear_pending_files(resource_id: str, session: Session) -> None:
     await collection_of(documents.Resource).update_one(pending, {"$set": cleared}, session=session)
 
 
-def _file_event(file: dict[str, Any], *path: str) -> FileEvent:
+def _file_event(file: FileReport, *path: str) -> FileEvent:
     url = file_url(check_location(file["url"], *path, "url"))
     if len(url) > MAX_FILE_URL_LENGTH:
         raise InvalidInput(f"url has {len(url)} characters; at most {MAX_FILE_URL_LENGTH} are allowed.", *path, "url")
-    size: int | None = file.get("size_bytes")
+    size = file.get("size_bytes")
     if size is not None and size < 0:
         raise InvalidInput(f"sizeBytes is {size}, but must not be negative.", *path, "sizeBytes")
-    updated_at: datetime | None = file.get("updated_at")
-    return FileEvent(url, check_line(file["generation"], *path, "generation"), updated_at, size)
+    return FileEvent(url, check_line(file["generation"], *path, "generation"), file.get("updated_at"), size)
 
 
 async def _record(events: list[FileEvent], session: Session) -> list[Row]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
+from resolvers.file_events.code_repo import SourceFileValues
 from resolvers.formats import csvw
 from resolvers.formats.csvw import read_csvw
 from resolvers.imports.catalogue.files import Document, FolderContents, Progress
@@ -75,7 +76,7 @@ def innermost_folder(checkouts: Container[str], file: str) -> str | None:
     return next((folder for folder in _ancestors(file) if folder in checkouts), None)
 
 
-def code_at(commits: Commits, directory: str, info: str | None, commit: str | None = None) -> list[dict[str, str]]:
+def code_at(commits: Commits, directory: str, info: str | None, commit: str | None = None) -> list[SourceFileValues]:
     """The files of a pipeline at a commit, or now, each with the commit that last changed it: `{path, commit}`.
 
     Code goes before the description, whose file name is `info`. Empty for an unknown commit.

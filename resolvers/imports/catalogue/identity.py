@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os.path import commonpath
-from typing import Any
 
+from resolvers.file_events.code_repo import CodeRepoValues, SourceFileValues
 from resolvers.formats.agent import Agent, address_in
 from resolvers.imports.catalogue.pairing import Pipeline, Series
 from resolvers.imports.catalogue.publishers import (
@@ -43,7 +43,7 @@ class Identity:
         """The key that distinguishes identities, apart from the directory of their code."""
         return self.organisation.url, self.landing_page, self.pipeline.repository.key, self.title
 
-    def code_repo(self, source: list[dict[str, str]]) -> dict[str, Any]:
+    def code_repo(self, source: list[SourceFileValues]) -> CodeRepoValues:
         """The pipeline's repository as the input of a report."""
         repository = self.pipeline.repository
         name = self.pipeline.name or None

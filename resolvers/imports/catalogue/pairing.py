@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from resolvers.file_events.code_repo import SourceFileValues
 from resolvers.formats.dates import instant
 from resolvers.formats.slugs import file_slug, slug
 from resolvers.imports.catalogue.files import Document, Entry, FolderContents, InfoFile
@@ -70,7 +71,7 @@ class Pipeline:
     name: str = ""
     """The pipeline's name within its directory: `x` of `x-info.json`, empty for info.json."""
     info: InfoFile | None = None
-    source: list[dict[str, str]] = field(default_factory=list)
+    source: list[SourceFileValues] = field(default_factory=list)
     """The last commits of its files, `{path, commit}`, the code first; empty if no list or checkout has them."""
     series: list[Series] = field(default_factory=list)
     commits: Commits | None = None
@@ -81,7 +82,7 @@ class Pipeline:
         """The name of the file that describes the pipeline."""
         return self.info.file.rpartition("/")[2] if self.info else None
 
-    def code_at(self, commit: str | None = None) -> list[dict[str, str]]:
+    def code_at(self, commit: str | None = None) -> list[SourceFileValues]:
         """The files at a commit, or now, `{path, commit}`; empty if no checkout contains them."""
         return code_at(self.commits, self.directory, self.info_name, commit) if self.commits else []
 
@@ -217,7 +218,7 @@ def _nearest_directory(directories: Container[RepositoryPath], repository: Repos
     return directory
 
 
-def _source(directory: str, commits: Any) -> list[dict[str, str]]:
+def _source(directory: str, commits: Any) -> list[SourceFileValues]:
     """The files of a pipeline with their commits: code before descriptions."""
     items = commits.items() if isinstance(commits, dict) else ()
     files = [(str(name), str(commit)) for name, commit in items if COMMIT.fullmatch(str(commit).lower())]

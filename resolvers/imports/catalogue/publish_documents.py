@@ -10,6 +10,7 @@ import documents
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
 from resolvers.catalogue.report_transform import ingest_transform
+from resolvers.file_events.code_repo import SourceFileValues
 from resolvers.imports.catalogue.catalogue_summary import CatalogueSummary
 from resolvers.imports.catalogue.dataset_matching import Destinations
 from resolvers.imports.catalogue.existing import ExistingResource
@@ -131,7 +132,7 @@ class PipelineImport:
             "resource_title": self._identity.title,
         }
 
-    def _source(self, run: Run) -> list[dict[str, str]]:
+    def _source(self, run: Run) -> list[SourceFileValues]:
         """The code that ran: the files at the run's commit, else the last known ones, else none."""
         if run.commit is None:
             return self._pipeline.source

@@ -23,14 +23,16 @@ CREATE = """mutation($key: String) {
 MUTATIONS: dict[str, Any] = {field.python_name: field for field in Mutation.__strawberry_definition__.fields}  # type: ignore[attr-defined]
 
 
-def _read_of(node: ast.AST, function: str = "") -> Iterator[tuple[str, str]]:
-    """Each field that the code reads from `input`, with the function among or_none and without_unset around it."""
+def _read_of(node: ast.AST, around: str = "") -> Iterator[tuple[str, str]]:
+    """Each field that the code reads from `input`, with or_none, without_unset or a condition around it."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "input":
-        yield node.attr, function
+        yield node.attr, around
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("or_none", "without_unset"):
-        function = node.func.id
+        around = node.func.id
+    if isinstance(node, ast.IfExp):
+        around = ast.unparse(node.test)
     for child in ast.iter_child_nodes(node):
-        yield from _read_of(child, function)
+        yield from _read_of(child, around)
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -43,7 +45,8 @@ def test_each_field_of_an_input_reaches_the_write_and_one_left_out_never_as_unse
     read = list(_read_of(ast.parse(textwrap.dedent(inspect.getsource(method)))))
 
     assert {field for field, _ in read} | {"idempotency_key"} == {field.python_name for field in fields}
-    assert {field for field, function in read if not function} & may_be_unset <= {"idempotency_key"}
+    unguarded = {field for field, around in read if around not in ("or_none", "without_unset", f"input.{field}")}
+    assert unguarded & may_be_unset <= {"idempotency_key"}
 
 
 async def test_a_key_is_kept_with_the_hash_of_the_plain_values_that_the_call_gave() -> None:

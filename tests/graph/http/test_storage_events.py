@@ -30,7 +30,7 @@ from graph.settings import Settings
 from resolvers.access.authentication import Authenticator
 from resolvers.access.oidc import Issuer
 from resolvers.access.viewer import Role, Viewer
-from resolvers.file_events.file_event import report_files
+from resolvers.file_events.file_event import FileReport, report_files
 from resolvers.reads.answer_budget import AnswerLimits
 from resolvers.writes.transaction import run_in_transaction
 from tests.conftest import RoundTrips
@@ -225,14 +225,14 @@ async def test_names_of_objects_are_taken_as_they_are(pushing: Pushing, name: st
 async def test_a_bucket_and_a_report_tell_of_the_same_object(pushing: Pushing, name: str) -> None:
     await pushing.push(objectId=f"in/{name}")
     before = await everything_kept()
-    file = {"generation": "1709290000000001", "updated_at": datetime(2024, 3, 2, 10, tzinfo=UTC)}
+    at = datetime(2024, 3, 2, 10, tzinfo=UTC)
     spellings = [
         f"gs://bucket/in/{name}",
         f"https://storage.googleapis.com/bucket/in/{quote(name)}",
         f"https://www.googleapis.com/storage/v1/b/bucket/o/{quote(f'in/{name}', safe='')}",
     ]
 
-    reported = [{"url": url, **file} for url in spellings]
+    reported = [FileReport(url=url, generation="1709290000000001", updated_at=at) for url in spellings]
     outcome = await run_in_transaction(lambda session: report_files(session, Viewer(Role.WORKER), files=reported))
 
     assert outcome == {"due": [], "refused": []}

@@ -22,7 +22,7 @@ from resolvers.activities.active_workers import active_workers
 from resolvers.activities.claim import claim_activity
 from resolvers.activities.lease import extend_lease, requeue_expired
 from resolvers.activities.lifecycle import complete_activity, release_activity
-from resolvers.activities.log_entry import append_logs
+from resolvers.activities.log_entry import LogLine, append_logs
 from resolvers.reads.rows import collection_of
 from resolvers.twins.cancel_execution import cancel_execution
 from resolvers.twins.rerun import RerunStrategy, rerun_execution
@@ -312,9 +312,7 @@ class Run:
         step = self.model.steps[place % len(self.steps)]
         attempt = step.attempt - behind
         first = len([one for one in step.lines if one > step.base]) + 1
-        entries: list[dict[str, Any]] = [
-            {"timestamp": now(), "level": "INFO", "message": f"{attempt}-{first + n}"} for n in range(count)
-        ]
+        entries = [LogLine(timestamp=now(), level="INFO", message=f"{attempt}-{first + n}") for n in range(count)]
         given: dict[str, Any] = {
             "activity_id": self.steps[place % len(self.steps)].id, "attempt": attempt, "first_sequence": first,
         }  # fmt: skip

@@ -16,7 +16,7 @@ from resolvers.activities import subscriptions
 from resolvers.activities.change_stream import ChangeFeed
 from resolvers.activities.claim import claim_activity
 from resolvers.activities.lifecycle import complete_activity
-from resolvers.activities.log_entry import append_logs
+from resolvers.activities.log_entry import LogLine, append_logs
 from resolvers.reads.loaders import RequestLoader
 from resolvers.reads.rows import collection_of
 from tests.conftest import RoundTrips
@@ -41,7 +41,7 @@ async def a_claimed_step() -> str:
 
 async def append(step: str, first: int, count: int) -> None:
     """Append lines whose message is their number."""
-    entries = [{"timestamp": now(), "level": "INFO", "message": str(first + place)} for place in range(count)]
+    entries = [LogLine(timestamp=now(), level="INFO", message=str(first + place)) for place in range(count)]
 
     async def work(session: Any) -> Any:
         return await append_logs(session, WORKER, activity_id=step, attempt=1, first_sequence=first, entries=entries)

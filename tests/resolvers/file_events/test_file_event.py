@@ -14,7 +14,7 @@ from documents.catalogue.resource import CodeRepo, MonitorDir, SourceFile
 from documents.mongo.database import Database
 from documents.mongo.transaction import Session, in_transaction
 from resolvers.file_events import file_event
-from resolvers.file_events.file_event import MAX_FILES, clear_pending_files, report_files
+from resolvers.file_events.file_event import MAX_FILES, FileReport, clear_pending_files, report_files
 from resolvers.file_events.monitor_dirs import MAX_DIRECTORIES_IN_FIND
 from resolvers.sweeps.sweep_loop import sweep
 from resolvers.writes.idempotency import run_idempotent
@@ -573,7 +573,7 @@ async def test_a_transform_that_is_asked_for_while_files_are_recorded_is_the_one
 
 async def reported_elsewhere(files: list[Answer]) -> list[Any]:
     """A report as another process makes it."""
-    given = [{"url": file["url"], "generation": file["generation"], "updated_at": AFTER} for file in files]
+    given = [FileReport(url=file["url"], generation=file["generation"], updated_at=AFTER) for file in files]
     outcome = await run_idempotent(
         WORKER, "reportFiles", {}, None, lambda session: report_files(session, WORKER, files=given)
     )
