@@ -17,9 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.engine.admission import Admission, Capacity
 from graph.engine.capacity import BYTES_PER_SOCKET, MEMORY_PER_CHARACTER, answer_memory, operation_slots
-from graph.engine.deadline import REQUEST_TIMEOUT, DatabaseTimeoutMiddleware
+from graph.engine.deadline import DatabaseTimeoutMiddleware
 from graph.engine.error_masking import refusal_errors
-from graph.engine.limits import Limits
 from graph.engine.prepare import MAX_CACHED_CHARACTERS, DocumentCache
 from graph.errors import HTTPError
 from graph.graphiql.html import page, routes
@@ -35,6 +34,7 @@ from graph.http.protocol_errors import ProtocolErrorEndpoint, with_cors
 from graph.http.response import JSONBytesResponse, json_response
 from graph.http.send_buffers import SendBuffers
 from graph.http.signed_urls import PublicOriginMiddleware, set_public_origin
+from graph.limits import REQUEST_TIMEOUT, Limits
 from graph.settings import Executor, Settings
 from graph.websocket.endpoint import GraphQLWebSocketEndpoint
 

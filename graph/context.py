@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pymongo
 
-from graph.engine.deadline import REQUEST_TIMEOUT
 from graph.errors import UNAVAILABLE, HTTPError, unauthenticated
+from graph.limits import REQUEST_TIMEOUT
 from resolvers.access.authentication import Authenticator
 from resolvers.access.viewer import Role, Unauthenticated, Viewer
 from resolvers.reads.answer_budget import AnswerBudget, AnswerLimits

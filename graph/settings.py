@@ -17,6 +17,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from graph.clients.report_uploader import INSTANCE, KEY
 from graph.clients.worker.options import TOKEN, URL
+from resolvers.limits import (
+    MAX_ANONYMOUS_ANSWER_BYTES,
+    MAX_ANONYMOUS_ANSWER_OBJECTS,
+    MAX_ANSWER_BYTES,
+    MAX_ANSWER_OBJECTS,
+)
 from resolvers.reads.answer_budget import AnswerLimits
 
 PREFIX = "PROVENANCE_"
@@ -89,15 +95,18 @@ class Settings(BaseSettings):
     )
     admin_token: SecretStr | None = Field(None, description="at least 32 characters without spaces")
     executor: Executor = Field(Executor.PLAN, description="plan or reference")
-    objects: int = Field(1_000_000, ge=1, le=100_000_000, description="how many objects one answer may hold")
+    objects: int = Field(MAX_ANSWER_OBJECTS, ge=1, le=100_000_000, description="how many objects one answer may hold")
     anonymous_objects: int = Field(
-        50_000, ge=1, le=100_000_000, description="how many objects one answer to an anonymous caller may hold"
+        MAX_ANONYMOUS_ANSWER_OBJECTS,
+        ge=1,
+        le=100_000_000,
+        description="how many objects one answer to an anonymous caller may hold",
     )
     answer_bytes: int = Field(
-        64_000_000, ge=1_000, le=2_000_000_000, description="how many bytes the text of one answer may have"
+        MAX_ANSWER_BYTES, ge=1_000, le=2_000_000_000, description="how many bytes the text of one answer may have"
     )
     anonymous_answer_bytes: int = Field(
-        8_000_000,
+        MAX_ANONYMOUS_ANSWER_BYTES,
         ge=1_000,
         le=2_000_000_000,
         description="how many bytes the text of one answer to an anonymous caller may have",

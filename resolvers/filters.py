@@ -7,14 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import documents
+from resolvers.limits import MAX_FILTER_VALUES, MAX_SEARCH_LENGTH
 from resolvers.user_errors import InvalidInput, LimitExceeded
 
 Filter = dict[str, Any]
-
-MAX_VALUES = 1000
-"""Values in one `in`."""
-MAX_SEARCH_LENGTH = 1000
-"""Characters of a text that is searched for."""
 
 MATCH_NOTHING: Filter = {"_id": {"$in": []}}
 
@@ -125,9 +121,9 @@ def _merge_operators(operators: Iterable[Filter]) -> Filter:
 
 
 def _check_count(values: list[Any], operator: str) -> None:
-    if len(values) > MAX_VALUES:
+    if len(values) > MAX_FILTER_VALUES:
         raise LimitExceeded(
-            f"{len(values)} values in one `{operator}`: at most {MAX_VALUES} are allowed.", code="LIMIT_EXCEEDED"
+            f"{len(values)} values in one `{operator}`: at most {MAX_FILTER_VALUES} are allowed.", code="LIMIT_EXCEEDED"
         )
 
 

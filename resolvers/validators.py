@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from documents.storage.file_url import MAX_OBJECT_NAME_BYTES, file_url, names_object, object_name
 from documents.storage.url_secrets import without_secrets
 from resolvers.formats.json_text import utf8
+from resolvers.limits import MAX_FILE_NAME_BYTES, MAX_FILE_PATH_BYTES
 from resolvers.user_errors import InvalidInput
 
 T = TypeVar("T")
@@ -15,10 +16,6 @@ T = TypeVar("T")
 MAX_LINE_LENGTH = 1_000
 MAX_TEXT_LENGTH = 100_000
 MAX_URL_LENGTH = 2_000
-MAX_NAME_BYTES = 255
-"""Bytes of the name of a file or folder, on all common file systems."""
-MAX_PATH_BYTES = 3_072
-"""Bytes of a file's path below its folder: Linux allows 4,095, including the folder."""
 MAX_TAGS = 100
 # White space of all kinds but the blank, and control characters.
 FORBIDDEN_CHARACTER = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f]")
@@ -59,11 +56,13 @@ def check_file_name(value: str, *path: str) -> str:
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\\" in name or "\x7f" in name:
         raise InvalidInput(f"{path[-1]} must be a name such as data.csv or plots/map.png, not {value[:100]!r}.", *path)
-    if (size := max(len(part.encode(errors="replace")) for part in parts)) > MAX_NAME_BYTES:
-        message = f"{path[-1]} has a part of {size} bytes; the name of a file or folder has at most {MAX_NAME_BYTES}."
+    if (size := max(len(part.encode(errors="replace")) for part in parts)) > MAX_FILE_NAME_BYTES:
+        message = (
+            f"{path[-1]} has a part of {size} bytes; the name of a file or folder has at most {MAX_FILE_NAME_BYTES}."
+        )
         raise InvalidInput(message, *path)
-    if (size := len(name.encode(errors="replace"))) > MAX_PATH_BYTES:
-        raise InvalidInput(f"{path[-1]} has {size:,} bytes; a path has at most {MAX_PATH_BYTES:,}.", *path)
+    if (size := len(name.encode(errors="replace"))) > MAX_FILE_PATH_BYTES:
+        raise InvalidInput(f"{path[-1]} has {size:,} bytes; a path has at most {MAX_FILE_PATH_BYTES:,}.", *path)
     return name
 
 

@@ -11,7 +11,7 @@ from strawberry.types import Info
 
 import documents
 from documents.activities import activity
-from graph.activities.log_entry import MAX_LOG_PAGE_SIZE, LogConnection, LogWhere
+from graph.activities.log_entry import LogConnection, LogWhere
 from graph.core.enums import describe_enum
 from graph.core.fields import loader_of
 from graph.core.mutation import (
@@ -33,8 +33,9 @@ from graph.core.where import sort_key
 from resolvers.activities.claim import claim_activity
 from resolvers.activities.claimant import MAX_WORKER_NAME_LENGTH
 from resolvers.activities.idempotent_replay import repeat_claim, repeat_report
-from resolvers.activities.lease import MAX_LEASE_SECONDS, MIN_LEASE_SECONDS, extend_lease
+from resolvers.activities.lease import MIN_LEASE_SECONDS, extend_lease
 from resolvers.activities.lifecycle import ErrorReport, TransformReport, complete_activity, release_activity
+from resolvers.limits import MAX_LEASE_SECONDS, MAX_LOG_PAGE_SIZE
 from resolvers.reads.rows import Row
 
 ActivityStatus = describe_enum(

@@ -26,8 +26,6 @@ from graph.core.where import Condition, StringFilter, enum_filter, where_input
 from resolvers import filters
 from resolvers.activities.log_entry import LogLine, append_logs
 
-MAX_LOG_PAGE_SIZE = 1000
-
 LogLevel = describe_enum(
     StoredLogLevel,
     "The severity of a log line, from the least to the most severe.",

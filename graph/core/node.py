@@ -3,8 +3,7 @@
 import strawberry
 
 from graph.core.view import VIEWS, argument, interface, node_field, nodes_field, stored, view
-
-MAX_IDS = 100
+from graph.limits import MAX_NODE_IDS
 
 
 @interface
@@ -29,7 +28,7 @@ class NodeQuery:
             list[strawberry.ID],
             description="The ids to look up, as returned by the id fields of objects; at most 100.",
         ),
-        max_ids=MAX_IDS,
+        max_ids=MAX_NODE_IDS,
         description="The objects of any type with these ids, in the same order and number as the ids. Null in place "
         "of each object that does not exist or that you may not see. At most 100 ids are accepted.",
     )

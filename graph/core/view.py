@@ -38,8 +38,8 @@ from graph.core.fields import (
 )
 from graph.core.where import OrderInput, WhereInput
 from resolvers.filters import Filter
+from resolvers.limits import MAX_PAGE_SIZE
 from resolvers.reads.order import BY_ID, Order, SortKey
-from resolvers.reads.page import MAX_PAGE_SIZE
 from resolvers.reads.relations import (
     AllDocuments,
     Children,

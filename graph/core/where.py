@@ -14,6 +14,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from documents.mongo.field_paths import list_on, stored_path
 from graph.core.scalars import BigInt
+from graph.limits import MAX_WHERE_DEPTH
 from resolvers import filters
 from resolvers.filters import Filter
 from resolvers.reads.order import ASCENDING, DESCENDING, Order, SortKey
@@ -25,8 +26,6 @@ WHERE_INPUTS: set[str] = set()
 """The names of all inputs that filter lists."""
 ORDER_INPUTS: set[str] = set()
 """The names of all inputs that order lists."""
-MAX_WHERE_DEPTH = 5
-"""The maximum nesting of and, or and not."""
 
 
 def optional_condition(description: str, **options: Any) -> Any:

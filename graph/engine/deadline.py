@@ -5,9 +5,6 @@ from dataclasses import dataclass
 import pymongo
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-REQUEST_TIMEOUT = 10.0
-"""Seconds for all database calls of a request, retries included."""
-
 
 @dataclass
 class DatabaseTimeoutMiddleware:

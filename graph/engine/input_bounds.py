@@ -30,8 +30,8 @@ from graphql import (
 
 from graph.core.selections import fragments_of, names_variables
 from graph.core.where import ORDER_INPUTS, WHERE_INPUTS
-from graph.engine.limits import Limits
 from graph.errors import LIMIT_EXCEEDED, RequestError
+from graph.limits import Limits
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,12 @@ from graph.engine.complexity import INTROSPECTION, ComplexityMeter
 from graph.engine.plan import json_output
 from graph.engine.single_flight import key_of
 from graph.errors import LIMIT_EXCEEDED, Overloaded, RequestError
+from graph.limits import MAX_INTROSPECTION_FIELDS, MAX_SCHEMA_FIELDS
 
 SCHEMA_FIELD = "__schema"
 MAX_CACHED_ANSWERS = 16
 MAX_CACHED_BYTES = 8_000_000
 """Bytes of all cached answers."""
-MAX_FIELDS = 50_000
-"""Fields of one answer, three times those of the standard query. Aliases and nesting multiply them."""
 MAX_PENDING = 16
 """Answers that are being made or are waiting; they are made one after another."""
 
@@ -41,7 +40,7 @@ def asks_for_schema(document: DocumentNode, operation: OperationDefinitionNode) 
         return False
     names = [nodes[0].name.value for nodes in ComplexityMeter(document).root_fields(operation).values()]
     introspection = [name for name in names if name in INTROSPECTION]
-    if (times := introspection.count(SCHEMA_FIELD)) > 1:
+    if (times := introspection.count(SCHEMA_FIELD)) > MAX_SCHEMA_FIELDS:
         raise RequestError(f"The operation asks for {SCHEMA_FIELD} {times} times; once is allowed.", LIMIT_EXCEEDED)
     others = [name for name in names if name not in (*INTROSPECTION, "__typename")]
     if introspection and others:
@@ -102,7 +101,7 @@ class SchemaAnswers:
         def count(resolve: Any, source: Any, info: Any, **arguments: Any) -> Any:
             nonlocal fields
             fields += 1
-            if fields > MAX_FIELDS:
+            if fields > MAX_INTROSPECTION_FIELDS:
                 raise _TooManyFields
             return resolve(source, info, **arguments)
 
@@ -116,7 +115,7 @@ class SchemaAnswers:
                 middleware=MiddlewareManager(count),
             )
         except _TooManyFields:
-            limit = f"more than {MAX_FIELDS:,} fields"
+            limit = f"more than {MAX_INTROSPECTION_FIELDS:,} fields"
             return RequestError(
                 f"The answer about the schema would hold {limit}. Ask for fewer aliases or levels.", LIMIT_EXCEEDED
             )

@@ -1,46 +1,16 @@
 """Limits on the size of a document and its variables, checked before anything else is done with them."""
 
 import re
-from dataclasses import dataclass
 
 from graphql import DocumentNode, FragmentDefinitionNode, OperationDefinitionNode, TokenKind
 
 from graph.engine.complexity import UNBOUNDED, ComplexityMeter, SelectionSize
 from graph.errors import LIMIT_EXCEEDED, RequestError
+from graph.limits import Limits
 
 MIN_INT, MAX_INT = -(2**63), 2**63 - 1
 INVALID_UNICODE = re.compile("[\x00\ud800-\udfff]")
 """NUL and lone surrogates, which MongoDB and UTF-8 cannot represent."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The limits of one request."""
-
-    characters: int = 50_000
-    tokens: int = 4_000
-    operations: int = 50
-    """Operations in a document, of which one is run. Validation follows the fragments of each anew."""
-    depth: int = 15
-    aliases: int = 30
-    root_fields: int = 20
-    directives: int = 50
-    fields: int = 4_000
-    """Fields of all definitions, with fragments expanded: without fragments no document of 4,000 tokens has more."""
-    fragments: int = 100
-    field_pairs: int = 2_000
-    """Pairs of fields with one name in one place: validation takes about 10 µs for each."""
-    values: int = 50_000
-    """Members of lists and objects in the variables."""
-    value_depth: int = 64
-    conditions: int = 200
-    """Conditions in one where, including those below `and`, `or` and `not`."""
-    order_keys: int = 10
-    """Items of one orderBy."""
-    list_items: int = 2_000
-    """Items of any other list in arguments. Mutations accept fewer, and their errors name the list."""
-    input_objects: int = 2_500
-    """Input objects in arguments, counted at each place where they are used."""
 
 
 def check_text(text: str, limits: Limits) -> None:

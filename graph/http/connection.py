@@ -16,12 +16,13 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from graph import limits
 from graph.errors import HTTPError
 from graph.http import request_head
 from graph.http.complete_request import RawHeaders
 from graph.http.response_writer import ClosingConnection
 
-MAX_PIECE_BYTES = request_head.MAX_FIELDS
+MAX_PIECE_BYTES = limits.MAX_FIELDS_BYTES
 """Bytes that are parsed at once: the maximum of a head, so that one that came in one piece is within its bound."""
 ParserStop = httptools.HttpParserUpgrade | httptools.HttpParserError
 """The parser's exceptions when it stops."""
@@ -42,7 +43,7 @@ class HTTPConnection(ClosingConnection):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # A client that connects and sends nothing is disconnected without a response, like an idle one.
-        seconds = request_head.HEAD_TIMEOUT
+        seconds = limits.HEAD_TIMEOUT
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -122,11 +123,11 @@ class HTTPConnection(ClosingConnection):
     def _check_unfinished(self) -> None:
         """Refuse a request whose head is already too long, or does not end in time."""
         if not self._in_head():
-            if self._bytes_without_progress > request_head.MAX_FIELDS:
+            if self._bytes_without_progress > limits.MAX_FIELDS_BYTES:
                 self._end_excess_framing()
-        elif len(self.url) > request_head.MAX_ADDRESS:
+        elif len(self.url) > limits.MAX_ADDRESS_BYTES:
             self._refuse(request_head.address_too_long())
-        elif self._bytes_without_progress - len(self.url) > request_head.MAX_FIELDS:
+        elif self._bytes_without_progress - len(self.url) > limits.MAX_FIELDS_BYTES:
             self._refuse(request_head.fields_too_long())
         elif self._head_timer is None:
             self._set_head_timer()
@@ -183,7 +184,7 @@ class HTTPConnection(ClosingConnection):
             self.url = request_head.origin_form(self.url, self.headers)
         if b"#" in self.url:
             self.url = self.url.partition(b"#")[0]
-        if len(self.pipeline) >= request_head.MAX_PIPELINED:
+        if len(self.pipeline) >= limits.MAX_PIPELINED_REQUESTS:
             raise request_head.too_many_waiting()
 
     def _check_upgrade(self) -> None:
@@ -252,7 +253,7 @@ class HTTPConnection(ClosingConnection):
 
     def _set_head_timer(self) -> None:
         self._unset_keepalive_if_required()
-        self._head_timer = self.loop.call_later(request_head.HEAD_TIMEOUT, self._on_head_timeout)
+        self._head_timer = self.loop.call_later(limits.HEAD_TIMEOUT, self._on_head_timeout)
 
     def _unset_head_timer(self) -> None:
         if self._head_timer is not None:
@@ -264,7 +265,7 @@ class HTTPConnection(ClosingConnection):
             # The server itself has paused reading.
             self._set_head_timer()
         elif not self.transport.is_closing():
-            seconds = request_head.HEAD_TIMEOUT
+            seconds = limits.HEAD_TIMEOUT
             self._refuse(HTTPError(408, f"The head of the request did not arrive within {seconds:g} s."))
 
 

@@ -27,7 +27,6 @@ from strawberry.execution import optimized_is_awaitable
 from documents.mongo.replies import counting_replies
 from documents.outage import outage_of
 from graph.engine.admission import MEMORY_PER_ANSWER_BYTE, Admission, Cost
-from graph.engine.deadline import REQUEST_TIMEOUT
 from graph.engine.error_masking import (
     MAX_REQUEST_ERRORS,
     RETRY_AFTER,
@@ -66,6 +65,7 @@ from graph.http.response import (
     too_large_body,
 )
 from graph.http.send_buffers import cancel_on_hang_up, has_hung_up, ignore_hang_up, wait_until_read
+from graph.limits import REQUEST_TIMEOUT
 from resolvers.access.viewer import Role, Viewer
 from resolvers.concurrency.garbage_collection import pause_collection
 from resolvers.reads.answer_budget import AnswerLimits, AnswerTooLarge

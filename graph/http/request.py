@@ -15,14 +15,11 @@ from graph.errors import LIMIT_EXCEEDED, HTTPError, Overloaded, PersistedQueryNo
 from graph.http.complete_request import CompleteRequest, RawHeaders
 from graph.http.content_encoding import decompress, is_gzip
 from graph.http.media_types import JSON, is_json
+from graph.limits import BODY_TIMEOUT, MAX_BODY_BYTES
 
 SAFE_METHODS = ("GET", "HEAD")
 """Methods with parameters in the query string; HEAD gets the response without its body."""
-MAX_BODY = 1_000_000
-"""Bytes of a body; larger files go through an upload."""
 BOM = codecs.BOM_UTF8
-BODY_TIMEOUT = 30.0
-"""Seconds for the client to send the body."""
 
 IsSignedIn = Callable[[bytes | None], Awaitable[bool]]
 """From the Authorization header to whether the caller is signed in. Raises HTTPError for invalid credentials."""
@@ -75,7 +72,7 @@ async def read_request(
     if admission.decompression_time.is_used_up and not await is_signed_in(headers.get(b"authorization")):
         raise Overloaded
     with admission.decompression_time.measure():
-        return _parameters(_json(decompress(body, MAX_BODY), "The body"))
+        return _parameters(_json(decompress(body, MAX_BODY_BYTES), "The body"))
 
 
 async def _counted_body(request: Request, headers: RawHeaders, admission: Admission) -> bytes:
@@ -108,7 +105,7 @@ def _check_content_type(headers: RawHeaders) -> None:
 async def read_body(headers: RawHeaders, receive: Receive) -> bytes:
     """The whole body. Raises HTTPError 408 or 413, and ClientDisconnect when it never ends."""
     declared = headers.get(b"content-length", b"")
-    if declared.isdigit() and int(declared[:20]) > MAX_BODY:
+    if declared.isdigit() and int(declared[:20]) > MAX_BODY_BYTES:
         _too_large()
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
@@ -124,7 +121,7 @@ async def _collect(receive: Receive) -> bytes:
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         part: bytes = message.get("body", b"")
-        if len(body) + len(part) > MAX_BODY:
+        if len(body) + len(part) > MAX_BODY_BYTES:
             _too_large()
         body += part
         if not message.get("more_body", False):
@@ -133,13 +130,13 @@ async def _collect(receive: Receive) -> bytes:
 
 def _complete_body(complete: CompleteRequest) -> bytes:
     body = complete.body
-    if len(body) > MAX_BODY:
+    if len(body) > MAX_BODY_BYTES:
         _too_large()
     return body
 
 
 def _too_large() -> NoReturn:
-    raise HTTPError(413, f"The body is larger than {MAX_BODY:,} bytes.", LIMIT_EXCEEDED)
+    raise HTTPError(413, f"The body is larger than {MAX_BODY_BYTES:,} bytes.", LIMIT_EXCEEDED)
 
 
 def _json(text: bytes, source: str) -> Any:

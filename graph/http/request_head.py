@@ -14,16 +14,8 @@ from functools import lru_cache
 from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 
 from graph.errors import LIMIT_EXCEEDED, HTTPError
+from graph.limits import MAX_ADDRESS_BYTES, MAX_FIELD_COUNT, MAX_FIELDS_BYTES, MAX_PIPELINED_REQUESTS
 
-MAX_ADDRESS = 65_535
-"""Bytes of the request target; the parser's limit."""
-MAX_FIELDS = 65_536
-"""Bytes of all header fields together, and of the framing between the parts of a body."""
-MAX_FIELD_COUNT = 200
-MAX_PIPELINED = 100
-"""Pipelined requests that may wait on a connection."""
-HEAD_TIMEOUT = 30.0
-"""Seconds from the first byte of a head to its last, and from the start of a connection to its first request."""
 MAX_HOST = 300
 SINGLE = frozenset(
     {
@@ -53,7 +45,7 @@ def check_head(version: str, address: bytes, lines: list[Field]) -> Fields:
     `lines` are the fields as received; afterwards they have each name once.
     """
     fields = dict(lines)
-    if len(address) > MAX_ADDRESS:
+    if len(address) > MAX_ADDRESS_BYTES:
         raise address_too_long()
     if len(lines) > MAX_FIELD_COUNT:
         raise HTTPError(431, f"A request has at most {MAX_FIELD_COUNT} header fields.", LIMIT_EXCEEDED)
@@ -75,7 +67,7 @@ def check_head(version: str, address: bytes, lines: list[Field]) -> Fields:
 
 def check_fields_size(lines: Sequence[Field]) -> None:
     """Raise HTTPError 431 when the fields are too large together."""
-    if sum(len(name) + len(value) + 4 for name, value in lines) > MAX_FIELDS:
+    if sum(len(name) + len(value) + 4 for name, value in lines) > MAX_FIELDS_BYTES:
         raise fields_too_long()
 
 
@@ -111,19 +103,19 @@ def origin_form(address: bytes, lines: list[Field]) -> bytes:
     return rest if rest.startswith(b"/") else b"/" + rest
 
 
-def address_too_long(limit: int = MAX_ADDRESS) -> HTTPError:
+def address_too_long(limit: int = MAX_ADDRESS_BYTES) -> HTTPError:
     """The error for a request target that is too long."""
     return HTTPError(414, f"An address has at most {limit:,} bytes; send longer requests with POST.", LIMIT_EXCEEDED)
 
 
 def fields_too_long() -> HTTPError:
     """The error for header fields that are too large together."""
-    return HTTPError(431, f"Header fields have at most {MAX_FIELDS:,} bytes together.", LIMIT_EXCEEDED)
+    return HTTPError(431, f"Header fields have at most {MAX_FIELDS_BYTES:,} bytes together.", LIMIT_EXCEEDED)
 
 
 def too_many_waiting() -> HTTPError:
     """The error for a request when too many pipelined ones wait."""
-    return HTTPError(429, f"At most {MAX_PIPELINED} requests of a connection may wait.", LIMIT_EXCEEDED)
+    return HTTPError(429, f"At most {MAX_PIPELINED_REQUESTS} requests of a connection may wait.", LIMIT_EXCEEDED)
 
 
 def _check_http_1_0(version: str, fields: Mapping[bytes, bytes]) -> None:

@@ -26,7 +26,8 @@ from graph.core.scalars import parse_datetime
 from graph.errors import HTTPError
 from graph.http.complete_request import RawHeaders
 from graph.http.content_encoding import decompress, is_gzip
-from graph.http.request import MAX_BODY, read_body
+from graph.http.request import read_body
+from graph.limits import MAX_BODY_BYTES
 from graph.settings import Settings
 from resolvers.access.oidc import Issuer
 from resolvers.access.viewer import Unauthenticated
@@ -139,7 +140,7 @@ def _time(attributes: Mapping[str, Any], message: Mapping[str, Any]) -> datetime
 async def _content(headers: RawHeaders, receive: Receive) -> bytes:
     is_compressed = is_gzip(headers)
     body = await read_body(headers, receive)
-    return decompress(body, MAX_BODY) if is_compressed else body
+    return decompress(body, MAX_BODY_BYTES) if is_compressed else body
 
 
 def _message(body: bytes) -> dict[str, Any]:

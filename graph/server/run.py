@@ -14,10 +14,10 @@ import uvicorn
 from documents.private_apis import HTTP_PROTOCOL
 from graph.app import Application
 from graph.http.send_buffers import SOCKET_BUFFER_BYTES
+from graph.limits import MAX_MESSAGE_BYTES
 from graph.logs import access_log, configure_logs
 from graph.server.web_processes import ProcessSupervisor
 from graph.settings import Settings, SettingsError
-from graph.websocket.endpoint import MAX_MESSAGE
 from resolvers.concurrency.garbage_collection import exempt_current_objects, set_server_thresholds
 
 GRACEFUL_SHUTDOWN_TIMEOUT = 6
@@ -67,7 +67,7 @@ def _serve(
         server_header=False,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_TIMEOUT,
         timeout_keep_alive=65,
-        ws_max_size=MAX_MESSAGE,
+        ws_max_size=MAX_MESSAGE_BYTES,
         # Compression takes 20 kB per socket, and for large answers so long that it would block all other requests.
         ws_per_message_deflate=False,
         lifespan="on",

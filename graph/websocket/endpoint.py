@@ -29,16 +29,11 @@ from graph.errors import HTTPError, Overloaded
 from graph.http.graphql import GraphQLHandler, is_signed_in
 from graph.http.media_types import JSON
 from graph.http.send_buffers import SendBuffer, send_buffer_of
+from graph.limits import MAX_SOCKET_OPERATIONS, MAX_SOCKETS, SEND_TIMEOUT
 from graph.websocket.operations import TRY_AGAIN_LATER, OperationRunner, close_code
 from graph.websocket.session import WebSocketSession
 
 INIT_TIMEOUT = timedelta(seconds=10)
-MAX_OPERATIONS = 20
-MAX_SOCKETS = 4_000
-MAX_MESSAGE = 131_072
-"""Bytes of one message from a client."""
-SEND_TIMEOUT = 30.0
-"""Seconds after which a client that does not read its messages is disconnected."""
 ANONYMOUS_SHARE, UNAUTHENTICATED_SHARE = 0.5, 0.25
 """The share of all sockets for anonymous clients, and for clients that have not authenticated yet."""
 MAX_REASON_BYTES = 120
@@ -100,7 +95,7 @@ class GraphQLWebSocketEndpoint(GraphQL[WebSocketSession, None]):
             graphql_ide=None,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             connection_init_wait_timeout=INIT_TIMEOUT,
-            max_subscriptions_per_connection=MAX_OPERATIONS,
+            max_subscriptions_per_connection=MAX_SOCKET_OPERATIONS,
             allowed_origins=allowed_origins,
         )
         self._make_context, self._metrics = graphql.make_context, graphql.metrics

@@ -20,7 +20,6 @@ from documents.outage import outage_of
 from graph.activities.log_entry import LogBatch
 from graph.context import Context
 from graph.engine.admission import Cost
-from graph.engine.deadline import REQUEST_TIMEOUT
 from graph.engine.error_masking import (
     MAX_REQUEST_ERRORS,
     Formatted,
@@ -40,6 +39,7 @@ from graph.http.graphql import UNPLANNED_WEIGHT, GraphQLHandler, IsAwaitable, is
 from graph.http.middleware import request_id
 from graph.http.request import RequestParameters
 from graph.http.response import ResponseBody, to_response_body, too_large_body
+from graph.limits import REQUEST_TIMEOUT
 from graph.websocket.delivery import Delivery, as_errors, delivery
 from graph.websocket.detached_tasks import read_detached, write_detached
 from graph.websocket.session import SubscriptionContext, WebSocketSession

@@ -20,13 +20,12 @@ from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 import documents
 from documents.outage import outage_of
 from resolvers.concurrency.task_cancellation import is_cancelled
+from resolvers.limits import MAX_SUBSCRIPTIONS
 from resolvers.outage_log import count_outage
 from resolvers.user_errors import LimitExceeded
 
 WATCHED_DOCUMENTS = (documents.Execution, documents.Step, documents.Transform, documents.Ingestion)
 
-MAX_LISTENERS = 2_000
-"""Listeners in one process."""
 OPEN_TIMEOUT = 6.0
 """Seconds for the database to open the change stream, which is enough to elect another primary."""
 REOPEN_INTERVAL = 0.5
@@ -95,8 +94,8 @@ class ChangeFeed:
         No change is missed from the block's beginning on. Raises LimitExceeded, and ServerSelectionTimeoutError when
         the database does not answer.
         """
-        if self.listener_count >= MAX_LISTENERS:
-            raise LimitExceeded(f"{MAX_LISTENERS:,} subscriptions are open on this server, which is the maximum.")
+        if self.listener_count >= MAX_SUBSCRIPTIONS:
+            raise LimitExceeded(f"{MAX_SUBSCRIPTIONS:,} subscriptions are open on this server, which is the maximum.")
         listener = Listener(self._wake_interval)
         self._join(id, listener)
         try:

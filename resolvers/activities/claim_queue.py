@@ -20,8 +20,9 @@ from documents.base import now
 from resolvers.activities.active_workers import Holder
 from resolvers.activities.lease import expired_rows, fail_exhausted
 from resolvers.activities.retry import available_from, not_left_recently_filter, reserved_until
-from resolvers.activities.state_machine import MAX_ATTEMPTS, counted_attempts
+from resolvers.activities.state_machine import counted_attempts
 from resolvers.filters import Filter
+from resolvers.limits import MAX_ATTEMPTS
 from resolvers.reads.batch_point_reads import coalesce
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of

@@ -27,7 +27,6 @@ from resolvers.activities.claimant import (
 from resolvers.activities.retry import available_from
 from resolvers.activities.state_machine import (
     LEASE_LAPSED,
-    MAX_ATTEMPTS,
     Transition,
     activity_error,
     apply_transition,
@@ -35,14 +34,14 @@ from resolvers.activities.state_machine import (
     propagate,
 )
 from resolvers.filters import Filter
+from resolvers.limits import MAX_ATTEMPTS, MAX_LEASE_SECONDS
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput
 from resolvers.writes.idempotency import KeyedCall, run_once_in_transaction
 from resolvers.writes.transaction import Outcome
 
-MIN_LEASE_SECONDS, MAX_LEASE_SECONDS = 1, 3600
-"""A worker that needs longer extends the lease, which shows that it is alive."""
+MIN_LEASE_SECONDS = 1
 EXPIRY_BATCH_SIZE = 200
 """Expired activities of a kind handled in one pass; the next pass comes soon."""
 

@@ -24,7 +24,6 @@ from resolvers.activities.state_machine import (
     FAILED,
     HANDED_BACK,
     LEASE_LAPSED,
-    MAX_ATTEMPTS,
     SUCCEEDED,
     Transition,
     activity_error,
@@ -34,6 +33,7 @@ from resolvers.activities.state_machine import (
     propagate,
 )
 from resolvers.filters import Filter, all_of, any_of
+from resolvers.limits import MAX_ATTEMPTS
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, Refusal, Refusals, collect_refusals

@@ -20,18 +20,10 @@ from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.claimant import claimant_filter, explain_refusal, kind_of_activity
 from resolvers.activities.lease import valid_lease_filter
+from resolvers.limits import MAX_APPENDED_LINES, MAX_LINES_OF_ALL_ATTEMPTS, MAX_LINES_PER_ATTEMPT, MAX_LOG_LINE_LENGTH
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusal, Refusals
 from resolvers.writes.transaction import Outcome
-
-MAX_ENTRIES = 1_000
-"""Entries appended in one call."""
-MAX_LINES = 10_000_000
-"""Lines of one attempt."""
-MAX_LINES_OF_ALL_ATTEMPTS = 2_000_000_000
-"""Lines of all attempts of an activity, whose number is unbounded while they are handed back: GraphQL's Int holds 2^31
-- 1."""
-MAX_MESSAGE_LENGTH = 10_000
 
 
 class LogLine(TypedDict):
@@ -75,16 +67,16 @@ def _check_entries(first: int, last: int, entries: list[LogLine]) -> None:
     refusals: list[Refusal] = []
     if first < 1:
         refusals.append(InvalidInput(f"firstSequence must be at least 1, not {first}.", "firstSequence"))
-    if last > MAX_LINES:
-        refusals.append(LimitExceeded(f"An attempt logs at most {MAX_LINES:,} lines.", "firstSequence"))
-    if len(entries) > MAX_ENTRIES:
+    if last > MAX_LINES_PER_ATTEMPT:
+        refusals.append(LimitExceeded(f"An attempt logs at most {MAX_LINES_PER_ATTEMPT:,} lines.", "firstSequence"))
+    if len(entries) > MAX_APPENDED_LINES:
         refusals.append(
-            LimitExceeded(f"{len(entries)} entries are too many; at most {MAX_ENTRIES} are allowed.", "entries")
+            LimitExceeded(f"{len(entries)} entries are too many; at most {MAX_APPENDED_LINES} are allowed.", "entries")
         )
-    for number, entry in enumerate(entries[:MAX_ENTRIES]):
+    for number, entry in enumerate(entries[:MAX_APPENDED_LINES]):
         length = len(entry["message"])
-        if length > MAX_MESSAGE_LENGTH:
-            long = f"message has {length} characters; at most {MAX_MESSAGE_LENGTH} are allowed."
+        if length > MAX_LOG_LINE_LENGTH:
+            long = f"message has {length} characters; at most {MAX_LOG_LINE_LENGTH} are allowed."
             refusals.append(InvalidInput(long, "entries", str(number), "message"))
     if refusals:
         raise Refusals(refusals)

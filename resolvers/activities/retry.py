@@ -10,15 +10,19 @@ from typing import Any
 
 from documents.base import kind_of
 from resolvers.activities.active_workers import Holder, active_workers
-from resolvers.activities.state_machine import MAX_ATTEMPTS, counted_attempts
+from resolvers.activities.state_machine import counted_attempts
 from resolvers.filters import Filter
+from resolvers.limits import (
+    FIRST_HAND_BACK_DELAY,
+    FIRST_RETRY_DELAY,
+    MAX_ATTEMPTS,
+    MAX_HAND_BACK_DELAY,
+    SECOND_RETRY_DELAY,
+)
 from resolvers.reads.rows import Row
 
-RETRY_DELAYS = (timedelta(seconds=10), timedelta(seconds=60))
+RETRY_DELAYS = (FIRST_RETRY_DELAY, SECOND_RETRY_DELAY)
 """Delays after the first and the second retryable failure. Of expired leases only the second has one."""
-FIRST_HAND_BACK_DELAY = timedelta(seconds=2)
-"""Delay after a hand-back with a reason, doubled for all by each further worker, for a worker by each of its own."""
-MAX_HAND_BACK_DELAY = timedelta(minutes=10)
 LAST_ATTEMPT_RESERVATION = timedelta(hours=1)
 """How long the last attempt is reserved for workers that have not failed before, while such workers are active."""
 MAX_LEAVERS = 20

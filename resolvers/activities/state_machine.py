@@ -17,13 +17,12 @@ from documents.base import now
 from documents.mongo.transaction import Session
 from resolvers.activities.reuse_access import revoke_reuse_access
 from resolvers.filters import Filter
+from resolvers.limits import MAX_ATTEMPTS
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 
 PENDING, READY, RUNNING, SUCCEEDED, FAILED, CANCELLED, SKIPPED = ActivityStatus
 
-MAX_ATTEMPTS = 3
-"""Attempts after which an expired lease or a retryable failure ends an activity."""
 # Codes of errors, as they are stored.
 LEASE_LAPSED = "LEASE_LAPSED"
 HANDED_BACK = "HANDED_BACK"

@@ -9,16 +9,13 @@ from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter
+from resolvers.limits import MAX_MERGED_ORGANISATIONS, MAX_MOVED_RESOURCES
 from resolvers.reads.rows import Row, collection_of
 from resolvers.reads.successors import successors
 from resolvers.user_errors import AlreadyExists, InvalidInput, LimitExceeded, NotFound, Refusal, Refusals
 from resolvers.writes.store import get_readable, update
 from resolvers.writes.transaction import Outcome
 
-MAX_MERGED = 100
-"""Organisations merged in one call."""
-MAX_MOVED = 10_000
-"""Resources moved in one call, which is one transaction."""
 MAX_NAMED_CLASHES = 20
 """Clashes that a refusal names."""
 
@@ -47,8 +44,10 @@ async def merge_organisations(
 
 async def _duplicates(organisation: Row, ids: Sequence[str], session: Session) -> list[Row]:
     """The organisations to be merged, except those merged into this one before. Raises Refusals."""
-    if not 1 <= len(ids) <= MAX_MERGED:
-        raise LimitExceeded(f"1 to {MAX_MERGED} organisations are merged in one call, not {len(ids)}.", "duplicateIds")
+    if not 1 <= len(ids) <= MAX_MERGED_ORGANISATIONS:
+        raise LimitExceeded(
+            f"1 to {MAX_MERGED_ORGANISATIONS} organisations are merged in one call, not {len(ids)}.", "duplicateIds"
+        )
     cursor = collection_of(documents.Organisation).find({"_id": {"$in": ids}}, session=session)
     existing = {row["_id"]: row async for row in cursor}
     merged_before = await successors(documents.Organisation, "_id", ids, session)
@@ -70,8 +69,10 @@ async def _check_natural_keys(organisation_id: str, duplicate_ids: list[str], se
     """Raise Refusals when resources would have the same natural key within one organisation, LimitExceeded for too
     many."""
     moving = await _natural_keys({"organisationRef": {"$in": duplicate_ids}}, session)
-    if len(moving) > MAX_MOVED:
-        raise LimitExceeded(f"More than {MAX_MOVED:,} resources would move; merge fewer organisations.", "duplicateIds")
+    if len(moving) > MAX_MOVED_RESOURCES:
+        raise LimitExceeded(
+            f"More than {MAX_MOVED_RESOURCES:,} resources would move; merge fewer organisations.", "duplicateIds"
+        )
     in_target: Filter = {"organisationRef": organisation_id, "naturalKey": {"$in": [key for _, key in moving if key]}}
     ids_by_key: defaultdict[str, list[str]] = defaultdict(list)
     for id, key in (*await _natural_keys(in_target, session), *moving):
@@ -84,7 +85,9 @@ async def _check_natural_keys(organisation_id: str, duplicate_ids: list[str], se
 
 async def _natural_keys(match: Filter, session: Session) -> list[tuple[str, str | None]]:
     """Id and natural key of the matching resources, of at most one more than may be moved."""
-    cursor = collection_of(documents.Resource).find(match, {"naturalKey": 1}, limit=MAX_MOVED + 1, session=session)
+    cursor = collection_of(documents.Resource).find(
+        match, {"naturalKey": 1}, limit=MAX_MOVED_RESOURCES + 1, session=session
+    )
     return [(row["_id"], row.get("naturalKey")) async for row in cursor]
 
 

@@ -8,12 +8,12 @@ from typing import Any
 from documents.catalogue.dataset import Subject
 from resolvers.formats.csvw import Csvw, read_csvw
 from resolvers.formats.csvw_subject import are_different_datasets
+from resolvers.limits import MAX_DISTRIBUTIONS
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusal, Refusals
 from resolvers.validators import check_line
 
 Input = dict[str, Any]
 
-MAX_DISTRIBUTIONS = 200
 EXPECTED_VERSION = "expected_latest_version_id"
 
 

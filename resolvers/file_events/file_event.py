@@ -24,13 +24,13 @@ from resolvers.concurrency.keyed_lock import keyed_lock
 from resolvers.file_events.mark_transforms_due import mark_transforms_due
 from resolvers.file_events.monitor_dirs import FilesByDirectory, count_new_files, is_watched, watchers_of
 from resolvers.file_events.seen_files import FileEvent, compare_with_seen, store_seen
+from resolvers.limits import MAX_REPORTED_FILES
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusals
 from resolvers.validators import check_line, check_location
 from resolvers.writes.idempotency import run_idempotent
 from resolvers.writes.transaction import Outcome, require_lock
 
-MAX_FILES = 1_000
 MAX_FILE_URL_LENGTH = 8_000
 """Characters of a URL once it is percent-encoded."""
 FILE_EVENTS = "file events"
@@ -57,8 +57,8 @@ async def report_files(session: Session, viewer: Viewer, *, files: list[FileRepo
     """
     require_role(viewer, Role.WORKER)
     await require_lock(FILE_EVENTS)
-    if len(files) > MAX_FILES:
-        raise LimitExceeded(f"{len(files):,} files are too many; at most {MAX_FILES} are allowed.", "files")
+    if len(files) > MAX_REPORTED_FILES:
+        raise LimitExceeded(f"{len(files):,} files are too many; at most {MAX_REPORTED_FILES} are allowed.", "files")
     events: list[FileEvent] = []
     refused: list[InvalidInput] = []
     for number, file in enumerate(files):
@@ -93,7 +93,7 @@ async def record_bucket_event(event: FileEvent) -> None:
     try:
         async with keyed_lock(FILE_EVENTS):
             if not pending.is_recorded:
-                await _record_all(_pending[:MAX_FILES])
+                await _record_all(_pending[:MAX_REPORTED_FILES])
     finally:
         _pending.remove(pending)
 

@@ -14,14 +14,13 @@ from resolvers.access.viewer import Role, Viewer
 from resolvers.galaxy.discard import cancel_with_parts, discard_with_ingestions
 from resolvers.galaxy.ingestion_queue import insert_empty_ingestion, queue_ingest, queue_reprocess
 from resolvers.galaxy.instance import own_instance
+from resolvers.limits import MAX_INGESTED_ARCHIVES
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, NotFound, Refusal, Refusals
 from resolvers.validators import check_line, check_text
 from resolvers.writes.store import get_readable
 from resolvers.writes.transaction import Outcome
 
-MAX_ARCHIVE_IDS = 1_000
-"""Archives that one call may name."""
 UNIT = "jobs"
 
 
@@ -134,9 +133,9 @@ async def _sum_parts(ingestions: list[Row], sums: Row) -> dict[str, Row]:
 
 
 async def _check_archives(instance_id: str, ids: Sequence[str], session: Session) -> None:
-    if len(ids) > MAX_ARCHIVE_IDS:
+    if len(ids) > MAX_INGESTED_ARCHIVES:
         raise LimitExceeded(
-            f"{len(ids):,} archives are too many; at most {MAX_ARCHIVE_IDS:,} are allowed.", "archiveIds"
+            f"{len(ids):,} archives are too many; at most {MAX_INGESTED_ARCHIVES:,} are allowed.", "archiveIds"
         )
     match = {"_id": {"$in": ids}, "instanceRef": instance_id}
     projection = {"current": 1, "quarantine": 1, "supersededByRef": 1}

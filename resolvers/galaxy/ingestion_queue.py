@@ -20,12 +20,11 @@ from resolvers.galaxy.generation_switch import BUILDING, DISCARDED, READY, start
 from resolvers.galaxy.readable_archives import READABLE
 from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.digest import RowsDigest
+from resolvers.limits import MAX_INGESTION_REFS
 from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.store import insert, lock_row
 from resolvers.writes.transaction import RetryTransaction
 
-MAX_INGESTION_REFS = 1_000
-"""Ingestions that an archive refers to: the latest ones."""
 ARCHIVE_REPLACED = "A report was replaced by another."
 
 

@@ -11,9 +11,10 @@ from documents.mongo.transaction import Session
 from documents.storage.bucket import Bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.galaxy.archive import Report, find_or_insert_archive
-from resolvers.galaxy.report_metadata import MAX_METADATA_BYTES, Metadata, check_identifier, read_metadata
+from resolvers.galaxy.report_metadata import Metadata, check_identifier, read_metadata
+from resolvers.limits import MAX_REPORT_METADATA_BYTES, UPLOAD_LIFETIME
 from resolvers.reads.rows import Row, collection_of
-from resolvers.storage.upload import FOLDERS, MAX_UPLOAD_BYTES, UPLOAD_LIFETIME
+from resolvers.storage.upload import FOLDERS, MAX_UPLOAD_BYTES
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded
 from resolvers.writes.transaction import Outcome, run_in_transaction
 
@@ -75,7 +76,7 @@ class _ReportForm:
             case "identifier":
                 self._texts[name] = await _read_text(name, chunks, MAX_IDENTIFIER_BYTES)
             case "meta":
-                self._texts[name] = await _read_text(name, chunks, MAX_METADATA_BYTES)
+                self._texts[name] = await _read_text(name, chunks, MAX_REPORT_METADATA_BYTES)
             case "data":
                 if len(self._texts) == 2:
                     # A report that can be refused early is refused before its bytes are stored.

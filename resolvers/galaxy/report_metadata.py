@@ -15,9 +15,9 @@ from documents.base import utc_milliseconds
 from documents.galaxy.archive import StateCount
 from resolvers.formats.json_text import read_object
 from resolvers.galaxy.report.read_report import DeclaredCounts
+from resolvers.limits import MAX_REPORT_METADATA_BYTES
 from resolvers.user_errors import InvalidInput
 
-MAX_METADATA_BYTES = 1_000_000
 SUPPORTED_VERSIONS = (1, 2, 3)
 MAX_STATES = 100
 MAX_STATE_LENGTH = 100
@@ -60,7 +60,7 @@ class Metadata:
 def read_metadata(text: str, identifier: str, *path: str) -> Metadata:
     """Parse the metadata. Raises InvalidInput unless it is a JSON object with comparable hashes."""
     try:
-        read_object(text, noun="metadata", max_bytes=MAX_METADATA_BYTES)
+        read_object(text, noun="metadata", max_bytes=MAX_REPORT_METADATA_BYTES)
         document = json.loads(text)
     except InvalidInput as refusal:
         raise InvalidInput(refusal.message, *path) from None

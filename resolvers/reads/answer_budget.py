@@ -8,6 +8,7 @@ answer grows beyond its limits.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from resolvers.limits import MAX_ANSWER_BYTES, MAX_ANSWER_OBJECTS
 from resolvers.user_errors import LimitExceeded
 
 STORED_BYTES_PER_BYTE = 8
@@ -22,8 +23,8 @@ MIN_STORED_BYTES = 1_000_000
 class AnswerLimits:
     """Limits of one answer."""
 
-    objects: int = 1_000_000
-    bytes: int = 64_000_000
+    objects: int = MAX_ANSWER_OBJECTS
+    bytes: int = MAX_ANSWER_BYTES
 
     @property
     def stored_bytes(self) -> int:

@@ -4,9 +4,9 @@ from typing import Any
 
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter, all_of
+from resolvers.limits import MAX_COUNTED_ROWS
 from resolvers.reads.children import aggregate_per_parent, parent_keys
 from resolvers.reads.order import value_at
-from resolvers.reads.page import COUNT_CAP
 from resolvers.reads.relations import Children, Document, PagedByIds
 from resolvers.reads.rows import Row, collection_of, find_rows
 from resolvers.reads.semi_join import authorised_filter, resolve_subqueries
@@ -15,7 +15,7 @@ from resolvers.reads.semi_join import authorised_filter, resolve_subqueries
 async def count_all(document: Document, filter: Filter, viewer: Viewer) -> int | None:
     """How many rows of a kind match, None beyond the cap."""
     match = await authorised_filter(document, filter, viewer)
-    return _cap(await collection_of(document).count_documents(match, limit=COUNT_CAP + 1))
+    return _cap(await collection_of(document).count_documents(match, limit=MAX_COUNTED_ROWS + 1))
 
 
 async def count_children(link: Children, filter: Filter, parents: list[Row], viewer: Viewer) -> list[int | None]:
@@ -27,7 +27,7 @@ async def count_children(link: Children, filter: Filter, parents: list[Row], vie
     keys = parent_keys(link, parents)
     if link.single_parent:
         keys = await _only_parent_with_children(link, keys, match)
-    pipeline: list[dict[str, Any]] = [{"$match": match}, {"$limit": COUNT_CAP + 1}, {"$count": "found"}]
+    pipeline: list[dict[str, Any]] = [{"$match": match}, {"$limit": MAX_COUNTED_ROWS + 1}, {"$count": "found"}]
     results = await aggregate_per_parent(link, collection_of(link.document), keys, pipeline)
     counts = {key: sum(row["found"] for row in rows) for key, rows in results.items()}
     return [_cap(counts.get(parent.get(link.of, ""), 0)) for parent in parents]
@@ -51,4 +51,4 @@ async def _only_parent_with_children(link: Children, keys: list[str], match: Fil
 
 
 def _cap(count: int) -> int | None:
-    return count if count <= COUNT_CAP else None
+    return count if count <= MAX_COUNTED_ROWS else None

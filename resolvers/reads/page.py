@@ -6,14 +6,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from resolvers.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from resolvers.reads.cursor import decode_cursor, encode_cursor, fingerprint
 from resolvers.reads.order import Order
 from resolvers.user_errors import InvalidInput
-
-DEFAULT_PAGE_SIZE = 20
-MAX_PAGE_SIZE = 100
-COUNT_CAP = 10_000
-"""Maximum of `totalCount`; beyond it, it is null."""
 
 Document = dict[str, Any]
 

@@ -7,8 +7,8 @@ of link costs one round trip for a whole level, however many parents there are.
 from dataclasses import dataclass
 
 import documents
+from resolvers.limits import MAX_PAGE_SIZE
 from resolvers.reads.order import BY_ID, Order
-from resolvers.reads.page import MAX_PAGE_SIZE
 
 Document = type[documents.Document]
 BY_ID_ONLY = Order((BY_ID,))

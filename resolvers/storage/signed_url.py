@@ -9,9 +9,6 @@ from documents.base import JsonText
 from documents.storage.bucket import SignedRequest
 from resolvers.reads.rows import Row
 
-MAX_SIGNED_URL_SECONDS = 3600
-"""Maximum lifetime of a signed URL."""
-
 
 class SignedUrl(BaseModel):
     """Temporary access to the bytes of one object."""

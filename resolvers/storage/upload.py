@@ -1,7 +1,7 @@
 """Uploads: bytes that a client announces, stores at a signed URL, and registers by a document that refers to them."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import documents
@@ -11,19 +11,22 @@ from documents.storage.bucket import Bucket, current_bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
+from resolvers.limits import (
+    MAX_ARCHIVE_BYTES,
+    MAX_OPEN_UPLOADS,
+    MAX_OUTPUT_BYTES,
+    MAX_SIGNED_URL_SECONDS,
+    UPLOAD_LIFETIME,
+)
 from resolvers.reads.rows import Row, collection_of
-from resolvers.storage.signed_url import MAX_SIGNED_URL_SECONDS, signed_url
+from resolvers.storage.signed_url import signed_url
 from resolvers.user_errors import InvalidInput, LimitExceeded
 from resolvers.validators import check_file_name
 from resolvers.writes.store import insert
 from resolvers.writes.transaction import Outcome
 
-UPLOAD_LIFETIME = timedelta(hours=24)
-"""How long bytes may wait to be registered."""
-MAX_UPLOAD_BYTES = {UploadPurpose.ARCHIVE: 10_000_000_000, UploadPurpose.OUTPUT: 50_000_000_000}
+MAX_UPLOAD_BYTES = {UploadPurpose.ARCHIVE: MAX_ARCHIVE_BYTES, UploadPurpose.OUTPUT: MAX_OUTPUT_BYTES}
 """Maximum size of an upload, by purpose."""
-MAX_OPEN_UPLOADS = 1_000
-"""Unregistered uploads of one viewer."""
 
 OPEN_STATUSES = [UploadStatus.WAITING, UploadStatus.CHECKING, UploadStatus.CHECKED]
 FOLDERS = {UploadPurpose.ARCHIVE: "archives", UploadPurpose.OUTPUT: "outputs"}

@@ -10,8 +10,9 @@ from typing import Any
 import documents
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
+from resolvers.limits import MAX_STEPS
 from resolvers.reads.rows import Row
-from resolvers.twins.execution_validation import MAX_STEPS, Input, Release, releases_of, step_warnings
+from resolvers.twins.execution_validation import Input, Release, releases_of, step_warnings
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings, left_out_warnings
 from resolvers.twins.parameters import carry_over_parameters, check_object
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals

@@ -12,6 +12,7 @@ from documents.mongo.transaction import Session
 from documents.twins.component import ComponentType
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
+from resolvers.limits import MAX_STEPS
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.parameter_warnings import InputWarning, parameter_warnings
 from resolvers.twins.parameters import freeze_parameters
@@ -19,7 +20,6 @@ from resolvers.twins.step_graph import StepNode, resolve_dependencies
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_json
 
-MAX_STEPS = 1_000
 MAX_PORTS = 100
 MAX_JSON_BYTES = 100_000
 MAX_EXECUTION_BYTES = 8_000_000

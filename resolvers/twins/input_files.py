@@ -11,9 +11,10 @@ from documents.twins.step import ReuseGrant
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter, all_of
+from resolvers.limits import MAX_COUNTED_ROWS
 from resolvers.reads import lookups
 from resolvers.reads.order import BY_ID, Order
-from resolvers.reads.page import COUNT_CAP, PageInfo, PageRequest, page_request
+from resolvers.reads.page import PageInfo, PageRequest, page_request
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.used_files import count_used, used_files
 
@@ -110,7 +111,7 @@ async def total_counts(pages: list[Row], viewer: Viewer) -> list[int | None]:
         sum(counts.get(source.id, 0) for source in page["sources"]) + used_count
         for page, used_count in zip(pages, used, strict=True)
     ]
-    return [total if total <= COUNT_CAP else None for total in totals]
+    return [total if total <= MAX_COUNTED_ROWS else None for total in totals]
 
 
 def _page(sources: list[Source], outputs: dict[str, list[Row]], used: list[Row], request: PageRequest) -> Row:

@@ -8,9 +8,10 @@ from documents.storage.bucket import OCTET_STREAM, Download, current_bucket
 from resolvers.access.policies import owns
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
+from resolvers.limits import MAX_AUTHORIZED_USERS, MAX_DOWNLOAD_URLS, MAX_SIGNED_URL_SECONDS
 from resolvers.reads.order import value_at
 from resolvers.reads.rows import Row
-from resolvers.storage.signed_url import MAX_SIGNED_URL_SECONDS, signed_url
+from resolvers.storage.signed_url import signed_url
 from resolvers.twins.readers import ReaderChanges, new_readers
 from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded
@@ -18,10 +19,6 @@ from resolvers.writes.store import get_readable, update
 from resolvers.writes.transaction import Outcome
 
 DEFAULT_URL_SECONDS = 900
-MAX_AUTHORIZED_USERS = 1_000
-"""Users that one output may name as its readers."""
-MAX_DOWNLOAD_URLS = 500
-"""Signed URLs in one answer: each may take a call to Google."""
 
 
 async def download_urls(

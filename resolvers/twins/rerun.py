@@ -12,9 +12,10 @@ from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.state_machine import SATISFIES_DEPENDENCY
+from resolvers.limits import MAX_STEPS
 from resolvers.reads.rows import collection_of
 from resolvers.twins.execution import check_title_is_free, get_own_execution, insert_execution
-from resolvers.twins.execution_validation import MAX_STEPS, Input
+from resolvers.twins.execution_validation import Input
 from resolvers.twins.parameter_warnings import InputWarning
 from resolvers.twins.rerun_overrides import RerunOverrides, StepChanges
 from resolvers.twins.step_graph import with_descendants

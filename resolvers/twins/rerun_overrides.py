@@ -10,8 +10,9 @@ import documents
 from documents.activities.activity import CodeReference
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
+from resolvers.limits import MAX_STEPS
 from resolvers.twins.chosen_steps import two_versions
-from resolvers.twins.execution_validation import MAX_JSON_BYTES, MAX_STEPS, Input, Release, port_mappings, releases_of
+from resolvers.twins.execution_validation import MAX_JSON_BYTES, Input, Release, port_mappings, releases_of
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings, left_out_warnings, parameter_warnings
 from resolvers.twins.parameters import (
     Values,

@@ -8,6 +8,7 @@ from documents.mongo.transaction import Session
 from resolvers.access.policies import owns, readable
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
+from resolvers.limits import MAX_RESULT_OUTPUTS
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.digital_twin import lock_twin
 from resolvers.twins.execution import get_own_execution
@@ -16,8 +17,6 @@ from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded, NotFou
 from resolvers.validators import check_line, check_not_null, check_tags, check_text
 from resolvers.writes.store import get_readable, insert, update
 from resolvers.writes.transaction import Outcome, require_lock
-
-MAX_OUTPUTS = 1_000
 
 
 class ResultChanges(TypedDict, total=False):
@@ -127,8 +126,8 @@ def _new_output_ids(result: Row, added: Sequence[str], removed: set[str]) -> lis
 
 
 def _check_count(ids: Sequence[str], *path: str) -> None:
-    if len(ids) > MAX_OUTPUTS:
-        raise LimitExceeded(f"{len(ids)} outputs; a result gathers at most {MAX_OUTPUTS}.", *path)
+    if len(ids) > MAX_RESULT_OUTPUTS:
+        raise LimitExceeded(f"{len(ids)} outputs; a result gathers at most {MAX_RESULT_OUTPUTS}.", *path)
 
 
 async def _check_outputs_belong(

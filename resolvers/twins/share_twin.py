@@ -6,15 +6,13 @@ import documents
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
+from resolvers.limits import MAX_TWIN_READERS
 from resolvers.twins.digital_twin import get_own_twin
 from resolvers.twins.readers import ReaderChanges, new_readers
 from resolvers.twins.twin_rights import copy_rights, readers_of
 from resolvers.user_errors import LimitExceeded
 from resolvers.writes.store import update
 from resolvers.writes.transaction import Outcome
-
-MAX_READERS = 100
-"""Users with whom one twin is shared: each is repeated on every row that follows it."""
 
 
 async def update_digital_twin_access(
@@ -37,5 +35,7 @@ async def update_digital_twin_access(
 
 def check_readers(ids: list[str]) -> None:
     """Raise LimitExceeded when these are more readers than a twin may have."""
-    if len(ids) > MAX_READERS:
-        raise LimitExceeded(f"{len(ids):,} users are too many; a digital twin is shared with at most {MAX_READERS}.")
+    if len(ids) > MAX_TWIN_READERS:
+        raise LimitExceeded(
+            f"{len(ids):,} users are too many; a digital twin is shared with at most {MAX_TWIN_READERS}."
+        )

@@ -6,11 +6,10 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import islice
 from typing import Any
 
+from resolvers.limits import MAX_STEP_KEY_BYTES
 from resolvers.user_errors import InvalidInput, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_line
 
-MAX_KEY_BYTES = 255
-"""A worker names the folder for a dependency's files after its key."""
 MAX_CYCLES = 20
 """Cycles reported at once; once these are fixed, the others are reported."""
 
@@ -73,9 +72,9 @@ def with_descendants(waits_for: list[list[int]], steps: set[int]) -> set[int]:
 def check_step_key(value: str | None, *path: str) -> str | None:
     """A step's key, which can be the name of a folder. Raises InvalidInput."""
     key = check_line(value, *path)
-    if key is not None and len(key.encode()) > MAX_KEY_BYTES:
+    if key is not None and len(key.encode()) > MAX_STEP_KEY_BYTES:
         length = f"key {key[:50]!r}… has {len(key.encode())} bytes"
-        raise InvalidInput(f"{length}; the name of a folder has at most {MAX_KEY_BYTES}.", *path)
+        raise InvalidInput(f"{length}; the name of a folder has at most {MAX_STEP_KEY_BYTES}.", *path)
     return key
 
 

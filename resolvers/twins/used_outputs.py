@@ -9,6 +9,7 @@ from documents.activities.activity import Used
 from documents.mongo.transaction import Session
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Role, Viewer
+from resolvers.limits import MAX_USED_OUTPUTS, MAX_USED_OUTPUTS_PER_STEP
 from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import check_sha256
 from resolvers.twins.execution_validation import Input
@@ -24,9 +25,6 @@ from resolvers.user_errors import (
     collect_refusals,
 )
 
-MAX_USED_BY_STEP = 1_000
-MAX_USED = 10_000
-"""Outputs used by all steps of an execution."""
 MAX_REFUSALS = 1_000
 KEY_OF_HIDDEN_STEPS = "used"
 """Stands for the key of a step that the viewer may not see, only its output."""
@@ -111,12 +109,14 @@ def outputs_to_fetch(step: documents.Step) -> list[Used]:
 
 def _check_counts(steps: list[Input]) -> None:
     refusals: list[Refusal] = [
-        LimitExceeded(f"{len(used)} outputs; a step uses at most {MAX_USED_BY_STEP:,}.", "steps", str(number), "used")
+        LimitExceeded(
+            f"{len(used)} outputs; a step uses at most {MAX_USED_OUTPUTS_PER_STEP:,}.", "steps", str(number), "used"
+        )
         for number, step in enumerate(steps)
-        if len(used := step.get("used") or []) > MAX_USED_BY_STEP
+        if len(used := step.get("used") or []) > MAX_USED_OUTPUTS_PER_STEP
     ]
-    if sum(len(step.get("used") or []) for step in steps) > MAX_USED:
-        refusals.append(LimitExceeded(f"The steps of an execution use at most {MAX_USED:,} outputs.", "steps"))
+    if sum(len(step.get("used") or []) for step in steps) > MAX_USED_OUTPUTS:
+        refusals.append(LimitExceeded(f"The steps of an execution use at most {MAX_USED_OUTPUTS:,} outputs.", "steps"))
     if refusals:
         raise Refusals(refusals)
 

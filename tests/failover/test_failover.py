@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from documents.mongo.topology import ELECTION_TIMEOUT
-from graph.engine.deadline import REQUEST_TIMEOUT
+from graph.limits import REQUEST_TIMEOUT
 from tests.failover.replica_set import ELECTION_SECONDS, ReplicaSet
 from tests.failover.traffic import Traffic, traffic
 from tests.support.follower import EXECUTION, follower

@@ -22,7 +22,7 @@ from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Client, make_client, open_database
 from graph.app import create_app
 from graph.context import MakeContext
-from graph.engine.deadline import REQUEST_TIMEOUT
+from graph.limits import REQUEST_TIMEOUT
 from graph.schema import schema
 from graph.settings import Settings
 from resolvers.access.authentication import Authenticator

@@ -12,10 +12,10 @@ from strawberry.execution import optimized_is_awaitable
 
 from graph.context import Context
 from graph.engine.error_masking import field_errors
-from graph.engine.limits import Limits
 from graph.engine.plan.json_output import dumps
 from graph.engine.prepare import DocumentCache, InvalidDocument
 from graph.http.graphql import IsAwaitable
+from graph.limits import Limits
 from graph.schema import schema
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.reads.loaders import RequestLoader

@@ -13,11 +13,11 @@ from starlette.responses import Response
 from documents.mongo import raw
 from graph.context import Context
 from graph.engine.admission import Admission, Capacity
-from graph.engine.limits import Limits
 from graph.engine.prepare import DocumentCache
 from graph.http.graphql import EXECUTOR_HEADER, GraphQLHandler
 from graph.http.metrics import Metrics
 from graph.http.response import JSONBytesResponse
+from graph.limits import Limits
 from graph.schema import schema
 from resolvers.access.viewer import ANONYMOUS, Viewer
 from resolvers.reads.answer_budget import AnswerBudget, AnswerLimits

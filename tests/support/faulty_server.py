@@ -192,7 +192,7 @@ def schema_with_faults() -> real.Schema:
 
 def main() -> None:
     """Serve until told to stop."""
-    endpoint.SEND_TIMEOUT = 3.0
+    endpoint.SEND_TIMEOUT = 3.0  # type: ignore[attr-defined]
     send_buffers.WRITE_TIMEOUT, send_buffers.MIN_BYTES_PER_SECOND = 2.0, 1e9
     subscriptions.POLL_INTERVAL, subscriptions.REORDER_TIMEOUT = 3_600.0, 600.0
     for constant, value in json.loads(os.environ.get("ALTERED_CONSTANTS", "{}")).items():

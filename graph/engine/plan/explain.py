@@ -23,9 +23,10 @@ from graph.engine.plan.nested_reads import (
 from graph.engine.plan.row_codegen import RowTemplate
 from resolvers.access.policies import readable
 from resolvers.filters import InSubquery, all_of, equals
+from resolvers.limits import MAX_COUNTED_ROWS
 from resolvers.reads.children import SINGLE_FIND_LIMIT
 from resolvers.reads.order import ASCENDING, Order
-from resolvers.reads.page import COUNT_CAP, PageRequest
+from resolvers.reads.page import PageRequest
 from resolvers.reads.relations import (
     AllDocuments,
     Children,
@@ -155,7 +156,7 @@ def _page_steps(nested_field: NestedPages, run: PlanRun) -> list[ReadStep]:
         method = {AllDocuments: "one count", Children: "one aggregation for all", PagedByIds: "one find for all"}[
             type(link)
         ]
-        facts = by | {"filter": _json(match), "count": f"{method}, null beyond {COUNT_CAP:,}"}
+        facts = by | {"filter": _json(match), "count": f"{method}, null beyond {MAX_COUNTED_ROWS:,}"}
         steps.append(ReadStep(f"counts of {name}", facts))
     return steps
 

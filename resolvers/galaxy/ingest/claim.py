@@ -7,7 +7,7 @@ from functools import partial
 import documents
 from documents.activities.log_entry import LogLevel
 from documents.mongo.transaction import in_transaction
-from resolvers.activities.state_machine import MAX_ATTEMPTS, counted_attempts
+from resolvers.activities.state_machine import counted_attempts
 from resolvers.galaxy.ingest.completion import fail_exhausted_part
 from resolvers.galaxy.ingest.part_lease import (
     ClaimedPart,
@@ -19,6 +19,7 @@ from resolvers.galaxy.ingest.part_lease import (
     take_over,
 )
 from resolvers.galaxy.ingestion_log import append_ingestion_line
+from resolvers.limits import MAX_ATTEMPTS
 from resolvers.reads.rows import Row, collection_of
 
 

@@ -13,7 +13,6 @@ from documents.mongo.transaction import Session, in_transaction
 from resolvers.activities.lease import expired_lease_filter
 from resolvers.activities.state_machine import (
     LEASE_LAPSED,
-    MAX_ATTEMPTS,
     Transition,
     activity_error,
     apply_transition,
@@ -28,6 +27,7 @@ from resolvers.galaxy.report.digest import RowsDigest
 from resolvers.galaxy.report.read_report import Summary
 from resolvers.galaxy.report.usage.cells import Cell
 from resolvers.galaxy.statistics.aggregates import add_usage
+from resolvers.limits import MAX_ATTEMPTS
 from resolvers.reads.rows import Row, collection_of
 
 NOTHING_INGESTED = "None of its archives could be ingested."

@@ -16,11 +16,10 @@ from resolvers.galaxy.statistics.aggregates import FAILED_STATES
 from resolvers.galaxy.statistics.packed_columns import UNDATED, day_number, unpack_int32
 from resolvers.galaxy.statistics.time_window import Days, midnight
 from resolvers.galaxy.statistics.usage_query import Key, UsageQuery
+from resolvers.limits import MAX_USAGE_GROUPS
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import LimitExceeded
 
-MAX_GROUPS = 200_000
-"""Groups of one query: more would take too much memory, and nobody can look at them."""
 BATCH_SIZE = 2000
 SLICE_SIZE = 250
 """Documents that are counted before other tasks run."""
@@ -85,9 +84,9 @@ def _merge_generations(generations: list[GenerationGroups]) -> Groups:
 
 def check_group_count(groups: int) -> None:
     """Raise LimitExceeded where there are too many groups."""
-    if groups > MAX_GROUPS:
+    if groups > MAX_USAGE_GROUPS:
         raise LimitExceeded(
-            f"There are more than {MAX_GROUPS:,} groups. Select fewer with where, or group by fewer dimensions."
+            f"There are more than {MAX_USAGE_GROUPS:,} groups. Select fewer with where, or group by fewer dimensions."
         )
 
 

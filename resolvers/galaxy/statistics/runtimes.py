@@ -14,11 +14,10 @@ from resolvers.galaxy.statistics.packed_columns import UNDATED, day_number, days
 from resolvers.galaxy.statistics.percentiles import Distribution, RuntimeSketch, exact_distribution
 from resolvers.galaxy.statistics.time_window import EPOCH, TIME, Days
 from resolvers.galaxy.statistics.usage_query import Key, UsageQuery
+from resolvers.limits import MAX_EXACT_SAMPLES
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import LimitExceeded
 
-MAX_EXACT_SAMPLES = 2000
-"""Runtimes that are read one by one; more are estimated."""
 MAX_EXACT_JOBS = 20_000
 """Jobs that may hold these runtimes, since all of them have to be read."""
 MAX_COUNTS = 2_000_000

@@ -19,7 +19,7 @@ from resolvers.galaxy.statistics.percentiles import Distribution
 from resolvers.galaxy.statistics.runtimes import Distributions, distributions
 from resolvers.galaxy.statistics.top_tools import is_by_month, top_groups
 from resolvers.galaxy.statistics.usage_query import PERIODS, Key, ToolUsageOrderField, UsageDimension, UsageQuery
-from resolvers.reads.page import MAX_PAGE_SIZE
+from resolvers.limits import MAX_PAGE_SIZE
 from resolvers.reads.rows import Row, collection_of
 from resolvers.reads.semi_join import policy_filter
 from resolvers.user_errors import InvalidInput

@@ -10,7 +10,7 @@ from resolvers.imports.odtp.bson_values import both_forms, hex_of, plain
 from resolvers.imports.odtp.collection_import import Build, ImportRun, stored_rows
 from resolvers.imports.odtp.executions import TWIN, tags
 from resolvers.imports.odtp.source_row import RowError, SourceRow
-from resolvers.twins.execution_validation import MAX_STEPS
+from resolvers.limits import MAX_STEPS
 
 Rows = dict[str, dict[str, Any]]
 

@@ -6,7 +6,7 @@ import pytest
 
 import documents
 from documents.base import now
-from resolvers.activities.log_entry import MAX_LINES_OF_ALL_ATTEMPTS
+from resolvers.limits import MAX_LINES_OF_ALL_ATTEMPTS
 from resolvers.reads.rows import collection_of
 from tests.support.asking import ADMIN, ask
 from tests.support.builders import everything_kept

@@ -202,7 +202,7 @@ async def test_without_a_size_twenty_are_listed_and_none_with_zero() -> None:
 
 async def test_a_count_beyond_the_cap_is_null(monkeypatch: pytest.MonkeyPatch) -> None:
     await organisations("a", "b", "c")
-    monkeypatch.setattr(counts, "COUNT_CAP", 2)
+    monkeypatch.setattr(counts, "MAX_COUNTED_ROWS", 2)
 
     assert (await ask("{ organisations { totalCount } }"))["organisations"]["totalCount"] is None
     assert (await ask('{ organisations(where: {name: {in: ["a", "b"]}}) { totalCount } }')) == {

@@ -15,7 +15,7 @@ from graphql import (
 from documents.twins.output import OutputType
 from graph.core.where import WHERE_INPUTS
 from graph.schema import as_text
-from resolvers.filters import MAX_VALUES
+from resolvers.limits import MAX_FILTER_VALUES
 from tests.support.asking import ask, refusal
 from tests.support.builders import (
     a_component,
@@ -141,7 +141,7 @@ async def test_lines_of_a_log_are_found_by_level_and_text() -> None:
 
 async def test_values_that_are_not_wanted_are_as_many_as_those_that_are() -> None:
     query = "query ($where: ExecutionWhere) { executions(where: $where) { nodes { id } } }"
-    statuses = ["RUNNING"] * (MAX_VALUES + 1)
+    statuses = ["RUNNING"] * (MAX_FILTER_VALUES + 1)
 
     for operator in ("in", "notIn"):
         refused = await refusal(query, where={"statusFilter": {operator: statuses}})

@@ -8,9 +8,9 @@ from graphql import GraphQLInputObjectType, GraphQLList, get_named_type, get_nul
 
 from graph.core.where import ORDER_INPUTS, WHERE_INPUTS
 from graph.engine.error_masking import Formatted, refusal_errors
-from graph.engine.limits import Limits
 from graph.engine.prepare import DocumentCache, InvalidDocument
 from graph.errors import RequestError
+from graph.limits import Limits
 from graph.schema import schema
 from tests.support.patience import cpu
 from tests.support.running import Running

@@ -13,6 +13,7 @@ from graph.engine import introspection
 from graph.engine.introspection import SchemaAnswers
 from graph.engine.prepare import DocumentCache, InvalidDocument
 from graph.errors import Overloaded, RequestError
+from graph.limits import MAX_INTROSPECTION_FIELDS
 from graph.schema import schema
 from tests.support.patience import cpu, within
 from tests.support.running import Running
@@ -133,7 +134,7 @@ def repeated(times: int, selection: str) -> str:
 async def test_aliases_and_levels_multiply_up_to_a_bound_and_are_refused_once(
     query: str, executions: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(introspection, "MAX_FIELDS", 2_000)
+    monkeypatch.setattr(introspection, "MAX_INTROSPECTION_FIELDS", 2_000)
     document_cache = DocumentCache(schema)
 
     for _ in range(2):
@@ -145,7 +146,7 @@ async def test_aliases_and_levels_multiply_up_to_a_bound_and_are_refused_once(
 
 
 async def test_the_standard_query_needs_a_third_of_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(introspection, "MAX_FIELDS", introspection.MAX_FIELDS // 2)
+    monkeypatch.setattr(introspection, "MAX_INTROSPECTION_FIELDS", MAX_INTROSPECTION_FIELDS // 2)
 
     answer = await data(DocumentCache(schema), get_introspection_query(input_value_deprecation=True))
 

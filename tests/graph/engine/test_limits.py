@@ -10,9 +10,10 @@ import httpx2
 import pytest
 from graphql import DocumentNode, get_introspection_query, parse
 
-from graph.engine.limits import Limits, check_document, check_text, check_variables
+from graph.engine.limits import check_document, check_text, check_variables
 from graph.engine.prepare import DocumentCache, InvalidDocument, LRUCache
 from graph.errors import RequestError
+from graph.limits import Limits
 from tests.support import patience
 from tests.support.faulty_server import schema_with_faults
 from tests.support.running import Running

@@ -147,7 +147,7 @@ async def test_a_dimension_may_be_named_twice(world: World) -> None:
 
 
 async def test_more_groups_than_anybody_looks_at_are_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counts, "MAX_GROUPS", 3)
+    monkeypatch.setattr(counts, "MAX_USAGE_GROUPS", 3)
     await world.has([a_job_of(world, (0, tool, "1", "ok", TIMES[1], n + 1.0)) for n, tool in enumerate(TOOLS)])
 
     found = await refusal("{ toolUsage { jobs } }")

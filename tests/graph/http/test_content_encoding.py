@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from graph.http.request import MAX_BODY
+from graph.limits import MAX_BODY_BYTES
 from tests.support.patience import cpu, until
 from tests.support.running import Running
 
@@ -54,10 +54,10 @@ def test_a_body_as_it_is_may_say_so(altered: Running) -> None:
 
 
 def test_a_body_may_be_as_large_unpacked_as_one_that_is_not_packed(altered: Running) -> None:
-    assert send(altered, gzip.compress(padded(MAX_BODY))).json() == WORLD
+    assert send(altered, gzip.compress(padded(MAX_BODY_BYTES))).json() == WORLD
 
 
-@pytest.mark.parametrize("size", [MAX_BODY + 1, 50_000_000])
+@pytest.mark.parametrize("size", [MAX_BODY_BYTES + 1, 50_000_000])
 def test_what_is_too_large_unpacked_is_refused_as_soon_as_it_is(altered: Running, size: int) -> None:
     packed = gzip.compress(padded(size))
     before = altered.cpu()
@@ -114,7 +114,7 @@ def test_other_encodings_are_415_with_what_is_taken(altered: Running, encoding: 
 
 
 def test_many_packed_bodies_of_anonymous_callers_delay_nobody(altered: Running) -> None:
-    packed = gzip.compress(padded(MAX_BODY))
+    packed = gzip.compress(padded(MAX_BODY_BYTES))
     signed_in = {"authorization": f"Bearer {altered.token}"}
 
     answers: list[httpx2.Response] = []

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from graph.engine.deadline import REQUEST_TIMEOUT
+from graph.limits import REQUEST_TIMEOUT
 from tests.support.galaxies import BOUNDARY, Galaxy, a_report, an_identifier, form, metadata, multipart
 from tests.support.patience import until, within
 from tests.support.running import PLAIN, Running

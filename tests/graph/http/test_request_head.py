@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from graph.http import request_head
+from graph import limits
 from graph.http.connection import HTTPConnection
 from tests.support.connections import SMALL, Connection, a_post, an_app, open_connection, refusal, serve
 from tests.support.patience import until, within
@@ -209,7 +209,7 @@ def test_a_refusal_waits_for_the_answers_to_the_requests_before_it(connection: C
 
 
 def test_so_many_requests_may_wait_on_a_connection(connection: Connection) -> None:
-    most = request_head.MAX_PIPELINED
+    most = limits.MAX_PIPELINED_REQUESTS
     slow = a_post(json.dumps({"query": "{slow(seconds:0.3)}"}).encode())
 
     connection.write(slow + a_post(SMALL) * (most + 20))
@@ -243,7 +243,7 @@ def test_a_client_that_sends_no_more_gets_its_refusal_and_the_connection_ends_at
     with socket.create_connection((altered.url.split("/")[2].split(":")[0], int(altered.url.split(":")[2]))) as client:
         client.sendall(b"NONSENSE\r\n\r\n")
         client.shutdown(socket.SHUT_WR)
-        client.settimeout(request_head.HEAD_TIMEOUT)
+        client.settimeout(limits.HEAD_TIMEOUT)
 
         assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 Bad Request")
 
@@ -415,7 +415,7 @@ class Waiting:
 
     def wait(self, seconds: float) -> None:
         """Give heads that begin, and clients that connect, so much time from now on."""
-        self._monkeypatch.setattr(request_head, "HEAD_TIMEOUT", seconds)
+        self._monkeypatch.setattr(limits, "HEAD_TIMEOUT", seconds)
 
     def accept(self) -> HTTPConnection:
         """The one connection, once the server has it. Its own time was begun before."""

@@ -23,8 +23,8 @@ from documents.embedded_mongod.server import EmbeddedMongo
 from graph.app import create_app
 from graph.context import MakeContext
 from graph.engine.deadline import DatabaseTimeoutMiddleware
-from graph.http.request import MAX_BODY
 from graph.http.storage_events import storage_event_route
+from graph.limits import MAX_BODY_BYTES
 from graph.schema import schema
 from graph.settings import Settings
 from resolvers.access.authentication import Authenticator
@@ -299,12 +299,12 @@ async def test_what_is_no_wrapped_message_is_refused_so_that_it_is_sent_again_wh
 
 
 async def test_a_body_that_is_too_large_is_refused(pushing: Pushing) -> None:
-    assert (await pushing.send(b" " * (MAX_BODY + 1))).status_code == 413
+    assert (await pushing.send(b" " * (MAX_BODY_BYTES + 1))).status_code == 413
 
 
 async def test_a_body_may_be_packed_with_gzip_and_begin_with_a_byte_order_mark(pushing: Pushing) -> None:
     packed = gzip.compress(b"\xef\xbb\xbf" + a_push(eventType="OBJECT_DELETE"))
-    bomb = gzip.compress(bytes(10 * MAX_BODY))
+    bomb = gzip.compress(bytes(10 * MAX_BODY_BYTES))
 
     taken = await pushing.send(packed, **{"Content-Encoding": "gzip"})
     too_large = await pushing.send(bomb, **{"Content-Encoding": "gzip"})
@@ -345,7 +345,7 @@ async def test_without_a_token_that_can_be_verified_nothing_is_read(pushing: Pus
     )
 
     for authorization in ("", "Bearer", "Basic abc", "Bearer abc", f"Bearer {stolen}"):
-        answer = await pushing.send(b"x" * (MAX_BODY + 1), authorization)
+        answer = await pushing.send(b"x" * (MAX_BODY_BYTES + 1), authorization)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
 

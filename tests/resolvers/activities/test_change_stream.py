@@ -14,7 +14,8 @@ import documents
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Client, Database, make_client, open_database
 from resolvers.activities import change_stream as module
-from resolvers.activities.change_stream import MAX_LISTENERS, ChangeFeed, Listener
+from resolvers.activities.change_stream import ChangeFeed, Listener
+from resolvers.limits import MAX_SUBSCRIPTIONS
 from resolvers.user_errors import LimitExceeded
 from tests.conftest import RoundTrips
 from tests.support.builders import a_log_entry, a_step, a_twin, a_user, an_execution, keep
@@ -320,7 +321,7 @@ async def test_a_database_that_does_not_open_a_stream_is_an_error_in_time_and_le
 async def test_there_is_a_bound_to_how_many_watch(database: Database) -> None:
     changes = ChangeFeed()
     async with AsyncExitStack() as stack:
-        for number in range(MAX_LISTENERS):
+        for number in range(MAX_SUBSCRIPTIONS):
             await stack.enter_async_context(changes.listen(str(number)))
         with pytest.raises(LimitExceeded, match="2,000 subscriptions are open on this server, which is the maximum"):
             await stack.enter_async_context(changes.listen("one more"))

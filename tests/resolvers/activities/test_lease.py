@@ -11,7 +11,8 @@ from documents.base import kind_of
 from resolvers.activities import claim as claiming
 from resolvers.activities import lease
 from resolvers.activities.lease import requeue_expired
-from resolvers.activities.state_machine import MAX_ATTEMPTS, apply_transition
+from resolvers.activities.state_machine import apply_transition
+from resolvers.limits import MAX_ATTEMPTS
 from resolvers.reads.rows import Row, collection_of
 from tests.resolvers.activities.test_claim import new_resource
 from tests.support.builders import keep

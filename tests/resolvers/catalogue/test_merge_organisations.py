@@ -153,7 +153,7 @@ async def test_what_cannot_be_merged_is_named_and_nothing_is_changed(monkeypatch
     too_many = await merge(right, *[wrong] * 101)
     unknown = await merge(UNKNOWN, wrong)
     old = await merge(right, wrong, expectedRevision=7)
-    monkeypatch.setattr(merge_organisations, "MAX_MOVED", 1)
+    monkeypatch.setattr(merge_organisations, "MAX_MOVED_RESOURCES", 1)
     too_much = await merge(right, wrong, third[0].id)
 
     assert [(one["code"], one["message"], one["path"][1:]) for one in several["userErrors"]] == [

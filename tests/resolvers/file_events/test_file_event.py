@@ -14,8 +14,9 @@ from documents.catalogue.resource import CodeRepo, MonitorDir, SourceFile
 from documents.mongo.database import Database
 from documents.mongo.transaction import Session, in_transaction
 from resolvers.file_events import file_event
-from resolvers.file_events.file_event import MAX_FILES, FileReport, clear_pending_files, report_files
+from resolvers.file_events.file_event import FileReport, clear_pending_files, report_files
 from resolvers.file_events.monitor_dirs import MAX_DIRECTORIES_IN_FIND
+from resolvers.limits import MAX_REPORTED_FILES
 from resolvers.sweeps.sweep_loop import sweep
 from resolvers.writes.idempotency import run_idempotent
 from resolvers.writes.transaction import Outcome
@@ -389,21 +390,21 @@ async def test_one_report_tells_of_a_file_more_than_once() -> None:
 
 async def test_a_cause_names_a_thousand_files_and_counts_the_others() -> None:
     await watch("births", IN)
-    await report(*(a_file(f"{n}.csv") for n in range(MAX_FILES)))
+    await report(*(a_file(f"{n}.csv") for n in range(MAX_REPORTED_FILES)))
 
     await report(a_file("more.csv"), a_file("0.csv", 6))
     await report(a_file("more.csv", 6), a_file("still more.csv"))
 
     (cause,) = await causes()
     assert cause is not None
-    assert cause["files"] == [f"gs://bucket/in/{n}.csv" for n in range(MAX_FILES)]
+    assert cause["files"] == [f"gs://bucket/in/{n}.csv" for n in range(MAX_REPORTED_FILES)]
     assert cause["message"] == "1,002 files are new or have changed. The first 1,000 are named."
     assert await pending() == [1002]
 
 
 async def test_a_file_beyond_the_thousandth_is_counted_once_however_often_it_changes() -> None:
     await watch("births", IN)
-    await report(*(a_file(f"{n}.csv") for n in range(MAX_FILES)))
+    await report(*(a_file(f"{n}.csv") for n in range(MAX_REPORTED_FILES)))
     await report(a_file("more.csv"))
     # The same files are in a second directory, which is watched only now and has none of them pending.
     second = MonitorDir(url="gs://bucket", watched_since=AFTER)
@@ -452,7 +453,7 @@ async def test_everything_that_is_wrong_with_a_report_is_told_and_nothing_is_rec
 
 async def test_files_that_cannot_be_taken_are_named_and_the_others_recorded() -> None:
     await watch("births", IN)
-    good = [a_file(f"{number}.csv") for number in range(MAX_FILES - len(ODD))]
+    good = [a_file(f"{number}.csv") for number in range(MAX_REPORTED_FILES - len(ODD))]
     files = [*good[:500], *ODD, *good[500:]]
 
     payload, again = [await do(REPORT, files=files, idempotencyKey="k") for _ in range(2)]
@@ -514,7 +515,7 @@ async def test_nothing_that_lets_in_is_stored(database: Database) -> None:
 
 
 async def test_more_files_than_are_taken_are_refused() -> None:
-    payload = await do(REPORT, files=[a_file(f"{n}.csv") for n in range(MAX_FILES + 1)])
+    payload = await do(REPORT, files=[a_file(f"{n}.csv") for n in range(MAX_REPORTED_FILES + 1)])
 
     (error,) = payload["userErrors"]
     assert (error["code"], error["path"]) == ("LIMIT_EXCEEDED", ["input", "files"])

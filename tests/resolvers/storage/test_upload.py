@@ -11,8 +11,9 @@ from documents.base import now
 from documents.storage.bucket import open_bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
+from resolvers.limits import UPLOAD_LIFETIME
 from resolvers.storage import upload as uploads
-from resolvers.storage.upload import MAX_UPLOAD_BYTES, UPLOAD_LIFETIME
+from resolvers.storage.upload import MAX_UPLOAD_BYTES
 from resolvers.storage.verify_upload import verify_upload
 from resolvers.user_errors import InProgress
 from tests.support.asking import ADMIN

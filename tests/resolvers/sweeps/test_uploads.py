@@ -12,7 +12,7 @@ from documents.base import now
 from documents.storage.bucket import Bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
 from resolvers.access.viewer import Role, Viewer
-from resolvers.storage.upload import UPLOAD_LIFETIME
+from resolvers.limits import UPLOAD_LIFETIME
 from resolvers.storage.verify_upload import verify_upload
 from resolvers.sweeps import uploads
 from resolvers.sweeps.uploads import ENDED_UPLOAD_RETENTION, sweep_uploads

@@ -7,8 +7,8 @@ import pytest
 
 import documents
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
+from resolvers.limits import MAX_TWIN_READERS
 from resolvers.twins import twin_rights
-from resolvers.twins.share_twin import MAX_READERS
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, WORKER, ask
 from tests.support.builders import a_result, a_step, a_twin, a_user, an_execution, an_output, everything_kept, keep
@@ -175,7 +175,7 @@ async def test_a_twin_has_no_more_readers_than_it_may_and_no_more_rows_change_at
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     project = await Project().begin()
-    many = [a_user() for _ in range(MAX_READERS + 1)]
+    many = [a_user() for _ in range(MAX_TWIN_READERS + 1)]
     await keep(*many)
     before = await everything_kept()
 
@@ -184,7 +184,7 @@ async def test_a_twin_has_no_more_readers_than_it_may_and_no_more_rows_change_at
     too_much = await project.share(authorizeUserIds=[many[0].id, many[1].id])
 
     rows = "Too many rows follow the digital twin to change them all at once."
-    people = f"{MAX_READERS + 1} users are too many; a digital twin is shared with at most {MAX_READERS}."
+    people = f"{MAX_TWIN_READERS + 1} users are too many; a digital twin is shared with at most {MAX_TWIN_READERS}."
     assert told(too_many) == [("LIMIT_EXCEEDED", people, ["input"])]
     assert told(too_much) == [("LIMIT_EXCEEDED", f"{rows} Name fewer people in one call.", ["input"])]
     assert await everything_kept() == before

@@ -7,8 +7,8 @@ import pytest
 
 from documents.activities.activity import ActivityStatus
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
+from resolvers.limits import MAX_TWIN_READERS
 from resolvers.twins import twin_rights
-from resolvers.twins.share_twin import MAX_READERS
 from tests.resolvers.twins.test_share_twin import Project, as_user, told
 from tests.support.asking import ADMIN, ask
 from tests.support.builders import a_step, a_twin, a_user, an_execution, everything_kept, keep
@@ -167,7 +167,7 @@ async def test_a_twin_that_too_much_follows_stays_with_its_owner_and_so_does_all
 
 
 async def test_the_old_owner_needs_a_place_among_the_readers() -> None:
-    readers = [a_user() for _ in range(MAX_READERS)]
+    readers = [a_user() for _ in range(MAX_TWIN_READERS)]
     project = await an_ended_project(reader_refs=[one.id for one in readers])
     before = await everything_kept()
 

@@ -12,6 +12,6 @@ from resolvers.activities import retry
 if __name__ == "__main__":
     # Workers of earlier tests count as others that might do better.
     retry.LAST_ATTEMPT_RESERVATION = timedelta(seconds=1)
-    retry.FIRST_HAND_BACK_DELAY = timedelta(seconds=0.3)
+    retry.FIRST_HAND_BACK_DELAY = timedelta(seconds=0.3)  # type: ignore[attr-defined]
     retry.RETRY_DELAYS = (timedelta(seconds=0.2), timedelta(seconds=0.5))
     serve(load_settings())

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from graph import graphiql
-from graph.engine.limits import Limits
 from graph.engine.prepare import DocumentCache
+from graph.limits import Limits
 from graph.schema import schema
 from tests.support.asking import is_planned
 from tests.support.executors import Both

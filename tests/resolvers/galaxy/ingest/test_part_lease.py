@@ -17,7 +17,6 @@ from documents.base import now
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Client, make_client, open_database
 from documents.mongo.transaction import in_transaction
-from resolvers.activities.state_machine import MAX_ATTEMPTS
 from resolvers.filters import Filter
 from resolvers.galaxy.discard import cancel_with_parts, discard_with_ingestions
 from resolvers.galaxy.ingest import claim, merge, poll_loop
@@ -26,6 +25,7 @@ from resolvers.galaxy.ingest.part_lease import RENEWALS_PER_LEASE, ClaimedPart, 
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.report.read_report import Batch
 from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed
+from resolvers.limits import MAX_ATTEMPTS
 from resolvers.reads.rows import Row, collection_of
 from tests.support.clock import Clock
 from tests.support.ingesting import LEASE, Server, jobs, lines_of, parts_of, read_here, the, works
