@@ -25,12 +25,12 @@ from tests.support.clock import Clock
 from tests.support.issuer import LocalIssuer, running_issuer
 from tests.support.needs import need
 from tests.support.patience import within
-from tests.support.running import ALTERED, COMMAND, Running, on_database, running
+from tests.support.running import COMMAND, FAULTY_SERVER, Running, on_database, running
 from tests.support.storage import Gate, Place, a_folder, google
 
 HOUSEKEEPING = frozenset({"hello", "isMaster", "ismaster", "saslStart", "saslContinue", "endSessions", "killCursors"})
 
-LONGEST = (
+SLOW_TEST_FILES = (
     "journeys/test_once.py",
     "journeys/test_access.py",
     "graph/clients/worker/test_work.py",
@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.add_marker(pytest.mark.timeout(within(seconds)), append=False)
     if hasattr(config, "workerinput"):
         # Stable: tests that were shuffled within their files stay so.
-        turns = {Path(__file__).parent / name: turn for turn, name in enumerate(LONGEST)}
+        turns = {Path(__file__).parent / name: turn for turn, name in enumerate(SLOW_TEST_FILES)}
         items.sort(key=lambda item: turns.get(item.path, len(turns)))
 
 
@@ -250,12 +250,12 @@ def server() -> Iterator[Running]:
 
 
 @pytest.fixture(scope="session")
-def altered(mongod: EmbeddedMongo) -> Iterator[Running]:
+def faulty_server(mongod: EmbeddedMongo) -> Iterator[Running]:
     """The real server with the fields of tests/support/faulty_server.py, on an empty database; pages of lab.example may
     ask it."""
     pages = {"PROVENANCE_ALLOWED_ORIGINS": "https://lab.example", "PROVENANCE_ALLOWED_HEADERS": "X-Tenant, x-lab"}
     env = on_database(mongod.uri, "test_altered") | pages
-    with running(*ALTERED, env=env) as running_server:
+    with running(*FAULTY_SERVER, env=env) as running_server:
         yield running_server
 
 

@@ -53,7 +53,7 @@ class SoakResult:
             self.others[f"{kind}: {what}"] = self.others.get(f"{kind}: {what}", 0) + times
 
     def growth(self, seconds: float) -> float:
-        """The rise of memory from the end of the warm-up to the end of the test, by medians of a tenth of each."""
+        """The relative rise of memory from the tenth after the warm-up to the last tenth, by medians."""
         after = [held for at, held in self.samples if WARM_UP * seconds <= at < (WARM_UP + 0.1) * seconds]
         last = [held for at, held in self.samples if at >= 0.9 * seconds]
         return median(last) / median(after) - 1

@@ -152,8 +152,8 @@ async def test_without_a_token_requests_are_anonymous_until_one_is_pasted_and_ag
     assert page.complaints == []
 
 
-async def test_a_subscription_reaches_the_same_host_with_the_token(page: Page, altered: Running) -> None:
-    await ready(page, f"{altered.url}/#token={altered.token}")
+async def test_a_subscription_reaches_the_same_host_with_the_token(page: Page, faulty_server: Running) -> None:
+    await ready(page, f"{faulty_server.url}/#token={faulty_server.token}")
     await write(page, "subscription Told { role }", "Told")
 
     await page.evaluate(RUN)
@@ -161,7 +161,7 @@ async def test_a_subscription_reaches_the_same_host_with_the_token(page: Page, a
 
     assert answer == {"data": {"role": "ADMIN"}}
     assert [sent["url"] for sent in page.requests if sent["url"].startswith("ws")] == [
-        altered.url.replace("http", "ws") + "/graphql"
+        faulty_server.url.replace("http", "ws") + "/graphql"
     ]
     assert page.complaints == []
 

@@ -50,15 +50,15 @@ AbortSignal.timeout = (after) => timeout.call(AbortSignal, after / 20);
 
 
 @pytest.fixture
-async def way(altered: Running) -> AsyncIterator[Relay]:
-    """The way to the altered server, which can be disturbed."""
-    async with relay(altered) as opened:
+async def way(faulty_server: Running) -> AsyncIterator[Relay]:
+    """The way to the faulty server, which can be disturbed."""
+    async with relay(faulty_server) as opened:
         yield opened
 
 
 @pytest.fixture
-async def elsewhere(client: Client, altered: Running) -> Database:
-    """The database of the altered server."""
+async def elsewhere(client: Client, faulty_server: Running) -> Database:
+    """The database of the faulty server."""
     database = client["test_altered"]
     await open_database(database, indexes=False)
     return database
@@ -77,8 +77,8 @@ def watching(world: World) -> str:
     return f'subscription Watch {{ execution(id: "{world.execution.id}") {{ status }} }}'
 
 
-async def test_a_bad_token_shows_at_once_and_the_page_goes_on_without_it(page: Page, altered: Running) -> None:
-    await page.open(f"{altered.url}/#token=pg_wrong")
+async def test_a_bad_token_shows_at_once_and_the_page_goes_on_without_it(page: Page, faulty_server: Running) -> None:
+    await page.open(f"{faulty_server.url}/#token=pg_wrong")
 
     await page.until(f"document.querySelector('.graph-token') && {PILL} === 'Token refused'")
     said = await page.evaluate(STATUS)
@@ -93,8 +93,8 @@ async def test_a_bad_token_shows_at_once_and_the_page_goes_on_without_it(page: P
     assert list(await run(page)) == ["data"]
 
 
-async def test_a_token_that_cannot_be_sent_is_refused_in_words(page: Page, altered: Running) -> None:
-    await ready(page, altered.url)
+async def test_a_token_that_cannot_be_sent_is_refused_in_words(page: Page, faulty_server: Running) -> None:
+    await ready(page, faulty_server.url)
 
     await paste_token(page, "“pg_quoted”")
     await page.until(f"{PILL} === 'Token refused'")
@@ -107,14 +107,16 @@ async def test_a_token_that_cannot_be_sent_is_refused_in_words(page: Page, alter
 
 
 @pytest.mark.usefixtures("elsewhere")
-async def test_a_subscription_with_a_bad_token_ends_in_words_and_not_in_a_spinner(page: Page, altered: Running) -> None:
-    await ready(page, altered.url)
+async def test_a_subscription_with_a_bad_token_ends_in_words_and_not_in_a_spinner(
+    page: Page, faulty_server: Running
+) -> None:
+    await ready(page, faulty_server.url)
     await paste_token(page, "pg_wrong")
     await write(page, "subscription Told { role }", "Told")
 
     await page.evaluate(RUN)
     message = await answered(page)
-    await paste_token(page, altered.token)
+    await paste_token(page, faulty_server.token)
     await page.until(f"{PILL} === 'Token in use'")
 
     assert message == f"The server ended the subscription, because it does not accept the token: {INVALID}"
@@ -122,8 +124,10 @@ async def test_a_subscription_with_a_bad_token_ends_in_words_and_not_in_a_spinne
     await page.until(f"{STATUS} === ''")
 
 
-async def test_a_subscription_that_is_not_valid_shows_the_errors_of_the_server(page: Page, altered: Running) -> None:
-    await ready(page, altered.url)
+async def test_a_subscription_that_is_not_valid_shows_the_errors_of_the_server(
+    page: Page, faulty_server: Running
+) -> None:
+    await ready(page, faulty_server.url)
     await write(page, "subscription Told { roles }", "Told")
 
     await page.evaluate(RUN)
@@ -133,9 +137,9 @@ async def test_a_subscription_that_is_not_valid_shows_the_errors_of_the_server(p
 
 
 async def test_the_headers_editor_takes_the_place_of_the_token_on_subscriptions_too(
-    page: Page, altered: Running
+    page: Page, faulty_server: Running
 ) -> None:
-    await ready(page, f"{altered.url}/#token={altered.token}")
+    await ready(page, f"{faulty_server.url}/#token={faulty_server.token}")
     await page.until(f"{PILL} === 'Token in use'")
     await write(page, "subscription Told { role }", "Told")
     await set_headers(page, {"authorization": "Bearer other"})
@@ -148,10 +152,10 @@ async def test_the_headers_editor_takes_the_place_of_the_token_on_subscriptions_
 
 @pytest.mark.usefixtures("elsewhere")
 async def test_a_token_that_has_expired_shows_with_the_next_request_and_when_the_page_is_seen_again(
-    page: Page, altered: Running
+    page: Page, faulty_server: Running
 ) -> None:
     token, secret = await create_token(role=Role.ADMIN, name="for a while")
-    await ready(page, f"{altered.url}/#token={secret}")
+    await ready(page, f"{faulty_server.url}/#token={secret}")
     await page.until(f"{PILL} === 'Token in use'")
     await write(page, "query Hello { hello }", "Hello")
 
@@ -169,10 +173,10 @@ async def test_a_token_that_has_expired_shows_with_the_next_request_and_when_the
 
 
 @pytest.mark.usefixtures("elsewhere")
-async def test_a_token_that_is_revoked_ends_a_running_subscription_in_words(page: Page, altered: Running) -> None:
+async def test_a_token_that_is_revoked_ends_a_running_subscription_in_words(page: Page, faulty_server: Running) -> None:
     world = await a_world(public=False)
     token, secret = await create_token(role=Role.ADMIN, name="for a while")
-    await ready(page, f"{altered.url}/#token={secret}")
+    await ready(page, f"{faulty_server.url}/#token={secret}")
     await write(page, watching(world), "Watch")
     await page.evaluate(RUN)
     await page.until(f"({ANSWER})?.includes('PENDING')")
@@ -191,9 +195,9 @@ async def test_a_token_that_is_revoked_ends_a_running_subscription_in_words(page
 
 
 @pytest.mark.usefixtures("elsewhere")
-async def test_another_token_is_used_for_a_running_subscription_at_once(page: Page, altered: Running) -> None:
+async def test_another_token_is_used_for_a_running_subscription_at_once(page: Page, faulty_server: Running) -> None:
     world = await a_world(public=False)
-    await ready(page, f"{altered.url}/#token={altered.token}")
+    await ready(page, f"{faulty_server.url}/#token={faulty_server.token}")
     await write(page, watching(world), "Watch")
     await page.evaluate(RUN)
     await page.until(f"({ANSWER})?.includes('PENDING')")
@@ -208,8 +212,10 @@ async def test_another_token_is_used_for_a_running_subscription_at_once(page: Pa
     assert [error["extensions"] for error in answer["errors"]] == [{"code": "NOT_FOUND"}]
 
 
-async def test_a_server_that_is_away_is_noticed_and_so_is_its_return(page: Page, way: Relay, altered: Running) -> None:
-    await ready(page, f"{way.url}/#token={altered.token}")
+async def test_a_server_that_is_away_is_noticed_and_so_is_its_return(
+    page: Page, way: Relay, faulty_server: Running
+) -> None:
+    await ready(page, f"{way.url}/#token={faulty_server.token}")
     await write(page, "query Hello { hello }", "Hello")
 
     way.turn(Way.CLOSED)
@@ -267,8 +273,10 @@ async def test_a_server_that_is_not_ready_says_why_and_the_page_begins_once_it_i
     assert answer == {"data": {"organisations": {"nodes": []}}}
 
 
-async def test_a_websocket_that_cannot_be_opened_is_told_in_words(page: Page, way: Relay, altered: Running) -> None:
-    await ready(page, f"{way.url}/#token={altered.token}")
+async def test_a_websocket_that_cannot_be_opened_is_told_in_words(
+    page: Page, way: Relay, faulty_server: Running
+) -> None:
+    await ready(page, f"{way.url}/#token={faulty_server.token}")
     await write(page, "subscription Told { role }", "Told")
 
     way.turn(Way.NO_WEBSOCKETS)

@@ -15,7 +15,7 @@ from documents.embedded_mongod.process import Process, find_binary, launch
 from tests.support.patience import until
 
 NAME = "failover"
-STARTED_WITHIN, ENDED_WITHIN = 60, 30
+START_TIMEOUT, STOP_TIMEOUT = 60, 30
 ELECTION_SECONDS = 2
 """The election timeout, much as Atlas sets it."""
 
@@ -48,7 +48,7 @@ class Member:
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         ]
         self._process = launch(command, self.directory)
-        until(self.answers, STARTED_WITHIN)
+        until(self.answers, START_TIMEOUT)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -62,7 +62,7 @@ class Member:
 
     def wait(self) -> None:
         """Return once it has ended."""
-        until(lambda: self._process is not None and self._process.exit_code is not None, ENDED_WITHIN)
+        until(lambda: self._process is not None and self._process.exit_code is not None, STOP_TIMEOUT)
 
     def end(self) -> None:
         """End it, whatever state it is in."""
@@ -124,7 +124,7 @@ class ReplicaSet:
             found[:] = [member for member in self.members if member.hello().get("isWritablePrimary")]
             return len(found) == 1
 
-        until(is_found, STARTED_WITHIN)
+        until(is_found, START_TIMEOUT)
         return found[0]
 
     def settle(self) -> None:
@@ -134,7 +134,7 @@ class ReplicaSet:
             said = [member.hello() for member in self.members]
             return [bool(one.get("isWritablePrimary") or one.get("secondary")) for one in said]
 
-        until(lambda: all(states()), STARTED_WITHIN)
+        until(lambda: all(states()), START_TIMEOUT)
         self.primary()
 
     def step_down(self) -> None:

@@ -21,7 +21,7 @@ from tests.support.working import Lab
 
 SLACK = 0.25
 """Seconds beyond its deadline that a write may take to fail."""
-READ_WITHIN = ELECTION_TIMEOUT + 0.5
+READ_TIMEOUT = ELECTION_TIMEOUT + 0.5
 QUICKLY = 1.0
 """Seconds within which a request is refused while it is known that there is no primary, also where much is asked."""
 AFTERWARDS = 3.0
@@ -108,7 +108,7 @@ async def test_a_new_primary_takes_over_and_nothing_is_lost_or_doubled(
 
     tell(clients, fault.__name__, took)
     assert clients.wrong == []
-    assert clients.longest("flat", "point") < READ_WITHIN
+    assert clients.longest("flat", "point") < READ_TIMEOUT
     assert clients.longest("write") < REQUEST_TIMEOUT + SLACK
     await nothing_is_lost_or_doubled(server, clients)
     assert "Traceback" not in server.log
@@ -137,7 +137,7 @@ async def test_without_a_majority_requests_are_refused_at_once_and_answered_agai
     assert {one.codes for one in refused} == {frozenset({"UNAVAILABLE"})}
     assert max(one.seconds for one in refused) < QUICKLY
     # Who is left may be the primary for so long yet, and what was begun meanwhile waits from then on.
-    assert clients.longest("flat", "point") < ELECTION_SECONDS + READ_WITHIN
+    assert clients.longest("flat", "point") < ELECTION_SECONDS + READ_TIMEOUT
     assert clients.longest("write") < REQUEST_TIMEOUT + SLACK
     await nothing_is_lost_or_doubled(server, clients)
     lines = [line for line in server.log.splitlines() if "could not be answered" in line]

@@ -38,7 +38,7 @@ from tests.support.patience import within
 from tests.support.running import ADMIN_TOKEN, PLAIN
 from tests.support.unreliable import READS, WRITES, Fault, Heard, Unreliable
 
-EVERY = os.environ.get("FAULTS") == "all"
+ALL_FAULTS = os.environ.get("FAULTS") == "all"
 """Whether each command meets each fault; else each write meets one, in turns, and each commit some."""
 NAMES = [name for name, _ in mutations()]
 REPEATABLE = {"extendLease", "releaseActivity", "completeActivity", "appendLogs"}
@@ -180,7 +180,7 @@ def rows_of(mutation: str) -> dict[str, Row]:
     return GRANTED[mutation]
 
 
-@pytest.mark.timeout(within(900 if EVERY else 240))
+@pytest.mark.timeout(within(900 if ALL_FAULTS else 240))
 @pytest.mark.parametrize(("mutation", "key"), CALLS)
 async def test_whatever_fails_a_mutation_is_applied_once_or_not_at_all(
     lab: Lab, mutation: str, key: dict[str, str]
@@ -198,21 +198,21 @@ async def test_whatever_fails_a_mutation_is_applied_once_or_not_at_all(
             await check(lab, mutation, given, answer, undisturbed, story)
 
 
-@pytest.mark.timeout(within(900 if EVERY else 240))
+@pytest.mark.timeout(within(900 if ALL_FAULTS else 240))
 @pytest.mark.parametrize(
     ("mutation", "key"),
-    [one for one in CALLS if EVERY or one[0] in ("createExecution", "claimActivity", "completeActivity")],
+    [one for one in CALLS if ALL_FAULTS or one[0] in ("createExecution", "claimActivity", "completeActivity")],
 )
 async def test_after_an_outage_a_mutation_was_applied_once_or_not_at_all(
     lab: Lab, mutation: str, key: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for row in rows_of(mutation).values() if EVERY else [next(iter(rows_of(mutation).values()))]:
+    for row in rows_of(mutation).values() if ALL_FAULTS else [next(iter(rows_of(mutation).values()))]:
         working = Working()
         given = working.input(mutation, row) | key
         await lab.begin(working)
         undisturbed = await watched(lab, mutation, given)
         writes = [number for number, _ in enumerate(one for one in undisturbed.commands if one.writes)]
-        for number in writes if EVERY else writes[-1:]:
+        for number in writes if ALL_FAULTS else writes[-1:]:
             for fault in OUTAGES:
                 lab.way.fail(number, fault)
                 with monkeypatch.context() as patch:
@@ -296,7 +296,7 @@ def faults(mutation: str, commands: list[Heard]) -> Iterator[tuple[int, frozense
         commits = write.command == "commitTransaction"
         # A server that fails to commit lets go of the transaction, which one that was told to fail does not.
         possible = [LOST, *(fault for fault in ERRORS if not (commits and fault is LASTING))]
-        if not EVERY:
+        if not ALL_FAULTS:
             turn = len(mutation) + number
             possible = [
                 *([LOST] if commits or turn % 2 else []),
@@ -304,7 +304,7 @@ def faults(mutation: str, commands: list[Heard]) -> Iterator[tuple[int, frozense
             ]
         unsure = UNSURE if commits or not write.in_transaction else []
         yield from ((number, WRITES, fault) for fault in (*possible, *unsure))
-    if EVERY:
+    if ALL_FAULTS:
         for number in range(len(commands) - len(writes)):
             yield from ((number, READS, fault) for fault in (*ERRORS, LOST))
 

@@ -25,7 +25,7 @@ from tests.support.patience import within
 from tests.support.running import ADMIN_TOKEN, COMMAND, PLAIN, on_database, running
 
 DATABASE = "test_races"
-MOST = 10
+MAX_CALLERS = 10
 WRITTEN_OTHERWISE = {"Component", "Dataset", "Execution"}
 """Types with a revision that no mutation takes as expected: what they say comes from what was ingested or run."""
 
@@ -105,7 +105,7 @@ async def callers(servers: list[str], client: Client) -> AsyncIterator[list[http
     await open_database(client[DATABASE], indexes=False)
     headers = {"authorization": f"Bearer {ADMIN_TOKEN}"}
     options = PLAIN | {"headers": headers, "timeout": within()}
-    callers = [httpx2.AsyncClient(base_url=servers[number % 2], **options) for number in range(MOST)]
+    callers = [httpx2.AsyncClient(base_url=servers[number % 2], **options) for number in range(MAX_CALLERS)]
     yield callers
     await asyncio.gather(*(caller.aclose() for caller in callers))
 
@@ -119,7 +119,7 @@ def test_everything_that_people_change_is_guarded_by_its_revision() -> None:
     assert {race.mutation for race in RACES} == updates | {"mergeOrganisations", "transferDigitalTwin"}
 
 
-@pytest.mark.parametrize(("many", "rounds"), [(2, 10), (MOST, 3)])
+@pytest.mark.parametrize(("many", "rounds"), [(2, 10), (MAX_CALLERS, 3)])
 @pytest.mark.parametrize("race", RACES, ids=[race.mutation for race in RACES])
 async def test_of_those_who_change_the_same_revision_one_wins_and_the_others_see_what_it_made(
     callers: list[httpx2.AsyncClient], race: Race, many: int, rounds: int

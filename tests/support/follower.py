@@ -101,7 +101,7 @@ def tasks(server: Running) -> int:
 
 
 async def at_most(server: Running, count: int) -> None:
-    """Returns when an altered server does no more than so many things side by side."""
+    """Returns when a faulty server does no more than so many things side by side."""
 
     async def is_quiet() -> bool:
         return tasks(server) <= count

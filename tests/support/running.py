@@ -19,7 +19,7 @@ from tests.support.patience import BOUND, until, within
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (str(Path(sys.executable).parent / "provenance-graph"),)
 """The command as it is installed."""
-ALTERED = (sys.executable, "-m", "tests.support.faulty_server")
+FAULTY_SERVER = (sys.executable, "-m", "tests.support.faulty_server")
 """A server with some more fields, see tests/support/faulty_server.py."""
 
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -76,7 +76,7 @@ class Running:
         return self.client.get(f"{self.url}{path}", **options)
 
     def cpu(self) -> float:
-        """Seconds of CPU that the server has used so far, by its own account (of an altered server)."""
+        """Seconds of CPU that the server has used so far, by its own account (of a faulty server)."""
         return float(self.post("{cpu}").json()["data"]["cpu"])
 
     def database_pid(self) -> int:
@@ -86,7 +86,7 @@ class Running:
 
     @contextmanager
     def altering(self, constant: str, value: float) -> Iterator[None]:
-        """Another value for a constant of the code (of an altered server) within the block."""
+        """Another value for a constant of the code (of a faulty server) within the block."""
         change = "mutation ($constant: String!, $value: Float!) { alter(constant: $constant, value: $value) }"
         before = self.ask(change, {"constant": constant, "value": value})["alter"]
         try:
@@ -120,7 +120,7 @@ def running(
 
 def _start(command: tuple[str, ...], env: dict[str, str], log: Path) -> Process:
     log.write_bytes(b"")
-    if command[:1] == COMMAND or command == ALTERED:
+    if command[:1] == COMMAND or command == FAULTY_SERVER:
         return Forked(command, cwd=ROOT, env=env, stdout=log)
     with log.open("ab") as output:
         return subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)

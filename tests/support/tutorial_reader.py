@@ -29,7 +29,7 @@ from tests.support.running import Running
 ADDRESS, TOKEN = "http://127.0.0.1:8000", "pg_…"
 DEMO = "make demo\n"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-MOST_PRINTED = 1_048_576
+MAX_OUTPUT_BYTES = 1_048_576
 END = "~~ the block has ended ~~"
 
 
@@ -172,7 +172,7 @@ async def reader(demo: Running, folder: Path, path: str) -> AsyncIterator[Reader
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
-        limit=MOST_PRINTED,
+        limit=MAX_OUTPUT_BYTES,
     )
     somebody = Reader(demo, shell, folder)
     try:

@@ -15,9 +15,9 @@ from tests.support.running import COMMAND, ROOT, Running, end, environment
 
 WORK = (sys.executable, "-m", "graph.commands.work")
 """`provenance-graph work`, which takes less time to start so."""
-PATIENT = (sys.executable, "-m", "tests.graph.clients.worker.patient")
+PATIENT_WORKER = (sys.executable, "-m", "tests.graph.clients.worker.patient")
 """A worker with more time to stop; see that module."""
-SOON: Any = {"RENEWAL_FRACTION": "0.01"}
+RENEW_OFTEN: Any = {"RENEWAL_FRACTION": "0.01"}
 """A patient worker learns in less than a second that a lease of a minute is lost, which does not lapse meanwhile."""
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -127,7 +127,7 @@ class Lab:
         own["TMPDIR"] = str(self.folders)
         return environment(self.directory) | own | more
 
-    def start(self, command: str, *options: str, program: tuple[str, ...] = PATIENT, **more: str) -> "Worker":
+    def start(self, command: str, *options: str, program: tuple[str, ...] = PATIENT_WORKER, **more: str) -> "Worker":
         """A worker that runs a command."""
         return Worker(self, [*program, "--command", command, *options], self.environment(**more))
 

@@ -12,7 +12,7 @@ from documents.mongo.database import Database, make_client
 from documents.mongo.transaction import Session, in_transaction
 from tests.support.patience import until_awaited
 
-WITHIN = 30
+TIMEOUT = 30
 """Seconds. What a lost transaction wrote cannot be written for sixty."""
 
 
@@ -42,6 +42,6 @@ async def test_what_is_given_up_while_it_commits_can_be_written_at_once(
         await asyncio.wait([given_up])
 
         assert given_up.cancelled()
-        with pymongo.timeout(WITHIN):
+        with pymongo.timeout(TIMEOUT):
             await database.things.update_one({"_id": "a"}, {"$inc": {"number": 10}})
         assert await database.things.distinct("number") == [11]

@@ -16,7 +16,7 @@ from documents.embedded_mongod.server import EmbeddedMongo
 from tests.support.connections import Connection, a_post, open_connection
 from tests.support.follower import gauge
 from tests.support.patience import until, within
-from tests.support.running import ALTERED, Running, on_database, running
+from tests.support.running import FAULTY_SERVER, Running, on_database, running
 
 POINT = "query($id: ID!) { user(id: $id) { id } }"
 WAIT_TIMEOUT, WRITE_TIMEOUT = "graph.engine.admission.WAIT_TIMEOUT", "graph.http.send_buffers.WRITE_TIMEOUT"
@@ -29,7 +29,7 @@ def narrow(mongod: EmbeddedMongo) -> Iterator[Running]:
     env = on_database(mongod.uri, "test_narrow") | {"PROVENANCE_CONCURRENCY": "1", "PROVENANCE_ANSWER_MEMORY": "16"}
     # Nobody is refused or given up because the machine is slow; tests that claim it shorten these.
     env["ALTERED_CONSTANTS"] = json.dumps({WAIT_TIMEOUT: within(), WRITE_TIMEOUT: within()})
-    with running(*ALTERED, env=env) as running_server:
+    with running(*FAULTY_SERVER, env=env) as running_server:
         yield running_server
 
 

@@ -9,7 +9,7 @@ import strawberry
 
 from graph.engine.graphql_core_patch import gather_with_cancel, patch_graphql_core
 
-MOST_TURNS = 20
+MAX_TURNS = 20
 
 
 async def after(turns: int) -> int:
@@ -61,7 +61,7 @@ ASKED = """query ($turns: Int!) { fails(afterTurns: $turns)
   branches { leaves { first second } leaf { first second } } }"""
 
 
-@pytest.mark.parametrize("turns", range(MOST_TURNS))
+@pytest.mark.parametrize("turns", range(MAX_TURNS))
 async def test_what_stands_beside_a_field_that_fails_leaves_nothing_unawaited(turns: int) -> None:
     patch_graphql_core()
     with warnings.catch_warnings(record=True) as warned:

@@ -206,8 +206,8 @@ def test_every_where_and_every_order_of_the_schema_is_known_as_one() -> None:
     assert found_orders <= ORDER_INPUTS <= inputs
 
 
-def test_a_cube_of_conditions_is_refused_over_http(altered: Running) -> None:
-    answer = altered.post(DATASETS, {"v": a_cube(25)})
+def test_a_cube_of_conditions_is_refused_over_http(faulty_server: Running) -> None:
+    answer = faulty_server.post(DATASETS, {"v": a_cube(25)})
 
     assert answer.status_code == 400
     assert answer.json()["errors"][0] == {

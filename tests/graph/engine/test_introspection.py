@@ -204,23 +204,23 @@ async def test_no_more_wait_than_are_allowed(held: Callable[[], None]) -> None:
     assert len(set(await asyncio.gather(*waiting))) == 1
 
 
-def test_introspection_over_http_is_kept_too(altered: Running) -> None:
+def test_introspection_over_http_is_kept_too(faulty_server: Running) -> None:
     query = get_introspection_query()
-    first = altered.post(query)
-    before = altered.cpu()
+    first = faulty_server.post(query)
+    before = faulty_server.cpu()
 
-    again = [altered.post(query) for _ in range(10)]
+    again = [faulty_server.post(query) for _ in range(10)]
 
     assert first.json()["data"]["__schema"]["queryType"]["name"] == "Query"
     assert {answer.content for answer in again} == {first.content}
-    assert altered.cpu() - before < cpu(0.3)
+    assert faulty_server.cpu() - before < cpu(0.3)
 
 
-def test_a_get_and_an_answer_with_its_cost_tell_the_same(altered: Running) -> None:
+def test_a_get_and_an_answer_with_its_cost_tell_the_same(faulty_server: Running) -> None:
     query = '{__type(name:"Step"){name}}'
 
-    got = altered.get("/graphql", params={"query": query}, headers={"accept": "application/json"})
-    costed = altered.send(orjson.dumps({"query": query, "extensions": {"cost": True}}))
+    got = faulty_server.get("/graphql", params={"query": query}, headers={"accept": "application/json"})
+    costed = faulty_server.send(orjson.dumps({"query": query, "extensions": {"cost": True}}))
 
     assert got.json() == {"data": {"__type": {"name": "Step"}}}
     assert costed.json()["data"] == got.json()["data"]

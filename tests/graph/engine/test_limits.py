@@ -91,13 +91,13 @@ FILTER = "query($v:OrganisationWhere){organisations(where:$v){nodes{id}}}"
 
 
 @pytest.fixture(scope="module")
-def server(altered: Running) -> Running:
+def server(faulty_server: Running) -> Running:
     """The server, after its first requests."""
     for _ in range(3):
-        altered.post("{hello}")
-        altered.post("{nope}")
-        altered.post(FILTER)
-    return altered
+        faulty_server.post("{hello}")
+        faulty_server.post("{nope}")
+        faulty_server.post(FILTER)
+    return faulty_server
 
 
 def cost_of(server: Running, ask: Any) -> tuple[httpx2.Response, float]:

@@ -209,8 +209,8 @@ class Target:
 
 
 @pytest.fixture
-def target(altered: Running) -> Target:
-    return Target(altered.url, lambda path: altered.get(path).text, lambda: altered.log)
+def target(faulty_server: Running) -> Target:
+    return Target(faulty_server.url, lambda path: faulty_server.get(path).text, lambda: faulty_server.log)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -321,9 +321,9 @@ async def test_a_server_that_stops_answers_nothing_new() -> None:
     assert (refused.status_code, refused.json()["errors"][0]["message"]) == (503, "The server is stopping.")
 
 
-def test_at_the_real_server_a_head_has_no_body_and_the_address_is_that_of_the_client(altered: Running) -> None:
+def test_at_the_real_server_a_head_has_no_body_and_the_address_is_that_of_the_client(faulty_server: Running) -> None:
     given = report(organisationUrl="https://head.example", distributions=[{"dataset": "head", "csvwText": ODD}])
-    payload = altered.ask(
+    payload = faulty_server.ask(
         "mutation ($input: IngestTransformInput!) { ingestTransform(input: $input) { published { distribution {"
         " csvwUrl } dataset { id } } } }",
         {"input": given},
@@ -331,10 +331,12 @@ def test_at_the_real_server_a_head_has_no_body_and_the_address_is_that_of_the_cl
     (version,) = payload["published"]
     url = version["distribution"]["csvwUrl"]
 
-    got, head = altered.client.get(url), altered.client.head(url)
-    there = altered.client.head(f"{altered.url}/datasets/{version['dataset']['id']}/latest", follow_redirects=True)
+    got, head = faulty_server.client.get(url), faulty_server.client.head(url)
+    there = faulty_server.client.head(
+        f"{faulty_server.url}/datasets/{version['dataset']['id']}/latest", follow_redirects=True
+    )
 
-    assert url.startswith(f"{altered.url}/distributions/")
+    assert url.startswith(f"{faulty_server.url}/distributions/")
     assert (got.status_code, got.content) == (200, ODD.encode())
     for one in (head, there):
         assert (one.status_code, one.content) == (200, b"")

@@ -12,7 +12,7 @@ from tests.graph.http.test_signed_urls import announced, put
 from tests.support.galaxies import Galaxy, a_report
 from tests.support.running import COMMAND, Running, on_database, running
 
-LARGEST = 300_000
+MAX_FILE_BYTES = 300_000
 """Bytes of the largest file that the server may write, in the place of a full disk."""
 FULL = "The bucket is full: File too large."
 
@@ -20,9 +20,9 @@ FULL = "The bucket is full: File too large."
 @pytest.fixture
 def full(mongod: EmbeddedMongo, tmp_path: Path) -> Iterator[Running]:
     """A server whose files may not grow."""
-    limit = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({LARGEST}, {LARGEST}))"
+    limit = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({MAX_FILE_BYTES}, {MAX_FILE_BYTES}))"
     command = [sys.executable, "-c", f"{limit}; os.execv(sys.argv[1], sys.argv[1:])", *COMMAND, "serve"]
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] in (resource.RLIM_INFINITY, LARGEST)
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] in (resource.RLIM_INFINITY, MAX_FILE_BYTES)
     with running(*command, env=on_database(mongod.uri, "insufficient"), directory=tmp_path) as server:
         yield server
 
@@ -34,12 +34,12 @@ def bytes_in(server: Running) -> list[Path]:
 
 
 def test_an_upload_that_does_not_fit_is_refused_with_the_reason_and_leaves_nothing(full: Running) -> None:
-    large, small = bytes(3 * LARGEST), b"fits"
+    large, small = bytes(3 * MAX_FILE_BYTES), b"fits"
     too_large, fitting = announced(full, large), announced(full, small)
 
     refused = put(full, too_large, large)
     left = bytes_in(full)
-    again = put(full, too_large, iter([large[:LARGEST], large[LARGEST:]]))
+    again = put(full, too_large, iter([large[:MAX_FILE_BYTES], large[MAX_FILE_BYTES:]]))
     taken = put(full, fitting, small)
 
     error = {"message": FULL, "extensions": {"code": "INSUFFICIENT_STORAGE"}}
@@ -56,7 +56,7 @@ def test_a_report_that_does_not_fit_is_refused_with_the_reason_and_can_be_sent_a
     galaxy = Galaxy.new(full)
     before = bytes_in(full)
 
-    refused = galaxy.upload(bytes(3 * LARGEST))
+    refused = galaxy.upload(bytes(3 * MAX_FILE_BYTES))
     kept, left = galaxy.archives(), bytes_in(full)
     taken = galaxy.upload(a_report("1\t2"))
 

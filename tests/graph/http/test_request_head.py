@@ -20,8 +20,8 @@ KEY = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
 
 @pytest.fixture
-def connection(altered: Running) -> Iterator[Connection]:
-    with open_connection(altered.url) as connection:
+def connection(faulty_server: Running) -> Iterator[Connection]:
+    with open_connection(faulty_server.url) as connection:
         yield connection
 
 
@@ -72,11 +72,11 @@ def test_addresses_and_fields_up_to_their_bounds_are_taken(connection: Connectio
     assert json.loads(connection.read()[2]) == SMALL_ANSWER
 
 
-def test_the_bound_of_fields_is_the_same_in_whatever_pieces_they_come(altered: Running) -> None:
+def test_the_bound_of_fields_is_the_same_in_whatever_pieces_they_come(faulty_server: Running) -> None:
     for size, status in ((65_000, 200), (65_536, 431)):
         head = got("/livez", "X-Much: " + "a" * size)
         for cut in (1, 30, 40_000, len(head) - 1):
-            with open_connection(altered.url) as connection:
+            with open_connection(faulty_server.url) as connection:
                 # What came before in the same piece is not counted.
                 connection.write(got() + head[:cut])
                 connection.read()
@@ -97,13 +97,13 @@ def test_what_stands_around_the_chunks_of_a_body_is_bounded_too(connection: Conn
     assert connection.is_closed()
 
 
-def test_fields_after_a_body_are_ignored_whatever_they_say(altered: Running, connection: Connection) -> None:
+def test_fields_after_a_body_are_ignored_whatever_they_say(faulty_server: Running, connection: Connection) -> None:
     whoami = json.dumps({"query": "{viewer{role}}"}).encode()
-    trailers = f"Authorization: Bearer {altered.token}\r\nHost: there\r\nExpect: 100-continue\r\n\r\n".encode()
+    trailers = f"Authorization: Bearer {faulty_server.token}\r\nHost: there\r\nExpect: 100-continue\r\n\r\n".encode()
 
     connection.write(chunked(chunk(whoami) + b"0\r\n" + trailers))
     without = connection.read()
-    connection.write(chunked(chunk(whoami) + b"0\r\n" + trailers, f"Authorization: Bearer {altered.token}"))
+    connection.write(chunked(chunk(whoami) + b"0\r\n" + trailers, f"Authorization: Bearer {faulty_server.token}"))
     with_token = connection.read()
 
     assert json.loads(without[2]) == {"data": {"viewer": {"role": "ANONYMOUS"}}}
@@ -217,9 +217,9 @@ def test_so_many_requests_may_wait_on_a_connection(connection: Connection) -> No
     assert connection.statuses() == [200] * (most + 1) + [429]
 
 
-def test_a_client_that_sends_on_after_a_refusal_gets_it(altered: Running) -> None:
+def test_a_client_that_sends_on_after_a_refusal_gets_it(faulty_server: Running) -> None:
     for _ in range(5):
-        with open_connection(altered.url) as connection:
+        with open_connection(faulty_server.url) as connection:
             connection.write(a_post(SMALL, "Host: there").replace(b"length: ", b"length: 9"))
             for _ in range(50):
                 connection.write(b"a" * 100_000)
@@ -227,9 +227,9 @@ def test_a_client_that_sends_on_after_a_refusal_gets_it(altered: Running) -> Non
             assert connection.is_closed()
 
 
-def test_a_client_whose_body_is_not_read_gets_its_answer_and_is_told_to_connect_anew(altered: Running) -> None:
+def test_a_client_whose_body_is_not_read_gets_its_answer_and_is_told_to_connect_anew(faulty_server: Running) -> None:
     head = a_post(b"a" * 5_000_000)[:-5_000_000]
-    with open_connection(altered.url) as connection:
+    with open_connection(faulty_server.url) as connection:
         connection.write(head)
         for _ in range(50):
             connection.write(b"a" * 100_000)
@@ -239,8 +239,10 @@ def test_a_client_whose_body_is_not_read_gets_its_answer_and_is_told_to_connect_
         assert connection.is_closed()
 
 
-def test_a_client_that_sends_no_more_gets_its_refusal_and_the_connection_ends_at_once(altered: Running) -> None:
-    with socket.create_connection((altered.url.split("/")[2].split(":")[0], int(altered.url.split(":")[2]))) as client:
+def test_a_client_that_sends_no_more_gets_its_refusal_and_the_connection_ends_at_once(faulty_server: Running) -> None:
+    with socket.create_connection(
+        (faulty_server.url.split("/")[2].split(":")[0], int(faulty_server.url.split(":")[2]))
+    ) as client:
         client.sendall(b"NONSENSE\r\n\r\n")
         client.shutdown(socket.SHUT_WR)
         client.settimeout(limits.HEAD_TIMEOUT)
@@ -248,9 +250,9 @@ def test_a_client_that_sends_no_more_gets_its_refusal_and_the_connection_ends_at
         assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 Bad Request")
 
 
-def test_a_body_that_cannot_be_read_is_refused_whether_or_not_its_request_was_begun(altered: Running) -> None:
+def test_a_body_that_cannot_be_read_is_refused_whether_or_not_its_request_was_begun(faulty_server: Running) -> None:
     for pause in (False, True):
-        with open_connection(altered.url) as connection:
+        with open_connection(faulty_server.url) as connection:
             connection.write(chunked(chunk(b'{"query":')))
             if pause:
                 assert connection.is_silent()
@@ -260,23 +262,23 @@ def test_a_body_that_cannot_be_read_is_refused_whether_or_not_its_request_was_be
             assert connection.is_closed()
 
 
-def test_refusals_are_logged_and_counted_like_other_answers(altered: Running) -> None:
+def test_refusals_are_logged_and_counted_like_other_answers(faulty_server: Running) -> None:
     seconds = 'provenance_http_request_seconds_count{path="/graphql",status="400"}'
     refusals = 'provenance_graphql_refusals_total{code="BAD_REQUEST"}'
 
     def counted(line: str) -> float:
-        found = [row for row in altered.get("/metrics").text.splitlines() if row.startswith(line + " ")]
+        found = [row for row in faulty_server.get("/metrics").text.splitlines() if row.startswith(line + " ")]
         return float(found[0].split()[-1]) if found else 0.0
 
     before = counted(seconds), counted(refusals)
-    with open_connection(altered.url) as connection:
+    with open_connection(faulty_server.url) as connection:
         connection.write(a_post(SMALL, "X-Request-Id: canary-of-heads", "Host: twice"))
         _, headers, _ = connection.read()
 
     assert headers["x-request-id"] == "canary-of-heads"
     assert (counted(seconds), counted(refusals)) == (before[0] + 1, before[1] + 1)
-    until(lambda: "canary-of-heads" in altered.log)
-    (line,) = [line for line in altered.log.splitlines() if "canary-of-heads" in line]
+    until(lambda: "canary-of-heads" in faulty_server.log)
+    (line,) = [line for line in faulty_server.log.splitlines() if "canary-of-heads" in line]
     assert all(said in line for said in ("answered", "POST", "/graphql", "400"))
 
 
@@ -515,9 +517,10 @@ def test_a_head_in_time_in_pieces_is_answered_and_the_connection_goes_on(waiting
 
 @pytest.mark.parametrize("path", ["/", "/graphql?query=%7Bhello%7D", "/graphql", "/livez", "/readyz", "/nowhere"])
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
-def test_head_is_answered_as_get_without_its_body(altered: Running, path: str, accept: str) -> None:
+def test_head_is_answered_as_get_without_its_body(faulty_server: Running, path: str, accept: str) -> None:
     answers = [
-        altered.client.request(method, altered.url + path, headers={"accept": accept}) for method in ("GET", "HEAD")
+        faulty_server.client.request(method, faulty_server.url + path, headers={"accept": accept})
+        for method in ("GET", "HEAD")
     ]
 
     varying = {"date", "x-request-id", "content-security-policy"}
@@ -527,16 +530,16 @@ def test_head_is_answered_as_get_without_its_body(altered: Running, path: str, a
     assert (bool(answers[0].content), answers[1].content) == (True, b"")
 
 
-def test_head_runs_no_mutation(altered: Running) -> None:
-    touched = altered.log.count("touched")
+def test_head_runs_no_mutation(faulty_server: Running) -> None:
+    touched = faulty_server.log.count("touched")
 
-    response = altered.client.head(f"{altered.url}/graphql", params={"query": "mutation{touch}"})
+    response = faulty_server.client.head(f"{faulty_server.url}/graphql", params={"query": "mutation{touch}"})
 
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
-    assert altered.log.count("touched") == touched
+    assert faulty_server.log.count("touched") == touched
 
 
-def test_a_parameter_of_the_address_is_there_once(altered: Running) -> None:
-    response = altered.get("/graphql?query=%7Bhello%7D&query=%7B__typename%7D")
+def test_a_parameter_of_the_address_is_there_once(faulty_server: Running) -> None:
+    response = faulty_server.get("/graphql?query=%7Bhello%7D&query=%7B__typename%7D")
 
     assert (response.status_code, response.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")

@@ -22,8 +22,8 @@ LARGE = 300_000
 
 
 @pytest.fixture
-def connection(altered: Running) -> Iterator[Connection]:
-    with open_connection(altered.url) as connection:
+def connection(faulty_server: Running) -> Iterator[Connection]:
+    with open_connection(faulty_server.url) as connection:
         yield connection
 
 
@@ -133,15 +133,15 @@ def test_pages_of_allowed_origins_may_read_what_is_answered_at_once(connection: 
     assert json.loads(body) == ANSWER
 
 
-def test_clients_that_leave_before_their_answer_disturb_nobody(altered: Running) -> None:
-    failures = altered.log.count("Traceback")
+def test_clients_that_leave_before_their_answer_disturb_nobody(faulty_server: Running) -> None:
+    failures = faulty_server.log.count("Traceback")
     for _ in range(20):
-        leaving = Connection(altered.url)
+        leaving = Connection(faulty_server.url)
         leaving.write(a_post(b'{"query":"{slow(seconds:0.2)}"}'))
         leaving.close()
 
-    assert altered.post("{slow(seconds:0.5)}").json() == {"data": {"slow": "done"}}
-    assert altered.log.count("Traceback") == failures
+    assert faulty_server.post("{slow(seconds:0.5)}").json() == {"data": {"slow": "done"}}
+    assert faulty_server.log.count("Traceback") == failures
 
 
 async def says_how(scope: Scope, receive: Receive, send: Send) -> None:

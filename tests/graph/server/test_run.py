@@ -10,14 +10,14 @@ import pytest
 
 from graph.server.run import FORCED_EXIT_TIMEOUT, GRACEFUL_SHUTDOWN_TIMEOUT
 from tests.support.patience import until, within
-from tests.support.running import ALTERED, COMMAND, Running, alive, running
+from tests.support.running import COMMAND, FAULTY_SERVER, Running, alive, running
 
 CLOUD_RUN = 10
 """Seconds after SIGTERM that Cloud Run ends an instance."""
 
 
 def stopping(finish_within: int, exit_within: float) -> dict[str, str]:
-    """Variables of an altered server that has so many seconds for its requests, and for everything, once it stops."""
+    """Variables of a faulty server that has so many seconds for its requests, and for everything, once it stops."""
     constants = {
         "graph.server.run.GRACEFUL_SHUTDOWN_TIMEOUT": finish_within,
         "graph.server.run.FORCED_EXIT_TIMEOUT": exit_within,
@@ -52,7 +52,7 @@ def test_the_bounds_leave_time_for_closing_the_database() -> None:
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_running_request_is_answered_and_new_ones_are_refused(sent: signal.Signals, tmp_path: Path) -> None:
     env, gate = stopping(int(within()), within()), tmp_path / "gate"
-    with running(*ALTERED, env=env) as server, ThreadPoolExecutor() as threads:
+    with running(*FAULTY_SERVER, env=env) as server, ThreadPoolExecutor() as threads:
         asking = threads.submit(post, server, f"{{held(path:{json.dumps(str(gate))})}}")
         wait_until_running(server)
         database = server.database_pid()
@@ -70,7 +70,7 @@ def test_a_running_request_is_answered_and_new_ones_are_refused(sent: signal.Sig
 
 
 def test_a_request_that_never_ends_does_not_keep_the_server() -> None:
-    with running(*ALTERED, env=stopping(1, within())) as server, ThreadPoolExecutor() as threads:
+    with running(*FAULTY_SERVER, env=stopping(1, within())) as server, ThreadPoolExecutor() as threads:
         asking = threads.submit(post, server, '{held(path:"/nowhere/at/all")}')
         wait_until_running(server)
         database = server.database_pid()
@@ -85,7 +85,7 @@ def test_a_request_that_never_ends_does_not_keep_the_server() -> None:
 
 
 def test_a_part_that_does_not_let_go_does_not_keep_the_server() -> None:
-    with running(*ALTERED, env=stopping(1, 2)) as server, ThreadPoolExecutor() as threads:
+    with running(*FAULTY_SERVER, env=stopping(1, 2)) as server, ThreadPoolExecutor() as threads:
         database = server.database_pid()
         waiting = threads.submit(post, server, "{stuck(seconds:1000)}")
         until(lambda: "stuck" in server.log)

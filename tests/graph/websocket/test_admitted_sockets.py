@@ -16,7 +16,7 @@ from tests.support.running import Running
 
 __all__ = ["askers", "gate", "narrow"]
 
-MOST = 16_000_000 // 60_000
+MAX_SOCKETS = 16_000_000 // 60_000
 """Sockets of the narrow server."""
 
 
@@ -74,17 +74,17 @@ def test_a_query_over_a_socket_is_answered_as_over_http(narrow: Running) -> None
 
 def test_clients_who_do_not_say_who_they_are_keep_nobody_out(crowded: Running) -> None:
     with ExitStack() as stack:
-        silent = [stack.enter_context(opened(crowded)) for _ in range(MOST // 4 + 10)]
+        silent = [stack.enter_context(opened(crowded)) for _ in range(MAX_SOCKETS // 4 + 10)]
         with introduced(crowded) as socket:
             let_in(socket)
 
-        assert gauge(crowded, "provenance_websockets_open") <= MOST // 4 + 2
+        assert gauge(crowded, "provenance_websockets_open") <= MAX_SOCKETS // 4 + 2
         assert closed_with(silent[0]) == 1006
 
 
 def test_anonymous_sockets_leave_room_for_those_of_whoever_is_signed_in(crowded: Running) -> None:
     with ExitStack() as stack:
-        for _ in range((MOST + 1) // 2):
+        for _ in range((MAX_SOCKETS + 1) // 2):
             let_in(stack.enter_context(introduced(crowded)))
 
         with introduced(crowded) as refused:
@@ -97,7 +97,7 @@ def test_anonymous_sockets_leave_room_for_those_of_whoever_is_signed_in(crowded:
 
 def test_when_there_are_enough_sockets_a_further_one_is_refused_as_a_request_is(crowded: Running) -> None:
     with ExitStack() as stack:
-        for _ in range(MOST):
+        for _ in range(MAX_SOCKETS):
             let_in(stack.enter_context(introduced(crowded, {"Authorization": f"Bearer {crowded.token}"})))
 
         with pytest.raises(InvalidStatus) as refused, opened(crowded):

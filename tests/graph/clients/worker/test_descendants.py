@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.patience import until, within
 from tests.support.running import alive
-from tests.support.working import SOON, Lab, Worker
+from tests.support.working import RENEW_OFTEN, Lab, Worker
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only the process group is ended")
 
@@ -90,7 +90,7 @@ def test_descendants_that_left_session_and_parent_are_ended_with_the_command(
     lab: Lab, strays: Strays, end: Callable[[Lab, str, Worker], None], lease: int
 ) -> None:
     id = lab.an_execution({"key": "strays"})
-    with lab.working(f"{strays.command}; sleep 1000", "--lease", str(lease), **SOON) as worker:
+    with lab.working(f"{strays.command}; sleep 1000", "--lease", str(lease), **RENEW_OFTEN) as worker:
         pids = strays.pids()
         before = [alive(pid) for pid in pids]
 
@@ -115,7 +115,7 @@ def test_one_command_at_a_time_ends_with_its_own_descendants(lab: Lab, strays: S
     id = lab.an_execution({"key": "strays", "dependsOn": []}, {"key": "short", "dependsOn": []})
     command = f"[ $PROVENANCE_STEP_KEY = short ] || {{ {strays.command}; sleep 1000; }}"
 
-    with lab.working(command, "--at-once", "2", **SOON) as worker:
+    with lab.working(command, "--at-once", "2", **RENEW_OFTEN) as worker:
         until(lambda: lab.statuses(id)["short"] == "SUCCEEDED")
         pids = strays.pids()
         meanwhile = [alive(pid) for pid in pids]

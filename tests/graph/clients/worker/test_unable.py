@@ -10,10 +10,10 @@ from graph.clients.worker import exit_codes
 from graph.clients.worker.pause import Pause
 from tests.graph.clients.worker.front import Front, Verdict
 from tests.support.patience import BOUND, until, within
-from tests.support.working import PATIENT, Lab
+from tests.support.working import PATIENT_WORKER, Lab
 
 MIB = 1_048_576
-NARROW = ("/bin/sh", "-c", f'ulimit -f {4 * MIB // 512}; exec "$@"', "sh", *PATIENT)
+NARROW = ("/bin/sh", "-c", f'ulimit -f {4 * MIB // 512}; exec "$@"', "sh", *PATIENT_WORKER)
 """A worker that cannot write more than 4 MiB: as on a disk that is almost full, files open but are not written."""
 
 

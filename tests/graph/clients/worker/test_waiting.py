@@ -15,8 +15,8 @@ from tests.support.patience import until, within
 from tests.support.working import WORK, Lab
 
 LEAVE_A_FILE = "echo made > $PROVENANCE_OUTPUT_DIR/made"
-WITHIN = 3
-SHORT = ("--retry-within", str(WITHIN), "--once")
+TIMEOUT = 3
+SHORT = ("--retry-within", str(TIMEOUT), "--once")
 FINISHES_NOTHING = """import typer
 from graph.clients.worker import stop
 stop.STOP_TIMEOUT, stop.FINISH_TIMEOUT, stop.RELEASE_TIMEOUT = 180.0, 1.0, 60.0
@@ -55,7 +55,7 @@ def test_what_fails_for_long_is_told_in_the_log_and_ends_the_attempt_which_is_tr
     )
     tried = re.search(re.escape(f"{why} It was tried again for ") + r"(\d+) s\.", step["error"]["message"])
     assert tried is not None, step["error"]
-    assert int(tried[1]) >= WITHIN
+    assert int(tried[1]) >= TIMEOUT
     assert "This worker claims nothing for 5 s." in said
     assert step["outputs"]["nodes"] == []
 

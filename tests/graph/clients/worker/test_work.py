@@ -11,7 +11,7 @@ from tests.graph.clients.worker.conftest import KeptSteps, Lapse
 from tests.graph.clients.worker.front import Front, answers
 from tests.support.patience import until, within
 from tests.support.running import COMMAND, alive
-from tests.support.working import SOON, Lab, plain_yml
+from tests.support.working import RENEW_OFTEN, Lab, plain_yml
 
 LINES = 6_500
 """More than wait to be sent at once, and several requests of them."""
@@ -261,7 +261,7 @@ def test_sigterm_hands_back_and_another_worker_finishes(lab: Lab) -> None:
 
 def test_a_lost_lease_ends_the_command_with_all_it_has_started(lab: Lab) -> None:
     id = lab.an_execution({"key": "stubborn"})
-    with lab.working('trap "" TERM; sleep 1000 & echo $$ $!; wait; wait', **SOON) as worker:
+    with lab.working('trap "" TERM; sleep 1000 & echo $$ $!; wait; wait', **RENEW_OFTEN) as worker:
         log = until(lambda: [line for s in lab.execution(id)["by_key"].values() for line in lab.log(s["id"])])
         pids = [int(pid) for pid in log[0][2].split()]
 
@@ -313,7 +313,7 @@ def test_a_worker_that_cannot_reach_the_server_ends_its_command_before_another_m
 ) -> None:
     id = lab.an_execution({"key": "cut off"})
     beat = tmp_path / "beat"
-    with lab.working(f"echo $$; while touch '{beat}'; do sleep 0.1; done", "--lease", "8", **SOON) as worker:
+    with lab.working(f"echo $$; while touch '{beat}'; do sleep 0.1; done", "--lease", "8", **RENEW_OFTEN) as worker:
         (step,) = lab.execution(id)["by_key"].values()
         log = until(lambda: lab.log(step["id"]))
         lab.server.process.send_signal(signal.SIGSTOP)
@@ -392,7 +392,7 @@ def test_transforms_run_too_and_may_publish_what_they_made(lab: Lab) -> None:
             -H 'Content-Type: application/json' --data-binary @- >&2
         sleep 2""",
         *("--kind", "transforms", "--pass-token"),
-        **SOON,
+        **RENEW_OFTEN,
     )
 
     query = "query($id:ID!){transform(id:$id){status attempt error{message} distributions{nodes{id}}}}"

@@ -15,7 +15,7 @@ from documents.mongo.database import make_client, open_database
 from tests.support.executors import Both
 from tests.support.patience import within
 
-WITHIN = 2.0
+TIMEOUT = 2.0
 TICK = 0.05
 """Seconds of which time is counted in. One that a slow machine makes longer counts as one."""
 ASKED: dict[str, dict[str, object]] = {
@@ -43,8 +43,8 @@ async def count(ticks: list[None]) -> None:
 
 @pytest.mark.parametrize("query", ASKED)
 async def test_all_who_ask_are_told_in_time(alone: EmbeddedMongo, monkeypatch: pytest.MonkeyPatch, query: str) -> None:
-    monkeypatch.setattr("documents.mongo.fast_find.REPLY_TIMEOUT", WITHIN)
-    monkeypatch.setattr("graph.http.graphql.REQUEST_TIMEOUT", WITHIN)
+    monkeypatch.setattr("documents.mongo.fast_find.REPLY_TIMEOUT", TIMEOUT)
+    monkeypatch.setattr("graph.http.graphql.REQUEST_TIMEOUT", TIMEOUT)
     both = Both()
     answered = await both.ask_plan(query, **ASKED[query])
     ticks: list[None] = []
@@ -61,7 +61,7 @@ async def test_all_who_ask_are_told_in_time(alone: EmbeddedMongo, monkeypatch: p
     assert b"errors" not in answered
     assert all(b'"TIMEOUT"' in answer for answer in answers)
     # Who waited for another first would wait twice as long.
-    assert len(ticks) < 1.7 * WITHIN / TICK
+    assert len(ticks) < 1.7 * TIMEOUT / TICK
     assert await both.ask_plan(query, **ASKED[query]) == answered
 
 
@@ -69,10 +69,10 @@ async def test_all_who_ask_are_told_in_time(alone: EmbeddedMongo, monkeypatch: p
 async def test_a_field_that_the_database_is_too_slow_for_is_named(
     alone: EmbeddedMongo, monkeypatch: pytest.MonkeyPatch, query: str, field: str
 ) -> None:
-    monkeypatch.setattr("documents.mongo.fast_find.REPLY_TIMEOUT", WITHIN)
-    monkeypatch.setattr("graph.http.graphql.REQUEST_TIMEOUT", WITHIN)
+    monkeypatch.setattr("documents.mongo.fast_find.REPLY_TIMEOUT", TIMEOUT)
+    monkeypatch.setattr("graph.http.graphql.REQUEST_TIMEOUT", TIMEOUT)
     both = Both()
-    slow = {"failCommands": ["find", "aggregate"], "blockConnection": True, "blockTimeMS": int(3000 * WITHIN)}
+    slow = {"failCommands": ["find", "aggregate"], "blockConnection": True, "blockTimeMS": int(3000 * TIMEOUT)}
     async with make_client(alone.uri) as admin:
         await admin.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=slow)
         answer = orjson.loads(await both.ask_plan(query, **ASKED[query]))

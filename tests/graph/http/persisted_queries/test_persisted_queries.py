@@ -27,25 +27,25 @@ ERRORS = [
 )
 @pytest.mark.parametrize("document", [{}, {"query": None}, {"query": ""}])
 def test_a_hash_without_its_document_is_not_supported(
-    altered: Running, accept: str, status: int, media: str, document: dict[str, Any]
+    faulty_server: Running, accept: str, status: int, media: str, document: dict[str, Any]
 ) -> None:
-    response = altered.send(json.dumps(HASHED | document), accept=accept)
+    response = faulty_server.send(json.dumps(HASHED | document), accept=accept)
 
     assert (response.status_code, response.headers["content-type"]) == (status, f"{media}; charset=utf-8")
     assert response.headers["cache-control"] == "no-store"
     assert response.json() == {"errors": ERRORS}
 
 
-def test_a_hash_in_the_address_is_not_supported(altered: Running) -> None:
+def test_a_hash_in_the_address_is_not_supported(faulty_server: Running) -> None:
     asked = {"operationName": "A", "extensions": json.dumps(HASHED["extensions"])}
 
-    response = altered.get("/graphql", params=asked, headers={"accept": JSON})
+    response = faulty_server.get("/graphql", params=asked, headers={"accept": JSON})
 
     assert (response.status_code, response.json()) == (200, {"errors": ERRORS})
 
 
-def test_a_document_is_run_whatever_hash_comes_with_it(altered: Running) -> None:
-    response = altered.send(json.dumps(HASHED | {"query": "{hello}"}))
+def test_a_document_is_run_whatever_hash_comes_with_it(faulty_server: Running) -> None:
+    response = faulty_server.send(json.dumps(HASHED | {"query": "{hello}"}))
 
     assert response.json() == {"data": {"hello": "world"}}
 

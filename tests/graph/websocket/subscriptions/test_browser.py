@@ -12,10 +12,10 @@ from tests.support.running import Running
 
 
 @pytest.mark.usefixtures("elsewhere")
-async def test_a_tab_of_graphiql_shows_each_state_of_a_private_execution(altered: Running, page: Page) -> None:
+async def test_a_tab_of_graphiql_shows_each_state_of_a_private_execution(faulty_server: Running, page: Page) -> None:
     world = await a_world(public=False)
     query = f'subscription Watch {{ execution(id: "{world.execution.id}") {{ status }} }}'
-    await ready(page, f"{altered.url}/#token={altered.token}")
+    await ready(page, f"{faulty_server.url}/#token={faulty_server.token}")
     await page.evaluate(f"{QUERY}.setValue({json.dumps(query)})")
     await page.until(f"{QUERY}.operationName === 'Watch'")
 

@@ -61,9 +61,9 @@ async def graphql_ws(modules: Path, server: Running, **given: Any) -> AsyncItera
         await process.wait()
 
 
-async def test_graphql_ws_follows_an_execution_to_its_end(altered: Running, modules: Path, world: World) -> None:
-    given = {"query": STATUS, "variables": {"id": world.execution.id}, "tokens": [altered.token]}
-    async with graphql_ws(modules, altered, **given) as client:
+async def test_graphql_ws_follows_an_execution_to_its_end(faulty_server: Running, modules: Path, world: World) -> None:
+    given = {"query": STATUS, "variables": {"id": world.execution.id}, "tokens": [faulty_server.token]}
+    async with graphql_ws(modules, faulty_server, **given) as client:
         first = await client.next()
         await world.set_execution(status=ActivityStatus.RUNNING)
         second = await client.next()
@@ -76,9 +76,11 @@ async def test_graphql_ws_follows_an_execution_to_its_end(altered: Running, modu
     assert "complete" in rest
 
 
-async def test_graphql_ws_is_told_of_an_unknown_id_and_the_end(altered: Running, modules: Path, world: World) -> None:
-    given = {"query": STATUS, "variables": {"id": "execution_0"}, "tokens": [altered.token]}
-    async with graphql_ws(modules, altered, **given) as client:
+async def test_graphql_ws_is_told_of_an_unknown_id_and_the_end(
+    faulty_server: Running, modules: Path, world: World
+) -> None:
+    given = {"query": STATUS, "variables": {"id": "execution_0"}, "tokens": [faulty_server.token]}
+    async with graphql_ws(modules, faulty_server, **given) as client:
         told = await client.next()
 
     assert told["data"] is None
@@ -100,10 +102,10 @@ async def test_graphql_ws_comes_back_with_a_new_token_when_its_own_has_expired(
     assert closed["closed"] == 4403
 
 
-async def test_gql_follows_an_execution_and_a_log_to_their_ends(altered: Running, world: World) -> None:
+async def test_gql_follows_an_execution_and_a_log_to_their_ends(faulty_server: Running, world: World) -> None:
     transport = WebsocketsTransport(
-        url=altered.url.replace("http", "ws", 1) + "/graphql",
-        init_payload={"Authorization": f"Bearer {altered.token}"},
+        url=faulty_server.url.replace("http", "ws", 1) + "/graphql",
+        init_payload={"Authorization": f"Bearer {faulty_server.token}"},
         subprotocols=["graphql-transport-ws"],
         connect_args={"proxy": None},
     )
@@ -123,8 +125,10 @@ async def test_gql_follows_an_execution_and_a_log_to_their_ends(altered: Running
     assert len(lines) == 1
 
 
-async def test_gql_raises_for_an_unknown_id(altered: Running) -> None:
-    transport = WebsocketsTransport(url=altered.url.replace("http", "ws", 1) + "/graphql", connect_args={"proxy": None})
+async def test_gql_raises_for_an_unknown_id(faulty_server: Running) -> None:
+    transport = WebsocketsTransport(
+        url=faulty_server.url.replace("http", "ws", 1) + "/graphql", connect_args={"proxy": None}
+    )
     async with Client(transport=transport) as session:
         with pytest.raises(TransportQueryError, match="No Execution with id execution_0"):
             async for _ in session.subscribe(GraphQLRequest(STATUS, variable_values={"id": "execution_0"})):

@@ -55,7 +55,7 @@ class Worker:
 
 
 async def test_a_client_that_comes_back_with_its_cursor_misses_no_line_and_sees_none_twice(
-    altered: Running, looking: Running, world: World
+    faulty_server: Running, looking: Running, world: World
 ) -> None:
     await world.set_step(0, ActivityStatus.READY)
     seen: list[tuple[int, str]] = []
@@ -70,7 +70,7 @@ async def test_a_client_that_comes_back_with_its_cursor_misses_no_line_and_sees_
         ended = False
         while not ended:
             connections += 1
-            async with follower(altered) as one:
+            async with follower(faulty_server) as one:
                 await one.follow(LOGS, id=worker.id, after=cursor)
                 for _ in range(2):
                     message = await one.message()
@@ -86,11 +86,11 @@ async def test_a_client_that_comes_back_with_its_cursor_misses_no_line_and_sees_
 
 
 async def test_what_a_worker_reports_to_one_server_is_followed_at_another(
-    altered: Running, looking: Running, world: World
+    faulty_server: Running, looking: Running, world: World
 ) -> None:
     await world.set_step(0, ActivityStatus.READY)
     states: list[tuple[str, list[str]]] = []
-    async with follower(altered) as one, httpx2.AsyncClient(timeout=within(), trust_env=False) as client:
+    async with follower(faulty_server) as one, httpx2.AsyncClient(timeout=within(), trust_env=False) as client:
         await one.follow(EXECUTION, id=world.execution.id)
 
         async def read(until: list[str]) -> None:

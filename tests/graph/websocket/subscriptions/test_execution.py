@@ -17,9 +17,9 @@ def states(execution: dict[str, object]) -> list[str]:
 
 
 async def test_the_present_state_comes_first_then_each_change_of_the_execution_or_a_step(
-    altered: Running, world: World
+    faulty_server: Running, world: World
 ) -> None:
-    async with follower(altered, token="") as client:
+    async with follower(faulty_server, token="") as client:
         await client.follow(EXECUTION, id=world.execution.id)
 
         first = await client.next()
@@ -42,18 +42,18 @@ BELOW = """id title tags description digitalTwin { id name }
   }"""
 
 
-async def test_what_is_told_is_what_a_query_answers(altered: Running, world: World) -> None:
+async def test_what_is_told_is_what_a_query_answers(faulty_server: Running, world: World) -> None:
     query = f"query($id: ID!) {{ execution: node(id: $id) {{ ... on Execution {{ {BELOW} }} }} }}"
-    async with follower(altered) as client:
+    async with follower(faulty_server) as client:
         await client.follow(f"subscription($id: ID!) {{ x: execution(id: $id) {{ {BELOW} }} }}", id=world.execution.id)
         told = await client.next()
 
-    assert told == altered.ask(query, {"id": world.execution.id})["execution"]
+    assert told == faulty_server.ask(query, {"id": world.execution.id})["execution"]
     assert len(told["s"]["nodes"]) == 2
 
 
-async def test_the_stream_completes_after_a_terminal_state(altered: Running, world: World) -> None:
-    async with follower(altered) as client:
+async def test_the_stream_completes_after_a_terminal_state(faulty_server: Running, world: World) -> None:
+    async with follower(faulty_server) as client:
         await client.follow(STATUS, id=world.execution.id)
         await client.next()
 
@@ -66,8 +66,8 @@ async def test_the_stream_completes_after_a_terminal_state(altered: Running, wor
     assert (end, second_end) == ({"id": "1", "type": "complete"}, {"id": "2", "type": "complete"})
 
 
-async def test_what_looks_as_before_is_not_sent_again(altered: Running, world: World) -> None:
-    async with follower(altered) as client:
+async def test_what_looks_as_before_is_not_sent_again(faulty_server: Running, world: World) -> None:
+    async with follower(faulty_server) as client:
         await client.follow(STATUS, id=world.execution.id)
         await client.next()
 
@@ -80,9 +80,9 @@ async def test_what_looks_as_before_is_not_sent_again(altered: Running, world: W
     assert changed == {"status": "RUNNING"}
 
 
-async def test_changes_of_other_executions_are_not_told(altered: Running, world: World) -> None:
+async def test_changes_of_other_executions_are_not_told(faulty_server: Running, world: World) -> None:
     other = await a_world()
-    async with follower(altered) as client:
+    async with follower(faulty_server) as client:
         await client.follow(EXECUTION, id=world.execution.id)
         await client.next()
 
@@ -91,9 +91,9 @@ async def test_changes_of_other_executions_are_not_told(altered: Running, world:
         assert await client.silent()
 
 
-async def test_two_operations_of_one_socket_follow_two_executions(altered: Running, world: World) -> None:
+async def test_two_operations_of_one_socket_follow_two_executions(faulty_server: Running, world: World) -> None:
     other = await a_world()
-    async with follower(altered) as client:
+    async with follower(faulty_server) as client:
         await client.follow(STATUS, operation="a", id=world.execution.id)
         await client.follow(STATUS, operation="b", id=other.execution.id)
         first = {(await client.message())["id"] for _ in range(2)}
@@ -109,10 +109,10 @@ async def test_two_operations_of_one_socket_follow_two_executions(altered: Runni
 
 
 async def test_a_thousand_changes_at_once_are_told_in_a_few_messages_the_last_of_which_is_true(
-    altered: Running, world: World
+    faulty_server: Running, world: World
 ) -> None:
     query = "subscription($id:ID!){execution(id:$id){title status}}"
-    async with follower(altered) as client:
+    async with follower(faulty_server) as client:
         await client.follow(query, id=world.execution.id)
         await client.next()
 
@@ -129,9 +129,9 @@ async def test_a_thousand_changes_at_once_are_told_in_a_few_messages_the_last_of
     assert MIN_WAKE_INTERVAL == 0.1
 
 
-async def test_an_unknown_id_is_one_error_and_the_end(altered: Running) -> None:
+async def test_an_unknown_id_is_one_error_and_the_end(faulty_server: Running) -> None:
     for id in ("execution_000000000000000000000000", "step_1", "", "é"):
-        async with follower(altered) as client:
+        async with follower(faulty_server) as client:
             await client.follow(STATUS, id=id)
             told, end = await client.rest()
 
@@ -141,11 +141,11 @@ async def test_an_unknown_id_is_one_error_and_the_end(altered: Running) -> None:
         assert end["type"] == "complete"
 
 
-async def test_an_alias_and_fragments_are_answered_as_in_a_query(altered: Running, world: World) -> None:
+async def test_an_alias_and_fragments_are_answered_as_in_a_query(faulty_server: Running, world: World) -> None:
     query = """subscription Watch($id: ID!, $all: Boolean!) { ...Root }
         fragment Root on Subscription { run: execution(id: $id) { ...Run digitalTwin @include(if: $all) { name } } }
         fragment Run on Execution { id status __typename }"""
-    async with follower(altered) as client:
+    async with follower(faulty_server) as client:
         await client.follow(query, id=world.execution.id, all=True)
         told = await client.message()
 

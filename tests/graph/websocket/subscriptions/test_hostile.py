@@ -26,9 +26,9 @@ STATUS = "subscription($id:ID!){execution(id:$id){status}}"
     ],
 )  # fmt: skip
 async def test_a_subscription_that_cannot_be_run_is_one_error(
-    altered: Running, world: World, query: str, code: str
+    faulty_server: Running, world: World, query: str, code: str
 ) -> None:
-    async with follower(altered) as client:
+    async with follower(faulty_server) as client:
         await client.follow(query, id=world.execution.id)
         message = await client.message()
 
@@ -38,10 +38,10 @@ async def test_a_subscription_that_cannot_be_run_is_one_error(
 
 @pytest.mark.parametrize("directive", ["@skip(if:true)", "@include(if:false)", "@include(if:$on)"])
 async def test_a_subscription_to_nothing_ends_and_leaves_the_socket_open(
-    altered: Running, world: World, directive: str
+    faulty_server: Running, world: World, directive: str
 ) -> None:
     query = f"subscription($id:ID!,$on:Boolean=false){{execution(id:$id){directive}{{status @skip(if:$on)}}}}"
-    async with follower(altered) as client:
+    async with follower(faulty_server) as client:
         await client.follow(query, id=world.execution.id)
         ended = await client.rest()
         await client.follow(STATUS, id=world.execution.id)
@@ -50,31 +50,31 @@ async def test_a_subscription_to_nothing_ends_and_leaves_the_socket_open(
         assert (await client.next())["status"] == "PENDING"
 
 
-async def test_a_socket_follows_at_most_20_things(altered: Running, world: World) -> None:
-    async with follower(altered) as client:
+async def test_a_socket_follows_at_most_20_things(faulty_server: Running, world: World) -> None:
+    async with follower(faulty_server) as client:
         for number in range(21):
             await client.follow(STATUS, str(number), id=world.execution.id)
         messages = [await client.message() for _ in range(21)]
 
-        assert gauge(altered, "provenance_subscriptions_open") == 20
+        assert gauge(faulty_server, "provenance_subscriptions_open") == 20
     refused = [message for message in messages if message["type"] == "error"]
     assert [message["id"] for message in refused] == ["20"]
-    await wait_until_unfollowed(altered)
+    await wait_until_unfollowed(faulty_server)
 
 
-async def test_an_id_in_use_closes_the_socket(altered: Running, world: World) -> None:
-    async with follower(altered) as client:
+async def test_an_id_in_use_closes_the_socket(faulty_server: Running, world: World) -> None:
+    async with follower(faulty_server) as client:
         await client.follow(STATUS, id=world.execution.id)
         await client.follow(STATUS, id=world.execution.id)
 
         assert (await client.wait_for_close())[0] == 4409
-    await wait_until_unfollowed(altered)
+    await wait_until_unfollowed(faulty_server)
 
 
 async def test_what_is_completed_by_the_client_is_told_no_more_and_its_id_is_free(
-    altered: Running, world: World
+    faulty_server: Running, world: World
 ) -> None:
-    async with follower(altered) as client:
+    async with follower(faulty_server) as client:
         await client.follow(STATUS, id=world.execution.id)
         await client.next()
 
@@ -89,9 +89,9 @@ async def test_what_is_completed_by_the_client_is_told_no_more_and_its_id_is_fre
     assert again["status"] == "RUNNING"
 
 
-async def test_beginning_and_giving_up_500_times_leaves_nothing_behind(altered: Running, world: World) -> None:
-    before = tasks(altered)
-    async with follower(altered) as client:
+async def test_beginning_and_giving_up_500_times_leaves_nothing_behind(faulty_server: Running, world: World) -> None:
+    before = tasks(faulty_server)
+    async with follower(faulty_server) as client:
 
         async def read() -> None:
             async for message in client.socket:
@@ -107,10 +107,10 @@ async def test_beginning_and_giving_up_500_times_leaves_nothing_behind(altered: 
         # The server takes messages in order, so by this answer it has taken all of them.
         await client.follow("{hello}", "last")
         await reading
-        await wait_until_unfollowed(altered, "provenance_subscriptions_open")
-    await wait_until_unfollowed(altered)
+        await wait_until_unfollowed(faulty_server, "provenance_subscriptions_open")
+    await wait_until_unfollowed(faulty_server)
 
-    await at_most(altered, before)
+    await at_most(faulty_server, before)
 
 
 async def test_a_client_that_reads_late_gets_the_newest_state_and_not_everything_since(
@@ -137,9 +137,9 @@ async def test_a_client_that_reads_late_gets_the_newest_state_and_not_everything
     assert len(told) < 12
 
 
-async def test_a_client_that_never_reads_is_given_up(altered: Running, world: World) -> None:
+async def test_a_client_that_never_reads_is_given_up(faulty_server: Running, world: World) -> None:
     query = "subscription($id:ID!){execution(id:$id){title description}}"
-    async with follower(altered, compression=None, max_queue=1, max_size=None) as client:
+    async with follower(faulty_server, compression=None, max_queue=1, max_size=None) as client:
         await client.follow(query, id=world.execution.id)
         await client.next()
         client.socket.transport.pause_reading()
@@ -148,7 +148,7 @@ async def test_a_client_that_never_reads_is_given_up(altered: Running, world: Wo
             await asyncio.sleep(0.15)
 
         # Within three seconds, which this server gives.
-        await wait_until_unfollowed(altered)
+        await wait_until_unfollowed(faulty_server)
         client.socket.transport.abort()
 
 
@@ -168,16 +168,18 @@ async def test_a_client_that_never_reads_is_given_up(altered: Running, world: Wo
     ],
     ids=str,
 )
-async def test_what_is_no_message_of_the_protocol_closes_the_socket(altered: Running, message: dict[str, Any]) -> None:
-    async with follower(altered) as client:
+async def test_what_is_no_message_of_the_protocol_closes_the_socket(
+    faulty_server: Running, message: dict[str, Any]
+) -> None:
+    async with follower(faulty_server) as client:
         await client.socket.send(json.dumps(message))
 
         assert (await client.wait_for_close())[0] == 4400
-    await wait_until_unfollowed(altered)
+    await wait_until_unfollowed(faulty_server)
 
 
-async def test_subscriptions_are_not_answered_over_http(altered: Running, world: World) -> None:
-    answer = altered.post(STATUS, {"id": world.execution.id})
+async def test_subscriptions_are_not_answered_over_http(faulty_server: Running, world: World) -> None:
+    answer = faulty_server.post(STATUS, {"id": world.execution.id})
 
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"

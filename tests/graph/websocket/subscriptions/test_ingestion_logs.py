@@ -21,14 +21,14 @@ async def said(ingestion: documents.Ingestion, line: str) -> None:
 
 
 async def test_what_a_worker_says_of_reports_is_told_at_once_until_the_ingestion_has_ended(
-    altered: Running, world: World
+    faulty_server: Running, world: World
 ) -> None:
     instance = an_instance(public=True)
     ingestion = an_ingestion(instance, status=ActivityStatus.RUNNING, attempt=1)
     await keep(instance, ingestion)
     await said(ingestion, "one")
 
-    async with follower(altered) as client:
+    async with follower(faulty_server) as client:
         await client.follow(LOGS, id=ingestion.id)
         there, _ = await lines(client, 1)
         await said(ingestion, "two")
@@ -42,13 +42,15 @@ async def test_what_a_worker_says_of_reports_is_told_at_once_until_the_ingestion
     assert told[-1]["type"] == "complete"
 
 
-async def test_the_log_of_a_private_instances_ingestion_is_none_for_strangers(altered: Running, world: World) -> None:
+async def test_the_log_of_a_private_instances_ingestion_is_none_for_strangers(
+    faulty_server: Running, world: World
+) -> None:
     instance = an_instance()
     ingestion = an_ingestion(instance, status=ActivityStatus.RUNNING)
     await keep(instance, ingestion)
     await said(ingestion, "secret")
 
-    async with follower(altered, token="") as client:
+    async with follower(faulty_server, token="") as client:
         await client.follow(LOGS, id=ingestion.id)
         hidden = await client.rest()
         await client.follow(LOGS, id=UNKNOWN)

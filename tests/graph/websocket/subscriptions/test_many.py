@@ -19,7 +19,7 @@ from tests.support.follower import (
 from tests.support.running import Running
 
 MANY = 200
-ENOUGH = 20_000
+MAX_GROWTH_KB = 20_000
 """kB more than before, of 600 sockets that have left nothing behind."""
 
 
@@ -33,16 +33,16 @@ async def following(stack: AsyncExitStack, server: Running, world: World) -> lis
 
 
 async def test_a_change_made_by_another_process_reaches_200_sockets_and_costs_little(
-    altered: Running, world: World
+    faulty_server: Running, world: World
 ) -> None:
     async with AsyncExitStack() as stack:
-        clients = await following(stack, altered, world)
-        gauges = [gauge(altered, name) for name in GAUGES]
+        clients = await following(stack, faulty_server, world)
+        gauges = [gauge(faulty_server, name) for name in GAUGES]
 
-        before = altered.cpu()
+        before = faulty_server.cpu()
         await world.set_step(0, ActivityStatus.RUNNING)
         told = await asyncio.gather(*(client.next() for client in clients))
-        used = altered.cpu() - before
+        used = faulty_server.cpu() - before
 
     print(f"a change reached {MANY} sockets for {used:.2f} s of CPU")
     assert gauges == [MANY, MANY]
@@ -52,11 +52,11 @@ async def test_a_change_made_by_another_process_reaches_200_sockets_and_costs_li
 
 
 async def test_a_burst_of_changes_ends_with_the_last_state_on_every_socket_and_costs_little(
-    altered: Running, world: World
+    faulty_server: Running, world: World
 ) -> None:
     async with AsyncExitStack() as stack:
-        clients = await following(stack, altered, world)
-        before = altered.cpu()
+        clients = await following(stack, faulty_server, world)
+        before = faulty_server.cpu()
 
         running = {"status": ActivityStatus.RUNNING}
         await world.set_in_turn((world.steps[number % 2], running | {"worker": str(number)}) for number in range(1000))
@@ -64,7 +64,7 @@ async def test_a_burst_of_changes_ends_with_the_last_state_on_every_socket_and_c
         await world.set_step(1, ActivityStatus.SUCCEEDED)
         await world.set_execution(status=ActivityStatus.SUCCEEDED)
         told = await asyncio.gather(*(client.rest() for client in clients))
-        used = altered.cpu() - before
+        used = faulty_server.cpu() - before
 
     last = {str(messages[-2]["payload"]) for messages in told}
     assert len(last) == 1
@@ -75,28 +75,28 @@ async def test_a_burst_of_changes_ends_with_the_last_state_on_every_socket_and_c
     assert used < 15
 
 
-async def test_after_closing_tasks_and_memory_are_what_they_were(altered: Running, world: World) -> None:
+async def test_after_closing_tasks_and_memory_are_what_they_were(faulty_server: Running, world: World) -> None:
     await world.write(1, 50)
 
     async def rounds(count: int) -> int:
         for _ in range(count):
             async with AsyncExitStack() as stack:
-                clients = await following(stack, altered, world)
+                clients = await following(stack, faulty_server, world)
                 for client in clients[::2]:
                     await client.follow(LOGS, "2", id=world.steps[0].id)
                 # Half of them go without a word.
                 for client in clients[::4]:
                     client.socket.transport.abort()
-        await wait_until_unfollowed(altered)
-        await at_most(altered, warm)
-        memory: int = altered.post("{memory}").json()["data"]["memory"]
+        await wait_until_unfollowed(faulty_server)
+        await at_most(faulty_server, warm)
+        memory: int = faulty_server.post("{memory}").json()["data"]["memory"]
         return memory
 
-    warm = tasks(altered)
+    warm = tasks(faulty_server)
     held = [await rounds(2), await rounds(3)]
     # More may be held for good since more came together than before, but not again and again.
-    while held[-1] - held[-2] >= ENOUGH and len(held) < 4:
+    while held[-1] - held[-2] >= MAX_GROWTH_KB and len(held) < 4:
         held.append(await rounds(3))
 
     print(f"kB held, after 600 sockets each: {held}")
-    assert held[-1] - held[-2] < ENOUGH
+    assert held[-1] - held[-2] < MAX_GROWTH_KB

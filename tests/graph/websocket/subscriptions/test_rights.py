@@ -24,10 +24,10 @@ async def secret_of(world: World, lifetime: timedelta | None = None) -> tuple[st
 
 
 async def test_a_twin_made_private_while_it_is_followed_looks_like_an_unknown_id_from_then_on(
-    altered: Running, world: World
+    faulty_server: Running, world: World
 ) -> None:
     unknown = "execution_000000000000000000000000"
-    async with follower(altered, token="") as client:
+    async with follower(faulty_server, token="") as client:
         await client.follow(EXECUTION, id=world.execution.id)
         await client.next()
         await world.set_public(False)
@@ -43,9 +43,9 @@ async def test_a_twin_made_private_while_it_is_followed_looks_like_an_unknown_id
     assert hidden[-1] == {"id": "1", "type": "complete"}
 
 
-async def test_the_owner_goes_on_following_a_twin_that_was_made_private(altered: Running, world: World) -> None:
+async def test_the_owner_goes_on_following_a_twin_that_was_made_private(faulty_server: Running, world: World) -> None:
     _, secret = await secret_of(world)
-    async with follower(altered, secret) as client:
+    async with follower(faulty_server, secret) as client:
         await client.follow(EXECUTION, id=world.execution.id)
         await client.next()
 
@@ -58,23 +58,25 @@ async def test_the_owner_goes_on_following_a_twin_that_was_made_private(altered:
     assert changed["steps"]["nodes"][0]["status"] == "RUNNING"
 
 
-async def test_a_private_twin_is_followed_by_nobody_else(altered: Running) -> None:
+async def test_a_private_twin_is_followed_by_nobody_else(faulty_server: Running) -> None:
     private = await a_world(public=False)
     other = await a_world()
     _, secret = await secret_of(other)
     for token in ("", secret):
-        async with follower(altered, token) as client:
+        async with follower(faulty_server, token) as client:
             await client.follow(EXECUTION, id=private.execution.id)
             told, _ = await client.rest()
 
         assert told["payload"]["errors"][0]["extensions"]["code"] == "NOT_FOUND"
 
 
-async def test_an_output_that_is_withdrawn_is_missing_from_the_next_message(altered: Running, world: World) -> None:
+async def test_an_output_that_is_withdrawn_is_missing_from_the_next_message(
+    faulty_server: Running, world: World
+) -> None:
     output = an_output(world.steps[0], public=True)
     await keep(output)
     query = "subscription($id:ID!){execution(id:$id){status steps{nodes{outputs{nodes{fileName}}}}}}"
-    async with follower(altered, token="") as client:
+    async with follower(faulty_server, token="") as client:
         await client.follow(query, id=world.execution.id)
         before = await client.next()
         await output.get_pymongo_collection().update_one({"_id": output.id}, {"$set": {"access_control.public": False}})
@@ -98,9 +100,9 @@ async def test_what_no_change_is_told_of_is_seen_within_some_seconds(looking: Ru
     assert seen["steps"]["nodes"][0]["outputs"]["nodes"] == [{"fileName": output.file_name}]
 
 
-async def test_a_revoked_token_closes_the_socket_at_the_next_delivery(altered: Running, world: World) -> None:
+async def test_a_revoked_token_closes_the_socket_at_the_next_delivery(faulty_server: Running, world: World) -> None:
     id, secret = await secret_of(world)
-    async with follower(altered, secret) as client:
+    async with follower(faulty_server, secret) as client:
         await client.follow(EXECUTION, "a", id=world.execution.id)
         await client.follow(LOGS, "b", id=world.steps[0].id)
         await client.next()
@@ -122,9 +124,11 @@ async def test_a_token_that_expires_closes_the_socket_though_nothing_changes(loo
         assert (await client.wait_for_close())[0] == 4403
 
 
-async def test_a_revoked_token_closes_the_socket_that_asks_another_question(altered: Running, world: World) -> None:
+async def test_a_revoked_token_closes_the_socket_that_asks_another_question(
+    faulty_server: Running, world: World
+) -> None:
     id, secret = await secret_of(world)
-    async with follower(altered, secret) as client:
+    async with follower(faulty_server, secret) as client:
         await revoke_token(id)
 
         await client.follow("query($id:ID!){node(id:$id){id}}", id=world.execution.id)
@@ -132,9 +136,9 @@ async def test_a_revoked_token_closes_the_socket_that_asks_another_question(alte
         assert (await client.wait_for_close())[0] == 4403
 
 
-async def test_the_rest_of_the_world_notices_nothing(altered: Running, world: World, elsewhere: Database) -> None:
+async def test_the_rest_of_the_world_notices_nothing(faulty_server: Running, world: World, elsewhere: Database) -> None:
     id, secret = await secret_of(world)
-    async with follower(altered, secret) as one, follower(altered) as other:
+    async with follower(faulty_server, secret) as one, follower(faulty_server) as other:
         for client in (one, other):
             await client.follow(EXECUTION, id=world.execution.id)
             await client.next()
