@@ -22,7 +22,7 @@ TIMEOUT_CODES = frozenset({50, 64, 262})
 OUT_OF_DISK_SPACE = 14031
 """OutOfDiskSpace."""
 DESCRIPTOR_ERRNOS = (errno.EMFILE, errno.ENFILE)
-"""This process, or the system, has no file descriptors left."""
+"""Errors because this process, or the system, has no file descriptors left."""
 RETRYABLE_LABELS = ("TransientTransactionError", "UnknownTransactionCommitResult", "RetryableWriteError")
 """Labels of errors that are retried while there is time."""
 

@@ -76,13 +76,13 @@ class Resource(Document):
     code_repo: CodeRepo | None = None
     info: JsonText | None = None
     files_taken_at: Timestamp | None = Field(None, alias="filesTakenAt")
-    """When a transform last took the pending files."""
+    """The time at which a transform last took the pending files."""
     created_at: Timestamp = Field(default_factory=now)
     updated_at: Timestamp = Field(default_factory=now)
     revision: int = 1
 
     def with_natural_key(self) -> "Resource":
-        """This resource, with its natural key made from landing page, code and title."""
+        """Set the natural key from landing page, code and title; returns the resource."""
         code = self.code_repo or CodeRepo()
         directory = code.directory()
         part = ["title", self.title] if directory is None else ["directory", directory]

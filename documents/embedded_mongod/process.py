@@ -13,7 +13,7 @@ from documents.embedded_mongod import child, errors
 from documents.embedded_mongod.errors import EmbeddedError
 
 WATCH = "kernel" if sys.platform == "linux" else "pipe"
-"""How the server learns that its owner has ended, see `child.py`."""
+"""The way in which the server learns that its owner has ended, see `child.py`."""
 
 SCRIPT = str(Path(child.__file__))
 

@@ -18,10 +18,10 @@ class SeenFile(Document):
     url: str
     generation: str
     updated_at: Timestamp
-    """When the file changed to this generation: as reported, or the time of the report if it gave none."""
+    """The reported time at which the file changed to this generation, or the time of a report that gave none."""
     file_size: int | None = None
     seen_at: Timestamp
-    """When this generation was recorded here."""
+    """The time at which this generation was recorded."""
 
     class Settings:
         name = "seen_files"

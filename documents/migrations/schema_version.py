@@ -51,7 +51,7 @@ class SchemaVersion:
     step: int | None = None
     """The target version of the step that is under way, or was killed."""
     position: dict[str, Any] = field(default_factory=dict)
-    """Where the last batch of that step ended."""
+    """The position at which the last batch of that step ended."""
 
 
 async def read_version(database: Database) -> SchemaVersion | None:

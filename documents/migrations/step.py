@@ -43,7 +43,7 @@ class Work:
     def __init__(self, lock: Lock, step: Step, position: dict[str, Any], total: int, report: ReportProgress) -> None:
         self.database = lock.database
         self.position = position
-        """Where the last committed batch ended, such as the last id by collection; empty at the beginning."""
+        """The end of the last committed batch, such as the last id by collection; empty at the beginning."""
         self._lock = lock
         self._step = step
         self._total = total

@@ -29,19 +29,19 @@ Address = tuple[str, int | None]
 class FailFastTopology(Topology):
     """A topology that bounds the wait for a primary, and interrupts commands to one that was replaced."""
 
-    _last_heard: float | None = None
-    """When a lost primary last replied; None while there is a primary, and before the first operation."""
+    _last_reply_at: float | None = None
+    """Monotonic time of a lost primary's last reply; None while there is a primary, and before the first operation."""
     _primary: Address | None = None
     """The last known primary."""
 
     def get_server_selection_timeout(self) -> float:
-        """How long an operation may wait for a server, in seconds."""
+        """Seconds for which an operation may wait for a server."""
         timeout: float = super().get_server_selection_timeout()
         if self.description.has_writable_server():
             return timeout
-        if self._last_heard is None:
-            self._last_heard = time.monotonic()
-        return min(timeout, max(0.0, self._last_heard + ELECTION_TIMEOUT - time.monotonic()))
+        if self._last_reply_at is None:
+            self._last_reply_at = time.monotonic()
+        return min(timeout, max(0.0, self._last_reply_at + ELECTION_TIMEOUT - time.monotonic()))
 
     async def select_servers(self, *args: Any, **kwargs: Any) -> list[Server]:
         """The servers for an operation. Raises ServerSelectionTimeoutError."""
@@ -60,8 +60,8 @@ class FailFastTopology(Topology):
         primary = self._find_primary()
         if primary is not None:
             self._follow(primary)
-        elif self._last_heard is None and not self.description.has_writable_server():
-            self._last_heard = _last_reply_time(before.get(self._primary) if self._primary else None)
+        elif self._last_reply_at is None and not self.description.has_writable_server():
+            self._last_reply_at = _last_reply_time(before.get(self._primary) if self._primary else None)
 
     def _find_primary(self) -> Address | None:
         """The one server that takes writes, if there is exactly one."""
@@ -71,7 +71,7 @@ class FailFastTopology(Topology):
 
     def _follow(self, primary: Address) -> None:
         """Record the primary, and interrupt commands to the previous one unless it still answers."""
-        self._last_heard = None
+        self._last_reply_at = None
         last, self._primary = self._primary, primary
         if last is None or last == primary:
             return
@@ -90,7 +90,7 @@ class FailFastTopology(Topology):
 
 
 def _last_reply_time(lost: ServerDescription | None) -> float:
-    """When a lost primary last replied; now, where that is unknown or this process was paused meanwhile."""
+    """The time of a lost primary's last reply; now, where that is unknown or this process was paused meanwhile."""
     at = time.monotonic()
     if lost is None or not lost.is_writable or lost.last_update_time is None:
         return at

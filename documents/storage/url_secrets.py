@@ -15,7 +15,7 @@ SECRET = re.compile(
     r"|.*(signature|token|password|secret|credential|(api|access|private|secret|subscription)[-_]?key)"
 )
 # Version 2 of Google's and Amazon's signatures, CloudFront, and shared access signatures of Azure (`se`, `sp`, ...).
-BESIDE_SIGNATURE = re.compile(
+SIGNATURE_PARAMETER = re.compile(
     r"googleaccessid|awsaccesskeyid|expires|policy|key-pair-id|hash-algorithm"
     r"|s[etprviks]|ss|srt|spr|sip|sdd|ske|sks|skt|skv|skoid|sktid|saoid|suoid|scid"
 )
@@ -54,5 +54,5 @@ def _parameters(query: str) -> str:
     return "&".join(
         pair
         for pair, name in pairs
-        if not ("=" in pair and (SECRET.fullmatch(name) or (signed and BESIDE_SIGNATURE.fullmatch(name))))
+        if not ("=" in pair and (SECRET.fullmatch(name) or (signed and SIGNATURE_PARAMETER.fullmatch(name))))
     )

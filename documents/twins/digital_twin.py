@@ -9,7 +9,7 @@ from documents.base import Document, Timestamp, now
 
 
 class DigitalTwin(Document):
-    """A project that executions run for. Its owner, readers and `public` decide who may read everything below it.
+    """A project that executions belong to. Its owner, readers and `public` decide who may read everything below it.
 
     `additions` is incremented with each execution and result, so that adding one conflicts with a concurrent change of
     the twin's access.

@@ -10,7 +10,7 @@ from documents.base import Document, EmbeddedModel, JsonText, Timestamp, now
 
 
 class WorkflowSchema(EmbeddedModel):
-    """The workflow as of the execution's creation. `component_versions` are ids, in order of steps."""
+    """The workflow at the time of the execution's creation. `component_versions` are ids, in the order of its steps."""
 
     workflow_executor: str = Field(alias="workflowExecutor")
     workflow_executor_version: str = Field(alias="workflowExecutorVersion")
@@ -22,8 +22,8 @@ class Execution(Document):
     """A run of a workflow. `owner_ref`, `reader_refs` and `public` are copied from its twin; `status` follows from its
     steps.
 
-    `workflow_revision` is that of the workflow when its steps were copied, None where that is not known. `runners` are
-    the keys of the viewers who have claimed steps of it, and may read it until it ends.
+    `workflow_revision` is the revision of the workflow when its steps were copied, None where that is unknown.
+    `runners` are the keys of the viewers who have claimed steps of the execution, and may read it until it ends.
     """
 
     kind: ClassVar[str] = "execution"

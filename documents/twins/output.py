@@ -11,7 +11,7 @@ from documents.twins.step import ReuseGrant
 
 
 class OutputType(StrEnum):
-    """Whether a file is an intended result of the step, or a snapshot of its working directory."""
+    """The role of a file: an intended result of the step, or a snapshot of its working directory."""
 
     OUTPUT = "output"
     SNAPSHOT = "snapshot"
@@ -29,8 +29,8 @@ class Output(Document):
 
     `owner_ref` and `reader_refs` are copied from the twin: its readers read outputs too.
 
-    `attempt` is that of the step, 0 for imported outputs. `generation` is that of the stored object whose bytes were
-    verified, and None for bytes that this server never read. `runners` and `borrowers` are copied from the step.
+    `attempt` is the step's, 0 for imported outputs. `generation` identifies the stored bytes that were verified, and is
+    None for bytes that this server never read. `runners` and `borrowers` are copied from the step.
     """
 
     kind: ClassVar[str] = "output"

@@ -1,4 +1,4 @@
-"""Outputs gathered under a title."""
+"""Outputs of an execution, grouped under a title."""
 
 from typing import ClassVar
 

@@ -16,7 +16,7 @@ from resolvers.user_errors import InvalidInput, NotFound
 PREFIX = "pg_"
 MAX_LISTED_TOKENS = 1000
 LAST_USED_INTERVAL = timedelta(minutes=1)
-"""How often the use of a token is recorded."""
+"""Interval at which the use of a token is recorded."""
 
 # Letters and digits only, so that a double click selects the whole secret.
 BASE62_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -1,7 +1,7 @@
 """The sweep loop: expired leases and uploads are handled every few seconds while the server runs.
 
-Without it leases would be handled later, since the next claim finds expired ones as well. All processes sweep at once,
-which is safe because sweeps change rows by conditional updates.
+Without it, an expired lease would only be found by the next claim, and the bytes of uploads would stay. Every process
+sweeps, and they do not disturb each other, since sweeps change rows by conditional updates.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import OPEN_STATUSES
 
 ENDED_UPLOAD_RETENTION = timedelta(days=8)
-"""How long an upload is kept after it expired: longer than an idempotency key that may refer to it."""
+"""Time for which an upload is kept after it expired: longer than an idempotency key that may refer to it."""
 SWEEP_BATCH_SIZE = 1_000
 """Uploads in one sweep."""
 
