@@ -36,7 +36,7 @@ from resolvers.reads.cursor import BadCursor
 from tests.bench.__main__ import app as bench
 from tests.bench.soak import app as soak
 from tests.docs import command_line
-from tests.docs.generate import DOCS, PART, PARTS, generated
+from tests.docs.generate import DOCS, PART, PARTS, regenerate
 from tests.docs.limits import read_limits
 from tests.mutants.__main__ import app as mutants
 from tests.support.needs import PROJECT, need
@@ -119,7 +119,7 @@ def test_a_query_of_the_readme_is_part_of_the_tab(place: int, tab: str) -> None:
 def test_the_generated_parts_of_a_page_are_what_the_code_says(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
 
-    assert text == generated(text), "run `make reference`"
+    assert text == regenerate(text), "run `make reference`"
 
 
 def test_every_generated_part_stands_on_one_page() -> None:

@@ -71,7 +71,7 @@ async def set_headers(page: Page, headers: dict[str, str]) -> None:
     await page.type(json.dumps(headers))
 
 
-async def asked(page: Page, operation: str) -> dict[str, str]:
-    """The headers, by small letters, of the newest request that carried the operation."""
+async def request_headers(page: Page, operation: str) -> dict[str, str]:
+    """The headers, with lower-case names, of the newest request with the operation."""
     newest = next(sent for sent in reversed(page.requests) if operation in sent.get("postData", ""))
     return {name.lower(): value for name, value in newest["headers"].items()}

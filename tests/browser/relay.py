@@ -51,7 +51,7 @@ class Relay:
         """Lets everything through that was held."""
         self._flowing.set()
 
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -105,7 +105,7 @@ class Relay:
 async def relay(server: Running) -> AsyncIterator[Relay]:
     """A relay to the server for as long as the block lasts."""
     made = Relay(server)
-    listener = await asyncio.start_server(made.connected, "127.0.0.1", 0)
+    listener = await asyncio.start_server(made.serve_connection, "127.0.0.1", 0)
     made.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     try:
         yield made

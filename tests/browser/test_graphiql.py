@@ -19,11 +19,11 @@ from tests.browser.graphiql import (
     STATUS,
     TABS,
     VARIABLES,
-    asked,
     open_tab,
     paste_token,
     press,
     ready,
+    request_headers,
     run,
     set_headers,
     write,
@@ -114,7 +114,7 @@ async def test_a_token_in_the_address_goes_with_requests_and_out_of_the_address(
 
     assert await page.evaluate("location.href") == f"{server.url}/"
     assert await page.until(f"{PILL} === 'Token in use'")
-    assert (await asked(page, "Catalogue"))["authorization"] == f"Bearer {server.token}"
+    assert (await request_headers(page, "Catalogue"))["authorization"] == f"Bearer {server.token}"
     assert not any(server.token in sent["url"] for sent in page.requests if "#" not in sent["url"])
     assert server.token not in await page.evaluate("JSON.stringify(localStorage)")
 
@@ -126,7 +126,7 @@ async def test_the_headers_editor_takes_the_place_of_the_token(page: Page, serve
     await page.evaluate(RUN)
     await page.until(ANSWER)
 
-    assert (await asked(page, "Catalogue"))["authorization"] == "Bearer other"
+    assert (await request_headers(page, "Catalogue"))["authorization"] == "Bearer other"
 
 
 async def test_without_a_token_requests_are_anonymous_until_one_is_pasted_and_again_once_it_is_forgotten(
@@ -135,7 +135,7 @@ async def test_without_a_token_requests_are_anonymous_until_one_is_pasted_and_ag
     await ready(page, server.url)
     await page.evaluate(RUN)
     await page.until(ANSWER)
-    anonymous = await asked(page, "Catalogue")
+    anonymous = await request_headers(page, "Catalogue")
 
     assert await page.evaluate(PILL) == "No token"
     await paste_token(page, server.token)

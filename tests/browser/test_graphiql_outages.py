@@ -64,8 +64,8 @@ async def elsewhere(client: Client, faulty_server: Running) -> Database:
     return database
 
 
-async def answered(page: Page) -> str:
-    """The message of the error that is shown, once no answer is waited for any more."""
+async def error_message(page: Page) -> str:
+    """Wait until no answer is pending; returns the message of the error that is shown."""
     await page.until(f"!!({ANSWER}) && !{SPINNER}")
     answer = json.loads(await page.evaluate(ANSWER))
     assert list(answer) == ["errors"], answer
@@ -103,7 +103,7 @@ async def test_a_token_that_cannot_be_sent_is_refused_in_words(page: Page, fault
         "Token refused. It contains a space, or a character that no token has."
     )
     await page.evaluate(RUN)
-    assert (await answered(page)).startswith("The request was not sent: the token contains")
+    assert (await error_message(page)).startswith("The request was not sent: the token contains")
 
 
 @pytest.mark.usefixtures("elsewhere")
@@ -115,7 +115,7 @@ async def test_a_subscription_with_a_bad_token_ends_in_words_and_not_in_a_spinne
     await write(page, "subscription Told { role }", "Told")
 
     await page.evaluate(RUN)
-    message = await answered(page)
+    message = await error_message(page)
     await paste_token(page, faulty_server.token)
     await page.until(f"{PILL} === 'Token in use'")
 
@@ -132,7 +132,7 @@ async def test_a_subscription_that_is_not_valid_shows_the_errors_of_the_server(
 
     await page.evaluate(RUN)
 
-    assert (await answered(page)).startswith("Cannot query field 'roles' on type 'Subscription'.")
+    assert (await error_message(page)).startswith("Cannot query field 'roles' on type 'Subscription'.")
     assert await page.evaluate(STATUS) == ""
 
 
@@ -146,7 +146,7 @@ async def test_the_headers_editor_takes_the_place_of_the_token_on_subscriptions_
 
     await page.evaluate(RUN)
 
-    assert INVALID in await answered(page)
+    assert INVALID in await error_message(page)
     assert await page.evaluate(PILL) == "Token in use"
 
 
@@ -161,7 +161,7 @@ async def test_a_token_that_has_expired_shows_with_the_next_request_and_when_the
 
     await Token.get_pymongo_collection().update_one({"_id": token.id}, {"$set": {"expires_at": now()}})
     await page.evaluate(RUN)
-    message = await answered(page)
+    message = await error_message(page)
     await page.until(f"{PILL} === 'Token refused'")
     said = await page.evaluate(STATUS)
     await Token.get_pymongo_collection().update_one({"_id": token.id}, {"$set": {"expires_at": None}})
@@ -187,7 +187,7 @@ async def test_a_token_that_is_revoked_ends_a_running_subscription_in_words(page
     await page.until(f"({ANSWER})?.includes('errors')")
 
     assert waiting == "The subscription waits for changes. Press the stop button to end it."
-    assert await answered(page) == (
+    assert await error_message(page) == (
         f"The server ended the subscription, because it does not accept the token: {INVALID}"
     )
     assert await page.evaluate(PILL) == "Token refused"
@@ -220,7 +220,7 @@ async def test_a_server_that_is_away_is_noticed_and_so_is_its_return(
 
     way.turn(Way.CLOSED)
     await page.evaluate(RUN)
-    message = await answered(page)
+    message = await error_message(page)
     said = await page.until(STATUS)
     way.turn(Way.OPEN)
     await page.until(f"({STATUS}) === 'The server answers again.'")
@@ -237,7 +237,7 @@ async def test_a_busy_server_is_told_in_words_and_asked_again_when_it_says(page:
 
     way.turn(Way.BUSY)
     await page.evaluate(RUN)
-    message = await answered(page)
+    message = await error_message(page)
     said = await page.until(STATUS)
     await until_awaited(lambda: refused_times(way, 2))
     way.turn(Way.OPEN)
@@ -282,7 +282,7 @@ async def test_a_websocket_that_cannot_be_opened_is_told_in_words(
     way.turn(Way.NO_WEBSOCKETS)
     await page.evaluate(RUN)
     said = await page.until(STATUS)
-    message = await answered(page)
+    message = await error_message(page)
     refused = len(way.refused_at)
     after = await page.evaluate(STATUS)
     way.turn(Way.OPEN)
@@ -337,7 +337,7 @@ async def test_a_server_that_hangs_ends_neither_a_query_nor_a_subscription_in_a_
     await press_stop(page)
     await write(page, "query Hello { hello }", "Hello")
     await page.evaluate(RUN)
-    message = await answered(page)
+    message = await error_message(page)
     way.flow()
     await page.until(f"({STATUS}).includes('The server answers again.')")
 

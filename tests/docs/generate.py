@@ -25,7 +25,7 @@ PARTS: dict[str, Callable[[], str]] = {
 PART = re.compile(r"(?<=<!-- generated: )([a-z-]+)( -->\n).*?(?=\n<!-- end: \1 -->)", re.DOTALL)
 
 
-def generated(text: str) -> str:
+def regenerate(text: str) -> str:
     """The text of a page with its generated parts as the code has them now. Raises KeyError for an unknown part."""
     return PART.sub(lambda part: f"{part[1]}{part[2]}\n{PARTS[part[1]]()}\n", text)
 
@@ -34,7 +34,7 @@ def main() -> None:
     """Write all pages that have generated parts."""
     for page in sorted(DOCS.rglob("*.md")):
         before = page.read_text(encoding="utf-8")
-        after = generated(before)
+        after = regenerate(before)
         if after != before:
             page.write_text(after, encoding="utf-8")
             print(f"Wrote {page.relative_to(PROJECT)}")

@@ -28,13 +28,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path in BESIDE:
         files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
     pages = [file.src_uri for file in files.documentation_pages()]
-    linked = ["index.md", *_linked((ROOT / "docs/index.md").read_text(encoding="utf-8"))]
+    linked = ["index.md", *_linked_pages((ROOT / "docs/index.md").read_text(encoding="utf-8"))]
     pages.sort(key=lambda page: linked.index(page) if page in linked else len(linked))
     config.nav = nest_paths(pages)  # type: ignore[no-untyped-call]
     return files
 
 
-def _linked(markdown: str) -> list[str]:
+def _linked_pages(markdown: str) -> list[str]:
     """The pages that the index leads to; those beside docs/ by the place that they have on the site."""
     return [target.removeprefix("../") for target in re.findall(r"\]\(([^)#:]+\.md)", markdown)]
 

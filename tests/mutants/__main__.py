@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tests.mutants.areas import AREAS, nearest_tests
-from tests.mutants.chosen import named, sampled
+from tests.mutants.chosen import sample, select_named
 from tests.mutants.mutant import Mutant
 from tests.mutants.report import as_json, as_line, as_text
 from tests.mutants.trial import Trial, try_mutant
@@ -48,9 +48,9 @@ def _chosen(modules: Sequence[str] | None, areas: Sequence[str] | None, seed: in
     if unknown := set(areas or ()) - set(AREAS):
         raise typer.BadParameter(f"No area {', '.join(sorted(unknown))}.")
     if not modules:
-        return sampled(areas or (), Random(seed))
+        return sample(areas or (), Random(seed))
     try:
-        return named(modules, Random(seed))
+        return select_named(modules, Random(seed))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -483,10 +483,10 @@ def _matching(pattern: str) -> Iterator[str]:
 def nearest_tests(module: str) -> list[str]:
     """Paths of the test files that belong to a module, the nearest first: by the mirror of paths, then by the table."""
     further = [f"tests/{name}" for pattern, names in FURTHER if fnmatch(module, pattern) for name in names.split()]
-    return list(dict.fromkeys([*_mirrored(module), *further]))
+    return list(dict.fromkeys([*_mirror_tests(module), *further]))
 
 
-def _mirrored(module: str) -> Iterator[str]:
+def _mirror_tests(module: str) -> Iterator[str]:
     """`test_NAME.py` and `test_NAME_….py` in the folder that mirrors the module's, then in that of another layer."""
     layer, *folders = Path(module).parent.parts
     mirrors = dict.fromkeys([(layer,), (), ("resolvers",), ("graph",), ("documents",)])

@@ -9,17 +9,17 @@ from tests.mutants.mutant import Mutant, count_mutants, make_mutant
 from tests.support.running import ROOT
 
 
-def named(names: Iterable[str], random: Random) -> Iterator[Mutant]:
+def select_named(names: Iterable[str], random: Random) -> Iterator[Mutant]:
     """The mutants of each named module, or the one that `module#number` names, in random order.
 
     Raises ValueError for a name that there is not.
     """
-    found = [mutant for name in names for mutant in _named(name)]
+    found = [mutant for name in names for mutant in _mutants_of(name)]
     random.shuffle(found)
     return (make_mutant(*mutant) for mutant in found)
 
 
-def _named(name: str) -> list[tuple[str, int]]:
+def _mutants_of(name: str) -> list[tuple[str, int]]:
     module, _, number = name.partition("#")
     try:
         numbers = range(count_mutants(module))
@@ -28,7 +28,7 @@ def _named(name: str) -> list[tuple[str, int]]:
         raise ValueError(f"No mutant {name}: {error}") from error
 
 
-def sampled(areas: Iterable[str], random: Random) -> Iterator[Mutant]:
+def sample(areas: Iterable[str], random: Random) -> Iterator[Mutant]:
     """Mutants of these areas, of all where none is named, each once: from one area after the other, without an end.
 
     A module is drawn by its size, so that no mutant of an area is much likelier than another.
@@ -38,13 +38,13 @@ def sampled(areas: Iterable[str], random: Random) -> Iterator[Mutant]:
         pools.setdefault(area, []).append(module)
     seen: set[tuple[str, int]] = set()
     for pool in cycle(pools.values()):
-        drawn = _drawn(pool, random)
+        drawn = _draw(pool, random)
         if drawn not in seen:
             seen.add(drawn)
             yield make_mutant(*drawn)
 
 
-def _drawn(pool: list[str], random: Random) -> tuple[str, int]:
+def _draw(pool: list[str], random: Random) -> tuple[str, int]:
     sizes = [(ROOT / module).stat().st_size for module in pool]
     (module,) = random.choices(pool, sizes)
     return module, random.randrange(count_mutants(module))

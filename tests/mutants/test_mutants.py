@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tests.mutants import chosen
 from tests.mutants.__main__ import app
 from tests.mutants.areas import AREAS, FURTHER, modules, nearest_tests
-from tests.mutants.chosen import named, sampled
+from tests.mutants.chosen import sample, select_named
 from tests.mutants.mutant import Mutant, count_mutants, make_mutant
 from tests.mutants.report import as_json, as_text
 from tests.mutants.trial import Trial, Verdict, try_mutant
@@ -129,8 +129,8 @@ def test_a_seed_draws_the_same_mutants_of_all_areas_by_turns_and_each_once(monke
     monkeypatch.setattr(chosen, "make_mutant", lambda module, number: Mutant(module, number, "", ""))
     of_module = {module: area for area, module in modules()}
 
-    drawn, again, other = (list(islice(sampled((), Random(seed)), len(AREAS))) for seed in (5, 5, 6))
-    many = [mutant.name for mutant in islice(sampled(["usage"], Random(5)), 100)]
+    drawn, again, other = (list(islice(sample((), Random(seed)), len(AREAS))) for seed in (5, 5, 6))
+    many = [mutant.name for mutant in islice(sample(["usage"], Random(5)), 100)]
 
     assert Counter(of_module[mutant.module] for mutant in drawn) == dict.fromkeys(AREAS, 1)
     assert drawn == again != other
@@ -139,7 +139,7 @@ def test_a_seed_draws_the_same_mutants_of_all_areas_by_turns_and_each_once(monke
 
 
 def test_a_mutant_is_found_again_by_its_name() -> None:
-    (mutant,) = named(["resolvers/reads/cursor.py#3"], Random(0))
+    (mutant,) = select_named(["resolvers/reads/cursor.py#3"], Random(0))
 
     assert mutant == make_mutant("resolvers/reads/cursor.py", 3)
 

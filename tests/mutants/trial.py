@@ -47,12 +47,12 @@ class Trial:
 def try_mutant(mutant: Mutant, tests: Sequence[str], root: Path, limit: float) -> Trial:
     """Run these test files on a copy of `root` that holds the mutant, for `limit` seconds at the most."""
     began = time.monotonic()
-    with _copied(root) as copy:
-        verdict, by = _tried(mutant, tests, copy, limit)
+    with _copy_work_tree(root) as copy:
+        verdict, by = _try(mutant, tests, copy, limit)
     return Trial(mutant, tests, verdict, by, time.monotonic() - began)
 
 
-def _tried(mutant: Mutant, tests: Sequence[str], copy: Path, limit: float) -> tuple[Verdict, str]:
+def _try(mutant: Mutant, tests: Sequence[str], copy: Path, limit: float) -> tuple[Verdict, str]:
     module = copy / mutant.module
     _write(module, mutant.source)
     try:
@@ -83,7 +83,7 @@ def _failure(output: str) -> str:
 
 
 @contextmanager
-def _copied(root: Path) -> Iterator[Path]:
+def _copy_work_tree(root: Path) -> Iterator[Path]:
     """A copy of the work tree with what is compiled, and an environment that imports it, gone afterwards."""
     with TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as folder:
         copy = Path(folder) / "copy"
