@@ -150,7 +150,7 @@ async def run_mutation(
         return work(session, viewer)
 
     try:
-        outcome = await run_idempotent(viewer, info.field_name, inputs, key, work_in, before=first, repeat=repeat)
+        outcome = await run_idempotent(viewer, info.field_name, inputs, key, work_in, precheck=first, repeat=repeat)
     except (Refusal, Refusals) as error:
         return payload(user_errors=user_errors(error))
     return payload(**outcome, user_errors=[])

@@ -33,8 +33,8 @@ from resolvers.writes.transaction import Outcome, Work, run_in_transaction
 StoreOutcome = Callable[[Outcome, Session], Awaitable[None]]
 Repeat = Callable[[Viewer, StoredOutcome], Awaitable[Outcome]]
 """Returns the outcome for a repeated call."""
-Before = Callable[[], Awaitable[None]]
-"""Work that takes too long for a transaction, done before it begins."""
+Precheck = Callable[[], Awaitable[None]]
+"""A check that takes too long for a transaction and runs before it begins."""
 
 LEASE_TTL = timedelta(seconds=60)
 """How long a call may run under a key before another may take it over."""
@@ -84,10 +84,10 @@ class KeyedCall:
             if earlier is None:
                 return await work(self._store_outcome)
         except NothingWritten as nothing:
-            await self._release()
+            await self._release_key()
             return nothing.outcome
         except BaseException:
-            await self._release()
+            await self._release_key()
             raise
         return await self.repeat(self.viewer, earlier)
 
@@ -124,7 +124,7 @@ class KeyedCall:
             await asyncio.sleep(delay)
         raise InProgress("The first call with this idempotencyKey is still running; try again later.", "idempotencyKey")
 
-    async def _release(self) -> None:
+    async def _release_key(self) -> None:
         """Free the key for another attempt, if this call holds it and wrote nothing under it."""
         unused = {"_id": self.reservation.id, "holder": self.reservation.holder, "outcome": None}
         # In a context of its own: the request's deadline for the database may be over.
@@ -162,24 +162,24 @@ async def run_idempotent(
     key: str | None,
     work: Work,
     *,
-    before: Before | None = None,
+    precheck: Precheck | None = None,
     repeat: Repeat = load_outcome,
 ) -> Outcome:
     """Run `work` in a transaction and return its outcome; with a `key`, the first call's as `repeat` shows it."""
     refuse_anonymous(viewer)
     if key is not None:
-        return await run_once_in_transaction(keyed_call(viewer, mutation, inputs, key, repeat), work, before)
-    if before:
-        await before()
+        return await run_once_in_transaction(keyed_call(viewer, mutation, inputs, key, repeat), work, precheck)
+    if precheck:
+        await precheck()
     return await run_in_transaction(work)
 
 
-async def run_once_in_transaction(call: KeyedCall, work: Work, before: Before | None = None) -> Outcome:
+async def run_once_in_transaction(call: KeyedCall, work: Work, precheck: Precheck | None = None) -> Outcome:
     """Run `work`, unless an earlier call did under the same key; the outcome is stored in the work's transaction."""
 
     async def run(store: StoreOutcome) -> Outcome:
-        if before:
-            await before()
+        if precheck:
+            await precheck()
 
         async def work_and_store(session: Session) -> Outcome:
             outcome = await work(session)

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from graph.engine.plan.occurrences import Times
+from graph.engine.plan.occurrences import Occurrences
 from resolvers.concurrency import event_loop
 from resolvers.reads.answer_budget import AnswerBudget
 
@@ -38,7 +38,9 @@ def _fragment(value: Any) -> orjson.Fragment:
     return orjson.Fragment(value)
 
 
-def dump_rows(rows: list[Any], columns: list[list[Any]], times: Times, budget: AnswerBudget) -> tuple[list[bytes], int]:
+def dump_rows(
+    rows: list[Any], columns: list[list[Any]], times: Occurrences, budget: AnswerBudget
+) -> tuple[list[bytes], int]:
     """The JSON of each row, and the bytes of all, counted as often as they occur in the answer.
 
     Raises AnswerTooLarge.

@@ -12,7 +12,7 @@ from graph.core.fields import ConnectionField
 from graph.engine.plan import json_output
 from graph.engine.plan.connection_codegen import CompiledConnection
 from graph.engine.plan.nested_reads import Arguments, NestedField, PlanRun, gather_all
-from graph.engine.plan.occurrences import Times, member_times, slice_times, total_occurrences, total_size
+from graph.engine.plan.occurrences import Occurrences, member_times, slice_times, total_occurrences, total_size
 from graph.engine.plan.page_rows import OwnRows, PageRows, SharedRows
 from graph.engine.plan.row_codegen import ROOT, Row
 from resolvers.concurrency import event_loop
@@ -37,7 +37,7 @@ class NestedPages(NestedField):
     """The requested page, where the arguments are constant."""
     is_text = True
 
-    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         request, link = self.constant_page or self.field_source.page_request(self.arguments(run)), self.link(run)
         if len(rows) > 1 and isinstance(link, Children) and not link.single_parent and self._can_stream(request):
             try:
@@ -97,7 +97,7 @@ class NestedPages(NestedField):
         )
 
     async def _stream_pages(
-        self, link: Children, request: PageRequest, rows: list[Row], times: Times, run: PlanRun
+        self, link: Children, request: PageRequest, rows: list[Row], times: Occurrences, run: PlanRun
     ) -> list[Any]:
         """Pages serialised batch by batch, so that two batches of a big level's rows are never in memory at once."""
         (template,) = self.connection.templates
@@ -132,7 +132,7 @@ class NestedPages(NestedField):
         return values
 
     async def _read_pages(
-        self, link: PagedLink, request: PageRequest, rows: list[Row], times: Times, run: PlanRun
+        self, link: PagedLink, request: PageRequest, rows: list[Row], times: Occurrences, run: PlanRun
     ) -> tuple[list[Page | None], PageRows]:
         """A page for each row, and the rows of all pages."""
         if not self.connection.needs_rows:
@@ -183,7 +183,7 @@ class NestedPages(NestedField):
         pages: list[Page | None],
         counts: list[int | None],
         level: PageRows,
-        times: Times,
+        times: Occurrences,
     ) -> list[Any]:
         """The connection of each page as text, in batches of work; pages and rows are released on the way."""
         if len(pages) == 1:
@@ -211,7 +211,7 @@ class NestedPages(NestedField):
         return texts
 
     def _render_connection(
-        self, run: PlanRun, page: Page | None, count: int | None, level: PageRows, times: Times
+        self, run: PlanRun, page: Page | None, count: int | None, level: PageRows, times: Occurrences
     ) -> bytes:
         """The text of a level's only page."""
         rows = page.rows if page is not None else []
@@ -233,7 +233,7 @@ async def _all_rows(pages: list[Page]) -> list[Row]:
     return rows
 
 
-def _times_by_key(rows: list[Row], link: Children, times: Times) -> dict[str, int] | None:
+def _times_by_key(rows: list[Row], link: Children, times: Occurrences) -> dict[str, int] | None:
     """How often parents occur, by the value that their children refer to; None when each occurs once."""
     if times is None and link.of == "_id":
         return None

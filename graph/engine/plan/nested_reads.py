@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from graph.core.fields import Compute, LookupField, node_document
 from graph.engine.plan import json_output
-from graph.engine.plan.occurrences import Times, distinct_rows, member_times, slice_times, total_occurrences
+from graph.engine.plan.occurrences import Occurrences, distinct_rows, member_times, slice_times, total_occurrences
 from graph.engine.plan.row_codegen import FallbackToReference, Row, RowTemplate
 from resolvers.concurrency import event_loop
 from resolvers.reads import lookups
@@ -55,7 +55,7 @@ class NestedField(ABC):
         return False
 
     @abstractmethod
-    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         """The value for each row as in the answer, with objects as text. Raises AnswerTooLarge.
 
         `times` tells how often each row occurs in the answer; linked rows occur as often.
@@ -63,7 +63,7 @@ class NestedField(ABC):
 
 
 async def render_rows(
-    run: PlanRun, template: RowTemplate, rows: list[Row], times: Times, *, raw_bson: bool = False
+    run: PlanRun, template: RowTemplate, rows: list[Row], times: Occurrences, *, raw_bson: bool = False
 ) -> list[bytes]:
     """The rows as text of the answer, with their nested fields read concurrently."""
     columns = await read_nested_fields(run, template, rows, times) if template.nested_fields else []
@@ -76,7 +76,9 @@ async def render_rows(
     return texts
 
 
-async def read_nested_fields(run: PlanRun, template: RowTemplate, rows: list[Row], times: Times) -> list[list[Any]]:
+async def read_nested_fields(
+    run: PlanRun, template: RowTemplate, rows: list[Row], times: Occurrences
+) -> list[list[Any]]:
     """The nested fields of the rows, read concurrently: for each field a list of values."""
     if not rows:
         return [[] for _ in template.nested_fields]
@@ -89,7 +91,7 @@ async def read_nested_fields(run: PlanRun, template: RowTemplate, rows: list[Row
             return await gather_all(*(_read(run, nested_field, rows, times) for nested_field in several))
 
 
-def _read(run: PlanRun, nested_field: NestedField, rows: list[Row], times: Times) -> Awaitable[list[Any]]:
+def _read(run: PlanRun, nested_field: NestedField, rows: list[Row], times: Occurrences) -> Awaitable[list[Any]]:
     """Reads a nested field: above 1,000 rows in three concurrent partitions, above 5,000 in sequential batches."""
     if len(rows) > MIN_ROWS_TO_PARTITION and nested_field.has_nested_pages and not run.in_partition:
         return _read_in_partitions(run, nested_field, rows, times)
@@ -98,14 +100,16 @@ def _read(run: PlanRun, nested_field: NestedField, rows: list[Row], times: Times
     return nested_field.read(run, rows, times)
 
 
-async def _read_in_partitions(run: PlanRun, nested_field: NestedField, rows: list[Row], times: Times) -> list[Any]:
+async def _read_in_partitions(
+    run: PlanRun, nested_field: NestedField, rows: list[Row], times: Occurrences
+) -> list[Any]:
     size, partition_run = ceil(len(rows) / PARTITIONS), replace(run, in_partition=True)
     places = [slice(start, start + size) for start in range(0, len(rows), size)]
     reads = (_read(partition_run, nested_field, rows[place], slice_times(times, place)) for place in places)
     return list(chain.from_iterable(await gather_all(*reads)))
 
 
-async def _read_in_batches(run: PlanRun, nested_field: NestedField, rows: list[Row], times: Times) -> list[Any]:
+async def _read_in_batches(run: PlanRun, nested_field: NestedField, rows: list[Row], times: Occurrences) -> list[Any]:
     values: list[Any] = []
     async for batch in event_loop.batches(rows, READ_BATCH_SIZE):
         place = slice(len(values), len(values) + len(batch))
@@ -113,7 +117,7 @@ async def _read_in_batches(run: PlanRun, nested_field: NestedField, rows: list[R
     return values
 
 
-async def render_distinct(run: PlanRun, template: RowTemplate, rows: list[Row], times: Times) -> dict[str, bytes]:
+async def render_distinct(run: PlanRun, template: RowTemplate, rows: list[Row], times: Occurrences) -> dict[str, bytes]:
     """Rows as text of the answer, by their ids: each is serialised once, however often it occurs among `rows`."""
     run.loader.budget.add_objects(total_occurrences(len(rows), times))
     by_id, occurrences = distinct_rows(rows, times)
@@ -121,7 +125,7 @@ async def render_distinct(run: PlanRun, template: RowTemplate, rows: list[Row], 
     return dict(zip(by_id, texts, strict=True))
 
 
-def render_lists(run: PlanRun, lists: list[list[bytes]], times: Times) -> list[bytes]:
+def render_lists(run: PlanRun, lists: list[list[bytes]], times: Occurrences) -> list[bytes]:
     """Lists of texts, as text of the answer."""
     # Brackets, and commas between the members.
     sizes = [1 + max(1, len(members)) for members in lists]
@@ -152,7 +156,7 @@ class NestedToOne(NestedField):
     arguments: Arguments
     argument: str | None = None
 
-    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         fields, raw_bson, viewer = self.template.fields, self.template.uses_raw_bson, run.loader.viewer
         linked: list[Row | None]
         if isinstance(self.link, ToOne):
@@ -177,7 +181,7 @@ class NestedToMany(NestedField):
     template: RowTemplate
     is_text = True
 
-    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         fields, raw_bson, viewer = self.template.fields, self.template.uses_raw_bson, run.loader.viewer
         if isinstance(self.link, ToManyByIds):
             lists = await lookups.by_id_lists(self.link, rows, fields, viewer, raw_bson=raw_bson)
@@ -197,7 +201,7 @@ class RootLookup(NestedField):
     only_variable: tuple[str, str] | None = None
     """The Python name of its only argument, and the name of the variable that is its value; None for other fields."""
 
-    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         key = dict(self.field_source.key(self.arguments(run)))
         row = await lookups.by_key(self.field_source.document, key, self.template.fields, run.loader.viewer)
         if row is None:
@@ -215,7 +219,7 @@ class RootNodes(NestedField):
     """The template for a kind of document."""
     is_list: bool
 
-    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         ids = self.ids(run)
         groups = await gather_all(
             *(self._render(document, its_ids, run) for document, its_ids in self.ids_by_document(run).items())
@@ -249,7 +253,7 @@ class NestedComputed(NestedField):
     template: RowTemplate | None = None
     """The template of values that are rows, or lists of rows."""
 
-    async def read(self, run: PlanRun, rows: list[Row], times: Times) -> list[Any]:
+    async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         values: Any = self.compute(rows, run.loader.viewer, **self.arguments(run))
         if inspect.isawaitable(values):
             values = await values
@@ -257,7 +261,7 @@ class NestedComputed(NestedField):
             return await self._render(run, list(values), times)
         return self.serialize(list(values)) if self.serialize else list(values)
 
-    async def _render(self, run: PlanRun, values: list[Any], times: Times) -> list[Any]:
+    async def _render(self, run: PlanRun, values: list[Any], times: Occurrences) -> list[Any]:
         assert self.template is not None
         lists = [value if isinstance(value, list) else [] if value is None else [value] for value in values]
         rows, occurrences = list(chain.from_iterable(lists)), member_times(lists, times)

@@ -10,32 +10,32 @@ from operator import mul
 from typing import Any
 
 Row = dict[str, Any]
-Times = list[int] | None
+Occurrences = list[int] | None
 """How often each row of a level occurs in the answer; None when each occurs once."""
 
 
-def total_occurrences(rows: int, times: Times) -> int:
+def total_occurrences(rows: int, times: Occurrences) -> int:
     """The number of occurrences of all rows together."""
     return rows if times is None else sum(times)
 
 
-def total_size(texts: list[bytes], times: Times) -> int:
+def total_size(texts: list[bytes], times: Occurrences) -> int:
     """The bytes of all texts, counted as often as they occur."""
     sizes = map(len, texts)
     return sum(sizes) if times is None else sum(map(mul, sizes, times))
 
 
-def slice_times(times: Times, place: slice) -> Times:
+def slice_times(times: Occurrences, place: slice) -> Occurrences:
     """The occurrences of a slice of the rows."""
     return None if times is None else times[place]
 
 
-def member_times(lists: Iterable[list[Any]], times: Times) -> Times:
+def member_times(lists: Iterable[list[Any]], times: Occurrences) -> Occurrences:
     """The occurrences of the members of lists, from those of the lists."""
     return None if times is None else [count for members, count in zip(lists, times, strict=True) for _ in members]
 
 
-def distinct_rows(rows: list[Row], times: Times) -> tuple[dict[str, Row], Times]:
+def distinct_rows(rows: list[Row], times: Occurrences) -> tuple[dict[str, Row], Occurrences]:
     """Distinct rows by id, and how often each occurs."""
     by_id = {row["_id"]: row for row in rows}
     if times is None and len(by_id) == len(rows):

@@ -6,7 +6,7 @@ from typing import Any
 
 from documents.mongo import raw
 from graph.engine.plan.nested_reads import PlanRun, read_nested_fields, render_rows
-from graph.engine.plan.occurrences import Times, distinct_rows, slice_times, total_size
+from graph.engine.plan.occurrences import Occurrences, distinct_rows, slice_times, total_size
 from graph.engine.plan.row_codegen import Row, RowTemplate
 
 
@@ -16,7 +16,7 @@ class PageRows(ABC):
 
     run: PlanRun
     templates: list[RowTemplate]
-    times: Times
+    times: Occurrences
     """How often each row occurs in the answer."""
     raw_bson: bool
 

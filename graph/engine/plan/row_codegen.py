@@ -40,7 +40,7 @@ from documents.mongo import raw
 from graph.core.scalars import serialize_big_int, serialize_datetime
 from graph.engine.plan.bson_script import BsonScript
 from graph.engine.plan.json_output import dump_rows, dumps
-from graph.engine.plan.occurrences import Times
+from graph.engine.plan.occurrences import Occurrences
 from graph.errors import Overloaded
 from resolvers.reads.answer_budget import AnswerBudget, AnswerTooLarge
 
@@ -160,7 +160,7 @@ class RowTemplate:
         return self.writer is not None
 
     def texts(
-        self, rows: list[Any], columns: list[list[Any]], times: Times, budget: AnswerBudget, *, raw_bson: bool
+        self, rows: list[Any], columns: list[list[Any]], times: Occurrences, budget: AnswerBudget, *, raw_bson: bool
     ) -> tuple[list[bytes], int]:
         """Each row as JSON, and the bytes of all, counted as often as they occur. Raises AnswerTooLarge."""
         if raw_bson:

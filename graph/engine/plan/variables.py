@@ -29,8 +29,8 @@ from strawberry.types.arguments import StrawberryArgument, convert_arguments
 
 from graph.engine.plan.row_codegen import FallbackToReference
 
-PLAIN = {"ID": str, "String": str, "Int": int, "Boolean": bool}
-"""Types whose values need no coercion when they are of the Python type."""
+UNCOERCED_TYPES = {"ID": str, "String": str, "Int": int, "Boolean": bool}
+"""Scalars whose values need no coercion when they are of this Python type."""
 
 ConvertArguments = Callable[[Any], dict[str, Any]]
 """From the values of variables to a field's arguments, by Python name."""
@@ -84,7 +84,7 @@ def _plain_signature(
     signature = get_variable_signature(schema, definition)
     if not isinstance(signature, GraphQLVariableSignature):
         return None
-    type_ = PLAIN.get(str(signature.type).removesuffix("!"))
+    type_ = UNCOERCED_TYPES.get(str(signature.type).removesuffix("!"))
     return None if type_ is None else (signature, type_)
 
 
@@ -125,7 +125,7 @@ def _direct_converter(field: GraphQLField, node: FieldNode, names: dict[str, str
     sources: list[tuple[str, str, bool]] = []
     for name, value in values.items():
         type_ = field.args[name].type
-        if not isinstance(value, VariableNode) or str(type_).removesuffix("!") not in PLAIN:
+        if not isinstance(value, VariableNode) or str(type_).removesuffix("!") not in UNCOERCED_TYPES:
             return None
         sources.append((names[name], value.name.value, isinstance(type_, GraphQLNonNull)))
 
