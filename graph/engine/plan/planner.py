@@ -24,7 +24,7 @@ from resolvers.reads.loaders import RequestLoader
 log = structlog.stdlib.get_logger("graph.plan")
 
 MAX_VARIANTS = 16
-"""Plans kept for one document: @skip and @include on variables make several of one document."""
+"""Plans cached for one document: @skip and @include on variables make several of one document."""
 
 
 def name_of(operation: OperationDefinitionNode) -> str | None:
@@ -74,7 +74,7 @@ class Plan:
 
 
 class Planner:
-    """Compiles each operation once, and answers by its plan."""
+    """Compiles operations of one schema."""
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
@@ -95,7 +95,7 @@ class Planner:
         )
 
     def variables(self, operation: OperationDefinitionNode) -> Variables:
-        """The reader of an operation's variables."""
+        """The variables of an operation."""
         return Variables(self._schema._schema, operation)
 
 
