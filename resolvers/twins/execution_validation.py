@@ -30,7 +30,7 @@ PORT_MAPPING = re.compile(r"[0-9]{2,5}:[0-9]{2,5}", re.ASCII)
 MAX_PORT = 65_535
 
 Input = dict[str, Any]
-Values = Callable[..., dict[str, Any]]
+ParameterCompletion = Callable[..., dict[str, Any]]
 """`(version, given, *path)` → parameters of a step by name. Raises Refusals."""
 
 
@@ -75,8 +75,10 @@ async def releases_of(steps: list[Input], viewer: Viewer, session: Session) -> d
     }
 
 
-def plan_steps(steps: list[Input], releases: dict[str, Release], values: Values = freeze_parameters) -> Plan:
-    """Every step with its key and dependencies. `values` completes the given parameters, by default with the defaults.
+def plan_steps(
+    steps: list[Input], releases: dict[str, Release], complete: ParameterCompletion = freeze_parameters
+) -> Plan:
+    """Every step with its key and dependencies. `complete` adds to the given parameters, by default the defaults.
 
     Raises Refusals with everything that is wrong with any of them, LimitExceeded included.
     """
@@ -88,7 +90,7 @@ def plan_steps(steps: list[Input], releases: dict[str, Release], values: Values 
     nodes: list[StepNode] = []
     for number, step in enumerate(steps):
         with collect_refusals(refusals):
-            planned.append(_plan_step(step, releases, values, "steps", str(number)))
+            planned.append(_plan_step(step, releases, complete, "steps", str(number)))
     with collect_refusals(refusals):
         nodes = resolve_dependencies(steps, "steps")
     if not refusals and sum(len(step.parameters) + len(step.inputs or "") for step in planned) > MAX_EXECUTION_BYTES:
@@ -158,13 +160,13 @@ async def _readable_rows(
     return {row["_id"]: row async for row in collection_of(document).find(match, session=session)}
 
 
-def _plan_step(step: Input, releases: dict[str, Release], values: Values, *path: str) -> PlannedStep:
+def _plan_step(step: Input, releases: dict[str, Release], complete: ParameterCompletion, *path: str) -> PlannedStep:
     release = _usable_release(step["component_version_id"], releases, *path, "componentVersionId")
     refusals: list[Refusal] = []
     parameters, inputs, ports = "{}", None, []
     with collect_refusals(refusals):
         check_json(step.get("parameters"), *path, "parameters", max_bytes=MAX_JSON_BYTES)
-        completed = values(release.version, step.get("parameters"), *path, "parameters")
+        completed = complete(release.version, step.get("parameters"), *path, "parameters")
         parameters = json.dumps(completed, ensure_ascii=False)
     with collect_refusals(refusals):
         inputs = (
