@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 
 from graph.catalogue.code_repo import CodeRepoInput
-from graph.core.mutation import idempotency_key, optional, required, user_errors_field
+from graph.core.mutation import idempotency_key, optional, required, user_errors_field, without_unset
 from graph.core.scalars import JSON
 from graph.core.user_error_types import UserError, shows
 from resolvers.catalogue import expected_versions
+from resolvers.catalogue.read_distributions import DistributionValues
 
 if TYPE_CHECKING:
     from graph.catalogue.dataset_version import DatasetVersion
@@ -76,6 +77,19 @@ class IngestTransformInput:
     notebook: str | None = optional("URL of the run's notebook.")
     distributions: list[DistributionInput] = required(
         "The documents that the run produced, one for each dataset; at most 200."
+    )
+
+
+def distribution_values(distribution: DistributionInput) -> DistributionValues:
+    """The distribution as plain values, without the fields left out."""
+    return without_unset(
+        DistributionValues(
+            dataset=distribution.dataset,
+            title=distribution.title,
+            csvw=distribution.csvw,
+            csvw_text=distribution.csvw_text,
+            expected_latest_version_id=distribution.expected_latest_version_id,
+        )
     )
 
 

@@ -11,14 +11,13 @@ import documents
 from documents.catalogue import transform
 from graph.activities.activity import Activity, ActivityStatus
 from graph.catalogue.code_repo import code_repo_values
-from graph.catalogue.report_transform import IngestTransformInput, IngestTransformPayload
+from graph.catalogue.report_transform import IngestTransformInput, IngestTransformPayload, distribution_values
 from graph.core.enums import describe_enum
 from graph.core.mutation import (
     idempotency_key,
     mutation,
     optional,
     or_none,
-    plain_values,
     required,
     run_mutation,
     user_errors_field,
@@ -194,7 +193,7 @@ class TransformMutation:
                 validated=or_none(input.validated),
                 logs=or_none(input.logs),
                 notebook=or_none(input.notebook),
-                distributions=plain_values(input.distributions),
+                distributions=[distribution_values(distribution) for distribution in input.distributions],
             ),
         )
 

@@ -25,6 +25,7 @@ P = TypeVar("P")
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=Mapping[str, object])
 T = TypeVar("T")
+V = TypeVar("V")
 Write = Callable[[Session, Viewer], Awaitable[Outcome]]
 """Returns the written objects by the payload's fields."""
 Before = Callable[[Viewer], Awaitable[None]]
@@ -114,6 +115,11 @@ def or_none(value: T) -> T | None:
 def without_unset(changes: C) -> C:
     """The changes without those whose input fields were left out, which differ from null."""
     return cast(C, {name: value for name, value in changes.items() if value is not strawberry.UNSET})
+
+
+def convert_each(convert: Callable[[T], V], values: list[T] | None) -> list[V] | None:
+    """The converted items of an input field, which stays as it is when it is null or left out."""
+    return [convert(value) for value in values] if values else cast(list[V] | None, values)
 
 
 def plain_values(value: Any) -> Any:

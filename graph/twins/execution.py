@@ -11,11 +11,11 @@ from strawberry.types import Info
 import documents
 from graph.activities.activity import ActivityStatus
 from graph.core.mutation import (
+    convert_each,
     idempotency_key,
     mutation,
     optional,
     or_none,
-    plain_values,
     required,
     run_mutation,
     user_errors_field,
@@ -36,7 +36,14 @@ from graph.core.where import (
     order_input,
     where_input,
 )
-from graph.twins.execution_input import CreateExecutionInput, RerunExecutionInput
+from graph.twins.execution_input import (
+    CreateExecutionInput,
+    RerunExecutionInput,
+    parameter_override_values,
+    step_override_values,
+    step_values,
+    version_override_values,
+)
 from graph.twins.step import BY_ORDINAL, StepWhere
 from resolvers.twins.cancel_execution import cancel_execution
 from resolvers.twins.execution import create_execution
@@ -231,9 +238,9 @@ class ExecutionMutation:
                 tags=or_none(input.tags),
                 workflow_executor=input.workflow_executor,
                 workflow_executor_version=input.workflow_executor_version,
-                steps=plain_values(input.steps),
+                steps=[step_values(step) for step in input.steps],
                 workflow_id=or_none(input.workflow_id),
-                overrides=plain_values(or_none(input.overrides)),
+                overrides=or_none(convert_each(step_override_values, input.overrides)),
                 dry_run=input.dry_run,
             ),
         )
@@ -256,8 +263,10 @@ class ExecutionMutation:
                 strategy=input.strategy,
                 title=or_none(input.title),
                 from_step_id=or_none(input.from_step_id),
-                parameter_overrides=plain_values(or_none(input.parameter_overrides)),
-                component_version_overrides=plain_values(or_none(input.component_version_overrides)),
+                parameter_overrides=or_none(convert_each(parameter_override_values, input.parameter_overrides)),
+                component_version_overrides=or_none(
+                    convert_each(version_override_values, input.component_version_overrides)
+                ),
             ),
         )
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import strawberry
 
 from graph.core.enums import describe_enum
-from graph.core.mutation import idempotency_key, optional, required
+from graph.core.mutation import convert_each, idempotency_key, optional, required, without_unset
 from graph.core.scalars import JSON
 from graph.twins.step import ComponentType
 from resolvers.twins import rerun
+from resolvers.twins.chosen_steps import StepOverrideValues
+from resolvers.twins.execution_validation import StepValues, UsedOutputValues
+from resolvers.twins.rerun_overrides import ParameterOverrideValues, VersionOverrideValues
 
 RerunStrategy = describe_enum(
     rerun.RerunStrategy,
@@ -148,4 +151,51 @@ class RerunExecutionInput:
     component_version_overrides: list[ComponentVersionOverrideInput] | None = optional(
         "Component versions for steps that run again. Overrides of steps that are reused are refused.",
         default_factory=list,
+    )
+
+
+def step_values(step: StepInput) -> StepValues:
+    """The step as plain values, without the fields left out."""
+    return without_unset(
+        StepValues(
+            key=step.key,
+            component_version_id=step.component_version_id,
+            type=step.type,
+            parameters=step.parameters,
+            ports=step.ports,
+            depends_on=step.depends_on,
+            inputs=step.inputs,
+            used=convert_each(_used_output_values, step.used),
+        )
+    )
+
+
+def step_override_values(override: StepOverrideInput) -> StepOverrideValues:
+    """The override as plain values, without the fields left out."""
+    return without_unset(
+        StepOverrideValues(
+            step_key=override.step_key,
+            component_version_id=override.component_version_id,
+            parameters=override.parameters,
+            ports=override.ports,
+            used=convert_each(_used_output_values, override.used),
+        )
+    )
+
+
+def _used_output_values(output: UsedInput) -> UsedOutputValues:
+    return without_unset(UsedOutputValues(id=output.id, sha256=output.sha256, step_key=output.step_key))
+
+
+def parameter_override_values(override: ParameterOverrideInput) -> ParameterOverrideValues:
+    """The override as plain values."""
+    return ParameterOverrideValues(step_key=override.step_key, parameters=override.parameters)
+
+
+def version_override_values(override: ComponentVersionOverrideInput) -> VersionOverrideValues:
+    """The override as plain values, without the fields left out."""
+    return without_unset(
+        VersionOverrideValues(
+            step_key=override.step_key, component_version_id=override.component_version_id, ports=override.ports
+        )
     )

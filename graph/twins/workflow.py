@@ -11,12 +11,12 @@ from strawberry.types import Info
 import documents
 import documents.twins.workflow
 from graph.core.mutation import (
+    convert_each,
     expected_revision,
     idempotency_key,
     mutation,
     optional,
     or_none,
-    plain_values,
     required,
     run_mutation,
     user_errors_field,
@@ -31,6 +31,7 @@ from graph.core.warning import InputWarning, warnings_field, with_warnings
 from graph.core.where import BooleanFilter, Condition, DateTimeFilter, IDFilter, StringFilter, order_input, where_input
 from graph.twins.execution import ExecutionOrder, ExecutionWhere
 from graph.twins.step import ComponentType
+from resolvers.twins.execution_validation import StepValues
 from resolvers.twins.workflow import WorkflowChanges, create_workflow, update_workflow
 
 if TYPE_CHECKING:
@@ -197,6 +198,20 @@ class WorkflowPayload:
     user_errors: list[UserError] = user_errors_field()
 
 
+def _step_values(step: WorkflowStepInput) -> StepValues:
+    return without_unset(
+        StepValues(
+            key=step.key,
+            component_version_id=step.component_version_id,
+            type=step.type,
+            parameters=step.parameters,
+            ports=step.ports,
+            depends_on=step.depends_on,
+            inputs=step.inputs,
+        )
+    )
+
+
 @strawberry.type
 class WorkflowMutation:
     @mutation(
@@ -216,7 +231,7 @@ class WorkflowMutation:
                 tags=or_none(input.tags),
                 public=input.public,
                 owner_id=or_none(input.owner_id),
-                steps=plain_values(input.steps),
+                steps=[_step_values(step) for step in input.steps],
             ),
         )
 
@@ -241,7 +256,7 @@ class WorkflowMutation:
                         description=input.description,
                         tags=input.tags,
                         public=input.public,
-                        steps=plain_values(input.steps),
+                        steps=convert_each(_step_values, input.steps),
                     )
                 ),
             ),

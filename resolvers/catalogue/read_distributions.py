@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from documents.catalogue.dataset import Subject
 from resolvers.formats.csvw import Csvw, read_csvw
@@ -12,9 +12,16 @@ from resolvers.limits import MAX_DISTRIBUTIONS
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusal, Refusals
 from resolvers.validators import check_line
 
-Input = dict[str, Any]
 
-EXPECTED_VERSION = "expected_latest_version_id"
+class DistributionValues(TypedDict, total=False):
+    """A document as a client or an import reports it; `document` is the path at which an import found it."""
+
+    dataset: str | None
+    title: str | None
+    csvw: Any
+    csvw_text: str | None
+    expected_latest_version_id: str | None
+    document: str | None
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class ReportedDocument:
     """None: publish whatever the newest version is."""
 
 
-def read_distributions(inputs: list[Input]) -> list[ReportedDocument]:
+def read_distributions(inputs: list[DistributionValues]) -> list[ReportedDocument]:
     """Parse all documents of a run. Raises Refusals with everything that is wrong with any of them."""
     if len(inputs) > MAX_DISTRIBUTIONS:
         raise LimitExceeded(
@@ -60,7 +67,7 @@ def read_distributions(inputs: list[Input]) -> list[ReportedDocument]:
     return read
 
 
-def _read(values: Input, *path: str) -> ReportedDocument:
+def _read(values: DistributionValues, *path: str) -> ReportedDocument:
     name, text = _text(values, *path)
     try:
         csvw = read_csvw(text)
@@ -70,13 +77,15 @@ def _read(values: Input, *path: str) -> ReportedDocument:
     dataset = given_name or csvw.identifier
     if dataset is None:
         raise InvalidInput("The document names no dataset, so dataset must be given.", *path, "dataset")
-    expected = ExpectedVersion(values[EXPECTED_VERSION]) if EXPECTED_VERSION in values else None
+    expected = None
+    if "expected_latest_version_id" in values:
+        expected = ExpectedVersion(values["expected_latest_version_id"])
     subject = csvw.subject.model_copy(update={"document": values.get("document")})
     title = check_line(values.get("title"), *path, "title")
     return ReportedDocument(dataset, given_name is not None, subject, title, text, csvw, expected)
 
 
-def _text(values: Input, *path: str) -> tuple[str, str]:
+def _text(values: DistributionValues, *path: str) -> tuple[str, str]:
     """The name of the input field that was given, and the document's text."""
     value, text = values.get("csvw"), values.get("csvw_text")
     if (value is None) == (text is None):

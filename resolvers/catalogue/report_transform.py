@@ -16,7 +16,7 @@ from resolvers.activities.lease import valid_lease_filter
 from resolvers.activities.state_machine import Transition, apply_transition
 from resolvers.catalogue.find_or_create import find_or_create_organisation, find_or_create_resource
 from resolvers.catalogue.publish import publish
-from resolvers.catalogue.read_distributions import read_distributions
+from resolvers.catalogue.read_distributions import DistributionValues, read_distributions
 from resolvers.catalogue.resource import json_text
 from resolvers.file_events.code_repo import CodeRepoValues, check_page_url, code_references, read_code_repo
 from resolvers.filters import Filter
@@ -39,7 +39,7 @@ async def ingest_transform(
     organisation_url: str,
     landing_page: str,
     code_repo: CodeRepoValues,
-    distributions: list[dict[str, Any]],
+    distributions: list[DistributionValues],
     organisation_name: str | None = None,
     resource_title: str | None = None,
     info: Any = None,

@@ -5,18 +5,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import documents
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
 from resolvers.limits import MAX_STEPS
 from resolvers.reads.rows import Row
-from resolvers.twins.execution_validation import Input, Release, releases_of, step_warnings
+from resolvers.twins.execution_validation import (
+    Release,
+    StepValues,
+    UsedOutputValues,
+    releases_of,
+    step_warnings,
+    version_ids_of,
+)
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings, left_out_warnings
 from resolvers.twins.parameters import carry_over_parameters, check_object
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.writes.store import get_readable
+
+
+class StepOverrideValues(TypedDict, total=False):
+    """Changes to a step of a workflow, as a client describes them; `parameters` are JSON."""
+
+    step_key: Required[str]
+    component_version_id: str | None
+    parameters: Any
+    ports: list[str] | None
+    used: list[UsedOutputValues] | None
 
 
 @dataclass(frozen=True)
@@ -27,7 +44,7 @@ class ChosenSteps:
     parameters that were not taken over for another version.
     """
 
-    steps: list[Input]
+    steps: list[StepValues]
     releases: dict[str, Release]
     workflow: Row | None = None
     overridden: dict[int, int] = field(default_factory=dict)
@@ -65,9 +82,9 @@ class ChosenSteps:
 
 
 async def choose_steps(
-    steps: list[Input],
+    steps: list[StepValues],
     workflow_id: str | None,
-    overrides: list[Input] | None,
+    overrides: list[StepOverrideValues] | None,
     viewer: Viewer,
     session: Session,
 ) -> ChosenSteps:
@@ -76,23 +93,25 @@ async def choose_steps(
     if workflow_id is None:
         if overrides:
             raise InvalidInput("overrides change the steps of a workflow: give its workflowId as well.", "overrides")
-        return ChosenSteps(steps, await releases_of(steps, viewer, session))
+        return ChosenSteps(steps, await releases_of(version_ids_of(steps), viewer, session))
     if steps:
         raise InvalidInput("Give either steps or workflowId: overrides change the steps of a workflow.", "steps")
     workflow = await get_readable(documents.Workflow, workflow_id, viewer, session, "workflowId")
     return await _apply_overrides(workflow, overrides or [], viewer, session)
 
 
-async def _apply_overrides(workflow: Row, overrides: list[Input], viewer: Viewer, session: Session) -> ChosenSteps:
+async def _apply_overrides(
+    workflow: Row, overrides: list[StepOverrideValues], viewer: Viewer, session: Session
+) -> ChosenSteps:
     if len(overrides) > MAX_STEPS:
         raise LimitExceeded(f"{len(overrides)} overrides; a workflow has at most {MAX_STEPS} steps.", "overrides")
     steps = [_as_input(step) for step in workflow["steps"]]
-    new_versions = [
-        {"component_version_id": id} for override in overrides if (id := override.get("component_version_id"))
-    ]
-    releases = await releases_of(steps, viewer, session) | await releases_of(new_versions, viewer, session)
-    positions = {step["key"]: position for position, step in enumerate(steps)}
-    changed: dict[int, tuple[int, Input]] = {}
+    new_versions = [id for override in overrides if (id := override.get("component_version_id"))]
+    releases = await releases_of(version_ids_of(steps), viewer, session) | await releases_of(
+        new_versions, viewer, session
+    )
+    positions = {step["key"]: position for position, step in enumerate(workflow["steps"])}
+    changed: dict[int, tuple[int, StepValues]] = {}
     left_out: list[InputWarning] = []
     refusals: list[Refusal] = []
     for number, override in enumerate(overrides):
@@ -107,7 +126,7 @@ async def _apply_overrides(workflow: Row, overrides: list[Input], viewer: Viewer
     return ChosenSteps(steps, releases, workflow, overridden, left_out)
 
 
-def _as_input(step: Row) -> Input:
+def _as_input(step: Row) -> StepValues:
     """A step of a workflow in the form of a client's input."""
     return {
         "key": step["key"],
@@ -130,8 +149,12 @@ def _position(key: str, positions: dict[str, int], changed: dict[int, Any], *pat
 
 
 def _apply_override(
-    step: Input, override: Input, releases: dict[str, Release], left_out: list[InputWarning], *path: str
-) -> Input:
+    step: StepValues,
+    override: StepOverrideValues,
+    releases: dict[str, Release],
+    left_out: list[InputWarning],
+    *path: str,
+) -> StepValues:
     """The step with its override applied. Parameters that another version does not take are added to `left_out`."""
     parameters = step["parameters"]
     version_id = override.get("component_version_id") or step["component_version_id"]
@@ -141,7 +164,8 @@ def _apply_override(
         dropped = step["parameters"].keys() - parameters.keys()
         left_out += left_out_warnings(after.version, sorted(dropped), *path, "componentVersionId")
     ports = override.get("ports")
-    return step | {
+    return {
+        **step,
         "component_version_id": version_id,
         "parameters": parameters | check_object(override.get("parameters"), *path, "parameters"),
         "ports": step["ports"] if ports is None else ports,

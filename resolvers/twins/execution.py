@@ -13,9 +13,9 @@ from resolvers.access.policies import owns
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row, collection_of
-from resolvers.twins.chosen_steps import ChosenSteps, choose_steps
+from resolvers.twins.chosen_steps import ChosenSteps, StepOverrideValues, choose_steps
 from resolvers.twins.digital_twin import get_own_twin, lock_twin
-from resolvers.twins.execution_validation import Input, Plan, new_steps, plan_steps
+from resolvers.twins.execution_validation import Plan, StepValues, new_steps, plan_steps
 from resolvers.twins.twin_rights import readers_of
 from resolvers.twins.used_outputs import UsedBySteps, used_outputs
 from resolvers.user_errors import AlreadyExists, Forbidden, Refusal, Refusals, collect_refusals
@@ -39,9 +39,9 @@ async def create_execution(
     viewer: Viewer,
     *,
     digital_twin_id: str,
-    steps: list[Input],
+    steps: list[StepValues],
     workflow_id: str | None = None,
-    overrides: list[Input] | None = None,
+    overrides: list[StepOverrideValues] | None = None,
     dry_run: bool = False,
     **facts: Unpack[ExecutionFacts],
 ) -> Outcome:

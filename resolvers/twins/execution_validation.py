@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Required, TypedDict
 
 import documents
 from documents.activities.activity import ActivityStatus, CodeReference, Used
@@ -16,7 +16,7 @@ from resolvers.limits import MAX_STEPS
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.parameter_warnings import InputWarning, parameter_warnings
 from resolvers.twins.parameters import freeze_parameters
-from resolvers.twins.step_graph import StepNode, resolve_dependencies
+from resolvers.twins.step_graph import StepLinks, StepNode, resolve_dependencies
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_json
 
@@ -29,9 +29,27 @@ MAX_REFUSALS = 1_000
 PORT_MAPPING = re.compile(r"[0-9]{2,5}:[0-9]{2,5}", re.ASCII)
 MAX_PORT = 65_535
 
-Input = dict[str, Any]
 ParameterCompletion = Callable[..., dict[str, Any]]
 """`(version, given, *path)` → parameters of a step by name. Raises Refusals."""
+
+
+class UsedOutputValues(TypedDict, total=False):
+    """An existing output that a step reads, as a client names it."""
+
+    id: str | None
+    sha256: str | None
+    step_key: str | None
+
+
+class StepValues(StepLinks, total=False):
+    """A step as a client describes it; `parameters` and `inputs` are JSON."""
+
+    component_version_id: Required[str]
+    type: ComponentType | str | None
+    parameters: Any
+    ports: list[str] | None
+    inputs: Any
+    used: list[UsedOutputValues] | None
 
 
 @dataclass(frozen=True)
@@ -57,10 +75,14 @@ class PlannedStep:
 Plan = list[tuple[PlannedStep, StepNode]]
 
 
-async def releases_of(steps: list[Input], viewer: Viewer, session: Session) -> dict[str, Release]:
-    """The component versions that steps name, by id; unknown ones are missing."""
-    ids = {step["component_version_id"] for step in steps[:MAX_STEPS]}
-    versions = await _readable_rows(documents.ComponentVersion, ids, viewer, session)
+def version_ids_of(steps: list[StepValues]) -> list[str]:
+    """The ids of the component versions that steps name."""
+    return [step["component_version_id"] for step in steps]
+
+
+async def releases_of(version_ids: list[str], viewer: Viewer, session: Session) -> dict[str, Release]:
+    """The component versions of at most `MAX_STEPS` steps, by id; unknown ones are missing."""
+    versions = await _readable_rows(documents.ComponentVersion, set(version_ids[:MAX_STEPS]), viewer, session)
     components = await _readable_rows(
         documents.Component, {row["componentId"] for row in versions.values()}, viewer, session
     )
@@ -76,7 +98,7 @@ async def releases_of(steps: list[Input], viewer: Viewer, session: Session) -> d
 
 
 def plan_steps(
-    steps: list[Input], releases: dict[str, Release], complete: ParameterCompletion = freeze_parameters
+    steps: list[StepValues], releases: dict[str, Release], complete: ParameterCompletion = freeze_parameters
 ) -> Plan:
     """Every step with its key and dependencies. `complete` adds to the given parameters, by default the defaults.
 
@@ -103,7 +125,7 @@ def plan_steps(
     return list(zip(planned, nodes, strict=True))
 
 
-def step_warnings(steps: list[Input], releases: dict[str, Release]) -> Iterator[InputWarning]:
+def step_warnings(steps: list[StepValues], releases: dict[str, Release]) -> Iterator[InputWarning]:
     """Warnings about the planned steps."""
     for number, step in enumerate(steps):
         version = releases[step["component_version_id"]].version
@@ -160,7 +182,9 @@ async def _readable_rows(
     return {row["_id"]: row async for row in collection_of(document).find(match, session=session)}
 
 
-def _plan_step(step: Input, releases: dict[str, Release], complete: ParameterCompletion, *path: str) -> PlannedStep:
+def _plan_step(
+    step: StepValues, releases: dict[str, Release], complete: ParameterCompletion, *path: str
+) -> PlannedStep:
     release = _usable_release(step["component_version_id"], releases, *path, "componentVersionId")
     refusals: list[Refusal] = []
     parameters, inputs, ports = "{}", None, []

@@ -15,9 +15,8 @@ from resolvers.activities.state_machine import SATISFIES_DEPENDENCY
 from resolvers.limits import MAX_STEPS
 from resolvers.reads.rows import collection_of
 from resolvers.twins.execution import check_title_is_free, get_own_execution, insert_execution
-from resolvers.twins.execution_validation import Input
 from resolvers.twins.parameter_warnings import InputWarning
-from resolvers.twins.rerun_overrides import RerunOverrides, StepChanges
+from resolvers.twins.rerun_overrides import ParameterOverrideValues, RerunOverrides, StepChanges, VersionOverrideValues
 from resolvers.twins.step_graph import with_descendants
 from resolvers.twins.used_outputs import check_used_outputs_are_readable, outputs_to_fetch
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, Refusal, Refusals, collect_refusals
@@ -60,8 +59,8 @@ async def rerun_execution(
     strategy: RerunStrategy,
     title: str | None = None,
     from_step_id: str | None = None,
-    parameter_overrides: list[Input] | None = None,
-    component_version_overrides: list[Input] | None = None,
+    parameter_overrides: list[ParameterOverrideValues] | None = None,
+    component_version_overrides: list[VersionOverrideValues] | None = None,
 ) -> Outcome:
     """Create an execution that re-runs an earlier one, with the same code and parameters but for the overrides.
 

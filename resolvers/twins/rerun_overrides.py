@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Self
+from typing import Any, NotRequired, Self, TypedDict, TypeVar
 
 import documents
 from documents.activities.activity import CodeReference
@@ -12,7 +12,7 @@ from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
 from resolvers.limits import MAX_STEPS
 from resolvers.twins.chosen_steps import two_versions
-from resolvers.twins.execution_validation import MAX_JSON_BYTES, Input, Release, port_mappings, releases_of
+from resolvers.twins.execution_validation import MAX_JSON_BYTES, Release, port_mappings, releases_of
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings, left_out_warnings, parameter_warnings
 from resolvers.twins.parameters import (
     Values,
@@ -27,7 +27,28 @@ from resolvers.validators import check_json
 MAX_PARAMETERS_BYTES = 500_000
 """Bytes of a step's parameters including unchanged ones: more than a new step's with all their defaults."""
 
-Overrides = dict[int, tuple[int, Input]]
+
+class StepOverride(TypedDict):
+    """The key of the step that a client's override changes."""
+
+    step_key: str
+
+
+class ParameterOverrideValues(StepOverride):
+    """Parameter values that a step gets in a re-run; `parameters` are JSON."""
+
+    parameters: Any
+
+
+class VersionOverrideValues(StepOverride):
+    """Another version of its component that a step runs in a re-run."""
+
+    component_version_id: str
+    ports: NotRequired[list[str] | None]
+
+
+Override = TypeVar("Override", bound=StepOverride)
+Overrides = dict[int, tuple[int, Override]]
 """Overrides with their numbers in the input, by the positions of their steps."""
 
 
@@ -52,12 +73,16 @@ class RerunOverrides:
     def __init__(self, steps: list[documents.Step], again: set[int]) -> None:
         self._steps, self._again = steps, again
         self._positions = {step.key: position for position, step in enumerate(steps)}
-        self._versions: Overrides = {}
-        self._parameters: Overrides = {}
+        self._versions: Overrides[VersionOverrideValues] = {}
+        self._parameters: Overrides[ParameterOverrideValues] = {}
         self._warnings: list[Iterator[InputWarning]] = []
 
     async def apply(
-        self, versions: list[Input], parameters: list[Input], viewer: Viewer, session: Session
+        self,
+        versions: list[VersionOverrideValues],
+        parameters: list[ParameterOverrideValues],
+        viewer: Viewer,
+        session: Session,
     ) -> dict[int, StepChanges]:
         """Apply the overrides; returns the changed fields by the positions of steps. Raises Refusals."""
         refusals: list[Refusal] = []
@@ -65,7 +90,7 @@ class RerunOverrides:
         self._versions = self._by_position(versions, "componentVersionOverrides", as_it_ran, "The version", refusals)
         as_they_were = "its parameters are those that it ran with"
         self._parameters = self._by_position(parameters, "parameterOverrides", as_they_were, "Parameters", refusals)
-        version_ids = [{"component_version_id": id} for id in self._version_ids()]
+        version_ids = self._version_ids()
         releases = await releases_of(version_ids[:MAX_STEPS], viewer, session)
         releases |= await releases_of(version_ids[MAX_STEPS:], viewer, session)
         changes: dict[int, StepChanges] = {}
@@ -88,14 +113,14 @@ class RerunOverrides:
         return list(dict.fromkeys([*after, *before]))
 
     def _by_position(
-        self, overrides: list[Input], name: str, reused: str, noun: str, refusals: list[Refusal]
-    ) -> Overrides:
+        self, overrides: list[Override], name: str, reused: str, noun: str, refusals: list[Refusal]
+    ) -> Overrides[Override]:
         """The overrides whose steps run again, each step once. Refusals of others are added to `refusals`."""
         if len(overrides) > MAX_STEPS:
             message = f"{len(overrides)} overrides; there are at most {MAX_STEPS} steps."
             refusals.append(LimitExceeded(message, name))
             return {}
-        by_position: Overrides = {}
+        by_position: Overrides[Override] = {}
         for number, override in enumerate(overrides):
             with collect_refusals(refusals):
                 path = (name, str(number), "stepKey")
@@ -103,7 +128,7 @@ class RerunOverrides:
                 by_position[position] = number, override
         return by_position
 
-    def _position(self, key: str, overrides: Overrides, reused: str, noun: str, *path: str) -> int:
+    def _position(self, key: str, overrides: Overrides[Override], reused: str, noun: str, *path: str) -> int:
         position = self._positions.get(key)
         if position is None:
             raise InvalidInput(f"No step has the key {key[:100]!r}.", *path)

@@ -1,10 +1,10 @@
 """Dependencies between steps: keys, chains and cycles."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
-from typing import Any
+from typing import TypedDict
 
 from resolvers.limits import MAX_STEP_KEY_BYTES
 from resolvers.user_errors import InvalidInput, Refusal, Refusals, collect_refusals
@@ -12,6 +12,13 @@ from resolvers.validators import check_line
 
 MAX_CYCLES = 20
 """Cycles reported at once; once these are fixed, the others are reported."""
+
+
+class StepLinks(TypedDict, total=False):
+    """A step's key, and the keys of the steps that it waits for, as a client gives them."""
+
+    key: str | None
+    depends_on: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class StepNode:
     waits_for: list[int]
 
 
-def resolve_dependencies(steps: list[dict[str, Any]], *path: str) -> list[StepNode]:
+def resolve_dependencies(steps: Sequence[StepLinks], *path: str) -> list[StepNode]:
     """Each step with the steps that it waits for: as `dependsOn` says, or in a chain when no step has it.
 
     Raises Refusals with every key that is duplicate or unknown, and with cycles.
@@ -78,7 +85,7 @@ def check_step_key(value: str | None, *path: str) -> str | None:
     return key
 
 
-def _keys(steps: list[dict[str, Any]], refusals: list[Refusal], *path: str) -> list[str]:
+def _keys(steps: Sequence[StepLinks], refusals: list[Refusal], *path: str) -> list[str]:
     """Every step's key: its position where none is given."""
     keys: list[str] = []
     first: dict[str, int] = {}
@@ -93,7 +100,7 @@ def _keys(steps: list[dict[str, Any]], refusals: list[Refusal], *path: str) -> l
     return keys
 
 
-def _dependencies(step: dict[str, Any], ordinals: dict[str, int], refusals: list[Refusal], *path: str) -> list[int]:
+def _dependencies(step: StepLinks, ordinals: dict[str, int], refusals: list[Refusal], *path: str) -> list[int]:
     """The ordinals of the steps whose keys a step names, each once."""
     dependencies: dict[int, None] = {}
     for number, key in enumerate(step.get("depends_on") or []):

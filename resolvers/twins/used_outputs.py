@@ -12,7 +12,7 @@ from resolvers.access.viewer import Role, Viewer
 from resolvers.limits import MAX_USED_OUTPUTS, MAX_USED_OUTPUTS_PER_STEP
 from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import check_sha256
-from resolvers.twins.execution_validation import Input
+from resolvers.twins.execution_validation import StepValues, UsedOutputValues
 from resolvers.twins.step_graph import StepNode, check_step_key
 from resolvers.user_errors import (
     ChecksumMismatch,
@@ -38,7 +38,7 @@ class Outputs:
     def __init__(self, rows: dict[str, Row], keys: dict[str, str], for_the_owner: set[str]) -> None:
         self._rows, self._keys, self._for_the_owner = rows, keys, for_the_owner
 
-    def resolve(self, output: Input, *path: str) -> Used:
+    def resolve(self, output: UsedOutputValues, *path: str) -> Used:
         """The output in the form stored with a step. Raises NotFound, Forbidden, ChecksumMismatch and InvalidInput."""
         row = self.get_readable(output.get("id"), *path, "id")
         if (sha256 := output.get("sha256")) is not None:
@@ -68,14 +68,15 @@ class Outputs:
 
 
 async def used_outputs(
-    steps: list[Input], nodes: list[StepNode], owner_id: str, viewer: Viewer, session: Session
+    steps: list[StepValues], nodes: list[StepNode], owner_id: str, viewer: Viewer, session: Session
 ) -> UsedBySteps:
     """The outputs that each step uses, None for a step without any. Raises Refusals with everything that is wrong.
 
     `nodes` is empty where the steps are refused already.
     """
     _check_counts(steps)
-    outputs = await _outputs([output for step in steps for output in step.get("used") or []], owner_id, viewer, session)
+    ids = {id for step in steps for output in step.get("used") or [] if (id := output.get("id"))}
+    outputs = await _outputs(ids, owner_id, viewer, session)
     refusals: list[Refusal] = []
     used_by_steps: UsedBySteps = []
     for number, step in enumerate(steps):
@@ -91,8 +92,8 @@ async def check_used_outputs_are_readable(
     steps: list[documents.Step], owner_id: str, viewer: Viewer, session: Session, *path: str
 ) -> None:
     """Raise Refusals with used outputs that the viewer, or the owner, may no longer read."""
-    inputs = [{"id": used.ref} for step in steps for used in outputs_to_fetch(step)]
-    outputs = await _outputs(inputs, owner_id, viewer, session)
+    ids = {used.ref for step in steps for used in outputs_to_fetch(step)}
+    outputs = await _outputs(ids, owner_id, viewer, session)
     refusals: list[Refusal] = []
     for step in steps:
         for used in outputs_to_fetch(step):
@@ -107,7 +108,7 @@ def outputs_to_fetch(step: documents.Step) -> list[Used]:
     return [used for used in step.used or [] if used.step_key is not None]
 
 
-def _check_counts(steps: list[Input]) -> None:
+def _check_counts(steps: list[StepValues]) -> None:
     refusals: list[Refusal] = [
         LimitExceeded(
             f"{len(used)} outputs; a step uses at most {MAX_USED_OUTPUTS_PER_STEP:,}.", "steps", str(number), "used"
@@ -121,8 +122,7 @@ def _check_counts(steps: list[Input]) -> None:
         raise Refusals(refusals)
 
 
-async def _outputs(inputs: list[Input], owner_id: str, viewer: Viewer, session: Session) -> Outputs:
-    ids = {output["id"] for output in inputs if output.get("id")}
+async def _outputs(ids: set[str], owner_id: str, viewer: Viewer, session: Session) -> Outputs:
     rows = await _readable_rows(documents.Output, ids, ["stepRef", "sha256", "file_name"], viewer, session)
     maker_ids = {row["stepRef"] for row in rows.values()}
     steps = await _readable_rows(documents.Step, maker_ids, ["key"], viewer, session)
@@ -139,7 +139,9 @@ async def _readable_rows(
     return {row["_id"]: row async for row in collection_of(document).find(match, fields, session=session)}
 
 
-def _resolve_used(inputs: list[Input] | None, outputs: Outputs, awaited: set[str], *path: str) -> list[Used] | None:
+def _resolve_used(
+    inputs: list[UsedOutputValues] | None, outputs: Outputs, awaited: set[str], *path: str
+) -> list[Used] | None:
     """The outputs that one step uses, each with a place of its own."""
     if inputs is None:
         return None

@@ -13,7 +13,14 @@ from resolvers.access.policies import owns_any
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row
-from resolvers.twins.execution_validation import Input, Plan, plan_steps, releases_of, step_warnings
+from resolvers.twins.execution_validation import (
+    Plan,
+    StepValues,
+    plan_steps,
+    releases_of,
+    step_warnings,
+    version_ids_of,
+)
 from resolvers.twins.ownership import owner_of_new
 from resolvers.twins.parameter_warnings import InputWarning, first_warnings
 from resolvers.twins.parameters import coerce_parameters
@@ -40,7 +47,7 @@ class WorkflowChanges(TypedDict, total=False):
     description: str | None
     tags: list[str] | None
     public: bool | None
-    steps: list[Input] | None
+    steps: list[StepValues] | None
 
 
 async def create_workflow(
@@ -51,7 +58,7 @@ async def create_workflow(
     description: str | None,
     tags: list[str] | None,
     public: bool,
-    steps: list[Input],
+    steps: list[StepValues],
     owner_id: str | None = None,
 ) -> Outcome:
     """Create a workflow of the viewer's or, for administrators, of any user.
@@ -113,10 +120,10 @@ async def _new_owner(id: str, workflow: Row, viewer: Viewer, session: Session) -
     return owner
 
 
-async def _validate(changes: Mapping[str, Any], viewer: Viewer, session: Session) -> tuple[Input, list[InputWarning]]:
+async def _validate(changes: Mapping[str, Any], viewer: Viewer, session: Session) -> tuple[Row, list[InputWarning]]:
     """The validated fields of a workflow as its document stores them, and warnings. Raises Refusals."""
     refusals: list[Refusal] = []
-    fields: Input = {}
+    fields: Row = {}
     warnings: list[InputWarning] = []
     for name in sorted(changes.keys() & CHECKS.keys()):
         with collect_refusals(refusals):
@@ -131,10 +138,10 @@ async def _validate(changes: Mapping[str, Any], viewer: Viewer, session: Session
 
 
 async def _validate_steps(
-    steps: list[Input], viewer: Viewer, session: Session
+    steps: list[StepValues], viewer: Viewer, session: Session
 ) -> tuple[list[WorkflowStep], list[InputWarning]]:
     """The steps as stored. Parameters may be left out: executions of the workflow give them."""
-    releases = await releases_of(steps, viewer, session)
+    releases = await releases_of(version_ids_of(steps), viewer, session)
     # In a thread, because checking a thousand steps takes a while.
     plan = await asyncio.to_thread(plan_steps, steps, releases, coerce_parameters)
     return _workflow_steps(plan), await asyncio.to_thread(lambda: first_warnings(step_warnings(steps, releases)))
@@ -159,7 +166,7 @@ def _workflow_steps(plan: Plan) -> list[WorkflowStep]:
     return steps
 
 
-def _stored_values(fields: Input) -> Input:
+def _stored_values(fields: Row) -> Row:
     """The fields of a workflow as they are stored."""
     if "steps" not in fields:
         return fields

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import sys
 import textwrap
 from collections.abc import Iterator
 from hashlib import sha256
@@ -23,30 +24,56 @@ CREATE = """mutation($key: String) {
 MUTATIONS: dict[str, Any] = {field.python_name: field for field in Mutation.__strawberry_definition__.fields}  # type: ignore[attr-defined]
 
 
-def _read_of(node: ast.AST, around: str = "") -> Iterator[tuple[str, str]]:
-    """Each field that the code reads from `input`, with or_none, without_unset or a condition around it."""
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "input":
+def _converters() -> Iterator[Any]:
+    """The functions of the views that take an input object within the input of a mutation."""
+    for name, module in sorted(sys.modules.items()):
+        for function in vars(module).values() if name.startswith("graph.") else ():
+            if inspect.isfunction(function) and function.__module__ == name:
+                annotations = [parameter.annotation for parameter in inspect.signature(function).parameters.values()]
+                shown = (
+                    getattr(vars(module).get(annotations[0]), "__strawberry_definition__", None)
+                    if annotations
+                    else None
+                )
+                if shown is not None and shown.is_input:
+                    yield pytest.param(function, shown, id=function.__name__)
+
+
+def _read_of(node: ast.AST, input: str, around: str = "") -> Iterator[tuple[str, str]]:
+    """Each field that the code reads from its `input`, with or_none, without_unset or a condition around it."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == input:
         yield node.attr, around
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("or_none", "without_unset"):
         around = node.func.id
     if isinstance(node, ast.IfExp):
         around = ast.unparse(node.test)
     for child in ast.iter_child_nodes(node):
-        yield from _read_of(child, around)
+        yield from _read_of(child, input, around)
+
+
+def _check_reads(function: Any, definition: Any, input: str, but: set[str]) -> None:
+    """Assert that the function reads each field of its input, and none that may be left out without a check."""
+    may_be_unset = {field.python_name for field in definition.fields if field.default is strawberry.UNSET}
+    read = list(_read_of(ast.parse(textwrap.dedent(inspect.getsource(function))), input))
+    unguarded = {field for field, around in read if around not in ("or_none", "without_unset", f"{input}.{field}")}
+
+    assert {field for field, _ in read} | but == {field.python_name for field in definition.fields}
+    assert unguarded & may_be_unset <= but
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_each_field_of_an_input_reaches_the_write_and_one_left_out_never_as_unset(name: str) -> None:
-    method = MUTATIONS[name].base_resolver.wrapped_func
     [argument] = MUTATIONS[name].arguments
-    fields = argument.type.__strawberry_definition__.fields
-    may_be_unset = {field.python_name for field in fields if field.default is strawberry.UNSET}
+    method = MUTATIONS[name].base_resolver.wrapped_func
 
-    read = list(_read_of(ast.parse(textwrap.dedent(inspect.getsource(method)))))
+    _check_reads(method, argument.type.__strawberry_definition__, "input", but={"idempotency_key"})
 
-    assert {field for field, _ in read} | {"idempotency_key"} == {field.python_name for field in fields}
-    unguarded = {field for field, around in read if around not in ("or_none", "without_unset", f"input.{field}")}
-    assert unguarded & may_be_unset <= {"idempotency_key"}
+
+@pytest.mark.parametrize(("function", "definition"), list(_converters()))
+def test_each_field_of_an_object_within_an_input_does_as_well(function: Any, definition: Any) -> None:
+    [parameter] = inspect.signature(function).parameters
+
+    _check_reads(function, definition, parameter, but=set())
 
 
 async def test_a_key_is_kept_with_the_hash_of_the_plain_values_that_the_call_gave() -> None:

@@ -1,20 +1,18 @@
 """Dependencies of steps: any list of steps is either ordered, or refused with every wrong key and a cycle."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolvers.twins.step_graph import MAX_CYCLES, cycles, resolve_dependencies, with_descendants
+from resolvers.twins.step_graph import MAX_CYCLES, StepLinks, cycles, resolve_dependencies, with_descendants
 from resolvers.user_errors import Refusals
 
 
-def steps(**waits_for: list[str] | None) -> list[dict[str, Any]]:
+def steps(**waits_for: list[str] | None) -> list[StepLinks]:
     return [{"key": key, "depends_on": waited} for key, waited in waits_for.items()]
 
 
-def refused(given: list[dict[str, Any]]) -> list[tuple[tuple[str, ...], str]]:
+def refused(given: list[StepLinks]) -> list[tuple[tuple[str, ...], str]]:
     with pytest.raises(Refusals) as caught:
         resolve_dependencies(given, "steps")
     return [(one.path, one.message) for one in caught.value.refusals]
@@ -52,7 +50,7 @@ def test_a_single_depends_on_makes_a_graph_of_them_all() -> None:
 
 
 def test_every_key_that_is_wrong_is_told_at_once() -> None:
-    given: list[dict[str, Any]] = [
+    given: list[StepLinks] = [
         {"key": "a", "depends_on": ["b", "nobody", "0"]},
         {"key": "b", "depends_on": ["b"]},
         {"key": "a"},
@@ -108,7 +106,7 @@ def test_what_is_called_a_cycle_is_one_and_without_any_there_is_none(waits_for: 
 
 @given(graphs(acyclic=True))
 def test_a_graph_without_cycles_is_arranged_as_it_is_given(waits_for: list[list[int]]) -> None:
-    given = [{"key": f"k{one}", "depends_on": [f"k{other}" for other in row]} for one, row in enumerate(waits_for)]
+    given = steps(**{f"k{one}": [f"k{other}" for other in row] for one, row in enumerate(waits_for)})
 
     assert [place.waits_for for place in resolve_dependencies(given, "steps")] == waits_for
 
@@ -131,6 +129,6 @@ def test_followers_are_those_that_wait_for_what_was_begun(waits_for: list[list[i
 
 
 def test_a_thousand_steps_that_all_wait_for_all_earlier_ones_are_arranged() -> None:
-    given = [{"key": f"k{n}", "depends_on": [f"k{m}" for m in range(n)]} for n in range(1000)]
+    given = steps(**{f"k{n}": [f"k{m}" for m in range(n)] for n in range(1000)})
 
     assert [len(place.waits_for) for place in resolve_dependencies(given, "steps")] == list(range(1000))
