@@ -337,9 +337,9 @@ class GraphQLHandler:
         because PyMongo would otherwise retry for minutes while the database is down.
         """
         loader: RequestLoader | None = getattr(context, "loader", None)
-        shape = (prepared.text, parameters.operation_name)
+        cost_key = (prepared.text, parameters.operation_name)
         writes = prepared.operation(parameters.operation_name).operation is OperationType.MUTATION
-        expected = self.admission.costs.estimate(shape, 0 if writes else UNPLANNED_LEVELS, AnswerLimits().objects)
+        expected = self.admission.costs.estimate(cost_key, 0 if writes else UNPLANNED_LEVELS, AnswerLimits().objects)
         signed_in = loader is not None and is_signed_in(loader)
         with cancel_on_hang_up(scope):
             await wait_until_read(scope, signed_in=signed_in)
@@ -353,7 +353,7 @@ class GraphQLHandler:
                     result = await self._execute_with_graphql_core(prepared, parameters, context)
                 if loader is not None:
                     spent, took = loader.budget.objects, time.monotonic() - began
-                    self.admission.costs.record(shape, Cost(UNPLANNED_WEIGHT * spent, seconds=took))
+                    self.admission.costs.record(cost_key, Cost(UNPLANNED_WEIGHT * spent, seconds=took))
         return result
 
     async def _answer_introspection(

@@ -192,8 +192,8 @@ class OperationRunner:
         patient: bool,
     ) -> Delivery:
         """The delivery of an event to its subscriber, made once there is room for it."""
-        costs, shape, loader = self._admission.costs, (prepared.text, name), subscription.loader
-        expected = costs.estimate(shape, SUBSCRIPTION_LEVELS, loader.budget.limits.objects)
+        costs, cost_key, loader = self._admission.costs, (prepared.text, name), subscription.loader
+        expected = costs.estimate(cost_key, SUBSCRIPTION_LEVELS, loader.budget.limits.objects)
         signed_in = is_signed_in(loader)
         permit = self._admission.permit(expected, signed_in=signed_in, patient=patient)
         if not signed_in:
@@ -205,7 +205,7 @@ class OperationRunner:
             with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(loader.budget.add_stored_bytes):
                 body = await _answer_by_plan(planned, loader, event) or await _answer_by_reference(executor, event)
             weight = UNPLANNED_WEIGHT if planned is None else 1
-            costs.record(shape, Cost(weight * loader.budget.objects, seconds=time.monotonic() - began))
+            costs.record(cost_key, Cost(weight * loader.budget.objects, seconds=time.monotonic() - began))
             return delivery(body, loader.budget)
 
     async def _events(

@@ -199,9 +199,9 @@ async def test_repetition_within_the_bounds_is_cheap(
     query, both, written = round_and_round(2), Both(limits=ANONYMOUS), [0]
     texts = RowTemplate.texts
 
-    def counting(shape: RowTemplate, rows: list[Any], *rest: Any, **options: Any) -> Any:
+    def counting(template: RowTemplate, rows: list[Any], *rest: Any, **options: Any) -> Any:
         written[0] += len(rows)
-        return texts(shape, rows, *rest, **options)
+        return texts(template, rows, *rest, **options)
 
     with monkeypatch.context() as patch, round_trips.counting() as seen:
         patch.setattr(RowTemplate, "texts", counting)

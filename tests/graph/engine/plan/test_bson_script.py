@@ -1,4 +1,4 @@
-"""Rows written as they were sent are what the function of a shape makes of them as dictionaries, whatever they hold."""
+"""Rows written as they were sent are those that the function of a template makes, whatever they hold."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -41,15 +41,15 @@ def template_of(kind: str, selection: str) -> RowTemplate:
     document = parse(f'{{ node(id: "{kind}_1") {{ ... on {NODE_VIEWS[kind]} {{ {selection} }} }} }}')
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    (column,) = Planner(schema).plan(document, operation, {}).template.nested_fields
-    assert isinstance(column, RootNodes)
-    return column.template_of(kind)
+    (nested_field,) = Planner(schema).plan(document, operation, {}).template.nested_fields
+    assert isinstance(nested_field, RootNodes)
+    return nested_field.template_of(kind)
 
 
-def shown(shape: RowTemplate, row: Any) -> bytes | None:
+def shown(template: RowTemplate, row: Any) -> bytes | None:
     """The function's text for a dictionary, None where it leaves the row to the standard executor."""
     try:
-        return dumps(shape.build([row])[0])
+        return dumps(template.build([row])[0])
     except Exception:
         return None
 
@@ -59,15 +59,15 @@ def test_each_field_is_written_as_the_function_shows_it_whatever_stands_there(ki
     written = 0
 
     for name in fields_of(kind):
-        shape = template_of(kind, name)
-        if shape.nested_fields or shape.writer is None:
+        template = template_of(kind, name)
+        if template.nested_fields or template.writer is None:
             continue
-        (path,) = shape.required_paths - {"_id"} or {"_id"}
+        (path,) = template.required_paths - {"_id"} or {"_id"}
         for value in VALUES:
             row = bson.encode({"_id": f"{kind}_1"} | ({} if value is MISSING else {path: value}))
-            expected = shown(shape, bson.decode(row))
+            expected = shown(template, bson.decode(row))
             try:
-                texts, _ = shape.texts([raw.Row(row)], [], None, AnswerBudget(AnswerLimits()), raw_bson=True)
+                texts, _ = template.texts([raw.Row(row)], [], None, AnswerBudget(AnswerLimits()), raw_bson=True)
                 assert [expected] == texts, f"{name} of {value!r}"
             except AssertionError:
                 raise
@@ -78,13 +78,13 @@ def test_each_field_is_written_as_the_function_shows_it_whatever_stands_there(ki
     assert written
 
 
-def pages_below(shape: RowTemplate) -> Iterator[NestedPages]:
+def pages_below(template: RowTemplate) -> Iterator[NestedPages]:
     """The pages of a plan, at every level."""
-    for column in shape.nested_fields:
-        if isinstance(column, NestedPages):
-            yield column
-            for below in column.connection.templates:
-                yield from pages_below(below)
+    for nested_field in template.nested_fields:
+        if isinstance(nested_field, NestedPages):
+            yield nested_field
+            for child_template in nested_field.connection.templates:
+                yield from pages_below(child_template)
 
 
 def test_every_level_of_the_deep_query_is_written_as_it_was_sent() -> None:

@@ -100,7 +100,7 @@ async def test_beside_many_rows_a_level_is_read_in_lanes_each_with_all_below_it(
 
     planned = await trips_by_plan(round_trips, f"{{ users {{ nodes {{ {BELOW} }} }} }}")
 
-    # Of three, three and one user, and in each lane of all their twins, though these may be more than six.
+    # Of three, three and one user, and in each partition of all their twins, though these may be more than six.
     assert planned == {"users": 1, "digitalTwins": 3, "executions": 3}
 
 
