@@ -245,10 +245,10 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """A sentence for each PROVENANCE_ variable that is no setting, with the setting of the most similar name."""
     known = [variable_of(field) for field in Settings.model_fields]
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in {*known, *OF_CLIENTS})
-    return [f"{name} is not a setting and is ignored.{_nearest(name, known)}" for name in unknown]
+    return [f"{name} is not a setting and is ignored.{_suggestion(name, known)}" for name in unknown]
 
 
-def _nearest(name: str, known: list[str]) -> str:
+def _suggestion(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
     return f" Did you mean {close[0]}?" if close else ""
 

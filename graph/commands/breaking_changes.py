@@ -26,11 +26,8 @@ ON_PURPOSE = {
 
 def by_remedy(changes: Iterable[str]) -> dict[str | None, list[str]]:
     """Breaking changes, as graphql-core describes them, by their remedy; unintended ones come first, under None."""
-    found: defaultdict[str | None, list[str]] = defaultdict(list)
+    groups: defaultdict[str | None, list[str]] = defaultdict(list)
     for change in changes:
-        found[_remedy(change)].append(change)
-    return dict(sorted(found.items(), key=lambda pair: pair[0] is not None))
-
-
-def _remedy(change: str) -> str | None:
-    return next((remedy for about, remedy in ON_PURPOSE.items() if re.fullmatch(about, change)), None)
+        remedy = next((remedy for pattern, remedy in ON_PURPOSE.items() if re.fullmatch(pattern, change)), None)
+        groups[remedy].append(change)
+    return dict(sorted(groups.items(), key=lambda group: group[0] is not None))

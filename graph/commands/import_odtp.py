@@ -16,7 +16,7 @@ import_app = typer.Typer(
     rich_markup_mode=None,
 )
 
-MAX_PAUSE = 86_400
+MAX_PAUSE_SECONDS = 86_400
 """Seconds between two imports with --watch."""
 
 
@@ -40,7 +40,7 @@ def odtp(
         typer.Option(
             metavar="SECONDS",
             min=1,
-            max=MAX_PAUSE,
+            max=MAX_PAUSE_SECONDS,
             help="Repeat the import with this pause until stopped, and print what is new each time.",
             show_default=False,
         ),

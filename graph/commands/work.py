@@ -12,7 +12,7 @@ import typer
 from graph.clients.worker.environment import ENVIRONMENT_VARIABLES
 from graph.clients.worker.exit_codes import EXIT_CODES, TRY_AGAIN
 from graph.clients.worker.options import KINDS, TOKEN, URL, ConfigurationError, Options, default_name
-from graph.clients.worker.pause import MAX_PAUSE
+from graph.clients.worker.pause import MAX_PAUSE_SECONDS
 
 EPILOG = (
     "\b\nExit codes of the command and what follows from them:\n"
@@ -74,7 +74,7 @@ def work(
         float,
         typer.Option(
             min=0.05,
-            max=MAX_PAUSE,
+            max=MAX_PAUSE_SECONDS,
             help="Seconds without claims after the worker could not run a command, doubled each time.",
         ),
     ] = 5.0,

@@ -1,4 +1,4 @@
-"""Limits on the size of a document and its variables, checked before anything else is done with them."""
+"""Checks the size of a document and its variables before anything else is done with them."""
 
 import re
 

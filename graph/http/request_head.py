@@ -16,8 +16,8 @@ from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 from graph.errors import LIMIT_EXCEEDED, HTTPError
 from graph.limits import MAX_ADDRESS_BYTES, MAX_FIELD_COUNT, MAX_FIELDS_BYTES, MAX_PIPELINED_REQUESTS
 
-MAX_HOST = 300
-SINGLE = frozenset(
+MAX_HOST_BYTES = 300
+SINGLE_VALUED_FIELDS = frozenset(
     {
         b"authorization",
         b"content-length",
@@ -57,7 +57,7 @@ def check_head(version: str, address: bytes, lines: list[Field]) -> Fields:
         _check_http_1_0(version, fields)
     elif host is None:
         raise HTTPError(400, "A request must name its server in one Host header.")
-    if host is not None and not (len(host) <= MAX_HOST and _is_host(host)):
+    if host is not None and not (len(host) <= MAX_HOST_BYTES and _is_host(host)):
         raise HTTPError(400, f"Host is not a valid server name: {_quote(host)}.")
     if b"transfer-encoding" in fields and fields[b"transfer-encoding"].lower() != b"chunked":
         # A coding that is not the last one, or is unknown, may end elsewhere for a proxy.
@@ -96,7 +96,7 @@ def origin_form(address: bytes, lines: list[Field]) -> bytes:
         if address == b"*":
             return address
         raise HTTPError(400, f"The address must begin with /: {_quote(address)}.")
-    if not named[1] or not _is_host(named[1][:MAX_HOST]):
+    if not named[1] or not _is_host(named[1][:MAX_HOST_BYTES]):
         raise HTTPError(400, f"The address names no server: {_quote(address)}.")
     lines[:] = [line for line in lines if line[0] != b"host"] + [(b"host", named[1])]
     rest = address[named.end() :]
@@ -130,7 +130,7 @@ def _join(lines: Sequence[Field]) -> list[Field]:
     values: dict[bytes, list[bytes]] = {}
     for name, value in lines:
         values.setdefault(name, []).append(value)
-    for name in SINGLE & values.keys():
+    for name in SINGLE_VALUED_FIELDS & values.keys():
         if len(values[name]) > 1:
             raise HTTPError(400, f"{name.decode().title()} occurs {len(values[name])} times; send it once.")
     return [(name, (b"; " if name == b"cookie" else b", ").join(parts)) for name, parts in values.items()]

@@ -30,7 +30,12 @@ def run(options: Options) -> None:
 async def _work(options: Options, watchdog: Watchdog) -> None:
     async with open_client(graphql_address(options.url), options.token) as client:
         await _check_server(client)
-        log.info("%s: claims %s at %s", options.name, " and ".join(_plural(options.kinds)), client.address)
+        log.info(
+            "%s: claims %s at %s",
+            options.name,
+            " and ".join(f"{kind.lower()}s" for kind in options.kinds),
+            client.address,
+        )
         await Worker(client, options, watchdog).work()
 
 
@@ -43,10 +48,6 @@ async def _check_server(client: GraphQLClient) -> None:
         raise ConfigurationError(f"{client.address} did not answer within {FIRST_RESPONSE_TIMEOUT:.0f} s.") from None
     if role not in ROLES:
         raise ConfigurationError(f"The token's role is {role}; a worker needs {' or '.join(ROLES)}.")
-
-
-def _plural(kinds: tuple[str, ...]) -> list[str]:
-    return [f"{kind.lower()}s" for kind in kinds]
 
 
 class Worker:

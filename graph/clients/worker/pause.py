@@ -5,8 +5,7 @@ import time
 from graph.clients.worker import log
 from graph.clients.worker.retry import duration
 
-MAX_PAUSE = 300.0
-"""Seconds."""
+MAX_PAUSE_SECONDS = 300.0
 
 
 class Pause:
@@ -46,7 +45,7 @@ class Pause:
         # Simultaneous failures count as one.
         if not self.seconds_left:
             self._failures += 1
-            self._over_at = time.monotonic() + min(self._first * 2 ** min(self._failures - 1, 20), MAX_PAUSE)
+            self._over_at = time.monotonic() + min(self._first * 2 ** min(self._failures - 1, 20), MAX_PAUSE_SECONDS)
         words = duration(self.seconds_left)
         log.error("This worker claims nothing for %s. %s", words, why.replace("\n", " | "))
         return words

@@ -146,8 +146,8 @@ def test_clients_that_leave_before_their_answer_disturb_nobody(faulty_server: Ru
 
 async def says_how(scope: Scope, receive: Receive, send: Send) -> None:
     """An application that answers whether it was offered the request whole."""
-    offer = take_complete_request(scope)
-    if offer and offer.write(b"content-length: 5\r\n", b"whole"):
+    complete = take_complete_request(scope)
+    if complete and complete.write(b"content-length: 5\r\n", b"whole"):
         return
     while (await receive()).get("more_body"):
         pass
