@@ -123,7 +123,7 @@ def _merge_operators(operators: Iterable[Filter]) -> Filter:
 def _check_count(values: list[Any], operator: str) -> None:
     if len(values) > MAX_FILTER_VALUES:
         raise LimitExceeded(
-            f"{len(values)} values in one `{operator}`: at most {MAX_FILTER_VALUES} are allowed.", code="LIMIT_EXCEEDED"
+            f"{len(values)} values in one `{operator}`; at most {MAX_FILTER_VALUES} are allowed.", code="LIMIT_EXCEEDED"
         )
 
 

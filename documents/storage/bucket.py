@@ -142,7 +142,7 @@ def current_bucket() -> Bucket | None:
 def check_key(key: str) -> str:
     """Return the key, if it is a valid object name. Raises ValueError."""
     if not KEY.fullmatch(key) or len(key) > MAX_KEY_LENGTH:
-        raise ValueError(f"{key[:100]!r} is no name of an object.")
+        raise ValueError(f"{key[:100]!r} is not a name of an object.")
     return key
 
 

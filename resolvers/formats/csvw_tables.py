@@ -39,7 +39,7 @@ def tables_of(document: Node) -> list[Node]:
     has_schema = isinstance(document.get("tableSchema"), dict | str) or isinstance(document.get("columns"), list)
     if has_schema or (isinstance(document.get("url"), str) and _has_csvw_context(document)):
         return [document]
-    raise InvalidInput(f"This is no {NOUN}: it has none of `tables`, `tableSchema`, `columns` and a table's `url`.")
+    raise InvalidInput(f"This is not a {NOUN}: it has none of `tables`, `tableSchema`, `columns` and a table's `url`.")
 
 
 def _has_csvw_context(document: Node) -> bool:

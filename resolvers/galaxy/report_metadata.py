@@ -134,7 +134,9 @@ def _parse_time(generated: Any) -> datetime:
         seconds = float(generated) if not isinstance(generated, str) or SECONDS.fullmatch(generated) else math.nan
         return utc_milliseconds(datetime.fromtimestamp(seconds, UTC))
     except (ValueError, OverflowError, OSError):
-        raise UnusableMetadata(f"generated is {_excerpt(generated)}, which is no time in seconds since 1970.") from None
+        raise UnusableMetadata(
+            f"generated is {_excerpt(generated)}, which is not a time in seconds since 1970."
+        ) from None
 
 
 def _parse_jobs(jobs: Any) -> list[StateCount]:

@@ -125,7 +125,7 @@ def make_environment(
                 "is a variable of the worker's own, and no parameter that the component declares"
             )
         elif name in undeclared and NOT_UNDECLARED.fullmatch(name):
-            environment.left_out[name] = "steers tools, and is no parameter that the component declares"
+            environment.left_out[name] = "steers tools, and is not a parameter that the component declares"
         elif value is None:
             environment.remove(name)
         else:

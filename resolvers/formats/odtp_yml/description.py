@@ -122,7 +122,7 @@ class _Reader:
             entries = [{"type": type, "required": required} for type, required in devices.items()]
             self._notes.note(f"devices is the mapping {preview(devices)}; understood as {preview(entries)}.", "devices")
         for key in sorted(self._values.keys() - KNOWN_KEYS):
-            self._notes.note(f"{key} is no key of an {NOUN}; kept in the metadata only.", key)
+            self._notes.note(f"{key} is not a key of an {NOUN}; kept in the metadata only.", key)
 
     def _version(self) -> str | None:
         version = self._text("component-version")
@@ -188,7 +188,7 @@ class _Reader:
             self._notes.note("component-repository has no url.", "component-repository")
         elif web_address(repository) is None and not repository.startswith(("git@", "ssh://", "git://")):
             self._notes.note(
-                f"component-repository {preview(repository)} is no address; left out.", "component-repository"
+                f"component-repository {preview(repository)} is not an address; left out.", "component-repository"
             )
             return None
         return repository

@@ -98,7 +98,9 @@ class _Reader:
         try:
             value = coerce(written, datatype)
         except CoercionError:
-            self._note(f"has the default value {preview(written)}, which is no {datatype}; left out.", "default-value")
+            self._note(
+                f"has the default value {preview(written)}, which is not of type {datatype}; left out.", "default-value"
+            )
             return None
         if not is_read_as_written(written, value):
             self._note(f"has the default value {preview(written)}; read as {preview(value)}.", "default-value")
@@ -122,7 +124,9 @@ class _Reader:
         try:
             value = coerce(option, datatype)
         except CoercionError:
-            self._note(f"has the option {preview(written)}, which is no {datatype}; left out.", "options", place)
+            self._note(
+                f"has the option {preview(written)}, which is not of type {datatype}; left out.", "options", place
+            )
             return []
         if not is_read_as_written(written, value):
             self._note(f"has the option {preview(written)}; read as {preview(value)}.", "options", place)
@@ -157,7 +161,9 @@ class _Reader:
             return None
         bound = number(written)
         if bound is None:
-            self._note(f"has the bound {preview(written)}, which is no number; left open.", "parameter-bounds", place)
+            self._note(
+                f"has the bound {preview(written)}, which is not a number; left open.", "parameter-bounds", place
+            )
         elif isinstance(written, str) and not (isinstance(written, Scalar) and number(str(written)) == bound):
             self._note(f"has the bound {preview(written)}; read as {preview(bound)}.", "parameter-bounds", place)
         return bound

@@ -60,4 +60,4 @@ async def import_odtp(source: Source, progress: Progress) -> Summary:
 async def _refuse_unknown(run: ImportRun, names: set[str]) -> None:
     for name in sorted(name for name in names - COLLECTIONS if not name.startswith("system.")):
         rows = await run.source[name].estimated_document_count()
-        run.summary.refuse(name, "", f"This is no collection of ODTP; left out: {quantity(rows, 'row')}.", rows)
+        run.summary.refuse(name, "", f"This is not a collection of ODTP; left out: {quantity(rows, 'row')}.", rows)

@@ -145,6 +145,6 @@ async def test_values_that_are_not_wanted_are_as_many_as_those_that_are() -> Non
 
     for operator in ("in", "notIn"):
         refused = await refusal(query, where={"statusFilter": {operator: statuses}})
-        assert refused == ("LIMIT_EXCEEDED", f"1001 values in one `{operator}`: at most 1000 are allowed.")
+        assert refused == ("LIMIT_EXCEEDED", f"1001 values in one `{operator}`; at most 1000 are allowed.")
         taken = await ask(query, where={"statusFilter": {operator: statuses[1:]}})
         assert taken == {"executions": {"nodes": []}}

@@ -148,7 +148,7 @@ def test_a_wrong_hash_is_refused_and_leaves_nothing(galaxy: Galaxy) -> None:
         ({"jobs": {"ok": 10**40}}, f"jobs.ok must be a whole number from 0 to 9223372036854775807, not {10**40}."),
         ({"jobs": [1]}, "jobs must be an object of at most 100 states, not [1]."),
         ({"jobs": {"\ud800": 1}}, 'jobs has the state "\\ud800"; states have 1 to 100 characters.'),
-        ({"version": 1, "generated": 1e300}, "generated is 1e+300, which is no time in seconds since 1970."),
+        ({"version": 1, "generated": 1e300}, "generated is 1e+300, which is not a time in seconds since 1970."),
     ],
     ids=str,
 )  # fmt: skip

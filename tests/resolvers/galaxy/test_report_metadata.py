@@ -72,7 +72,7 @@ def test_other_metadata_are_put_aside_with_the_reason(changes: dict[str, Any], r
 def test_times_that_no_calendar_has_are_put_aside() -> None:
     metadata = read(SOUND | {"generated": "999999999999"}, "999999999999")
 
-    assert metadata.quarantine == 'generated is "999999999999", which is no time in seconds since 1970.'
+    assert metadata.quarantine == 'generated is "999999999999", which is not a time in seconds since 1970.'
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 100_000, '{"a": NaN}'])

@@ -137,7 +137,7 @@ def _pax_records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _pax_size(value: bytes) -> int:
     if not re.fullmatch(rb"[0-9]{1,15}", value):
-        raise corrupt_archive("The archive has a PAX header whose size is no number.")
+        raise corrupt_archive("The archive has a PAX header whose size is not a number.")
     return int(value)
 
 

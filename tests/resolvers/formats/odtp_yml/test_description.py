@@ -138,7 +138,7 @@ def test_the_older_form_is_read_and_every_change_is_noted() -> None:
         (["parameters", "0", "default-value"], 'Parameter RATE has the default value 5; read as "5".'),
         (["parameters", "1", "datatype"], 'Parameter FAST has the datatype "bool"; read as boolean.'),
         (["parameters", "1", "default-value"], 'Parameter FAST has the default value "yes"; read as true.'),
-        (["ports", "0", "port-value"], 'Port PORT A has the number "XXXX", which is no port; left out.'),
+        (["ports", "0", "port-value"], 'Port PORT A has the number "XXXX", which is not a port; left out.'),
         (["ports", "1"], 'Port app has the number "8080:8501"; read as 8501.'),
     ]
 
@@ -178,7 +178,7 @@ def test_options_take_the_datatype_too_and_named_ones_give_their_value() -> None
     assert notes == [
         'Parameter P has the option "2"; read as 2.',
         'Parameter P has the option {"name": "Three", "value": 3}; read as 3.',
-        'Parameter P has the option "x", which is no integer; left out.',
+        'Parameter P has the option "x", which is not of type integer; left out.',
     ]
 
 
@@ -262,7 +262,7 @@ def test_what_was_overlooked_is_noted_by_its_path() -> None:
     assert description.tags == ["net"]
     assert description.adjustments == [
         Adjustment(["tags"], "tags is given more than once; the last value is kept."),
-        Adjustment(["licence"], "licence is no key of an odtp.yml; kept in the metadata only."),
+        Adjustment(["licence"], "licence is not a key of an odtp.yml; kept in the metadata only."),
     ]
 
 
@@ -348,7 +348,7 @@ def test_a_name_is_what_is_written_too(name: str) -> None:
         ("integer", "22:22", 1342, "Parameter P has the default value 22:22; read as 1342."),
         ("float", "3.10", 3.1, None),
         ("float", "0x10", 16, "Parameter P has the default value 0x10; read as 16."),
-        ("float", ".inf", None, "Parameter P has the default value .inf, which is no float; left out."),
+        ("float", ".inf", None, "Parameter P has the default value .inf, which is not of type float; left out."),
         ("boolean", "yes", True, None),
         ("boolean", "1", True, "Parameter P has the default value 1; read as true."),
     ],
@@ -569,7 +569,7 @@ def test_repositories_are_addresses_of_any_protocol_of_git(repository: str) -> N
 def test_a_repository_that_is_no_address_is_left_out_and_noted(repository: str) -> None:
     description = read_odtp_yml(CURRENT.replace("https://example.org/nets", repository))
 
-    note = Adjustment(["component-repository"], f'component-repository "{repository}" is no address; left out.')
+    note = Adjustment(["component-repository"], f'component-repository "{repository}" is not an address; left out.')
     assert (description.repository, description.adjustments) == (None, [note])
 
 

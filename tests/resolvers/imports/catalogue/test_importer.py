@@ -269,7 +269,7 @@ async def test_an_info_json_that_changed_is_taken_over(database: Database, tmp_p
         ("a.csv-metadata.json", b"", "The CSV-W document is not JSON: "),
         ("a.csv-metadata.json", b"[" * 200_000, "The CSV-W document is nested more than 100 levels deep."),
         ("a.csv-metadata.json", csvw("a").encode() + b" " * 1_000_000, "It is larger than 1,000,000 bytes."),
-        ("odd.json", b'{"@context": "http://www.w3.org/ns/csvw"}', "This is no CSV-W document: "),
+        ("odd.json", b'{"@context": "http://www.w3.org/ns/csvw"}', "This is not a CSV-W document: "),
         ("info.json", b'{"family": "F", "pipelines": []}', "This info.json lists the 0 pipelines of F"),
     ],
 )

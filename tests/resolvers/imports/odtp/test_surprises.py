@@ -287,5 +287,5 @@ async def test_a_line_whose_number_is_taken_here_is_refused(database: Database, 
 async def test_unknown_collections_are_named(database: Database, source: Database) -> None:
     summary = await import_source(source, {"users": [odtp.user(1)], "films": [{}, {}]})
 
-    assert summary.refusals == [Note("films", "", "This is no collection of ODTP; left out: 2 rows.")]
+    assert summary.refusals == [Note("films", "", "This is not a collection of ODTP; left out: 2 rows.")]
     assert summary.refused["films"] == 2
