@@ -140,7 +140,8 @@ def _claimable_from(row: Row, holder: Holder, at: datetime) -> datetime:
 
 async def _claimable_rows(kinds: tuple[Document, ...], limit: int, at: datetime, holders: set[Holder]) -> list[Row]:
     """The activities that any of the holders can claim, oldest first; ends those whose last attempt expired."""
-    reads = [read(kind, limit, at) for kind in kinds for read in (_new_rows, _expired_rows)]
+    reads = [_ready_rows(kind, {"availableAt": None}, OLDEST_FIRST, limit) for kind in kinds]
+    reads += [_expired_rows(kind, limit, at) for kind in kinds]
     # Otherwise a worker that has handed back many activities would see only these.
     reads += [_available_again(kind, limit, at, not_left_recently_filter(holders, at)) for kind in kinds]
     rows = [row for batch in await asyncio.gather(*reads) for row in batch]
@@ -153,10 +154,6 @@ async def _claimable_rows(kinds: tuple[Document, ...], limit: int, at: datetime,
         return await _claimable_rows(kinds, limit, at, holders)
     rows.sort(key=lambda row: (row["created_at"], row["_id"]))
     return await _with_executions(rows[:limit])
-
-
-async def _new_rows(kind: Document, limit: int, at: datetime) -> list[Row]:
-    return await _ready_rows(kind, {"availableAt": None}, OLDEST_FIRST, limit)
 
 
 async def _available_again(kind: Document, limit: int, at: datetime, match: Filter) -> list[Row]:
@@ -187,6 +184,7 @@ async def _without_busy_resources(transforms: list[Row]) -> list[Row]:
 
 
 async def _expired_rows(kind: Document, limit: int, at: datetime) -> list[Row]:
+    """Expired activities that are claimable at once or have had their last attempt."""
     rows = await expired_rows(kind, PROJECTION, limit, at)
     return [row for row in rows if counted_attempts(row) >= MAX_ATTEMPTS or (available_from(row) or at) <= at]
 

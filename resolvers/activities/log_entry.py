@@ -76,8 +76,8 @@ def _check_entries(first: int, last: int, entries: list[LogLine]) -> None:
     for number, entry in enumerate(entries[:MAX_APPENDED_LINES]):
         length = len(entry["message"])
         if length > MAX_LOG_LINE_LENGTH:
-            long = f"message has {length} characters; at most {MAX_LOG_LINE_LENGTH} are allowed."
-            refusals.append(InvalidInput(long, "entries", str(number), "message"))
+            too_long = f"message has {length} characters; at most {MAX_LOG_LINE_LENGTH} are allowed."
+            refusals.append(InvalidInput(too_long, "entries", str(number), "message"))
     if refusals:
         raise Refusals(refusals)
 

@@ -172,7 +172,7 @@ async def finish_execution_if_done(
         # one begins again, and sees that nothing is left.
         await lock_step(random.choice(open_steps)["_id"], session)
         return
-    await _end(execution_id, at or now(), without_steps, session)
+    await _end_execution(execution_id, at or now(), without_steps, session)
 
 
 async def lock_step(step_id: str, session: Session, match: Filter | None = None) -> Row | None:
@@ -228,7 +228,7 @@ def _dependents(id: str, waiting: list[Row]) -> list[str]:
     return list(dependents)
 
 
-async def _end(execution_id: str, at: datetime, without_steps: ActivityStatus, session: Session) -> None:
+async def _end_execution(execution_id: str, at: datetime, without_steps: ActivityStatus, session: Session) -> None:
     """End the execution with the status that follows from its steps', and revoke its runners' access to it."""
     statuses = await collection_of(documents.Step).distinct("status", {"executionRef": execution_id}, session=session)
     if statuses:

@@ -15,12 +15,12 @@ class VersionConflict(Refusal):
     code = "REVISION_CONFLICT"
 
     def __init__(self, dataset: str, expected: str | None, latest: Row | None, *path: str) -> None:
-        super().__init__(_message(dataset, expected, latest), *path)
+        super().__init__(_conflict_message(dataset, expected, latest), *path)
         self.expected = expected
         self.latest = latest
 
 
-def _message(dataset: str, expected: str | None, latest: Row | None) -> str:
+def _conflict_message(dataset: str, expected: str | None, latest: Row | None) -> str:
     if latest is None:
         return f"{dataset} has no version yet, so {expected} cannot be its newest one."
     expectation = expected or "null, which means no version"

@@ -50,7 +50,7 @@ async def publish(
         if publication:
             publications.append(publication)
         if changes := _changes(row, document, publication):
-            writes.append(_write(row, changes, is_new=name not in existing))
+            writes.append(_dataset_write(row, changes, is_new=name not in existing))
     await _write_publications(writes, publications, session)
     return [_row(publication.version) for publication in publications]
 
@@ -98,7 +98,7 @@ def _changes(dataset: Row, document: ReportedDocument, publication: Publication 
     }
 
 
-def _write(dataset: Row, changes: dict[str, Any], *, is_new: bool) -> Write:
+def _dataset_write(dataset: Row, changes: dict[str, Any], *, is_new: bool) -> Write:
     if is_new:
         return InsertOne(dataset | changes)
     return UpdateOne({"_id": dataset["_id"]}, {"$set": changes | {"updated_at": now()}, "$inc": {"revision": 1}})

@@ -75,7 +75,7 @@ async def ingest_transform(
         landing_page=check_page_url(landing_page, "landingPage"),
         title=check_line(resource_title, "resourceTitle"),
         code_repo=code,
-        info=_info(info, info_text),
+        info=_info_text(info, info_text),
     )
     url, name = check_url(organisation_url, "organisationUrl"), check_line(organisation_name, "organisationName")
     reported_documents = read_distributions(distributions)
@@ -105,7 +105,7 @@ def _new_transform(
     logs: str | None,
     notebook: str | None,
 ) -> documents.Transform:
-    ended_at = ended_at or _end(started_at, now())
+    ended_at = ended_at or _end_of_run(started_at, now())
     if started_at and started_at > ended_at:
         raise InvalidInput(f"startedAt is {started_at.isoformat()}, after endedAt.", "startedAt")
     return documents.Transform(
@@ -122,7 +122,7 @@ def _new_transform(
     )
 
 
-def _end(started_at: datetime | None, at: datetime) -> datetime:
+def _end_of_run(started_at: datetime | None, at: datetime) -> datetime:
     """The end of a run that gives only its start: now, or its start where the worker's clock is ahead."""
     if started_at is None or started_at <= at:
         return at
@@ -154,7 +154,7 @@ async def _explain_refusal(id: str, run: documents.Transform, viewer: Viewer, se
     return await explain_refusal(id, viewer, session, "transformId")
 
 
-def _info(value: Any, text: str | None) -> str | None:
+def _info_text(value: Any, text: str | None) -> str | None:
     if text is None:
         return json_text(value, "info")
     read_object(text, noun=NOUN, max_bytes=MAX_BYTES)
