@@ -28,7 +28,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 Write = Callable[[Session, Viewer], Awaitable[Outcome]]
 """Returns the written objects by the payload's fields."""
-Before = Callable[[Viewer], Awaitable[None]]
+Precheck = Callable[[Viewer], Awaitable[None]]
 """Work that takes too long for a transaction and runs before it begins."""
 
 IDEMPOTENCY_KEY = (
@@ -138,7 +138,7 @@ async def run_mutation(
     payload: Callable[..., P],
     work: Write,
     *,
-    before: Before | None = None,
+    precheck: Precheck | None = None,
     repeat: Repeat = load_outcome,
 ) -> P:
     """Run `work` in a transaction; returns the payload with the written objects, or with the reasons for refusing.
@@ -150,13 +150,13 @@ async def run_mutation(
     viewer = loader.viewer
     key = or_none(input.idempotency_key)
     inputs = {} if key is None else _without_key(input)
-    first = partial(before, viewer) if before else None
+    check = partial(precheck, viewer) if precheck else None
 
     def work_in(session: Session) -> Awaitable[Outcome]:
         return work(session, viewer)
 
     try:
-        outcome = await run_idempotent(viewer, info.field_name, inputs, key, work_in, precheck=first, repeat=repeat)
+        outcome = await run_idempotent(viewer, info.field_name, inputs, key, work_in, precheck=check, repeat=repeat)
     except (Refusal, Refusals) as error:
         return payload(user_errors=user_errors(error))
     return payload(**outcome, user_errors=[])

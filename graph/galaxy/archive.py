@@ -18,7 +18,7 @@ from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection_by_ids, lookup, one, stored, view
 from graph.core.where import Condition, DateTimeFilter, OrderDirection, StringFilter, order_input, where_input
 from resolvers.filters import Filter
-from resolvers.galaxy.archive import before_registering, register_archive
+from resolvers.galaxy.archive import register_archive, verify_archive_upload
 
 if TYPE_CHECKING:
     from graph.galaxy.ingestion import Ingestion
@@ -164,5 +164,5 @@ class ArchiveMutation:
                 upload_id=input.upload_id,
                 metadata=input.metadata,
             ),
-            before=lambda viewer: before_registering(viewer, upload_id=input.upload_id),
+            precheck=lambda viewer: verify_archive_upload(viewer, upload_id=input.upload_id),
         )

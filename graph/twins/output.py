@@ -264,7 +264,7 @@ class OutputMutation:
                 authorized_user_ids=or_none(input.authorized_user_ids),
                 authorized_user_names=or_none(input.authorized_user_names),
             ),
-            before=lambda viewer: verify_output_upload(viewer, upload_id=or_none(input.upload_id)),
+            precheck=lambda viewer: verify_output_upload(viewer, upload_id=or_none(input.upload_id)),
         )
 
     @mutation(

@@ -29,7 +29,7 @@ class Report:
     upload: Row
 
 
-async def before_registering(viewer: Viewer, *, upload_id: str) -> None:
+async def verify_archive_upload(viewer: Viewer, *, upload_id: str) -> None:
     """Verify the bytes of an upload, which must not happen within a transaction."""
     require_role(viewer, Role.USER, Role.WORKER)
     await verify_upload(viewer, upload_id, UploadPurpose.ARCHIVE, "uploadId")
