@@ -21,8 +21,9 @@ from graph.core.fields import node_document
 from graph.engine.admission import Admission
 from graph.engine.error_masking import refusal_errors
 from graph.errors import UNAVAILABLE, HTTPError, Overloaded
-from graph.http.graphql import MakeContext, is_signed_in
+from graph.http.graphql import MakeContext
 from graph.http.media_types import JSON
+from graph.http.operation_executor import is_signed_in
 from graph.http.response import RETRY_SOON, json_response
 from resolvers.access.viewer import Viewer
 from resolvers.catalogue.distribution import (

@@ -26,8 +26,9 @@ from graph.context import Context
 from graph.engine.error_masking import outage_errors, refusal_errors
 from graph.engine.plan.json_output import dumps
 from graph.errors import HTTPError, Overloaded
-from graph.http.graphql import GraphQLHandler, is_signed_in
+from graph.http.graphql import GraphQLHandler
 from graph.http.media_types import JSON
+from graph.http.operation_executor import is_signed_in
 from graph.http.send_buffers import SendBuffer, send_buffer_of
 from graph.limits import MAX_SOCKET_OPERATIONS, MAX_SOCKETS, SEND_TIMEOUT
 from graph.websocket.operations import TRY_AGAIN_LATER, OperationRunner, close_code

@@ -35,8 +35,9 @@ from graph.engine.plan.planner import name_of
 from graph.engine.plan.subscription import SubscriptionPlan
 from graph.engine.prepare import InvalidDocument, PreparedDocument
 from graph.errors import BAD_USER_INPUT, HTTPError, Overloaded, RequestError
-from graph.http.graphql import UNPLANNED_WEIGHT, GraphQLHandler, IsAwaitable, is_signed_in
+from graph.http.graphql import GraphQLHandler
 from graph.http.middleware import request_id
+from graph.http.operation_executor import UNPLANNED_WEIGHT, IsAwaitable, is_signed_in
 from graph.http.request import RequestParameters
 from graph.http.response import ResponseBody, to_response_body, too_large_body
 from graph.limits import REQUEST_TIMEOUT
@@ -66,7 +67,7 @@ class OperationRunner:
     """Runs the operations of WebSockets, in the place of the schema in Strawberry's handler."""
 
     def __init__(self, graphql: GraphQLHandler) -> None:
-        self._graphql = graphql
+        self._executor = graphql.executor
         self._document_cache, self._metrics, self._admission = (
             graphql.document_cache,
             graphql.metrics,
@@ -118,7 +119,7 @@ class OperationRunner:
     ) -> Stream:
         # Each operation reads afresh and has a budget of its own; the token may have been revoked since the last one.
         context = cast(Context, await session.context())
-        prepared = await self._graphql.prepare(query, context.loader)
+        prepared = await self._executor.prepare(query, context.loader)
         operation = prepared.operation(name)
         kind = operation.operation
         prepared.check_variables(operation, variables)
@@ -147,13 +148,13 @@ class OperationRunner:
                 return ExecutionResult(data=cast(Any, data), errors=None)
         parameters = RequestParameters(prepared.text, name_of(operation), variables, {})
         reads = operation.operation is OperationType.QUERY
-        if reads and not self._graphql.use_reference_executor:
-            reading = self._graphql.answer_by_plan(
+        if reads and not self._executor.use_reference_executor:
+            reading = self._executor.answer_by_plan(
                 prepared, operation, parameters, session.socket, context.loader, context
             )
             if (parts := await read_detached(reading, context.loader)) is not None:
                 return ExecutionResult(data=cast(Any, data_of(parts)), errors=None)
-        running = self._graphql.answer_by_reference(
+        running = self._executor.answer_by_reference(
             prepared, parameters, context, session.socket.scope, REQUEST_TIMEOUT
         )
         return delivery(await (running if reads else write_detached(running)), context.loader.budget).result
@@ -164,7 +165,7 @@ class OperationRunner:
         executor, events = await self._events(prepared, variables, name, subscription)
         planned = (
             None
-            if self._graphql.use_reference_executor
+            if self._executor.use_reference_executor
             else prepared.plans.subscription(prepared.operation(name), variables)
         )
         sent = b""

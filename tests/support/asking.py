@@ -14,7 +14,7 @@ from graph.context import Context
 from graph.engine.error_masking import field_errors
 from graph.engine.plan.json_output import dumps
 from graph.engine.prepare import DocumentCache, InvalidDocument
-from graph.http.graphql import IsAwaitable
+from graph.http.operation_executor import IsAwaitable
 from graph.limits import Limits
 from graph.schema import schema
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
