@@ -84,9 +84,8 @@ def longer_names(name: str, subject: Subject) -> list[str]:
     parts = [part for part in (subject.thing or "").split("/") if part and part != name]
     identified = slug(f"{parts[-1]} {name}") if parts else name
     digest = hashlib.sha256(repr(subject).encode()).hexdigest()[:8]
-    return [
-        candidate for candidate in dict.fromkeys((located, identified, f"{name[:100]}-{digest}")) if candidate != name
-    ]
+    candidates = dict.fromkeys((located, identified, f"{name[:100]}-{digest}"))
+    return [candidate for candidate in candidates if candidate != name]
 
 
 def _ids(nodes: Iterable[Node]) -> Iterator[str]:
@@ -122,9 +121,8 @@ def _is_part_of_name(parameter: str) -> bool:
 def _thing(nodes: list[Node], file: str | None) -> str | None:
     """The absolute @id of the described dataset, in slugs: the one that ends in the file's name, else the first."""
     things = [thing for id in _ids(nodes) if (thing := _normalized_id(id))]
-    return next(
-        (candidate for candidate in things if candidate.rpartition("/")[2] == file), things[0] if things else None
-    )
+    of_file = (thing for thing in things if thing.rpartition("/")[2] == file)
+    return next(of_file, things[0] if things else None)
 
 
 def _normalized_id(id: str) -> str | None:

@@ -62,7 +62,7 @@ class Destinations:
         self._assigned: set[str] = set()
         self._names: dict[object, set[str]] = defaultdict(set)
         """The names of new datasets, by their resource."""
-        for find in (
+        for assign in (
             self._match_in_own_resources,
             self._match_in_pipeline,
             self._match_moved_documents,
@@ -70,7 +70,7 @@ class Destinations:
             self._assign_new,
         ):
             for identity in identities:
-                find(identity)
+                assign(identity)
         self._assign_info_resources(identities)
 
     def of(self, series: Series) -> Destination:
@@ -84,17 +84,17 @@ class Destinations:
     def _assign_info_resources(self, identities: list[Identity]) -> None:
         """Give each identity a resource: its own, else one of its pipeline, else one that holds its documents."""
         main = [identity for identity in identities if identity.counts_info]
-        shared: set[ExistingResource] = set()
+        used: set[ExistingResource] = set()
         for group, resources_of in (
             (identities, self._own_resources.get),
             (main, self._of_pipeline),
             (main, self._resources_of_documents),
         ):
             for identity in group:
-                free = [resource for resource in resources_of(identity) or () if resource not in shared]
+                free = [resource for resource in resources_of(identity) or () if resource not in used]
                 if free and identity not in self._info_resources:
                     self._info_resources[identity] = free[0]
-                    shared.add(free[0])
+                    used.add(free[0])
 
     def _of_pipeline(self, identity: Identity) -> list[ExistingResource]:
         return [resource for resource in self._pipeline_resources[identity] if resource.is_of_pipeline(identity)]
@@ -170,28 +170,21 @@ class Destinations:
         for series in unmatched:
             usual = name = _usual_name(series)
             if sharing[usual] > 1 or usual in used:
-                name = next(
-                    candidate for candidate in _longer_names(identity.pipeline, series) if candidate not in used
-                )
-                others = f"{max(sharing[usual], 2)} documents of its pipeline are named {usual}"
-                self.decisions.append(
-                    Reason(DOCUMENTS, series.present.file, f"Its dataset is called {name}: {others}.")
-                )
+                candidates = _longer_names(identity.pipeline, series)
+                name = next(candidate for candidate in candidates if candidate not in used)
+                namesakes = f"{max(sharing[usual], 2)} documents of its pipeline are named {usual}"
+                reason = f"Its dataset is called {name}: {namesakes}."
+                self.decisions.append(Reason(DOCUMENTS, series.present.file, reason))
             used.add(name)
             self._destinations[series] = Destination(name, _subject(identity.pipeline, series), home)
 
     def _home(self, identity: Identity) -> ExistingResource | None:
         """The resource for new datasets: the identity's own, else one that holds other documents of it."""
-        if own_resources := self._own_resources[identity]:
-            return own_resources[0]
-        return next(
-            (
-                resource
-                for resource in self._resources_of_documents(identity)
-                if resource.accepts_new_documents_of(identity)
-            ),
-            None,
-        )
+        others = self._resources_of_documents(identity)
+        candidates = self._own_resources[identity] or [
+            other for other in others if other.accepts_new_documents_of(identity)
+        ]
+        return candidates[0] if candidates else None
 
     def _resources_of_documents(self, identity: Identity) -> list[ExistingResource]:
         """The resources of the datasets that are assigned to an identity's series."""

@@ -114,11 +114,9 @@ def _before(commit: Commit, name: str) -> list[tuple[int, str]]:
     """The indexes of the parents in which to search for a file before a commit, each with the file's name there."""
     comparisons = list(zip(commit.parents, commit.changes, strict=False))
     unchanged = next((parent for parent, changes in comparisons if name not in changes), None)
-    names = (
-        [(parent, changes[name].former) for parent, changes in comparisons]
-        if unchanged is None
-        else [(unchanged, name)]
-    )
+    if unchanged is not None:
+        return [(unchanged, name)]
+    names = ((parent, changes[name].former) for parent, changes in comparisons)
     return [(parent, former) for parent, former in names if former != NO_PATH]
 
 

@@ -86,12 +86,9 @@ def _schema(row: SourceRow) -> dict[str, Any]:
 def _release_ids(row: SourceRow) -> list[str]:
     """The ids of the workflow's versions: a list of ids in ODTP, of `{"version": id}` in its seed data."""
     listed = _schema(row).get("component_versions")
-    references = (
-        [entry.get("version") if isinstance(entry, dict) else entry for entry in listed]
-        if isinstance(listed, list)
-        else []
-    )
-    return [f"release_{hex}" for entry in references if (hex := hex_of(entry))]
+    entries = listed if isinstance(listed, list) else []
+    references = (entry.get("version") if isinstance(entry, dict) else entry for entry in entries)
+    return [f"release_{hex}" for reference in references if (hex := hex_of(reference))]
 
 
 def _workflow_id(row: SourceRow) -> str | None:

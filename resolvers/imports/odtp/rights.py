@@ -24,12 +24,9 @@ def is_public_output(row: SourceRow) -> bool:
 
 def reader_references(row: SourceRow) -> list[Any]:
     """The references to an output's readers, without the nulls and empty texts that stand for nobody."""
-    references = _access_control(row).get("authorized_users")
-    return [
-        reference
-        for reference in (references if isinstance(references, list) else [references])
-        if reference not in (None, "")
-    ]
+    value = _access_control(row).get("authorized_users")
+    references = value if isinstance(value, list) else [value]
+    return [reference for reference in references if reference not in (None, "")]
 
 
 def _access_control(row: SourceRow) -> dict[str, Any]:
