@@ -1,4 +1,4 @@
-"""Going through a document as BSON, as https://bsonspec.org/spec.html lays it out."""
+"""Iterating over the elements of a BSON document, as https://bsonspec.org/spec.html defines them."""
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, int64_t, uint8_t
@@ -26,7 +26,7 @@ cdef enum:
     MAX_KEY = 0x7F
     MIN_KEY = 0xFF
 
-    SHORTEST = 5  # bytes of a document that is empty
+    SHORTEST = 5  # bytes of an empty document
 
 
 cdef inline int32_t int32_at(const uint8_t* at) noexcept:
@@ -48,7 +48,7 @@ cdef inline double double_at(const uint8_t* at) noexcept:
 
 
 cdef inline Py_ssize_t size_of(uint8_t type_, const uint8_t* at, const uint8_t* end) except -1:
-    """Bytes of the value that begins at `at`, none of which are at `end` or beyond."""
+    """The size of the value that begins at `at`. Raises ValueError unless it ends before `end`."""
     cdef Py_ssize_t size = -1
     if type_ == STRING or type_ == CODE or type_ == SYMBOL:
         if end - at >= 5 and int32_at(at) >= 1:
@@ -77,7 +77,7 @@ cdef inline Py_ssize_t size_of(uint8_t type_, const uint8_t* at, const uint8_t* 
 
 
 cdef struct Elements:
-    # Where a walk through a document, or an array, is: what comes next, and the element that it stands at.
+    # The position in a document or an array: the current element, and where the next one begins.
     const uint8_t* next
     const uint8_t* end
     uint8_t type
@@ -96,7 +96,7 @@ cdef inline int begin(Elements* elements, const uint8_t* document, Py_ssize_t si
 
 
 cdef inline bint step(Elements* elements) except -1:
-    """Whether there is another element, at which the walk then stands."""
+    """Move to the next element; returns False when there is none."""
     cdef const uint8_t* after
     if elements.next >= elements.end:
         return False

@@ -1,5 +1,5 @@
 # cython: language_level=3, nonecheck=True
-"""Documents as the database sent them."""
+"""Documents as the raw BSON that the database sent."""
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING
@@ -30,7 +30,7 @@ from bson.codec_options import _RAW_BSON_DOCUMENT_MARKER, CodecOptions
 @cython.freelist(1000)
 @cython.no_gc
 cdef class Row:
-    """A document as the database sent it. Reads like a dictionary; the driver makes it where it is asked to."""
+    """A document as raw BSON, which reads like a dictionary. The driver makes it as its `document_class`."""
 
     _type_marker = _RAW_BSON_DOCUMENT_MARKER
 
@@ -40,13 +40,13 @@ cdef class Row:
 
     @property
     def raw(self):
-        """Its BSON, by which the driver passes it on."""
+        """The document's BSON, which the driver sends when the row is written."""
         return self._held[self._start : self._start + self.size]
 
     def __getitem__(self, str key):
         cdef Elements found
         if self._decoded is None:
-            # Most of what is looked up is an id, or the documents of a reply, and little of all there is.
+            # Most look-ups are of an id or of a reply's documents, and few values of a row are looked up at all.
             if not self._holds(key, &found):
                 raise KeyError(key)
             if found.type == STRING:
@@ -86,7 +86,7 @@ cdef class Row:
         raise TypeError("unhashable type: 'Row'")
 
     cdef bint _holds(self, str key, Elements* elements) except -1:
-        """Whether there is such an element, at which the walk then stands."""
+        """Whether there is an element with this key, at which `elements` is then positioned."""
         cdef Py_ssize_t size
         cdef const char* name = PyUnicode_AsUTF8AndSize(key, &size)
         begin(elements, self.begins(), self.size)
@@ -110,7 +110,7 @@ AS_SENT = CodecOptions(document_class=Row)
 
 
 cdef Row part_of(Row whole, Elements* element):
-    """The document that an element holds, which stays where it is."""
+    """The document that an element holds, without copying it."""
     cdef Row part = Row.__new__(Row)
     part._held = whole._held
     part._start = element.value - <const uint8_t*>PyBytes_AS_STRING(whole._held)
@@ -119,7 +119,7 @@ cdef Row part_of(Row whole, Elements* element):
 
 
 cdef list documents_of(Row whole, Elements* array):
-    """What an array holds, None when that is not documents alone."""
+    """The documents in an array, None when it holds other values as well."""
     cdef Elements items
     cdef list found = []
     begin(&items, array.value, array.size)
@@ -131,7 +131,7 @@ cdef list documents_of(Row whole, Elements* array):
 
 
 def families(list rows, str key):
-    """Neighbouring rows that hold the same text at `key` together, as `(text, rows)`."""
+    """Groups of consecutive rows with the same text at `key`, as `(text, rows)`."""
     cdef list families = [], family = None
     cdef Elements named
     cdef Row row
@@ -143,7 +143,7 @@ def families(list rows, str key):
         if family is None or named.size != length or memcmp(named.value, text, length):
             family = []
             families.append((string_at(named.value, named.size), family))
-            # Of a row that the family holds.
+            # These point into a row that the family keeps alive.
             text, length = named.value, named.size
         family.append(row)
     return families

@@ -1,5 +1,5 @@
 # cython: language_level=3, cdivision=True
-"""Writes documents as JSON as they were sent, without dictionaries between: the bytes that orjson would write."""
+"""Writes raw documents as JSON, without making dictionaries of them: the bytes are those that orjson would write."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
@@ -40,7 +40,7 @@ cdef extern from *:
     const uint64_t EACH
 
 cdef enum:
-    # What values are shown as.
+    # The ways in which values are shown.
     CONSTANT
     COLUMN
     TEXT
@@ -59,7 +59,7 @@ SHOWN = {
 
 
 cdef class Member:
-    """A value in the answer, and the text before it."""
+    """A value of the answer, with the constant text before it."""
 
     cdef bytes before
     cdef int shown
@@ -84,7 +84,7 @@ cdef struct Found:
 
 
 cdef class Text:
-    """Bytes that grow."""
+    """A growing buffer of bytes."""
 
     cdef char* bytes
     cdef Py_ssize_t size
@@ -124,7 +124,7 @@ cdef struct Field:
 
 
 cdef class Writer:
-    """Writes rows as they were sent: `write(rows, columns)` gives what each row is in the answer, as JSON."""
+    """Writes raw rows: `write(rows, columns)` returns the JSON that each row becomes in the answer."""
 
     cdef list members
     cdef list names
@@ -133,7 +133,7 @@ cdef class Writer:
     cdef object dumps
 
     def __cinit__(self, list members, list fields, dumps):
-        """`fields` are what the members' places count; `dumps` writes what stands in columns and is no JSON yet."""
+        """`fields` are the names to which the members' places refer; `dumps` writes values of columns as JSON."""
         self.members, self.names, self.dumps = members, [field.encode() for field in fields], dumps
         self.count = len(fields)
         self.fields = <Field*>PyMem_Malloc(max(1, self.count) * sizeof(Field))
@@ -146,12 +146,10 @@ cdef class Writer:
         PyMem_Free(self.fields)
 
     def write(self, list rows not None, list columns not None, list times, int64_t room):
-        """JSON for each row, how many bytes that is, and how many of them no column brought.
+        """The JSON of each row, its total size in bytes, and the part of the size that does not come from columns.
 
-        Bytes count as often as the row occurs, by `times`.
-
-        Stops after the row by which these are more than there is `room` for. Raises ValueError where a value is missing
-        that must not be, or is of another type.
+        The bytes of a row count as often as it occurs, by `times`. Stops after the row with which that part exceeds
+        `room`. Raises ValueError where a required value is missing, or a value has another type.
         """
         cdef list shown = []
         cdef Text text = Text.__new__(Text)
@@ -187,7 +185,7 @@ cdef class Writer:
         return shown, size, owned
 
     cdef int _find(self, Row row, Found* found) except -1:
-        """Where each field's value is, of a row that outlives what is found."""
+        """Find the value of each field. The row must outlive `found`, which points into it."""
         cdef Py_ssize_t place, likely = 0
         cdef Elements elements
         for place in range(self.count):
@@ -198,14 +196,14 @@ cdef class Writer:
             for _ in range(self.count):
                 if is_named(&elements, self.fields[place].name, self.fields[place].size):
                     found[place] = Found(elements.type, elements.value, elements.size)
-                    # Rows of a collection have their fields in much the same order.
+                    # Rows of a collection have their fields in nearly the same order.
                     likely = place + 1 if place + 1 < self.count else 0
                     break
                 place = place + 1 if place + 1 < self.count else 0
         return 0
 
     cdef Py_ssize_t _write(self, Text text, Found* found, Py_ssize_t number, list columns) except -1:
-        """Write one row; how many bytes of it no column brought."""
+        """Write one row; returns how many of its bytes do not come from columns."""
         cdef Member member
         cdef Py_ssize_t brought = 0
         for member in self.members:
@@ -295,7 +293,7 @@ cdef int write_number(Text text, double number) except -1:
 
 cdef int write_string(Text text, const uint8_t* at, Py_ssize_t size) except -1:
     if not is_plain(at, size):
-        # It may have to be escaped, or be no UTF-8.
+        # The text may need escapes, or may not be UTF-8.
         return text.add(orjson.dumps(PyUnicode_DecodeUTF8(<const char*>at, size, NULL)))
     text.put(b'"', 1)
     text.put(<const char*>at, size)
@@ -315,12 +313,12 @@ cdef bint is_plain(const uint8_t* at, Py_ssize_t size) noexcept:
 
 
 cdef inline uint64_t zero_in(uint64_t eight) noexcept:
-    """With the highest bit of some byte set when one of the eight bytes is zero."""
+    """A word in which the highest bit of some byte is set when one of the eight bytes is zero."""
     return (eight - EACH) & ~eight
 
 
 cdef int write_time(Text text, int64_t milliseconds) except -1:
-    """`"2021-07-05T16:30:05.000Z"`, by http://howardhinnant.github.io/date_algorithms.html#civil_from_days."""
+    """Write `"2021-07-05T16:30:05.000Z"`, by http://howardhinnant.github.io/date_algorithms.html#civil_from_days."""
     cdef char shown[26]
     cdef int64_t days = milliseconds / DAY, left = milliseconds % DAY
     cdef int64_t era, of_era, year_of_era, of_year, month, year
