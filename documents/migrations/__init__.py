@@ -10,7 +10,7 @@ To add a step, when a document changes in a way that older rows do not fit:
 1. Write `step_NNNN_what_it_does.py` with a `STEP`, after `step.py`: its version is one above the newest, `run` writes
    in batches through `Work.update`, `Work.rewrite` or `Work.commit`, and `count` says for `migrate --dry-run` how many
    rows are left.
-2. Add it to `STEPS` in `steps.py`.
+2. Add it to `STEPS` in `step_list.py`.
 3. Give it a test in `tests/documents/migrations/` on a small database that the version before it made.
 
 A step may be killed anywhere and is then run again from its last batch. While it runs, and until the new release
@@ -29,7 +29,7 @@ from documents.migrations.runner import (
 )
 from documents.migrations.schema_version import LockLost, SchemaError
 from documents.migrations.step import ReportProgress, Step, Work
-from documents.migrations.steps import STEPS
+from documents.migrations.step_list import STEPS
 
 __all__ = [
     "INDEXES",

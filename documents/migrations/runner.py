@@ -7,7 +7,7 @@ import documents
 from documents.migrations.indexes import IndexChanges, drop_index, find_changes, make_index, rebuild_index
 from documents.migrations.schema_version import Database, Lock, SchemaError, SchemaVersion, migration_lock, read_version
 from documents.migrations.step import ReportProgress, Step, Work
-from documents.migrations.steps import OLDEST_VERSION, STEPS, newest_version
+from documents.migrations.step_list import OLDEST_VERSION, STEPS, newest_version
 
 WAITING = "Wait for another process that migrates the database."
 INDEXES = "Make the indexes that documents declare."

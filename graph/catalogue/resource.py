@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import strawberry
 from strawberry.types import Info
@@ -13,6 +13,7 @@ from graph.catalogue.code_repo import CodeRepo, CodeRepoInput, code_repo_values
 from graph.catalogue.dataset import DatasetOrder, DatasetWhere
 from graph.catalogue.transform import TransformOrder, TransformWhere
 from graph.core.mutation import (
+    convert,
     expected_revision,
     idempotency_key,
     mutation,
@@ -191,7 +192,7 @@ class ResourceMutation:
                     ResourceChanges(
                         landing_page=input.landing_page,
                         title=input.title,
-                        code_repo=code_repo_values(input.code_repo) if input.code_repo else cast(None, input.code_repo),
+                        code_repo=convert(code_repo_values, input.code_repo),
                     )
                 ),
             ),

@@ -21,7 +21,7 @@ from graph.core.projection import fields_below, times_shown
 from resolvers.filters import Filter, all_of
 from resolvers.reads.loaders import RequestLoader, no_objects, objects_in
 from resolvers.reads.order import Order, value_at
-from resolvers.reads.page import Page, PageRequest, page_request
+from resolvers.reads.page_request import Page, PageRequest, page_request
 from resolvers.reads.relations import Children, Document, Link, PagedByIds, PagedLink, ToManyByIds, ToOne
 from resolvers.reads.rows import Row
 from resolvers.user_errors import InvalidInput, LimitExceeded

@@ -117,6 +117,11 @@ def without_unset(changes: C) -> C:
     return cast(C, {name: value for name, value in changes.items() if value is not strawberry.UNSET})
 
 
+def convert(convert_value: Callable[[T], V], value: T | None) -> V | None:
+    """The converted value of an input field, which stays as it is when it is null or left out."""
+    return convert_value(value) if value else cast(V | None, value)
+
+
 def convert_each(convert: Callable[[T], V], values: list[T] | None) -> list[V] | None:
     """The converted items of an input field, which stays as it is when it is null or left out."""
     return [convert(value) for value in values] if values else cast(list[V] | None, values)

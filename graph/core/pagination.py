@@ -5,12 +5,12 @@ from typing import Generic, TypeVar
 import strawberry
 
 from graph.core.view import VIEWS, stored, view
-from resolvers.reads import page
+from resolvers.reads import page_request
 
 T = TypeVar("T")
 
 
-@view(page.PageInfo)
+@view(page_request.PageInfo)
 class PageInfo:
     """The position of a page in its list."""
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
+from graph.engine.event_loop_share import TimeShare
 from graph.engine.request_bodies import RequestBodies
-from graph.engine.time_share import TimeShare
 from graph.errors import Overloaded
 from resolvers.concurrency import event_loop
 

@@ -1,6 +1,6 @@
 """Capacity of one process: memory for answers and slots for operations, from the settings or from the machine."""
 
-from graph.engine.machine import cores, memory_limit
+from graph.engine.available_resources import cores, memory_limit
 from graph.settings import Settings
 
 MEMORY_FRACTION = 4

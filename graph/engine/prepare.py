@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeVar
 import strawberry
 from graphql import DocumentNode, GraphQLError, OperationDefinitionNode
 
+from graph.engine.document_limits import check_document, check_text, check_variables
 from graph.engine.error_masking import MAX_REQUEST_ERRORS, Formatted, refusal_errors, request_errors
 from graph.engine.input_bounds import InputBounds, input_bounds
 from graph.engine.introspection import SchemaAnswers, asks_for_schema
-from graph.engine.limits import check_document, check_text, check_variables
 from graph.engine.parsing import parse_document
 from graph.engine.plan import Planner, Plans, PointLookup
 from graph.engine.plan.planner import name_of

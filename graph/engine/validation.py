@@ -33,7 +33,8 @@ class _Aborted(Exception):
 def validation_errors(schema: GraphQLSchema, document: DocumentNode, max_errors: int) -> list[GraphQLError]:
     """The first errors of a document by the rules of GraphQL's specification and of Strawberry, in order; [] if valid.
 
-    The document must be within the limits (`graph/engine/limits.py`), since some rules follow fragments by recursion.
+    The document must be within the limits (`graph/engine/document_limits.py`), since some rules follow fragments by
+    recursion.
     """
     errors: list[GraphQLError] = []
 

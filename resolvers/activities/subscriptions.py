@@ -18,7 +18,7 @@ from documents.activities.activity import OPEN
 from resolvers.activities.change_stream import ChangeFeed
 from resolvers.reads.cursor import decode_cursor, encode_cursor, split_late
 from resolvers.reads.loaders import RequestLoader
-from resolvers.reads.page import Page, PageRequest, page_request
+from resolvers.reads.page_request import Page, PageRequest, page_request
 from resolvers.reads.relations import Children, Document
 from resolvers.reads.rows import ALL_FIELDS, Fields, Row, collection_of
 from resolvers.user_errors import NotFound

@@ -9,7 +9,7 @@ from documents.mongo import raw
 from resolvers.access.viewer import Viewer
 from resolvers.concurrency import event_loop
 from resolvers.filters import Filter, all_of
-from resolvers.reads.page import PageRequest
+from resolvers.reads.page_request import PageRequest
 from resolvers.reads.relations import Children
 from resolvers.reads.rows import BATCH_SIZE, Collection, Fields, Row, collection_of, find_batches
 from resolvers.reads.semi_join import policy_filter, resolve_subqueries

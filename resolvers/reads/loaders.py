@@ -12,7 +12,7 @@ from resolvers.access.viewer import Viewer
 from resolvers.reads import lookups
 from resolvers.reads.answer_budget import AnswerBudget, AnswerLimits
 from resolvers.reads.counts import count_all, count_by_ids, count_children
-from resolvers.reads.page import Page, PageRequest
+from resolvers.reads.page_request import Page, PageRequest
 from resolvers.reads.pages import page_of_all, pages_by_ids, pages_of_children
 from resolvers.reads.relations import (
     AllDocuments,

@@ -8,7 +8,7 @@ from resolvers.concurrency import event_loop
 from resolvers.filters import MATCH_NOTHING, Filter, all_of, equals
 from resolvers.reads.children import TooManyChildren, aggregate_per_parent, child_filter, parent_keys, stream_groups
 from resolvers.reads.order import value_at
-from resolvers.reads.page import Page, PageRequest
+from resolvers.reads.page_request import Page, PageRequest
 from resolvers.reads.relations import Children, Document, PagedByIds
 from resolvers.reads.rows import BATCH_SIZE, Collection, Fields, Row, collection_of, find_rows, project_stages
 from resolvers.reads.semi_join import authorised_filter, longest_in_list

@@ -14,7 +14,7 @@ from resolvers.filters import Filter, all_of
 from resolvers.limits import MAX_COUNTED_ROWS
 from resolvers.reads import lookups
 from resolvers.reads.order import BY_ID, Order
-from resolvers.reads.page import PageInfo, PageRequest, page_request
+from resolvers.reads.page_request import PageInfo, PageRequest, page_request
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.used_files import count_used, used_files
 

@@ -13,7 +13,7 @@ from resolvers.access.policies import readable
 from resolvers.access.viewer import Role, Viewer
 from resolvers.filters import Filter, all_of
 from resolvers.reads import lookups
-from resolvers.reads.page import PageRequest
+from resolvers.reads.page_request import PageRequest
 from resolvers.reads.rows import Fields, Row, collection_of
 from resolvers.user_errors import LimitExceeded, Refusal
 

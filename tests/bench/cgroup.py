@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from graph.engine.machine import CGROUP_ROOT, OWN_CGROUP
+from graph.engine.available_resources import CGROUP_ROOT, OWN_CGROUP
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.migrations import STEPS
-from documents.migrations.steps import newest_version
+from documents.migrations.step_list import newest_version
 from graph.commands.breaking_changes import ON_PURPOSE
 from graph.commands.main import app
 from graph.settings import Settings, variable_of

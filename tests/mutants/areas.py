@@ -86,7 +86,12 @@ AREAS: dict[str, tuple[str, ...]] = {
         ),
     ),
     "paging": (
-        *("resolvers/reads/page.py", "resolvers/reads/cursor.py", "resolvers/reads/order.py", "resolvers/filters.py"),
+        *(
+            "resolvers/reads/page_request.py",
+            "resolvers/reads/cursor.py",
+            "resolvers/reads/order.py",
+            "resolvers/filters.py",
+        ),
         *(
             "resolvers/reads/rows.py",
             "resolvers/reads/lookups.py",
@@ -107,7 +112,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "limits": (
         *(
             "resolvers/reads/answer_budget.py",
-            "graph/engine/limits.py",
+            "graph/engine/document_limits.py",
             "graph/engine/input_bounds.py",
             "graph/engine/complexity.py",
             "graph/engine/admission.py",
@@ -117,7 +122,7 @@ AREAS: dict[str, tuple[str, ...]] = {
             "graph/http/request_head.py",
             "graph/http/multipart.py",
             "graph/core/scalars.py",
-            "graph/engine/time_share.py",
+            "graph/engine/event_loop_share.py",
         ),
     ),
     "uploads": (
@@ -213,7 +218,7 @@ ASKED = (
     "resolvers/twins/test_workflow.py"
 )
 PAGED = "graph/core/test_pagination.py graph/engine/plan/test_selections.py graph/engine/plan/test_round_trips.py"
-BOUNDED = "graph/engine/test_limits.py graph/engine/test_input_bounds.py"
+BOUNDED = "graph/engine/test_document_limits.py graph/engine/test_input_bounds.py"
 SEEN = "resolvers/access/test_policies.py journeys/test_access_commands.py"
 STORED = "resolvers/storage/test_upload.py resolvers/sweeps/test_uploads.py"
 COUNTED = "graph/galaxy/test_tool_usage.py graph/galaxy/test_tool_usage_recounted.py"
@@ -304,7 +309,7 @@ FURTHER: tuple[tuple[str, str], ...] = (
         "graph/activities/test_log_entry.py resolvers/activities/test_subscriptions.py",
     ),
     ("resolvers/activities/server_log_lines.py", f"graph/activities/test_log_entry.py {RUN}"),
-    ("resolvers/reads/page.py", PAGED),
+    ("resolvers/reads/page_request.py", PAGED),
     ("resolvers/reads/cursor.py", f"{PAGED} {BOUNDED} resolvers/activities/test_subscriptions.py"),
     ("resolvers/reads/order.py", f"{PAGED} graph/core/test_required_links.py resolvers/galaxy/test_job.py"),
     (
@@ -329,7 +334,7 @@ FURTHER: tuple[tuple[str, str], ...] = (
     ),
     ("graph/engine/plan/connection_codegen.py", f"{PAGED} graph/engine/plan/test_json_output.py"),
     ("resolvers/reads/answer_budget.py", f"graph/engine/test_answer_budget.py {BOUNDED}"),
-    ("graph/engine/limits.py", "graph/engine/test_input_bounds.py"),
+    ("graph/engine/document_limits.py", "graph/engine/test_input_bounds.py"),
     (
         "graph/engine/complexity.py",
         f"{BOUNDED} graph/engine/test_answer_budget.py graph/engine/test_introspection.py",

@@ -44,7 +44,7 @@ from graph.engine.plan.nested_reads import (
 )
 from graph.engine.plan.row_codegen import RowTemplate, UnsupportedByPlan, stored_value_code, value_code
 from graph.engine.plan.variables import argument_converter, only_variable, python_names
-from resolvers.reads.page import PageRequest
+from resolvers.reads.page_request import PageRequest
 from resolvers.reads.relations import ToManyByIds, ToManyContaining, ToOne, ToOneBy
 from resolvers.user_errors import Refusal
 

@@ -26,7 +26,7 @@ from resolvers.filters import InSubquery, all_of, equals
 from resolvers.limits import MAX_COUNTED_ROWS
 from resolvers.reads.children import SINGLE_FIND_LIMIT
 from resolvers.reads.order import ASCENDING, Order
-from resolvers.reads.page import PageRequest
+from resolvers.reads.page_request import PageRequest
 from resolvers.reads.relations import (
     AllDocuments,
     Children,

@@ -18,7 +18,7 @@ from graph.engine.plan.row_codegen import ROOT, Row
 from resolvers.concurrency import event_loop
 from resolvers.reads.children import TooManyChildren, stream_children
 from resolvers.reads.counts import count_all, count_by_ids, count_children
-from resolvers.reads.page import Page, PageRequest
+from resolvers.reads.page_request import Page, PageRequest
 from resolvers.reads.pages import page_of_all, pages_by_ids, pages_of_children
 from resolvers.reads.relations import AllDocuments, Children, PagedByIds, PagedLink
 

@@ -7,7 +7,7 @@ they are prepared once from the plan; a request that is not as simple as expecte
 from dataclasses import dataclass
 from typing import Any
 
-from graph.engine.limits import INVALID_UNICODE
+from graph.engine.document_limits import INVALID_UNICODE
 from graph.engine.plan.nested_reads import RootLookup
 from graph.engine.plan.row_codegen import ROOT, RowTemplate, fall_back
 from resolvers.reads import lookups

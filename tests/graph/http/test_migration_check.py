@@ -17,7 +17,7 @@ from websockets.sync.client import connect
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.migrations import STEPS
 from documents.migrations.indexes import declared_indexes
-from documents.migrations.steps import newest_version
+from documents.migrations.step_list import newest_version
 from tests.support.patience import until
 from tests.support.running import COMMAND, command, environment, on_database, running
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from graph.engine import time_share
-from graph.engine.time_share import TimeShare
+from graph.engine import event_loop_share
+from graph.engine.event_loop_share import TimeShare
 
 
 class Timer:
@@ -21,7 +21,7 @@ class Timer:
 @pytest.fixture
 def timer(monkeypatch: pytest.MonkeyPatch) -> Timer:
     made = Timer()
-    monkeypatch.setattr(time_share, "time", made)
+    monkeypatch.setattr(event_loop_share, "time", made)
     return made
 
 

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from graphql import DocumentNode, get_introspection_query, parse
 
-from graph.engine.limits import check_document, check_text, check_variables
+from graph.engine.document_limits import check_document, check_text, check_variables
 from graph.engine.prepare import DocumentCache, InvalidDocument, LRUCache
 from graph.errors import RequestError
 from graph.limits import Limits
