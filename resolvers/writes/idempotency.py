@@ -22,7 +22,6 @@ from documents.backoff import backoff_delays
 from documents.base import now
 from documents.mongo.fast_find import remaining_timeout
 from documents.mongo.transaction import Session
-from documents.outage import outage_of
 from resolvers.access.roles import refuse_anonymous
 from resolvers.access.viewer import Viewer
 from resolvers.reads.rows import Row, collection_of
@@ -48,7 +47,7 @@ MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.01, 0.4
 RELEASE_TIMEOUT = 1.0
 """Seconds that a failed call waits until its key is free, within its deadline; otherwise the key becomes free later."""
 RELEASE_RETRY_INTERVAL = 0.5
-"""Seconds between attempts to free a key, while the database is away."""
+"""Seconds between attempts to free a key."""
 MAX_RELEASES = 200
 """Keys that are being freed by retries; further ones become free when their leases expire."""
 
@@ -192,15 +191,16 @@ async def run_once_in_transaction(call: KeyedCall, work: Work, precheck: Prechec
 
 
 async def _delete_with_retries(unused: dict[str, Any], attempted: asyncio.Event) -> None:
-    """Delete a reservation, retrying until its lease expires while the database is away; sets an event after the first
-    attempt."""
+    """Delete a reservation, retrying until its lease expires; sets an event after the first attempt.
+
+    Any failure is retried: the database may be away, or an operator may have killed the session.
+    """
     expires = asyncio.get_running_loop().time() + LEASE_TTL.total_seconds()
     while True:
         try:
             await _reservations().delete_one(unused)
-        except PyMongoError as error:
-            is_late = asyncio.get_running_loop().time() > expires or len(_releases) > MAX_RELEASES
-            if is_late or outage_of(error) is None:
+        except PyMongoError:
+            if asyncio.get_running_loop().time() > expires or len(_releases) > MAX_RELEASES:
                 raise
         else:
             return

@@ -64,6 +64,7 @@ OUTAGES = [
     Fault("cut off before it arrives", lasting=True),
     Fault("cut off before the reply", lost=True, lasting=True),
 ]
+KILLED = Fault("its session was killed", {"errorCode": 11601})
 UNSURE = [
     Fault("applied, not by a majority yet", {"writeConcernError": {"code": 91, "errmsg": "x"}}),
     Fault("applied, the majority is slow", {"writeConcernError": {"code": 64, "errmsg": "x"}}),
@@ -222,6 +223,24 @@ async def test_after_an_outage_a_mutation_was_applied_once_or_not_at_all(
                 assert not answer.granted
                 story = f"{mutation}: {fault.name}, at write {number} of {undisturbed.commands}: {answer.text}"
                 await check(lab, mutation, given, answer, undisturbed, story)
+
+
+async def test_a_refused_call_frees_its_key_although_an_operator_kills_its_session(lab: Lab) -> None:
+    working = Working()
+    await lab.begin(working)
+    (row, *_) = rows_of("updateDigitalTwin").values()
+    given = working.input("updateDigitalTwin", row) | {"expectedRevision": 99, "idempotencyKey": "a key"}
+    commands = lab.way.listen()
+    first = await lab.call("updateDigitalTwin", given)
+    writes = [command.command for command in commands if command.writes]
+
+    lab.way.fail(writes.index("delete"), KILLED)
+    again = [await lab.call("updateDigitalTwin", given)]
+    assert await lab.way.mend()
+    again.append(await lab.call("updateDigitalTwin", given))
+
+    assert [error["code"] for error in first.payload["userErrors"]] == ["REVISION_CONFLICT"]
+    assert [answer.payload["userErrors"] for answer in again] == [first.payload["userErrors"]] * 2
 
 
 async def test_a_claim_without_a_key_whose_answer_was_lost_is_claimed_again_once_its_lease_has_lapsed(
