@@ -152,6 +152,39 @@ async def test_without_a_token_requests_are_anonymous_until_one_is_pasted_and_ag
     assert page.complaints == []
 
 
+async def test_a_subscription_that_runs_as_soon_as_it_is_pasted_is_followed(page: Page, faulty_server: Running) -> None:
+    await ready(page, f"{faulty_server.url}/#token={faulty_server.token}")
+    await write(page, "query Told { __typename }", "Told")
+
+    await page.evaluate(f"{SHOWN}.setValue('')")
+    await page.evaluate(f"{QUERY}.setValue('subscription Told {{ role }}'); {RUN}")
+
+    assert json.loads(await page.until(ANSWER)) == {"data": {"role": "ADMIN"}}
+
+
+async def test_subscriptions_are_recognised_by_the_text(page: Page, faulty_server: Running) -> None:
+    both = "query A { a(b: {c: 1}) } subscription B { role }"
+    subscribing = [
+        ("subscription { role }", None),
+        ("subscription Told($a: [Int!] = [1]) @live(b: {c: 1}) { role(a: $a) { id } }", "Told"),
+        (both, "B"),
+    ]
+    asking = [
+        (both, "A"),
+        ("query subscription { subscription }", "subscription"),
+        ("{ a } # subscription B { role }", None),
+        ('{ a(b: "} subscription B { role }") }', None),
+        ('{ a(b: """} subscription "B" \\""" { role """) }', None),
+        ("{ ...subscription } fragment subscription on Query { a }", None),
+    ]
+    requests = json.dumps([{"query": query, "operationName": name} for query, name in (*subscribing, *asking)])
+    await ready(page, f"{faulty_server.url}/")
+
+    found = await page.evaluate(f"{requests}.map(subscriptions.isSubscription)")
+
+    assert found == [True] * len(subscribing) + [False] * len(asking)
+
+
 async def test_a_subscription_reaches_the_same_host_with_the_token(page: Page, faulty_server: Running) -> None:
     await ready(page, f"{faulty_server.url}/#token={faulty_server.token}")
     await write(page, "subscription Told { role }", "Told")

@@ -19,7 +19,7 @@
 
   const askOnce = GraphiQL.createFetcher({ url: settings.endpoint, fetch: server.ask, enableIncrementalDelivery: false });
   const fetcher = (request, options) =>
-    subscriptions.isSubscription(request, options?.documentAST)
+    subscriptions.isSubscription(request)
       ? subscriptions.follow(request, options.headers)
       : askOnce(request, options);
 

@@ -16,10 +16,23 @@ const subscriptions = (() => {
 
   const address = new URL(server.settings.subscriptionEndpoint, location.href).href.replace(/^http/, "ws");
 
-  function isSubscription({ operationName }, documentAST) {
-    return !!documentAST?.definitions.some(
-      (one) => one.operation === "subscription" && (!operationName || one.name?.value === operationName),
+  // Reads the text itself: GraphiQL parses it only a moment after the last change, and people run what they paste at once.
+  function isSubscription({ query, operationName }) {
+    const blanked = query.replace(/"""(?:\\"""|[^])*?"""|"(?:\\.|[^"\\\n])*"|#.*/g, " ");
+    return operations(blanked).some(
+      ([, type, name]) => type === "subscription" && (!operationName || name === operationName),
     );
+  }
+
+  // The keywords and names that begin the definitions of a document without texts and comments.
+  function operations(text) {
+    let depth = 0;
+    const outside = Array.from(text, (character) => {
+      if ("{(".includes(character)) depth += 1;
+      if ("})".includes(character)) depth -= 1;
+      return depth > 0 ? "" : character;
+    }).join("");
+    return [...outside.matchAll(/\bfragment\s+\w+|\b(query|mutation|subscription)\b(?:[\s,]+(\w+))?/g)];
   }
 
   // Sends each result to the sink, and returns a function that ends the subscription.
