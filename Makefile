@@ -99,5 +99,5 @@ $(MADE): requirements.lock pyproject.toml setup.py $(wildcard documents/mongo/*.
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
 		--no-build-isolation --editable .
 	@$(BIN)/python -c 'from documents.mongo.raw import COMPILED; assert COMPILED' 2>/dev/null || echo \
-		"Without a C compiler and Python's headers what writes big answers was not compiled: they take twice as long." >&2
+		"The C extensions were not compiled, for want of a C compiler or Python's headers: large answers take twice as long." >&2
 	@touch $@

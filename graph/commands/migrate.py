@@ -4,25 +4,23 @@ from rich.console import Console
 
 from documents.migrations import Plan, migrate, plan
 from graph.commands.console import print_status, progress_bars
-from graph.server.open_database import connect, database_url
+from graph.server.open_database import connect_for_command
 from graph.settings import Settings
 
 
 async def migrate_database(settings: Settings) -> None:
     """Bring the database to this release's schema version, with a bar for each step. Raises SchemaError."""
-    with database_url(settings, print_status) as url:
-        async with connect(url, settings.database_name) as client:
-            with progress_bars(Console(stderr=True)) as report:
-                version = await migrate(client[settings.database_name], report)
+    async with connect_for_command(settings, print_status) as client:
+        with progress_bars(Console(stderr=True)) as report:
+            version = await migrate(client[settings.database_name], report)
     print_status(f"Database {settings.database_name} is at schema version {version} and has all its indexes.")
 
 
 async def show_plan(settings: Settings) -> None:
     """Print what migrating the database would do. Raises SchemaError."""
-    with database_url(settings, print_status) as url:
-        async with connect(url, settings.database_name) as client:
-            for line in plan_lines(settings.database_name, await plan(client[settings.database_name])):
-                print_status(line)
+    async with connect_for_command(settings, print_status) as client:
+        for line in plan_lines(settings.database_name, await plan(client[settings.database_name])):
+            print_status(line)
 
 
 def plan_lines(name: str, plan: Plan) -> list[str]:

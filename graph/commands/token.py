@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
 from graph.commands.console import print_status
 from graph.settings import load_settings
@@ -15,13 +14,25 @@ from resolvers.access.viewer import Role
 from resolvers.user_errors import Refusal
 
 T = TypeVar("T")
+
+
+class TokenRole(StrEnum):
+    """The roles that a token may have: all but that of callers without one."""
+
+    USER = Role.USER
+    WORKER = Role.WORKER
+    ADMIN = Role.ADMIN
+
+
 token_app = typer.Typer(help="Create, list and revoke API tokens.", no_args_is_help=True)
 
 
 @token_app.command("create")
 def create(
     name: Annotated[str, typer.Argument(help="The token's purpose, by which you recognise it when you revoke it.")],
-    role: Annotated[Role, typer.Option(help="The role of the token's bearer.", case_sensitive=False)] = Role.USER,
+    role: Annotated[TokenRole, typer.Option(help="The role of the token's bearer.", case_sensitive=False)] = (
+        TokenRole.USER
+    ),
     user: Annotated[
         str | None, typer.Option(help="Id of the user that the token authenticates; required for a USER token.")
     ] = None,
@@ -31,23 +42,27 @@ def create(
     from resolvers.access.tokens import create_token
 
     lifetime = timedelta(days=days) if days else None
-    token, secret = _run(lambda: create_token(role=role, name=name, user_id=user, lifetime=lifetime))
+    token, secret = _run(lambda: create_token(role=Role(role), name=name, user_id=user, lifetime=lifetime))
     print_status(f"{token.id}: {token.role} token “{token.name}”. Its secret is shown only now:")
     typer.echo(secret)
 
 
 @token_app.command("list")
 def list_() -> None:
-    """List the tokens, without their secrets."""
+    """List the tokens, without their secrets; times are in UTC."""
     from resolvers.access.tokens import list_tokens
 
-    # The id is for copying into `token revoke`, so it is never cut.
-    id = Column("id", no_wrap=True, min_width=len("token_") + 24)
-    table = Table(id, "name", "role", "user", "made", "expires", "last used", "revoked")
     for token in _run(list_tokens):
-        times = (token.created_at, token.expires_at, token.last_used_at, token.revoked_at)
-        table.add_row(token.id, token.name, token.role, token.user_ref or "", *(_format_time(at) for at in times))
-    Console().print(table)
+        typer.echo(f"{token.id}  {token.role}  {token.name}")
+        times = {
+            "created": token.created_at,
+            "expires": token.expires_at,
+            "last used": token.last_used_at,
+            "revoked": token.revoked_at,
+        }
+        facts = [f"for {token.user_ref}"] if token.user_ref else []
+        facts += [f"{does} {at:%Y-%m-%d %H:%M}" for does, at in times.items() if at]
+        typer.echo(f"  {', '.join(facts)}")
 
 
 @token_app.command("revoke")
@@ -71,7 +86,3 @@ def _run(work: Callable[[], Awaitable[T]]) -> T:
         return asyncio.run(run())
     except Refusal as refusal:
         raise typer.BadParameter(refusal.message) from refusal
-
-
-def _format_time(at: datetime | None) -> str:
-    return at.strftime("%Y-%m-%d %H:%M") if at else ""

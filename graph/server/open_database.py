@@ -121,9 +121,14 @@ async def check_database(url: str) -> None:
     """
     client = make_client(url)
     try:
-        hello = await client.admin.command("hello")
+        await require_transactions(client)
     finally:
         await client.close()
+
+
+async def require_transactions(client: Client) -> None:
+    """Raise SettingsError unless the database has transactions."""
+    hello = await client.admin.command("hello")
     # A router of a sharded cluster has a message in place of a replica set's name.
     if "setName" not in hello and "msg" not in hello:
         raise SettingsError(NO_REPLICA_SET)
@@ -147,12 +152,22 @@ def explain_database_error(error: PyMongoError) -> str:
 
 
 @asynccontextmanager
-async def open_database_for_command(settings: Settings, print_status: PrintStatus) -> AsyncIterator[Client]:
-    """The database open for a command, at this release's schema version. Raises SchemaError when it is at another."""
+async def connect_for_command(settings: Settings, print_status: PrintStatus) -> AsyncIterator[Client]:
+    """A client of the settings' database, whatever its schema version. Raises SettingsError if it has no
+    transactions.
+    """
     with database_url(settings, print_status) as url:
         async with connect(url, settings.database_name) as client:
-            await make_current(settings, client[settings.database_name], print_status)
+            await require_transactions(client)
             yield client
+
+
+@asynccontextmanager
+async def open_database_for_command(settings: Settings, print_status: PrintStatus) -> AsyncIterator[Client]:
+    """The database open for a command, at this release's schema version. Raises SchemaError when it is at another."""
+    async with connect_for_command(settings, print_status) as client:
+        await make_current(settings, client[settings.database_name], print_status)
+        yield client
 
 
 async def make_current(settings: Settings, database: Database, print_status: PrintStatus) -> None:

@@ -1,4 +1,4 @@
-"""The switches of Python's garbage collector: what is not collected, when, and how often the rest is.
+"""The switches of Python's garbage collector: which objects it leaves alone, when it pauses, and how often it runs.
 
 Collections search objects for reference cycles. Where very many objects are in use and none is in a cycle, as while an
 answer is made, they find nothing: they took 3 to 7 % of the time of a big answer, in its longest blocks of the event

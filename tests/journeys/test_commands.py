@@ -20,6 +20,7 @@ from tests.support.running import COMMAND, ROOT, command, environment, on_databa
 PUBLISHED = ROOT / "schema.graphql"
 CREATE_USER = 'mutation{createUser(input:{displayName:"ada",email:"ada@people.example"}){user{id} userErrors{message}}}'
 VIEWER = "{viewer{role user{displayName}}}"
+MINUTE = r"\d{4}-\d\d-\d\d \d\d:\d\d"
 
 
 def typed(*words: str) -> Result:
@@ -142,7 +143,7 @@ def test_a_token_is_good_from_its_making_until_it_is_revoked(mongod: EmbeddedMon
         worker = command("token", "create", "a pipeline", "--role", "worker", "--days", "1", env=env)
         secrets = [done.stdout.strip() for done in (made, worker)]
         known = [seen(server.post(VIEWER, authorization=f"Bearer {secret}")) for secret in secrets]
-        listed = command("token", "list", env=env | {"COLUMNS": "200"})
+        listed = command("token", "list", env=env | {"COLUMNS": "80"})
         id = re.findall(r"token_\w+", made.stderr)[0]
         revoked = command("token", "revoke", id, env=env)
         refused = server.post(VIEWER, authorization=f"Bearer {secrets[0]}")
@@ -156,7 +157,10 @@ def test_a_token_is_good_from_its_making_until_it_is_revoked(mongod: EmbeddedMon
         {"role": "USER", "user": {"displayName": "ada"}},
         {"role": "WORKER", "user": None},
     ]
-    assert "ada's laptop" in listed.stdout
+    newest, _, first, facts = listed.stdout.splitlines()
+    assert newest.endswith("  WORKER  a pipeline")
+    assert first == f"{id}  USER  ada's laptop"
+    assert re.fullmatch(rf"  for {user}, created {MINUTE}, last used {MINUTE}", facts)
     assert [secret for secret in secrets if secret in listed.stdout + listed.stderr + log] == []
     assert (revoked.returncode, revoked.stderr) == (0, f"{id} is revoked.\n")
     assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
@@ -172,7 +176,7 @@ def seen(response: Any) -> Any:
     [
         (("create", "nobody's"), "A USER token needs a user."),
         (("create", "x", "--user", "user_000000000000000000000000"), "No User with id user_000000000000000000000000."),
-        (("create", "x", "--role", "anonymous"), "A token's role must be USER, WORKER or ADMIN."),
+        (("create", "x", "--role", "anonymous"), "'anonymous' is not one of 'user', 'worker', 'admin'."),
         (("revoke", "token_000000000000000000000000"), "No Token with id token_000000000000000000000000."),
     ],
 )

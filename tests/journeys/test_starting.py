@@ -104,18 +104,20 @@ def test_wrong_credentials_are_told_without_them(mongod: EmbeddedMongo, tmp_path
 
 
 def test_a_database_without_transactions_is_refused(fast_directory: Path) -> None:
+    commands = [("serve",), ("migrate",), ("migrate", "--dry-run"), ("token", "list")]
     alone = Member(fast_directory / "alone", 0, replica_set=False)
     env = on_database(f"mongodb://{alone.address}", "alone")
     try:
         alone.start()
-        with alone.admin() as admin:
-            admin.alone.steps.insert_one({"status": "QUEUED"})
 
-        said = [refusal(command, env=environment(fast_directory, env)) for command in ("serve", "migrate")]
+        said = [refusal(*words, env=environment(fast_directory, env)) for words in commands]
+        with alone.admin() as admin:
+            created = admin.alone.list_collection_names()
     finally:
         alone.end()
 
-    assert [one.splitlines()[-1] for one in said] == [NO_REPLICA_SET] * 2
+    assert [text.splitlines()[-1] for text in said] == [NO_REPLICA_SET] * len(commands)
+    assert created == []
 
 
 def test_ctrl_c_while_the_database_starts_leaves_nothing_running(fast_directory: Path) -> None:

@@ -80,7 +80,9 @@ class Command:
         await asyncio.wait({self._ended}, timeout=END_TIMEOUT)
         self._control.close()
         if not self._ended.done():
-            log.error("Process %d does not end the command, and is killed with all below it.", self._process.pid)
+            log.error(
+                "Process %d did not end the command in time; it is killed with all its descendants.", self._process.pid
+            )
             _kill_tree(self._process.pid)
             self._ended.cancel()
         await asyncio.gather(self._ended, return_exceptions=True)
@@ -94,7 +96,7 @@ class Command:
                 os.killpg(self._group, signal.SIGKILL)
             raise CommandLost("The process that ran the command was killed.") from None
         if left:
-            log.error("%d processes of the command do not end, and are left behind.", left)
+            log.error("%d processes of the command did not end and are left behind.", left)
         return code
 
 

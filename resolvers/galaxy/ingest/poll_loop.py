@@ -103,7 +103,7 @@ class Worker:
         try:
             await self._ingest_under_lease(claim)
         except LeaseLost as lost:
-            log.warning("lost the lease of an archive", why=str(lost))
+            log.warning("lost the lease of an archive", reason=str(lost))
             if claim.has_no_pending_writes:
                 await allow_cleanup(claim)
         except asyncio.CancelledError:
@@ -131,7 +131,7 @@ class Worker:
                 )
 
     async def _abandon(self, claim: ClaimedPart, error: dict[str, object]) -> None:
-        log.error("an attempt failed", archive=claim.archive, why=error["message"])
+        log.error("an attempt failed", archive=claim.archive, reason=error["message"])
         await abandon(claim, error, min(RETRY_DELAY, claim.lease))
 
     async def _ingest_under_lease(self, claim: ClaimedPart) -> None:
