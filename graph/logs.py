@@ -210,8 +210,9 @@ def _install(handler: logging.Handler, level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # These loggers write each query with its values, and each connection; uvicorn's access log repeats ours.
-    for name in ("pymongo", "google", "urllib3", "uvicorn"):
+    # These loggers write each query with its values, each connection and each request to others; uvicorn's access log
+    # repeats ours.
+    for name in ("pymongo", "google", "urllib3", "httpx2", "httpcore2", "uvicorn"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 

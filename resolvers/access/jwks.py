@@ -5,13 +5,16 @@ import json
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import jwt
 import structlog
 
 from resolvers.access.viewer import Unauthenticated, invalid_token_error
+
+if TYPE_CHECKING:
+    import httpx2
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Asymmetric ones only: with HS256 anybody who knows the public key could sign."""
@@ -43,8 +46,6 @@ class JwksCache:
     def __init__(self, issuer: str, timer: Callable[[], float]) -> None:
         self._issuer = issuer
         self._timer = timer
-        # Loading the certificates takes 20 ms, so it is not left to a request.
-        self._tls = ssl.create_default_context()
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at: float | None = None
         self._next_fetch_at = timer()
@@ -75,7 +76,7 @@ class JwksCache:
     async def _fetch_keys(self) -> None:
         try:
             async with asyncio.timeout(FETCH_TIMEOUT):
-                self._keys = await fetch_signing_keys(self._issuer, self._tls)
+                self._keys = await fetch_signing_keys(self._issuer)
             self._fetched_at = self._timer()
             self._next_fetch_at = self._timer() + JWKS_COOLDOWN
         except Exception as error:
@@ -87,14 +88,9 @@ class JwksCache:
             self._fetch = None
 
 
-async def fetch_signing_keys(issuer: str, tls: ssl.SSLContext) -> dict[str, jwt.PyJWK]:
+async def fetch_signing_keys(issuer: str) -> dict[str, jwt.PyJWK]:
     """The issuer's signing keys by their ids, found as OpenID Connect Discovery 1.0 says. Follows no redirects."""
-    # Imported here, since servers without an issuer need no HTTP client, and importing it takes 0.1 s.
-    import httpx2
-
-    # Responses of any encoding but `identity` are refused, so that MAX_RESPONSE_BYTES bounds the decoded text as well.
-    headers = {"Accept-Encoding": "identity"}
-    async with httpx2.AsyncClient(verify=tls, timeout=RESPONSE_TIMEOUT, headers=headers) as client:
+    async with await asyncio.to_thread(_make_client) as client:
 
         async def get_json(url: str) -> dict[str, Any]:
             deadline = time.monotonic() + RESPONSE_TIMEOUT
@@ -120,6 +116,16 @@ async def fetch_signing_keys(issuer: str, tls: ssl.SSLContext) -> dict[str, jwt.
         check_issuer_url(jwks_uri)
         keys = jwt.PyJWKSet.from_dict(await get_json(jwks_uri)).keys
     return {key.key_id: key for key in keys if key.key_id and _is_signing_key(key)}
+
+
+def _make_client() -> "httpx2.AsyncClient":
+    """A client that trusts the certificates that the system has now. Takes 0.1 s, so call it in a thread."""
+    # Servers without an issuer need no HTTP client.
+    import httpx2
+
+    # Responses of any encoding but `identity` are refused, so that MAX_RESPONSE_BYTES bounds the decoded text as well.
+    headers = {"Accept-Encoding": "identity"}
+    return httpx2.AsyncClient(verify=ssl.create_default_context(), timeout=RESPONSE_TIMEOUT, headers=headers)
 
 
 def check_issuer_url(url: str) -> None:

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 from pydantic import SecretStr
 
@@ -61,6 +62,15 @@ def test_secrets_that_a_client_put_into_the_path_are_taken_out(production: io.St
 
 def test_lines_below_the_level_are_not_written(production: io.StringIO) -> None:
     tell(logging.DEBUG)
+
+    assert production.getvalue() == ""
+
+
+async def test_requests_that_the_server_sends_are_not_logged(production: io.StringIO) -> None:
+    ok = httpx2.MockTransport(lambda request: httpx2.Response(200))
+
+    async with httpx2.AsyncClient(transport=ok) as client:
+        await client.get("https://issuer.example/keys?code=secret")
 
     assert production.getvalue() == ""
 
