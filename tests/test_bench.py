@@ -110,6 +110,12 @@ def test_this_server_is_measured_beside_that_of_an_earlier_commit(tmp_path: Path
     assert {one["case"] for one in cases} == {"deep", "flat", "point", "catalogue chain", "mutation"}
     assert all(one["now"]["ms"] > 0 and one["then"]["ms"] > 0 for one in cases)
     assert "times as fast" in done.stdout
+    (earlier,) = (tmp_path / "provenance-graph").glob("bench-*")
+    assert compiled_parts(earlier) == compiled_parts(ROOT)
+
+
+def compiled_parts(folder: Path) -> set[Path]:
+    return {part.relative_to(folder) for part in (folder / "documents").rglob("*.so")}
 
 
 def test_a_commit_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -112,16 +112,17 @@ def checked_out(commit: str) -> Path:
     with tarfile.open(fileobj=io.BytesIO(_run(["git", "archive", whole]))) as archive:
         archive.extractall(folder, filter="data")
     if _compiled_sources(folder) == _compiled_sources(ROOT):
-        for built in (ROOT / "documents").glob("*.so"):
-            shutil.copy2(built, folder / "documents")
+        for built in (ROOT / "documents").rglob("*.so"):
+            shutil.copy2(built, folder / built.relative_to(ROOT))
     else:
         _run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], folder)
     (folder / ".made").touch()
     return folder
 
 
-def _compiled_sources(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in (folder / "documents").glob("*.p[yx][xd]")}
+def _compiled_sources(folder: Path) -> dict[Path, bytes]:
+    sources = (folder / "documents").rglob("*.p[yx][xd]")
+    return {source.relative_to(folder): source.read_bytes() for source in sources}
 
 
 def _run(command: Sequence[str], folder: Path = ROOT) -> bytes:
