@@ -41,10 +41,10 @@ from graph.twins.execution_input import (
     RerunExecutionInput,
     parameter_override_values,
     step_override_values,
-    step_values,
     version_override_values,
 )
 from graph.twins.step import BY_ORDINAL, StepWhere
+from graph.twins.step_input import step_values
 from resolvers.twins.cancel_execution import cancel_execution
 from resolvers.twins.execution import create_execution
 from resolvers.twins.rerun import rerun_execution

@@ -7,10 +7,9 @@ import strawberry
 from graph.core.enums import describe_enum
 from graph.core.mutation import convert_each, idempotency_key, optional, required, without_unset
 from graph.core.scalars import JSON
-from graph.twins.step import ComponentType
+from graph.twins.step_input import StepInput, UsedInput, used_output_values
 from resolvers.twins import rerun
 from resolvers.twins.chosen_steps import StepOverrideValues
-from resolvers.twins.execution_validation import StepValues, UsedOutputValues
 from resolvers.twins.rerun_overrides import ParameterOverrideValues, VersionOverrideValues
 
 RerunStrategy = describe_enum(
@@ -22,52 +21,6 @@ RerunStrategy = describe_enum(
     "been cancelled.",
     FROM_STEP="The step fromStepId, and the steps that depend on it. All other steps must have succeeded.",
 )
-
-
-@strawberry.input(description="An existing output that a step reads.")
-class UsedInput:
-    id: strawberry.ID | None = optional(
-        "Id of an output that both you and the owner of the digital twin may read. Required."
-    )
-    sha256: str | None = optional(
-        "SHA-256 of the output's bytes, in hexadecimal. The call is refused with CHECKSUM_MISMATCH when the output "
-        "has another one."
-    )
-    step_key: str | None = optional(
-        "Step key under which the output appears in inputFiles; the worker names the folder after it. Defaults to the "
-        "key of the step that produced the output, or to 'used' when you may not see that step."
-    )
-
-
-@strawberry.input(description="A component version to run as a step of an execution.")
-class StepInput:
-    key: str | None = optional(
-        "The step's key, unique within the execution, at most 255 bytes. Defaults to the step's position in the list."
-    )
-    component_version_id: strawberry.ID = required(
-        "Id of the component version to run. Deprecated versions are refused."
-    )
-    type: ComponentType | None = optional(  # type: ignore[valid-type]
-        "How the step behaves once started; defaults to the behaviour of its component."
-    )
-    parameters: JSON | None = optional(
-        "An object of parameter values by name, as declared by the component version. Values may be given as strings, "
-        "and omitted parameters get their defaults. Parameters that the component version does not declare are "
-        "accepted with a warning. Values of secrets are refused, because they must never be stored."
-    )
-    ports: list[str] | None = optional(
-        "Port mappings in the form host:container, such as 8501:8501.", default_factory=list
-    )
-    depends_on: list[str] | None = optional(
-        "Keys of the steps that the step waits for. When no step has any, the steps run one after another."
-    )
-    inputs: JSON | None = optional(
-        "The outputs of earlier steps that the step reads, in a format defined by its component."
-    )
-    used: list[UsedInput] | None = optional(
-        "Existing outputs that the step reads in addition to the outputs of the steps that it depends on: at most "
-        "1,000 for a step and 10,000 for an execution. The worker fetches both in the same way."
-    )
 
 
 @strawberry.input(
@@ -154,22 +107,6 @@ class RerunExecutionInput:
     )
 
 
-def step_values(step: StepInput) -> StepValues:
-    """The step as plain values, without the fields left out."""
-    return without_unset(
-        StepValues(
-            key=step.key,
-            component_version_id=step.component_version_id,
-            type=step.type,
-            parameters=step.parameters,
-            ports=step.ports,
-            depends_on=step.depends_on,
-            inputs=step.inputs,
-            used=convert_each(_used_output_values, step.used),
-        )
-    )
-
-
 def step_override_values(override: StepOverrideInput) -> StepOverrideValues:
     """The override as plain values, without the fields left out."""
     return without_unset(
@@ -178,13 +115,9 @@ def step_override_values(override: StepOverrideInput) -> StepOverrideValues:
             component_version_id=override.component_version_id,
             parameters=override.parameters,
             ports=override.ports,
-            used=convert_each(_used_output_values, override.used),
+            used=convert_each(used_output_values, override.used),
         )
     )
-
-
-def _used_output_values(output: UsedInput) -> UsedOutputValues:
-    return without_unset(UsedOutputValues(id=output.id, sha256=output.sha256, step_key=output.step_key))
 
 
 def parameter_override_values(override: ParameterOverrideInput) -> ParameterOverrideValues:

@@ -31,7 +31,7 @@ from graph.core.warning import InputWarning, warnings_field, with_warnings
 from graph.core.where import BooleanFilter, Condition, DateTimeFilter, IDFilter, StringFilter, order_input, where_input
 from graph.twins.execution import ExecutionOrder, ExecutionWhere
 from graph.twins.step import ComponentType
-from resolvers.twins.execution_validation import StepValues
+from graph.twins.step_input import WorkflowStepInput, workflow_step_values
 from resolvers.twins.workflow import WorkflowChanges, create_workflow, update_workflow
 
 if TYPE_CHECKING:
@@ -134,33 +134,6 @@ class WorkflowQuery:
     )
 
 
-@strawberry.input(description="A component version to run as a step of a workflow.")
-class WorkflowStepInput:
-    key: str | None = optional(
-        "The step's key, unique within the workflow, at most 255 bytes. Defaults to the step's position in the list."
-    )
-    component_version_id: strawberry.ID = required(
-        "Id of the component version to run. Deprecated versions are refused."
-    )
-    type: ComponentType | None = optional(  # type: ignore[valid-type]
-        "How the step behaves once started; defaults to the behaviour of its component."
-    )
-    parameters: JSON | None = optional(
-        "An object of parameter values by name, as declared by the component version. Parameters omitted here are set "
-        "by each execution, or get their defaults. Parameters that the component version does not declare are "
-        "accepted with a warning. Values of secrets are refused, because they must never be stored."
-    )
-    ports: list[str] | None = optional(
-        "Port mappings in the form host:container, such as 8501:8501.", default_factory=list
-    )
-    depends_on: list[str] | None = optional(
-        "Keys of the steps that the step waits for. When no step has any, the steps run one after another."
-    )
-    inputs: JSON | None = optional(
-        "The outputs of earlier steps that the step reads, in a format defined by its component."
-    )
-
-
 @strawberry.input(description="A workflow to create.")
 class CreateWorkflowInput:
     idempotency_key: str | None = idempotency_key()
@@ -198,20 +171,6 @@ class WorkflowPayload:
     user_errors: list[UserError] = user_errors_field()
 
 
-def _step_values(step: WorkflowStepInput) -> StepValues:
-    return without_unset(
-        StepValues(
-            key=step.key,
-            component_version_id=step.component_version_id,
-            type=step.type,
-            parameters=step.parameters,
-            ports=step.ports,
-            depends_on=step.depends_on,
-            inputs=step.inputs,
-        )
-    )
-
-
 @strawberry.type
 class WorkflowMutation:
     @mutation(
@@ -231,7 +190,7 @@ class WorkflowMutation:
                 tags=or_none(input.tags),
                 public=input.public,
                 owner_id=or_none(input.owner_id),
-                steps=[_step_values(step) for step in input.steps],
+                steps=[workflow_step_values(step) for step in input.steps],
             ),
         )
 
@@ -256,7 +215,7 @@ class WorkflowMutation:
                         description=input.description,
                         tags=input.tags,
                         public=input.public,
-                        steps=convert_each(_step_values, input.steps),
+                        steps=convert_each(workflow_step_values, input.steps),
                     )
                 ),
             ),

@@ -1,0 +1,104 @@
+"""Inputs of steps: of workflows, and of the executions that run them."""
+
+from __future__ import annotations
+
+import strawberry
+
+from graph.core.mutation import convert_each, optional, required, without_unset
+from graph.core.scalars import JSON
+from graph.twins.step import ComponentType
+from resolvers.twins.execution_validation import StepValues, UsedOutputValues
+
+
+@strawberry.input(description="An existing output that a step reads.")
+class UsedInput:
+    id: strawberry.ID | None = optional(
+        "Id of an output that both you and the owner of the digital twin may read. Required."
+    )
+    sha256: str | None = optional(
+        "SHA-256 of the output's bytes, in hexadecimal. The call is refused with CHECKSUM_MISMATCH when the output "
+        "has another one."
+    )
+    step_key: str | None = optional(
+        "Step key under which the output appears in inputFiles; the worker names the folder after it. Defaults to the "
+        "key of the step that produced the output, or to 'used' when you may not see that step."
+    )
+
+
+@strawberry.input(description="A component version to run as a step of a workflow.")
+class WorkflowStepInput:
+    key: str | None = optional(
+        "The step's key, unique within the workflow, at most 255 bytes. Defaults to the step's position in the list."
+    )
+    component_version_id: strawberry.ID = required(
+        "Id of the component version to run. Deprecated versions are refused."
+    )
+    type: ComponentType | None = optional(  # type: ignore[valid-type]
+        "How the step behaves once started; defaults to the behaviour of its component."
+    )
+    parameters: JSON | None = optional(
+        "An object of parameter values by name, as declared by the component version. Parameters omitted here are set "
+        "by each execution, or get their defaults. Parameters that the component version does not declare are "
+        "accepted with a warning. Values of secrets are refused, because they must never be stored."
+    )
+    ports: list[str] | None = optional(
+        "Port mappings in the form host:container, such as 8501:8501.", default_factory=list
+    )
+    depends_on: list[str] | None = optional(
+        "Keys of the steps that the step waits for. When no step has any, the steps run one after another."
+    )
+    inputs: JSON | None = optional(
+        "The outputs of earlier steps that the step reads, in a format defined by its component."
+    )
+
+
+@strawberry.input(description="A component version to run as a step of an execution.")
+class StepInput(WorkflowStepInput):
+    key: str | None = optional(
+        "The step's key, unique within the execution, at most 255 bytes. Defaults to the step's position in the list."
+    )
+    parameters: JSON | None = optional(
+        "An object of parameter values by name, as declared by the component version. Values may be given as strings, "
+        "and omitted parameters get their defaults. Parameters that the component version does not declare are "
+        "accepted with a warning. Values of secrets are refused, because they must never be stored."
+    )
+    used: list[UsedInput] | None = optional(
+        "Existing outputs that the step reads in addition to the outputs of the steps that it depends on: at most "
+        "1,000 for a step and 10,000 for an execution. The worker fetches both in the same way."
+    )
+
+
+def workflow_step_values(step: WorkflowStepInput) -> StepValues:
+    """The step as plain values, without the fields left out."""
+    return without_unset(
+        StepValues(
+            key=step.key,
+            component_version_id=step.component_version_id,
+            type=step.type,
+            parameters=step.parameters,
+            ports=step.ports,
+            depends_on=step.depends_on,
+            inputs=step.inputs,
+        )
+    )
+
+
+def step_values(step: StepInput) -> StepValues:
+    """The step as plain values, without the fields left out."""
+    return without_unset(
+        StepValues(
+            key=step.key,
+            component_version_id=step.component_version_id,
+            type=step.type,
+            parameters=step.parameters,
+            ports=step.ports,
+            depends_on=step.depends_on,
+            inputs=step.inputs,
+            used=convert_each(used_output_values, step.used),
+        )
+    )
+
+
+def used_output_values(output: UsedInput) -> UsedOutputValues:
+    """The output as plain values, without the fields left out."""
+    return without_unset(UsedOutputValues(id=output.id, sha256=output.sha256, step_key=output.step_key))
