@@ -75,11 +75,6 @@ SATISFIES_DEPENDENCY = (SUCCEEDED, SKIPPED)
 """States of a step that unblock its dependents."""
 
 
-def statuses_after(before: ActivityStatus) -> set[ActivityStatus]:
-    """The states that one transition leads to."""
-    return {rule.after for rule in TRANSITIONS.values() if before in rule.before}
-
-
 async def apply_transition(
     document: Document,
     transition: Transition,

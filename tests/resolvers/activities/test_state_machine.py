@@ -7,7 +7,7 @@ import pytest
 import documents
 from documents.activities.activity import OPEN, ActivityStatus
 from documents.base import now
-from resolvers.activities.state_machine import TRANSITIONS, Transition, apply_transition, statuses_after
+from resolvers.activities.state_machine import TRANSITIONS, Transition, apply_transition
 from resolvers.reads.rows import collection_of
 from tests.support.builders import a_step, a_twin, a_user, an_execution, everything_kept, keep
 
@@ -54,3 +54,8 @@ async def test_a_move_leads_on_from_where_the_table_says_and_else_changes_nothin
     else:
         assert moved is None
         assert await everything_kept() == kept
+
+
+def statuses_after(before: ActivityStatus) -> set[ActivityStatus]:
+    """The states that one transition leads to."""
+    return {rule.after for rule in TRANSITIONS.values() if before in rule.before}
