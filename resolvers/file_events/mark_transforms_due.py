@@ -37,21 +37,21 @@ async def mark_transforms_due(watchers: list[Watcher], session: Session) -> list
 
 def _add_files_to(row: Row, watcher: Watcher) -> UpdateOne:
     """The update that adds the watcher's new files to a transform that still waits."""
-    cause = TransformCause.model_validate(row["cause"]) if row.get("cause") else _files_changed()
+    cause = TransformCause.model_validate(row["cause"]) if row.get("cause") else _file_change_cause()
     _add_files(cause, watcher)
     still_waits = {"_id": row["_id"], "status": ActivityStatus.READY.value}
     return UpdateOne(still_waits, {"$set": {"cause": cause.model_dump(by_alias=True)}})
 
 
 def _new_transform(watcher: Watcher) -> documents.Transform:
-    cause = _files_changed()
+    cause = _file_change_cause()
     _add_files(cause, watcher)
     return documents.Transform(
         resource_ref=watcher.id, status=ActivityStatus.READY, code=code_references(watcher.code), cause=cause
     )
 
 
-def _files_changed() -> TransformCause:
+def _file_change_cause() -> TransformCause:
     return TransformCause(kind=TransformCauseKind.FILES_CHANGED)
 
 

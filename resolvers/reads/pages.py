@@ -23,7 +23,7 @@ async def page_of_all(
     """A page of all rows of a kind."""
     match = await _conditions(document, page_request, viewer)
     collection = collection_of(document, raw_bson=raw_bson)
-    return page_request.page(await _first_rows_merged(collection, match, page_request, fields))
+    return page_request.page(await _first_rows_of_ranges(collection, match, page_request, fields))
 
 
 async def pages_of_children(
@@ -78,7 +78,7 @@ async def _conditions(document: Document, page_request: PageRequest, viewer: Vie
     return all_of([await authorised_filter(document, page_request.filter, viewer), *page_request.bounds()])
 
 
-async def _first_rows_merged(
+async def _first_rows_of_ranges(
     collection: Collection, match: Filter, page_request: PageRequest, fields: Fields
 ) -> list[Row]:
     """The first rows of a list that may have to be merged from many index ranges."""

@@ -26,7 +26,7 @@ async def sweep_uploads(bucket: Bucket | None = None, at: datetime | None = None
         return 0
     await bucket.remove_partial_writes()
     swept = 0
-    async for upload in _find_expired(bucket, at):
+    async for upload in _expired_uploads(bucket, at):
         unchanged = {"_id": upload["_id"], "status": upload["status"], "holder": upload.get("holder")}
         result = await collection_of(documents.Upload).update_one(
             unchanged, {"$set": {"status": UploadStatus.SWEPT.value}}
@@ -34,11 +34,11 @@ async def sweep_uploads(bucket: Bucket | None = None, at: datetime | None = None
         if result.modified_count:
             await bucket.delete(upload["key"])
             swept += 1
-    await _delete_ended(bucket, at)
+    await _delete_ended_uploads(bucket, at)
     return swept
 
 
-async def _find_expired(bucket: Bucket, at: datetime) -> AsyncIterator[Row]:
+async def _expired_uploads(bucket: Bucket, at: datetime) -> AsyncIterator[Row]:
     statuses = [status.value for status in (*OPEN_STATUSES, UploadStatus.REFUSED)]
     match = {"status": {"$in": statuses}, "expires_at": {"$lte": at}, "bucket": bucket.name}
     idle = {"$or": [{"status": {"$ne": UploadStatus.CHECKING.value}}, {"leaseExpiresAt": {"$lte": at}}]}
@@ -46,7 +46,7 @@ async def _find_expired(bucket: Bucket, at: datetime) -> AsyncIterator[Row]:
         yield upload
 
 
-async def _delete_ended(bucket: Bucket, at: datetime) -> None:
+async def _delete_ended_uploads(bucket: Bucket, at: datetime) -> None:
     """Delete uploads that ended long ago, and bytes that were stored at their URLs after all."""
     uploads = collection_of(documents.Upload)
     match = {"expires_at": {"$lte": at - ENDED_UPLOAD_RETENTION}, "bucket": bucket.name}

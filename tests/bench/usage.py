@@ -107,7 +107,7 @@ async def _measure_question(address: Address, name: str) -> QuestionTime:
         answer = orjson.loads(await ask(address, request))
         took.append(1000 * (time.perf_counter() - began))
         assert "errors" not in answer, answer
-        # What was thrown away by the garbage collector in one go would be the next question's trouble.
+        # The pause keeps the clean-up after one question out of the time of the next one.
         await asyncio.sleep(0.05)
     return QuestionTime(name, median(took), max(took))
 

@@ -56,7 +56,7 @@ async def chromium(program: str) -> AsyncIterator[str]:
         try:
             async with asyncio.timeout(within()):
                 address = await _devtools(said)
-            # What it says later is read too, because a full pipe would stop it.
+            # Chromium's later output is read too, because a full pipe would stop it.
             listening = asyncio.create_task(said.read())
             yield address
         finally:

@@ -136,7 +136,7 @@ async def test_without_a_majority_requests_are_refused_at_once_and_answered_agai
     assert live == 200
     assert {one.codes for one in refused} == {frozenset({"UNAVAILABLE"})}
     assert max(one.seconds for one in refused) < QUICKLY
-    # Who is left may be the primary for so long yet, and what was begun meanwhile waits from then on.
+    # The old primary may keep its role for so long, and reads that begin meanwhile wait from then on.
     assert clients.longest("flat", "point") < ELECTION_SECONDS + READ_TIMEOUT
     assert clients.longest("write") < REQUEST_TIMEOUT + SLACK
     await nothing_is_lost_or_doubled(server, clients)

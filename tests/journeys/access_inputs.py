@@ -129,7 +129,7 @@ def hostile_inputs(field: GraphQLField, world: World) -> Iterator[dict[str, Any]
 
 
 def _input(type_: GraphQLInputObjectType, world: World, known: bool) -> dict[str, Any]:
-    # What names the same thing twice, or asks for a state that is not there, is left out unless it must be given.
+    # Fields that name a thing twice or expect a state that does not exist are left out, unless they are required.
     left_out = {"idempotencyKey", "expectedRevision", "csvw", "transformId", "version", "ownerId"}
     left_out |= {
         "workflowId",

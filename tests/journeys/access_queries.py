@@ -161,7 +161,7 @@ def narrowed_lists(world: World) -> Iterator[str]:
     for type_name, name, field in links():
         if is_paged(field) and target(field) in GUARDED:
             asked = [f"{name}({how}) {{ {_brief(field)} }}" for how in _narrowed(world, field)]
-            # What hangs below an object takes the same inputs as what hangs at the root.
+            # Lists below an object take the same arguments as those at the root, so a seventh of them is enough.
             for some in _chunks(asked if type_name == "Query" else asked[::7], 20):
                 yield under(world, type_name, " ".join(f"a{number}: {one}" for number, one in enumerate(some)))
 

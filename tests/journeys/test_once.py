@@ -116,7 +116,7 @@ class Lab:
         """Make everything as it was at the beginning of the test, from what it is now."""
         for name, begun in self.begun.items():
             kept, found = ({row["_id"]: row for row in rows} for rows in (begun, now[name]))
-            # What differs is little after a single call.
+            # A single call changes few rows, so only the differing ones are written back.
             if wrong := [id for id, row in found.items() if kept.get(id) != row]:
                 await self._database[name].delete_many({"_id": {"$in": wrong}})
             if lacking := [row for id, row in kept.items() if found.get(id) != row]:

@@ -77,7 +77,7 @@ async def execute_query(query: str, variables: dict[str, Any], context: Context)
     try:
         prepared = document_cache.prepare(query)
     except InvalidDocument:
-        # What is wrong is told in the words of the schema itself.
+        # Strawberry's schema words the errors of an invalid document.
         refused = await schema.execute(query, variable_values=variables, context_value=context)
         assert isinstance(refused, ExecutionResult)
         return refused

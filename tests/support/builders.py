@@ -24,7 +24,7 @@ from resolvers.galaxy.report import PARSER_VERSION
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "https://code.example/component"
 
-# What is made `from_the_beginning` has the numbers below, whichever test is the first of the run.
+# Builders under `from_the_beginning` count from 1, whichever test runs first; all others from here.
 _numbers = count(10_001)
 
 

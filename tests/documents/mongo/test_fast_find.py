@@ -170,7 +170,7 @@ async def test_a_connection_that_the_driver_would_not_take_is_not_taken(
         assert await fast_find.find_rows(mine, {"filter": {"_id": "thing_0002"}}) == [ROWS[2]]
         pool: Any = pooled._pool_of_primary(client)
         (old,) = pool.conns
-        # Whoever took it would have no answer, and leave the find to the driver.
+        # A find on this connection would get no reply and fall back to the driver.
         old.conn.get_conn.close(None)
         set_aside(pool, old)
 

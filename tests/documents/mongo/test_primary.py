@@ -52,7 +52,7 @@ async def test_a_server_that_hangs_is_given_up_before_the_time_of_the_request_is
             try:
                 began = time.monotonic()
                 with pytest.raises(PyMongoError) as raised, pymongo.timeout(REQUEST):
-                    await _found(things, by)
+                    await _row(things, by)
                 took = time.monotonic() - began
             finally:
                 os.kill(embedded.pid, signal.SIGCONT)
@@ -63,7 +63,7 @@ async def test_a_server_that_hangs_is_given_up_before_the_time_of_the_request_is
     assert found == {"_id": "a"}
 
 
-async def _found(things: Any, by: str) -> Any:
+async def _row(things: Any, by: str) -> Any:
     rows = await fast_find.find_rows(things, {"filter": {"_id": "a"}}) if by == "a borrowed connection" else None
     return await things.find_one({"_id": "a"}) if rows is None else rows[0]
 

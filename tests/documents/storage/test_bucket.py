@@ -277,7 +277,7 @@ async def test_many_urls_are_signed_without_keeping_the_loop_busy(place: Place) 
     async def watch() -> None:
         nonlocal longest
         while watching:
-            # What this thread computes, whatever else the machine does.
+            # CPU time of this thread, which other work on the machine does not lengthen.
             before = time.thread_time()
             await asyncio.sleep(0.001)
             longest = max(longest, time.thread_time() - before)

@@ -128,7 +128,7 @@ async def test_a_watched_database_is_imported_again_until_the_command_is_stopped
         await until_awaited(lambda: database["results"].count_documents({}))
         await source["digitalTwins"].update_one({}, {"$set": {"name": "Sardinia"}})
         await until_awaited(lambda: database["digitalTwins"].count_documents({"name": "Sardinia"}))
-        # What is no database of ODTP any more may be one again a moment later.
+        # The source lacks ODTP's collections for a moment only: the watch reports it and goes on.
         rows = {name: await source[name].find().to_list() for name in await source.list_collection_names()}
         await source.client.drop_database(source)
         await until_awaited(lambda: _holds(err, "has none of the collections of ODTP"))

@@ -180,7 +180,7 @@ def test_a_mutation_does_not_end_with_its_client(narrow: Running, gate: Gate) ->
     until(lambda: narrow.log.count("touching") > begun)
 
     connection.close()
-    # What is asked later is answered later: then the server knows that the client is gone.
+    # The event loop answers this after it has seen the connection close.
     assert narrow.get("/livez").status_code == 200
     gate.open()
 

@@ -246,7 +246,7 @@ async def test_both_count_alike_wherever_rows_are_written(database: Database, na
     async def within(objects: int, bytes: int) -> Answers:
         return await Both(limits=AnswerLimits(objects, bytes)).same(query, ADMIN)
 
-    # What tells of the cost is part of the answer that tells of it.
+    # The extension with the cost, up to 200 bytes, counts as a part of the answer.
     assert (await within(cost["objects"], size + 200)).by == "planned"
     assert (await Both(limits=AnswerLimits(cost["objects"], size)).ask(query, ADMIN)).by == "planned"
     assert b"bytes. Ask" in (await within(10**6, size - 1)).planned

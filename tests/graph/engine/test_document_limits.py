@@ -360,7 +360,7 @@ def test_bad_documents_push_no_good_one_out_of_memory() -> None:
     assert len(document_cache.invalid) == 3
 
 
-def _compiled(document_cache: DocumentCache, text: str) -> DocumentNode:
+def _tree_with_plan(document_cache: DocumentCache, text: str) -> DocumentNode:
     """The tree of a document, whose plan was made."""
     prepared = document_cache.prepare(text)
     assert prepared.point_lookup is None
@@ -374,7 +374,8 @@ def test_documents_that_are_forgotten_are_freed() -> None:
     gc.disable()
     try:
         seen = [
-            weakref.ref(_compiled(document_cache, f"{{a{n}: organisations{{nodes{{id name}}}}}}")) for n in range(60)
+            weakref.ref(_tree_with_plan(document_cache, f"{{a{n}: organisations{{nodes{{id name}}}}}}"))
+            for n in range(60)
         ]
     finally:
         gc.enable()

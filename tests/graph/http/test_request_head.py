@@ -77,7 +77,7 @@ def test_the_bound_of_fields_is_the_same_in_whatever_pieces_they_come(faulty_ser
         head = got("/livez", "X-Much: " + "a" * size)
         for cut in (1, 30, 40_000, len(head) - 1):
             with open_connection(faulty_server.url) as connection:
-                # What came before in the same piece is not counted.
+                # The bytes of the request before it, in the same packet, do not count.
                 connection.write(got() + head[:cut])
                 connection.read()
                 connection.write(head[cut:])

@@ -143,8 +143,7 @@ def hold_the_same(app: Application, sent: bytes, cuts: list[int]) -> list[bytes]
 def compare(at_once: bytes, in_packets: bytes) -> list[bytes]:
     """Hold what was answered to packets to what was answered to the same sent at once, and return both."""
     whole, pieces = parted(at_once), parted(in_packets)
-    # What is answered before its body has come is the last of its connection, so there may be fewer, and that the body
-    # is none is not seen then.
+    # A request that is refused before its body has arrived ends its connection, so packets may get fewer answers.
     for one, other in zip(whole, pieces, strict=False):
         refused_early = CLOSE in other and b"HTTP/1.1 4" == one[:10] == other[:10]
         assert other.replace(CLOSE, b"") == one.replace(CLOSE, b"") or refused_early

@@ -165,7 +165,7 @@ async def test_a_step_leads_to_what_it_waits_for_and_to_what_waits_for_it(round_
         {"key": "plot", "dependsOn": [{"key": "clean"}, {"key": "load"}], "dependents": [], "reusedFrom": None},
         {"key": "again", "dependsOn": [], "dependents": [], "reusedFrom": {"key": "load"}},
     ]
-    # What is waited for and what was reused are both looked up by id, and so in one find.
+    # Dependencies and reused steps are both looked up by id, so one find reads them.
     assert len(seen) == 4
 
 

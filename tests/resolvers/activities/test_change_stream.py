@@ -272,7 +272,7 @@ async def test_everybody_who_waits_is_told_when_the_database_goes_away(
 ) -> None:
     execution, _ = await a_run()
     changes = ChangeFeed()
-    # What the client gives to a stream; its other operations take the time that they need.
+    # A time-out for the stream alone; the client's other operations keep theirs.
     monkeypatch.setattr(documents.Execution.get_pymongo_collection().database, "_timeout", 2.0)
     async with (
         Last.of(changes) as last,

@@ -347,7 +347,7 @@ class Run:
         except (InvalidState, NotFound):
             assert not holds
         else:
-            # What was handed back before may be handed back again, and changes nothing.
+            # Releasing an activity a second time changes nothing.
             if holds:
                 self.model.hand_back(step, reason)
 
@@ -402,7 +402,7 @@ class Run:
             assert (row["leaseExpiresAt"] is not None) == (step.status == "RUNNING")
             assert (row["availableAt"] is not None) == (step.available_at is not None)
             assert (row["reusedFrom"] is not None) == step.reused
-            # What was reused did not run, so it has no times of its own.
+            # A reused step did not run, so it has no times of its own.
             assert (row["end_timestamp"] is not None) == (step.status not in OPEN and not step.reused)
             assert row["worker"] == (None if step.worker is None else f"w{step.worker}")
             found = collection_of(documents.LogEntry).find({"activityRef": row["_id"]}, sort=[("sequence", 1)])

@@ -8,7 +8,7 @@ from resolvers.concurrency import event_loop
 async def test_others_have_several_steps_between_the_parts_of_long_work() -> None:
     numbers = list(range(3 * event_loop.BATCH_ROWS - 1))
     seen: list[int] = []
-    other = asyncio.ensure_future(_counted(seen))
+    other = asyncio.ensure_future(_count_steps(seen))
 
     parts: list[list[int]] = []
     async for part in event_loop.batches(numbers):
@@ -23,7 +23,7 @@ async def test_others_have_several_steps_between_the_parts_of_long_work() -> Non
 
 async def test_of_those_with_long_work_one_goes_on_at_a_time() -> None:
     seen: list[int] = []
-    other = asyncio.ensure_future(_counted(seen))
+    other = asyncio.ensure_future(_count_steps(seen))
 
     async def work() -> None:
         await event_loop.yield_to_event_loop()
@@ -48,7 +48,7 @@ async def test_who_is_cancelled_while_giving_way_holds_up_nobody() -> None:
 
 async def test_short_work_is_done_at_once() -> None:
     seen: list[int] = []
-    other = asyncio.ensure_future(_counted(seen))
+    other = asyncio.ensure_future(_count_steps(seen))
 
     parts = [part async for part in event_loop.batches(list(range(event_loop.BATCH_ROWS)))]
 
@@ -57,7 +57,7 @@ async def test_short_work_is_done_at_once() -> None:
     assert [part async for part in event_loop.batches(seen)] == []
 
 
-async def _counted(seen: list[int]) -> None:
+async def _count_steps(seen: list[int]) -> None:
     """Count each step that one may take."""
     while True:
         seen.append(1)

@@ -270,7 +270,7 @@ async def test_what_lapsed_and_is_taken_over_leaves_later_files_to_the_one_that_
     assert await pending() == [1]
     clock.forward(61)
     await sweep()
-    # What has lapsed twice waits for a minute.
+    # An activity whose lease expired twice waits for a minute.
     clock.forward(61)
     assert (await claim())["attempt"] == 3
     assert await pending() == [1]
@@ -406,7 +406,7 @@ async def test_a_file_beyond_the_thousandth_is_counted_once_however_often_it_cha
     await watch("births", IN)
     await report(*(a_file(f"{n}.csv") for n in range(MAX_REPORTED_FILES)))
     await report(a_file("more.csv"))
-    # The same files are in a second directory, which is watched only now and has none of them pending.
+    # A second directory holds these files too. It is watched only now, so none of them is pending there.
     second = MonitorDir(url="gs://bucket", watched_since=AFTER)
     await documents.Resource.find({}).update_many(
         {"$push": {"code_repo.monitor_dirs": second.model_dump(by_alias=True)}}

@@ -81,7 +81,7 @@ async def test_the_same_report_again_is_the_archive_that_there_is(
     assert (first["alreadyExisted"], second["alreadyExisted"]) == (False, True)
     assert first["archive"] == second["archive"]
     assert len(await archives()) == 1
-    # What nothing refers to is swept when its time is over.
+    # No archive refers to the second upload, so the sweep removes it when it expires.
     statuses = [upload.status for upload in await Upload.find_all().sort("_id").to_list()]
     assert statuses == [UploadStatus.REGISTERED, UploadStatus.CHECKED]
 

@@ -169,7 +169,7 @@ async def test_bytes_that_come_to_be_read_while_the_sweep_looks_at_them_are_left
 
 def before_removing(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], Awaitable[None]]) -> None:
     """Let something happen after the next sweep has found what to remove, and before it removes that."""
-    expired = uploads._find_expired
+    expired = uploads._expired_uploads
 
     async def found_before(bucket: Bucket, at: datetime) -> AsyncIterator[Any]:
         found = [upload async for upload in expired(bucket, at)]
@@ -178,7 +178,7 @@ def before_removing(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], Awa
         for upload in found:
             yield upload
 
-    monkeypatch.setattr(uploads, "_find_expired", found_before)
+    monkeypatch.setattr(uploads, "_expired_uploads", found_before)
 
 
 class Reader:

@@ -113,7 +113,7 @@ def test_options_bind_unless_other_values_are_allowed() -> None:
 
 def test_bounds_hold_at_both_ends_and_open_ones_do_not() -> None:
     unit = a_version(a_parameter("float", minimum=0, maximum=1))
-    # What "inf" and "-inf" become when a description is read.
+    # Bounds of "inf" and "-inf" become None when a description is read.
     upwards = a_version(a_parameter("integer", minimum=1, maximum=None))
     bounded_options = a_version(a_parameter("integer", options=[2], allow_custom_value=True, maximum=3))
 

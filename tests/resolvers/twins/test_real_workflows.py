@@ -141,7 +141,7 @@ async def test_corsica_is_created_as_the_graph_and_the_ports_that_its_own_file_d
 
     steps = by_key(created)
     assert [warning["path"][2:] for warning in created["warnings"]] == [
-        # The same version describes it as a parameter and as a secret.
+        # The component version declares LINK both as a parameter and as a secret.
         ["0", "parameters", "LINK"],
         ["3", "parameters", "output_id"],
     ]

@@ -60,7 +60,7 @@ async def test_all_who_ask_are_told_in_time(alone: EmbeddedMongo, monkeypatch: p
 
     assert b"errors" not in answered
     assert all(b'"TIMEOUT"' in answer for answer in answers)
-    # Who waited for another first would wait twice as long.
+    # A read that first waits for another's would take twice as long.
     assert len(ticks) < 1.7 * TIMEOUT / TICK
     assert await both.ask_plan(query, **ASKED[query]) == answered
 

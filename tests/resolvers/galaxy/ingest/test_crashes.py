@@ -149,7 +149,7 @@ async def run_and_kill(crew: Crew, server: Server, sent: int) -> int:
     queued = 0
     while True:
         crew.hire()
-        # Those who worked on what was given up were all killed.
+        # All workers of the discarded archives were killed.
         await _let_leases_lapse({"leftovers": True, "leaseExpiresAt": None})
         if not await unended(server):
             archives = (await server.generation())["archives"] if queued else 0

@@ -383,7 +383,7 @@ async def test_a_thousand_folders_in_each_other_are_walked(database: Database, t
     summary = await run(tmp_path)
 
     assert [note.id for note in summary.refusals] == ["d/" * 1_199 + "age.csv-metadata.json"]
-    # What removes temporary folders calls itself for each level, which Python does not let it do so often.
+    # shutil.rmtree recurses once a level, and would exceed Python's recursion limit.
     (folders[-1] / "age.csv-metadata.json").unlink()
     for folder in reversed(folders):
         folder.rmdir()

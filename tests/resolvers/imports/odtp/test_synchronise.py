@@ -274,7 +274,7 @@ async def test_rights_narrow_even_where_they_were_changed_here(
 
     summary = await import_source(source)
 
-    # What nobody remembers may have been taken away there as well.
+    # Without a record of the earlier import, the user may have been removed at the source as well.
     users = [f"user_{hex(2)}", f"user_{hex(3)}"] if is_remembered else [f"user_{hex(2)}"]
     for output in (61, 62):
         row = await stored_row(database, "outputs", f"output_{hex(output)}")
@@ -457,7 +457,7 @@ async def test_what_is_hidden_in_odtp_is_hidden_though_its_row_can_no_longer_be_
         assert (await stored_row(database, collection, id))["public"] is False
     assert (await import_source(source)).adjustments == []
 
-    # What is published here afterwards stays so, until ODTP hides it once more.
+    # A twin that is published here afterwards stays public until ODTP hides it again.
     await mutate("updateDigitalTwin", id=TWIN, public=True)
     await import_source(source)
     assert (await stored_row(database, "digitalTwins", TWIN))["public"] is True
