@@ -138,7 +138,7 @@ async def client(mongod: EmbeddedMongo, round_trips: RoundTrips) -> AsyncIterato
     # minute of that for silence, and breaks off what is asked next.
     client = make_client(mongod.uri, event_listeners=[round_trips], serverMonitoringMode="poll")
     await client.aconnect()
-    # Rows that a test deleted stay for five minutes of snapshots, and every scan of the tests after it passes over them.
+    # Deleted rows stay for five minutes of snapshots, and every scan of the tests that follow passes over them.
     await client.admin.command("setParameter", 1, minSnapshotHistoryWindowInSeconds=0)
     yield client
     await client.close()
