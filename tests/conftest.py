@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -153,6 +153,19 @@ def emptied() -> list[str]:
 @pytest.fixture
 async def database(client: Client, emptied: list[str]) -> AsyncIterator[Database]:
     """An empty database of the test's own with its indexes, to which the documents are bound."""
+    async with _an_empty_database(client, emptied) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+async def shared_database(client: Client, emptied: list[str]) -> AsyncIterator[Database]:
+    """A database like `database` that the tests of a module share, none of which may ask for `database`."""
+    async with _an_empty_database(client, emptied) as database:
+        yield database
+
+
+@asynccontextmanager
+async def _an_empty_database(client: Client, emptied: list[str]) -> AsyncIterator[Database]:
     # Made anew for each test, a run would make 40,000 index files, and the server keeps dropped ones open for minutes.
     active_workers.forget()
     again = bool(emptied)
