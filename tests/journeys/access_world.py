@@ -2,10 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from pymongo.asynchronous.collection import AsyncCollection
 
 import documents
 from documents.activities.activity import ActivityStatus, Used
@@ -17,6 +19,7 @@ from documents.galaxy.job import JobParameter
 from documents.twins.component_version import ParameterDefinition
 from documents.twins.step import ReuseGrant
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
+from resolvers.reads.rows import Row
 from tests.support import builders as new
 from tests.support.builders import everything_kept, keep
 from tests.support.usage_documents import usage_of
@@ -122,22 +125,22 @@ class World:
 
     async def begin(self) -> None:
         """Keep this world and nothing else."""
+        await self._begin_without(frozenset())
+
+    async def begin_as_seen_by(self, viewer: Viewer) -> None:
+        """Keep what the viewer may see of this world and nothing else."""
+        await self._begin_without({one.id for one in self.hidden(viewer)})
+
+    async def _begin_without(self, ids: Set[str]) -> None:
         if not self._rows:
             await asyncio.gather(*(document.get_pymongo_collection().delete_many({}) for document in documents.ALL))
             await keep(*self.kept)
             self._rows = await everything_kept()
         now = await everything_kept()
-        differing = (one for one in documents.ALL if now[one.collection_name()] != self._rows[one.collection_name()])
-        await asyncio.gather(*(self._mend(document, now) for document in differing))
-
-    async def _mend(self, document: type[documents.Document], now: dict[str, list[dict[str, Any]]]) -> None:
-        """Mend what differs, which is little after a single call: to write all anew takes ten times as long."""
-        collection = document.get_pymongo_collection()
-        kept, found = ({row["_id"]: row for row in rows[collection.name]} for rows in (self._rows, now))
-        if wrong := [id for id, row in found.items() if kept.get(id) != row]:
-            await collection.delete_many({"_id": {"$in": wrong}})
-        if lacking := [row for id, row in kept.items() if found.get(id) != row]:
-            await collection.insert_many(lacking)
+        for name, rows in self._rows.items():
+            kept = [row for row in rows if row["_id"] not in ids]
+            if now[name] != kept:
+                await _mend(documents.ALL[0].get_pymongo_collection().database[name], kept, now[name])
 
     async def forget(self, viewer: Viewer) -> None:
         """Make it a world in which what the viewer may not see never was."""
@@ -148,6 +151,15 @@ class World:
             document.get_pymongo_collection().delete_many({"_id": {"$in": ids}}) for document, ids in hidden.items()
         )
         await asyncio.gather(*deleting)
+
+
+async def _mend(collection: AsyncCollection[Row], kept: list[Row], now: list[Row]) -> None:
+    """Mend what differs, which is little after a single call: to write all anew takes ten times as long."""
+    wanted, found = ({row["_id"]: row for row in rows} for rows in (kept, now))
+    if wrong := [id for id, row in found.items() if wanted.get(id) != row]:
+        await collection.delete_many({"_id": {"$in": wrong}})
+    if lacking := [row for id, row in wanted.items() if found.get(id) != row]:
+        await collection.insert_many(lacking)
 
 
 @new.from_the_beginning()

@@ -65,7 +65,7 @@ TEXTS = [
 OBJECTS: list[Any] = [{"$ne": None}, {"$in": [MARK]}, {"$where": MARK}, {"$regex": MARK}, [{"$ne": MARK}], {MARK: 1}]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def commands(mongod: EmbeddedMongo) -> AsyncIterator[Commands]:
     """Hears a client of its own, to whose database the documents are bound."""
     heard = Commands()
