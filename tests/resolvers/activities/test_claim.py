@@ -1,10 +1,8 @@
 """Many claims at once, and what they cost the database."""
 
 import asyncio
-import os
 import random
 import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -28,13 +26,15 @@ from resolvers.twins.cancel_execution import cancel_execution
 from tests.support import builders as new
 from tests.support.asking import ADMIN
 from tests.support.builders import keep
+from tests.support.claimers import claim_all
 from tests.support.clock import Clock
+from tests.support.forking import forks
 from tests.support.patience import within
 from tests.support.runs import WORKER, Dag, a_dag, a_worker, new_dag
 
 CLAIMERS = 64
-STEPS = 640
-"""Ten for each of them."""
+STEPS = 320
+"""Five for each of them, and more than a query of the queue reads."""
 
 pytestmark = [pytest.mark.usefixtures("database"), pytest.mark.timeout(within(600))]
 
@@ -79,31 +79,34 @@ async def test_64_claimers_of_many_steps_get_each_step_once(executions: int, tok
 
 async def test_processes_that_claim_at_once_get_each_step_once(database: Database, mongod: EmbeddedMongo) -> None:
     await many_steps(4, 240)
-    env = os.environ | {"URL": mongod.uri, "NAME": database.name}
-    processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.support.claimers", str(number), env=env, stdin=PIPE, stdout=PIPE
-        )
-        for number in range(3)
-    ]
-    assert await said_by(processes) == ["ready"] * 3
+    meetings, processes = [], []
+    for number in range(3):
+        ours, theirs = forks.Pipe()
+        process = forks.Process(target=claim_all, args=(number, mongod.uri, database.name, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        meetings.append(ours)
+        processes.append(process)
+    assert await said_in(meetings) == ["ready"] * 3
+    for meeting in meetings:
+        meeting.send(None)
+    first = await said_in(meetings)
+
+    for meeting in meetings:
+        meeting.send(None)
+    others = await said_in(meetings)
+
+    claimed = [*first, *(id for of_process in others for id in of_process)]
     for process in processes:
-        assert process.stdin
-        process.stdin.write(b"go\n")
-    first = await said_by(processes)
-
-    answers = await asyncio.gather(*(process.communicate(b"go on\n") for process in processes))
-
-    claims = [[id, *printed.decode().split()] for id, (printed, _) in zip(first, answers, strict=True)]
-    claimed = [id for of_process in claims for id in of_process]
-    assert [process.returncode for process in processes] == [0, 0, 0]
+        process.join(within())
+    assert [process.exitcode for process in processes] == [0, 0, 0]
     assert len(claimed) == len(set(claimed)) == 240
     assert all(id.startswith(documents.Step.kind) for id in claimed)
 
 
-async def said_by(processes: list[Process]) -> list[str]:
-    """The next line of each process."""
-    return [(await process.stdout.readline()).decode().strip() for process in processes if process.stdout]
+async def said_in(meetings: list[Any]) -> list[Any]:
+    """What each process says next."""
+    return [await asyncio.to_thread(meeting.recv) for meeting in meetings]
 
 
 def _report(what: str, took: float, seconds: list[float]) -> None:
@@ -162,8 +165,8 @@ async def profiled(database: Database) -> AsyncIterator[list[dict[str, Any]]]:
 
 
 async def test_nothing_that_workers_do_scans_a_collection(database: Database, clock: Clock) -> None:
-    await many_steps(20, 2_000)
-    ended = new_dag(**{f"s{number}": "" for number in range(1_000)})
+    await many_steps(6, 600)
+    ended = new_dag(**{f"s{number}": "" for number in range(300)})
     for step in ended.steps.values():
         step.status = ActivityStatus.SUCCEEDED
     resources = [new_resource() for _ in range(50)]
@@ -182,7 +185,7 @@ async def test_nothing_that_workers_do_scans_a_collection(database: Database, cl
     assert (scans, sorts) == ([], [])
     looks = [one for one in operations if one["op"] == "query" and one["ns"].endswith(".steps")]
     assert len(looks) > 10
-    # A look reads some more than it takes, and a lapse reads its execution's hundred steps.
+    # A look reads some more than it takes, and a lapse reads its execution's hundred steps. There are 900.
     assert max(one["docsExamined"] for one in looks) <= 250
 
 
