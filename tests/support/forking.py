@@ -1,5 +1,5 @@
-"""The installed command, or tests/support/faulty_server.py, as a fork of one process that has loaded it: 2 s of CPU
-less for each.
+"""The installed command, or a program of the tests, as a fork of one process that has loaded it: 2 s of CPU less for
+each server.
 
 A fork is a process of its own like any other: with its own environment, output and exit code, and signals reach it.
 Only the start of Python and the entry point that pip writes are left out: tests/journeys/test_starting.py has those.
@@ -16,6 +16,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+PROGRAMS = ("tests.support.faulty_server", "tests.graph.clients.worker.patient")
+"""Modules that run as programs by their `main`."""
+
 forks = multiprocessing.get_context("forkserver")
 # All that commands load by themselves. Arrow starts threads, which a fork would lack.
 forks.set_forkserver_preload(
@@ -26,9 +29,15 @@ forks.set_forkserver_preload(
         "graph.commands.migrate",
         "graph.commands.parquet_export",
         "graph.server.ingest_process",
+        "tests.graph.clients.worker.patient",
         __name__,
     ]
 )
+
+
+def is_program(words: Sequence[str]) -> bool:
+    """Whether a command runs a program of the tests that can be forked."""
+    return len(words) > 2 and words[1] == "-m" and words[2] in PROGRAMS
 
 
 class Forked:
@@ -88,10 +97,9 @@ def _run(words: list[str], cwd: str, env: dict[str, str], stdout: str, stderr: s
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.argv = words
-    entry = import_module(
-        "tests.support.faulty_server" if "tests.support.faulty_server" in words else "graph.commands.main"
-    )
+    of_tests = is_program(words)
+    sys.argv = words[2:] if of_tests else words
+    entry = import_module(words[2] if of_tests else "graph.commands.main")
 
     # Python itself would add a line of its own to the traceback, which begins with the name of the process.
     try:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from tests.support.forking import Forked
+from tests.support.forking import Forked, is_program
 from tests.support.patience import BOUND, until, within
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +108,7 @@ def running(
     """
     with tempfile.TemporaryDirectory(prefix="provenance-running-", dir=memory(), ignore_cleanup_errors=True) as made:
         place = directory or Path(made)
-        server = Running(_start(command, environment(place, env), place / "log"), place)
+        server = Running(start(command, environment(place, env), place / "log"), place)
         try:
             if wait:
                 server.wait_until_serving()
@@ -118,9 +118,10 @@ def running(
             end(server.process)
 
 
-def _start(command: tuple[str, ...], env: dict[str, str], log: Path) -> Process:
+def start(command: tuple[str, ...], env: dict[str, str], log: Path) -> Process:
+    """A process that runs a command and writes to a new log; a fork where the command is ours."""
     log.write_bytes(b"")
-    if command[:1] == COMMAND or command == FAULTY_SERVER:
+    if command[:1] == COMMAND or is_program(command):
         return Forked(command, cwd=ROOT, env=env, stdout=log)
     with log.open("ab") as output:
         return subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.patience import BOUND, within
-from tests.support.running import COMMAND, ROOT, Running, end, environment
+from tests.support.running import COMMAND, ROOT, Running, end, environment, start
 
 WORK = (sys.executable, "-m", "graph.commands.work")
 """`provenance-graph work`, which takes less time to start so."""
@@ -129,7 +129,7 @@ class Lab:
 
     def start(self, command: str, *options: str, program: tuple[str, ...] = PATIENT_WORKER, **more: str) -> "Worker":
         """A worker that runs a command."""
-        return Worker(self, [*program, "--command", command, *options], self.environment(**more))
+        return Worker(self, (*program, "--command", command, *options), self.environment(**more))
 
     @contextmanager
     def working(self, command: str, *options: str, **more: Any) -> Iterator["Worker"]:
@@ -151,10 +151,9 @@ class Lab:
 class Worker:
     """A worker that was started, and what it says."""
 
-    def __init__(self, lab: Lab, command: list[str], env: dict[str, str]) -> None:
+    def __init__(self, lab: Lab, command: tuple[str, ...], env: dict[str, str]) -> None:
         self._log = lab.directory / f"worker-{next(_numbers)}.log"
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
+        self.process = start(command, env, self._log)
 
     @property
     def name(self) -> str:

@@ -12,9 +12,15 @@ from graph.clients.worker import lease_renewal, retry, stop
 from graph.commands.work import work
 from tests.support.patience import within
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Work until there is no more to do, or told to stop."""
     # Before the module that works is loaded, which takes them from here.
     stop.STOP_TIMEOUT, stop.FINISH_TIMEOUT, stop.RELEASE_TIMEOUT = within(180), within(), within()
     lease_renewal.RENEWAL_FRACTION = float(os.environ.get("RENEWAL_FRACTION", lease_renewal.RENEWAL_FRACTION))
     retry.NOTE_AFTER = 0.1
     typer.run(work)
+
+
+if __name__ == "__main__":
+    main()
