@@ -1,5 +1,5 @@
 """The installed command, or a program of the tests, as a fork of one process that has loaded it: 2 s of CPU less for
-each server.
+each server, half a second for each worker.
 
 A fork is a process of its own like any other: with its own environment, output and exit code, and signals reach it.
 Only the start of Python and the entry point that pip writes are left out: tests/journeys/test_starting.py has those.
@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-PROGRAMS = ("tests.support.faulty_server", "tests.graph.clients.worker.patient")
-"""Modules that run as programs by their `main`."""
+PROGRAMS = ("tests.support.faulty_server", "tests.graph.clients.worker.hurried", "tests.graph.clients.worker.patient")
+"""Modules that run by `python -m`, and have a `main` that does the same."""
 
 forks = multiprocessing.get_context("forkserver")
 # All that commands load by themselves. Arrow starts threads, which a fork would lack.
@@ -35,9 +35,9 @@ forks.set_forkserver_preload(
 )
 
 
-def is_program(words: Sequence[str]) -> bool:
-    """Whether a command runs a program of the tests that can be forked."""
-    return len(words) > 2 and words[1] == "-m" and words[2] in PROGRAMS
+def program_of(words: Sequence[str]) -> str | None:
+    """The program of the tests that the command runs."""
+    return words[2] if tuple(words[:2]) == (sys.executable, "-m") and words[2] in PROGRAMS else None
 
 
 class Forked:
@@ -97,9 +97,9 @@ def _run(words: list[str], cwd: str, env: dict[str, str], stdout: str, stderr: s
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    of_tests = is_program(words)
-    sys.argv = words[2:] if of_tests else words
-    entry = import_module(words[2] if of_tests else "graph.commands.main")
+    program = program_of(words)
+    sys.argv = words[2:] if program else words
+    entry = import_module(program or "graph.commands.main")
 
     # Python itself would add a line of its own to the traceback, which begins with the name of the process.
     try:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from tests.support.forking import Forked, is_program
+from tests.support.forking import Forked, program_of
 from tests.support.patience import BOUND, until, within
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +104,7 @@ def running(
 ) -> Iterator[Running]:
     """A server started by `command`, on a free port and a data directory of its own; stopped at the end of the block.
 
-    With a `directory` what it keeps outlives the block. Our own commands are forks of a process that has loaded them.
+    With a `directory` what it keeps outlives the block.
     """
     with tempfile.TemporaryDirectory(prefix="provenance-running-", dir=memory(), ignore_cleanup_errors=True) as made:
         place = directory or Path(made)
@@ -119,9 +119,9 @@ def running(
 
 
 def start(command: tuple[str, ...], env: dict[str, str], log: Path) -> Process:
-    """A process that runs a command and writes to a new log; a fork where the command is ours."""
+    """Start a command whose output goes to `log`. Our own commands are forks of a process that has loaded them."""
     log.write_bytes(b"")
-    if command[:1] == COMMAND or is_program(command):
+    if command[:1] == COMMAND or program_of(command):
         return Forked(command, cwd=ROOT, env=env, stdout=log)
     with log.open("ab") as output:
         return subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.patience import BOUND, within
-from tests.support.running import COMMAND, ROOT, Running, end, environment, start
+from tests.support.running import Running, command, end, environment, start
 
 WORK = (sys.executable, "-m", "graph.commands.work")
 """`provenance-graph work`, which takes less time to start so."""
@@ -39,6 +38,7 @@ class Lab:
         self.folders = directory / "folders"
         self.folders.mkdir()
         self._executions: list[str] = []
+        self._plain_version = ""
 
     def do(self, mutation: str, what: str, **given: Any) -> Any:
         """The payload of an administrator's mutation that is not refused."""
@@ -68,8 +68,8 @@ class Lab:
 
     def an_execution(self, *steps: dict[str, Any], twin: str = "") -> str:
         """The id of an execution of these steps, of a component without parameters where they do not say."""
-        plain = "" if all("componentVersionId" in step for step in steps) else self.a_version(plain_yml())
-        wanted = [{"componentVersionId": plain} | step for step in steps]
+        self._plain_version = self._plain_version or self.a_version(plain_yml())
+        wanted = [{"componentVersionId": self._plain_version} | step for step in steps]
         given = {"digitalTwinId": twin or self.a_twin(), "title": f"run {next(_numbers)}", "steps": wanted}
         id: str = self.do("createExecution", "execution{id}", **given)["execution"]["id"]
         self._executions.append(id)
@@ -182,8 +182,6 @@ def plain_yml(*parameters: tuple[str, str, str]) -> str:
 
 def a_token(env: dict[str, str]) -> str:
     """The secret of a new token for workers that stands for no user."""
-    made = subprocess.run(
-        [*COMMAND, "token", "create", "workers", "--role", "worker"],
-        cwd=ROOT, env=env, capture_output=True, text=True, timeout=within(), check=True,
-    )  # fmt: skip
+    made = command("token", "create", "workers", "--role", "worker", env=env)
+    assert made.returncode == 0, made.stderr
     return made.stdout.strip()

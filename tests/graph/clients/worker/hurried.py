@@ -9,9 +9,15 @@ from graph.server.assemble import serve
 from graph.settings import load_settings
 from resolvers.activities import retry
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Serve until told to stop."""
     # Workers of earlier tests count as others that might do better.
     retry.LAST_ATTEMPT_RESERVATION = timedelta(seconds=1)
     retry.FIRST_HAND_BACK_DELAY = timedelta(seconds=0.3)  # type: ignore[attr-defined]
     retry.RETRY_DELAYS = (timedelta(seconds=0.2), timedelta(seconds=0.5))
     serve(load_settings())
+
+
+if __name__ == "__main__":
+    main()
