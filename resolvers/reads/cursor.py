@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,8 +27,13 @@ class BadCursor(Refusal):
 
 
 def fingerprint(*parts: object) -> str:
-    """A short digest of an order and a filter: equal for equal ones, on every server."""
-    return hashlib.blake2s(repr(parts).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    """A short digest of an order and a filter: equal for equal ones, on every server and in every release.
+
+    It depends on values alone. Names of classes and fields would invalidate all cursors whenever one is renamed, so
+    that clients could not go on paging, or resume a subscription, while servers are upgraded.
+    """
+    text = json.dumps(parts, default=_plain_value)
+    return hashlib.blake2s(text.encode(), digest_size=6).hexdigest()
 
 
 def encode_cursor(document: dict[str, Any], order: Order, fingerprint: str) -> str:
@@ -59,6 +65,15 @@ def _decode(text: str) -> Any:
         return orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, orjson.JSONDecodeError, ValueError) as error:
         raise BadCursor(f"Not a cursor: {text[:100]!r}.") from error
+
+
+def _plain_value(part: object) -> Any:
+    """A part of a fingerprint that JSON does not know."""
+    if isinstance(part, Order):
+        return part.keys
+    if isinstance(part, SortKey):
+        return [part.path, part.value_type.__name__, part.nullable, part.direction, part.nulls_last]
+    return str(part)
 
 
 def _to_json(value: Any) -> Any:

@@ -3,11 +3,13 @@
 import base64
 import re
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 import orjson
 import pytest
 
+from documents.activities.activity import ActivityStatus
 from resolvers.reads.cursor import MAX_CURSOR_LENGTH, BadCursor, decode_cursor, encode_cursor, fingerprint, split_late
 from resolvers.reads.order import DESCENDING, Order, SortKey
 
@@ -119,3 +121,17 @@ def test_fingerprints_are_equal_for_equal_orders_and_filters_alone() -> None:
     assert fingerprint(ORDER, {"size": 1}) == fingerprint(Order.by(ENDED, SIZE), {"size": 1})
     assert len({fingerprint(ORDER), fingerprint(ORDER, {}), fingerprint(Order.by(SIZE)), fingerprint("\ud800")}) == 4
     assert len(fingerprint(ORDER)) == 12
+
+
+def test_fingerprints_stay_equal_from_release_to_release() -> None:
+    filter = {"status": {"$in": [ActivityStatus.READY]}, "started": {"$gt": AT}, "name": "\ud800"}
+
+    assert fingerprint("jobs", ORDER, filter) == "5c60fdbcb83f"
+
+
+def test_fingerprints_do_not_depend_on_names_in_our_code() -> None:
+    Renamed = StrEnum("Renamed", {"OTHER": "READY"})
+
+    assert fingerprint("jobs", ORDER, {"status": Renamed.OTHER}) == fingerprint(
+        "jobs", ORDER, {"status": ActivityStatus.READY}
+    )
