@@ -7,12 +7,11 @@ application, in its turn, as the last request of its connection.
 
 from asyncio import TimerHandle, Transport
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import httptools
 from starlette.types import Message, Receive, Scope, Send
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -21,6 +20,9 @@ from graph.errors import HTTPError
 from graph.http import request_head
 from graph.http.complete_request import RawHeaders
 from graph.http.response_writer import ClosingConnection
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 MAX_PIECE_BYTES = limits.MAX_FIELDS_BYTES
 """Bytes that are parsed at once: the maximum of a head, so that one that came in one piece is within its bound."""
@@ -219,7 +221,7 @@ class HTTPConnection(ClosingConnection):
         if self._pending is not None:
             self._begin(cycle)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
         """Start a request that waited for the response before it: all of its body may be there already."""
         if app is self.app and cycle.scope["method"] == "POST":
             self._begin(cycle)
@@ -231,7 +233,7 @@ class HTTPConnection(ClosingConnection):
         self._pending = None
         self._begin_in_parts(cycle, self.app)
 
-    def _begin_in_parts(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+    def _begin_in_parts(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
         self._current = cycle
         super()._start_asgi_task(cycle, partial(self._answer_in_parts, cycle, app))
 

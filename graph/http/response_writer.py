@@ -2,14 +2,16 @@
 
 import asyncio
 from asyncio import Transport
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from graph.errors import HTTP_ERROR_KEY, HTTPError
 from graph.http.lingering_close import LastTransport, LingeringClose
 from graph.http.send_buffers import SEND_BUFFER_KEY, SendBuffer, send_buffers_of
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 
 class ClosingConnection(HttpToolsProtocol):

@@ -7,9 +7,8 @@ uvicorn's own path.
 """
 
 import asyncio
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
@@ -19,6 +18,9 @@ from graph.http.complete_request import COMPLETE_REQUEST, CompleteRequest, FastP
 from graph.http.connection import HTTPConnection
 from graph.http.send_buffers import SEND_BUFFER_KEY, SendBuffer, send_buffers_of
 from graph.http.websocket_handshake import Handshake
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 
 class FastPathProtocol(HTTPConnection):
@@ -36,7 +38,7 @@ class FastPathProtocol(HTTPConnection):
         scope = cycle.scope
         fields = self._fields if cycle is self.cycle else dict(scope["headers"])
         scope["extensions"][COMPLETE_REQUEST] = CompleteRequest(cycle, fields)  # type: ignore[assignment]
-        app = cast(ASGI3Application, self._fast_path(scope, fields) or self.app)
+        app = cast("ASGI3Application", self._fast_path(scope, fields) or self.app)
         HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
 
