@@ -10,7 +10,7 @@ from documents.mongo.transaction import Session
 from resolvers.access.viewer import Role, Viewer
 from resolvers.catalogue.report_transform import ingest_transform
 from resolvers.demo_data.galaxy_servers import store_galaxy
-from resolvers.demo_data.twins import store_twins
+from resolvers.demo_data.twins import store_twins, twins_are_stored
 from resolvers.twins.register_component import ingest_component
 from resolvers.writes.idempotency import run_idempotent
 from resolvers.writes.transaction import Outcome
@@ -52,7 +52,7 @@ async def store_sample(say: Say) -> None:
 
 async def _store_catalogue_and_twins(say: Say) -> bool:
     """Store the catalogue and the twins; returns whether they had to be stored."""
-    if await documents.DigitalTwin.find_one(documents.DigitalTwin.name == "Harbour city traffic"):
+    if await twins_are_stored():
         return False
     say("Storing sample data: publications of a statistics office …")
     for publication in PUBLICATIONS:

@@ -30,6 +30,9 @@ class SampleStep:
     lines: list[str] = field(default_factory=list)
 
 
+PUBLIC_TWIN = "Harbour city traffic"
+WORKER = "demo-worker"
+
 LOAD = SampleStep("traffic-counts-loader", DONE, [], {"CITY": "harbour", "YEAR": 2024}, "counts.parquet", None,
             ["Loading counts of harbour, 2024", "8,784 hours, 212 counters, 0.4 % missing"])  # fmt: skip
 BUILD = SampleStep("road-network-builder", DONE, [], {"DETAIL": 0.6}, "network.xml", None,
@@ -37,10 +40,18 @@ BUILD = SampleStep("road-network-builder", DONE, [], {"DETAIL": 0.6}, "network.x
 SIMULATE = ["traffic-counts-loader", "road-network-builder"]
 
 
+async def twins_are_stored() -> bool:
+    """Whether the twins are stored, even if somebody has renamed them or transferred them since.
+
+    A step keeps its worker, whatever becomes of its twin; before it is stored, its twin has the name given here.
+    """
+    twin = await documents.DigitalTwin.find_one(documents.DigitalTwin.name == PUBLIC_TWIN)
+    return twin is not None or await documents.Step.find_one(documents.Step.worker == WORKER) is not None
+
+
 async def store_twins(releases: Releases) -> None:
     """Store a researcher with two twins, their runs, logs, outputs and a result."""
-    researcher = documents.User(display_name="demo-researcher", github="example-mobility-lab")
-    await researcher.insert()
+    researcher = await _find_or_store_researcher()
     started_at = datetime(2025, 3, 3, 8, 0, tzinfo=UTC)
 
     finished = [
@@ -60,7 +71,7 @@ async def store_twins(releases: Releases) -> None:
     ]  # fmt: skip
     at_work = [LOAD, SampleStep("flow-simulator", RUNNING, ["traffic-counts-loader"], {"ITERATIONS": 50, "SEED": 1})]
 
-    public = await _store_twin(researcher, "Harbour city traffic", public=True)
+    public = await _store_twin(researcher, PUBLIC_TWIN, public=True)
     private = await _store_twin(researcher, "Valley commuting", public=False)
     run = await _store_execution(public, "Weekday flows 2024", DONE, finished, releases, started_at)
     await _store_execution(
@@ -68,6 +79,13 @@ async def store_twins(releases: Releases) -> None:
     )
     await _store_execution(private, "First try", RUNNING, at_work, releases, started_at + timedelta(days=9))
     await _store_result(run, "Weekday flows 2024: files for the report")
+
+
+async def _find_or_store_researcher() -> documents.User:
+    """The researcher, who is there already if an earlier demo was killed before it stored the twins."""
+    name = "demo-researcher"
+    found = await documents.User.find_one(documents.User.display_name == name)
+    return found or await documents.User(display_name=name, github="example-mobility-lab").insert()
 
 
 async def _store_twin(owner: documents.User, name: str, *, public: bool) -> documents.DigitalTwin:
@@ -131,7 +149,7 @@ async def _store_step(
         status=sample.status,
         code=[CodeReference(repository=component.repo_link if component else "", commit=release.commit_hash)],
         attempt=int(ran),
-        worker="demo-worker" if ran else None,
+        worker=WORKER if ran else None,
         parameters=json.dumps(sample.parameters),
         depends_on=[ids[name] for name in sample.after],
         started_at=started_at if ran else None,

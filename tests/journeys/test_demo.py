@@ -11,6 +11,9 @@ EVERYTHING = """{ organisations { totalCount } resources { totalCount } datasets
   transforms { totalCount } users { totalCount } digitalTwins { totalCount } executions { totalCount }
   components { totalCount } instances { totalCount nodes { archives { totalCount } jobs { totalCount } } } }"""
 
+RENAME_TWIN = "mutation($input:UpdateDigitalTwinInput!){updateDigitalTwin(input:$input){userErrors{code}}}"
+RENAME_USER = "mutation($input:UpdateUserInput!){updateUser(input:$input){userErrors{code}}}"
+
 
 def test_its_first_lines_say_where_to_look_where_the_data_is_and_how_to_stop(server: Running) -> None:
     said = server.log
@@ -71,10 +74,15 @@ def test_a_second_run_keeps_what_was_written_and_stores_the_sample_once(fast_dir
     directory.mkdir()
     with running(*COMMAND, "demo", directory=directory) as first:
         first.ask('mutation{createOrganisation(input:{url:"https://mine.example",name:"Mine"}){userErrors{code}}}')
+        (researcher,) = first.ask("{users{nodes{id digitalTwins{nodes{id}}}}}")["users"]["nodes"]
+        changes = [{"id": twin["id"], "name": f"Mine {twin['id']}"} for twin in researcher["digitalTwins"]["nodes"]]
+        renamed = [first.ask(RENAME_TWIN, {"input": change})["updateDigitalTwin"] for change in changes]
+        renamed.append(first.ask(RENAME_USER, {"input": {"id": researcher["id"], "displayName": "me"}})["updateUser"])
         before = first.ask(EVERYTHING)
     with running(*COMMAND, "demo", directory=directory) as second:
         after = second.ask(EVERYTHING)
 
+    assert renamed == [{"userErrors": []}] * 3
     assert after == before
     assert before["organisations"] == {"totalCount": 2}
     assert first.token != second.token
