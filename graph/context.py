@@ -41,7 +41,7 @@ class MakeContext:
     async def __call__(self, authorization: str | None) -> Context:
         """The context of a request with this header. Raises HTTPError 401 when it cannot be accepted."""
         try:
-            viewer = self._authenticator.viewer_without_look_up(authorization) or await self._viewer(authorization)
+            viewer = self._authenticator.viewer_without_lookup(authorization) or await self._viewer(authorization)
         except Unauthenticated as error:
             if error.temporary:
                 raise HTTPError(503, error.message, UNAVAILABLE, {"Retry-After": "5"}) from error

@@ -46,7 +46,7 @@ cdef class Row:
     def __getitem__(self, str key):
         cdef Elements found
         if self._decoded is None:
-            # Most look-ups are of an id or of a reply's documents, and few values of a row are looked up at all.
+            # Most lookups are of an id or of a reply's documents, and few values of a row are looked up at all.
             if not self._holds(key, &found):
                 raise KeyError(key)
             if found.type == STRING:

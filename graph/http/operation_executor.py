@@ -281,7 +281,7 @@ def _single_flight_key(
 
 
 def _host(scope: Scope) -> bytes | None:
-    # Starlette's headers need ten calls for a look-up.
+    # Starlette's headers need ten calls for a lookup.
     return next((value for name, value in scope["headers"] if name == b"host"), None)
 
 

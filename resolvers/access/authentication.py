@@ -47,7 +47,7 @@ class Authenticator:
         self._issuer = Issuer(oidc_issuer, oidc_audience, timer=timer) if oidc_issuer and oidc_audience else None
         self._clock = clock
 
-    def viewer_without_look_up(self, authorization: str | None) -> Viewer | None:
+    def viewer_without_lookup(self, authorization: str | None) -> Viewer | None:
         """The viewer of this header, where neither database nor issuer must be asked; None where one must."""
         if authorization is None:
             return ANONYMOUS
@@ -58,7 +58,7 @@ class Authenticator:
 
     async def viewer(self, authorization: str | None) -> Viewer:
         """The viewer of this header; anonymous without one. Raises Unauthenticated for invalid credentials."""
-        viewer = self.viewer_without_look_up(authorization)
+        viewer = self.viewer_without_lookup(authorization)
         if viewer is not None:
             return viewer
         secret = _bearer(authorization or "")

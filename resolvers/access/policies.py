@@ -1,7 +1,7 @@
 """Read policies: for each document, the filter that every find carries on behalf of a viewer.
 
 The fields that a filter needs are stored on the document itself, so no read has to follow a chain of references. A
-document that a filter hides does not exist for that viewer: lists, counts, links and look-ups by id all leave it out.
+document that a filter hides does not exist for that viewer: lists, counts, links and lookups by id all leave it out.
 """
 
 from collections.abc import Callable

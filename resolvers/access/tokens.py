@@ -81,7 +81,7 @@ async def list_tokens() -> list[Token]:
 
 
 def new_secret() -> str:
-    """A secret: `pg_`, 32 random bytes, `_`, and a checksum that exposes a mistyped or invented one without a look-up.
+    """A secret: `pg_`, 32 random bytes, `_`, and a checksum that exposes a mistyped or invented one without a lookup.
 
     The form is that of GitHub's tokens: a prefix that secret scanners can search for, and a CRC-32, all in base 62.
     """

@@ -85,7 +85,7 @@ _pending: list[_PendingEvent] = []
 
 async def record_bucket_event(event: FileEvent) -> None:
     """Record an event of a bucket, together with all that arrived meanwhile. Files that nobody watches cost one
-    look-up."""
+    lookup."""
     if not await is_watched(directories_above(event.url)):
         return
     pending = _PendingEvent(event)

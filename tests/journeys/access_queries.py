@@ -129,7 +129,7 @@ def _arguments(field: GraphQLField) -> str:
 
 
 def every_question(world: World) -> Iterator[str]:
-    """Each root field, each look-up by each key, each link of each kind of object."""
+    """Each root field, each lookup by each key, each link of each kind of object."""
     for name, field in QUERY.fields.items():
         if is_paged(field):
             yield f"{{ {name}(first: 100) {{ {below(field, 2)} }} }}"
@@ -234,7 +234,7 @@ def _brief(field: GraphQLField) -> str:
 
 
 def _keys(world: World, field: GraphQLField) -> Iterator[str]:
-    """Arguments of a look-up, one key at a time, with every value that may lead somewhere."""
+    """Arguments of a lookup, one key at a time, with every value that may lead somewhere."""
     together = {"resourceId", "identifier"} & set(field.args)
     if together:
         pairs = product([*ids_of(world, "resource"), UNKNOWN["resource"]], world.texts)

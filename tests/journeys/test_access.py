@@ -134,7 +134,7 @@ def _objects(value: Any) -> Iterable[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-async def test_lists_and_look_ups_give_exactly_what_the_reference_policy_shows(world: World) -> None:
+async def test_lists_and_lookups_give_exactly_what_the_reference_policy_shows(world: World) -> None:
     for name in VIEWERS:
         await world.begin()
         viewer = world.viewers[name]

@@ -264,7 +264,7 @@ FURTHER: tuple[tuple[str, str], ...] = (
     ),
     (
         "resolvers/reads/successors.py",
-        "resolvers/catalogue/test_merge_organisations.py graph/catalogue/test_look_ups.py",
+        "resolvers/catalogue/test_merge_organisations.py graph/catalogue/test_lookups.py",
     ),
     ("documents/mongo/transaction.py", "documents/mongo/test_database.py"),
     (

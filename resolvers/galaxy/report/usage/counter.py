@@ -16,7 +16,7 @@ DAY_LENGTH = 10
 class Cells(dict[bytes, Cell]):
     """Cells of the jobs so far, each under `tool_id\\ttool_version\\tstate` followed by the day, as they are written.
 
-    They are emitted in chunks that depend only on these jobs and their order. A look-up creates a missing cell.
+    They are emitted in chunks that depend only on these jobs and their order. A lookup creates a missing cell.
     """
 
     def __init__(self) -> None:

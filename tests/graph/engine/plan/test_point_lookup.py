@@ -26,7 +26,7 @@ DOCUMENT_CACHE = DocumentCache(schema)
         "query($name: String) { user(displayName: $name) { id } }",
     ],
 )
-def test_a_look_up_by_a_variable_is_a_point(query: str) -> None:
+def test_a_lookup_by_a_variable_is_a_point(query: str) -> None:
     assert DOCUMENT_CACHE.prepare(query).point_lookup is not None
 
 

@@ -39,7 +39,7 @@ async def test_fields_come_in_the_order_of_their_first_appearance(query: str, ex
     assert {name: list(row) for name, row in answers.data.items()} == expected
 
 
-async def test_two_look_ups_of_a_kind_show_what_each_asks_for() -> None:
+async def test_two_lookups_of_a_kind_show_what_each_asks_for() -> None:
     tree = await a_tree(1)
     id = tree.users[0].id
 
