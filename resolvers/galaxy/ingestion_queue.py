@@ -108,7 +108,7 @@ async def _parser_change(instance: Row, session: Session) -> str:
         {"_id": instance["activeGenerationRef"]}, {"parser_version": 1}, session=session
     )
     before = active["parser_version"] if active else "another"
-    return f"Version {PARSER_VERSION} of the reader took the place of version {before}."
+    return f"Version {PARSER_VERSION} of the parser took the place of version {before}."
 
 
 async def _missing_archives(

@@ -70,7 +70,7 @@ def table(found: Figures) -> str:
         ("  one worker, it and the database on one core", f"{one_core:,.0f}" if one_core else "not measured"),
         ("  two workers to one", f"{found.two_workers / found.one_worker:.2f}"),
         ("  two workers on all cores to one on one", f"{found.two_workers / one_core:.2f}" if one_core else ""),
-        ("A worker with its reader at its highest", f"{found.memory:,.0f} MiB"),
+        ("A worker with its parser at its highest", f"{found.memory:,.0f} MiB"),
     ]
     return "\n".join(f"{name:<72}{value:>12}" for name, value in lines)
 
@@ -179,7 +179,7 @@ class _Bench:
         return worker
 
     def _look(self) -> None:
-        """See how much memory each worker has, together with its reader."""
+        """See how much memory each worker has, together with its parser."""
         for worker in self._workers:
             pids = [worker.pid, *_children(worker.pid)]
             self.memory = max(self.memory, sum(map(_resident, pids)) / 2**20)

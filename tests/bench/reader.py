@@ -30,7 +30,7 @@ def main(
     disorder: Annotated[bool, typer.Option("--disorder", help="Put the rows of each member in any order.")] = False,
     report: Annotated[Path | None, typer.Option(help="A report (.tar.gz) to read instead.")] = None,
 ) -> None:
-    """Print jobs a second and memory of the reader, in this process and in a child."""
+    """Print jobs a second and memory of the parser, in this process and in a child."""
     with report.open("rb") if report else tempfile.TemporaryFile() as archive:
         if not report:
             write_report(archive, jobs)

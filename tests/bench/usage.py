@@ -132,7 +132,7 @@ async def _add(generation: documents.Generation, cells: list[Cell]) -> None:
 
 
 def _chunks(jobs: int) -> Iterator[tuple[list[Cell], float]]:
-    """The cells of jobs, day by day, in chunks as the reader gives them; with the share that is done."""
+    """The cells of jobs, day by day, in chunks as the parser gives them; with the share that is done."""
     chance, days, held = random.Random(1), 30 * MONTHS, list[Cell]()
     weights = [1 / (tool + 1) for tool in range(TOOLS)]
     for day in range(days):

@@ -197,7 +197,7 @@ async def recounted_usage(generation_id: str) -> dict[Any, Any]:
 async def read_here(
     archive: IO[bytes], *, prefix: RowPrefix | None = None, declared: DeclaredCounts | None = None
 ) -> AsyncIterator[AsyncIterator[Batch]]:
-    """The reader without a process of its own, which takes a moment to start."""
+    """The parser without a process of its own, which takes a moment to start."""
 
     async def batches() -> AsyncIterator[Batch]:
         archive.seek(0)

@@ -22,9 +22,9 @@ from resolvers.galaxy.ingest.part_lease import (
     extend_lease,
     release,
 )
-from resolvers.galaxy.ingest.process_archive import ArchiveIngestion, ReportReader
+from resolvers.galaxy.ingest.process_archive import ArchiveIngestion, ReportParser
 from resolvers.galaxy.report import PARSER_VERSION
-from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, read_in_subprocess
+from resolvers.galaxy.report.sandbox.run_sandbox import ParserFailed, read_in_subprocess
 from resolvers.outage_log import count_outage
 
 POLL_INTERVAL = 1.0
@@ -45,7 +45,7 @@ async def ingest(
     until_idle: bool = False,
     poll: float = POLL_INTERVAL,
     lease: timedelta = LEASE_TTL,
-    read: ReportReader = read_in_subprocess,
+    read: ReportParser = read_in_subprocess,
     parser: str = PARSER_VERSION,
 ) -> None:
     """Ingest archives until `stop` is set, with `until_idle` until none waits, or with `once` at most one.
@@ -68,7 +68,7 @@ async def ingest(
 class Worker:
     """Ingests archives, one at a time."""
 
-    def __init__(self, name: str, lease: timedelta, read: ReportReader, parser: str) -> None:
+    def __init__(self, name: str, lease: timedelta, read: ReportParser, parser: str) -> None:
         self._name, self._lease, self._read = name, lease, read
         self._claimer = Claimer(name, lease, parser)
 
@@ -114,7 +114,7 @@ class Worker:
         except PyMongoError as error:
             await self._handle_database_error(claim, error)
             raise
-        except ReaderFailed as error:
+        except ParserFailed as error:
             await self._abandon(claim, activity_error(READER_FAILED, str(error).strip().splitlines()[-1]))
         except Exception as error:
             log.exception("an attempt failed", archive=claim.archive)

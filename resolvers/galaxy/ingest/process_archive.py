@@ -31,7 +31,7 @@ MIN_POLL_INTERVAL, MAX_POLL_INTERVAL = 0.03, 0.5
 MISSING_BYTES = "MISSING_BYTES"
 
 
-class ReportReader(Protocol):
+class ReportParser(Protocol):
     """Reads an archive, as `resolvers.galaxy.report.sandbox.run_sandbox.read_in_subprocess` does."""
 
     def __call__(
@@ -46,13 +46,13 @@ Unblock = Callable[[str], Awaitable[bool]]
 class ArchiveIngestion:
     """One archive on its way into its generation."""
 
-    def __init__(self, claim: ClaimedPart, read: ReportReader, unblock: Unblock) -> None:
+    def __init__(self, claim: ClaimedPart, read: ReportParser, unblock: Unblock) -> None:
         self._claim, self._read, self._unblock = claim, read, unblock
         self._refusal: Rejection | None = None
         self._rejected = 0
 
     async def run(self) -> None:
-        """Ingest the archive or refuse it, which ends the part either way. Raises LeaseLost, ReaderFailed."""
+        """Ingest the archive or refuse it, which ends the part either way. Raises LeaseLost, ParserFailed."""
         await self._wait_for_cleanup()
         archive = await collection_of(documents.Archive).find_one({"_id": self._claim.archive})
         if archive is None:
@@ -73,7 +73,7 @@ class ArchiveIngestion:
         try:
             summary = await self._read_rows(archive, file, writer, usage_chunks)
             if summary.refused:
-                # The reader's last rejection is the one that refuses the archive.
+                # The parser's last rejection is the one that refuses the archive.
                 assert self._refusal is not None
                 error = activity_error(self._refusal.code.value, self._refusal.message)
                 await self._refuse(archive, error, summary)
@@ -108,7 +108,7 @@ class ArchiveIngestion:
                 if batch.summary is not None:
                     await writer.finish()
                     return batch.summary
-        raise RuntimeError("The reader ended without a summary.")
+        raise RuntimeError("The parser ended without a summary.")
 
     async def _merge(self, archive: Row, written: WrittenArchive) -> bool:
         """Merge the archive; returns False, without merging, when others replaced some of the rows that it wrote."""

@@ -18,7 +18,7 @@ from resolvers.reads.rows import collection_of
 from resolvers.writes.unique_index_errors import duplicate_key_errors
 
 CONCURRENCY = 3
-"""Batches that are being written at a time, while the reader goes on."""
+"""Batches that are being written at a time, while the parser goes on."""
 DRAIN_TIMEOUT = 3.0
 
 

@@ -4,7 +4,7 @@ A table of jobs has these columns. `instance` and `month` are last, for they bec
 
     archive          string      id of the row's archive
     sha256           string      of the archive's bytes
-    parser_version   string      of the reader that made the row
+    parser_version   string      of the parser that made the row
     reported_at      timestamp   when the report was made: a later report knows the later state of a job
     external_id, tool_id, tool_version, state, created_at, runtime_seconds, metrics, datasets
                                  as they are stored, see report/job_bson.py; a metric also has its `number`, if any

@@ -22,7 +22,7 @@ from resolvers.galaxy.readable_archives import reported_at
 from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.galaxy.report.read_report import Summary
 from resolvers.galaxy.report.rejection import Rejection
-from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, read_in_subprocess
+from resolvers.galaxy.report.sandbox.run_sandbox import ParserFailed, read_in_subprocess
 from resolvers.reads.rows import Row
 
 WITH_PARAMETERS = "with_parameters/"
@@ -82,7 +82,7 @@ class Export:
             with tempfile.TemporaryFile() as file:
                 await copy_to_file(archive, file)
                 outcome, row = await self._jobs(archive, uuid, file, name)
-        except (UnreadableArchive, ReaderFailed) as error:
+        except (UnreadableArchive, ParserFailed) as error:
             return ExportOutcome(ExportStatus.FAILED, reason=str(error))
         with tempfile.TemporaryFile() as report:
             pq.write_table(row, report, compression="zstd")

@@ -70,10 +70,10 @@ def read_report(
     whatever the order of its rows. Nothing else is read or written, and equal bytes give equal batches. A broken
     archive is refused before its first row is returned. Raises only errors of `source`.
     """
-    return _ReportReader(source, prefix or RowPrefix(), declared, limits or Limits()).batches()
+    return _ReportParser(source, prefix or RowPrefix(), declared, limits or Limits()).batches()
 
 
-class _ReportReader:
+class _ReportParser:
     def __init__(self, source: Source, prefix: RowPrefix, declared: DeclaredCounts | None, limits: Limits) -> None:
         self._source = source
         self._declared = declared
@@ -93,7 +93,7 @@ class _ReportReader:
             self._rejections.add(refusal.rejection)
             self._summary.refused = True
         except MemoryError:
-            message = "The report needs more memory than its reader may have."
+            message = "The report needs more memory than its parser may have."
             self._rejections.add(Rejection("", 0, RejectionCode.CORRUPT_ARCHIVE, message, rows=0))
             self._summary.refused = True
         yield from self._final_batches()

@@ -44,7 +44,7 @@ async def server(owner: Viewer) -> Server:
 
 
 def with_parser(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
-    """Let this be a release whose reader has another version."""
+    """Let this be a release whose parser has another version."""
     for module in ("ingestion_queue", "generation_switch", "generation"):
         monkeypatch.setattr(f"resolvers.galaxy.{module}.PARSER_VERSION", version)
 
@@ -282,7 +282,7 @@ async def test_reading_nothing_again_is_done_at_once(
     assert (await the(documents.Generation, queued["generation"]["id"]))["content_hash"] == "0" * 32
 
 
-async def test_after_an_upgrade_of_the_reader_the_next_report_has_all_read_again(
+async def test_after_an_upgrade_of_the_parser_the_next_report_has_all_read_again(
     owner: Viewer, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await a_taken_report(owner, server, 1)
@@ -297,14 +297,14 @@ async def test_after_an_upgrade_of_the_reader_the_next_report_has_all_read_again
     assert first
     assert second
     assert (first["kind"], second["kind"], asked["status"]) == ("REPROCESS", "INGEST", "SUCCEEDED")
-    assert first["reason"] == f"Version 99 of the reader took the place of version {PARSER_VERSION}."
+    assert first["reason"] == f"Version 99 of the parser took the place of version {PARSER_VERSION}."
     assert (meanwhile, await shown_jobs(owner, server)) == ([1], [1, 2, 3])
     fresh = await server.generation()
     assert (fresh["parser_version"], fresh["archives"], fresh["jobs"]) == ("99", 3, 3)
     assert await generations(owner, server) == {old: "RETIRED", fresh["_id"]: "ACTIVE"}
 
 
-async def test_whoever_switches_back_to_an_earlier_reader_keeps_it_whatever_is_uploaded(
+async def test_whoever_switches_back_to_an_earlier_parser_keeps_it_whatever_is_uploaded(
     owner: Viewer, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await a_taken_report(owner, server, 1)
@@ -323,7 +323,7 @@ async def test_whoever_switches_back_to_an_earlier_reader_keeps_it_whatever_is_u
     assert await shown_jobs(owner, server, f', where: {{generationId: "{fresh}"}}') == [1, 2, 3]
 
 
-async def test_of_several_generations_of_this_reader_the_newest_takes_what_is_uploaded(
+async def test_of_several_generations_of_this_parser_the_newest_takes_what_is_uploaded(
     owner: Viewer, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await a_taken_report(owner, server, 1)

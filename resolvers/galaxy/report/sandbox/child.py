@@ -70,7 +70,7 @@ class FileDescriptor:
 
 
 def apply_resource_limits(task: Task) -> None:
-    """Restrict this process to the resources that a reader needs. Limits that a system does not support are skipped."""
+    """Restrict this process to the resources that a parser needs. Limits that a system does not support are skipped."""
     try:
         import resource
     except ImportError:

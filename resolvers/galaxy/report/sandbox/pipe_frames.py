@@ -25,7 +25,7 @@ ID_AT = 4 + len(ID) + 4
 
 
 class BadFrame(Exception):
-    """The other end sent a frame that no reader sends."""
+    """The other end sent a frame that no parser sends."""
 
 
 def frames(batch: Batch) -> list[bytes]:
@@ -43,7 +43,7 @@ def frames(batch: Batch) -> list[bytes]:
 
 
 def failure(text: str) -> bytes:
-    """The frame for an error in the reader itself."""
+    """The frame for an error in the parser itself."""
     return b"".join(_frame(FAILURE, [text[-4000:].encode("utf-8", "backslashreplace")]))
 
 

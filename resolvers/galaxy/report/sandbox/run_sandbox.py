@@ -16,7 +16,7 @@ from resolvers.galaxy.report.sandbox import pipe_frames
 from resolvers.galaxy.report.sandbox.child import EXIT_OUT_OF_MEMORY, Task
 
 MAX_MEMORY_BYTES = 256 * MEBIBYTE
-"""Address space of the reader. Reading takes some 70 MB whatever the size of the report."""
+"""Address space of the parser. Reading takes some 70 MB whatever the size of the report."""
 BASE_CPU_SECONDS = 20
 CPU_SECONDS_PER_MEBIBYTE = 10
 """A mebibyte of a zipped report takes half a second; several when its rows are unsorted or very similar."""
@@ -24,8 +24,8 @@ PIPE_BUFFER_BYTES = MEBIBYTE
 PASSED_ENVIRONMENT = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
 
 
-class ReaderFailed(Exception):
-    """The reader itself failed; the fate of the report is unknown, and it may be tried again."""
+class ParserFailed(Exception):
+    """The parser itself failed; the fate of the report is unknown, and it may be tried again."""
 
 
 @asynccontextmanager
@@ -42,7 +42,7 @@ async def read_in_subprocess(
 
     `archive` must be a real file (it may be unlinked already). A child that reaches a limit ends the batches with a
     CORRUPT_ARCHIVE rejection and a summary that is refused, after which rows already returned must be removed again.
-    Raises ReaderFailed when the child ends in any other way.
+    Raises ParserFailed when the child ends in any other way.
     """
     seconds = cpu_seconds or max_cpu_seconds(os.fstat(archive.fileno()).st_size)
     task = Task(prefix or RowPrefix(), declared, limits or Limits(), memory_bytes, seconds)
@@ -70,7 +70,7 @@ async def _start(archive: IO[bytes], task: Task) -> asyncio.subprocess.Process:
         stdin=archive,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        # The environment holds the database's address and keys, which the reader must not see.
+        # The environment holds the database's address and keys, which the parser must not see.
         env={name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ},
         limit=PIPE_BUFFER_BYTES,
     )
@@ -88,7 +88,7 @@ async def _read_batches(process: asyncio.subprocess.Process, task: Task) -> Asyn
     except asyncio.IncompleteReadError:
         yield _limit_exceeded_batch(await process.wait(), task)
     except pipe_frames.BadFrame as error:
-        raise ReaderFailed(str(error)) from error
+        raise ParserFailed(str(error)) from error
 
 
 async def _read_batch(pipe: asyncio.StreamReader, prefix: bytes) -> Batch:
@@ -104,16 +104,16 @@ async def _read_batch(pipe: asyncio.StreamReader, prefix: bytes) -> Batch:
         return Batch(cells=pipe_frames.parse_cells(payload))
     if kind == pipe_frames.SUMMARY:
         return Batch(summary=pipe_frames.parse_summary(payload))
-    raise ReaderFailed(payload.decode("utf-8", "replace"))
+    raise ParserFailed(payload.decode("utf-8", "replace"))
 
 
 def _limit_exceeded_batch(status: int, task: Task) -> Batch:
-    """The batch for a child that was stopped at a limit. Raises ReaderFailed when it ended in any other way."""
+    """The batch for a child that was stopped at a limit. Raises ParserFailed when it ended in any other way."""
     if status == -signal.SIGXCPU:
-        message = f"The reader was stopped after {task.cpu_seconds} seconds of CPU."
+        message = f"The parser was stopped after {task.cpu_seconds} seconds of CPU."
     elif status == EXIT_OUT_OF_MEMORY:
-        message = f"The reader was stopped because it needed more than {task.memory_bytes} bytes of memory."
+        message = f"The parser was stopped because it needed more than {task.memory_bytes} bytes of memory."
     else:
-        raise ReaderFailed(f"The reader of a report ended with status {status} and without a message.")
+        raise ParserFailed(f"The parser of a report ended with status {status} and without a message.")
     rejection = Rejection("", 0, RejectionCode.CORRUPT_ARCHIVE, message, rows=0)
     return Batch(rejections=[rejection], summary=Summary(refused=True))

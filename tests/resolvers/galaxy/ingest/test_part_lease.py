@@ -24,7 +24,7 @@ from resolvers.galaxy.ingest.claim import Claimer
 from resolvers.galaxy.ingest.part_lease import RENEWALS_PER_LEASE, ClaimedPart, oldest_expired
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.report.read_report import Batch
-from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed
+from resolvers.galaxy.report.sandbox.run_sandbox import ParserFailed
 from resolvers.limits import MAX_ATTEMPTS
 from resolvers.reads.rows import Row, collection_of
 from tests.support.clock import Clock
@@ -40,7 +40,7 @@ LONG = jobs(*range(1, 2501))
 
 @dataclass
 class Gate:
-    """A reader that stops after its first batch of rows until it may go on."""
+    """A parser that stops after its first batch of rows until it may go on."""
 
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -280,7 +280,7 @@ async def lose(first: At) -> None:
     await parts.update_one({"_id": before["_id"]}, {"$set": {"attempt": before["attempt"]}})
 
 
-async def test_a_reader_that_fails_is_tried_three_times(clock: Clock) -> None:
+async def test_a_parser_that_fails_is_tried_three_times(clock: Clock) -> None:
     tried = 0
 
     @asynccontextmanager
@@ -288,7 +288,7 @@ async def test_a_reader_that_fails_is_tried_three_times(clock: Clock) -> None:
         nonlocal tried
         tried += 1
         if tried:
-            raise ReaderFailed("Traceback\nKeyError: 7")
+            raise ParserFailed("Traceback\nKeyError: 7")
         async with read_here(archive, **options) as batches:
             yield batches
 

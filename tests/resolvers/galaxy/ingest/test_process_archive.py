@@ -310,7 +310,7 @@ async def test_a_parser_fix_changes_one_field_in_a_new_generation_and_nothing_el
 
 @asynccontextmanager
 async def reading_capitals(archive: IO[bytes], **options: Any) -> AsyncIterator[AsyncIterator[Batch]]:
-    """A reader that was mended: it writes the names of tools in capitals."""
+    """A parser that was mended: it writes the names of tools in capitals."""
 
     async def mended(batches: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
         digest = RowsDigest()

@@ -1,4 +1,4 @@
-"""Archives at a destination: the rows of the reader, each archive once, whoever writes it and however often."""
+"""Archives at a destination: the rows of the parser, each archive once, whoever writes it and however often."""
 
 import asyncio
 import io

@@ -15,7 +15,7 @@ from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.limits import MEBIBYTE, Limits
 from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, read_report
 from resolvers.galaxy.report.sandbox import pipe_frames
-from resolvers.galaxy.report.sandbox.run_sandbox import ReaderFailed, max_cpu_seconds, read_in_subprocess
+from resolvers.galaxy.report.sandbox.run_sandbox import ParserFailed, max_cpu_seconds, read_in_subprocess
 from tests.bench.reports import in_disorder, write_report
 from tests.support.patience import within
 from tests.support.reports import JOB, report
@@ -121,7 +121,7 @@ async def test_a_report_that_takes_too_long_is_refused() -> None:
 
     batches = await read(in_disorder(many_jobs(10_000)), limits=limits, cpu_seconds=1)
 
-    assert refusal(batches) == "CORRUPT_ARCHIVE: The reader was stopped after 1 seconds of CPU."
+    assert refusal(batches) == "CORRUPT_ARCHIVE: The parser was stopped after 1 seconds of CPU."
 
 
 async def test_leaving_early_ends_a_child_that_waited_for_its_reader(started: list[Any]) -> None:
@@ -171,14 +171,14 @@ async def test_a_child_that_somebody_kills_is_no_verdict_on_the_report(started: 
         async with read_in_subprocess(file) as batches:
             await anext(batches)
             started[0].kill()
-            with pytest.raises(ReaderFailed, match="status -9"):
+            with pytest.raises(ParserFailed, match="status -9"):
                 [batch async for batch in batches]
 
 
-async def test_an_error_of_the_reader_itself_is_raised_with_its_trace() -> None:
+async def test_an_error_of_the_parser_itself_is_raised_with_its_trace() -> None:
     reading, writing = os.pipe()
     os.close(writing)
-    with os.fdopen(reading, "rb") as pipe, pytest.raises(ReaderFailed, match="Illegal seek"):
+    with os.fdopen(reading, "rb") as pipe, pytest.raises(ParserFailed, match="Illegal seek"):
         async with read_in_subprocess(pipe) as batches:
             [batch async for batch in batches]
 
@@ -226,5 +226,5 @@ async def test_a_child_that_talks_nonsense_is_not_believed(monkeypatch: pytest.M
 
     monkeypatch.setattr("resolvers.galaxy.report.sandbox.run_sandbox._read_batch", nonsense)
 
-    with pytest.raises(ReaderFailed, match="Nonsense"):
+    with pytest.raises(ParserFailed, match="Nonsense"):
         await read(report(jobs=[JOB]))
