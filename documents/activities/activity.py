@@ -1,4 +1,4 @@
-"""Fields that steps and transforms share: the state of work that ran, runs, or waits to run."""
+"""Fields that steps, transforms and ingestions share: the state of work that ran, runs, or waits to run."""
 
 from enum import StrEnum
 
