@@ -101,7 +101,7 @@ def test_the_workers_beside_a_server_end_with_it(sent: signal.Signals, mongod: E
 
 @pytest.mark.timeout(within(300))
 def test_what_a_stopped_server_was_ingesting_is_gone_on_with_by_the_next_one(tmp_path: Path) -> None:
-    """Without a wait for its lease to lapse: it was handed back."""
+    """Without a wait for its lease to expire: it was handed back."""
     report = io.BytesIO()
     write_report(report, 25_000)
     with running(*COMMAND, "serve", directory=tmp_path) as server:

@@ -243,7 +243,7 @@ async def test_a_refused_call_frees_its_key_although_an_operator_kills_its_sessi
     assert [answer.payload["userErrors"] for answer in again] == [first.payload["userErrors"]] * 2
 
 
-async def test_a_claim_without_a_key_whose_answer_was_lost_is_claimed_again_once_its_lease_has_lapsed(
+async def test_a_claim_without_a_key_whose_answer_was_lost_is_claimed_again_once_its_lease_has_expired(
     lab: Lab, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     working = Working()

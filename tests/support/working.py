@@ -17,7 +17,7 @@ WORK = (sys.executable, "-m", "graph.commands.work")
 PATIENT_WORKER = (sys.executable, "-m", "tests.graph.clients.worker.patient")
 """A worker with more time to stop; see that module."""
 RENEW_OFTEN: Any = {"RENEWAL_FRACTION": "0.01"}
-"""A patient worker learns in less than a second that a lease of a minute is lost, which does not lapse meanwhile."""
+"""A patient worker learns in less than a second that a lease of a minute is lost, which does not expire meanwhile."""
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 STEPS = """query($id:ID!,$after:String){node(id:$id){... on Execution{status startTimestamp endTimestamp

@@ -24,7 +24,7 @@ async def killed_after(
 ) -> AsyncIterator[None]:
     """A process that has written so many batches within the block, and is killed at its end.
 
-    It runs the steps of `invented`, or those of this release. Its lock is made to lapse, for which nobody has to wait.
+    It runs the steps of `invented`, or those of this release. Its lock is made to expire, for which nobody has to wait.
     """
     told, tells = processes.Pipe()
     process = processes.Process(
@@ -41,10 +41,10 @@ async def killed_after(
         told.close()
     assert process.exitcode == -signal.SIGKILL
     process.close()
-    lapsed = await database[COLLECTION].update_one(
+    expired = await database[COLLECTION].update_one(
         {"lock.holder": {"$exists": True}}, {"$set": {"lock.expires_at": datetime(2026, 1, 1)}}
     )
-    assert lapsed.modified_count == 1, "it did not hold the lock"
+    assert expired.modified_count == 1, "it did not hold the lock"
 
 
 def _wait_until_written(told: "Connection[None, int]", batches: int) -> None:

@@ -143,13 +143,13 @@ async def test_of_two_that_migrate_at_once_one_waits_for_the_other(
     assert await old[COLLECTION].find().to_list() == [{"_id": "schema", "version": 3}]
 
 
-async def test_the_lock_of_a_process_that_was_killed_is_waited_for_until_it_lapses(
+async def test_the_lock_of_a_process_that_was_killed_is_waited_for_until_it_expires(
     old: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("documents.migrations.schema_version.RETRY_INTERVAL", 0.05)
     await fill(old)
-    lapses = [{"$set": {"lock": {"holder": "killed", "expires_at": {"$add": ["$$NOW", 3_600_000]}}}}]
-    await old[COLLECTION].update_one({"_id": "schema"}, [{"$set": {"version": 1}}, *lapses], upsert=True)
+    expiry = [{"$set": {"lock": {"holder": "killed", "expires_at": {"$add": ["$$NOW", 3_600_000]}}}}]
+    await old[COLLECTION].update_one({"_id": "schema"}, [{"$set": {"version": 1}}, *expiry], upsert=True)
     waits = asyncio.Event()
 
     migrating = asyncio.create_task(migrate(old, lambda *_: waits.set(), STEPS))

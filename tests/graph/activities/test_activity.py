@@ -179,7 +179,7 @@ async def test_a_failure_without_a_reason_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize("swept", [False, True])
-async def test_a_lapsed_lease_gives_the_step_to_the_next_with_another_attempt(clock: Clock, swept: bool) -> None:
+async def test_an_expired_lease_gives_the_step_to_the_next_with_another_attempt(clock: Clock, swept: bool) -> None:
     dag = await a_dag(a="")
     first = await claim()
     clock.forward(61)
@@ -194,7 +194,7 @@ async def test_a_lapsed_lease_gives_the_step_to_the_next_with_another_attempt(cl
 
 
 @pytest.mark.parametrize("swept", [False, True])
-async def test_the_third_lapse_fails_the_step_and_cancels_what_waited_for_it(clock: Clock, swept: bool) -> None:
+async def test_the_third_expiry_fails_the_step_and_cancels_what_waited_for_it(clock: Clock, swept: bool) -> None:
     dag = await a_dag(a="", b="a")
     for _ in range(3):
         assert await claim() is not None
@@ -212,7 +212,7 @@ async def test_the_third_lapse_fails_the_step_and_cancels_what_waited_for_it(clo
     assert (step.error.code, step.attempt) == ("LEASE_LAPSED", 3)
 
 
-async def test_an_extended_lease_does_not_lapse(clock: Clock) -> None:
+async def test_an_extended_lease_does_not_expire(clock: Clock) -> None:
     await a_dag(a="")
     step = (await claim())["id"]
 
@@ -432,7 +432,7 @@ async def test_a_second_runner_reads_what_the_first_one_left() -> None:
     assert await _seen([output.id, first, dag.execution.id], OTHER) == [True] * 3
 
 
-async def test_imported_runs_are_nobodys_and_never_lapse(clock: Clock) -> None:
+async def test_imported_runs_are_nobodys_and_never_expire(clock: Clock) -> None:
     dag = await a_dag(a="")
     step = dag.steps["a"].id
     running = {"status": ActivityStatus.RUNNING.value, "attempt": 1}

@@ -56,7 +56,7 @@ async def test_attempts_that_were_handed_back_are_none_of_the_three(clock: Clock
     assert seen == ["READY", "READY", "FAILED"]
 
 
-async def test_attempts_that_were_handed_back_do_not_count_when_leases_lapse_either(clock: Clock) -> None:
+async def test_attempts_that_were_handed_back_do_not_count_when_leases_expire_either(clock: Clock) -> None:
     dag = await a_dag(a="")
     await claim()
     await release(dag.steps["a"].id)
@@ -71,7 +71,7 @@ async def test_attempts_that_were_handed_back_do_not_count_when_leases_lapse_eit
     assert seen == ["READY", "READY", "FAILED"]
 
 
-async def test_a_lapsed_attempt_is_claimed_again_though_others_were_handed_back_before(clock: Clock) -> None:
+async def test_an_expired_attempt_is_claimed_again_though_others_were_handed_back_before(clock: Clock) -> None:
     dag = await a_dag(a="")
     await claim()
     await release(dag.steps["a"].id)

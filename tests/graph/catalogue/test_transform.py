@@ -98,9 +98,9 @@ async def test_a_resource_has_one_transform_that_runs_at_a_time() -> None:
     assert at_last["id"] == waiting
 
 
-async def test_a_lapsed_transform_is_taken_over_while_another_waits(clock: Clock) -> None:
+async def test_an_expired_transform_is_taken_over_while_another_waits(clock: Clock) -> None:
     births = await a_resource()
-    lapsed = await request(births)
+    expired = await request(births)
     await claim()
     await request(births)
     clock.forward(61)
@@ -108,19 +108,19 @@ async def test_a_lapsed_transform_is_taken_over_while_another_waits(clock: Clock
 
     claimed = await claim(OTHER, "worker-2")
 
-    assert (claimed["id"], claimed["attempt"]) == (lapsed, 2)
-    assert state_of(await extend(lapsed)) == ("RUNNING", ["RUNNING"])
+    assert (claimed["id"], claimed["attempt"]) == (expired, 2)
+    assert state_of(await extend(expired)) == ("RUNNING", ["RUNNING"])
 
 
-async def test_a_lapsed_transform_waits_again_when_no_other_does(clock: Clock) -> None:
+async def test_an_expired_transform_waits_again_when_no_other_does(clock: Clock) -> None:
     births = await a_resource()
-    lapsed = await request(births)
+    expired = await request(births)
     await claim()
     clock.forward(61)
 
     assert await sweep() == 1
 
-    assert await request(births) == lapsed
+    assert await request(births) == expired
     assert (await claim())["attempt"] == 2
 
 
@@ -145,7 +145,7 @@ async def test_a_retryable_failure_of_a_transform_is_tried_again(another_waits: 
     assert (claimed["id"], claimed["attempt"], claimed["error"]) == (failing, 2, None)
 
 
-async def test_the_third_lapse_of_a_transform_fails_it_and_lets_the_next_one_run(clock: Clock) -> None:
+async def test_the_third_expiry_of_a_transform_fails_it_and_lets_the_next_one_run(clock: Clock) -> None:
     births = await a_resource()
     lapsing = await request(births)
     await claim()

@@ -185,7 +185,7 @@ async def test_nothing_that_workers_do_scans_a_collection(database: Database, cl
     assert (scans, sorts) == ([], [])
     looks = [one for one in operations if one["op"] == "query" and one["ns"].endswith(".steps")]
     assert len(looks) > 10
-    # A look reads some more than it takes, and a lapse reads its execution's hundred steps. There are 900.
+    # A look reads some more than it takes, and an expired lease reads its execution's hundred steps. There are 900.
     assert max(one["docsExamined"] for one in looks) <= 250
 
 

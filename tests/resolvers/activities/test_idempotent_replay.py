@@ -132,7 +132,7 @@ async def test_a_claim_that_is_over_is_not_repeated(meanwhile: Any, stands: str)
     assert await everything_kept() == before
 
 
-async def test_a_claim_whose_lease_has_lapsed_is_not_repeated_and_another_key_claims_anew(clock: Clock) -> None:
+async def test_a_claim_whose_lease_has_expired_is_not_repeated_and_another_key_claims_anew(clock: Clock) -> None:
     dag = await a_dag(a="")
     await claim_once()
     clock.forward(61)
@@ -201,10 +201,10 @@ async def test_a_lease_is_extended_once_under_a_key_and_not_said_to_last_when_it
 
     repeated = await extend(id, leaseSeconds=100, idempotencyKey="a key")
     clock.forward(51)
-    lapsed = await extend(id, leaseSeconds=100, idempotencyKey="a key")
+    expired = await extend(id, leaseSeconds=100, idempotencyKey="a key")
 
     assert repeated == extended
-    assert state_of(lapsed) == ("READY", ["RUNNING"])
+    assert state_of(expired) == ("READY", ["RUNNING"])
 
 
 async def test_a_failure_reported_again_is_the_same_report_although_the_next_attempt_has_begun(clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""Leases that are extended at the last moment: whoever saw that they had lapsed leaves the activity alone."""
+"""Leases that are extended at the last moment: whoever saw that they had expired leaves the activity alone."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -106,7 +106,7 @@ async def test_a_cancelled_execution_has_nothing_that_is_available_again() -> No
 
 
 @pytest.mark.parametrize("swept", [False, True])
-async def test_the_first_lapse_costs_no_wait_and_the_second_does(clock: Clock, swept: bool) -> None:
+async def test_the_first_expiry_costs_no_wait_and_the_second_does(clock: Clock, swept: bool) -> None:
     await a_dag(a="")
     seen = []
     for seconds in (61, 61, 60):

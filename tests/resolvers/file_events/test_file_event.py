@@ -257,7 +257,7 @@ async def test_a_file_that_changes_while_a_transform_runs_makes_another_one_wait
     assert await pending() == [1]
 
 
-async def test_what_lapsed_and_is_taken_over_leaves_later_files_to_the_one_that_waits(clock: Clock) -> None:
+async def test_what_expired_and_is_taken_over_leaves_later_files_to_the_one_that_waits(clock: Clock) -> None:
     await watch("births", IN)
     (first,) = await report(a_file())
     await claim(leaseSeconds=60)

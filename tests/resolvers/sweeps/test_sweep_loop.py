@@ -21,7 +21,7 @@ from tests.support.runs import Dag, a_dag, claim
 pytestmark = pytest.mark.usefixtures("database")
 
 
-async def test_lapsed_activities_are_returned_while_it_sweeps_and_not_after(clock: Clock) -> None:
+async def test_expired_activities_are_returned_while_it_sweeps_and_not_after(clock: Clock) -> None:
     dag = await a_dag(a="")
     await claim()
     clock.forward(61)

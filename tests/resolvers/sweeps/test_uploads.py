@@ -147,8 +147,8 @@ async def test_bytes_that_come_to_be_read_while_the_sweep_looks_at_them_are_left
     folder: Place, monkeypatch: pytest.MonkeyPatch, clock: Clock, before: dict[str, Any]
 ) -> None:
     id = await upload_bytes(folder, WORKER)
-    lapsed = {"leaseExpiresAt": now(), **before}
-    await documents.Upload.get_pymongo_collection().update_one({"_id": id}, {"$set": lapsed})
+    expired = {"leaseExpiresAt": now(), **before}
+    await documents.Upload.get_pymongo_collection().update_one({"_id": id}, {"$set": expired})
     reader = Reader(folder, monkeypatch)
     readings: list[asyncio.Task[Any]] = []
 

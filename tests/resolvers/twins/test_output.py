@@ -124,12 +124,12 @@ async def test_a_worker_registers_only_while_it_holds_the_step(clock: Clock) -> 
     by_another = await register(other, step, fileName="1", **ELSEWHERE)
     held = await register(WORKER, step, fileName="2", **ELSEWHERE)
     clock.forward(3601)
-    lapsed = await register(WORKER, step, fileName="3", **ELSEWHERE)
+    expired = await register(WORKER, step, fileName="3", **ELSEWHERE)
     by_its_owner = await register(Viewer(Role.USER, owner.id), step, fileName="4", **ELSEWHERE)
 
     assert (held["userErrors"], by_its_owner["userErrors"]) == ([], [])
-    assert [refusal_of(one) for one in (by_another, lapsed)] == [("INVALID_STATE", ["input", "stepId"])] * 2
-    (told,), (ended,) = by_another["userErrors"], lapsed["userErrors"]
+    assert [refusal_of(one) for one in (by_another, expired)] == [("INVALID_STATE", ["input", "stepId"])] * 2
+    (told,), (ended,) = by_another["userErrors"], expired["userErrors"]
     assert told["message"].startswith(
         f"{step.id} is RUNNING at attempt 1, which worker-1 holds; only its worker or owner may add"
     )

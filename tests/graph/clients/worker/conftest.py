@@ -16,7 +16,7 @@ from tests.graph.clients.worker.front import Front, front_of
 from tests.support.running import environment, on_database, running
 from tests.support.working import Lab, a_token
 
-Lapse = Callable[[str], None]
+ExpireLeases = Callable[[str], None]
 KeptSteps = Collection[dict[str, Any]]
 HURRIED = (sys.executable, "-m", "tests.graph.clients.worker.hurried")
 
@@ -53,11 +53,11 @@ def kept_steps(mongod: EmbeddedMongo) -> Iterator[KeptSteps]:
 
 
 @pytest.fixture
-def lapse(kept_steps: KeptSteps) -> Lapse:
+def expire_leases(kept_steps: KeptSteps) -> ExpireLeases:
     """Ends the leases of a worker, by its name, as if it had been silent for long."""
 
-    def end_leases(worker: str) -> None:
+    def expire(worker: str) -> None:
         held = {"worker": worker, "status": ActivityStatus.RUNNING.value}
         kept_steps.update_many(held, {"$set": {"leaseExpiresAt": datetime(2000, 1, 1, tzinfo=UTC)}})
 
-    return end_leases
+    return expire

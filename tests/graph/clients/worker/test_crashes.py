@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from documents.mongo.database import Client
-from tests.graph.clients.worker.conftest import Lapse
+from tests.graph.clients.worker.conftest import ExpireLeases
 from tests.support.patience import within
 from tests.support.running import end
 from tests.support.working import Lab, Worker
@@ -42,13 +42,13 @@ ENDS = [
 
 @pytest.mark.timeout(within(900))
 async def test_workers_killed_at_any_moment_lose_and_double_nothing(
-    lab: Lab, lapse: Lapse, client: Client, capsys: pytest.CaptureFixture[str]
+    lab: Lab, expire_leases: ExpireLeases, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ids = [lab.an_execution(*a_dag(min(A_DAG, STEPS - made))) for made in range(0, STEPS, A_DAG)]
     began = time.monotonic()
 
     async with await client["test_workers"].watch(ENDS) as changes:
-        crew = run_and_kill(lab, ids, lapse)
+        crew = run_and_kill(lab, ids, expire_leases)
         took = time.monotonic() - began
         ended: Counter[str] = Counter()
         while (change := await changes.try_next()) is not None:
@@ -78,7 +78,7 @@ def a_dag(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def run_and_kill(lab: Lab, ids: list[str], lapse: Lapse) -> list[Worker]:
+def run_and_kill(lab: Lab, ids: list[str], expire_leases: ExpireLeases) -> list[Worker]:
     """Let workers run all of it, and kill one after every so many steps, at any moment; all who took part."""
     luck = random.Random()
     workers = [a_worker(lab) for _ in range(WORKERS)]
@@ -91,7 +91,7 @@ def run_and_kill(lab: Lab, ids: list[str], lapse: Lapse) -> list[Worker]:
             killed = len(crew) - WORKERS
             # Again and again: what one asked for before its end may be claimed after it.
             for worker in set(crew) - set(workers):
-                lapse(worker.name)
+                expire_leases(worker.name)
             if killed < KILLS and (STEPS - open_) * (KILLS + 1) > STEPS * killed:
                 victim = workers.pop(luck.randrange(WORKERS))
                 victim.process.kill()

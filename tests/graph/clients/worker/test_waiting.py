@@ -9,7 +9,7 @@ import pytest
 
 from graph.clients.worker.stop import FINISH_TIMEOUT, LATE_EXIT_CODE, RELEASE_TIMEOUT, STOP_TIMEOUT
 from graph.clients.worker.subreaper import KILL_TIMEOUT, TERM_GRACE
-from tests.graph.clients.worker.conftest import Lapse
+from tests.graph.clients.worker.conftest import ExpireLeases
 from tests.graph.clients.worker.front import LOST, Front, Verdict, answers
 from tests.support.patience import until, within
 from tests.support.working import WORK, Lab
@@ -100,13 +100,15 @@ def test_a_claim_that_was_cancelled_before_its_answer_came_is_let_go(lab: Lab, f
     assert "Claim with a new idempotencyKey." in said
 
 
-def test_a_claim_whose_lease_lapsed_before_its_answer_came_is_made_anew(lab: Lab, front: Front, lapse: Lapse) -> None:
+def test_a_claim_whose_lease_expired_before_its_answer_came_is_made_anew(
+    lab: Lab, front: Front, expire_leases: ExpireLeases
+) -> None:
     id = lab.an_execution({"key": "a"})
 
     def judge(method: str, body: bytes) -> Verdict:
         if b"claimActivity(" not in body:
             return None
-        lapse("late")
+        expire_leases("late")
         return None if front.judged else LOST
 
     front.judge = judge

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.graph.clients.worker.conftest import KeptSteps, Lapse
+from tests.graph.clients.worker.conftest import ExpireLeases, KeptSteps
 from tests.graph.clients.worker.front import Front, answers
 from tests.support.patience import until, within
 from tests.support.running import COMMAND, alive
@@ -272,7 +272,7 @@ def test_a_lost_lease_ends_the_command_with_all_it_has_started(lab: Lab) -> None
     assert lab.statuses(id) == {"stubborn": "CANCELLED"}
 
 
-def test_a_killed_worker_leaves_nothing_running(lab: Lab, lapse: Lapse) -> None:
+def test_a_killed_worker_leaves_nothing_running(lab: Lab, expire_leases: ExpireLeases) -> None:
     id = lab.an_execution({"key": "orphan"})
     with lab.working("sleep 1000 & echo $$ $!; wait") as worker:
         log = until(lambda: [line for s in lab.execution(id)["by_key"].values() for line in lab.log(s["id"])])
@@ -282,7 +282,7 @@ def test_a_killed_worker_leaves_nothing_running(lab: Lab, lapse: Lapse) -> None:
 
         until(lambda: not any(alive(pid) for pid in pids))
     until(lambda: list(lab.folders.iterdir()) == [])
-    lapse(worker.name)
+    expire_leases(worker.name)
     until(lambda: lab.statuses(id) == {"orphan": "READY"})
     lab.run("true")
     assert lab.statuses(id) == {"orphan": "SUCCEEDED"}

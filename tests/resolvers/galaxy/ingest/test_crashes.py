@@ -67,7 +67,7 @@ class Crew:
         await asyncio.sleep(self._luck.uniform(0, self._longest_life))
         name = self._luck.choice(at_work)
         self._end(name)
-        await _let_leases_lapse({"worker": name, "leaseExpiresAt": {"$ne": None}})
+        await _let_leases_expire({"worker": name, "leaseExpiresAt": {"$ne": None}})
         self.killed += 1
 
     def end(self) -> None:
@@ -81,7 +81,7 @@ class Crew:
         process.wait()
 
 
-async def _let_leases_lapse(match: Filter) -> None:
+async def _let_leases_expire(match: Filter) -> None:
     async for part in collection_of(documents.IngestionPart).find(match):
         # The database keeps a killed worker's transaction for a minute, and nobody else can write what it wrote.
         await end_session(part)
@@ -150,7 +150,7 @@ async def run_and_kill(crew: Crew, server: Server, sent: int) -> int:
     while True:
         crew.hire()
         # All workers of the discarded archives were killed.
-        await _let_leases_lapse({"leftovers": True, "leaseExpiresAt": None})
+        await _let_leases_expire({"leftovers": True, "leaseExpiresAt": None})
         if not await unended(server):
             archives = (await server.generation())["archives"] if queued else 0
             if archives == sent:

@@ -106,11 +106,11 @@ async def _broken(breaking: Breaking, monkeypatch: pytest.MonkeyPatch) -> bool:
             await works(read=read_here, once=True)
         except Lost:
             made = breaking.made
-    await _let_leases_lapse()
+    await _let_leases_expire()
     return made > 0
 
 
-async def _let_leases_lapse() -> None:
+async def _let_leases_expire() -> None:
     running = {"status": "RUNNING"}
     await collection_of(documents.IngestionPart).update_many(running, [{"$set": {"leaseExpiresAt": "$created_at"}}])
 
@@ -166,7 +166,7 @@ async def test_chunks_of_what_is_told_twice_are_those_of_the_first_attempt(
         patched.setattr(merge, "_add_usage_chunk", lost_after)
         with pytest.raises(Lost):
             await works(read=read_here, once=True)
-    await _let_leases_lapse()
+    await _let_leases_expire()
     await reorder_the_collection()
     let_batches_overtake(monkeypatch)
     await works(read=read_here)

@@ -32,7 +32,7 @@ from tests.support.ingesting import LEASE, Server, jobs, lines_of, parts_of, rea
 from tests.support.patience import until_awaited, within
 
 pytestmark = pytest.mark.usefixtures("database")
-LAPSED = timedelta(seconds=1)
+SINCE_EXPIRY = timedelta(seconds=1)
 """The time since the end of a lease that a test lets expire."""
 LONG = jobs(*range(1, 2501))
 """Three batches of rows."""
@@ -110,8 +110,8 @@ async def a_queued_report(content: bytes = LONG) -> tuple[Server, str]:
 async def test_a_line_of_a_take_over_takes_a_number_only_where_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     _, ingestion = await a_queued_report()
     first = await brought_to(Gate())
-    lapsed = {"$set": {"leaseExpiresAt": now() - LAPSED}}
-    await collection_of(documents.IngestionPart).update_one({"ingestionRef": ingestion}, lapsed)
+    expired = {"$set": {"leaseExpiresAt": now() - SINCE_EXPIRY}}
+    await collection_of(documents.IngestionPart).update_one({"ingestionRef": ingestion}, expired)
 
     def fail(*given: Any) -> Row:
         raise LookupError("no line")
@@ -147,7 +147,7 @@ async def test_a_lease_is_extended_while_an_archive_is_read(clock: Clock) -> Non
     await first.stops()
 
 
-def test_a_lease_is_extended_several_times_before_it_would_lapse() -> None:
+def test_a_lease_is_extended_several_times_before_it_would_expire() -> None:
     assert RENEWALS_PER_LEASE >= 3
 
 
@@ -176,7 +176,7 @@ async def test_what_a_silent_worker_held_is_taken_over_and_counted_once() -> Non
     gate = Gate()
     first = await brought_to(gate, once=True)
     await collection_of(documents.IngestionPart).update_many(
-        {"status": "RUNNING"}, {"$set": {"leaseExpiresAt": now() - LAPSED}}
+        {"status": "RUNNING"}, {"$set": {"leaseExpiresAt": now() - SINCE_EXPIRY}}
     )
 
     await works()
@@ -199,15 +199,15 @@ async def test_a_part_that_is_extended_while_another_worker_looks_at_it_stays_wi
     await parts.update_one({"ingestionRef": ingestion}, {"$set": {"attempt": attempt - 1}})
     gate, seen = Gate(), []
     first = await brought_to(gate)
-    await parts.update_one({"ingestionRef": ingestion}, {"$set": {"leaseExpiresAt": now() - LAPSED}})
+    await parts.update_one({"ingestionRef": ingestion}, {"$set": {"leaseExpiresAt": now() - SINCE_EXPIRY}})
 
     async def extended_after(match: Filter) -> Row | None:
-        lapsed = await oldest_expired(match)
-        if lapsed is not None:
-            seen.append(lapsed["_id"])
+        expired = await oldest_expired(match)
+        if expired is not None:
+            seen.append(expired["_id"])
             extended = {"leaseExpiresAt": now() + LEASE}
-            await parts.update_one({"_id": lapsed["_id"]}, {"$set": extended})
-        return lapsed
+            await parts.update_one({"_id": expired["_id"]}, {"$set": extended})
+        return expired
 
     monkeypatch.setattr(claim, "oldest_expired", extended_after)
     await works()
@@ -244,7 +244,7 @@ async def test_what_a_killed_worker_had_begun_to_write_delays_nobody(mongod: Emb
     await session.start_transaction()
     generations = killed[collection_of(documents.Generation).database.name]["generations"]
     await generations.update_one({}, {"$set": {"folding": "part_0"}}, session=session)
-    held = {"status": "RUNNING", "attempt": 1, "leaseExpiresAt": now() - LAPSED, "session": session.session_id}
+    held = {"status": "RUNNING", "attempt": 1, "leaseExpiresAt": now() - SINCE_EXPIRY, "session": session.session_id}
     await collection_of(documents.IngestionPart).update_one({"ingestionRef": ingestion}, {"$set": held})
 
     await asyncio.wait_for(works(), within())
@@ -269,13 +269,13 @@ async def test_a_part_that_is_lost_three_times_fails_and_leaves_no_rows() -> Non
 
 
 async def lose(first: At) -> None:
-    """Let a worker end without a word, and its lease lapse."""
-    lapsed = {"$set": {"leaseExpiresAt": now() - LAPSED, "attempt": 0}}
+    """Let a worker end without a word, and its lease expire."""
+    expired = {"$set": {"leaseExpiresAt": now() - SINCE_EXPIRY, "attempt": 0}}
     parts = collection_of(documents.IngestionPart)
     before = await parts.find_one({"status": "RUNNING"})
     assert before is not None
     # Under another number the worker does not find its part any more, as if it had been taken over.
-    await parts.update_one({"_id": before["_id"]}, lapsed)
+    await parts.update_one({"_id": before["_id"]}, expired)
     await first.stops()
     await parts.update_one({"_id": before["_id"]}, {"$set": {"attempt": before["attempt"]}})
 
