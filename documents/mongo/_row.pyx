@@ -130,9 +130,9 @@ cdef list documents_of(Row whole, Elements* array):
     return found
 
 
-def families(list rows, str key):
+def group_consecutive(list rows, str key):
     """Groups of consecutive rows with the same text at `key`, as `(text, rows)`."""
-    cdef list families = [], family = None
+    cdef list groups = [], group = None
     cdef Elements named
     cdef Row row
     cdef Py_ssize_t length = 0
@@ -140,10 +140,10 @@ def families(list rows, str key):
     for row in rows:
         if not row._holds(key, &named) or named.type != STRING:
             raise ValueError(f"no text at {key}")
-        if family is None or named.size != length or memcmp(named.value, text, length):
-            family = []
-            families.append((string_at(named.value, named.size), family))
-            # These point into a row that the family keeps alive.
+        if group is None or named.size != length or memcmp(named.value, text, length):
+            group = []
+            groups.append((string_at(named.value, named.size), group))
+            # These point into a row that the group keeps alive.
             text, length = named.value, named.size
-        family.append(row)
-    return families
+        group.append(row)
+    return groups

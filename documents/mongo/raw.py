@@ -18,7 +18,7 @@ from documents.private_apis import RAW_BSON
 
 try:
     from documents.mongo._row import Row
-    from documents.mongo._row import families as _families
+    from documents.mongo._row import group_consecutive as _group_consecutive
     from documents.mongo._writer import Member, Writer
 except ImportError:
     COMPILED = False
@@ -41,5 +41,5 @@ def decode_rows(rows: list[Row]) -> list[dict[str, Any]]:
 def group_consecutive(rows: list[Any], key: str) -> list[tuple[str, list[Any]]]:
     """Groups of consecutive documents with the same text at `key`, as `(text, documents)`."""
     if COMPILED and rows and type(rows[0]) is Row:
-        return _families(rows, key)
+        return _group_consecutive(rows, key)
     return [(text, list(group)) for text, group in groupby(rows, itemgetter(key))]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from starlette.types import Scope
 
-SEND_BUFFER_KEY = "provenance.send_buffer_of"
+SEND_BUFFER_KEY = "provenance.send_buffer"
 """The extension of the scope that holds a connection's SendBuffer."""
 WRITE_TIMEOUT = 30.0
 """Seconds for the client to read a write …"""

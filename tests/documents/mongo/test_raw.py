@@ -102,7 +102,7 @@ def test_neighbours_with_the_same_text_are_put_together() -> None:
     plain = [bson.decode(one.raw) for one in rows]
 
     for some in (rows, plain):
-        found = [(of, [one["n"] for one in family]) for of, family in raw.group_consecutive(some, "of")]
+        found = [(of, [one["n"] for one in group]) for of, group in raw.group_consecutive(some, "of")]
         assert found == [("a", [0, 1]), ("b", [2]), ("aa", [3]), ("a", [4])]
     assert raw.group_consecutive([], "of") == []
     for broken in ([row({"x": 1})], [row({"of": 7})]):
