@@ -31,10 +31,10 @@ from graph.core.user_error_types import UserError
 from graph.core.view import connection, interface, stored, view
 from graph.core.where import sort_key
 from resolvers.activities.claim import claim_activity
-from resolvers.activities.claimant import MAX_WORKER_NAME_LENGTH
 from resolvers.activities.idempotent_replay import repeat_claim, repeat_report
 from resolvers.activities.lease import MIN_LEASE_SECONDS, extend_lease
 from resolvers.activities.lifecycle import ErrorReport, TransformReport, complete_activity, release_activity
+from resolvers.activities.report_access import MAX_WORKER_NAME_LENGTH
 from resolvers.limits import MAX_LEASE_SECONDS, MAX_LOG_PAGE_SIZE
 from resolvers.reads.rows import Row
 

@@ -17,7 +17,7 @@ from graph.commands.explain import explain
 from graph.commands.export import export_app
 from graph.commands.import_catalogue import import_app
 from graph.commands.token import token_app
-from graph.commands.upload import upload
+from graph.commands.upload_reports import upload
 from graph.commands.work import EPILOG, work
 from graph.settings import Settings, SettingsError, load_settings, variable_of
 from resolvers.concurrency.garbage_collection import load_modules

@@ -19,8 +19,8 @@ from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.active_workers import ACTIVE_AFTER_CLAIM, Holder, active_workers
 from resolvers.activities.claim_queue import Choice, candidates
-from resolvers.activities.claimant import MAX_EARLIER_WORKERS, check_worker_name
 from resolvers.activities.lease import check_lease_seconds, note_lease, take_over
+from resolvers.activities.report_access import MAX_EARLIER_WORKERS, check_worker_name
 from resolvers.activities.reuse_access import grant_reuse_access
 from resolvers.activities.state_machine import Transition, apply_transition
 from resolvers.concurrency.keyed_lock import keyed_lock
@@ -30,7 +30,7 @@ from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.idempotency import KeyedCall, NothingWritten, StoreOutcome
 from resolvers.writes.transaction import Outcome
 
-KINDS: dict[str, Document] = {"STEP": documents.Step, "TRANSFORM": documents.Transform}
+CLAIMABLE: dict[str, Document] = {"STEP": documents.Step, "TRANSFORM": documents.Transform}
 
 
 class ClaimRequest(NamedTuple):
@@ -57,7 +57,7 @@ async def claim_activity(
     require_role(viewer, Role.WORKER)
     name, duration = check_worker_name(worker, "worker"), check_lease_seconds(lease_seconds, "leaseSeconds")
     request = ClaimRequest(name, viewer, duration)
-    claimable = tuple(document for kind, document in KINDS.items() if kinds is None or kind in kinds)
+    claimable = tuple(document for kind, document in CLAIMABLE.items() if kinds is None or kind in kinds)
     active_workers.note(request.holder, {document.kind for document in claimable}, now() + ACTIVE_AFTER_CLAIM)
     if call is None:
         return await _claim_next(claimable, request)

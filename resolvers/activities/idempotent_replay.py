@@ -4,8 +4,8 @@ from documents.activities.activity import ActivityStatus
 from documents.base import now
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
-from resolvers.activities.claimant import claimant_filter, explain_refusal, kind_of_activity
 from resolvers.activities.lease import valid_lease_filter
+from resolvers.activities.report_access import explain_refusal, kind_of_activity, reportable_filter
 from resolvers.filters import all_of, any_of
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidState, NotFound
@@ -20,7 +20,7 @@ async def repeat_claim(viewer: Viewer, stored: StoredOutcome) -> Outcome:
     """
     id, attempt = _id_and_attempt(stored)
     match = {"_id": id, "attempt": attempt, "status": ActivityStatus.RUNNING.value}
-    match |= valid_lease_filter(now()) | claimant_filter(viewer)
+    match |= valid_lease_filter(now()) | reportable_filter(viewer)
     row: Row | None = await collection_of(kind_of_activity(id)).find_one(match)
     if row is not None:
         return {"activity": row}

@@ -16,13 +16,13 @@ from documents.mongo.transaction import Session, in_transaction
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.active_workers import Holder, active_workers
-from resolvers.activities.claimant import (
+from resolvers.activities.report_access import (
     KINDS,
     check_worker_name,
-    claimant_filter,
     explain_refusal,
     kind_of_activity,
     only_attempt_filter,
+    reportable_filter,
 )
 from resolvers.activities.retry import available_from
 from resolvers.activities.state_machine import (
@@ -104,7 +104,7 @@ async def _extend(
     name, at, kind = check_worker_name(worker, "worker"), now(), kind_of_activity(id, "id")
     duration = check_lease_seconds(lease_seconds, "leaseSeconds")
     match = {"_id": id, "worker": name, "status": ActivityStatus.RUNNING.value}
-    match |= valid_lease_filter(at) | claimant_filter(viewer)
+    match |= valid_lease_filter(at) | reportable_filter(viewer)
     fence = only_attempt_filter(name) if attempt is None else {"attempt": attempt}
     row = await collection_of(kind).find_one_and_update(
         match | fence, {"$set": {"leaseExpiresAt": at + duration}}, return_document=True, session=session

@@ -16,8 +16,8 @@ from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.attempts import end_attempt, running_attempt
-from resolvers.activities.claimant import check_worker_name, claimant_filter, explain_refusal, kind_of_activity
 from resolvers.activities.lease import valid_lease_filter
+from resolvers.activities.report_access import check_worker_name, explain_refusal, kind_of_activity, reportable_filter
 from resolvers.activities.retry import after_failure, after_hand_back
 from resolvers.activities.server_log_lines import append_line
 from resolvers.activities.state_machine import (
@@ -85,7 +85,7 @@ async def complete_activity(
     kind = kind_of_activity(id, "id")
     name = check_worker_name(worker, "worker")
     changes = _changes(kind, outcome, error, details)
-    match = {"_id": id, "worker": name, "attempt": attempt} | valid_lease_filter(now()) | claimant_filter(viewer)
+    match = {"_id": id, "worker": name, "attempt": attempt} | valid_lease_filter(now()) | reportable_filter(viewer)
     retryable = outcome == FAILED and bool((changes["error"] or {}).get("retryable"))
     row = await running_attempt(kind, match, session) if retryable else None
     if row is not None and counted_attempts(row) < MAX_ATTEMPTS:
@@ -112,7 +112,7 @@ async def release_activity(
     """
     require_role(viewer, Role.WORKER)
     kind, name, why = kind_of_activity(id, "id"), check_worker_name(worker, "worker"), check_line(reason, "reason")
-    match = {"_id": id, "worker": name, "attempt": attempt} | valid_lease_filter(now()) | claimant_filter(viewer)
+    match = {"_id": id, "worker": name, "attempt": attempt} | valid_lease_filter(now()) | reportable_filter(viewer)
     row = await running_attempt(kind, match, session)
     released = await _hand_back(kind, match, row, why, session) if row is not None else None
     if released is None:

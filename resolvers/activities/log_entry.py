@@ -18,8 +18,8 @@ from documents.base import now, utc_milliseconds
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.activities.claimant import claimant_filter, explain_refusal, kind_of_activity
 from resolvers.activities.lease import valid_lease_filter
+from resolvers.activities.report_access import explain_refusal, kind_of_activity, reportable_filter
 from resolvers.limits import MAX_APPENDED_LINES, MAX_LINES_OF_ALL_ATTEMPTS, MAX_LINES_PER_ATTEMPT, MAX_LOG_LINE_LENGTH
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusal, Refusals
@@ -47,7 +47,7 @@ async def append_logs(
     _check_entries(first_sequence, last, entries)
     kind = kind_of_activity(activity_id, "activityId")
     match = {"_id": activity_id, "attempt": attempt, "status": ActivityStatus.RUNNING.value}
-    match |= valid_lease_filter(now()) | claimant_filter(viewer)
+    match |= valid_lease_filter(now()) | reportable_filter(viewer)
     if entries:
         higher = {"$max": ["$log_end", {"$add": ["$log_base", last]}]}
         change = [{"$set": {"log_end": higher, "reports": {"$add": [{"$ifNull": ["$reports", 0]}, 1]}}}]

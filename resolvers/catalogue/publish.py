@@ -12,7 +12,7 @@ import documents
 from documents.base import new_id, now
 from documents.catalogue.distribution import CsvwColumn
 from documents.mongo.transaction import Session
-from resolvers.catalogue.dataset_choice import candidate_names, choose_datasets
+from resolvers.catalogue.choose_dataset import candidate_names, choose_datasets
 from resolvers.catalogue.dataset_facts import changed_facts
 from resolvers.catalogue.expected_versions import check_expected_versions
 from resolvers.catalogue.read_distributions import ReportedDocument

@@ -11,8 +11,8 @@ from documents.catalogue.transform import TransformCause, TransformCauseKind, Tr
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.activities.claimant import check_attempt, claimant_filter, explain_refusal
 from resolvers.activities.lease import valid_lease_filter
+from resolvers.activities.report_access import check_attempt, explain_refusal, reportable_filter
 from resolvers.activities.state_machine import Transition, apply_transition
 from resolvers.catalogue.find_or_create import find_or_create_organisation, find_or_create_resource
 from resolvers.catalogue.publish import publish
@@ -138,7 +138,9 @@ def _end_of_run(started_at: datetime | None, at: datetime) -> datetime:
 async def _complete(id: str, attempt: int | None, run: documents.Transform, viewer: Viewer, session: Session) -> Row:
     """Complete the claimed transform with the run's end. Its code, frozen at its creation, and its start stay."""
     fence: Filter = {} if attempt is None else {"attempt": attempt}
-    claimed = {"_id": id, "resourceRef": run.resource_ref} | fence | valid_lease_filter(now()) | claimant_filter(viewer)
+    claimed = (
+        {"_id": id, "resourceRef": run.resource_ref} | fence | valid_lease_filter(now()) | reportable_filter(viewer)
+    )
     ended = {"end_timestamp": run.ended_at, "details": run.details.model_dump(by_alias=True), "error": None}
     transform = await apply_transition(documents.Transform, Transition.SUCCEED, claimed, ended, now(), session)
     if transform is None:

@@ -12,8 +12,8 @@ from documents.twins.output import AccessControl, OutputType
 from resolvers.access.policies import owns
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.activities.claimant import check_attempt, claimant_filter
 from resolvers.activities.lease import valid_lease_filter
+from resolvers.activities.report_access import check_attempt, reportable_filter
 from resolvers.activities.state_machine import effective_status, lock_step
 from resolvers.catalogue.resource import json_text
 from resolvers.filters import Filter
@@ -114,7 +114,7 @@ async def _lock_running_step(id: str, attempt: int | None, viewer: Viewer, sessi
     at = now()
     match: Filter = {"status": ActivityStatus.RUNNING.value} | ({} if attempt is None else {"attempt": attempt})
     if viewer.role is Role.WORKER:
-        match |= valid_lease_filter(at) | claimant_filter(viewer)
+        match |= valid_lease_filter(at) | reportable_filter(viewer)
     running = await lock_step(id, session, match)
     if running is not None:
         check_attempt(attempt, running, viewer)

@@ -57,7 +57,7 @@ AREAS: dict[str, tuple[str, ...]] = {
         *(
             "resolvers/twins/step_graph.py",
             "resolvers/file_events/mark_transforms_due.py",
-            "resolvers/activities/claimant.py",
+            "resolvers/activities/report_access.py",
             "resolvers/activities/lease.py",
             "resolvers/activities/lifecycle.py",
         ),
@@ -154,7 +154,7 @@ AREAS: dict[str, tuple[str, ...]] = {
             "resolvers/galaxy/ingest/*.py",
             "resolvers/galaxy/report/*.py",
             "resolvers/galaxy/parquet/*.py",
-            "resolvers/catalogue/dataset_choice.py",
+            "resolvers/catalogue/choose_dataset.py",
             "resolvers/catalogue/dataset_facts.py",
             "resolvers/catalogue/expected_versions.py",
             "resolvers/catalogue/find_or_create.py",
@@ -282,7 +282,7 @@ FURTHER: tuple[tuple[str, str], ...] = (
         "resolvers/file_events/mark_transforms_due.py",
         "resolvers/file_events/test_file_event.py graph/catalogue/test_transform.py",
     ),
-    ("resolvers/activities/claimant.py", f"{RUN} graph/activities/test_handing_back.py"),
+    ("resolvers/activities/report_access.py", f"{RUN} graph/activities/test_handing_back.py"),
     ("resolvers/activities/lease.py", f"{RUN} graph/activities/test_handing_back.py"),
     ("resolvers/activities/lifecycle.py", f"{RUN} graph/catalogue/test_transform.py"),
     (
@@ -424,8 +424,8 @@ FURTHER: tuple[tuple[str, str], ...] = (
             "resolvers/formats/test_agent.py"
         ),
     ),
-    ("resolvers/catalogue/dataset_choice.py", f"resolvers/catalogue/test_dataset_choice.py {PUBLISHED}"),
-    ("resolvers/catalogue/dataset_facts.py", f"resolvers/catalogue/test_dataset_choice.py {PUBLISHED}"),
+    ("resolvers/catalogue/choose_dataset.py", f"resolvers/catalogue/test_choose_dataset.py {PUBLISHED}"),
+    ("resolvers/catalogue/dataset_facts.py", f"resolvers/catalogue/test_choose_dataset.py {PUBLISHED}"),
     ("resolvers/catalogue/read_distributions.py", PUBLISHED),
     (
         "resolvers/catalogue/find_or_create.py",

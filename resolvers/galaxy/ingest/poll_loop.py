@@ -11,8 +11,8 @@ from pymongo.errors import PyMongoError
 from documents.outage import outage_of
 from resolvers.activities.state_machine import LEASE_LAPSED, activity_error
 from resolvers.concurrency.task_cancellation import is_cancelled
-from resolvers.galaxy.ingest.claim import Claimer
 from resolvers.galaxy.ingest.cleanup import allow_cleanup, remove_orphaned_rows
+from resolvers.galaxy.ingest.part_claim import PartClaimer
 from resolvers.galaxy.ingest.part_lease import (
     LEASE_TTL,
     RENEWALS_PER_LEASE,
@@ -70,7 +70,7 @@ class Worker:
 
     def __init__(self, name: str, lease: timedelta, read: ReportParser, parser: str) -> None:
         self._name, self._lease, self._read = name, lease, read
-        self._claimer = Claimer(name, lease, parser)
+        self._part_claimer = PartClaimer(name, lease, parser)
 
     async def run(self, *, once: bool, until_idle: bool, poll: float) -> None:
         """Work until nothing waits, or for ever."""
@@ -92,7 +92,7 @@ class Worker:
         """Do the next piece of work; returns whether there was any."""
         if await remove_orphaned_rows(self._name, self._lease):
             return True
-        claim = await self._claimer.next()
+        claim = await self._part_claimer.next()
         if claim is not None:
             await self._work_on(claim)
         return claim is not None
@@ -151,7 +151,7 @@ class Worker:
 
     async def _unblock(self, part_id: str) -> bool:
         """Work on a part that others wait for, if its worker is lost; returns whether it was."""
-        claim = await self._claimer.take_over_if_lost(part_id)
+        claim = await self._part_claimer.take_over_if_lost(part_id)
         if claim is not None:
             await self._work_on(claim)
         return claim is not None

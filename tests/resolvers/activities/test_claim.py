@@ -26,7 +26,7 @@ from resolvers.twins.cancel_execution import cancel_execution
 from tests.support import builders as new
 from tests.support.asking import ADMIN
 from tests.support.builders import keep
-from tests.support.claimers import claim_all
+from tests.support.claim_all import claim_all
 from tests.support.clock import Clock
 from tests.support.forking import forks
 from tests.support.patience import within

@@ -19,8 +19,8 @@ from documents.mongo.database import Client, make_client, open_database
 from documents.mongo.transaction import in_transaction
 from resolvers.filters import Filter
 from resolvers.galaxy.discard import cancel_with_parts, discard_with_ingestions
-from resolvers.galaxy.ingest import claim, merge, poll_loop
-from resolvers.galaxy.ingest.claim import Claimer
+from resolvers.galaxy.ingest import merge, part_claim, poll_loop
+from resolvers.galaxy.ingest.part_claim import PartClaimer
 from resolvers.galaxy.ingest.part_lease import RENEWALS_PER_LEASE, ClaimedPart, oldest_expired
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.report.read_report import Batch
@@ -118,7 +118,7 @@ async def test_a_line_of_a_take_over_takes_a_number_only_where_it_is_kept(monkey
 
     monkeypatch.setattr("resolvers.activities.server_log_lines._line", fail)
     with pytest.raises(LookupError, match="no line"):
-        await Claimer("second", LEASE, "parser").next()
+        await PartClaimer("second", LEASE, "parser").next()
 
     assert (await the(documents.Ingestion, ingestion))["log_end"] == len(await lines_of(ingestion))
     monkeypatch.undo()
@@ -209,7 +209,7 @@ async def test_a_part_that_is_extended_while_another_worker_looks_at_it_stays_wi
             await parts.update_one({"_id": expired["_id"]}, {"$set": extended})
         return expired
 
-    monkeypatch.setattr(claim, "oldest_expired", extended_after)
+    monkeypatch.setattr(part_claim, "oldest_expired", extended_after)
     await works()
 
     (part,) = await parts_of(ingestion)
@@ -383,7 +383,7 @@ async def test_whoever_waits_for_a_fold_goes_on_with_it_when_its_worker_is_gone(
     server = await Server.new()
     one, other = await server.sends(jobs(*range(1, 50))), await server.sends(jobs(*range(40, 90)))
     ingestion = await server.queues(one, other)
-    take, of_lost_worker, looks = merge.acquire_merge_lock, Claimer.take_over_if_lost, 0
+    take, of_lost_worker, looks = merge.acquire_merge_lock, PartClaimer.take_over_if_lost, 0
 
     async def killed_after_it(held: Any) -> bool:
         assert await take(held)
@@ -393,14 +393,14 @@ async def test_whoever_waits_for_a_fold_goes_on_with_it_when_its_worker_is_gone(
         patched.setattr(merge, "acquire_merge_lock", killed_after_it)
         await works(once=True)
 
-    async def looked_for(claimer: Claimer, part_id: str) -> ClaimedPart | None:
+    async def looked_for(claimer: PartClaimer, part_id: str) -> ClaimedPart | None:
         nonlocal looks
         looks += 1
         found = await of_lost_worker(claimer, part_id)
         clock.forward(LEASE.total_seconds() / 2)
         return found
 
-    monkeypatch.setattr(Claimer, "take_over_if_lost", looked_for)
+    monkeypatch.setattr(PartClaimer, "take_over_if_lost", looked_for)
     await works()
 
     assert looks >= 3

@@ -10,7 +10,7 @@ import pytest
 from bson import decode, encode
 
 import documents
-from resolvers.galaxy.ingest.claim import Claimer
+from resolvers.galaxy.ingest.part_claim import PartClaimer
 from resolvers.galaxy.ingest.part_lease import ClaimedPart
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.report.digest import RowsDigest, row_digest
@@ -247,16 +247,16 @@ async def test_what_another_parser_makes_is_left_to_workers_of_that_release() ->
 
 
 async def test_a_worker_that_waits_takes_what_is_queued_when_it_looks_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    server, stop, queued, look = await Server.new(), asyncio.Event(), asyncio.Event(), Claimer.next
+    server, stop, queued, look = await Server.new(), asyncio.Event(), asyncio.Event(), PartClaimer.next
     looks: list[tuple[bool, bool]] = []
 
-    async def watched(claimer: Claimer) -> ClaimedPart | None:
+    async def watched(claimer: PartClaimer) -> ClaimedPart | None:
         after = queued.is_set()
         held = await look(claimer)
         looks.append((after, held is not None))
         return held
 
-    monkeypatch.setattr(Claimer, "next", watched)
+    monkeypatch.setattr(PartClaimer, "next", watched)
     worker = asyncio.create_task(ingest(stop, name="waiting", poll=0.1))
     await until_awaited(partial(_is_true, lambda: len(looks) >= 2))
     assert looks == [(False, False)] * len(looks)

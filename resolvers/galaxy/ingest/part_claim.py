@@ -23,7 +23,7 @@ from resolvers.limits import MAX_ATTEMPTS
 from resolvers.reads.rows import Row, collection_of
 
 
-class Claimer:
+class PartClaimer:
     """Claims parts for one worker, of generations that its parser makes."""
 
     def __init__(self, worker: str, lease: timedelta, parser: str) -> None:

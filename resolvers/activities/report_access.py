@@ -1,4 +1,4 @@
-"""Claimants: who may report on an activity, and why a report is refused."""
+"""Reports on activities: who may send them, and why one is refused."""
 
 import documents
 from documents.activities.activity import ActivityStatus
@@ -38,7 +38,7 @@ def check_worker_name(value: str, *path: str) -> str:
     return name
 
 
-def claimant_filter(viewer: Viewer) -> Filter:
+def reportable_filter(viewer: Viewer) -> Filter:
     """The filter for activities that the viewer may report on: those claimed with the same credentials; all for
     administrators."""
     return {} if viewer.role is Role.ADMIN else {"claimed_by": viewer.key}
