@@ -31,9 +31,9 @@ from graph.http.metrics import Metrics
 from graph.http.middleware import InstrumentationMiddleware, RequestInstrumentation, ResponseState
 from graph.http.migration_check import ReadinessMiddleware
 from graph.http.protocol_errors import ProtocolErrorEndpoint, with_cors
+from graph.http.public_origin import PublicOriginMiddleware, set_public_origin
 from graph.http.response import JSONBytesResponse, json_response
 from graph.http.send_buffers import SendBuffers
-from graph.http.signed_urls import PublicOriginMiddleware, set_public_origin
 from graph.limits import REQUEST_TIMEOUT, Limits
 from graph.settings import Executor, Settings
 from graph.websocket.endpoint import GraphQLWebSocketEndpoint

@@ -17,9 +17,9 @@ from documents.mongo import raw
 from documents.mongo.database import Client, is_reachable
 from graph.app import Application, create_app
 from graph.context import MakeContext
+from graph.http.bucket_objects import object_routes
 from graph.http.galaxy_reports import report_routes
 from graph.http.migration_check import run_migration_check
-from graph.http.signed_urls import object_routes
 from graph.http.storage_events import storage_event_routes
 from graph.logs import configure_logs
 from graph.schema import schema

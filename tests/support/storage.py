@@ -36,7 +36,7 @@ from starlette.routing import Route
 from documents.storage.bucket import Bucket
 from documents.storage.folder_bucket import FolderBucket
 from documents.storage.google_bucket import GoogleBucket
-from graph.http.signed_urls import object_routes
+from graph.http.bucket_objects import object_routes
 from tests.support.patience import until, within
 from tests.support.running import PLAIN, end, memory
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from documents.embedded_mongod.server import EmbeddedMongo
-from tests.graph.http.test_signed_urls import announced, put
+from tests.graph.http.test_bucket_objects import announced, put
 from tests.support.galaxies import Galaxy, a_report
 from tests.support.running import COMMAND, Running, on_database, running
 

@@ -1,18 +1,16 @@
-"""Signed URLs of a bucket that is a folder: `/objects/…`, for reading or storing one object.
+"""Objects of a bucket that is a folder, read or stored at signed URLs: `/objects/…`.
 
 The permission is in the query string, which is signed and never logged.
 """
 
 from collections.abc import AsyncIterator
 
-from starlette.datastructures import URL
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from documents.storage.bucket import ObjectExists, content_disposition, current_bucket, public_origin
+from documents.storage.bucket import ObjectExists, content_disposition, current_bucket
 from documents.storage.folder_bucket import ROUTE, FolderBucket, InvalidSignature, SignedGrant
 from graph.http.byte_ranges import byte_ranges
 from graph.http.content_encoding import IDENTITY_ONLY
@@ -24,30 +22,6 @@ MAX_PARAMETERS = 10
 def object_routes() -> list[BaseRoute]:
     """The route of signed URLs, when the bucket is a folder."""
     return [Route(ROUTE + "/{key:path}", _object, methods=["GET", "PUT"])]
-
-
-class PublicOriginMiddleware:
-    """Middleware: makes the server's public origin known to code that signs URLs."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
-            set_public_origin(scope)
-        await self.app(scope, receive, send)
-
-
-def set_public_origin(scope: Scope) -> None:
-    """Set the public origin for URLs signed in this request, which has its own task."""
-    # Computed on demand, since few requests sign URLs.
-    public_origin.set(lambda: _origin(scope))
-
-
-def _origin(scope: Scope) -> str:
-    url = URL(scope=scope)
-    scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
-    return f"{scheme}://{url.netloc}"
 
 
 async def _object(request: Request) -> Response:
