@@ -1,19 +1,37 @@
-"""The sample's digital twins: a public one with a succeeded and a failed run, and a private one that runs."""
+"""The sample's digital twins: a public one with a succeeded and a failed run, and a private one that runs.
+
+Their components are registered like real ones.
+"""
 
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import documents
 from documents.activities.activity import ActivityError, ActivityStatus, CodeReference
+from documents.mongo.transaction import Session
 from documents.twins.execution import WorkflowSchema
 from documents.twins.output import AccessControl
+from resolvers.access.viewer import Role, Viewer
+from resolvers.twins.register_component import ingest_component
 from resolvers.validators import MAX_LINE_LENGTH
+from resolvers.writes.idempotency import run_idempotent
+from resolvers.writes.transaction import Outcome
 
 DONE, FAILED, CANCELLED = ActivityStatus.SUCCEEDED, ActivityStatus.FAILED, ActivityStatus.CANCELLED
 RUNNING, PENDING = ActivityStatus.RUNNING, ActivityStatus.PENDING
+DESCRIPTIONS = Path(__file__).parent / "components"
+REGISTRAR = Viewer(Role.WORKER)
 BUCKET = "example-mobility-outputs"
+COMPONENTS = {
+    "traffic-counts-loader": "4c3f9d80e5a17c6bd9f40312cbead9f807162534",
+    "road-network-builder": "5d40ae91f6b28d7ceaa51423dcfbea0918273645",
+    "flow-simulator": "6e51bfa207c39e8dfbb62534ed0cfb1a29384756",
+    "flow-dashboard": "7f62c0b318d4af9e0cc73645fe1d0c2b3a495867",
+}
+"""Components by name, each with the commit of its release."""
 Releases = dict[str, documents.ComponentVersion]
 
 
@@ -49,8 +67,9 @@ async def twins_are_stored() -> bool:
     return twin is not None or await documents.Step.find_one(documents.Step.worker == WORKER) is not None
 
 
-async def store_twins(releases: Releases) -> None:
-    """Store a researcher with two twins, their runs, logs, outputs and a result."""
+async def store_twins() -> None:
+    """Store components, and a researcher with two twins, their runs, logs, outputs and a result."""
+    releases = {name: await _register_component(name, commit) for name, commit in COMPONENTS.items()}
     researcher = await _find_or_store_researcher()
     started_at = datetime(2025, 3, 3, 8, 0, tzinfo=UTC)
 
@@ -86,6 +105,24 @@ async def _find_or_store_researcher() -> documents.User:
     name = "demo-researcher"
     found = await documents.User.find_one(documents.User.display_name == name)
     return found or await documents.User(display_name=name, github="example-mobility-lab").insert()
+
+
+async def _register_component(name: str, commit: str) -> documents.ComponentVersion:
+    description = (DESCRIPTIONS / f"{name}.yml").read_text(encoding="utf-8")
+    version = description.split('component-version: "')[1].split('"')[0]
+    inputs = {
+        "repo_link": f"https://github.com/example-mobility-lab/{name}",
+        "commit_hash": commit,
+        "version": f"v{version}",
+        "odtp_yml": description,
+    }
+
+    async def work(session: Session) -> Outcome:
+        return await ingest_component(session, REGISTRAR, **inputs)
+
+    outcome = await run_idempotent(REGISTRAR, "ingestComponent", inputs, f"sample-{name}", work)
+    release: documents.ComponentVersion = documents.ComponentVersion.model_validate(outcome["component_version"])
+    return release
 
 
 async def _store_twin(owner: documents.User, name: str, *, public: bool) -> documents.DigitalTwin:

@@ -2,7 +2,7 @@
 
 import documents
 from documents.mongo.database import Database
-from resolvers.demo_data.store import store_sample
+from resolvers.demo_data import store_sample
 
 
 async def test_a_demo_that_was_killed_before_its_twins_were_stored_is_completed(database: Database) -> None:
