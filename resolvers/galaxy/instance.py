@@ -13,7 +13,7 @@ from resolvers.access.policies import owns_any
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.reads.rows import Row, collection_of
-from resolvers.twins.readers import check_user_ids
+from resolvers.twins.named_users import check_user_ids
 from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput
 from resolvers.validators import check_line, check_text, check_url
 from resolvers.writes.store import get_readable, insert_or_retry, update

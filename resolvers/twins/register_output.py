@@ -20,7 +20,7 @@ from resolvers.filters import Filter
 from resolvers.reads.rows import Row, collection_of
 from resolvers.storage.upload import check_media_type
 from resolvers.storage.verify_upload import consume_upload, verify_upload
-from resolvers.twins.readers import find_user_ids
+from resolvers.twins.named_users import find_user_ids
 from resolvers.twins.twin_rights import readers_of
 from resolvers.user_errors import AlreadyExists, Forbidden, InvalidInput, InvalidState
 from resolvers.validators import check_file_name, check_line

@@ -10,6 +10,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "access": (
         *(
             "resolvers/access/policies.py",
+            "resolvers/twins/named_users.py",
             "resolvers/twins/readers.py",
             "resolvers/twins/share_twin.py",
             "resolvers/activities/reuse_access.py",
@@ -227,6 +228,7 @@ WORKED = "graph/clients/worker/test_work.py graph/clients/worker/test_waiting.py
 
 FURTHER: tuple[tuple[str, str], ...] = (
     ("resolvers/access/policies.py", "journeys/test_access_commands.py journeys/test_access_personal.py"),
+    ("resolvers/twins/named_users.py", "resolvers/twins/test_share_twin.py resolvers/twins/test_output.py"),
     ("resolvers/twins/readers.py", "resolvers/twins/test_share_twin.py resolvers/twins/test_output.py"),
     (
         "resolvers/twins/ownership.py",
