@@ -85,7 +85,7 @@ async def test_what_was_superseded_after_it_was_exported_does_not_count(
     assert jobs == [(1, "ok", "cat1"), (3, "ok", "cat2")]
 
 
-async def test_what_an_older_reader_made_does_not_count(
+async def test_what_an_older_parser_made_does_not_count(
     instance: documents.Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store_archive(instance, EARLIER)
