@@ -24,12 +24,12 @@ class IngestionCounts(EmbeddedModel):
 class IngestionPart(Document):
     """One archive within an ingestion.
 
-    `holds` is true from its creation until it fails or is cancelled, and says that no other ingestion may bring the
-    same archive into the same generation. `declared` is how many jobs the archive claims to hold. `session` is the
-    worker's session for transactions; a worker that takes the part over ends it. `folding` says that the part holds the
-    generation's merge lock: from then on it can neither be cancelled nor fail, and it is repeated until it has
-    SUCCEEDED. `folded` is how many of the chunks of its usage have been added to the generation's. `leftovers` says
-    that rows of it have to be removed; the worker that removes them holds the lease of the ended part.
+    `holds` reserves the archive for the part, from its creation until it fails or is cancelled: no other ingestion may
+    bring the same archive into the same generation. `declared` is how many jobs the archive claims to hold. `session`
+    is the worker's session for transactions; a worker that takes the part over ends it. `folding` says that the part is
+    being merged: it has the generation's merge lock, can neither be cancelled nor fail, and is repeated until it has
+    SUCCEEDED. `folded` is how many of the chunks of its usage have been merged. `leftovers` says that rows of it have
+    to be removed; the worker that removes them holds the lease of the ended part.
     """
 
     kind: ClassVar[str] = "part"

@@ -29,7 +29,7 @@ Instances = Annotated[
 
 
 @export_app.callback()
-def exporting() -> None:
+def export_group() -> None:
     """Export jobs for analysis by other programs. Exporting again writes what is missing."""
 
 

@@ -21,7 +21,7 @@ MAX_PAUSE_SECONDS = 86_400
 
 
 @import_app.callback()
-def importing() -> None:
+def import_group() -> None:
     """Import data from other systems. Importing again duplicates nothing."""
 
 

@@ -21,7 +21,7 @@ from resolvers.writes.idempotency import run_idempotent
 from resolvers.writes.transaction import Outcome
 
 DONE, FAILED, CANCELLED = ActivityStatus.SUCCEEDED, ActivityStatus.FAILED, ActivityStatus.CANCELLED
-RUNNING, PENDING = ActivityStatus.RUNNING, ActivityStatus.PENDING
+RUNNING = ActivityStatus.RUNNING
 DESCRIPTIONS = Path(__file__).parent / "components"
 REGISTRAR = Viewer(Role.WORKER)
 BUCKET = "example-mobility-outputs"

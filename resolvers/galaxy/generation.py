@@ -1,4 +1,4 @@
-"""The active generation of an instance, which readers see: switching to another, switching back, and discarding one."""
+"""Generations as owners change them: making one active, so that readers see it, and discarding one."""
 
 import documents
 from documents.mongo.transaction import Session

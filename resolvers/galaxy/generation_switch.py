@@ -1,4 +1,4 @@
-"""Creating generations, and choosing the one that readers see."""
+"""Writes to generations: inserting an empty one, and making one active in the place of another."""
 
 import documents
 from documents.base import now

@@ -458,7 +458,7 @@ FURTHER: tuple[tuple[str, str], ...] = (
     ("resolvers/galaxy/statistics/top_tools.py", COUNTED),
     ("resolvers/galaxy/statistics/percentiles.py", COUNTED),
     ("graph/clients/worker/client.py", "graph/clients/worker/test_waiting.py"),
-    ("graph/clients/worker/activity.py", f"graph/clients/worker/test_unable.py {WORKED}"),
+    ("graph/clients/worker/claimed_activity.py", f"graph/clients/worker/test_unable.py {WORKED}"),
     ("graph/clients/worker/claim.py", f"graph/clients/worker/test_unable.py {WORKED}"),
     ("graph/clients/worker/loop.py", f"graph/clients/worker/test_unable.py {WORKED}"),
     ("graph/clients/worker/pause.py", f"graph/clients/worker/test_unable.py {WORKED}"),

@@ -4,7 +4,7 @@ import time
 from uuid import uuid4
 
 from graph.clients.worker import log
-from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.claimed_activity import ClaimedActivity
 from graph.clients.worker.client import INVALID_STATE, NOT_FOUND, GraphQLClient, MutationError
 from graph.clients.worker.lease_renewal import Lease
 from graph.clients.worker.options import ConfigurationError, Options

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.claimed_activity import ClaimedActivity
 from graph.clients.worker.options import TOKEN, URL, Options
 from graph.clients.worker.workspace import Workspace
 

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from urllib.parse import quote
 
-from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.claimed_activity import ClaimedActivity
 from graph.clients.worker.client import GraphQLClient, Json
 from graph.clients.worker.file_names import ABOUT_NAMES, FileNames, InvalidFileName
 from graph.clients.worker.queries import INPUT_FILES

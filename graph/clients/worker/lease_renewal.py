@@ -4,7 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 
-from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.claimed_activity import ClaimedActivity
 from graph.clients.worker.client import INVALID_STATE, NOT_FOUND, GraphQLClient, MutationError
 from graph.clients.worker.options import ConfigurationError
 from graph.clients.worker.queries import EXTEND

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from graph.clients.worker import log
-from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.claimed_activity import ClaimedActivity
 from graph.clients.worker.client import GraphQLClient, MutationError
 from graph.clients.worker.lease_renewal import Lease
 from graph.clients.worker.queries import APPEND

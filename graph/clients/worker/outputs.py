@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from graph.clients.worker import log
-from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.claimed_activity import ClaimedActivity
 from graph.clients.worker.client import GraphQLClient, Json
 from graph.clients.worker.file_names import ABOUT_NAMES, FileNames, InvalidFileName
 from graph.clients.worker.queries import REGISTER, UPLOAD

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from graph.clients.worker import log
-from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.claimed_activity import ClaimedActivity
 from graph.clients.worker.client import GraphQLClient, MutationError
 from graph.clients.worker.command import Command, CommandLost
 from graph.clients.worker.environment import make_environment, write_files

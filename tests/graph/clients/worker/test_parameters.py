@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graph.clients.worker.activity import ClaimedActivity
+from graph.clients.worker.claimed_activity import ClaimedActivity
 from graph.clients.worker.environment import MAX_ENVIRONMENT_BYTES, MAX_VARIABLE_BYTES, make_environment
 from graph.clients.worker.options import Options
 from graph.clients.worker.workspace import Workspace

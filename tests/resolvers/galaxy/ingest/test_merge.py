@@ -52,7 +52,7 @@ class Breaking:
 
 
 async def a_server_with_overlapping_reports() -> Server:
-    """Four reports: one is folded in already, and the last one tells of jobs of all others."""
+    """Four reports: one is merged already, and the last one tells of jobs of all others."""
     server = await Server.new()
     first = await server.sends(jobs(*range(1, 8), state="new", tool="t1"), day=1)
     later = await server.sends(jobs(*range(5, 12), state="ok", tool="t2"), day=9)
@@ -191,7 +191,7 @@ async def test_a_part_whose_rows_others_took_reads_its_archive_again(monkeypatch
         if held.archive == early.id:
             reads += 1
             if reads == 1:
-                # The other archive is folded in after this one has written its rows.
+                # The other archive is merged after this one has written its rows.
                 await works(read=read_here, once=True)
         return await take(held)
 

@@ -1,4 +1,4 @@
-"""Workers that go away, and ingestions that are cancelled, while archives are read and folded in."""
+"""Workers that go away, and ingestions that are cancelled, while archives are read and merged."""
 
 import asyncio
 import random
