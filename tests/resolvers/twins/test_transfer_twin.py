@@ -1,4 +1,4 @@
-"""Handing a digital twin over to another owner, as a client does."""
+"""Transferring a digital twin to another owner, as a client does."""
 
 import asyncio
 from typing import Any
