@@ -10,8 +10,8 @@ from pathlib import Path
 from documents.embedded_mongod import errors
 from documents.embedded_mongod.errors import EmbeddedError
 
-MIN_FREE_BYTES = 600 * 1024 * 1024
-"""MongoDB takes 300 MB for its journal before the first document, and up to 256 MB for its oplog."""
+MIN_FREE_BYTES = 320 * 1024 * 1024
+"""MongoDB takes 20 MB before the first document, and up to 256 MB for its oplog."""
 
 
 def prepare(data_dir: Path) -> int:

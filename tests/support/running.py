@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx2
 
+from graph.errors import OVERLOADED
 from tests.support.forking import Forked, program_of
 from tests.support.patience import BOUND, until, within
 
@@ -63,10 +64,15 @@ class Running:
         return self.client.post(f"{self.url}/graphql", json=body, headers={"accept": accept, **headers})
 
     def ask(self, query: str, variables: Any = None) -> Any:
-        """The data of an administrator's request that has no errors."""
-        answer = self.post(query, variables, authorization=f"Bearer {self.token}").json()
+        """The data of an administrator's request that has no errors, asked again while a busy server refuses it."""
+        response = until(lambda: self._unless_overloaded(query, variables))
+        answer = response.json()
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
+
+    def _unless_overloaded(self, query: str, variables: Any) -> httpx2.Response | None:
+        response = self.post(query, variables, authorization=f"Bearer {self.token}")
+        return None if response.status_code == 503 and OVERLOADED in response.text else response
 
     def send(self, body: Any, content_type: str | None = "application/json", **headers: str) -> httpx2.Response:
         sent = {"accept": GRAPHQL_JSON, **headers} | ({"content-type": content_type} if content_type else {})

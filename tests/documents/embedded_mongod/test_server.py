@@ -187,6 +187,20 @@ def test_a_killed_owner_leaves_no_server_and_its_directory_can_be_used_again(dat
     assert found == [{"_id": "thing_1"}]
 
 
+def test_what_was_acknowledged_outlives_a_kill_although_it_fills_several_journal_files(data_dir: Path) -> None:
+    rows = [{"_id": number, "bytes": os.urandom(1 << 20)} for number in range(40)]
+    with EmbeddedMongo.start(data_dir) as killed, MongoClient[dict[str, Any]](killed.uri, w="majority") as client:
+        client.kept.things.insert_many(rows)
+        os.kill(killed.pid, signal.SIGKILL)
+    journal = list((data_dir / "db" / "journal").iterdir())
+
+    with EmbeddedMongo.start(data_dir) as again, MongoClient[dict[str, Any]](again.uri) as client:
+        found = list(client.kept.things.find().sort("_id"))
+
+    assert len(journal) > 2
+    assert found == rows
+
+
 def test_the_server_outlives_the_thread_that_started_it(data_dir: Path) -> None:
     started: list[EmbeddedMongo] = []
     thread = Thread(target=lambda: started.append(EmbeddedMongo.start(data_dir)))
