@@ -65,14 +65,14 @@ class Running:
 
     def ask(self, query: str, variables: Any = None) -> Any:
         """The data of an administrator's request that has no errors, asked again while a busy server refuses it."""
-        response = until(lambda: self._unless_overloaded(query, variables))
-        answer = response.json()
+        answer: dict[str, Any] = until(lambda: self._unless_overloaded(query, variables))
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
 
-    def _unless_overloaded(self, query: str, variables: Any) -> httpx2.Response | None:
-        response = self.post(query, variables, authorization=f"Bearer {self.token}")
-        return None if response.status_code == 503 and OVERLOADED in response.text else response
+    def _unless_overloaded(self, query: str, variables: Any) -> Any:
+        answer = self.post(query, variables, authorization=f"Bearer {self.token}").json()
+        overloaded = any(error["extensions"]["code"] == OVERLOADED for error in answer.get("errors", []))
+        return None if overloaded else answer
 
     def send(self, body: Any, content_type: str | None = "application/json", **headers: str) -> httpx2.Response:
         sent = {"accept": GRAPHQL_JSON, **headers} | ({"content-type": content_type} if content_type else {})
