@@ -27,7 +27,8 @@ RUNNER = "ADMIN"
 """The key of an administrator who came without a token."""
 WORKER = "a worker"
 HOLDING = {"worker": WORKER, "attempt": 1}
-LEASE = timedelta(minutes=30)
+LEASE = timedelta(days=1)
+"""Longer than any module of tests takes, whose tests may share what runs."""
 FILES = "https://files.example/new"
 LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), "2024-01-01T00:00:00Z"
 
@@ -296,7 +297,7 @@ class Working:
             key=f"{purpose.value}/a",
             status=UploadStatus.CHECKED,
             generation=1,
-            expires_at=now() + timedelta(hours=1),
+            expires_at=now() + LEASE,
         )
         self.ids[name] = upload.id
         return upload

@@ -17,7 +17,6 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-import documents
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Client, make_client, open_database
 from graph.app import create_app
@@ -32,7 +31,7 @@ from resolvers.writes import idempotency
 from tests.graph.http.test_storage_events import always, listening
 from tests.journeys.access_inputs import mutations
 from tests.journeys.granted import GRANTED, Row, Working, asking
-from tests.support.builders import everything_kept
+from tests.support.builders import everything_kept, keep, rows_kept
 from tests.support.clock import Clock
 from tests.support.patience import within
 from tests.support.running import ADMIN_TOKEN, PLAIN
@@ -83,15 +82,21 @@ class Answer(NamedTuple):
         return self.payload is not None and not self.payload["userErrors"]
 
 
+class Beginning(NamedTuple):
+    """The world in which each test begins, and every row of it."""
+
+    working: Working
+    rows: Rows
+
+
 class Lab:
     """A server whose database is reached by an unreliable way, and what is kept there."""
 
-    def __init__(self, way: Unreliable, name: str, http: httpx2.AsyncClient) -> None:
+    def __init__(self, way: Unreliable, name: str, http: httpx2.AsyncClient, beginning: Beginning) -> None:
         self.way = way
         self._database = way.admin[name]
         self._http = http
-        self.begun: Rows = {}
-        """Every row at the beginning of the test."""
+        self.working, self.begun = beginning
 
     async def call(self, mutation: str, given: dict[str, Any]) -> Answer:
         """The answer to a mutation."""
@@ -100,21 +105,22 @@ class Lab:
         data = response.json().get("data")
         return Answer(response.text, data and data[mutation])
 
-    async def kept(self) -> Rows:
+    async def everything(self) -> Rows:
         """Every row there is, by collection, by way of a connection that is in order."""
         return await everything_kept(self._database)
 
-    async def begin(self, working: Working) -> None:
-        """Keep this world and nothing else."""
-        self.begun = {document.collection_name(): [] for document in documents.ALL}
-        for one in working.world.kept:
-            self.begun[one.collection_name()].append(one.model_dump(by_alias=True))
-        await self.begin_again(await self.kept())
-        self.begun = await self.kept()
+    async def kept(self) -> Rows:
+        """Every row there is. A collection to which nothing was written is the one of the beginning."""
+        # To read what has not changed would take more time than the call, and `everything` is asked in the end.
+        written = self.begun.keys() & self.way.written
+        return self.begun | (await rows_kept(self._database, sorted(written)) if written else {})
 
     async def begin_again(self, now: Rows) -> None:
         """Make everything as it was at the beginning of the test, from what it is now."""
+        self.way.written.clear()
         for name, begun in self.begun.items():
+            if now[name] is begun:
+                continue
             kept, found = ({row["_id"]: row for row in rows} for rows in (begun, now[name]))
             # A single call changes few rows, so only the differing ones are written back.
             if wrong := [id for id, row in found.items() if kept.get(id) != row]:
@@ -145,9 +151,19 @@ async def way(fast_directory: Path) -> AsyncIterator[tuple[Unreliable, Client]]:
         await admin.close()
 
 
+@pytest.fixture(scope="module")
+async def beginning(way: tuple[Unreliable, Client]) -> Beginning:
+    """A world where things run, kept in the database of the module, which has nothing else in it."""
+    _, client = way
+    await open_database(client["once"], indexes=False)
+    working = Working()
+    await keep(*working.world.kept)
+    return Beginning(working, await everything_kept(client["once"]))
+
+
 @pytest.fixture
-async def lab(way: tuple[Unreliable, Client]) -> AsyncIterator[Lab]:
-    """A server of the whole application, whose database has nothing in it."""
+async def lab(way: tuple[Unreliable, Client], beginning: Beginning) -> AsyncIterator[Lab]:
+    """A server of the whole application, in whose database everything is as at the beginning."""
     unreliable, client = way
     await open_database(client["once"], indexes=False)
     app = create_app(
@@ -163,7 +179,9 @@ async def lab(way: tuple[Unreliable, Client]) -> AsyncIterator[Lab]:
     ):
         # Left to itself the log takes seconds to draw the traceback of each failure.
         with capture_logs():
-            yield Lab(unreliable, "once", http)
+            lab = Lab(unreliable, "once", http, beginning)
+            await lab.begin_again(await lab.everything())
+            yield lab
 
 
 class Undisturbed(NamedTuple):
@@ -187,9 +205,7 @@ async def test_whatever_fails_a_mutation_is_applied_once_or_not_at_all(
     lab: Lab, mutation: str, key: dict[str, str]
 ) -> None:
     for row in rows_of(mutation).values():
-        working = Working()
-        given = working.input(mutation, row) | key
-        await lab.begin(working)
+        given = lab.working.input(mutation, row) | key
         undisturbed = await watched(lab, mutation, given)
         for number, among, fault in faults(mutation, undisturbed.commands):
             lab.way.fail(number, fault, among)
@@ -197,6 +213,7 @@ async def test_whatever_fails_a_mutation_is_applied_once_or_not_at_all(
             assert await lab.way.mend(), f"{fault.name} did not happen to write {number}"
             story = f"{mutation}: {fault.name}, at {number} of {undisturbed.commands}: {answer.text}"
             await check(lab, mutation, given, answer, undisturbed, story)
+        assert await lab.everything() == lab.begun
 
 
 @pytest.mark.timeout(within(900 if ALL_FAULTS else 240))
@@ -208,9 +225,7 @@ async def test_after_an_outage_a_mutation_was_applied_once_or_not_at_all(
     lab: Lab, mutation: str, key: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for row in rows_of(mutation).values() if ALL_FAULTS else [next(iter(rows_of(mutation).values()))]:
-        working = Working()
-        given = working.input(mutation, row) | key
-        await lab.begin(working)
+        given = lab.working.input(mutation, row) | key
         undisturbed = await watched(lab, mutation, given)
         writes = [number for number, _ in enumerate(one for one in undisturbed.commands if one.writes)]
         for number in writes if ALL_FAULTS else writes[-1:]:
@@ -220,16 +235,15 @@ async def test_after_an_outage_a_mutation_was_applied_once_or_not_at_all(
                     patch.setattr("graph.http.graphql.REQUEST_TIMEOUT", 0.5)
                     answer = await lab.call(mutation, given)
                 assert await lab.way.mend()
-                assert not answer.granted
                 story = f"{mutation}: {fault.name}, at write {number} of {undisturbed.commands}: {answer.text}"
+                assert not answer.granted, story
                 await check(lab, mutation, given, answer, undisturbed, story)
+        assert await lab.everything() == lab.begun
 
 
 async def test_a_refused_call_frees_its_key_although_an_operator_kills_its_session(lab: Lab) -> None:
-    working = Working()
-    await lab.begin(working)
     (row, *_) = rows_of("updateDigitalTwin").values()
-    given = working.input("updateDigitalTwin", row) | {"expectedRevision": 99, "idempotencyKey": "a key"}
+    given = lab.working.input("updateDigitalTwin", row) | {"expectedRevision": 99, "idempotencyKey": "a key"}
     commands = lab.way.listen()
     first = await lab.call("updateDigitalTwin", given)
     writes = [command.command for command in commands if command.writes]
@@ -246,10 +260,9 @@ async def test_a_refused_call_frees_its_key_although_an_operator_kills_its_sessi
 async def test_a_claim_without_a_key_whose_answer_was_lost_is_claimed_again_once_its_lease_has_expired(
     lab: Lab, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    working = Working()
-    await lab.begin(working)
-    given = working.input("claimActivity", GRANTED["claimActivity"]["the first step"])
-    step = working.ids["waiting 0"]
+    ids_of = lab.working.ids
+    given = lab.working.input("claimActivity", GRANTED["claimActivity"]["the first step"])
+    step = ids_of["waiting 0"]
     undisturbed = await watched(lab, "claimActivity", given)
 
     lab.way.fail(sum(one.writes for one in undisturbed.commands) - 1, OUTAGES[1])
@@ -262,7 +275,7 @@ async def test_a_claim_without_a_key_whose_answer_was_lost_is_claimed_again_once
     again = await lab.call("claimActivity", given)
 
     (row,) = (one for one in (await lab.kept())["steps"] if one["_id"] == step)
-    assert (lost.granted, ids(another), ids(again)) == (False, [working.ids["waiting 1"]], [step])
+    assert (lost.granted, ids(another), ids(again)) == (False, [ids_of["waiting 1"]], [step])
     assert (row["status"], row["attempt"]) == ("RUNNING", 2)
 
 
@@ -333,6 +346,9 @@ def effect(before: Rows, after: Rows) -> dict[str, Counter[str]]:
     known = {row["_id"] for rows in before.values() for row in rows}
     changes: dict[str, Counter[str]] = {}
     for name in before:
+        if after[name] is before[name]:
+            changes[name] = Counter()
+            continue
         old, new = ({row["_id"]: told(row) for row in rows[name] if not unused(row)} for rows in (before, after))
         made = [json.dumps(row, default=written, sort_keys=True) for id, row in new.items() if row != old.get(id)]
         gone = [f"{id} is gone" for id in old if id not in new]

@@ -5,7 +5,7 @@ Python name.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -322,7 +322,12 @@ def _row(document: documents.Document) -> dict[str, Any]:
 async def everything_kept(database: Database | None = None) -> dict[str, list[dict[str, Any]]]:
     """Every row of a database, or of that of the documents, by collection: equal before and after a refused write."""
     database = documents.ALL[0].get_pymongo_collection().database if database is None else database
-    first, *others = names = [document.collection_name() for document in documents.ALL]
+    return await rows_kept(database, [document.collection_name() for document in documents.ALL])
+
+
+async def rows_kept(database: Database, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Every row of some collections of a database, at least one, in the order of ids."""
+    first, *others = names
     # Hundreds of tests ask this twice, and thirty finds take ten times as long.
     together = [{"$unionWith": {"coll": name, "pipeline": _named(name)}} for name in others]
     kept: dict[str, list[dict[str, Any]]] = {name: [] for name in names}

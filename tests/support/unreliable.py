@@ -54,6 +54,8 @@ class Unreliable:
     port: int
     admin: Client
     heard: list[Heard] = field(default_factory=list)
+    written: set[str] = field(default_factory=set)
+    """The collections to which a write was sent, until whoever restores them clears this."""
     happened: int = 0
     _fault: Fault | None = None
     _at: int = 0
@@ -146,6 +148,8 @@ class Unreliable:
         if heard is None:
             return None
         self.heard.append(heard)
+        if heard.writes:
+            self.written.add(heard.collection)
         if heard.command not in self._among:
             return None
         number = sum(one.command in self._among for one in self.heard) - 1
