@@ -8,13 +8,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 from time import process_time
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import uuid4
 
 import pytest
 from typer.testing import CliRunner
 
 from documents.embedded_mongod.server import EmbeddedMongo
-from documents.mongo.database import Database
+from documents.mongo.database import Client, Database, open_database
 from graph.commands.import_catalogue import import_app
 from resolvers.formats.csvw import read_csvw
 from resolvers.imports.catalogue.importer import CatalogueSummary, import_catalogue
@@ -106,14 +107,38 @@ def test_wrong_use_ends_with_2(arguments: list[str], message: str) -> None:
     assert message in ended.stderr
 
 
-async def test_every_real_document_is_refused_or_a_version_that_reads_back_as_it_was(database: Database) -> None:
-    folder = need_shared_data()
-    real = documents_in(folder)
+class Imported(NamedTuple):
+    """A database into which the real files were imported, and how that went."""
+
+    database: Database
+    folder: Path
+    summary: CatalogueSummary
+    seconds: float
+    """Of CPU."""
+
+
+@pytest.fixture(scope="module")
+async def imported_once(client: Client) -> AsyncIterator[Imported]:
+    """The real files, imported once for the module."""
+    folder, database = need_shared_data(), client[f"test_{uuid4().hex}"]
+    await open_database(database)
     started = process_time()
-
     summary = await run(folder)
+    yield Imported(database, folder, summary, process_time() - started)
+    await client.drop_database(database)
 
-    assert process_time() - started < 30
+
+@pytest.fixture
+async def imported(imported_once: Imported) -> Imported:
+    """The real files, imported into the database to which the documents are bound."""
+    await open_database(imported_once.database, indexes=False)
+    return imported_once
+
+
+async def test_every_real_document_is_refused_or_a_version_that_reads_back_as_it_was(imported: Imported) -> None:
+    summary, real = imported.summary, documents_in(imported.folder)
+
+    assert imported.seconds < 30
     refused = {note.id for note in summary.refusals}
     answered = "".join([text async for text in pages()])
     for file, content in real.items():
@@ -125,10 +150,9 @@ async def test_every_real_document_is_refused_or_a_version_that_reads_back_as_it
     assert sum(count["CSV-W documents"] for count in (summary.taken, summary.already, summary.refused)) == len(real)
 
 
-async def test_real_series_come_out_in_order_and_importing_again_publishes_nothing(database: Database) -> None:
-    folder = need_shared_data()
+async def test_real_series_come_out_in_order_and_importing_again_publishes_nothing(imported: Imported) -> None:
+    database, folder, first, _ = imported
     series = real_series(folder)
-    first = await run(folder)
     found, before = await versions_served(), await counts(database)
     await database["idempotency_keys"].delete_many({})
 
