@@ -4,7 +4,6 @@ import io
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,13 @@ from pymongo import MongoClient
 from documents.embedded_mongod.server import EmbeddedMongo
 from graph.settings import Settings
 from tests.bench.reports import write_report
+from tests.support.forking import Forked
 from tests.support.galaxies import Galaxy, a_report
 from tests.support.patience import BOUND, until, within
-from tests.support.running import COMMAND, Running, alive, command, end, environment, on_database, running
+from tests.support.running import COMMAND, ROOT, Running, alive, command, end, environment, on_database, running
 
+JOBS = 12_000
+"""Of a report whose ingestion takes longer than it takes to see that it runs, and to stop it."""
 INGESTIONS = """query ($id: ID!) { instance(id: $id) { ingestions(first: 10) { nodes {
   status attempt handedBack progress { completed total } counts { jobs rejected } } } } }"""
 
@@ -56,7 +58,15 @@ def workers_of(server: Running) -> list[int]:
     """The processes of the ingest workers beside a server."""
     text = Path(f"/proc/{server.process.pid}/task").glob("*/children")
     pids = [int(pid) for one in text for pid in one.read_text().split()]
-    return [pid for pid in pids if b"graph.server.ingest_supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in pids if b"graph.server.ingest_supervisor" in command_line(pid)]
+
+
+def command_line(pid: int) -> bytes:
+    """What a process runs, nothing if it has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def test_an_upload_is_ingested_beside_the_server_within_seconds(serving: Running) -> None:
@@ -103,7 +113,7 @@ def test_the_workers_beside_a_server_end_with_it(sent: signal.Signals, mongod: E
 def test_what_a_stopped_server_was_ingesting_is_gone_on_with_by_the_next_one(tmp_path: Path) -> None:
     """Without a wait for its lease to expire: it was handed back."""
     report = io.BytesIO()
-    write_report(report, 25_000)
+    write_report(report, JOBS)
     with running(*COMMAND, "serve", directory=tmp_path) as server:
         galaxy = Galaxy.new(server)
         galaxy.upload(report.getvalue())
@@ -120,7 +130,7 @@ def test_what_a_stopped_server_was_ingesting_is_gone_on_with_by_the_next_one(tmp
 
     assert (code, "handed back" in said) == (0, True)
     assert [(part["attempt"], part["handed_back"]) for part in parts] == [(2, 1)]
-    assert ingestion["counts"] == {"jobs": "25000", "rejected": "0"}
+    assert ingestion["counts"] == {"jobs": str(JOBS), "rejected": "0"}
 
 
 def test_no_worker_runs_beside_a_server_on_a_database_that_it_was_told_of(lab: Running) -> None:
@@ -140,10 +150,11 @@ def test_a_command_ingests_what_waits_and_ends(lab: Running, variables: dict[str
 
 
 def test_a_command_that_is_told_to_stop_ends_at_once_and_well(variables: dict[str, str], tmp_path: Path) -> None:
-    with (tmp_path / "log").open("wb") as log:
-        worker = subprocess.Popen([*COMMAND, "work", "--ingest"], env=variables, stderr=log)
+    log = tmp_path / "log"
+    log.touch()
+    worker = Forked([*COMMAND, "work", "--ingest"], cwd=ROOT, env=variables, stdout=log)
     try:
-        until(lambda: "waiting for reports" in (tmp_path / "log").read_text())
+        until(lambda: "waiting for reports" in log.read_text())
         worker.send_signal(signal.SIGTERM)
 
         assert worker.wait(within()) == 0
