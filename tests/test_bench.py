@@ -1,17 +1,23 @@
 """The benchmark itself: it takes minutes with real sizes, and seconds with a handful of documents."""
 
-import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
+from multiprocessing import forkserver
 from pathlib import Path
 
 import orjson
 import pytest
+from typer.testing import CliRunner
 
 import documents
+from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Database
+from tests.bench import servers
+from tests.bench.__main__ import app
 from tests.bench.agree import first_difference, normalise
 from tests.bench.catalogues import levels_of as catalogue_levels
 from tests.bench.compare import Measurement
@@ -20,7 +26,9 @@ from tests.bench.overload import BOUNDS
 from tests.bench.report import ratios
 from tests.bench.scale import GROWTH, SMALLEST
 from tests.bench.trees import levels_of as tree_levels
+from tests.support.forking import Forked
 from tests.support.patience import within
+from tests.support.running import COMMAND, Process
 
 ROOT = Path(__file__).resolve().parents[1]
 RATIOS = {
@@ -39,16 +47,38 @@ LONG = within(600)
 pytestmark = pytest.mark.timeout(2 * LONG)
 
 
-def test_without_peers_it_says_so_measures_everything_else_and_leaves_nothing_behind(tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let servers and workers of this code be forks of one process that has loaded it."""
+    # It would keep its socket in the temporary directory of the first test that needs it.
+    forkserver.ensure_running()
+    popen = servers.start
+
+    def start(command: Sequence[str], folder: Path, environment: dict[str, str], said: Path) -> Process:
+        if tuple(command[:1]) == COMMAND:
+            return Forked(command, cwd=folder, env=environment, stdout=said)
+        return popen(command, folder, environment, said)
+
+    monkeypatch.setattr(servers, "start", start)
+
+
+def bench(*options: str) -> str:
+    """The output of the benchmark, which runs in this process."""
+    done = CliRunner().invoke(app, options, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_without_peers_it_says_so_measures_everything_else_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file, temporary = tmp_path / "figures.json", tmp_path / "temporary"
     temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
 
-    command = [sys.executable, "-m", "tests.bench", "--tiny", "--json", str(file), "--peers", str(tmp_path / "nobody")]
-    environment = os.environ | {"TMPDIR": str(temporary)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LONG, check=False)
+    said = bench("--tiny", "--json", str(file), "--peers", str(tmp_path / "nobody"))
 
-    assert done.returncode == 0, done.stderr
-    assert "Without peers: there is no package.json in" in done.stdout
+    assert "Without peers: there is no package.json in" in said
     figures = orjson.loads(file.read_bytes())
     assert figures["ratios"].keys() == RATIOS
     measured = {name for name, ratio in figures["ratios"].items() if ratio is not None}
@@ -59,13 +89,11 @@ def test_without_peers_it_says_so_measures_everything_else_and_leaves_nothing_be
     assert not list(temporary.iterdir())
 
 
-def test_what_becomes_of_ten_times_the_load_is_measured_with_its_bounds(tmp_path: Path) -> None:
+def test_what_becomes_of_ten_times_the_load_is_measured_with_its_bounds(tmp_path: Path, mongod: EmbeddedMongo) -> None:
     file = tmp_path / "figures.json"
 
-    command = [sys.executable, "-m", "tests.bench", "--overload", "--tiny", "--json", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=False)
+    bench("--overload", "--tiny", "--json", str(file), "--database-url", mongod.uri)
 
-    assert done.returncode == 0, done.stderr
     found = orjson.loads(file.read_bytes())["overload"]
     assert found["figures"].keys() == BOUNDS.keys()
     assert found["figures"]["ended by the system"] == 0
@@ -75,41 +103,37 @@ def test_what_becomes_of_ten_times_the_load_is_measured_with_its_bounds(tmp_path
 def test_how_fast_reports_become_jobs_is_measured(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
 
-    command = [sys.executable, "-m", "tests.bench", "--ingest", "--jobs", "1000", "--json", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=False)
+    said = bench("--ingest", "--jobs", "1000", "--json", str(file))
 
-    assert done.returncode == 0, done.stderr
     figures = orjson.loads(file.read_bytes())["ingest"]
     assert figures["jobs"] == 1000
     assert all(figures[name] > 0 for name in ("one", "bare", "one_worker", "two_workers", "memory"))
-    assert "two workers to one" in done.stdout
+    assert "two workers to one" in said
 
 
-def test_how_fast_usage_is_told_is_measured(tmp_path: Path) -> None:
+def test_how_fast_usage_is_told_is_measured(tmp_path: Path, mongod: EmbeddedMongo) -> None:
     file = tmp_path / "figures.json"
 
-    command = [sys.executable, "-m", "tests.bench", "--usage", "--jobs", "1000", "--rounds", "1", "--json", str(file)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=False)
+    said = bench("--usage", "--jobs", "1000", "--rounds", "1", "--json", str(file), "--database-url", mongod.uri)
 
-    assert done.returncode == 0, done.stderr
     figures = orjson.loads(file.read_bytes())["usage"]
     assert figures["jobs"] == 1000
     assert all(one["longest_ms"] >= one["ms"] > 0 for one in figures["told"])
-    assert "tools by month" in done.stdout
+    assert "tools by month" in said
 
 
-def test_this_server_is_measured_beside_that_of_an_earlier_commit(tmp_path: Path) -> None:
+def test_this_server_is_measured_beside_that_of_an_earlier_commit(
+    tmp_path: Path, mongod: EmbeddedMongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "tests.bench", "--tiny", "--against", "HEAD", "--json", str(file)]
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LONG, check=False)
+    said = bench("--tiny", "--against", "HEAD", "--json", str(file), "--database-url", mongod.uri)
 
-    assert done.returncode == 0, done.stderr
     cases = orjson.loads(file.read_bytes())["against"]["cases"]
     assert {one["case"] for one in cases} == {"deep", "flat", "point", "catalogue chain", "mutation"}
     assert all(one["now"]["ms"] > 0 and one["then"]["ms"] > 0 for one in cases)
-    assert "times as fast" in done.stdout
+    assert "times as fast" in said
     (earlier,) = (tmp_path / "provenance-graph").glob("bench-*")
     assert compiled_parts(earlier) == compiled_parts(ROOT)
 
@@ -118,8 +142,9 @@ def compiled_parts(folder: Path) -> set[Path]:
     return {part.relative_to(folder) for part in (folder / "documents").rglob("*.so")}
 
 
-def test_a_commit_that_is_none_is_refused(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.bench", "--tiny", "--against", "no-such-commit"]
+def test_a_commit_that_is_none_is_refused_by_the_benchmark_as_it_is_started(mongod: EmbeddedMongo) -> None:
+    options = ["--tiny", "--against", "no-such-commit", "--database-url", mongod.uri]
+    command = [sys.executable, "-m", "tests.bench", *options]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=False)
 

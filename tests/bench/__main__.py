@@ -22,7 +22,7 @@ from tests.bench import usage as using
 from tests.bench.compare import Advance, Comparison, Pace
 from tests.bench.contest import as_json
 from tests.bench.database import database as database_of_run
-from tests.bench.scale import FULL, SMALLEST
+from tests.bench.scale import FULL, ONE, SMALL, SMALLEST, Tree
 from tests.bench.servers import ROOT, install_peers
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ PEERS = ROOT.parent / "shared" / "peers"
 # The JIT of Node needs about a second of short queries; with less the peers look slower than they are.
 DEFAULT = Pace(warm_up=1.0, seconds=0.6, rounds=3)
 QUICK = Pace(warm_up=0.3, seconds=0.2, rounds=1, thorough=False)
-TINY = Pace(warm_up=0.0, seconds=0.05, rounds=1, thorough=False)
+TINY = Pace(warm_up=0.0, seconds=0.0, rounds=1, thorough=False)
 
 # Wider than a file is by default, so that a table written into one is not cut.
 console = Console() if os.isatty(1) else Console(width=200)
@@ -75,7 +75,7 @@ def bench(
         elif growth:
             data = _grow(url)
         elif overload:
-            data = _overload(url, 0.5 if tiny else 2.0 if quick else 6.0)
+            data = _overload(url, 0.2 if tiny else 2.0 if quick else 6.0, SMALL if tiny else ONE)
         else:
             pace = TINY if tiny else QUICK if quick else DEFAULT
             pace = pace if rounds is None else replace(pace, rounds=rounds)
@@ -120,9 +120,9 @@ def _grow(url: str) -> dict[str, Any]:
     return {"growth": [asdict(one) for one in grown]}
 
 
-def _overload(url: str, seconds: float) -> dict[str, Any]:
+def _overload(url: str, seconds: float, tree: Tree) -> dict[str, Any]:
     with _progress() as advance:
-        found = _run(overloading.overload(url, seconds, advance))
+        found = _run(overloading.overload(url, seconds, advance, tree))
     console.print(overloading.table(found))
     console.print("All bounds hold." if found.holds else "Some bounds are passed.")
     return {"overload": asdict(found)}

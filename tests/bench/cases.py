@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from itertools import count, cycle
 from pathlib import Path
 
-from documents import User
-from tests.bench.level import id_of
 from tests.bench.load import Address
+from tests.bench.numbered_ids import numbered_id
 
 DEEP = """query Deep {
   users(first: 100) { nodes { id displayName github
@@ -77,11 +76,13 @@ def _plain(name: str, query: str) -> Case:
 
 def _point(query: str, users: int) -> Case:
     def requests(address: Address) -> Iterator[bytes]:
-        made = [address.request(query, {"id": id_of(User, number)}) for number in range(users)]
+        made = [address.request(query, {"id": numbered_id("user", number)}) for number in range(users)]
         # Without a seed, so that several connections do not ask for the same at once.
         return iter(lambda: random.choice(made), b"")
 
-    return Case("point", query, requests, lambda address: address.request(query, {"id": id_of(User, users - 1)}))
+    return Case(
+        "point", query, requests, lambda address: address.request(query, {"id": numbered_id("user", users - 1)})
+    )
 
 
 def _mutation() -> Case:

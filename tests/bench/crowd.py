@@ -17,11 +17,10 @@ from typing import cast
 import orjson
 import uvloop
 
-from documents import User
 from tests.bench import hostile
 from tests.bench.cases import CREATE, DEEP, FLAT, POINT
-from tests.bench.level import id_of
 from tests.bench.load import Address
+from tests.bench.numbered_ids import numbered_id
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def deep(wanted: CrowdOptions, address: Address) -> Iterator[bytes]:
 
 def point(wanted: CrowdOptions, address: Address) -> Iterator[bytes]:
     """Point reads."""
-    return iter(lambda: address.request(POINT, {"id": id_of(User, time.time_ns() % wanted.users)}), b"")
+    return iter(lambda: address.request(POINT, {"id": numbered_id("user", time.time_ns() % wanted.users)}), b"")
 
 
 def flat(wanted: CrowdOptions, address: Address) -> Iterator[bytes]:

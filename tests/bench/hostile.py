@@ -13,10 +13,9 @@ from itertools import count
 
 import orjson
 
-from documents import Execution
 from tests.bench.cases import DEEP
-from tests.bench.level import id_of
 from tests.bench.load import Address
+from tests.bench.numbered_ids import numbered_id
 
 LEVELS = DEEP.partition("{")[2].rpartition("}")[0]
 """The deep query without its braces."""
@@ -89,7 +88,7 @@ async def wide(port: int, until: float) -> None:
 async def followers(port: int, until: float) -> None:
     """Follow an execution with as much below it as is taken, and read nothing."""
     async with _connection(port) as made:
-        payload = {"query": FOLLOWED, "variables": {"id": id_of(Execution, next(numbers) % 100)}}
+        payload = {"query": FOLLOWED, "variables": {"id": numbered_id("execution", next(numbers) % 100)}}
         await _send(made, UPGRADE.format(port=port).encode())
         await _receive(made)
         await _send(made, _frame({"type": "connection_init"}))

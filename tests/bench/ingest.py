@@ -7,7 +7,6 @@ database says of their ingestions, from the first claim to the end, so that the 
 import asyncio
 import hashlib
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,10 +25,11 @@ from documents.mongo.transaction import in_transaction
 from documents.storage.folder_bucket import FolderBucket
 from resolvers.galaxy.ingestion_queue import queue_ingest
 from resolvers.reads.rows import Row, collection_of
+from tests.bench import servers
 from tests.bench.reports import write_report
 from tests.support.builders import an_archive, an_instance
 from tests.support.galaxies import metadata
-from tests.support.running import COMMAND, ROOT, environment
+from tests.support.running import COMMAND, ROOT, Process, environment
 
 BATCH = 1000
 BARE = "bench_bare"
@@ -129,10 +129,12 @@ class _Bench:
         with self._running(workers, cores or _cores(0)):
             # They wait already when there is something to do, so that none begins before the other.
             while not all(b"waiting for reports" in log.read_bytes() for log in self._place.glob("worker-*")):
+                self._check_that_workers_run()
                 await asyncio.sleep(0.1)
             ingestion = await _queue(instance)
             while (row := await _row(documents.Ingestion, ingestion))["status"] in ("READY", "RUNNING"):
                 self._look()
+                self._check_that_workers_run()
                 await asyncio.sleep(0.1)
         if row["status"] != "SUCCEEDED":
             raise RuntimeError(f"The ingestion is {row['status']}: {row['error']}.")
@@ -170,13 +172,17 @@ class _Bench:
             for log in self._place.glob("worker-*"):
                 log.unlink()
 
-    def _worker(self, log: Path, cores: set[int]) -> "subprocess.Popen[bytes]":
-        command = [*COMMAND, "work", "--ingest", "--poll", "0.1"]
-        with log.open("wb") as written:
-            worker = subprocess.Popen(command, cwd=ROOT, env=self._environment, stderr=written)
+    def _worker(self, log: Path, cores: set[int]) -> Process:
+        worker = servers.start([*COMMAND, "work", "--ingest", "--poll", "0.1"], ROOT, self._environment, log)
         if cores:
             os.sched_setaffinity(worker.pid, cores)
         return worker
+
+    def _check_that_workers_run(self) -> None:
+        """Raises RuntimeError with what a worker said that has ended, for whom one would wait for ever."""
+        for number, worker in enumerate(self._workers):
+            if worker.poll() is not None:
+                raise RuntimeError(f"A worker ended: {(self._place / f'worker-{number}').read_text()}")
 
     def _look(self) -> None:
         """See how much memory each worker has, together with its parser."""

@@ -8,6 +8,7 @@ from typing import Any
 from beanie.odm.utils.dump import get_dict
 
 from documents import Document
+from tests.bench.numbered_ids import numbered_id
 
 Row = dict[str, Any]
 
@@ -39,8 +40,8 @@ class Level:
 
 
 def id_of(kind: type[Document], number: int) -> str:
-    """An id as the server makes them: the kind, and the 24 digits of an ObjectId. Later documents have larger ones."""
-    return f"{kind.kind}_66f0a1b2c3d4e5f6{number:08x}"
+    """The id of a document of this kind."""
+    return numbered_id(kind.kind, number)
 
 
 def at(number: int) -> datetime:

@@ -12,7 +12,7 @@ from tests.bench.cgroup import limit_memory
 from tests.bench.compare import Advance
 from tests.bench.crowd import CrowdOptions, apart
 from tests.bench.fill import drop, fill
-from tests.bench.scale import ONE, Tree
+from tests.bench.scale import Tree
 from tests.bench.servers import ADMIN_TOKEN, Server, Servers, memory
 
 DATABASE = "bench_overload"
@@ -60,7 +60,7 @@ def within(name: str, value: float) -> bool:
     return value >= bound if kind == "at least" else value <= bound
 
 
-async def overload(url: str, seconds: float, advance: Advance, tree: Tree = ONE) -> Overload:
+async def overload(url: str, seconds: float, advance: Advance, tree: Tree) -> Overload:
     """Fill a database and overload a server on it."""
     await fill(url, DATABASE, tree, None, lambda stored: advance(f"{stored:,} documents stored", 0.1))
     try:

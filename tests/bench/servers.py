@@ -18,6 +18,7 @@ from platformdirs import user_cache_path
 
 from tests.bench.cgroup import command_in_group
 from tests.bench.load import Address, LoadError, ask
+from tests.support.running import Process
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = str(Path(sys.executable).parent / "provenance-graph")
@@ -46,7 +47,7 @@ class Server:
     """A running server of one or more processes."""
 
     name: str
-    processes: "list[subprocess.Popen[bytes]]"
+    processes: list[Process]
     addresses: list[Address]
     said: Path
 
@@ -126,7 +127,7 @@ class Servers(ExitStack):
     def peer(self, name: str, database: str, processes: int = 1) -> Server:
         """A peer, as its own processes."""
         assert self.peers is not None
-        started, addresses, said = [], [], self._directory
+        started, addresses, said = list[Process](), [], self._directory
         for _ in range(processes):
             port = _free_port()
             settings = {
@@ -148,23 +149,25 @@ class Servers(ExitStack):
         )
         return self._server("still", [process], [Address(port)], said)
 
-    def _server(
-        self, name: str, processes: "list[subprocess.Popen[bytes]]", addresses: list[Address], said: Path
-    ) -> Server:
+    def _server(self, name: str, processes: list[Process], addresses: list[Address], said: Path) -> Server:
         server = Server(name, processes, addresses, said)
         self.callback(server.stop)
         return server
 
     def _run(
         self, name: str, command: Sequence[str], folder: Path, settings: Mapping[str, str]
-    ) -> "tuple[subprocess.Popen[bytes], Path]":
+    ) -> tuple[Process, Path]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PROVENANCE_")}
         said = self._directory / f"{name}-{_free_port()}.log"
-        with said.open("wb") as out:
-            process = subprocess.Popen(
-                command, cwd=folder, env=clean | dict(settings), stdin=subprocess.DEVNULL, stdout=out, stderr=out
-            )
-        return process, said
+        return start(command, folder, clean | dict(settings), said), said
+
+
+def start(command: Sequence[str], folder: Path, environment: dict[str, str], said: Path) -> Process:
+    """Start a command in a folder, which writes all that it says into a file."""
+    with said.open("wb") as out:
+        return subprocess.Popen(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        )
 
 
 def install_peers(folder: Path) -> Path | str:
