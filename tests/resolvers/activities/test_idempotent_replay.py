@@ -256,7 +256,14 @@ async def test_who_handed_back_is_not_shown_what_became_of_it_once_others_have_e
     assert first["activity"]["status"] == "READY"
     assert while_it_runs["activity"]["attempt"] == 2
     assert again["activity"] is None
-    assert refusals(again) == [("NOT_FOUND", ["input", "idempotencyKey"])]
+    assert again["userErrors"] == [
+        {
+            "__typename": "NotFound",
+            "code": "NOT_FOUND",
+            "message": f"No Step with id {dag.steps['a'].id}.",
+            "path": ["input", "idempotencyKey"],
+        }
+    ]
 
 
 async def test_lines_appended_again_are_answered_as_before_although_the_attempt_is_over() -> None:

@@ -149,6 +149,27 @@ async def test_a_report_that_contradicts_itself_is_refused(
     assert await archives() == []
 
 
+async def test_metadata_and_identifiers_that_cannot_be_stored_are_refused_at_their_place(
+    folder: Place, owner: Viewer, instance: documents.Instance
+) -> None:
+    upload = await upload_bytes(folder, owner, a_report(), purpose="ARCHIVE")
+    whole = {"instanceId": instance.id, "identifier": "1.5", "uploadId": upload, "metadata": {}}
+
+    refused = [
+        (await ask(REGISTER, owner, input=whole | given))["registerArchive"]
+        for given in ({"metadata": "x" * 1_000_000}, {"metadata": []}, {"identifier": "../1.5"})
+    ]
+
+    allowed = "1 to 100 letters, digits, dots, _ and -, as 1501836597.08 has"
+    told = [(error["message"], error["path"]) for payload in refused for error in payload["userErrors"]]
+    assert told == [
+        ("The metadata is larger than 1,000,000 bytes.", ["input", "metadata"]),
+        ("The metadata is a list, not an object.", ["input", "metadata"]),
+        (f'identifier must have {allowed}, not "../1.5".', ["input", "identifier"]),
+    ]
+    assert await archives() == []
+
+
 async def test_only_owners_register_reports_and_others_learn_nothing_of_a_private_instance(
     folder: Place, owner: Viewer, instance: documents.Instance
 ) -> None:

@@ -9,10 +9,11 @@ import pytest
 import documents
 from documents.mongo.database import Database
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.galaxy.instance import MAX_KEY_LENGTH, authenticate, hash_of
+from resolvers.galaxy.instance import MAX_KEY_LENGTH, MAX_OWNERS, authenticate, hash_of
 from tests.support import builders as new
 from tests.support.asking import ask
 from tests.support.builders import everything_kept, keep
+from tests.support.runs import do
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -146,6 +147,58 @@ async def test_what_cannot_be_is_refused_and_nothing_stored(
     assert await everything_kept() == before
 
 
+async def test_an_instance_has_a_hundred_owners_at_most_who_are_all_users(owner: Viewer) -> None:
+    others = [f"user_{number:024x}" for number in range(MAX_OWNERS)]
+    before = await everything_kept()
+
+    most = await created(owner, ownerIds=[owner.user_id, *others[1:]])
+    beyond = await created(owner, ownerIds=[owner.user_id, *others])
+
+    assert most["userErrors"] == [
+        {"code": "NOT_FOUND", "message": f"No User with id {others[1]}.", "path": ["input", "ownerIds", "1"]}
+    ]
+    message = "101 owners are too many; at most 100 are allowed."
+    assert beyond["userErrors"] == [{"code": "VALIDATION", "message": message, "path": ["input", "ownerIds"]}]
+    assert await everything_kept() == before
+
+
+async def test_what_an_instance_must_have_cannot_be_taken_from_it(owner: Viewer) -> None:
+    id = (await created(owner))["instance"]["id"]
+    before = await everything_kept()
+
+    refused = {name: await updated(owner, id, **{name: None}) for name in ("url", "title", "public", "ingests")}
+
+    for name, payload in refused.items():
+        message = f"{name} cannot be null: leave it out to keep it as it is."
+        assert payload["userErrors"] == [{"code": "VALIDATION", "message": message, "path": ["input", name]}]
+    assert await everything_kept() == before
+
+
+@pytest.mark.parametrize("mutation", ["updateInstance", "rotateInstanceKey"])
+async def test_an_instance_of_somebody_else_is_not_changed(owner: Viewer, mutation: str) -> None:
+    private, public = (new.an_instance(owner_refs=[owner.user_id], public=public) for public in (False, True))
+    await keep(private, public)
+    stranger = await a_viewer()
+    before = await everything_kept()
+
+    hidden, seen = [await do(mutation, "instance { id }", stranger, id=one.id) for one in (private, public)]
+
+    (not_found,), (forbidden,) = hidden["userErrors"], seen["userErrors"]
+    assert not_found == {
+        "__typename": "NotFound",
+        "code": "NOT_FOUND",
+        "message": f"No Instance with id {private.id}.",
+        "path": ["input", "id"],
+    }
+    assert forbidden == {
+        "__typename": "Forbidden",
+        "code": "FORBIDDEN",
+        "message": f"Instance {public.id} belongs to somebody else.",
+        "path": ["input", "id"],
+    }
+    assert await everything_kept() == before
+
+
 async def test_a_uuid_belongs_to_one_instance_however_it_is_written(owner: Viewer) -> None:
     uuid = "ABCDEF00-0000-4000-8000-000000000000"
 
@@ -153,7 +206,13 @@ async def test_a_uuid_belongs_to_one_instance_however_it_is_written(owner: Viewe
     found = await ask("query ($uuid: String) { instance(uuid: $uuid) { id } }", owner, uuid=uuid.lower())
 
     assert first["instance"]["uuid"] == uuid.lower()
-    assert [error["code"] for error in second["userErrors"]] == ["ALREADY_EXISTS"]
+    assert second["userErrors"] == [
+        {
+            "code": "ALREADY_EXISTS",
+            "message": f"An instance with the UUID {uuid.lower()} exists already.",
+            "path": ["input", "uuid"],
+        }
+    ]
     assert found["instance"]["id"] == first["instance"]["id"]
 
 

@@ -10,6 +10,7 @@ import documents
 from documents.activities.activity import ActivityStatus
 from documents.twins.component_version import ParameterDefinition, PortDefinition
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
+from resolvers.limits import MAX_STEPS
 from resolvers.reads.rows import collection_of
 from tests.support.asking import ADMIN, WORKER, ask
 from tests.support.builders import (
@@ -332,6 +333,62 @@ async def test_every_override_that_cannot_be_is_told_at_once_and_nothing_is_stor
         ("VALIDATION", "title"),
     ]
     assert "hunter2" not in str(found)
+    assert await everything_kept() == before
+
+
+async def test_each_override_names_a_step_that_runs_again_and_each_step_once(failed: Failed) -> None:
+    keys = ["load", "nobody", "clean", "clean"]
+
+    found = await failed.rerun(
+        strategy="FROM_FAILURE",
+        componentVersionOverrides=[{"stepKey": key, "componentVersionId": failed.version.id} for key in keys],
+        parameterOverrides=[{"stepKey": key, "parameters": {}} for key in keys],
+    )
+
+    told = [(error["path"][1:], error["message"]) for error in found["userErrors"] if error["path"][-1] == "stepKey"]
+    assert told == [
+        (["componentVersionOverrides", "0", "stepKey"], "Step load is reused, not run again: it stays as it ran."),
+        (["componentVersionOverrides", "1", "stepKey"], "No step has the key 'nobody'."),
+        (["componentVersionOverrides", "3", "stepKey"], "The version of step clean is given twice."),
+        (
+            ["parameterOverrides", "0", "stepKey"],
+            "Step load is reused, not run again: its parameters are those that it ran with.",
+        ),
+        (["parameterOverrides", "1", "stepKey"], "No step has the key 'nobody'."),
+        (["parameterOverrides", "3", "stepKey"], "Parameters of step clean are given twice."),
+    ]
+
+
+async def test_there_are_no_more_overrides_than_there_may_be_steps(failed: Failed) -> None:
+    before = await everything_kept()
+    version = {"stepKey": "nobody", "componentVersionId": failed.version.id}
+    parameters = {"stepKey": "nobody", "parameters": {}}
+
+    most = await failed.rerun(parameterOverrides=[parameters] * MAX_STEPS)
+    beyond = await failed.rerun(
+        componentVersionOverrides=[version] * (MAX_STEPS + 1), parameterOverrides=[parameters] * (MAX_STEPS + 1)
+    )
+
+    assert {error["message"] for error in most["userErrors"]} == {"No step has the key 'nobody'."}
+    assert codes(beyond) == [("LIMIT_EXCEEDED", "componentVersionOverrides"), ("LIMIT_EXCEEDED", "parameterOverrides")]
+    assert {error["message"] for error in beyond["userErrors"]} == {"1001 overrides; there are at most 1000 steps."}
+    assert await everything_kept() == before
+
+
+async def test_parameters_of_a_step_whose_version_is_gone_are_not_overridden(failed: Failed) -> None:
+    await collection_of(documents.ComponentVersion).delete_one({"_id": failed.version.id})
+    before = await everything_kept()
+
+    found = await failed.rerun(parameterOverrides=[{"stepKey": "load", "parameters": {"rows": 1}}])
+
+    assert found["userErrors"] == [
+        {
+            "__typename": "NotFound",
+            "code": "NOT_FOUND",
+            "message": f"No ComponentVersion with id {failed.version.id}.",
+            "path": ["input", "parameterOverrides", "0", "stepKey"],
+        }
+    ]
     assert await everything_kept() == before
 
 
