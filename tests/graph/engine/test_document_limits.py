@@ -334,6 +334,30 @@ def test_variables_at_the_limits_pass_and_beyond_are_refused() -> None:
             check_variables(refused, Limits())
 
 
+@pytest.mark.parametrize("number", [-(2**63), 0, 2**63 - 1, 1.7e308])
+def test_numbers_of_64_bits_pass(number: float) -> None:
+    check_document(parse(f"{{number(value:{number})}}"), Limits())
+    check_variables({"v": number}, Limits())
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ("-9223372036854775809", "The number -9223372036854775809 is beyond 64 bits."),
+        ("9223372036854775808", "The number 9223372036854775808 is beyond 64 bits."),
+        ("1" + "0" * 39, f"The number 1{'0' * 39} is beyond 64 bits."),
+        ("1" + "0" * 40, "The number of 41 digits is beyond 64 bits."),
+        ("-1e309", "A number is beyond the range of a double."),
+    ],
+)
+def test_a_number_beyond_its_bits_is_refused_in_documents_and_variables(number: str, message: str) -> None:
+    in_a_document = refusal_of(f"{{number(value:{number})}}")
+    with pytest.raises(RequestError) as in_variables:
+        check_variables({"v": json.loads(number)}, Limits())
+
+    assert in_a_document == in_variables.value.message == f"{message} Send it as a string."
+
+
 @pytest.mark.parametrize("unstorable", ["a\x00b", "a\ud800"], ids=["NUL", "half a pair"])
 def test_text_that_cannot_be_stored_is_refused_with_its_place(unstorable: str) -> None:
     ending = "holds a NUL or half of a surrogate pair, which cannot be stored."

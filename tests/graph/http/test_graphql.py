@@ -129,6 +129,20 @@ def test_a_body_that_is_no_single_request_is_400(faulty_server: Running, body: b
     assert code(response) in ("BAD_REQUEST", "LIMIT_EXCEEDED")
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{", "Expecting property name enclosed in double quotes at character 1"),
+        (b'{"query": NaN}', "NaN is not a JSON number"),
+        (b'{"query": -Infinity}', "-Infinity is not a JSON number"),
+    ],
+)
+def test_a_body_that_is_not_json_is_refused_with_the_reason(faulty_server: Running, body: bytes, reason: str) -> None:
+    (error,) = faulty_server.send(body).json()["errors"]
+
+    assert error == {"message": f"The body is not JSON: {reason}.", "extensions": {"code": "BAD_REQUEST"}}
+
+
 def test_a_body_over_the_limit_is_413_whether_announced_or_in_chunks(faulty_server: Running) -> None:
     large = b'{"query":"{hello}' + b" " * 1_000_000 + b'"}'
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from graph import limits
+from graph.errors import HTTPError
 from graph.http.connection import HTTPConnection
+from graph.http.request_head import check_websocket
 from tests.support.connections import SMALL, Connection, a_post, an_app, open_connection, refusal, serve
 from tests.support.patience import until, within
 from tests.support.running import Running
@@ -368,8 +370,43 @@ def test_requests_for_websockets_are_held_to_the_same(connection: Connection, he
     if head.startswith(b"POST"):
         assert connection.read()[0] == b"HTTP/1.1 200 OK"
 
-    assert refusal(connection.read())[0] == status
+    code = "LIMIT_EXCEEDED" if status in (414, 431) else "BAD_REQUEST"
+    assert refusal(connection.read())[:2] == (status, code)
     assert connection.is_closed()
+
+
+WEBSOCKET = {b"sec-websocket-version": b"13", b"sec-websocket-key": b"dGhlIHNhbXBsZSBub25jZQ=="}
+BOUNDS = "A WebSocket request may have at most 128 header fields of 8,192 bytes."
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "fields", "message", "headers"),
+    [
+        ("PUT", b"/", {}, "A WebSocket is opened with GET.", {"Allow": "GET"}),
+        ("GET", b"/", {b"content-length": b"10"}, "A WebSocket request must not have a body.", {}),
+        ("GET", b"/", {b"transfer-encoding": b"chunked"}, "A WebSocket request must not have a body.", {}),
+        ("GET", b"/" * 8_173, {}, "An address has at most 8,172 bytes; send longer requests with POST.", {}),
+        ("GET", b"/", {b"x": b"a" * 8_188}, BOUNDS, {}),
+        ("GET", b"/", {b"%d" % number: b"" for number in range(127)}, BOUNDS, {}),
+        (
+            *("GET", b"/", {b"sec-websocket-version": b"12"}, "Sec-WebSocket-Version must be 13."),
+            {"Sec-WebSocket-Version": "13", "Upgrade": "websocket"},
+        ),
+        ("GET", b"/", {b"sec-websocket-key": b"bm9uY2U="}, "Sec-WebSocket-Key must be 16 bytes in base64.", {}),
+    ],
+)
+def test_a_websocket_is_refused_with_the_reason_and_what_to_send(
+    method: str, address: bytes, fields: dict[bytes, bytes], message: str, headers: dict[str, str]
+) -> None:
+    with pytest.raises(HTTPError) as refused:
+        check_websocket(method, address, WEBSOCKET | fields)
+
+    assert (refused.value.message, refused.value.headers) == (message, headers)
+
+
+def test_requests_for_websockets_up_to_their_bounds_are_taken() -> None:
+    check_websocket("GET", b"/" * 8_172, WEBSOCKET | {b"x": b"a" * 8_187, b"content-length": b"00"})
+    check_websocket("GET", b"/", WEBSOCKET | {b"%d" % number: b"" for number in range(126)})
 
 
 @pytest.mark.parametrize(
