@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -94,6 +95,20 @@ async def test_without_a_key_urls_are_signed_by_iam_for_the_account_of_the_insta
     assert cloud_run.asked == [ACCOUNT]
     for one in (bucket, kept):
         await one.close()
+
+
+async def test_urls_say_to_the_second_when_they_expire(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = datetime(2024, 2, 29, 12, 0, 0, 700_000, tzinfo=UTC)
+    monkeypatch.setattr("documents.storage.google_bucket.now", lambda: at)
+    bucket = gate.bucket()
+
+    (down,) = await bucket.sign_downloads([Download(f"{PREFIX}outputs/a", 1, "a.csv")], seconds=60)
+    up = await bucket.sign_upload(f"{PREFIX}outputs/b", size=1, media_type="text/csv", seconds=90)
+
+    expected = [datetime(2024, 2, 29, 12, 1, tzinfo=UTC), datetime(2024, 2, 29, 12, 1, 30, tzinfo=UTC)]
+    assert [down.expires_at, up.expires_at] == expected
+    assert [parse_qs(urlsplit(one.url).query)["X-Goog-Expires"] for one in (down, up)] == [["60"], ["90"]]
+    await bucket.close()
 
 
 async def test_a_bucket_that_is_there_may_be_used(gate: Gate) -> None:

@@ -1,5 +1,6 @@
 """As much is done at a time as the server can do; the rest waits for a moment or is refused, and nobody signed in."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import httpx2
 import pytest
 
 from documents.embedded_mongod.server import EmbeddedMongo
+from graph.engine.admission import OBJECTS_PER_SLOT, Admission, Capacity, Cost
+from graph.errors import Overloaded
 from tests.support.connections import Connection, a_post, open_connection
 from tests.support.follower import gauge
 from tests.support.patience import until, within
@@ -128,6 +131,34 @@ def test_what_waited_too_long_is_refused(narrow: Running, askers: ThreadPoolExec
     assert [answer.status_code for answer in refused] == [503] * 3
     assert waited >= 0.5
     assert begun.result().status_code == 200
+
+
+async def test_an_operation_waits_for_room_for_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now)
+    admission = Admission(Capacity(slots=1, memory=1_000_000_000))
+    permits = [admission.permit(Cost(OBJECTS_PER_SLOT), signed_in=False) for _ in range(2)]
+
+    async with permits[0]:
+        waiting_one = asyncio.create_task(permits[1].__aenter__())
+        await _let_run()
+        now += 1.9
+        await _let_run()
+        before = admission.waiting
+        now += 0.2
+        await _let_run()
+
+        assert (before, admission.waiting) == (1, 0)
+        with pytest.raises(Overloaded):
+            waiting_one.result()
+    assert admission.running == 0
+
+
+async def _let_run() -> None:
+    """Let the other tasks run until they wait."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def test_others_are_answered_while_anonymous_callers_are_too_many(
