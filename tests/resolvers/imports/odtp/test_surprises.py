@@ -229,6 +229,16 @@ async def test_the_forms_of_the_documentation_are_read_too(database: Database, s
     assert kept["results"][0]["executionRef"] == f"execution_{hex(41)}"
 
 
+async def test_a_version_that_describes_nothing_has_no_metadata(database: Database, source: Database) -> None:
+    nothing = dict.fromkeys(("odtp_version", "type", "license", "parameters", "ports", "secrets"))
+    versions = [odtp.version(31, 21, "v1", **nothing), odtp.version(32, 21, "v2", **nothing | {"license": "MIT"})]
+    await import_source(source, {"components": [odtp.component(21)], "versions": versions})
+
+    bare, licensed = (await everything(database))["versions"]
+    assert [bare[name] for name in ("metadata", "parameters", "ports", "secrets")] == [None, [], [], []]
+    assert licensed["metadata"] == '{"license": "MIT"}'
+
+
 async def test_values_of_the_wrong_form_are_named_and_stop_nothing(database: Database, source: Database) -> None:
     rows = odtp.a_chain()
     rows["users"][0] |= {"displayName": None, "created_at": "yesterday", "updated_at": None, "email": 5, "role": "x"}
