@@ -220,6 +220,10 @@ ASKED = (
     "resolvers/twins/test_workflow.py"
 )
 PAGED = "graph/core/test_pagination.py graph/engine/plan/test_selections.py graph/engine/plan/test_round_trips.py"
+WRITTEN = (
+    "graph/engine/plan/test_bson_script.py graph/engine/plan/test_json_output.py graph/twins/test_twins.py "
+    "graph/engine/test_answer_budget.py"
+)
 BOUNDED = "graph/engine/test_document_limits.py graph/engine/test_input_bounds.py"
 SEEN = "resolvers/access/test_policies.py journeys/test_access_commands.py"
 STORED = "resolvers/storage/test_upload.py resolvers/sweeps/test_uploads.py"
@@ -297,7 +301,7 @@ FURTHER: tuple[tuple[str, str], ...] = (
     ),
     ("resolvers/twins/rerun_overrides.py", "resolvers/twins/test_rerun.py"),
     ("resolvers/twins/chosen_steps.py", "resolvers/twins/test_rerun.py resolvers/twins/test_workflow.py"),
-    ("resolvers/twins/cancel_execution.py", RUN),
+    ("resolvers/twins/cancel_execution.py", f"{RUN} graph/catalogue/test_transform.py"),
     (
         "resolvers/activities/attempts.py",
         f"{RUN} graph/catalogue/test_transform.py graph/activities/test_handing_back.py",
@@ -327,14 +331,8 @@ FURTHER: tuple[tuple[str, str], ...] = (
     ("resolvers/reads/loaders.py", f"{PAGED} graph/engine/test_garbage.py graph/twins/test_twins.py {RUN}"),
     ("graph/core/pagination.py", f"{PAGED} graph/test_schema.py"),
     ("graph/core/where.py", "graph/test_schema.py"),
-    (
-        "graph/engine/plan/nested_pages.py",
-        f"{PAGED} graph/engine/plan/test_bson_script.py graph/engine/plan/test_json_output.py",
-    ),
-    (
-        "graph/engine/plan/page_rows.py",
-        f"{PAGED} graph/engine/plan/test_bson_script.py graph/engine/plan/test_json_output.py",
-    ),
+    ("graph/engine/plan/nested_pages.py", f"{PAGED} {WRITTEN}"),
+    ("graph/engine/plan/page_rows.py", f"{PAGED} {WRITTEN}"),
     ("graph/engine/plan/connection_codegen.py", f"{PAGED} graph/engine/plan/test_json_output.py"),
     ("resolvers/reads/answer_budget.py", f"graph/engine/test_answer_budget.py {BOUNDED}"),
     ("graph/engine/document_limits.py", "graph/engine/test_input_bounds.py"),
