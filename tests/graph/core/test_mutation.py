@@ -5,11 +5,13 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import MISSING
 from hashlib import sha256
 from typing import Any
 
 import pytest
 import strawberry
+from strawberry.types.base import StrawberryOptional
 
 import documents
 from graph.schema import Mutation
@@ -74,6 +76,20 @@ def test_each_field_of_an_object_within_an_input_does_as_well(function: Any, def
     [parameter] = inspect.signature(function).parameters
 
     _check_reads(function, definition, parameter, but=set())
+
+
+def test_a_field_that_may_be_left_out_differs_from_null_unless_it_has_a_default() -> None:
+    inputs = [argument.type.__strawberry_definition__ for field in MUTATIONS.values() for argument in field.arguments]
+    inputs += [converter.values[1] for converter in _converters()]
+
+    without_default = [
+        f"{definition.name}.{field.python_name}"
+        for definition in inputs
+        for field in definition.fields
+        if isinstance(field.type, StrawberryOptional) and field.default is field.default_factory is MISSING
+    ]
+    assert len(inputs) > len(MUTATIONS)
+    assert without_default == []
 
 
 async def test_a_key_is_kept_with_the_hash_of_the_plain_values_that_the_call_gave() -> None:

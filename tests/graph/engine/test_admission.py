@@ -14,7 +14,16 @@ import httpx2
 import pytest
 
 from documents.embedded_mongod.server import EmbeddedMongo
-from graph.engine.admission import OBJECTS_PER_SLOT, Admission, Capacity, Cost
+from graph.engine.admission import (
+    MAX_WEIGHT,
+    MIN_WEIGHT,
+    OBJECTS_PER_SLOT,
+    TOTAL_WEIGHT,
+    Admission,
+    Capacity,
+    Cost,
+    Permit,
+)
 from graph.errors import Overloaded
 from tests.support.connections import Connection, a_post, open_connection
 from tests.support.follower import gauge
@@ -153,6 +162,30 @@ async def test_an_operation_waits_for_room_for_two_seconds(monkeypatch: pytest.M
         with pytest.raises(Overloaded):
             waiting_one.result()
     assert admission.running == 0
+
+
+@pytest.mark.parametrize(("signed_in", "most"), [(False, 1_500), (True, 6_000)])
+async def test_operations_wait_until_their_weights_reach_the_bound_of_their_group(signed_in: bool, most: int) -> None:
+    admission = Admission(Capacity(slots=1, memory=1_000_000_000))
+
+    def permit(weight: int, *, patient: bool = False) -> Permit:
+        return admission.permit(Cost(weight * OBJECTS_PER_SLOT // TOTAL_WEIGHT), signed_in=signed_in, patient=patient)
+
+    weights = [*[MAX_WEIGHT] * ((most - 1) // MAX_WEIGHT), (most - 1) % MAX_WEIGHT]
+    async with permit(MAX_WEIGHT):
+        waiting_ones = [asyncio.create_task(permit(weight).__aenter__()) for weight in [*weights, MIN_WEIGHT]]
+        await _let_run()
+        with pytest.raises(Overloaded):
+            await permit(MIN_WEIGHT).__aenter__()
+        patient_one = asyncio.create_task(permit(MIN_WEIGHT, patient=True).__aenter__())
+        await _let_run()
+
+        assert admission.running == MAX_WEIGHT
+        assert admission.waiting == len(weights) + 2
+        for one in [*waiting_ones, patient_one]:
+            one.cancel()
+        await _let_run()
+    assert (admission.running, admission.waiting) == (0, 0)
 
 
 async def _let_run() -> None:
