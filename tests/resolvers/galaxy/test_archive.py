@@ -154,11 +154,9 @@ async def test_metadata_and_identifiers_that_cannot_be_stored_are_refused_at_the
 ) -> None:
     upload = await upload_bytes(folder, owner, a_report(), purpose="ARCHIVE")
     whole = {"instanceId": instance.id, "identifier": "1.5", "uploadId": upload, "metadata": {}}
+    wrong: list[dict[str, Any]] = [{"metadata": "x" * 1_000_000}, {"metadata": []}, {"identifier": "../1.5"}]
 
-    refused = [
-        (await ask(REGISTER, owner, input=whole | given))["registerArchive"]
-        for given in ({"metadata": "x" * 1_000_000}, {"metadata": []}, {"identifier": "../1.5"})
-    ]
+    refused = [(await ask(REGISTER, owner, input=whole | given))["registerArchive"] for given in wrong]
 
     allowed = "1 to 100 letters, digits, dots, _ and -, as 1501836597.08 has"
     told = [(error["message"], error["path"]) for payload in refused for error in payload["userErrors"]]
