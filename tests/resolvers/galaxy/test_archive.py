@@ -133,19 +133,29 @@ async def test_a_report_that_was_superseded_stays_so_and_metadata_alone_can_be_r
 
 
 @pytest.mark.parametrize(
-    ("fields", "code", "path"),
+    ("fields", "code", "message"),
     [
-        ({"report_hash": f"sha256:{'0' * 64}"}, "CHECKSUM_MISMATCH", "metadata"),
-        ({"report_hash": "md5:0"}, "VALIDATION", "metadata"),
-        ({"supersedes": f"sha256:{'0' * 64}"}, "VALIDATION", "metadata"),
+        (
+            *({"report_hash": f"sha256:{'0' * 64}"}, "CHECKSUM_MISMATCH"),
+            f"The SHA-256 of the archive is {{sha256}}, and report_hash in its metadata is {'0' * 64}.",
+        ),
+        (
+            *({"report_hash": "md5:0"}, "VALIDATION"),
+            'report_hash must be sha256: and 64 hexadecimal digits, not "md5:0".',
+        ),
+        ({"supersedes": f"sha256:{'0' * 64}"}, "VALIDATION", "No report {identifier} exists to be superseded."),
     ],
 )
 async def test_a_report_that_contradicts_itself_is_refused(
-    folder: Place, owner: Viewer, instance: documents.Instance, fields: dict[str, Any], code: str, path: str
+    folder: Place, owner: Viewer, instance: documents.Instance, fields: dict[str, Any], code: str, message: str
 ) -> None:
-    payload = await register(folder, owner, instance, a_report(), an_identifier(), **fields)
+    content, identifier = a_report(), an_identifier()
 
-    assert refusal_of(payload) == (code, ["input", path])
+    payload = await register(folder, owner, instance, content, identifier, **fields)
+
+    said = message.format(sha256=hashlib.sha256(content).hexdigest(), identifier=identifier)
+    assert refusal_of(payload) == (code, ["input", "metadata"])
+    assert payload["userErrors"][0]["message"] == said
     assert await archives() == []
 
 

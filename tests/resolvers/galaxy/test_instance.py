@@ -124,18 +124,21 @@ async def test_who_is_no_owner_any_more_reads_nothing_and_who_becomes_one_reads_
 
 
 @pytest.mark.parametrize(
-    ("fields", "code", "path"),
+    ("fields", "code", "message"),
     [
-        ({"uuid": "no-uuid"}, "VALIDATION", "uuid"),
-        ({"url": "javascript:alert(1)"}, "VALIDATION", "url"),
-        ({"title": " "}, "VALIDATION", "title"),
-        ({"latitude": 90.5}, "VALIDATION", "latitude"),
-        ({"longitude": -181.0}, "VALIDATION", "longitude"),
-        ({"ownerIds": []}, "FORBIDDEN", "ownerIds"),
+        (
+            *({"uuid": "no-uuid"}, "VALIDATION"),
+            "uuid must be a UUID such as 00000000-0000-0000-0000-000000000000, not 'no-uuid'.",
+        ),
+        ({"url": "javascript:alert(1)"}, "VALIDATION", "url must be an absolute URL, not 'javascript:alert(1)'."),
+        ({"title": " "}, "VALIDATION", "title must be one line of 1 to 1000 characters, not ' '."),
+        ({"latitude": 90.5}, "VALIDATION", "latitude must be from -90 to 90 degrees, not 90.5."),
+        ({"longitude": -181.0}, "VALIDATION", "longitude must be from -180 to 180 degrees, not -181.0."),
+        ({"ownerIds": []}, "FORBIDDEN", "You must be one of the owners, unless you are an administrator."),
     ],
 )
 async def test_what_cannot_be_is_refused_and_nothing_stored(
-    owner: Viewer, fields: dict[str, Any], code: str, path: str
+    owner: Viewer, fields: dict[str, Any], code: str, message: str
 ) -> None:
     before = await everything_kept()
 
@@ -143,8 +146,14 @@ async def test_what_cannot_be_is_refused_and_nothing_stored(
 
     assert payload["instance"] is None
     assert payload["apiKey"] is None
-    assert [(error["code"], error["path"][1]) for error in payload["userErrors"]] == [(code, path)]
+    assert payload["userErrors"] == [{"code": code, "message": message, "path": ["input", *fields]}]
     assert await everything_kept() == before
+
+
+async def test_a_place_may_be_as_far_north_and_west_as_there_is(owner: Viewer) -> None:
+    payload = await created(owner, latitude=90.0, longitude=-180.0)
+
+    assert (payload["userErrors"], payload["instance"]["latitude"]) == ([], 90.0)
 
 
 async def test_an_instance_has_a_hundred_owners_at_most_who_are_all_users(owner: Viewer) -> None:

@@ -118,6 +118,20 @@ async def test_what_cannot_be_taken_is_refused_by_name(field: str, value: Any, c
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("sizeBytes", -1, "sizeBytes must not be negative, but is -1."),
+        ("sha256", "0" * 63, f"sha256 must be a SHA-256 as 64 hexadecimal digits, not '{'0' * 63}'."),
+        ("mediaType", "csv", "mediaType must be a media type such as text/csv, not 'csv'."),
+    ],
+)
+async def test_what_cannot_be_taken_is_refused_in_words(field: str, value: Any, message: str) -> None:
+    (error,) = (await create(WORKER, **{field: value}))["userErrors"]
+
+    assert error["message"] == message
+
+
+@pytest.mark.parametrize(
     "media_type",
     [
         "text/csv; header=present; charset=utf-8",
@@ -165,9 +179,12 @@ async def test_without_a_bucket_there_are_no_uploads() -> None:
 async def test_uploads_that_nobody_registers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "MAX_OPEN_UPLOADS", 2)
 
-    codes = [[error["code"] for error in (await create(WORKER))["userErrors"]] for _ in range(3)]
+    *first, beyond = [await create(WORKER) for _ in range(3)]
 
-    assert codes == [[], [], ["LIMIT_EXCEEDED"]]
+    assert [payload["userErrors"] for payload in first] == [[], []]
+    assert refusal_of(beyond) == ("LIMIT_EXCEEDED", ["input"])
+    message = "2 of your uploads wait to be registered; register some of them first."
+    assert beyond["userErrors"][0]["message"] == message
     assert (await create(OTHER))["userErrors"] == []
 
 
@@ -229,7 +246,12 @@ async def test_an_upload_without_bytes_waits_for_them(place: Place) -> None:
     later = await register(WORKER, step, uploadId=upload["id"])
 
     assert refusal_of(early) == ("INVALID_STATE", ["input", "uploadId"])
-    assert early["userErrors"][0]["currentState"] == "WAITING"
+    message = f"No bytes are stored for {upload['id']} yet; send them to its target first."
+    assert early["userErrors"][0]["message"] == message
+    assert (early["userErrors"][0]["currentState"], early["userErrors"][0]["allowedStates"]) == (
+        "WAITING",
+        ["UPLOADED"],
+    )
     assert later["userErrors"] == []
 
 

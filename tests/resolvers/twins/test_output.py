@@ -310,8 +310,13 @@ async def test_an_upload_is_not_said_to_lie_elsewhere_or_to_have_another_size(pl
     step = await a_running_step(a_user(), WORKER.key)
     id = await upload_bytes(place, WORKER)
 
-    assert refusal_of(await register(WORKER, step, uploadId=id, **ELSEWHERE))[1] == ["input", "uploadId"]
-    assert refusal_of(await register(WORKER, step, uploadId=id, fileSize=5))[1] == ["input", "fileSize"]
+    (elsewhere,) = (await register(WORKER, step, uploadId=id, **ELSEWHERE))["userErrors"]
+    (resized,) = (await register(WORKER, step, uploadId=id, fileSize=5))["userErrors"]
+
+    said = ("Give either uploadId, or bucket and key.", ["input", "uploadId"])
+    assert (elsewhere["message"], elsewhere["path"]) == said
+    said = (f"fileSize is 5, but {id} has 4 bytes.", ["input", "fileSize"])
+    assert (resized["message"], resized["path"]) == said
     assert (await register(WORKER, step, uploadId=id, fileSize=4))["userErrors"] == []
 
 
