@@ -442,7 +442,10 @@ FURTHER: tuple[tuple[str, str], ...] = (
         "resolvers/catalogue/test_claimed_transforms.py resolvers/catalogue/test_refused_reports.py",
     ),
     ("resolvers/concurrency/keyed_lock.py", f"resolvers/catalogue/test_find_or_create.py {PUBLISHED}"),
-    ("resolvers/formats/odtp_yml/*.py", f"{ODTP} resolvers/formats/odtp_yml/test_description.py"),
+    (
+        "resolvers/formats/odtp_yml/*.py",
+        f"{ODTP} resolvers/formats/odtp_yml/test_description.py resolvers/formats/odtp_yml/test_adjustments.py",
+    ),
     ("resolvers/imports/odtp/step*.py", f"{ODTP} resolvers/formats/odtp_yml/test_description.py"),
     ("resolvers/imports/odtp/*.py", f"{ODTP} resolvers/formats/odtp_yml/test_description.py"),
     ("resolvers/imports/summary.py", f"{ODTP} resolvers/formats/odtp_yml/test_description.py"),
