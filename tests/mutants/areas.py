@@ -466,6 +466,7 @@ FURTHER: tuple[tuple[str, str], ...] = (
     ("graph/clients/worker/environment.py", f"graph/clients/worker/test_parameters.py {WORKED}"),
     ("graph/clients/worker/inputs.py", f"graph/clients/worker/test_file_names.py {WORKED}"),
     ("graph/clients/worker/outputs.py", f"graph/clients/worker/test_file_names.py {WORKED}"),
+    ("graph/clients/worker/workspace.py", "graph/clients/worker/test_unable.py"),
     ("graph/clients/worker/subreaper.py", "graph/clients/worker/test_descendants.py"),
     ("graph/clients/worker/watchdog.py", "graph/clients/worker/test_descendants.py"),
     ("graph/clients/worker/*.py", WORKED),
