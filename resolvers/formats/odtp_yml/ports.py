@@ -39,8 +39,8 @@ def _port(entry: dict[str, Any], notes: Adjustments, place: str) -> Port | None:
     written = entry.get(key) if key else name
     number = _number(written)
     if number is None:
-        message = f"Port {name or place} has the number {preview(written)}, which is not a port; left out."
-        notes.note(message, "ports", place, "port-value")
+        given = f"the number {preview(written)}, which is not a port" if key else "no number"
+        notes.note(f"Port {name or place} has {given}; left out.", "ports", place, "port-value")
         return None
     if not is_read_as_written(written, number):
         notes.note(f"Port {name or place} has the number {preview(written)}; read as {number}.", "ports", place)

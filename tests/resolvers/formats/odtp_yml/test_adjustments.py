@@ -84,6 +84,7 @@ def test_a_change_of_ports_is_noted_at_its_place() -> None:
         {"name": 5, "port-value": "80:8501", "description": 6},
         {"name": "p", "port-value": "XXXX"},
         {"port-value": 80},
+        {"name": "q"},
     ]
 
     assert notes("ports", entries) == [
@@ -92,6 +93,7 @@ def test_a_change_of_ports_is_noted_at_its_place() -> None:
         ("ports.0.description", 'ports.0.description is 6, not a text; read as "6".'),
         ("ports.1.port-value", 'Port p has the number "XXXX", which is not a port; left out.'),
         ("ports.2.name", "Port 80 has no name; called port-80."),
+        ("ports.3.port-value", "Port q has no number; left out."),
     ]
 
 
