@@ -32,17 +32,6 @@ class CodeReference(EmbeddedModel):
     commit: str
 
 
-class Used(EmbeddedModel):
-    """An artifact that an activity reads, by its id, with the SHA-256 of its bytes where that is known.
-
-    `step_key` is set on files that a worker is to fetch: the key of the step in whose place the file comes.
-    """
-
-    ref: str
-    sha256: str | None = None
-    step_key: str | None = Field(None, alias="stepKey")
-
-
 class ActivityError(EmbeddedModel):
     """The error with which an activity failed."""
 

@@ -5,8 +5,9 @@ from typing import ClassVar
 from pydantic import Field
 from pymongo import IndexModel
 
-from documents.activities.activity import Activity, Used, activity_indexes
+from documents.activities.activity import Activity, activity_indexes
 from documents.base import EmbeddedModel, JsonText
+from documents.provenance.used import Used, used_index
 from documents.twins.component import ComponentType
 
 
@@ -20,8 +21,13 @@ class ReuseGrant(EmbeddedModel):
 class Step(Activity):
     """One component version at work within an execution; owner, `public`, readers and `runners` are copied from it.
 
-    `borrowers` are the runners of re-runs that reuse the step. `used` lists artifacts that it reads beside the outputs
-    of the steps that it waits for: None where that was not specified, an empty list where there are none.
+    `borrowers` are the runners of re-runs that reuse the step.
+
+    `used` lists the artifacts that it reads: None where nobody has said, an empty list where there are none. A step
+    begins with what was said when it was created. The claim of one that waits for others adds the outputs that it may
+    take from them, so from then on it has a list, an empty one where they left no outputs. A step that waits for
+    nothing reads from outside, which a claim cannot know: None stays None. `used_truncated` says that there were more
+    outputs than may be listed.
     """
 
     kind: ClassVar[str] = "step"
@@ -41,6 +47,7 @@ class Step(Activity):
     inputs: JsonText | None = None
     depends_on: list[str] = Field(default_factory=list, alias="dependsOn")
     used: list[Used] | None = None
+    used_truncated: bool = False
     reused_from_ref: str | None = Field(None, alias="reusedFrom")
 
     class Settings:
@@ -51,5 +58,6 @@ class Step(Activity):
             IndexModel([("component_version", 1), ("_id", 1)]),
             IndexModel([("dependsOn", 1), ("ordinal", 1)]),
             IndexModel([("executionRef", 1), ("status", 1)]),
+            used_index(),
             *activity_indexes(),
         ]

@@ -1,5 +1,7 @@
 """Claims: each waiting activity is leased to one worker, the oldest first, however many workers ask at once.
 
+The update that leases a step also freezes what it uses: the outputs that it may take from the steps it waits for.
+
 A claim leases an activity by a conditional update, and tries another when a concurrent claim was faster. An execution
 is updated when it begins, and when a new viewer runs it, not by each claim.
 """
@@ -15,6 +17,7 @@ import documents
 from documents.activities.activity import OPEN, ActivityStatus
 from documents.base import kind_of, now
 from documents.mongo.transaction import Session, in_transaction
+from documents.provenance.frozen_inputs import frozen_inputs
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.active_workers import ACTIVE_AFTER_CLAIM, Holder, active_workers
@@ -111,6 +114,7 @@ async def _claim(row: Row, request: ClaimRequest) -> Row | None:
         except DuplicateKeyError:
             # Another transform of the resource has begun.
             return None
+    row = row | {"frozen": await _frozen_inputs(row)}
     if _is_runner(row["execution"], request.viewer):
         return await _lease_alone(documents.Step, row, request)
     async with keyed_lock("join", row["executionRef"]):
@@ -118,6 +122,14 @@ async def _claim(row: Row, request: ClaimRequest) -> Row | None:
         if _is_runner(execution, request.viewer):
             return await _lease_alone(documents.Step, row, request)
         return await _lease_and_join(row, execution, request)
+
+
+async def _frozen_inputs(row: Row) -> Row:
+    """The fields that freeze what a step uses: none for a step that waits for nothing, for which nobody is asked.
+
+    They are read before the step is leased, because they cannot change any more.
+    """
+    return await frozen_inputs(collection_of(documents.Step), row["_id"]) if row.get("dependsOn") else {}
 
 
 async def _claim_transform(row: Row, request: ClaimRequest) -> Row | None:
@@ -176,6 +188,7 @@ async def _lease(kind: Document, row: Row, request: ClaimRequest, session: Sessi
         "claimed_again": key in claimants,
         "leaseExpiresAt": at + request.duration,
         "log_base": row.get("log_end") or 0,
+        **row.get("frozen", {}),
     }
     if row["status"] == ActivityStatus.RUNNING:
         return await take_over(kind, match, changes, at, session)

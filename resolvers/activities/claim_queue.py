@@ -35,7 +35,7 @@ MAX_LATER = 20
 """Activities with a later `availableAt` that are read, to tell an unsuccessful claim when to ask again."""
 
 OLDEST_FIRST = [("created_at", 1), ("_id", 1)]
-PROJECTION = dict.fromkeys(
+PROJECTION: dict[str, Any] = dict.fromkeys(
     (
         "created_at",
         "status",
@@ -52,7 +52,8 @@ PROJECTION = dict.fromkeys(
         "leaseExpiresAt",
     ),
     1,
-)
+) | {"dependsOn": {"$slice": 1}}
+"""Of the steps that a step waits for, the first says that there are some."""
 
 
 @dataclass

@@ -117,7 +117,7 @@ async def _extend(
     raise await explain_refusal(id, viewer, session, "id")
 
 
-async def expired_rows(kind: Document, fields: dict[str, int], limit: int, at: datetime) -> list[Row]:
+async def expired_rows(kind: Document, fields: dict[str, Any], limit: int, at: datetime) -> list[Row]:
     """Running activities whose leases have expired, those that expired first before others."""
     running = {"status": ActivityStatus.RUNNING.value} | expired_lease_filter(at)
     return await collection_of(kind).find(running, fields, sort=[("leaseExpiresAt", 1)], limit=limit).to_list()

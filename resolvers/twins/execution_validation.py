@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Required, TypedDict
 
 import documents
-from documents.activities.activity import ActivityStatus, CodeReference, Used
+from documents.activities.activity import ActivityStatus, CodeReference
 from documents.mongo.transaction import Session
+from documents.provenance.used import Used
 from documents.twins.component import ComponentType
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer

@@ -18,7 +18,7 @@ from resolvers.twins.execution import check_title_is_free, get_own_execution, in
 from resolvers.twins.parameter_warnings import InputWarning
 from resolvers.twins.rerun_overrides import ParameterOverrideValues, RerunOverrides, StepChanges, VersionOverrideValues
 from resolvers.twins.step_graph import with_descendants
-from resolvers.twins.used_outputs import check_used_outputs_are_readable, outputs_to_fetch
+from resolvers.twins.used_outputs import check_used_outputs_are_readable, used_again
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, Refusal, Refusals, collect_refusals
 from resolvers.validators import MAX_LINE_LENGTH, check_line
 from resolvers.writes.transaction import Outcome, require_lock
@@ -196,7 +196,7 @@ def _new_steps(
             ports=runs[number].ports,
             inputs=step.inputs,
             depends_on=[ids[dependency] for dependency in waits_for],
-            used=outputs_to_fetch(step) if number in again and step.used is not None else None,
+            used=used_again(step) if number in again else None,
             code=runs[number].code,
             created_at=execution.created_at,
             **_state(step, number in again, again.isdisjoint(waits_for)),

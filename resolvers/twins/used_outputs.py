@@ -5,8 +5,8 @@ worker reads them later: see `used_files`.
 """
 
 import documents
-from documents.activities.activity import Used
 from documents.mongo.transaction import Session
+from documents.provenance.used import Used
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Role, Viewer
 from resolvers.limits import MAX_USED_OUTPUTS, MAX_USED_OUTPUTS_PER_STEP
@@ -106,6 +106,16 @@ async def check_used_outputs_are_readable(
 def outputs_to_fetch(step: documents.Step) -> list[Used]:
     """The outputs that a worker fetches for a step beside those of its dependencies."""
     return [used for used in step.used or [] if used.step_key is not None]
+
+
+def used_again(step: documents.Step) -> list[Used] | None:
+    """What a step that runs again is told to use: the files that it was told to fetch, None where nothing was said.
+
+    The outputs that it took from other steps are not among them: it takes those of its own execution.
+    """
+    if files := outputs_to_fetch(step):
+        return files
+    return None if step.used or step.depends_on else step.used
 
 
 def _check_counts(steps: list[StepValues]) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 from pymongo.asynchronous.collection import AsyncCollection
 
 import documents
-from documents.activities.activity import ActivityStatus, Used
+from documents.activities.activity import ActivityStatus
 from documents.catalogue.resource import CodeRepo
 from documents.catalogue.transform import TransformDetails
 from documents.galaxy.generation import GenerationStatus
 from documents.galaxy.ingestion_part import IngestionCounts
 from documents.galaxy.job import JobParameter
+from documents.provenance.used import Used
 from documents.twins.component_version import ParameterDefinition
 from documents.twins.step import ReuseGrant
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer

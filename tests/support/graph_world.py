@@ -12,7 +12,7 @@ from typing import Any
 from pymongo import UpdateOne
 
 import documents
-from documents.activities.activity import ActivityError, ActivityStatus, CodeReference, Used
+from documents.activities.activity import ActivityError, ActivityStatus, CodeReference
 from documents.activities.log_entry import LogLevel
 from documents.catalogue.distribution import CsvwColumn
 from documents.catalogue.resource import CodeProvider, CodeRepo, MonitorDir, SourceFile
@@ -22,6 +22,7 @@ from documents.galaxy.generation import GenerationStatus
 from documents.galaxy.ingestion import IngestionKind
 from documents.galaxy.ingestion_part import IngestionCounts
 from documents.galaxy.job import DatasetDirection, JobDataset, JobMetric, JobParameter
+from documents.provenance.used import Used
 from documents.twins.component_version import ParameterDefinition, PortDefinition
 from documents.twins.execution import WorkflowSchema
 from documents.twins.output import OutputType

@@ -87,9 +87,9 @@ async def test_what_a_step_uses_is_frozen_with_its_hash(twins: Twins) -> None:
 
     (kept,) = [row["used"] for row in (await everything_kept())["steps"] if row["_id"] == id]
     assert kept == [
-        {"ref": twins.mine.id, "sha256": HASH, "stepKey": "clean"},
-        {"ref": twins.shared.id, "sha256": None, "stepKey": "sea"},
-        {"ref": twins.public.id, "sha256": None, "stepKey": "used"},
+        {"ref": twins.mine.id, "sha256": HASH, "assumed": False, "stepKey": "clean"},
+        {"ref": twins.shared.id, "sha256": None, "assumed": False, "stepKey": "sea"},
+        {"ref": twins.public.id, "sha256": None, "assumed": False, "stepKey": "used"},
     ]
 
 

@@ -114,7 +114,8 @@ def a_step(number: int, **other: Any) -> Row:
     return {
         "_id": f"step_{hex(number)}", "executionRef": f"execution_{hex(41)}", "component_version": release(31),
         "ownerRef": f"user_{hex(1)}", "public": True, "readerRefs": [], "type": "ephemeral",
-        "parameters": '{"COUNT": 5}', "ports": ["8501:8501"], "inputs": "{}", "used": None, "reusedFrom": None,
+        "parameters": '{"COUNT": 5}', "ports": ["8501:8501"], "inputs": "{}",
+        "used": None, "used_truncated": False, "reusedFrom": None,
         "status": "SUCCEEDED",
         "code": [{"repository": "https://github.com/example/component-21", "path": None, "commit": COMMIT}],
         "attempt": 1, "worker": None, "claimed_by": None, "claimants": [], "runners": [], "borrowers": [],

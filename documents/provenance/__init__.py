@@ -1,0 +1,1 @@
+"""Provenance: which artifacts an activity used."""

@@ -1,0 +1,74 @@
+"""Frozen inputs: the outputs of other steps that a step may take, as they are when the step is claimed.
+
+The steps that it waits for have ended by then, and outputs are only registered while their step runs, so a list that is
+computed again is the same.
+"""
+
+from typing import Any
+
+from pymongo import ReadPreference
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+
+from documents.provenance.used import MAX_USED
+
+Row = dict[str, Any]
+
+
+async def frozen_inputs(steps: AsyncCollection[Row], id: str, session: AsyncClientSession | None = None) -> Row:
+    """The fields of a step that freeze what it uses, `used` and `used_truncated`; empty when there is no such step.
+
+    `used` holds the files that the step was told to fetch and the outputs, except snapshots, of the attempts that
+    succeeded of the steps that it waits for, or of the steps that these reuse, in the order of their ids. There are at
+    most MAX_USED; of more outputs the first are listed, and `used_truncated` is true. One round trip.
+    """
+    # A secondary may not have the outputs of a step that has just ended.
+    on_primary = steps.with_options(read_preference=ReadPreference.PRIMARY)
+    async with await on_primary.aggregate(_stages(id), session=session) as rows:
+        async for row in rows:
+            return _fields(row["files"], row["outputs"])
+    return {}
+
+
+def _fields(files: list[Row], outputs: list[Row]) -> Row:
+    """The fields to store, from the files to fetch and one output more than may be listed."""
+    fetched = {file["ref"] for file in files}
+    taken = [{"ref": output["_id"], "sha256": output.get("sha256")} for output in outputs]
+    room = MAX_USED - len(files)
+    used = [*files, *(output for output in taken[:room] if output["ref"] not in fetched)]
+    return {"used": sorted(used, key=lambda artifact: str(artifact["ref"])), "used_truncated": len(taken) > room}
+
+
+def _stages(id: str) -> list[Row]:
+    """The stages that find the files which a step is to fetch, and the outputs of the steps that it waits for."""
+    to_fetch = {"$ne": [{"$ifNull": ["$$used.stepKey", None]}, None]}
+    files = {"$filter": {"input": {"$ifNull": ["$used", []]}, "as": "used", "cond": to_fetch}}
+    return [
+        {"$match": {"_id": id}},
+        _lookup("steps", "dependsOn", "_id", "outputs", _outputs_of_dependency()),
+        {"$project": {"_id": 0, "files": files, "outputs": 1}},
+    ]
+
+
+def _outputs_of_dependency() -> list[Row]:
+    """The stages that turn steps into the first outputs that may be taken from them."""
+    itself = {"_id": "$_id", "attempt": "$attempt"}
+    ran = {"$cond": [{"$ifNull": ["$reusedFrom", False]}, {"$first": "$reused"}, itself]}
+    # Imported outputs have attempt 0.
+    of_attempt = {"$in": ["$attempt", [0, "$$attempt"]]}
+    first: list[Row] = [{"$sort": {"_id": 1}}, {"$limit": MAX_USED + 1}]
+    to_take = [{"$match": {"output_type": "output", "$expr": of_attempt}}, *first, {"$project": {"sha256": 1}}]
+    return [
+        _lookup("steps", "reusedFrom", "_id", "reused", [{"$project": {"attempt": 1}}]),
+        {"$project": {"ran": ran}},
+        _lookup("outputs", "ran._id", "stepRef", "output", to_take, attempt="$ran.attempt"),
+        {"$unwind": "$output"},
+        {"$replaceRoot": {"newRoot": "$output"}},
+        *first,
+    ]
+
+
+def _lookup(collection: str, local: str, foreign: str, name: str, stages: list[Row], **variables: str) -> Row:
+    """The stage that stores as `name` what the stages make of the rows whose `foreign` is in `local`."""
+    lookup = {"from": collection, "localField": local, "foreignField": foreign, "as": name, "pipeline": stages}
+    return {"$lookup": lookup | ({"let": variables} if variables else {})}

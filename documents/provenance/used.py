@@ -1,0 +1,27 @@
+"""Artifacts that activities use, the `used` of W3C PROV."""
+
+from pydantic import Field
+from pymongo import IndexModel
+
+from documents.base import EmbeddedModel
+
+MAX_USED = 10_000
+"""Artifacts stored with an activity."""
+
+
+class Used(EmbeddedModel):
+    """An artifact that an activity reads, by its id, with the SHA-256 of its bytes where that is known.
+
+    `assumed` is true where nobody told which state of the artifact was read. `step_key` is set on files that a worker
+    is to fetch: the key of the step in whose place the file comes.
+    """
+
+    ref: str
+    sha256: str | None = None
+    assumed: bool = False
+    step_key: str | None = Field(None, alias="stepKey")
+
+
+def used_index() -> IndexModel:
+    """The index of the activities that use an artifact. Activities that use none have no entry."""
+    return IndexModel([("used.ref", 1)], partialFilterExpression={"used.ref": {"$exists": True}})
