@@ -52,7 +52,7 @@ class Work:
 
     async def update(self, collection: str, where: dict[str, Any], update: Update) -> None:
         """Update the rows that match, in the order of their ids and in batches. The update must make `where` false."""
-        while ids := await self._next_ids(collection, where, collection):
+        while ids := await self._next_ids(collection, where, collection, BATCH_SIZE):
 
             async def write(session: AsyncClientSession, ids: list[Any] = ids) -> None:
                 batch = {"$and": [{"_id": {"$in": ids}}, where]}
@@ -60,14 +60,16 @@ class Work:
 
             await self.commit({**self.position, collection: ids[-1]}, len(ids), write)
 
-    async def rewrite(self, collection: str, where: dict[str, Any], change: Change, *, part: str = "") -> None:
+    async def rewrite(
+        self, collection: str, where: dict[str, Any], change: Change, *, part: str = "", batch_size: int | None = None
+    ) -> None:
         """Apply the writes that `change` returns for each row that matches, in the order of their ids and in batches.
 
         Each row is changed once, so the change need not make `where` false. Rows that it inserts must not match. `part`
-        distinguishes two passes over one collection.
+        distinguishes two passes over one collection, `batch_size` makes batches smaller than usual.
         """
         part = part or collection
-        while ids := await self._next_ids(collection, where, part):
+        while ids := await self._next_ids(collection, where, part, min(BATCH_SIZE, batch_size or BATCH_SIZE)):
 
             async def write(session: AsyncClientSession, ids: list[Any] = ids) -> None:
                 rows = self.database[collection].find({"$and": [{"_id": {"$in": ids}}, where]}, session=session)
@@ -98,8 +100,8 @@ class Work:
         self._done += rows
         self._report(self._step.description, self._done, max(self._done, self._total))
 
-    async def _next_ids(self, collection: str, where: dict[str, Any], part: str) -> list[Any]:
+    async def _next_ids(self, collection: str, where: dict[str, Any], part: str, limit: int) -> list[Any]:
         """The ids of the next batch of rows, after the position of a part."""
         remaining = {"_id": {"$gt": self.position[part]}} if part in self.position else {}
         rows = self.database[collection].find({"$and": [remaining, where]}, {"_id": 1}, sort=[("_id", 1)])
-        return [row["_id"] async for row in rows.limit(BATCH_SIZE)]
+        return [row["_id"] async for row in rows.limit(limit)]

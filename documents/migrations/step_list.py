@@ -2,13 +2,19 @@
 
 from collections.abc import Sequence
 
-from documents.migrations import step_0002_waiting_activities, step_0003_names_of_objects, step_0004_no_secrets_in_urls
+from documents.migrations import (
+    step_0002_waiting_activities,
+    step_0003_names_of_objects,
+    step_0004_no_secrets_in_urls,
+    step_0005_frozen_inputs,
+)
 from documents.migrations.step import Step
 
 STEPS: tuple[Step, ...] = (
     step_0002_waiting_activities.STEP,
     step_0003_names_of_objects.STEP,
     step_0004_no_secrets_in_urls.STEP,
+    step_0005_frozen_inputs.STEP,
 )
 
 OLDEST_VERSION = 1
