@@ -20,7 +20,8 @@ async def frozen_inputs(steps: AsyncCollection[Row], id: str, session: AsyncClie
 
     `used` holds the files that the step was told to fetch and the outputs, except snapshots, of the attempts that
     succeeded of the steps that it waits for, or of the steps that these reuse, in the order of their ids. There are at
-    most MAX_USED; of more outputs the first are listed, and `used_truncated` is true. One round trip.
+    most MAX_USED; of more outputs those of the first steps are listed, and `used_truncated` is true. One round trip,
+    which reads no output beyond those.
     """
     # A secondary may not have the outputs of a step that has just ended.
     on_primary = steps.with_options(read_preference=ReadPreference.PRIMARY)
@@ -51,20 +52,26 @@ def _stages(id: str) -> list[Row]:
 
 
 def _outputs_of_dependency() -> list[Row]:
-    """The stages that turn steps into the first outputs that may be taken from them."""
+    """The stages that turn steps into the outputs that may be taken from them, step by step until there are enough."""
     itself = {"_id": "$_id", "attempt": "$attempt"}
     ran = {"$cond": [{"$ifNull": ["$reusedFrom", False]}, {"$first": "$reused"}, itself]}
     # Imported outputs have attempt 0.
     of_attempt = {"$in": ["$attempt", [0, "$$attempt"]]}
-    first: list[Row] = [{"$sort": {"_id": 1}}, {"$limit": MAX_USED + 1}]
-    to_take = [{"$match": {"output_type": "output", "$expr": of_attempt}}, *first, {"$project": {"sha256": 1}}]
+    enough: Row = {"$limit": MAX_USED + 1}
+    to_take: list[Row] = [
+        {"$match": {"output_type": "output", "$expr": of_attempt}},
+        {"$sort": {"_id": 1}},
+        enough,
+        {"$project": {"sha256": 1}},
+    ]
     return [
+        {"$sort": {"_id": 1}},
         _lookup("steps", "reusedFrom", "_id", "reused", [{"$project": {"attempt": 1}}]),
         {"$project": {"ran": ran}},
         _lookup("outputs", "ran._id", "stepRef", "output", to_take, attempt="$ran.attempt"),
         {"$unwind": "$output"},
         {"$replaceRoot": {"newRoot": "$output"}},
-        *first,
+        enough,
     ]
 
 
