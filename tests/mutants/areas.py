@@ -56,6 +56,7 @@ AREAS: dict[str, tuple[str, ...]] = {
     "runs": (
         *("resolvers/twins/execution*.py", "resolvers/activities/claim.py", "resolvers/activities/state_machine.py"),
         *(
+            "documents/provenance/frozen_inputs.py",
             "resolvers/twins/step_graph.py",
             "resolvers/file_events/mark_transforms_due.py",
             "resolvers/activities/report_access.py",
@@ -293,10 +294,14 @@ FURTHER: tuple[tuple[str, str], ...] = (
     ("resolvers/activities/lease.py", f"{RUN} graph/activities/test_handing_back.py"),
     ("resolvers/activities/lifecycle.py", f"{RUN} graph/catalogue/test_transform.py"),
     (
+        "documents/provenance/frozen_inputs.py",
+        "documents/provenance/test_frozen_inputs.py graph/activities/test_used.py",
+    ),
+    (
         "resolvers/activities/claim.py",
         (
             "resolvers/activities/test_state_machine.py graph/activities/test_activity.py "
-            "resolvers/activities/test_retry.py"
+            "resolvers/activities/test_retry.py graph/activities/test_used.py"
         ),
     ),
     ("resolvers/twins/rerun_overrides.py", "resolvers/twins/test_rerun.py"),

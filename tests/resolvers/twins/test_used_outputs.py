@@ -316,3 +316,23 @@ async def test_a_re_run_uses_the_same_outputs_while_they_may_be_read(twins: Twin
         ("NOT_FOUND", f"No Output with id {twins.shared.id}.", ["input", "executionId"])
     ]
     assert await documents.Execution.find({"parentRef": row.execution_ref}).count() == 1
+
+
+async def test_a_re_run_is_told_as_much_as_the_run_before_and_not_what_that_took(twins: Twins) -> None:
+    version, mine = twins.version.id, {"id": twins.mine.id}
+    told: list[Any] = [{"used": []}, {}, {}, {"dependsOn": ["0"]}, {"dependsOn": ["0"], "used": [mine]}]
+    steps = [{"componentVersionId": version, "dependsOn": [], **one} for one in told]
+    created = await twins.create(steps=steps)
+    ids = [step["id"] for step in created["execution"]["steps"]["nodes"]]
+    taken = {"ref": twins.public.id, "sha256": None}
+    await documents.Step.get_pymongo_collection().update_many({"_id": {"$in": ids[2:]}}, {"$set": {"used": [taken]}})
+    fetched = {"ref": twins.mine.id, "sha256": HASH, "assumed": False, "stepKey": "clean"}
+    await documents.Step.get_pymongo_collection().update_one({"_id": ids[4]}, {"$push": {"used": fetched}})
+
+    first = await documents.Step.get(ids[0])
+    assert first is not None
+    given = {"executionId": first.execution_ref, "strategy": "ALL_STEPS"}
+    again = (await ask(RERUN, twins.viewer, input=given))["rerunExecution"]["execution"]
+
+    rows = {row["_id"]: row["used"] for row in (await everything_kept())["steps"]}
+    assert [rows[step["id"]] for step in again["steps"]["nodes"]] == [[], None, None, None, [fetched]]
