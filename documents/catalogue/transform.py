@@ -8,7 +8,6 @@ from pymongo import IndexModel
 
 from documents.activities.activity import Activity, ActivityStatus, activity_indexes
 from documents.base import EmbeddedModel
-from documents.provenance.used import Used, used_index
 
 
 class TransformCauseKind(StrEnum):
@@ -38,17 +37,13 @@ class TransformDetails(EmbeddedModel):
 
 
 class Transform(Activity):
-    """One run of a resource's code. A resource has at most one transform waiting to be claimed, and one running.
-
-    `used` lists the artifacts that it read: None where nobody said, an empty list where it read none.
-    """
+    """One run of a resource's code. A resource has at most one transform waiting to be claimed, and one running."""
 
     kind: ClassVar[str] = "transform"
 
     resource_ref: str = Field(alias="resourceRef")
     details: TransformDetails = Field(default_factory=TransformDetails)
     cause: TransformCause | None = None
-    used: list[Used] | None = None
 
     class Settings:
         name = "transforms"
@@ -66,7 +61,6 @@ class Transform(Activity):
                 partialFilterExpression={"status": ActivityStatus.RUNNING.value},
             ),
             IndexModel([("resourceRef", 1), ("_id", 1)]),
-            used_index(),
             IndexModel([("resourceRef", 1), ("created_at", 1), ("_id", 1)]),
             *activity_indexes(),
             IndexModel([("status", 1), ("created_at", 1), ("_id", 1)]),

@@ -12,13 +12,11 @@ MAX_USED = 10_000
 class Used(EmbeddedModel):
     """An artifact that an activity reads, by its id, with the SHA-256 of its bytes where that is known.
 
-    `assumed` is true where nobody told which state of the artifact was read. `step_key` is set on files that a worker
-    is to fetch: the key of the step in whose place the file comes.
+    `step_key` is set on files that a worker is to fetch: the key of the step in whose place the file comes.
     """
 
     ref: str
     sha256: str | None = None
-    assumed: bool = False
     step_key: str | None = Field(None, alias="stepKey")
 
 

@@ -74,13 +74,13 @@ async def test_files_to_fetch_stay_and_what_was_reported_later_goes(database: Da
     execution = Execution()
     elsewhere = new.an_output(execution.c)
     fetched = Used(ref=elsewhere.id, sha256=HASHES[6], step_key="sea")
-    execution.c.used = [Used(ref="external_1", assumed=True), fetched]
+    execution.c.used = [Used(ref="external_1"), fetched]
     await keep(*execution.kept)
 
     assert await frozen(database, execution.c) == {
         "used": [
             *used(execution.a1, execution.b1, execution.a2),
-            {"ref": elsewhere.id, "sha256": HASHES[6], "assumed": False, "stepKey": "sea"},
+            {"ref": elsewhere.id, "sha256": HASHES[6], "stepKey": "sea"},
         ],
         "used_truncated": False,
     }
@@ -93,7 +93,7 @@ async def test_an_output_is_listed_once(database: Database) -> None:
 
     assert (await frozen(database, execution.c))["used"] == [
         *used(execution.a1),
-        {"ref": execution.b1.id, "sha256": None, "assumed": False, "stepKey": "sea"},
+        {"ref": execution.b1.id, "sha256": None, "stepKey": "sea"},
         *used(execution.a2),
     ]
 
@@ -164,10 +164,8 @@ async def test_ten_thousand_outputs_of_a_hundred_steps_take_one_round_trip(
     assert stored == {"used": used(*outputs[:-1], one_more), "used_truncated": True}
 
 
-@pytest.mark.parametrize("document", [documents.Step, documents.Transform])
-async def test_activities_are_found_by_what_they_used(database: Database, document: type[documents.Document]) -> None:
-    collection = database[document.collection_name()]
-    plan = await collection.find({"used.ref": {"$in": ["output_1", "output_2"]}}).explain()
+async def test_steps_are_found_by_what_they_used(database: Database) -> None:
+    plan = await database["steps"].find({"used.ref": {"$in": ["output_1", "output_2"]}}).explain()
 
     (stage,) = [stage for stage in _stages(plan["queryPlanner"]["winningPlan"]) if stage["stage"] == "IXSCAN"]
     assert (stage["indexName"], stage["isPartial"]) == ("used.ref_1", True)
