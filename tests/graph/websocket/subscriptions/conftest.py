@@ -1,7 +1,7 @@
 """Fixtures for tests of subscriptions: the database of the faulty server, written to by this process and another."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -36,6 +36,8 @@ async def elsewhere(client: Client, faulty_server: Running) -> Database:
 
 
 @pytest.fixture
-async def world(elsewhere: Database) -> World:
-    """A public twin with an execution of two steps that wait."""
-    return await a_world()
+async def world(elsewhere: Database) -> AsyncIterator[World]:
+    """A public twin with an execution of two steps that wait. Afterwards no step is left to be claimed."""
+    world = await a_world()
+    yield world
+    await elsewhere["steps"].delete_many({})
