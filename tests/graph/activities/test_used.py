@@ -84,7 +84,7 @@ async def test_a_new_attempt_begins_with_the_frozen_outputs_alone(clock: Clock, 
     output, b = new.an_output(dag.steps["a"], attempt=1, sha256=HASH), dag.steps["b"]
     await run(dag, "a", output)
     await claim()
-    reported = {"ref": "external_1", "sha256": None, "assumed": True, "stepKey": None}
+    reported = {"ref": "external_1", "sha256": None, "stepKey": None}
     await documents.Step.get_pymongo_collection().update_one({"_id": b.id}, {"$push": {"used": reported}})
 
     if not silent:

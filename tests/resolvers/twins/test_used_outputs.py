@@ -87,9 +87,9 @@ async def test_what_a_step_uses_is_frozen_with_its_hash(twins: Twins) -> None:
 
     (kept,) = [row["used"] for row in (await everything_kept())["steps"] if row["_id"] == id]
     assert kept == [
-        {"ref": twins.mine.id, "sha256": HASH, "assumed": False, "stepKey": "clean"},
-        {"ref": twins.shared.id, "sha256": None, "assumed": False, "stepKey": "sea"},
-        {"ref": twins.public.id, "sha256": None, "assumed": False, "stepKey": "used"},
+        {"ref": twins.mine.id, "sha256": HASH, "stepKey": "clean"},
+        {"ref": twins.shared.id, "sha256": None, "stepKey": "sea"},
+        {"ref": twins.public.id, "sha256": None, "stepKey": "used"},
     ]
 
 
@@ -326,7 +326,7 @@ async def test_a_re_run_is_told_as_much_as_the_run_before_and_not_what_that_took
     ids = [step["id"] for step in created["execution"]["steps"]["nodes"]]
     taken = {"ref": twins.public.id, "sha256": None}
     await documents.Step.get_pymongo_collection().update_many({"_id": {"$in": ids[2:]}}, {"$set": {"used": [taken]}})
-    fetched = {"ref": twins.mine.id, "sha256": HASH, "assumed": False, "stepKey": "clean"}
+    fetched = {"ref": twins.mine.id, "sha256": HASH, "stepKey": "clean"}
     await documents.Step.get_pymongo_collection().update_one({"_id": ids[4]}, {"$push": {"used": fetched}})
 
     first = await documents.Step.get(ids[0])
