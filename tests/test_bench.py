@@ -48,7 +48,7 @@ pytestmark = pytest.mark.timeout(2 * LONG)
 
 
 @pytest.fixture(autouse=True)
-def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+def fork_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let servers and workers of this code be forks of one process that has loaded it."""
     # It would keep its socket in the temporary directory of the first test that needs it.
     forkserver.ensure_running()

@@ -85,18 +85,9 @@ def workflow_step_values(step: WorkflowStepInput) -> StepValues:
 
 def step_values(step: StepInput) -> StepValues:
     """The step as plain values, without the fields left out."""
-    return without_unset(
-        StepValues(
-            key=step.key,
-            component_version_id=step.component_version_id,
-            type=step.type,
-            parameters=step.parameters,
-            ports=step.ports,
-            depends_on=step.depends_on,
-            inputs=step.inputs,
-            used=convert_each(used_output_values, step.used),
-        )
-    )
+    values = workflow_step_values(step)
+    values["used"] = convert_each(used_output_values, step.used)
+    return without_unset(values)
 
 
 def used_output_values(output: UsedInput) -> UsedOutputValues:

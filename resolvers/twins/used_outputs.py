@@ -109,7 +109,7 @@ def outputs_to_fetch(step: documents.Step) -> list[Used]:
 
 
 def used_again(step: documents.Step) -> list[Used] | None:
-    """What a step that runs again is told to use: the files that it was told to fetch, None where nothing was said.
+    """Files that a step is told to fetch when it runs again, as it was told before; None where nothing was said.
 
     The outputs that it took from other steps are not among them: it takes those of its own execution.
     """

@@ -1,4 +1,4 @@
-"""What the builders of the tests keep is what the server would have written."""
+"""Rows that the builders of the tests keep are those that the server would have written."""
 
 import bson
 from beanie.odm.utils.dump import get_dict

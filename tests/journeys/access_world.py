@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pymongo.asynchronous.collection import AsyncCollection
-
 import documents
 from documents.activities.activity import ActivityStatus
 from documents.catalogue.resource import CodeRepo
@@ -20,9 +18,8 @@ from documents.provenance.used import Used
 from documents.twins.component_version import ParameterDefinition
 from documents.twins.step import ReuseGrant
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.reads.rows import Row
 from tests.support import builders as new
-from tests.support.builders import everything_kept, keep
+from tests.support.builders import everything_kept, keep, restore_rows
 from tests.support.usage_documents import usage_of
 
 ADMIN = Viewer(Role.ADMIN)
@@ -141,7 +138,7 @@ class World:
         for name, rows in self._rows.items():
             kept = [row for row in rows if row["_id"] not in ids]
             if now[name] != kept:
-                await _mend(documents.ALL[0].get_pymongo_collection().database[name], kept, now[name])
+                await restore_rows(documents.ALL[0].get_pymongo_collection().database[name], kept, now[name])
 
     async def forget(self, viewer: Viewer) -> None:
         """Make it a world in which what the viewer may not see never was."""
@@ -152,15 +149,6 @@ class World:
             document.get_pymongo_collection().delete_many({"_id": {"$in": ids}}) for document, ids in hidden.items()
         )
         await asyncio.gather(*deleting)
-
-
-async def _mend(collection: AsyncCollection[Row], kept: list[Row], now: list[Row]) -> None:
-    """Mend what differs, which is little after a single call: to write all anew takes ten times as long."""
-    wanted, found = ({row["_id"]: row for row in rows} for rows in (kept, now))
-    if wrong := [id for id, row in found.items() if wanted.get(id) != row]:
-        await collection.delete_many({"_id": {"$in": wrong}})
-    if lacking := [row for id, row in wanted.items() if found.get(id) != row]:
-        await collection.insert_many(lacking)
 
 
 @new.from_the_beginning()

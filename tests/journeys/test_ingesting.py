@@ -62,7 +62,7 @@ def workers_of(server: Running) -> list[int]:
 
 
 def command_line(pid: int) -> bytes:
-    """What a process runs, nothing if it has ended meanwhile."""
+    """The command line of a process, empty if it has ended meanwhile."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):

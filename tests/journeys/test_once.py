@@ -31,7 +31,7 @@ from resolvers.writes import idempotency
 from tests.graph.http.test_storage_events import always, listening
 from tests.journeys.access_inputs import mutations
 from tests.journeys.granted import GRANTED, Row, Working, asking
-from tests.support.builders import everything_kept, keep, rows_kept
+from tests.support.builders import everything_kept, keep, restore_rows, rows_kept
 from tests.support.clock import Clock
 from tests.support.patience import within
 from tests.support.running import ADMIN_TOKEN, PLAIN
@@ -109,7 +109,7 @@ class Lab:
         """Every row there is, by collection, by way of a connection that is in order."""
         return await everything_kept(self._database)
 
-    async def kept(self) -> Rows:
+    async def current_rows(self) -> Rows:
         """Every row there is. A collection to which nothing was written is the one of the beginning."""
         # To read what has not changed would take more time than the call, and `everything` is asked in the end.
         written = self.begun.keys() & self.way.written
@@ -119,14 +119,8 @@ class Lab:
         """Make everything as it was at the beginning of the test, from what it is now."""
         self.way.written.clear()
         for name, begun in self.begun.items():
-            if now[name] is begun:
-                continue
-            kept, found = ({row["_id"]: row for row in rows} for rows in (begun, now[name]))
-            # A single call changes few rows, so only the differing ones are written back.
-            if wrong := [id for id, row in found.items() if kept.get(id) != row]:
-                await self._database[name].delete_many({"_id": {"$in": wrong}})
-            if lacking := [row for id, row in kept.items() if found.get(id) != row]:
-                await self._database[name].insert_many(lacking)
+            if now[name] is not begun:
+                await restore_rows(self._database[name], begun, now[name])
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +268,7 @@ async def test_a_claim_without_a_key_whose_answer_was_lost_is_claimed_again_once
     clock.forward(given["leaseSeconds"] + 1)
     again = await lab.call("claimActivity", given)
 
-    (row,) = (one for one in (await lab.kept())["steps"] if one["_id"] == step)
+    (row,) = (one for one in (await lab.current_rows())["steps"] if one["_id"] == step)
     assert (lost.granted, ids(another), ids(again)) == (False, [ids_of["waiting 1"]], [step])
     assert (row["status"], row["attempt"]) == ("RUNNING", 2)
 
@@ -289,9 +283,9 @@ async def watched(lab: Lab, mutation: str, given: dict[str, Any]) -> Undisturbed
     first = await lab.call(mutation, given)
     commands = list(heard)
     assert first.granted, first.text
-    once = steady(first), effect(lab.begun, await lab.kept())
+    once = steady(first), effect(lab.begun, await lab.current_rows())
     second = await lab.call(mutation, given)
-    kept = await lab.kept()
+    kept = await lab.current_rows()
     twice = steady(second), effect(lab.begun, kept)
     if "idempotencyKey" in given or mutation in REPEATABLE:
         assert (twice[1], ids(second)) == (once[1], ids(first))
@@ -304,7 +298,7 @@ async def check(
     lab: Lab, mutation: str, given: dict[str, Any], answer: Answer, undisturbed: Undisturbed, story: str
 ) -> None:
     """All or nothing was done, the client was told nothing internal, and may say it again. Then begin again."""
-    done = effect(lab.begun, await lab.kept())
+    done = effect(lab.begun, await lab.current_rows())
     if answer.granted:
         assert (steady(answer), done) == undisturbed.once, story
     else:
@@ -314,7 +308,7 @@ async def check(
     again = await lab.call(mutation, given)
 
     wanted = undisturbed.twice if any(done.values()) else undisturbed.once
-    kept = await lab.kept()
+    kept = await lab.current_rows()
     assert (steady(again), effect(lab.begun, kept)) == wanted, f"{story}\nand again: {again.text}"
     if answer.granted and "idempotencyKey" in given:
         assert ids(again) == ids(answer), story

@@ -12,6 +12,8 @@ from itertools import count
 from typing import Any
 from unittest.mock import patch
 
+from pymongo.asynchronous.collection import AsyncCollection
+
 import documents
 from documents.activities.activity import Activity, ActivityStatus, CodeReference
 from documents.galaxy.generation import GenerationStatus
@@ -334,6 +336,20 @@ async def rows_kept(database: Database, names: Sequence[str]) -> dict[str, list[
     async for found in await database[first].aggregate([*_named(first), *together], batchSize=100_000):
         kept[found["in"]].append(found["row"])
     return kept
+
+
+async def restore_rows(
+    collection: AsyncCollection[dict[str, Any]], wanted: list[dict[str, Any]], found: list[dict[str, Any]]
+) -> None:
+    """Make the rows of a collection as they are wanted, from those found in it.
+
+    Only differing rows are written, which are few after a single call: to write all takes ten times as long.
+    """
+    kept, now = ({row["_id"]: row for row in rows} for rows in (wanted, found))
+    if wrong := [id for id, row in now.items() if kept.get(id) != row]:
+        await collection.delete_many({"_id": {"$in": wrong}})
+    if lacking := [row for id, row in kept.items() if now.get(id) != row]:
+        await collection.insert_many(lacking)
 
 
 def _named(collection: str) -> list[dict[str, Any]]:

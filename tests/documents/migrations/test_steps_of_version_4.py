@@ -57,7 +57,7 @@ USED: dict[str, list[dict[str, Any]]] = {
     "step_i": [],
     "step_j": TAKEN,
 }
-"""What the steps used that wait for others and were claimed."""
+"""Artifacts that the claimed steps used which wait for others."""
 EXPECTED = [
     row | ({"used": USED[row["_id"]], "used_truncated": False} if row["_id"] in USED else {})
     for row in STEPS

@@ -1,4 +1,4 @@
-"""What a step may take of the steps that it waits for, as it is frozen."""
+"""Frozen inputs: the outputs that a step may take from the steps that it waits for."""
 
 from typing import Any
 

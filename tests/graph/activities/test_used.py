@@ -1,4 +1,4 @@
-"""What a step uses is frozen when it is claimed."""
+"""Claims freeze the outputs that a step may take."""
 
 import asyncio
 from datetime import timedelta
@@ -25,7 +25,7 @@ OTHER = a_worker(2)
 HASH = "0a" * 32
 
 
-async def stored(step: documents.Step) -> dict[str, Any]:
+async def stored_row(step: documents.Step) -> dict[str, Any]:
     """A step as it is stored now."""
     row: dict[str, Any] | None = await documents.Step.get_pymongo_collection().find_one({"_id": step.id})
     assert row is not None
@@ -53,13 +53,13 @@ async def test_the_steps_of_a_diamond_use_what_their_predecessors_left() -> None
     snapshot = new.an_output(a, attempt=1, output_type=OutputType.SNAPSHOT)
 
     await run(dag, "a", *of_a, snapshot)
-    before = {key: (await stored(dag.steps[key]))["used"] for key in "abcd"}
+    before = {key: (await stored_row(dag.steps[key]))["used"] for key in "abcd"}
     await run(dag, "b", of_b)
     await run(dag, "c", of_c)
     await run(dag, "d")
 
     assert before == dict.fromkeys("abcd")
-    after = {key: await stored(dag.steps[key]) for key in "abcd"}
+    after = {key: await stored_row(dag.steps[key]) for key in "abcd"}
     assert {key: row["used"] for key, row in after.items()} == {
         "a": None,
         "b": used(*of_a),
@@ -75,7 +75,7 @@ async def test_a_step_whose_predecessor_left_no_output_uses_nothing_and_a_first_
     await run(dag, "a", new.an_output(dag.steps["a"], attempt=1, output_type=OutputType.SNAPSHOT))
     await claim()
 
-    assert [(await stored(dag.steps[key]))["used"] for key in "ab"] == [None, []]
+    assert [(await stored_row(dag.steps[key]))["used"] for key in "ab"] == [None, []]
 
 
 @pytest.mark.parametrize("silent", [False, True])
@@ -93,7 +93,7 @@ async def test_a_new_attempt_begins_with_the_frozen_outputs_alone(clock: Clock, 
     again = await claim(OTHER, "worker-2")
 
     assert (again["id"], again["attempt"]) == (b.id, 2)
-    assert (await stored(b))["used"] == used(output)
+    assert (await stored_row(b))["used"] == used(output)
 
 
 async def test_a_step_takes_the_outputs_of_the_attempt_that_succeeded(clock: Clock) -> None:
@@ -108,7 +108,7 @@ async def test_a_step_takes_the_outputs_of_the_attempt_that_succeeded(clock: Clo
     await run(dag, "a", succeeded, attempt=2)
     await claim()
 
-    assert (await stored(dag.steps["b"]))["used"] == used(succeeded)
+    assert (await stored_row(dag.steps["b"]))["used"] == used(succeeded)
 
 
 async def test_a_re_run_takes_the_outputs_of_the_steps_that_it_reuses() -> None:
@@ -143,7 +143,7 @@ async def rerun(dag: Dag, execution_id: str, strategy: str, **given: Any) -> lis
 
 
 async def used_by(steps: list[dict[str, Any]]) -> list[Any]:
-    return [(await stored(documents.Step.model_validate(step)))["used"] for step in steps]
+    return [(await stored_row(documents.Step.model_validate(step)))["used"] for step in steps]
 
 
 async def test_of_too_many_outputs_the_first_are_kept_and_the_step_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ async def test_of_too_many_outputs_the_first_are_kept_and_the_step_says_so(monke
 
     assert await claim() is not None
 
-    row = await stored(dag.steps["b"])
+    row = await stored_row(dag.steps["b"])
     assert (row["used"], row["used_truncated"]) == (used(*outputs[:3]), True)
 
 
@@ -183,7 +183,7 @@ async def test_of_many_claimers_one_gets_the_step_and_it_is_frozen_once() -> Non
     claimed = await asyncio.gather(*(claim(a_worker(number % 2), f"worker-{number}") for number in range(10)))
 
     (step,) = [one for one in claimed if one]
-    row = await stored(dag.steps["b"])
+    row = await stored_row(dag.steps["b"])
     assert (step["id"], row["attempt"], row["used"]) == (row["_id"], 1, used(output))
 
 
@@ -228,4 +228,4 @@ async def test_a_claim_that_ends_between_reading_and_leasing_changes_nothing(mon
 
     assert after == before
     assert (claimed["id"], claimed["attempt"]) == (dag.steps["b"].id, 1)
-    assert (await stored(dag.steps["b"]))["used"] == used(output)
+    assert (await stored_row(dag.steps["b"]))["used"] == used(output)

@@ -87,14 +87,14 @@ async def test_processes_that_claim_at_once_get_each_step_once(database: Databas
         theirs.close()
         meetings.append(ours)
         processes.append(process)
-    assert await said_in(meetings) == ["ready"] * 3
+    assert await next_answers(meetings) == ["ready"] * 3
     for meeting in meetings:
         meeting.send(None)
-    first = await said_in(meetings)
+    first = await next_answers(meetings)
 
     for meeting in meetings:
         meeting.send(None)
-    others = await said_in(meetings)
+    others = await next_answers(meetings)
 
     claimed = [*first, *(id for of_process in others for id in of_process)]
     for process in processes:
@@ -104,8 +104,8 @@ async def test_processes_that_claim_at_once_get_each_step_once(database: Databas
     assert all(id.startswith(documents.Step.kind) for id in claimed)
 
 
-async def said_in(meetings: list[Any]) -> list[Any]:
-    """What each process says next."""
+async def next_answers(meetings: list[Any]) -> list[Any]:
+    """The next answer of each process."""
     return [await asyncio.to_thread(meeting.recv) for meeting in meetings]
 
 

@@ -109,22 +109,22 @@ class Model:
             return "RUNNING" if self.began else "READY"
         return next((one for one in ("FAILED", "CANCELLED") if one in found), "SUCCEEDED")
 
-    def expired(self, step: ModelStep) -> bool:
+    def has_expired(self, step: ModelStep) -> bool:
         return step.status == "RUNNING" and step.until <= self.time
 
     def holds(self, worker: int, step: ModelStep, attempt: int) -> bool:
-        running = step.status == "RUNNING" and not self.expired(step)
+        running = step.status == "RUNNING" and not self.has_expired(step)
         return running and step.worker == worker and step.attempt == attempt
 
     def give_up(self) -> None:
         for step in self.steps:
-            if self.expired(step) and step.tries == 3:
+            if self.has_expired(step) and step.tries == 3:
                 self.end(step, "FAILED")
 
     def sweep(self) -> None:
         self.give_up()
         for step in self.steps:
-            if self.expired(step):
+            if self.has_expired(step):
                 step.status, step.available_at = "READY", self.available_from(step)
 
     def available_from(self, step: ModelStep) -> int | None:
@@ -133,7 +133,7 @@ class Model:
         return None if step.tries < 2 else step.until + 60
 
     def may_claim(self, worker: int, step: ModelStep) -> bool:
-        if step.status != "READY" and not self.expired(step):
+        if step.status != "READY" and not self.has_expired(step):
             return False
         if (self.available_from(step) or 0) > self.time or step.kept.get(worker, 0) > self.time:
             return False

@@ -24,8 +24,8 @@ STEP = ClaimedActivity("step_1", 2, True, "step a (attempt 2)", {})
 TRANSFORM = ClaimedActivity("transform_1", 1, False, "transform t (attempt 1)", {})
 
 
-class Taken:
-    """What a server was sent, and the refusal that it answers with."""
+class LogServer:
+    """Requests that a server was sent, and the refusal that it answers with."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -57,41 +57,43 @@ class Taken:
 
 
 @pytest.fixture
-async def taken(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Taken]:
+async def log_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LogServer]:
     # A batch ends when it is full or the log is closed, however slow the machine is.
     monkeypatch.setattr(log_shipper, "FLUSH_INTERVAL", within())
-    taken = Taken()
-    with serve(Starlette(routes=[Route("/graphql", taken.answer, methods=["POST"])])) as taken.url:
-        yield taken
+    log_server = LogServer()
+    with serve(Starlette(routes=[Route("/graphql", log_server.answer, methods=["POST"])])) as log_server.url:
+        yield log_server
 
 
-async def test_lines_are_cut_and_cleaned_and_the_last_five_of_stderr_remembered(taken: Taken) -> None:
+async def test_lines_are_cut_and_cleaned_and_the_last_five_of_stderr_remembered(log_server: LogServer) -> None:
     long = b"x" * MAX_LINE_LENGTH
 
-    shipper, _ = await taken.send(
+    shipper, _ = await log_server.send(
         STEP, (b"a\rb\r\n\n\xff\0" + long, "INFO"), (b"1\n2\n\n3\n4\n5\n6\n" + long + b"y\n", "WARNING")
     )
 
     info = ["a", "b", "", "\N{REPLACEMENT CHARACTER}" * 2 + "x" * (MAX_LINE_LENGTH - 2), "xx"]
     warning = ["1", "2", "", "3", "4", "5", "6", "x" * MAX_LINE_LENGTH, "y"]
-    assert taken.lines() == [*(("INFO", line) for line in info), *(("WARNING", line) for line in warning)]
+    assert log_server.lines() == [*(("INFO", line) for line in info), *(("WARNING", line) for line in warning)]
     assert (shipper.lines, shipper.last) == (14, ["4", "5", "6", "x" * MAX_LINE_LENGTH, "y"])
 
 
-async def test_lines_are_numbered_through_all_batches(taken: Taken) -> None:
-    await taken.send(STEP, (b"a\n" * (MAX_BATCH_LINES + 1), "INFO"))
+async def test_lines_are_numbered_through_all_batches(log_server: LogServer) -> None:
+    await log_server.send(STEP, (b"a\n" * (MAX_BATCH_LINES + 1), "INFO"))
 
-    heads = [(one["activityId"], one["attempt"], one["firstSequence"], len(one["entries"])) for one in taken.inputs]
+    heads = [
+        (one["activityId"], one["attempt"], one["firstSequence"], len(one["entries"])) for one in log_server.inputs
+    ]
     assert heads == [("step_1", 2, 1, MAX_BATCH_LINES), ("step_1", 2, MAX_BATCH_LINES + 1, 1)]
 
 
 async def test_lines_that_are_refused_are_named_and_others_follow(
-    taken: Taken, caplog: pytest.LogCaptureFixture
+    log_server: LogServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    taken.refusals = [{"code": "VALIDATION", "message": "The log is full."}]
+    log_server.refusals = [{"code": "VALIDATION", "message": "The log is full."}]
 
     with caplog.at_level(logging.WARNING, "graph.worker"):
-        _, lease = await taken.send(STEP, (b"a\n" * (MAX_BATCH_LINES + 2), "INFO"))
+        _, lease = await log_server.send(STEP, (b"a\n" * (MAX_BATCH_LINES + 2), "INFO"))
 
     label = "step a (attempt 2)"
     assert caplog.messages == [
@@ -101,18 +103,18 @@ async def test_lines_that_are_refused_are_named_and_others_follow(
     assert not lease.lost.is_set()
 
 
-async def test_a_step_whose_lease_is_over_sends_no_more(taken: Taken) -> None:
-    taken.refusals = [{"code": "INVALID_STATE", "message": "It has ended.", "currentState": "SUCCEEDED"}]
+async def test_a_step_whose_lease_is_over_sends_no_more(log_server: LogServer) -> None:
+    log_server.refusals = [{"code": "INVALID_STATE", "message": "It has ended.", "currentState": "SUCCEEDED"}]
 
     with pytest.raises(LeaseLost, match=r"^It has ended\.$"):
-        await taken.send(STEP, (b"a\n" * (MAX_BATCH_LINES + 1), "INFO"))
+        await log_server.send(STEP, (b"a\n" * (MAX_BATCH_LINES + 1), "INFO"))
 
-    assert len(taken.inputs) == 1
+    assert len(log_server.inputs) == 1
 
 
-async def test_a_transform_that_succeeded_meanwhile_sends_no_more_and_loses_nothing(taken: Taken) -> None:
-    taken.refusals = [{"code": "INVALID_STATE", "message": "It has ended.", "currentState": "SUCCEEDED"}]
+async def test_a_transform_that_succeeded_meanwhile_sends_no_more_and_loses_nothing(log_server: LogServer) -> None:
+    log_server.refusals = [{"code": "INVALID_STATE", "message": "It has ended.", "currentState": "SUCCEEDED"}]
 
-    _, lease = await taken.send(TRANSFORM, (b"a\n" * (MAX_BATCH_LINES + 1), "INFO"))
+    _, lease = await log_server.send(TRANSFORM, (b"a\n" * (MAX_BATCH_LINES + 1), "INFO"))
 
-    assert (len(taken.inputs), lease.completed_elsewhere, lease.lost.is_set()) == (1, True, False)
+    assert (len(log_server.inputs), lease.completed_elsewhere, lease.lost.is_set()) == (1, True, False)

@@ -61,7 +61,7 @@ class SharedData:
 
 @pytest.fixture(scope="module")
 async def shared(shared_database: Database) -> AsyncIterator[SharedData]:
-    """What queries are made of. In the end it checks that plans, and not the reference alone, answered most of them."""
+    """Material for queries. In the end it checks that plans, and not the reference alone, answered most of them."""
     world, both = a_world(), Both()
     await world.begin()
     shared = SharedData(world, both, ValuePool(_ids(world), _words(world), await _cursors(world, both)))
