@@ -85,9 +85,18 @@ def workflow_step_values(step: WorkflowStepInput) -> StepValues:
 
 def step_values(step: StepInput) -> StepValues:
     """The step as plain values, without the fields left out."""
-    values = workflow_step_values(step)
-    values["used"] = convert_each(used_output_values, step.used)
-    return without_unset(values)
+    return without_unset(
+        StepValues(
+            key=step.key,
+            component_version_id=step.component_version_id,
+            type=step.type,
+            parameters=step.parameters,
+            ports=step.ports,
+            depends_on=step.depends_on,
+            inputs=step.inputs,
+            used=convert_each(used_output_values, step.used),
+        )
+    )
 
 
 def used_output_values(output: UsedInput) -> UsedOutputValues:

@@ -1,7 +1,5 @@
 """A database that goes away while the server serves: it says so, nobody waits long, and it recovers by itself."""
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +17,7 @@ from resolvers.outage_log import LOG_INTERVAL
 from tests.graph.websocket.test_endpoint import closed_with, introduced
 from tests.support.patience import until, within
 from tests.support.running import COMMAND, Running, on_database, running
+from tests.support.suspension import suspended
 
 TIMEOUT = within(25)
 """Seconds that a client may wait. The server gives up after 5 without a word, the driver by itself after 30."""
@@ -29,11 +28,8 @@ WRITE = 'mutation{createOrganisation(input:{url:"https://%s.example",name:"%s"})
 @contextmanager
 def frozen(database: EmbeddedMongo, directory: Path) -> Iterator[None]:
     """It holds its connections and says nothing, as behind a broken network."""
-    os.kill(database.pid, signal.SIGSTOP)
-    try:
+    with suspended(database.pid):
         yield
-    finally:
-        os.kill(database.pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -123,10 +119,9 @@ def test_a_server_that_stood_still_answers_at_once(fast_directory: Path) -> None
     ):
         server.ask(WRITE % ("before", "Before"))
 
-        server.process.send_signal(signal.SIGSTOP)
-        # Longer than a primary may be silent.
-        time.sleep(ELECTION_TIMEOUT + 1)
-        server.process.send_signal(signal.SIGCONT)
+        with suspended(server.process.pid):
+            # Longer than a primary may be silent.
+            time.sleep(ELECTION_TIMEOUT + 1)
         with ThreadPoolExecutor() as asking:
             answers = list(asking.map(server.post, [READ, READ + " ", WRITE % ("after", "After")]))
 

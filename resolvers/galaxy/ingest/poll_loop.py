@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from pymongo.errors import PyMongoError
@@ -92,7 +94,26 @@ class Worker:
         """Do the next piece of work; returns whether there was any."""
         if await remove_orphaned_rows(self._name, self._lease):
             return True
-        claim = await self._part_claimer.next()
+        return await self._work_on_claimed(self._part_claimer.next())
+
+    async def _unblock(self, part_id: str) -> bool:
+        """Work on a part that others wait for, if its worker is lost; returns whether it was."""
+        return await self._work_on_claimed(self._part_claimer.take_over_if_lost(part_id))
+
+    async def _work_on_claimed(self, claiming: Coroutine[Any, Any, ClaimedPart | None]) -> bool:
+        """Ingest the archive that a call claims, if there is one; returns whether there is.
+
+        A claim that is on its way when this is cancelled is completed and released: its lease would have to expire.
+        """
+        task = asyncio.create_task(claiming)
+        try:
+            claim = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            async with asyncio.timeout(RELEASE_TIMEOUT):
+                late = await task
+                if late is not None:
+                    await _hand_back(late)
+            raise
         if claim is not None:
             await self._work_on(claim)
         return claim is not None
@@ -108,8 +129,7 @@ class Worker:
                 await allow_cleanup(claim)
         except asyncio.CancelledError:
             async with asyncio.timeout(RELEASE_TIMEOUT):
-                if await release(claim):
-                    log.info("an archive was handed back", archive=claim.archive)
+                await _hand_back(claim)
             raise
         except PyMongoError as error:
             await self._handle_database_error(claim, error)
@@ -149,12 +169,11 @@ class Worker:
             await asyncio.gather(work, renewal, return_exceptions=True)
             await claim.session.end_session()
 
-    async def _unblock(self, part_id: str) -> bool:
-        """Work on a part that others wait for, if its worker is lost; returns whether it was."""
-        claim = await self._part_claimer.take_over_if_lost(part_id)
-        if claim is not None:
-            await self._work_on(claim)
-        return claim is not None
+
+async def _hand_back(claim: ClaimedPart) -> None:
+    """Release a part whose attempt does not count."""
+    if await release(claim):
+        log.info("an archive was handed back", archive=claim.archive)
 
 
 async def _extend_regularly(claim: ClaimedPart) -> None:

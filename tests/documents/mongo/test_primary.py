@@ -1,7 +1,5 @@
 """Without a primary nobody waits long: once for an election, and then not at all."""
 
-import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from documents.mongo import fast_find, topology
 from documents.mongo.database import make_client
 from documents.outage import Outage, outage_of
 from tests.support.patience import until_awaited, within
+from tests.support.suspension import suspended
 
 NOBODY = "mongodb://127.0.0.1:1/?replicaSet=nobody"
 REQUEST = within()
@@ -48,14 +47,11 @@ async def test_a_server_that_hangs_is_given_up_before_the_time_of_the_request_is
         async with make_client(embedded.uri) as client:
             things = client["hanging"].things
             await things.replace_one({"_id": "a"}, {}, upsert=True)
-            os.kill(embedded.pid, signal.SIGSTOP)
-            try:
+            with suspended(embedded.pid):
                 began = time.monotonic()
                 with pytest.raises(PyMongoError) as raised, pymongo.timeout(REQUEST):
                     await _row(things, by)
                 took = time.monotonic() - began
-            finally:
-                os.kill(embedded.pid, signal.SIGCONT)
             found = await until_awaited(lambda: _again(things))
 
     assert outage_of(raised.value) is Outage.UNAVAILABLE

@@ -11,6 +11,7 @@ from tests.graph.clients.worker.conftest import ExpireLeases, KeptSteps
 from tests.graph.clients.worker.front import Front, answers
 from tests.support.patience import until, within
 from tests.support.running import COMMAND, alive
+from tests.support.suspension import suspended
 from tests.support.working import RENEW_OFTEN, Lab, plain_yml
 
 LINES = 6_500
@@ -295,12 +296,9 @@ def test_a_server_that_does_not_answer_for_a_while_costs_nothing(lab: Lab, tmp_p
         for n in 1 2 3 4 5; do echo $n; sleep 0.4; done; echo x > $PROVENANCE_OUTPUT_DIR/x; touch {done}"""
     with lab.working(command) as worker:
         until(begun.exists)
-        lab.server.process.send_signal(signal.SIGSTOP)
-        try:
+        with suspended(lab.server.process.pid):
             go_on.touch()
             until(done.exists)
-        finally:
-            lab.server.process.send_signal(signal.SIGCONT)
         until(lambda: lab.statuses(id) == {"patient": "SUCCEEDED"})
 
     (step,) = lab.execution(id)["by_key"].values()
@@ -316,12 +314,9 @@ def test_a_worker_that_cannot_reach_the_server_ends_its_command_before_another_m
     with lab.working(f"echo $$; while touch '{beat}'; do sleep 0.1; done", "--lease", "8", **RENEW_OFTEN) as worker:
         (step,) = lab.execution(id)["by_key"].values()
         log = until(lambda: lab.log(step["id"]))
-        lab.server.process.send_signal(signal.SIGSTOP)
-        try:
+        with suspended(lab.server.process.pid):
             until(lambda: not alive(int(log[0][2])))
             (held,) = kept_steps.find({"_id": step["id"]})
-        finally:
-            lab.server.process.send_signal(signal.SIGCONT)
         until(lambda: "The server could not be reached for 8 s." in worker.output)
 
     # The command told when it ran last, so a machine that stands still meanwhile changes nothing.

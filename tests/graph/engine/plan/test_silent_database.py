@@ -1,8 +1,6 @@
 """A database that has fallen silent keeps nobody waiting longer than a request may, whatever others wait for."""
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import make_client, open_database
 from tests.support.executors import Both
 from tests.support.patience import within
+from tests.support.suspension import suspended
 
 TIMEOUT = 2.0
 TICK = 0.05
@@ -48,15 +47,12 @@ async def test_all_who_ask_are_told_in_time(alone: EmbeddedMongo, monkeypatch: p
     both = Both()
     answered = await both.ask_plan(query, **ASKED[query])
     ticks: list[None] = []
-    os.kill(alone.pid, signal.SIGSTOP)
-    try:
+    with suspended(alone.pid):
         counting = asyncio.create_task(count(ticks))
         # To show a traceback to people takes longer than what is measured here.
         with capture_logs():
             answers = await asyncio.gather(*(both.ask_plan(query, **ASKED[query]) for _ in range(4)))
         counting.cancel()
-    finally:
-        os.kill(alone.pid, signal.SIGCONT)
 
     assert b"errors" not in answered
     assert all(b'"TIMEOUT"' in answer for answer in answers)

@@ -19,7 +19,7 @@ from documents.mongo.database import Client, make_client, open_database
 from documents.mongo.transaction import in_transaction
 from resolvers.filters import Filter
 from resolvers.galaxy.discard import cancel_with_parts, discard_with_ingestions
-from resolvers.galaxy.ingest import merge, part_claim, poll_loop
+from resolvers.galaxy.ingest import merge, part_claim, part_lease, poll_loop
 from resolvers.galaxy.ingest.part_claim import PartClaimer
 from resolvers.galaxy.ingest.part_lease import RENEWALS_PER_LEASE, ClaimedPart, oldest_expired
 from resolvers.galaxy.ingest.poll_loop import ingest
@@ -168,6 +168,28 @@ async def test_a_worker_told_to_stop_hands_its_archive_back_and_another_goes_on(
     await works()
     assert (await server.generation())["jobs"] == 2500
     assert await written() == 2500
+
+
+@pytest.mark.parametrize("expired", [False, True])
+async def test_a_worker_told_to_stop_while_its_claim_is_on_its_way_hands_the_archive_back(
+    monkeypatch: pytest.MonkeyPatch, expired: bool
+) -> None:
+    _, ingestion = await a_queued_report()
+    if expired:
+        values = {"status": "RUNNING", "attempt": 1, "worker": "lost", "leaseExpiresAt": now() - SINCE_EXPIRY}
+        await collection_of(documents.IngestionPart).update_one({"ingestionRef": ingestion}, {"$set": values})
+    stop = asyncio.Event()
+
+    async def stopped_first(claim: ClaimedPart, leased: Row) -> None:
+        stop.set()
+        await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(part_lease, "_update_ingestion", stopped_first)
+    await asyncio.wait_for(ingest(stop, name="first", lease=LEASE), within())
+
+    (part,) = await parts_of(ingestion)
+    assert (part["status"], part["attempt"], part["handed_back"]) == ("READY", 1 + expired, 1)
+    assert part["leaseExpiresAt"] is None
 
 
 async def test_what_a_silent_worker_held_is_taken_over_and_counted_once() -> None:
