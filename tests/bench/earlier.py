@@ -13,13 +13,15 @@ from pathlib import Path
 from platformdirs import user_cache_path
 from rich.table import Table
 
+from documents.migrations import STEPS
+from documents.migrations.step_list import newest_version
 from tests.bench import agree
 from tests.bench.cases import cases
 from tests.bench.compare import OURS, Advance, Pace
 from tests.bench.contest import Contest, Figures, Served
-from tests.bench.fill import drop, fill
+from tests.bench.fill import drop, fill, record_version
 from tests.bench.scale import Sizes, name_of
-from tests.bench.servers import ROOT, Server, Servers
+from tests.bench.servers import ROOT, Server, Servers, ServerStartError
 
 EARLIER = "earlier"
 CONTESTS = (
@@ -32,6 +34,11 @@ CONTESTS = (
     ("mutation", 1),
 )
 """Cases, each with a number of connections."""
+NEWEST_VERSION = """
+from documents.migrations.step_list import STEPS, newest_version
+print(newest_version(STEPS))
+"""
+"""Prints the schema version that the code of a folder reads and writes."""
 TIMES = {"deep": 1, "catalogue chain": 1}
 """Number of turns of a case; cases that are answered within milliseconds take five times as many."""
 
@@ -71,7 +78,7 @@ async def compare(
         for name, (tree, catalogue) in databases.items():
             await fill(url, name, tree, catalogue, lambda stored: advance(f"{stored:,} documents stored", 0))
         with Servers(url, None) as servers:
-            pairs = {name: await _both(servers, name, source) for name in databases}
+            pairs = {name: await _both(servers, url, name, source) for name in databases}
             for case, connections in CONTESTS:
                 now, then = pairs[name_of(sizes.small if case == "deep" else sizes.lists)]
                 if case != "mutation":
@@ -91,10 +98,17 @@ def _teller(advance: Advance, case: str, part: float) -> Callable[[str], None]:
     return lambda name: advance(f"{case}: {name}", part)
 
 
-async def _both(servers: Servers, database: str, source: Path) -> tuple[Server, Server]:
-    now, then = servers.ours(OURS, database), servers.ours(EARLIER, database, source=source)
+async def _both(servers: Servers, url: str, database: str, source: Path) -> tuple[Server, Server]:
+    """Both servers on one database. Each finds its own schema version there when it starts, and looks only then."""
+    await record_version(url, database, int(_run([sys.executable, "-c", NEWEST_VERSION], source)))
+    then = servers.ours(EARLIER, database, source=source)
+    try:
+        await then.until_it_answers()
+    except ServerStartError as error:
+        raise ComparisonError(str(error)) from error
+    await record_version(url, database, newest_version(STEPS))
+    now = servers.ours(OURS, database)
     await now.until_it_answers()
-    await then.until_it_answers()
     return now, then
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pymongo import MongoClient
 
 from documents.migrations import record_newest_version
+from documents.migrations.schema_version import COLLECTION, ID
 from documents.mongo.database import make_client, open_database
 from tests.bench import catalogues, trees
 from tests.bench.level import Level, Row
@@ -33,6 +34,12 @@ async def fill(url: str, name: str, tree: Tree, catalogue: Catalogue | None, kep
         await open_database(client[name])
     finally:
         await client.close()
+
+
+async def record_version(url: str, name: str, version: int) -> None:
+    """Record that database `name` is at a schema version, which must read as the one that it was filled for."""
+    async with make_client(url) as client:
+        await client[name][COLLECTION].update_one({"_id": ID}, {"$set": {"version": version}})
 
 
 async def drop(url: str, *names: str) -> None:

@@ -15,6 +15,8 @@ import orjson
 
 GOOD = (b'{"data":{',)
 """The beginning of an answer that is not an error."""
+REFUSAL_SECONDS = 10.0
+"""How long a server may refuse a request as busy before that is a failure."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class LoadError(Exception):
 class Asker(asyncio.Protocol):
     """One connection, which asks one request after the other until a moment has come, at least once.
 
-    What a server that is busy refuses is asked again: its answer took as long as all of that.
+    What a server that is busy refuses is asked again for REFUSAL_SECONDS: its answer took as long as all of that.
     """
 
     def __init__(self, requests: Iterator[bytes], until: float) -> None:
@@ -121,11 +123,11 @@ class Asker(asyncio.Protocol):
         self._transport.write(self._request)
 
     def _count_answer(self) -> None:
-        if self._is_refused:
+        now = time.perf_counter()
+        if self._is_refused and now < self._asked + REFUSAL_SECONDS:
             self._parts, self._missing = [], -1
             self._transport.write(self._request)
             return
-        now = time.perf_counter()
         self.seconds.append(now - self._asked)
         # A chunk's length stands before it.
         start = self._parts[0] or b"".join(self._parts[:2])

@@ -65,10 +65,10 @@ class Server:
         """Wait for each address to answer. Raises ServerStartError."""
         deadline = time.monotonic() + START_SECONDS
         for address in self.addresses:
-            while not await _answers(address):
+            while failure := await _failure(address):
                 ended = any(process.poll() is not None for process in self.processes)
                 if ended or time.monotonic() > deadline:
-                    raise ServerStartError(f"{self.name} did not start:\n{self.said.read_text()[-2000:]}")
+                    raise ServerStartError(f"{self.name} did not start. {failure}\n{self.said.read_text()[-2000:]}")
                 await asyncio.sleep(0.05)
 
     def stop(self) -> None:
@@ -191,12 +191,13 @@ def install_peers(folder: Path) -> Path | str:
     return cached
 
 
-async def _answers(address: Address) -> bool:
+async def _failure(address: Address) -> str | None:
+    """Why a server gives no answer, None when it gives one."""
     try:
         await ask(address, address.request("{ __typename }"))
-    except (OSError, LoadError):
-        return False
-    return True
+    except (OSError, LoadError) as error:
+        return str(error)
+    return None
 
 
 def _free_port() -> int:
