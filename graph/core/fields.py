@@ -17,13 +17,13 @@ from strawberry.utils.str_converters import to_camel_case
 
 import documents
 from documents.mongo.field_paths import Model
-from graph.core.projection import fields_below, times_shown
+from graph.core.projection import fields_below, node_fields_below, times_shown
 from resolvers.filters import Filter, all_of
 from resolvers.reads.loaders import RequestLoader, no_objects, objects_in
 from resolvers.reads.order import Order, value_at
 from resolvers.reads.page_request import Page, PageRequest, page_request
 from resolvers.reads.relations import Children, Document, Link, PagedByIds, PagedLink, ToManyByIds, ToOne
-from resolvers.reads.rows import Row
+from resolvers.reads.rows import Fields, Row
 from resolvers.user_errors import InvalidInput, LimitExceeded
 
 NODE_VIEWS: dict[str, str] = {}
@@ -31,6 +31,8 @@ NODE_VIEWS: dict[str, str] = {}
 
 Compute = Callable[..., list[Any] | Awaitable[list[Any]]]
 """`(parents, viewer, **arguments)` → a list of the same length as `parents`."""
+FieldsOf = Callable[[Document], Fields]
+"""The stored fields that a selection needs of each kind of document."""
 
 
 def loader_of(info: Info) -> RequestLoader:
@@ -46,6 +48,10 @@ class FieldSource(ABC):
     """The stored paths that must be read for the field."""
     shares_document: bool = False
     """Whether the fields selected below belong to the same document."""
+    shows_rows: bool = False
+    """Whether the fields selected below show a row that is held by the parent's, or was computed."""
+    holds_nodes: bool = False
+    """Whether it shows objects of any kind whose rows the parent's row holds."""
 
     @abstractmethod
     def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
@@ -58,6 +64,7 @@ class StoredField(FieldSource):
 
     path: str
     default: Any = None
+    shows_rows = True
 
     @property
     def required_paths(self) -> frozenset[str]:  # type: ignore[override]
@@ -73,6 +80,7 @@ class EmbeddedField(FieldSource):
     """Another view of the parent's own document."""
 
     shares_document = True
+    shows_rows = True
 
     def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         return parent
@@ -232,6 +240,21 @@ class NodesField(FieldSource):
         return asyncio.gather(*(_node(info, id) for id in self.ids(arguments)))
 
 
+@dataclass(frozen=True)
+class HeldNodesField(FieldSource):
+    """The object of any kind, or the list of them, whose rows the parent's row holds at a path."""
+
+    path: str
+    holds_nodes = True
+
+    @property
+    def required_paths(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({self.path})
+
+    def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
+        return value_at(parent, self.path)
+
+
 def node_document(id: str) -> Document | None:
     """The kind of document that an id belongs to; None when the id is malformed or its kind is not shown."""
     document = documents.by_kind(id)
@@ -251,13 +274,21 @@ class ComputedField(FieldSource):
 
     compute: Compute
     paths: frozenset[str] = frozenset()
+    finds_nodes: bool = False
+    """Whether `compute` finds the rows of objects of any kind, and takes the fields that they need as `fields_of`."""
 
     @property
     def required_paths(self) -> frozenset[str]:  # type: ignore[override]
         return self.paths
 
+    @property
+    def shows_rows(self) -> bool:  # type: ignore[override]
+        return not self.finds_nodes
+
     def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         loader = loader_of(info)
+        if self.finds_nodes:
+            arguments = arguments | {"fields_of": lambda of: node_fields_below(info, NODE_VIEWS[of.kind])}
         returns_rows = not is_leaf_type(get_named_type(info._raw_info.return_type))
         if not inspect.iscoroutinefunction(self.compute):
             (value,) = self.compute([parent], loader.viewer, **arguments)  # type: ignore[misc]
@@ -268,7 +299,7 @@ class ComputedField(FieldSource):
             values: Any = await self.compute(parents, loader.viewer, **arguments)  # type: ignore[misc]
             return list(values)
 
-        # The arguments of one place in the document are the same under every parent.
-        place = id(info._raw_info.field_nodes[0])
+        # The arguments and selections of one place in the document are the same under every parent.
+        place = tuple(id(node) for node in info._raw_info.field_nodes)
         row: Row = parent if parent is not None else {"_id": ""}
         return loader.batch((self.compute, place), compute_level, row, objects_in if returns_rows else no_objects)

@@ -1,9 +1,11 @@
 """Projections: the stored fields that a selection needs, so that nothing else is read."""
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from graphql import (
     FieldNode,
+    FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLObjectType,
     GraphQLResolveInfo,
@@ -19,6 +21,9 @@ from resolvers.reads.rows import Fields
 STRAWBERRY_FIELD = GraphQLCoreConverter.DEFINITION_BACKREF
 ALWAYS_READ = frozenset({"_id"})
 
+Fragments = Mapping[str, FragmentDefinitionNode]
+"""The fragments of a document by name."""
+
 
 def fields_below(info: Info, type_name: str | None = None) -> Fields:
     """The stored paths needed by the fields selected below this one, of the named type or the field's own."""
@@ -27,6 +32,38 @@ def fields_below(info: Info, type_name: str | None = None) -> Fields:
     key = (tuple(id(node) for node in raw.field_nodes), type_name, "fields")
     fields: Fields = info.context.loader.memoise(key, lambda: _collect_all(raw, type_name))
     return fields
+
+
+def node_fields_below(info: Info, type_name: str) -> Fields:
+    """The stored paths needed by objects of the named type whose rows are found while this field is computed."""
+    raw: GraphQLResolveInfo[Any] = info._raw_info
+    key = (tuple(id(node) for node in raw.field_nodes), type_name, "node fields")
+    type_ = get_named_type(raw.return_type)
+    fields: Fields = info.context.loader.memoise(
+        key, lambda: node_fields(type_, raw.field_nodes, raw.schema.type_map[type_name], raw.fragments)
+    )
+    return fields
+
+
+def node_fields(type_: Any, nodes: Iterable[FieldNode], node_type: Any, fragments: Fragments) -> Fields:
+    """The stored paths needed by objects of `node_type` that are shown below fields of `type_`, as rows found while
+    these fields are computed."""
+    paths = set(ALWAYS_READ)
+
+    def collect(field_type: Any, node: FieldNode) -> None:
+        field = getattr(field_type, "fields", {}).get(node.name.value)
+        if field is None or node.selection_set is None:
+            return
+        field_source = getattr(field.extensions.get(STRAWBERRY_FIELD), "field_source", None)
+        if field_source is not None and field_source.holds_nodes:
+            _collect(node_type, node.selection_set, fragments, paths, set())
+        elif field_source is None or field_source.shows_rows:
+            _visit(get_named_type(field.type), node.selection_set, fragments, collect, set())
+
+    for node in nodes:
+        if node.selection_set:
+            _visit(type_, node.selection_set, fragments, collect, set())
+    return frozenset(paths)
 
 
 def times_shown(info: Info) -> int:
@@ -60,35 +97,45 @@ def _collect_all(raw: GraphQLResolveInfo[Any], type_name: str | None) -> Fields:
     paths = set(ALWAYS_READ)
     for node in raw.field_nodes:
         if node.selection_set:
-            _collect(type_, node.selection_set, raw, paths, set())
+            _collect(type_, node.selection_set, raw.fragments, paths, set())
     return frozenset(paths)
 
 
 def _collect(
-    type_: Any, selections: SelectionSetNode, raw: GraphQLResolveInfo[Any], paths: set[str], visited: set[str]
+    type_: Any, selections: SelectionSetNode, fragments: Fragments, paths: set[str], visited: set[str]
 ) -> None:
+    """Add the stored paths that selections on a type need."""
+
+    def collect(field_type: Any, node: FieldNode) -> None:
+        # A fragment may be on another type of an interface, which has fields that this type lacks.
+        field = getattr(field_type, "fields", {}).get(node.name.value)
+        if field is None:
+            return
+        field_source = getattr(field.extensions.get(STRAWBERRY_FIELD), "field_source", None)
+        if field_source is not None:
+            paths.update(field_source.required_paths)
+        if node.selection_set and (field_source is None or field_source.shares_document):
+            _visit(get_named_type(field.type), node.selection_set, fragments, collect, visited)
+
+    _visit(type_, selections, fragments, collect, visited)
+
+
+def _visit(
+    type_: Any,
+    selections: SelectionSetNode,
+    fragments: Fragments,
+    collect: Callable[[Any, FieldNode], None],
+    visited: set[str],
+) -> None:
+    """Call `collect` with each field that selections select on a type, and the type; spread each fragment once."""
     for selection in selections.selections:
         match selection:
             case FieldNode():
-                _collect_field(type_, selection, raw, paths, visited)
+                collect(type_, selection)
             case InlineFragmentNode():
-                _collect(type_, selection.selection_set, raw, paths, visited)
+                _visit(type_, selection.selection_set, fragments, collect, visited)
             case FragmentSpreadNode():
                 name = selection.name.value
                 if (key := f"{type_}:{name}") not in visited:
                     visited.add(key)
-                    _collect(type_, raw.fragments[name].selection_set, raw, paths, visited)
-
-
-def _collect_field(
-    type_: Any, node: FieldNode, raw: GraphQLResolveInfo[Any], paths: set[str], visited: set[str]
-) -> None:
-    # A fragment may be on another type of an interface, which has fields that this type lacks.
-    field = getattr(type_, "fields", {}).get(node.name.value)
-    if field is None:
-        return
-    field_source = getattr(field.extensions.get(STRAWBERRY_FIELD), "field_source", None)
-    if field_source is not None:
-        paths.update(field_source.required_paths)
-    if node.selection_set and (field_source is None or field_source.shares_document):
-        _collect(get_named_type(field.type), node.selection_set, raw, paths, visited)
+                    _visit(type_, fragments[name].selection_set, fragments, collect, visited)

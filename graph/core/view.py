@@ -30,6 +30,7 @@ from graph.core.fields import (
     ConnectionField,
     EmbeddedField,
     FieldSource,
+    HeldNodesField,
     LinkField,
     LookupField,
     NodeField,
@@ -239,13 +240,28 @@ def nodes_field(keys: StrawberryArgument, *, max_ids: int, description: str) -> 
     return _field(lambda model, name: NodesField(keys.python_name, max_ids), description, [keys])
 
 
-def computed(compute: Compute, *paths: str, arguments: Sequence[StrawberryArgument] = (), description: str) -> Any:
-    """Values that `compute` returns for all parents of a level, for which their values at `paths` are read."""
+def computed(
+    compute: Compute,
+    *paths: str,
+    arguments: Sequence[StrawberryArgument] = (),
+    finds_nodes: bool = False,
+    description: str,
+) -> Any:
+    """Values that `compute` returns for all parents of a level, for which their values at `paths` are read.
+
+    With `finds_nodes` it finds rows of any kind, which `held_nodes` shows below: its argument `fields_of` gives the
+    stored fields that the selection needs of each kind of document.
+    """
 
     def bind(model: Model | None, name: str) -> FieldSource:
-        return ComputedField(compute, frozenset(stored_path(model, path)[0] for path in paths))
+        return ComputedField(compute, frozenset(stored_path(model, path)[0] for path in paths), finds_nodes)
 
     return _field(bind, description, arguments)
+
+
+def held_nodes(path: str | None = None, *, description: str) -> Any:
+    """The object of any kind, or the list of them, whose rows are held at `path`, by default the field's own name."""
+    return _field(lambda model, name: HeldNodesField(stored_path(model, path or name)[0]), description)
 
 
 def argument(name: str, type_: Any, *, description: str, default: Any = strawberry.UNSET) -> StrawberryArgument:

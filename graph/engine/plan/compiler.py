@@ -11,7 +11,9 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     get_named_type,
+    get_nullable_type,
     is_leaf_type,
+    is_list_type,
     is_non_null_type,
 )
 from strawberry import Schema
@@ -21,19 +23,22 @@ from graph.core.fields import (
     ComputedField,
     ConnectionField,
     EmbeddedField,
+    FieldsOf,
     FieldSource,
+    HeldNodesField,
     LinkField,
     LookupField,
     NodeField,
     NodesField,
     StoredField,
 )
-from graph.core.projection import STRAWBERRY_FIELD
+from graph.core.projection import STRAWBERRY_FIELD, node_fields
 from graph.core.selections import Collector, GroupedFields, uses_variables
 from graph.engine.plan.connection_codegen import compile_connection
 from graph.engine.plan.nested_pages import NestedPages
 from graph.engine.plan.nested_reads import (
     Arguments,
+    HeldNodes,
     NestedComputed,
     NestedField,
     NestedToMany,
@@ -45,7 +50,8 @@ from graph.engine.plan.nested_reads import (
 from graph.engine.plan.row_codegen import RowTemplate, UnsupportedByPlan, stored_value_code, value_code
 from graph.engine.plan.variables import argument_converter, only_variable, python_names
 from resolvers.reads.page_request import PageRequest
-from resolvers.reads.relations import ToManyByIds, ToManyContaining, ToOne, ToOneBy
+from resolvers.reads.relations import Document, ToManyByIds, ToManyContaining, ToOne, ToOneBy
+from resolvers.reads.rows import Fields
 from resolvers.user_errors import Refusal
 
 
@@ -153,6 +159,9 @@ class Compiler:
                 return RootNodes(
                     lambda run: field_source.ids(arguments(run)), self._templates_by_kind(nodes), is_list=True
                 )
+            case HeldNodesField():
+                is_list = is_list_type(get_nullable_type(field.type))
+                return HeldNodes(field_source.path, self._templates_by_kind(nodes), is_list)
             case ComputedField():
                 return self._computed_field(field_source, field, nodes, arguments)
         raise UnsupportedByPlan(f"{type(field_source).__name__} fields")
@@ -178,12 +187,26 @@ class Compiler:
     ) -> NestedComputed:
         named_type = get_named_type(field.type)
         if not is_leaf_type(named_type):
-            return NestedComputed(field_source.compute, arguments, None, self.nested_template(nodes, named_type))
+            fields_of = self._fields_of(named_type, nodes) if field_source.finds_nodes else None
+            template = self.nested_template(nodes, named_type)
+            return NestedComputed(field_source.compute, arguments, None, template, fields_of)
         if isinstance(named_type, GraphQLEnumType):
             raise UnsupportedByPlan("computed enums")
         template = RowTemplate(named_type.name)
         code = value_code(template, "r", field.type, lambda value: value)
         return NestedComputed(field_source.compute, arguments, template.compile(code).build)
+
+    def _fields_of(self, type_: Any, nodes: list[FieldNode]) -> FieldsOf:
+        """The fields that selections need of each kind of object that is found while their field is computed."""
+        types, fragments = self.schema._schema.type_map, self.collector.fragments
+        found: dict[str, Fields] = {}
+
+        def fields_of(document: Document) -> Fields:
+            if document.kind not in found:
+                found[document.kind] = node_fields(type_, nodes, types[NODE_VIEWS[document.kind]], fragments)
+            return found[document.kind]
+
+        return fields_of
 
     def _templates_by_kind(self, nodes: list[FieldNode]) -> Callable[[str], RowTemplate]:
         """The template for a kind of document, compiled when the first id of that kind is requested."""

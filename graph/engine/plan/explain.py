@@ -12,6 +12,7 @@ import orjson
 
 from graph.engine.plan.nested_pages import NestedPages
 from graph.engine.plan.nested_reads import (
+    HeldNodes,
     NestedComputed,
     NestedField,
     NestedToMany,
@@ -103,6 +104,8 @@ def _read_steps(nested_field: NestedField, run: PlanRun) -> list[ReadStep]:
                 _find(document, "_id", _json(list(dict.fromkeys(ids))), [template], run)
                 for document, template, ids in groups
             ]
+        case HeldNodes():
+            return [ReadStep("objects of any kind, whose rows were read above", {})]
         case NestedComputed():
             way = (
                 "reading for all rows at once"

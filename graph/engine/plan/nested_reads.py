@@ -10,13 +10,15 @@ from math import ceil
 from operator import mul
 from typing import Any, ClassVar
 
-from graph.core.fields import Compute, LookupField, node_document
+from documents.base import kind_of
+from graph.core.fields import Compute, FieldsOf, LookupField, node_document
 from graph.engine.plan import json_output
 from graph.engine.plan.occurrences import Occurrences, distinct_rows, member_times, slice_times, total_occurrences
 from graph.engine.plan.row_codegen import FallbackToReference, Row, RowTemplate
 from resolvers.concurrency import event_loop
 from resolvers.reads import lookups
 from resolvers.reads.loaders import RequestLoader
+from resolvers.reads.order import value_at
 from resolvers.reads.relations import ToManyByIds, ToManyContaining, ToOne, ToOneBy
 
 READ_BATCH_SIZE = 5_000
@@ -117,11 +119,17 @@ async def _read_in_batches(run: PlanRun, nested_field: NestedField, rows: list[R
     return values
 
 
-async def render_distinct(run: PlanRun, template: RowTemplate, rows: list[Row], times: Occurrences) -> dict[str, bytes]:
-    """Rows as text of the answer, by their ids: each is serialised once, however often it occurs among `rows`."""
+async def render_distinct(
+    run: PlanRun, template: RowTemplate, rows: list[Row], times: Occurrences, *, raw_bson: bool | None = None
+) -> dict[str, bytes]:
+    """Rows as text of the answer, by their ids: each is serialised once, however often it occurs among `rows`.
+
+    They are in BSON where the template uses it, unless `raw_bson` says otherwise.
+    """
     run.loader.budget.add_objects(total_occurrences(len(rows), times))
     by_id, occurrences = distinct_rows(rows, times)
-    texts = await render_rows(run, template, list(by_id.values()), occurrences, raw_bson=template.uses_raw_bson)
+    uses_bson = template.uses_raw_bson if raw_bson is None else raw_bson
+    texts = await render_rows(run, template, list(by_id.values()), occurrences, raw_bson=uses_bson)
     return dict(zip(by_id, texts, strict=True))
 
 
@@ -252,9 +260,12 @@ class NestedComputed(NestedField):
     serialize: Callable[[list[Any]], list[Any]] | None
     template: RowTemplate | None = None
     """The template of values that are rows, or lists of rows."""
+    fields_of: FieldsOf | None = None
+    """The stored fields of each kind that the function finds; None for functions that find no objects."""
 
     async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
-        values: Any = self.compute(rows, run.loader.viewer, **self.arguments(run))
+        arguments = self.arguments(run) | ({} if self.fields_of is None else {"fields_of": self.fields_of})
+        values: Any = self.compute(rows, run.loader.viewer, **arguments)
         if inspect.isawaitable(values):
             values = await values
         if self.template is not None:
@@ -272,3 +283,31 @@ class NestedComputed(NestedField):
             return [members[0] if members else None for members in text_lists]
         rendered = render_lists(run, text_lists, times)
         return [None if value is None else text for value, text in zip(values, rendered, strict=True)]
+
+
+@dataclass
+class HeldNodes(NestedField):
+    """Objects of any kind whose rows each row holds."""
+
+    path: str
+    template_of: Callable[[str], RowTemplate]
+    """The template for a kind of document."""
+    is_list: bool
+
+    async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
+        held = [value_at(row, self.path) for row in rows]
+        lists: list[list[Row]] = held if self.is_list else [[] if row is None else [row] for row in held]
+        by_kind: dict[str, list[tuple[Row, int]]] = {}
+        members = list(chain.from_iterable(lists))
+        counts = member_times(lists, times) or [1] * len(members)
+        for row, count in zip(members, counts, strict=True):
+            by_kind.setdefault(kind_of(row["_id"]), []).append((row, count))
+        groups = await gather_all(*(self._render(kind, pairs, run) for kind, pairs in by_kind.items()))
+        texts = {id: text for group in groups for id, text in group.items()}
+        if not self.is_list:
+            return [None if row is None else texts[row["_id"]] for row in held]
+        return render_lists(run, [[texts[row["_id"]] for row in members] for members in lists], times)
+
+    def _render(self, kind: str, pairs: list[tuple[Row, int]], run: PlanRun) -> Awaitable[dict[str, bytes]]:
+        rows, counts = [row for row, _ in pairs], [count for _, count in pairs]
+        return render_distinct(run, self.template_of(kind), rows, counts, raw_bson=False)
