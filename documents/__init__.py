@@ -22,6 +22,7 @@ from documents.galaxy.job import Job
 from documents.galaxy.rejection import Rejection
 from documents.galaxy.usage import Usage
 from documents.imports.imported_row import ImportedRow
+from documents.provenance.external_data import ExternalData
 from documents.storage.upload import Upload
 from documents.twins.component import Component
 from documents.twins.component_version import ComponentVersion
@@ -43,6 +44,7 @@ ALL: list[type[Document]] = [
     DigitalTwin,
     Distribution,
     Execution,
+    ExternalData,
     FormerOrganisation,
     Generation,
     ImportedRow,
@@ -88,6 +90,7 @@ __all__ = [
     "Distribution",
     "Document",
     "Execution",
+    "ExternalData",
     "FormerOrganisation",
     "Generation",
     "IdempotencyKey",

@@ -116,6 +116,8 @@ POLICIES: dict[type[documents.Document], Policy] = {
     documents.SeenFile: deny_all,
     documents.Token: deny_all,
     documents.Upload: own_uploads,
+    # A private activity that reads from a URL tells nobody but its owner of it.
+    documents.ExternalData: public_or_owned("ownerRefs"),
     documents.Instance: public_or_owned("ownerRefs"),
     documents.Archive: public_or_owned("ownerRefs"),
     documents.Generation: public_or_owned("ownerRefs"),

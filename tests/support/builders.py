@@ -16,8 +16,10 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 import documents
 from documents.activities.activity import Activity, ActivityStatus, CodeReference
+from documents.base import now
 from documents.galaxy.generation import GenerationStatus
 from documents.mongo.database import Database
+from documents.provenance.external_data import ExternalDataReport, external_data_id
 from documents.twins.execution import WorkflowSchema
 from documents.twins.output import AccessControl
 from documents.twins.workflow import WorkflowStep
@@ -163,6 +165,21 @@ def a_component_version(component: documents.Component, **fields: Any) -> docume
     version = f"v{next(_numbers)}"
     return documents.ComponentVersion(
         **{"component_ref": component.id, "version": version, "commit_hash": COMMIT, **fields}
+    )
+
+
+def external_data(*owners: documents.User, **fields: Any) -> documents.ExternalData:
+    """A state of data at a URL that no other has, which private activities of these owners named."""
+    url, version, sha256 = (fields.get(name) for name in ("url", "version", "sha256"))
+    url = url or f"https://files.example/{next(_numbers)}.csv"
+    return documents.ExternalData(
+        **{
+            "id": external_data_id(url, version, sha256),
+            "url": url,
+            "owner_refs": [owner.id for owner in owners],
+            "reports": [ExternalDataReport(owner_ref=owner.id, at=now()) for owner in owners],
+            **fields,
+        }
     )
 
 

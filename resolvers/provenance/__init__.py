@@ -1,0 +1,1 @@
+"""Provenance: which artifacts activities used, and data that lies elsewhere."""
