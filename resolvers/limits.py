@@ -44,6 +44,10 @@ MAX_MERGED_ORGANISATIONS = 100
 MAX_MOVED_RESOURCES = 10_000
 """Resources that it moves. It is one transaction."""
 
+# == Provenance ==
+MAX_USED_ARTIFACTS = 1_000
+"""Artifacts in one `used`."""
+
 # == Digital twins ==
 MAX_STEPS = 1_000
 """Steps of an execution or a workflow."""

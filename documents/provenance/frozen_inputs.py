@@ -18,7 +18,7 @@ Row = dict[str, Any]
 async def frozen_inputs(steps: AsyncCollection[Row], id: str, session: AsyncClientSession | None = None) -> Row:
     """The fields of a step that freeze what it uses, `used` and `used_truncated`; empty when there is no such step.
 
-    `used` holds the files that the step was told to fetch and the outputs, except snapshots, of the attempts that
+    `used` holds the artifacts that the step was told to use and the outputs, except snapshots, of the attempts that
     succeeded of the steps that it waits for, or of the steps that these reuse, in the order of their ids. There are at
     most MAX_USED; of more outputs those of the first steps are listed, and `used_truncated` is true. One round trip,
     which reads no output beyond those.
@@ -27,27 +27,28 @@ async def frozen_inputs(steps: AsyncCollection[Row], id: str, session: AsyncClie
     on_primary = steps.with_options(read_preference=ReadPreference.PRIMARY)
     async with await on_primary.aggregate(_stages(id), session=session) as rows:
         async for row in rows:
-            return _fields(row["files"], row["outputs"])
+            return _fields(row["declared"], row["outputs"])
     return {}
 
 
-def _fields(files: list[Row], outputs: list[Row]) -> Row:
-    """The fields to store, from the files to fetch and one output more than may be listed."""
-    fetched = {file["ref"] for file in files}
+def _fields(declared: list[Row], outputs: list[Row]) -> Row:
+    """The fields to store, from the artifacts that the step was told to use and one output more than may be listed."""
+    refs = {artifact["ref"] for artifact in declared}
     taken = [{"ref": output["_id"], "sha256": output.get("sha256")} for output in outputs]
-    room = MAX_USED - len(files)
-    used = [*files, *(output for output in taken[:room] if output["ref"] not in fetched)]
+    room = MAX_USED - len(declared)
+    used = [*declared, *(output for output in taken[:room] if output["ref"] not in refs)]
     return {"used": sorted(used, key=lambda artifact: str(artifact["ref"])), "used_truncated": len(taken) > room}
 
 
 def _stages(id: str) -> list[Row]:
-    """The stages that find the files which a step is to fetch, and the outputs of the steps that it waits for."""
-    to_fetch = {"$ne": [{"$ifNull": ["$$used.stepKey", None]}, None]}
-    files = {"$filter": {"input": {"$ifNull": ["$used", []]}, "as": "used", "cond": to_fetch}}
+    """The stages that find what a step was told to use, and the outputs of the steps that it waits for."""
+    # Files to fetch that were stored before there was `declared` have a step key alone.
+    declared = {"$or": ["$$used.declared", {"$ne": [{"$ifNull": ["$$used.stepKey", None]}, None]}]}
+    told = {"$filter": {"input": {"$ifNull": ["$used", []]}, "as": "used", "cond": declared}}
     return [
         {"$match": {"_id": id}},
         _lookup("steps", "dependsOn", "_id", "outputs", _outputs_of_dependency()),
-        {"$project": {"_id": 0, "files": files, "outputs": 1}},
+        {"$project": {"_id": 0, "declared": told, "outputs": 1}},
     ]
 
 

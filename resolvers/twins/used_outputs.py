@@ -44,7 +44,7 @@ class Outputs:
         if (sha256 := output.get("sha256")) is not None:
             _check_checksum(row, sha256, *path, "sha256")
         key = check_step_key(output.get("step_key"), *path, "stepKey")
-        return Used(ref=row["_id"], sha256=row.get("sha256"), step_key=key or self.key_of(row))
+        return Used(ref=row["_id"], sha256=row.get("sha256"), declared=True, step_key=key or self.key_of(row))
 
     def file_name(self, used: Used) -> str:
         """The name of the file."""

@@ -70,17 +70,19 @@ async def test_the_order_is_that_of_input_files(database: Database) -> None:
     assert len(stored) == 3
 
 
-async def test_files_to_fetch_stay_and_what_was_reported_later_goes(database: Database) -> None:
+async def test_what_the_step_was_told_to_use_stays_and_what_was_reported_later_goes(database: Database) -> None:
     execution = Execution()
     elsewhere = new.an_output(execution.c)
     fetched = Used(ref=elsewhere.id, sha256=HASHES[6], step_key="sea")
-    execution.c.used = [Used(ref="external_1"), fetched]
+    at_a_url = Used(ref="external_2", assumed=True, declared=True)
+    execution.c.used = [Used(ref="external_1"), fetched, at_a_url]
     await keep(*execution.kept)
 
     assert await frozen(database, execution.c) == {
         "used": [
+            at_a_url.model_dump(by_alias=True),
             *used(execution.a1, execution.b1, execution.a2),
-            {"ref": elsewhere.id, "sha256": HASHES[6], "stepKey": "sea"},
+            fetched.model_dump(by_alias=True),
         ],
         "used_truncated": False,
     }
@@ -88,12 +90,13 @@ async def test_files_to_fetch_stay_and_what_was_reported_later_goes(database: Da
 
 async def test_an_output_is_listed_once(database: Database) -> None:
     execution = Execution()
-    execution.c.used = [Used(ref=execution.b1.id, step_key="sea")]
+    fetched = Used(ref=execution.b1.id, step_key="sea")
+    execution.c.used = [fetched]
     await keep(*execution.kept)
 
     assert (await frozen(database, execution.c))["used"] == [
         *used(execution.a1),
-        {"ref": execution.b1.id, "sha256": None, "stepKey": "sea"},
+        fetched.model_dump(by_alias=True),
         *used(execution.a2),
     ]
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import documents
+from documents.provenance.used import Used
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from tests.support import builders as new
 from tests.support.asking import ADMIN, WORKER, answer, ask
@@ -86,10 +87,10 @@ async def test_what_a_step_uses_is_frozen_with_its_hash(twins: Twins) -> None:
     )
 
     (kept,) = [row["used"] for row in (await everything_kept())["steps"] if row["_id"] == id]
-    assert kept == [
-        {"ref": twins.mine.id, "sha256": HASH, "stepKey": "clean"},
-        {"ref": twins.shared.id, "sha256": None, "stepKey": "sea"},
-        {"ref": twins.public.id, "sha256": None, "stepKey": "used"},
+    assert [Used(**used) for used in kept] == [
+        Used(ref=twins.mine.id, sha256=HASH, declared=True, step_key="clean"),
+        Used(ref=twins.shared.id, declared=True, step_key="sea"),
+        Used(ref=twins.public.id, declared=True, step_key="used"),
     ]
 
 
@@ -326,7 +327,7 @@ async def test_a_re_run_is_told_as_much_as_the_run_before_and_not_what_that_took
     ids = [step["id"] for step in created["execution"]["steps"]["nodes"]]
     taken = {"ref": twins.public.id, "sha256": None}
     await documents.Step.get_pymongo_collection().update_many({"_id": {"$in": ids[2:]}}, {"$set": {"used": [taken]}})
-    fetched = {"ref": twins.mine.id, "sha256": HASH, "stepKey": "clean"}
+    fetched = Used(ref=twins.mine.id, sha256=HASH, step_key="clean").model_dump(by_alias=True)
     await documents.Step.get_pymongo_collection().update_one({"_id": ids[4]}, {"$push": {"used": fetched}})
 
     first = await documents.Step.get(ids[0])
