@@ -1,10 +1,12 @@
 """Fields that steps, transforms and ingestions share: the state of work that ran, runs, or waits to run."""
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pymongo import IndexModel
 
+from documents.activities.repository_url import repository_url
 from documents.base import Document, EmbeddedModel, Timestamp, now
 
 
@@ -25,9 +27,12 @@ OPEN = (ActivityStatus.PENDING, ActivityStatus.READY, ActivityStatus.RUNNING)
 
 
 class CodeReference(EmbeddedModel):
-    """Exact code: a repository at a commit, and a file in it when the activity ran a single one."""
+    """Exact code: a repository at a commit, and a file in it when the activity ran a single one.
 
-    repository: str
+    `repository` is in normal form, so that code is found however its repository was spelled; empty where it is unknown.
+    """
+
+    repository: Annotated[str, AfterValidator(repository_url)]
     path: str | None = None
     commit: str
 
@@ -97,3 +102,8 @@ def activity_indexes() -> list[IndexModel]:
         IndexModel([("status", 1), ("availableAt", 1), ("created_at", 1), ("_id", 1)]),
         IndexModel([("leaseExpiresAt", 1)], name="leases", partialFilterExpression=running),
     ]
+
+
+def code_index() -> IndexModel:
+    """The index of the activities that ran code of a repository, by commit."""
+    return IndexModel([("code.repository", 1), ("code.commit", 1), ("_id", 1)])

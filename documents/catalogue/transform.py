@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 from pymongo import IndexModel
 
-from documents.activities.activity import Activity, ActivityStatus, activity_indexes
+from documents.activities.activity import Activity, ActivityStatus, activity_indexes, code_index
 from documents.base import EmbeddedModel
 
 
@@ -63,6 +63,7 @@ class Transform(Activity):
             IndexModel([("resourceRef", 1), ("_id", 1)]),
             IndexModel([("resourceRef", 1), ("created_at", 1), ("_id", 1)]),
             *activity_indexes(),
+            code_index(),
             IndexModel([("status", 1), ("created_at", 1), ("_id", 1)]),
             IndexModel([("created_at", 1), ("_id", 1)]),
             IndexModel([("start_timestamp", 1), ("_id", 1)]),

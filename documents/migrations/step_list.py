@@ -7,6 +7,7 @@ from documents.migrations import (
     step_0003_names_of_objects,
     step_0004_no_secrets_in_urls,
     step_0005_frozen_inputs,
+    step_0006_repositories,
 )
 from documents.migrations.step import Step
 
@@ -15,6 +16,7 @@ STEPS: tuple[Step, ...] = (
     step_0003_names_of_objects.STEP,
     step_0004_no_secrets_in_urls.STEP,
     step_0005_frozen_inputs.STEP,
+    step_0006_repositories.STEP,
 )
 
 OLDEST_VERSION = 1

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 from pymongo import IndexModel
 
-from documents.activities.activity import Activity, activity_indexes
+from documents.activities.activity import Activity, activity_indexes, code_index
 from documents.base import EmbeddedModel, JsonText
 from documents.provenance.used import Used, used_index
 from documents.twins.component import ComponentType
@@ -60,4 +60,5 @@ class Step(Activity):
             IndexModel([("executionRef", 1), ("status", 1)]),
             used_index(),
             *activity_indexes(),
+            code_index(),
         ]

@@ -55,7 +55,10 @@ ActivityStatus = describe_enum(
 class CodeReference:
     """An exact reference to code: a repository at a commit."""
 
-    repository: str = stored(description="URL of the repository.")
+    repository: str = stored(
+        description="URL of the repository in normal form, such as https://host/owner/name, however it was spelled "
+        "when it was given. Empty when the repository is unknown."
+    )
     path: str | None = stored(description="Path of the file within the repository, when only one file was run.")
     commit: str = stored(description="Hash of the commit.")
 

@@ -24,7 +24,7 @@ from graph.core.view import (
     stored,
     view,
 )
-from graph.core.where import Condition, IDFilter, enum_conditions, sort_key, where_input
+from graph.core.where import Condition, IDFilter, StringFilter, enum_conditions, sort_key, where_input
 from graph.twins.input_file import InputFileConnection
 from graph.twins.output import OutputWhere
 from resolvers.twins import step_parameters
@@ -52,6 +52,7 @@ StepWhere = where_input(
         IDFilter, "component_version_ref", "Filter by the component version that the step runs."
     ),
     **enum_conditions("type", ComponentType, "type", "Filter by the step's type."),
+    commit=Condition(StringFilter, "code.commit", "Filter by a commit of the code that the step runs."),
 )
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import documents
+from documents.activities.repository_url import without_git_suffix
 from documents.mongo.transaction import Session
 from resolvers.formats.odtp_yml.description import ComponentDescription
 from resolvers.reads.rows import collection_of
@@ -11,10 +12,7 @@ from resolvers.validators import check_url
 
 def normalise_repository_url(link: str, *path: str) -> str:
     """The canonical URL of a repository: without trailing slashes or `.git`."""
-    plain = check_url(link.strip(), *path)
-    while plain != (shorter := plain.rstrip("/").removesuffix(".git")):
-        plain = shorter
-    return check_url(plain, *path)
+    return check_url(without_git_suffix(check_url(link.strip(), *path)), *path)
 
 
 def description_fields(description: ComponentDescription) -> dict[str, Any]:

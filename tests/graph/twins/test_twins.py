@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import documents
+from documents.activities.activity import CodeReference
 from documents.twins.step import ReuseGrant
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.reads import children
@@ -372,7 +373,7 @@ async def test_steps_and_outputs_are_filtered_within_what_they_belong_to() -> No
     twin = a_twin(owner := a_user(), public=True)
     execution = an_execution(twin)
     first = a_step(execution, key="a", type="interactive", component_version_ref=version.id, status="RUNNING")
-    second = a_step(execution, key="b", ordinal=1)
+    second = a_step(execution, key="b", ordinal=1, code=[CodeReference(repository="", commit="b2" * 20)])
     table = an_output(second, public=True, file_type="text/csv", file_name="table.csv")
     picture = an_output(second, public=True, output_type="snapshot", file_name="all.zip")
     await keep(component, version, owner, twin, execution, first, second, table, picture)
@@ -394,6 +395,7 @@ async def test_steps_and_outputs_are_filtered_within_what_they_belong_to() -> No
     assert await steps(statusFilter={"in": ["PENDING", "FAILED"]}) == ["b"]
     assert await steps(componentVersionId={"eq": version.id}) == ["a"]
     assert await steps(typeFilter={"in": ["EPHEMERAL"]}, statusFilter={"in": ["RUNNING"]}) == []
+    assert await steps(commit={"startsWith": "b2b2b2b"}) == ["b"]
     assert await outputs() == ["table.csv", "all.zip"]
     assert await outputs(type={"in": ["SNAPSHOT"]}) == ["all.zip"]
     assert await outputs(fileType={"eq": "text/csv"}) == ["table.csv"]
