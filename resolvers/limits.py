@@ -51,10 +51,8 @@ MAX_USED_ARTIFACTS = 1_000
 # == Digital twins ==
 MAX_STEPS = 1_000
 """Steps of an execution or a workflow."""
-MAX_USED_OUTPUTS_PER_STEP = 1_000
-"""Outputs that a step uses."""
-MAX_USED_OUTPUTS = 10_000
-"""Outputs that the steps of an execution use."""
+MAX_USED_OF_EXECUTION = 10_000
+"""Artifacts that the steps of an execution are told to use."""
 MAX_RESULT_OUTPUTS = 1_000
 """Outputs of a result."""
 MAX_TWIN_READERS = 100

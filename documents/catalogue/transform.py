@@ -8,6 +8,7 @@ from pymongo import IndexModel
 
 from documents.activities.activity import Activity, ActivityStatus, activity_indexes, code_index
 from documents.base import EmbeddedModel
+from documents.provenance.used import Used, used_index
 
 
 class TransformCauseKind(StrEnum):
@@ -37,13 +38,17 @@ class TransformDetails(EmbeddedModel):
 
 
 class Transform(Activity):
-    """One run of a resource's code. A resource has at most one transform waiting to be claimed, and one running."""
+    """One run of a resource's code. A resource has at most one transform waiting to be claimed, and one running.
+
+    `used` lists the artifacts that it read: None where nobody has said, an empty list where it read nothing.
+    """
 
     kind: ClassVar[str] = "transform"
 
     resource_ref: str = Field(alias="resourceRef")
     details: TransformDetails = Field(default_factory=TransformDetails)
     cause: TransformCause | None = None
+    used: list[Used] | None = None
 
     class Settings:
         name = "transforms"
@@ -62,6 +67,7 @@ class Transform(Activity):
             ),
             IndexModel([("resourceRef", 1), ("_id", 1)]),
             IndexModel([("resourceRef", 1), ("created_at", 1), ("_id", 1)]),
+            used_index(),
             *activity_indexes(),
             code_index(),
             IndexModel([("status", 1), ("created_at", 1), ("_id", 1)]),

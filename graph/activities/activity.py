@@ -15,6 +15,7 @@ from graph.activities.log_entry import LogConnection, LogWhere
 from graph.core.enums import describe_enum
 from graph.core.fields import loader_of
 from graph.core.mutation import (
+    convert_each,
     idempotency_key,
     mutation,
     optional,
@@ -30,6 +31,7 @@ from graph.core.node import Node
 from graph.core.user_error_types import UserError
 from graph.core.view import connection, interface, stored, view
 from graph.core.where import sort_key
+from graph.provenance.used_input import UsedInput, used_values
 from resolvers.activities.claim import claim_activity
 from resolvers.activities.idempotent_replay import repeat_claim, repeat_report
 from resolvers.activities.lease import MIN_LEASE_SECONDS, extend_lease
@@ -190,6 +192,11 @@ class CompleteActivityInput:
     validated: bool | None = optional("Whether the output of a transform passed validation; for transforms only.")
     logs: str | None = optional("URL of a transform's logs; for transforms only.")
     notebook: str | None = optional("URL of a transform's notebook; for transforms only.")
+    used: list[UsedInput] | None = optional(
+        "What the activity turned out to have read beside what is recorded already, at most 1,000 artifacts. An empty "
+        "list records that it read nothing else; null or absence, that nothing is said. Not recorded when the activity "
+        "becomes READY again."
+    )
 
 
 @strawberry.type(description="The activity that was reported on, or the reasons why the report was refused.")
@@ -301,6 +308,7 @@ class ActivityMutation:
                 attempt=input.attempt,
                 outcome=plain_values(input.outcome),
                 error=_error_report(input.error) if input.error else None,
+                used=convert_each(used_values, or_none(input.used)),
                 **without_unset(TransformReport(validated=input.validated, logs=input.logs, notebook=input.notebook)),
             ),
             repeat=repeat_report,

@@ -11,6 +11,7 @@ from graph.catalogue.code_repo import CodeRepoInput
 from graph.core.mutation import idempotency_key, optional, required, user_errors_field, without_unset
 from graph.core.scalars import JSON
 from graph.core.user_error_types import UserError, shows
+from graph.provenance.used_input import UsedInput
 from resolvers.catalogue import expected_versions
 from resolvers.catalogue.read_distributions import DistributionValues
 
@@ -75,6 +76,10 @@ class IngestTransformInput:
     )
     logs: str | None = optional("URL of the run's logs.")
     notebook: str | None = optional("URL of the run's notebook.")
+    used: list[UsedInput] | None = optional(
+        "What the run had read, at most 1,000 artifacts. An empty list records that it read nothing; null or absence, "
+        "that nobody knows."
+    )
     distributions: list[DistributionInput] = required(
         "The documents that the run produced, one for each dataset; at most 200."
     )

@@ -14,6 +14,7 @@ from graph.catalogue.code_repo import code_repo_values
 from graph.catalogue.report_transform import IngestTransformInput, IngestTransformPayload, distribution_values
 from graph.core.enums import describe_enum
 from graph.core.mutation import (
+    convert_each,
     idempotency_key,
     mutation,
     optional,
@@ -36,6 +37,7 @@ from graph.core.where import (
     order_input,
     where_input,
 )
+from graph.provenance.used_input import used_values
 from resolvers.catalogue.report_transform import ingest_transform
 from resolvers.catalogue.transform import have_succeeded, logs_url, notebook_url, request_transform
 from resolvers.twins.cancel_execution import cancel_transform
@@ -193,6 +195,7 @@ class TransformMutation:
                 validated=or_none(input.validated),
                 logs=or_none(input.logs),
                 notebook=or_none(input.notebook),
+                used=convert_each(used_values, or_none(input.used)),
                 distributions=[distribution_values(distribution) for distribution in input.distributions],
             ),
         )

@@ -7,7 +7,8 @@ import strawberry
 from graph.core.enums import describe_enum
 from graph.core.mutation import convert_each, idempotency_key, optional, required, without_unset
 from graph.core.scalars import JSON
-from graph.twins.step_input import StepInput, UsedInput, used_output_values
+from graph.provenance.used_input import UsedInput, used_values
+from graph.twins.step_input import StepInput
 from resolvers.twins import rerun
 from resolvers.twins.chosen_steps import StepOverrideValues
 from resolvers.twins.rerun_overrides import ParameterOverrideValues, VersionOverrideValues
@@ -39,7 +40,7 @@ class StepOverrideInput:
         "The complete list of the step's port mappings in the form host:container, such as 8501:8501."
     )
     used: list[UsedInput] | None = optional(
-        "Existing outputs that the step reads in addition to the outputs of the steps that it depends on."
+        "Artifacts that the step reads in addition to the outputs of the steps that it depends on."
     )
 
 
@@ -115,7 +116,7 @@ def step_override_values(override: StepOverrideInput) -> StepOverrideValues:
             component_version_id=override.component_version_id,
             parameters=override.parameters,
             ports=override.ports,
-            used=convert_each(used_output_values, override.used),
+            used=convert_each(used_values, override.used),
         )
     )
 

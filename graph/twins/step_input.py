@@ -6,23 +6,9 @@ import strawberry
 
 from graph.core.mutation import convert_each, optional, required, without_unset
 from graph.core.scalars import JSON
+from graph.provenance.used_input import UsedInput, used_values
 from graph.twins.step import ComponentType
-from resolvers.twins.execution_validation import StepValues, UsedOutputValues
-
-
-@strawberry.input(description="An existing output that a step reads.")
-class UsedInput:
-    id: strawberry.ID | None = optional(
-        "Id of an output that both you and the owner of the digital twin may read. Required."
-    )
-    sha256: str | None = optional(
-        "SHA-256 of the output's bytes, in hexadecimal. The call is refused with CHECKSUM_MISMATCH when the output "
-        "has another one."
-    )
-    step_key: str | None = optional(
-        "Step key under which the output appears in inputFiles; the worker names the folder after it. Defaults to the "
-        "key of the step that produced the output, or to 'used' when you may not see that step."
-    )
+from resolvers.twins.execution_validation import StepValues
 
 
 @strawberry.input(description="A component version to run as a step of a workflow.")
@@ -63,8 +49,10 @@ class StepInput(WorkflowStepInput):
         "accepted with a warning. Values of secrets are refused, because they must never be stored."
     )
     used: list[UsedInput] | None = optional(
-        "Existing outputs that the step reads in addition to the outputs of the steps that it depends on: at most "
-        "1,000 for a step and 10,000 for an execution. The worker fetches both in the same way."
+        "Artifacts that the step reads in addition to the outputs of the steps that it depends on: at most 1,000 for "
+        "a step and 10,000 for an execution. Both you and the owner of the digital twin must be able to read those "
+        "with an id. The worker fetches outputs in the same way as those of the steps that it depends on; all else is "
+        "recorded only. An empty list records that the step reads nothing else."
     )
 
 
@@ -94,11 +82,6 @@ def step_values(step: StepInput) -> StepValues:
             ports=step.ports,
             depends_on=step.depends_on,
             inputs=step.inputs,
-            used=convert_each(used_output_values, step.used),
+            used=convert_each(used_values, step.used),
         )
     )
-
-
-def used_output_values(output: UsedInput) -> UsedOutputValues:
-    """The output as plain values, without the fields left out."""
-    return without_unset(UsedOutputValues(id=output.id, sha256=output.sha256, step_key=output.step_key))

@@ -34,6 +34,9 @@ from resolvers.activities.state_machine import (
 )
 from resolvers.filters import Filter, all_of, any_of
 from resolvers.limits import MAX_ATTEMPTS
+from resolvers.provenance.external_data import reporter_of
+from resolvers.provenance.used import UsedValues
+from resolvers.provenance.used_at_end import record_used_at_end
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import InvalidInput, Refusal, Refusals, collect_refusals
@@ -74,12 +77,13 @@ async def complete_activity(
     attempt: int,
     outcome: str,
     error: ErrorReport | None = None,
+    used: list[UsedValues] | None = None,
     **details: Unpack[TransformReport],
 ) -> Outcome:
     """End an activity, or let it wait for its next attempt after a retryable failure; returns it.
 
-    Repeating the report gives the same answer. Raises Refusals with everything that is wrong with the input, NotFound,
-    and InvalidState.
+    What it `used` is recorded when it ends; the next attempt begins with what it was told to use. Repeating the report
+    gives the same answer. Raises Refusals with everything that is wrong with the input, NotFound, and InvalidState.
     """
     require_role(viewer, Role.WORKER)
     kind = kind_of_activity(id, "id")
@@ -87,11 +91,13 @@ async def complete_activity(
     changes = _changes(kind, outcome, error, details)
     match = {"_id": id, "worker": name, "attempt": attempt} | valid_lease_filter(now()) | reportable_filter(viewer)
     retryable = outcome == FAILED and bool((changes["error"] or {}).get("retryable"))
-    row = await running_attempt(kind, match, session) if retryable else None
-    if row is not None and counted_attempts(row) < MAX_ATTEMPTS:
+    row = await running_attempt(kind, match, session) if retryable or used is not None else None
+    if row is not None and retryable and counted_attempts(row) < MAX_ATTEMPTS:
         wait = {"error": changes["error"]} | after_failure(row, now())
         activity = await end_attempt(kind, match, wait, session)
     else:
+        if row is not None:
+            changes |= await record_used_at_end(row, used, reporter_of(row), viewer, session)
         activity = await apply_transition(kind, TRANSITION_OF[outcome], match, changes, now(), session)
         if activity is not None and kind is documents.Step:
             await propagate(activity, session)

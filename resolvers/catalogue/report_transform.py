@@ -11,6 +11,7 @@ from documents.catalogue.transform import TransformCause, TransformCauseKind, Tr
 from documents.mongo.transaction import Session
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
+from resolvers.activities.attempts import running_attempt
 from resolvers.activities.lease import valid_lease_filter
 from resolvers.activities.report_access import check_attempt, explain_refusal, reportable_filter
 from resolvers.activities.state_machine import Transition, apply_transition
@@ -22,6 +23,9 @@ from resolvers.file_events.code_repo import CodeRepoValues, check_page_url, code
 from resolvers.filters import Filter
 from resolvers.formats.info_json import MAX_BYTES, NOUN
 from resolvers.formats.json_text import read_object
+from resolvers.provenance.external_data import PUBLIC
+from resolvers.provenance.used import UsedValues, record_used
+from resolvers.provenance.used_at_end import record_used_at_end
 from resolvers.reads.rows import Row
 from resolvers.user_errors import InvalidInput, Refusal
 from resolvers.validators import check_line, check_url
@@ -51,6 +55,7 @@ async def ingest_transform(
     validated: bool | None = None,
     logs: str | None = None,
     notebook: str | None = None,
+    used: list[UsedValues] | None = None,
     published_at: datetime | None = None,
     resource_id: str | None = None,
 ) -> Outcome:
@@ -58,11 +63,11 @@ async def ingest_transform(
 
     Organisation, resource and datasets are found by their natural keys or created. `info_text` is the exact text of
     `info`, if the caller has it; `published_at` is when the versions were published, now when absent; `resource_id`
-    selects a resource, which is then left unchanged, instead of the natural keys. With `transform_id` that transform,
-    which the viewer holds, is completed instead of a new one recorded; with `attempt` only while it is at that attempt,
-    and without only if the viewer's credentials held no earlier one. Raises Refusals with everything that is wrong with
-    the documents, or with a VersionConflict for each that is not the next version, InvalidInput, NotFound, and
-    InvalidState when the transform is not held.
+    selects a resource, which is then left unchanged, instead of the natural keys; `used` is None where nobody knows
+    what the run read. With `transform_id` that transform, which the viewer holds, is completed instead of a new one
+    recorded; with `attempt` only while it is at that attempt, and without only if the viewer's credentials held no
+    earlier one. Raises Refusals with everything that is wrong with the documents, or with a VersionConflict for each
+    that is not the next version, InvalidInput, NotFound, and InvalidState when the transform is not held.
     """
     require_role(viewer, Role.WORKER)
     await require_lock(organisation_url, landing_page)
@@ -90,8 +95,9 @@ async def ingest_transform(
         resource["_id"], transform_id or run.id, reported_documents, published_at or now(), session
     )
     if transform_id:
-        transform = await _complete(transform_id, attempt, run, viewer, session)
+        transform = await _complete(transform_id, attempt, run, used, viewer, session)
     else:
+        run.used = await record_used(used, PUBLIC, viewer, session, "used")
         transform = await insert(run, session)
     return {"resource": resource, "transform": transform, "published": versions}
 
@@ -135,13 +141,23 @@ def _end_of_run(started_at: datetime | None, at: datetime) -> datetime:
     return started_at
 
 
-async def _complete(id: str, attempt: int | None, run: documents.Transform, viewer: Viewer, session: Session) -> Row:
-    """Complete the claimed transform with the run's end. Its code, frozen at its creation, and its start stay."""
+async def _complete(
+    id: str,
+    attempt: int | None,
+    run: documents.Transform,
+    used: list[UsedValues] | None,
+    viewer: Viewer,
+    session: Session,
+) -> Row:
+    """Complete the claimed transform with the run's end and what it used. Its code, frozen at its creation, and its
+    start stay."""
     fence: Filter = {} if attempt is None else {"attempt": attempt}
     claimed = (
         {"_id": id, "resourceRef": run.resource_ref} | fence | valid_lease_filter(now()) | reportable_filter(viewer)
     )
     ended = {"end_timestamp": run.ended_at, "details": run.details.model_dump(by_alias=True), "error": None}
+    if used is not None and (row := await running_attempt(documents.Transform, claimed, session)) is not None:
+        ended |= await record_used_at_end(row, used, PUBLIC, viewer, session)
     transform = await apply_transition(documents.Transform, Transition.SUCCEED, claimed, ended, now(), session)
     if transform is None:
         raise await _explain_refusal(id, run, viewer, session)

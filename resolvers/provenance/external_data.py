@@ -12,7 +12,7 @@ from documents.base import now
 from documents.mongo.transaction import Session
 from documents.provenance.external_data import MAX_REPORTS, external_data_id
 from documents.provenance.used import Used
-from resolvers.reads.rows import collection_of
+from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.transaction import RetryTransaction
 from resolvers.writes.unique_index_errors import duplicate_key_errors
 
@@ -46,6 +46,11 @@ class Reporter(NamedTuple):
 
 PUBLIC = Reporter(public=True)
 """Reporter of transforms and of whatever else everybody may see."""
+
+
+def reporter_of(activity: Row) -> Reporter:
+    """The reporter of a step, which belongs to somebody, or of a transform."""
+    return Reporter(activity["ownerRef"], activity["public"]) if "ownerRef" in activity else PUBLIC
 
 
 async def upsert_external_data(states: Iterable[ExternalState], reporter: Reporter, session: Session) -> None:

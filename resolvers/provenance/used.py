@@ -16,7 +16,10 @@ from resolvers.validators import check_line
 
 
 class UsedValues(TypedDict, total=False):
-    """An artifact that an activity used, as a client names it: by its id, or by a URL and which state was there."""
+    """An artifact that an activity used, as a client names it: by its id, or by a URL and which state was there.
+
+    `step_key` is for outputs that a step is told to fetch.
+    """
 
     id: str | None
     url: str | None
@@ -24,27 +27,14 @@ class UsedValues(TypedDict, total=False):
     sha256: str | None
     size_bytes: int | None
     media_type: str | None
+    step_key: str | None
 
 
-class UsedArtifact(NamedTuple):
-    """An artifact named by its id, and the SHA-256 that its bytes should have. `path` leads to its entry."""
+class NamedArtifact(NamedTuple):
+    """An artifact that a client named, in the form stored with an activity; and its state, if it lies elsewhere."""
 
-    id: str
-    sha256: str | None
-    path: tuple[str, ...]
-
-    def used(self, artifacts: dict[str, Artifact], *, declared: bool = False) -> Used:
-        """The artifact as an activity uses it. Raises NotFound, ChecksumMismatch and InvalidInput."""
-        artifact = artifacts.get(self.id)
-        if artifact is None:
-            raise NotFound("Artifact", self.id, *self.path, "id")
-        sha256 = artifact.checked_sha256(self.sha256, *self.path, "sha256")
-        if artifact.state is not None:
-            return artifact.state.used(declared=declared)
-        return Used(ref=artifact.id, sha256=sha256, declared=declared)
-
-
-UsedEntry = UsedArtifact | ExternalState
+    used: Used
+    state: ExternalState | None
 
 
 async def record_used(
@@ -55,87 +45,97 @@ async def record_used(
     *path: str,
     known: Iterable[Used] = (),
 ) -> list[Used] | None:
-    """What an activity used, in the form stored with it, each artifact once; None where nothing is said.
+    """Store the data elsewhere that an activity used on behalf of `reporter`; returns all that it used, each artifact
+    once, in the form stored with it. None where nothing is said.
 
-    Data at URLs is stored on behalf of `reporter`. Artifacts must be readable by `viewer`, except those that the
-    activity is `known` to use. For the server itself the viewer is an administrator. Raises Refusals with everything
-    that is wrong.
+    Artifacts must be readable by `viewer`, except those that the activity is `known` to use. For the server itself the
+    viewer is an administrator. Raises LimitExceeded, and Refusals with everything that is wrong.
     """
-    if values is None:
+    named = await named_artifacts(values, viewer, session, *path, known=known)
+    if named is None:
         return None
-    entries = check_used(values, *path)
-    artifacts = {used.ref: Artifact(used.ref, used.sha256) for used in known}
-    artifacts |= await artifacts_by_id(artifact_ids(entries), viewer, session)
-    used = resolve_used(entries, artifacts)
-    await upsert_external_data(external_states(entries, artifacts), reporter, session)
-    return used
+    await upsert_external_data(external_states(named), reporter, session)
+    return unique_used(artifact.used for artifact in named)
 
 
 async def record_external_data(
     states: Sequence[ExternalState], reporter: Reporter, session: Session, *, declared: bool = False
 ) -> list[Used]:
-    """Data at URLs in the form stored with an activity that used it, each state once. For callers that have checked
-    the URLs: see `external_url`."""
+    """Store data elsewhere that an activity used; returns it in the form stored with the activity, each state once.
+
+    For callers that have the normal form of the URLs: see `external_url`.
+    """
     await upsert_external_data(states, reporter, session)
     return unique_used(state.used(declared=declared) for state in states)
 
 
-def check_used(values: Sequence[UsedValues], *path: str) -> list[UsedEntry]:
-    """The entries that a client gave, checked as far as they can be without the database. Raises Refusals."""
-    if len(values) > MAX_USED_ARTIFACTS:
-        raise LimitExceeded(
-            f"{len(values):,} artifacts are too many; at most {MAX_USED_ARTIFACTS:,} are allowed.", *path
-        )
+async def named_artifacts(
+    values: Sequence[UsedValues] | None, viewer: Viewer, session: Session, *path: str, known: Iterable[Used] = ()
+) -> list[NamedArtifact] | None:
+    """The artifacts that a client named. Nothing is stored. Raises as `record_used` does."""
+    if values is None:
+        return None
+    check_count(values, *path)
+    artifacts = {used.ref: Artifact(used.ref, used.sha256) for used in known}
+    artifacts |= await artifacts_by_id(named_ids(values), viewer, session)
     refusals: list[Refusal] = []
-    entries: list[UsedEntry] = []
+    named: list[NamedArtifact] = []
     for number, value in enumerate(values):
         with collect_refusals(refusals):
-            entries.append(check_entry(value, *path, str(number)))
+            check_no_step_key(value, *path, str(number))
+            named.append(named_artifact(value, artifacts, *path, str(number)))
     if refusals:
         raise Refusals(refusals)
-    return entries
+    return named
 
 
-def check_entry(value: UsedValues, *path: str) -> UsedEntry:
-    """One entry that a client gave. Raises InvalidInput."""
+def named_artifact(
+    value: UsedValues, artifacts: dict[str, Artifact], *path: str, declared: bool = False
+) -> NamedArtifact:
+    """The artifact that one entry names, among those that the viewer may read.
+
+    Raises InvalidInput, NotFound, ChecksumMismatch, and Refusals.
+    """
     id, url = value.get("id"), value.get("url")
     if (id is None) == (url is None):
         raise InvalidInput(f"Give either id or url{'' if id is None else ', not both'}.", *path)
-    sha256 = value.get("sha256")
-    sha256 = None if sha256 is None else check_sha256(sha256, *path, "sha256")
-    if url is not None:
-        return _external_state(value, url, sha256, *path)
+    sha256 = None if value.get("sha256") is None else check_sha256(str(value["sha256"]), *path, "sha256")
+    if id is None:
+        state = _external_state(value, str(url), sha256, *path)
+        return NamedArtifact(state.used(declared=declared), state)
     for name, field in (("version", "version"), ("size_bytes", "sizeBytes"), ("media_type", "mediaType")):
         if value.get(name) is not None:
-            raise InvalidInput(f"{field} is only for data at a url, not for {id}.", *path, field)
-    return UsedArtifact(str(id), sha256, path)
+            raise InvalidInput(f"{field} is only for data at a url, not for {id[:100]}.", *path, field)
+    if id not in artifacts:
+        raise NotFound("Artifact", id, *path, "id")
+    artifact = artifacts[id]
+    sha256 = artifact.checked_sha256(sha256, *path, "sha256")
+    if artifact.state is not None:
+        return NamedArtifact(artifact.state.used(declared=declared), artifact.state)
+    return NamedArtifact(Used(ref=artifact.id, sha256=sha256, declared=declared), None)
 
 
-def artifact_ids(entries: Iterable[UsedEntry]) -> set[str]:
-    """The ids that entries name."""
-    return {entry.id for entry in entries if isinstance(entry, UsedArtifact)}
+def named_ids(values: Iterable[UsedValues]) -> set[str]:
+    """The ids that a client named."""
+    return {id for value in values if (id := value.get("id")) is not None}
 
 
-def external_states(entries: Iterable[UsedEntry], artifacts: dict[str, Artifact]) -> list[ExternalState]:
-    """The states of data elsewhere that entries name, by URL or by id: whoever reports them makes them theirs."""
-    named = (artifacts[entry.id].state if isinstance(entry, UsedArtifact) else entry for entry in entries)
-    return [state for state in named if state is not None]
+def check_count(values: Sequence[UsedValues], *path: str) -> None:
+    """Raise LimitExceeded for more artifacts than may be named at once."""
+    if len(values) > MAX_USED_ARTIFACTS:
+        message = f"{len(values):,} artifacts are too many; at most {MAX_USED_ARTIFACTS:,} are allowed."
+        raise LimitExceeded(message, *path)
 
 
-def resolve_used(entries: Iterable[UsedEntry], artifacts: dict[str, Artifact], *, declared: bool = False) -> list[Used]:
-    """The entries in the form stored with an activity, each artifact once. Raises Refusals."""
-    refusals: list[Refusal] = []
-    used: list[Used] = []
-    for entry in entries:
-        with collect_refusals(refusals):
-            used.append(
-                entry.used(artifacts, declared=declared)
-                if isinstance(entry, UsedArtifact)
-                else entry.used(declared=declared)
-            )
-    if refusals:
-        raise Refusals(refusals)
-    return unique_used(used)
+def check_no_step_key(value: UsedValues, *path: str) -> None:
+    """Raise InvalidInput for a step key of what no worker fetches."""
+    if value.get("step_key") is not None:
+        raise InvalidInput("stepKey is only for outputs that a new step is to fetch: leave it out.", *path, "stepKey")
+
+
+def external_states(named: Iterable[NamedArtifact]) -> list[ExternalState]:
+    """The states of data elsewhere, those named by an id too: a public activity makes them public."""
+    return [artifact.state for artifact in named if artifact.state is not None]
 
 
 def unique_used(used: Iterable[Used]) -> list[Used]:
@@ -149,13 +149,18 @@ def unique_used(used: Iterable[Used]) -> list[Used]:
 
 
 def _external_state(value: UsedValues, url: str, sha256: str | None, *path: str) -> ExternalState:
-    size_bytes, media_type = value.get("size_bytes"), value.get("media_type")
-    if size_bytes is not None and size_bytes < 0:
-        raise InvalidInput(f"sizeBytes must not be negative, as {size_bytes} is.", *path, "sizeBytes")
-    return ExternalState(
-        url=check_external_url(url, *path, "url"),
-        version=check_line(value.get("version"), *path, "version"),
-        sha256=sha256,
-        size_bytes=size_bytes,
-        media_type=None if media_type is None else check_media_type(media_type, *path, "mediaType"),
-    )
+    """The state that an entry tells. Raises Refusals with everything that is wrong with it."""
+    refusals: list[Refusal] = []
+    version, size_bytes, media_type = value.get("version"), value.get("size_bytes"), value.get("media_type")
+    with collect_refusals(refusals):
+        url = check_external_url(url, *path, "url")
+    with collect_refusals(refusals):
+        version = check_line(version, *path, "version")
+    with collect_refusals(refusals):
+        if size_bytes is not None and size_bytes < 0:
+            raise InvalidInput(f"sizeBytes must not be negative, as {size_bytes} is.", *path, "sizeBytes")
+    with collect_refusals(refusals):
+        media_type = None if media_type is None else check_media_type(media_type, *path, "mediaType")
+    if refusals:
+        raise Refusals(refusals)
+    return ExternalState(url, version, sha256, size_bytes, media_type)

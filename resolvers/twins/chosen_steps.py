@@ -11,11 +11,11 @@ import documents
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Viewer
 from resolvers.limits import MAX_STEPS
+from resolvers.provenance.used import UsedValues
 from resolvers.reads.rows import Row
 from resolvers.twins.execution_validation import (
     Release,
     StepValues,
-    UsedOutputValues,
     releases_of,
     step_warnings,
     version_ids_of,
@@ -33,7 +33,7 @@ class StepOverrideValues(TypedDict, total=False):
     component_version_id: str | None
     parameters: Any
     ports: list[str] | None
-    used: list[UsedOutputValues] | None
+    used: list[UsedValues] | None
 
 
 @dataclass(frozen=True)

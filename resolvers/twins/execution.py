@@ -12,12 +12,14 @@ from documents.twins.execution import WorkflowSchema
 from resolvers.access.policies import owns
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
+from resolvers.provenance.external_data import ExternalState, Reporter, upsert_external_data
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.chosen_steps import ChosenSteps, StepOverrideValues, choose_steps
 from resolvers.twins.digital_twin import get_own_twin, lock_twin
 from resolvers.twins.execution_validation import Plan, StepValues, new_steps, plan_steps
 from resolvers.twins.twin_rights import readers_of
-from resolvers.twins.used_outputs import UsedBySteps, used_outputs
+from resolvers.twins.used_again import assume_parameters_are_read
+from resolvers.twins.used_artifacts import UsedBySteps, used_artifacts
 from resolvers.user_errors import AlreadyExists, Forbidden, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_line, check_tags, check_text
 from resolvers.writes.store import get_readable, insert
@@ -57,7 +59,7 @@ async def create_execution(
     chosen = await choose_steps(steps, workflow_id, overrides, viewer, session)
     refusals: list[Refusal] = []
     plan: Plan = []
-    used: UsedBySteps = []
+    used = UsedBySteps([], [])
     with collect_refusals(refusals):
         execution = _new_execution(twin, chosen, facts)
         await check_title_is_free(twin["_id"], execution.title, session)
@@ -66,14 +68,17 @@ async def create_execution(
         plan = await asyncio.to_thread(plan_steps, chosen.steps, chosen.releases)
     with collect_refusals(refusals), chosen.name_refusals():
         nodes = [node for _, node in plan]
-        used = await used_outputs(chosen.steps, nodes, twin["userRef"], viewer, session)
+        used = await used_artifacts(chosen.steps, nodes, twin["userRef"], viewer, session)
     if refusals:
         raise Refusals(refusals)
     warnings = await asyncio.to_thread(chosen.warnings)
     if dry_run:
         return {"execution": None, "warnings": warnings}
     execution.workflow_schema.component_versions = [step.release.version.id for step, _ in plan]
-    row = await insert_execution(execution, new_steps(plan, used, execution), session)
+    planned = new_steps(plan, used.used, execution)
+    urls = {state.id: state.url for state in used.states}
+    states = used.states + await asyncio.to_thread(assume_parameters_are_read, planned, urls)
+    row = await insert_execution(execution, planned, states, session)
     return {"execution": row, "warnings": warnings}
 
 
@@ -85,14 +90,18 @@ async def get_own_execution(id: str, viewer: Viewer, session: Session, *path: st
     return execution
 
 
-async def insert_execution(execution: documents.Execution, steps: list[documents.Step], session: Session) -> Row:
-    """Insert an execution and its steps, with the readers of its twin; returns the execution.
+async def insert_execution(
+    execution: documents.Execution, steps: list[documents.Step], states: list[ExternalState], session: Session
+) -> Row:
+    """Insert an execution and its steps, with the readers of its twin; returns the execution. `states` are the data
+    elsewhere that the steps use.
 
     Raises RetryTransaction when its title has just been taken.
     """
     twin = await lock_twin(execution.digital_twin_ref, session)
     for document in (execution, *steps):
         document.public, document.reader_refs = twin["public"], readers_of(twin)
+    await upsert_external_data(states, Reporter(execution.owner_ref, public=twin["public"]), session)
     try:
         await documents.Step.insert_many(steps, session=session)
         return await insert(execution, session)

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Required, TypedDict
+from typing import Any, Required
 
 import documents
 from documents.activities.activity import ActivityStatus, CodeReference
@@ -14,6 +14,7 @@ from documents.twins.component import ComponentType
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
 from resolvers.limits import MAX_STEPS
+from resolvers.provenance.used import UsedValues
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.parameter_warnings import InputWarning, parameter_warnings
 from resolvers.twins.parameters import freeze_parameters
@@ -34,14 +35,6 @@ ParameterCompletion = Callable[..., dict[str, Any]]
 """`(version, given, *path)` → parameters of a step by name. Raises Refusals."""
 
 
-class UsedOutputValues(TypedDict, total=False):
-    """An existing output that a step reads, as a client names it."""
-
-    id: str | None
-    sha256: str | None
-    step_key: str | None
-
-
 class StepValues(StepLinks, total=False):
     """A step as a client describes it; `parameters` and `inputs` are JSON."""
 
@@ -50,7 +43,7 @@ class StepValues(StepLinks, total=False):
     parameters: Any
     ports: list[str] | None
     inputs: Any
-    used: list[UsedOutputValues] | None
+    used: list[UsedValues] | None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Re-running executions: all steps, only the unsuccessful ones, or a step and those that depend on it."""
 
+import asyncio
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -18,7 +19,12 @@ from resolvers.twins.execution import check_title_is_free, get_own_execution, in
 from resolvers.twins.parameter_warnings import InputWarning
 from resolvers.twins.rerun_overrides import ParameterOverrideValues, RerunOverrides, StepChanges, VersionOverrideValues
 from resolvers.twins.step_graph import with_descendants
-from resolvers.twins.used_outputs import check_used_outputs_are_readable, used_again
+from resolvers.twins.used_again import (
+    assume_parameters_are_read,
+    check_used_outputs_are_readable,
+    urls_by_id,
+    used_again,
+)
 from resolvers.user_errors import InvalidInput, InvalidState, LimitExceeded, Refusal, Refusals, collect_refusals
 from resolvers.validators import MAX_LINE_LENGTH, check_line
 from resolvers.writes.transaction import Outcome, require_lock
@@ -91,7 +97,9 @@ async def rerun_execution(
     if component_version_overrides:
         versions = [step.component_version_ref for step in steps]
         execution.workflow_schema = execution.workflow_schema.model_copy(update={"component_versions": versions})
-    row = await insert_execution(execution, steps, session)
+    urls = await urls_by_id(steps, session)
+    states = await asyncio.to_thread(assume_parameters_are_read, steps, urls)
+    row = await insert_execution(execution, steps, states, session)
     return {"execution": row, "warnings": warnings}
 
 
