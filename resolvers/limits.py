@@ -47,6 +47,12 @@ MAX_MOVED_RESOURCES = 10_000
 # == Provenance ==
 MAX_USED_ARTIFACTS = 1_000
 """Artifacts in one `used`."""
+MAX_LINEAGE_DEPTH = 100
+"""Edges between a node of a `lineage` and where it begins."""
+MAX_LINEAGE_NODES = 10_000
+"""Nodes of a `lineage`."""
+MAX_RESTRICTED_NEIGHBOURS = 1_000
+"""Hidden neighbours that a `lineage` counts."""
 
 # == Digital twins ==
 MAX_STEPS = 1_000

@@ -34,4 +34,8 @@ class Ingestion(Activity):
 
     class Settings:
         name = "ingestions"
-        indexes = [*activity_indexes(), IndexModel([("instanceRef", 1), ("_id", 1)])]
+        indexes = [
+            *activity_indexes(),
+            IndexModel([("instanceRef", 1), ("_id", 1)]),
+            IndexModel([("generationRef", 1), ("_id", 1)]),
+        ]

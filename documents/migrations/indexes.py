@@ -18,6 +18,8 @@ RETIRED: tuple[tuple[str, str], ...] = (
     ("ingestions", "status_1_created_at_1__id_1"),
     # Since component versions can be listed by commit, another index covers this one.
     ("versions", "commitHash_1"),
+    # Since the activities that used an artifact are read in the order of their ids, another index covers this one.
+    ("steps", "used.ref_1"),
 )
 """Collection and name of indexes that an earlier release made and this one does not declare: they are dropped.
 

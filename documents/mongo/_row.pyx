@@ -9,6 +9,7 @@ from libc.string cimport memcmp
 
 from documents.mongo._bson cimport (
     ARRAY,
+    BOOLEAN,
     DOCUMENT,
     DOUBLE,
     INT64,
@@ -55,6 +56,8 @@ cdef class Row:
                 return double_at(found.value)
             if found.type == INT64:
                 return Int64(int64_at(found.value))
+            if found.type == BOOLEAN:
+                return found.value[0] != 0
             if found.type == DOCUMENT:
                 return part_of(self, &found)
             if found.type == ARRAY:

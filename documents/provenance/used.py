@@ -25,5 +25,5 @@ class Used(EmbeddedModel):
 
 
 def used_index() -> IndexModel:
-    """The index of the activities that use an artifact. Activities that use none have no entry."""
-    return IndexModel([("used.ref", 1)], partialFilterExpression={"used.ref": {"$exists": True}})
+    """The index of the activities that use an artifact, oldest first. Activities that use none have no entry."""
+    return IndexModel([("used.ref", 1), ("_id", 1)], partialFilterExpression={"used.ref": {"$exists": True}})

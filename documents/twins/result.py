@@ -31,4 +31,5 @@ class Result(Document):
         indexes = [
             IndexModel([("digitalTwinRef", 1), ("_id", 1)]),
             IndexModel([("executionRef", 1), ("_id", 1)]),
+            IndexModel([("output", 1), ("_id", 1)]),
         ]

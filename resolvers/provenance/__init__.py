@@ -1,1 +1,1 @@
-"""Provenance: which artifacts activities used, and data that lies elsewhere."""
+"""Provenance: which artifacts activities used, how documents are connected by that, and data that lies elsewhere."""

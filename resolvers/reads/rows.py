@@ -32,14 +32,21 @@ def collection_of(document: Document, *, raw_bson: bool = False) -> Collection:
 
 
 async def find_rows(
-    collection: Collection, match: Filter, fields: Fields, sort: Sort | None = None, limit: int = 0
+    collection: Collection,
+    match: Filter,
+    fields: Fields,
+    sort: Sort | None = None,
+    limit: int = 0,
+    index: Sort | None = None,
 ) -> list[Row]:
-    """All rows of a find."""
+    """All rows of a find, which uses the index with these keys if they are given."""
     projection = dict.fromkeys(fields, 1)
-    rows = await fast_find.find_rows(collection, _find_command(match, projection, sort, limit))
+    command = _find_command(match, projection, sort, limit) | ({"hint": dict(index)} if index else {})
+    rows = await fast_find.find_rows(collection, command)
     if rows is not None:
         return rows
-    return await collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH_SIZE).to_list()
+    cursor = collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH_SIZE, hint=index)
+    return await cursor.to_list()
 
 
 async def find_batches(

@@ -171,7 +171,7 @@ async def test_steps_are_found_by_what_they_used(database: Database) -> None:
     plan = await database["steps"].find({"used.ref": {"$in": ["output_1", "output_2"]}}).explain()
 
     (stage,) = [stage for stage in _stages(plan["queryPlanner"]["winningPlan"]) if stage["stage"] == "IXSCAN"]
-    assert (stage["indexName"], stage["isPartial"]) == ("used.ref_1", True)
+    assert (stage["indexName"], stage["isPartial"]) == ("used.ref_1__id_1", True)
 
 
 def _stages(plan: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,85 @@
+"""One walk: the nodes that it has reached, and those from which it goes on."""
+
+from collections.abc import Iterable, Iterator
+
+from resolvers.provenance.graph import ProvenanceGraph
+from resolvers.provenance.lineage import LineageRequest, LineageTruncation
+from resolvers.provenance.references import UPSTREAM, Direction
+
+MIN_LOOKUPS = 100
+
+
+class Walk:
+    """A walk from some starts, breadth first; upstream and downstream it keeps apart which nodes it has visited."""
+
+    def __init__(self, starts: Iterable[str], request: LineageRequest, graph: ProvenanceGraph) -> None:
+        self.request, self.graph = request, graph
+        self.directions = request.direction.directions
+        reached = sorted(set(starts))
+        self.distances: dict[str, int] = dict.fromkeys(reached[: request.limit], 0)
+        """The nodes in order, with their signed distances."""
+        self.visited: dict[Direction, set[str]] = {one: set(self.distances) for one in self.directions}
+        self.frontiers: dict[Direction, list[str]] = {one: list(self.distances) for one in self.directions}
+        """The outermost nodes, whose neighbours are read next."""
+        self.expanded: dict[Direction, list[str]] = {one: [] for one in self.directions}
+        """The nodes whose neighbours were read last."""
+        self.depth = 0
+        """The distance to which the walk has gone."""
+        self.truncated_by: set[LineageTruncation] = set()
+        if len(reached) > request.limit:
+            self.truncated_by.add(LineageTruncation.LIMIT)
+        self._lookups = 0
+
+    @property
+    def room(self) -> int:
+        """The number of nodes that the limit still allows."""
+        return self.request.limit - len(self.distances)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there are nodes from which to go on, and room for more."""
+        return self.room > 0 and any(self.frontiers.values())
+
+    def next_lookups(self) -> list[str]:
+        """Ids to look up before the walk can advance; empty when those that it needs have been read.
+
+        Of very many ids the first are looked up, and further ones only as long as too few of them are visible.
+        """
+        rows, looked_up = self.graph.rows, self.graph.looked_up
+        candidates = {id for one in self.directions for id in self._referenced(one)}
+        unread = sorted(id for id in candidates if id not in rows and id not in looked_up)
+        if not unread or sum(id < unread[0] for id in candidates & rows.keys() - self.distances.keys()) > self.room:
+            return []
+        self._lookups += 1
+        return unread[: max(MIN_LOOKUPS, self.room + 1) << self._lookups]
+
+    def _referenced(self, direction: Direction) -> Iterator[str]:
+        visited = self.visited[direction]
+        for id in self.frontiers[direction]:
+            yield from (other for other in self.graph.referenced(id, direction) if other not in visited)
+
+    def advance(self, distance: int) -> int:
+        """Move to the neighbours of the outermost nodes, which are `distance` away; returns how many are new."""
+        self.depth = distance
+        reached = {one: self._reached(one) for one in self.directions}
+        new = sorted(set().union(*reached.values()) - self.distances.keys())
+        if len(new) > self.room:
+            self.truncated_by.add(LineageTruncation.LIMIT)
+            del new[self.room :]
+        upstream = reached.get(UPSTREAM, ())
+        self.distances |= {id: -distance if id in upstream else distance for id in new}
+        for direction, ids in reached.items():
+            self.expanded[direction] = self.frontiers[direction]
+            self.frontiers[direction] = [id for id in ids if id in self.distances]
+            self.visited[direction].update(self.frontiers[direction])
+        self._lookups = 0
+        return len(new)
+
+    def _reached(self, direction: Direction) -> set[str]:
+        visited, neighbours = self.visited[direction], self.graph.neighbours
+        return {other for id in self.frontiers[direction] for other in neighbours(id, direction)} - visited
+
+    def open_nodes(self, direction: Direction) -> list[str]:
+        """The nodes that may have visible neighbours in a direction that are not among the nodes."""
+        is_cut = LineageTruncation.LIMIT in self.truncated_by
+        return [*self.frontiers.get(direction, ()), *(self.expanded.get(direction, ()) if is_cut else ())]

@@ -1,0 +1,200 @@
+"""Reads of nodes and their neighbours, for many nodes at once and on behalf of a viewer."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from resolvers.access.viewer import Viewer
+from resolvers.filters import Filter, all_of
+from resolvers.limits import MAX_LINEAGE_NODES
+from resolvers.provenance.graph import ProvenanceGraph, by_document
+from resolvers.provenance.references import (
+    SEEN_THROUGH_EDGES,
+    Direction,
+    Join,
+    Reference,
+    joins_from,
+    reference_fields,
+    references_to,
+)
+from resolvers.reads.relations import Document
+from resolvers.reads.rows import ALL_FIELDS, Fields, Row, collection_of, find_rows, project_stages
+from resolvers.reads.semi_join import policy_filter
+
+MAX_IDS_PER_FIND = 1_000
+MIN_IDS_TO_SPLIT = 400
+"""From so many ids on a find is split in two, on which the database works at the same time."""
+MAX_IDS_IN_ORDER = 100
+"""For up to so many ids, an index is read in the order of the rows' ids, so that a limit ends the find early. For more
+that takes twice as long."""
+CONCURRENT_FINDS = 8
+JOINED = "joined"
+"""The member of rows read through a join that lists the nodes from which it leads to them."""
+ID_ONLY: Fields = frozenset({"_id"})
+
+Wanted = dict[str, frozenset[int]]
+"""Nodes whose neighbours are wanted, each with the numbers of the walks that want them."""
+
+
+@dataclass(frozen=True)
+class NodeFields:
+    """The fields to read of each kind of node, and the kinds that are read as raw BSON."""
+
+    fields_of: Callable[[Document], Fields]
+    raw_bson: Callable[[Document], bool]
+
+    def of(self, document: Document) -> Fields:
+        """The fields that were asked for, and those that a walk needs."""
+        fields = self.fields_of(document)
+        return fields if fields == ALL_FIELDS else _without_subpaths(fields | reference_fields(document))
+
+
+class NeighbourReader:
+    """Reads nodes into a graph. Methods with plural names return reads that may run side by side, see `run`."""
+
+    def __init__(self, graph: ProvenanceGraph, viewer: Viewer, fields: NodeFields) -> None:
+        self.graph, self.viewer, self.fields = graph, viewer, fields
+        self._slots = asyncio.Semaphore(CONCURRENT_FINDS)
+
+    def lookups(self, ids: Iterable[str]) -> Iterator[Awaitable[None]]:
+        """Reads of the nodes with these ids that the viewer may see, being neighbours of visible ones."""
+        for document, of_kind in by_document(ids).items():
+            self.graph.looked_up.update(of_kind)
+            for chunk in split(of_kind):
+                yield self._look_up(document, chunk)
+
+    def start_lookups(self, ids: Iterable[str]) -> Iterator[Awaitable[None]]:
+        """Reads of nodes that the viewer has been shown already, so that no policy hides them."""
+        for document, of_kind in by_document(ids).items():
+            for chunk in split(of_kind):
+                yield self._look_up(document, chunk, policy={})
+
+    def expansions(self, wanted: Wanted, direction: Direction, limit: int) -> Iterator[Awaitable[None]]:
+        """Reads of the nodes in a direction that refer to the wanted ones, or that a join leads to.
+
+        Where there are many of them, at least the first `limit` and one more, by id, are read for each walk.
+        """
+        self.graph.complete[direction].update(wanted)
+        for document, of_kind in by_document(wanted).items():
+            for chunk in split(of_kind):
+                of_chunk = {id: wanted[id] for id in chunk}
+                yield from (self._expand(one, of_chunk, limit) for one in references_to(document, direction))
+                yield from (self._expand_join(one, chunk, direction) for one in joins_from(document, direction))
+
+    async def _look_up(self, document: Document, ids: list[str], policy: Filter | None = None) -> None:
+        policy = await self.policy(document) if policy is None else policy
+        for row in await self.find(document, all_of([{"_id": {"$in": ids}}, policy])):
+            self.graph.add(row)
+
+    async def _expand(self, reference: Reference, wanted: Wanted, limit: int) -> None:
+        """Read the rows that refer to the wanted nodes: all, or those that each walk needs when there are more."""
+        ids, walks = list(wanted), frozenset[int]().union(*wanted.values())
+        in_order, most = len(ids) <= MAX_IDS_IN_ORDER, min(limit * len(walks), MAX_LINEAGE_NODES)
+        rows = await self.referring_rows(reference, ids, most + 1, in_order=in_order)
+        if len(rows) <= most:
+            return self.graph.add_referring(reference, rows, wanted)
+        self.graph.complete[reference.direction.opposite].difference_update(ids)
+        if in_order and len(walks) == 1:
+            return self.graph.add_referring(reference, rows, wanted)
+        parts = {tuple(part) for of_walk in _by_walk(wanted) for part in split(of_walk, MAX_IDS_IN_ORDER)}
+        await self.run(self._expand_in_order(reference, list(part), limit) for part in sorted(parts))
+
+    async def _expand_in_order(self, reference: Reference, ids: list[str], limit: int) -> None:
+        rows = await self.referring_rows(reference, ids, limit + 1, in_order=True)
+        self.graph.add_referring(reference, rows, ids)
+
+    async def _expand_join(self, join: Join, ids: list[str], direction: Direction) -> None:
+        document, _ = join.target(direction)
+        stages = join_stages(join, ids, direction, await self.policy(document), self.fields.of(document))
+        rows = await self.aggregate(join.document, stages, raw_bson=self.fields.raw_bson(document))
+        if len(rows) > MAX_LINEAGE_NODES:
+            self.graph.truncated[direction].update(ids)
+        for row in rows:
+            self.graph.add_joined(join, row, row[JOINED], direction)
+
+    async def referring_rows(
+        self, reference: Reference, ids: list[str], limit: int, *, in_order: bool, fields: Fields | None = None
+    ) -> list[Row]:
+        """Rows that the viewer may see and that refer to one of these ids; `in_order` of their own ids."""
+        match = all_of([{reference.path: {"$in": ids}}, await self.policy(reference.document)])
+        sort = [("_id", 1)] if in_order else None
+        return await self.find(reference.document, match, fields, sort=sort, limit=limit, index=reference.index)
+
+    async def policy(self, document: Document) -> Filter:
+        """The viewer's policy for nodes of a kind to which an edge leads from a visible node."""
+        return {} if document in SEEN_THROUGH_EDGES else await policy_filter(document, self.viewer)
+
+    async def find(self, document: Document, match: Filter, fields: Fields | None = None, **options: Any) -> list[Row]:
+        """The rows of a find, with the fields of nodes unless others are given."""
+        collection = collection_of(document, raw_bson=fields is None and self.fields.raw_bson(document))
+        async with self._slots:
+            return await find_rows(collection, match, self.fields.of(document) if fields is None else fields, **options)
+
+    async def aggregate(self, document: Document, stages: list[Row], *, raw_bson: bool = False) -> list[Row]:
+        """The rows of an aggregation."""
+        async with self._slots, await collection_of(document, raw_bson=raw_bson).aggregate(stages) as cursor:
+            return await cursor.to_list()
+
+    async def run(self, reads: Iterable[Awaitable[object]]) -> None:
+        """Run reads side by side. When one fails, the others are awaited, so that none outlives the walk."""
+        results = await asyncio.gather(*reads, return_exceptions=True)
+        error = next((result for result in results if isinstance(result, BaseException)), None)
+        try:
+            if error is not None:
+                raise error
+        finally:
+            # Otherwise its traceback and this frame refer to each other, which keeps the rows until they are collected.
+            del results, error
+
+
+def join_stages(join: Join, ids: list[str], direction: Direction, conditions: Filter, fields: Fields) -> list[Row]:
+    """The stages that turn a join's rows into nodes to which it leads from these ids: the first that match, by id.
+
+    Each lists under JOINED the ids from which the join leads to it.
+    """
+    (_, path), (document, other) = join.source(direction), join.target(direction)
+    lookup = {
+        "from": document.collection_name(),
+        "localField": "_id",
+        "foreignField": "_id",
+        "pipeline": [{"$match": conditions}, *project_stages(fields)],
+        "as": "node",
+    }
+    return [
+        {"$match": {path: {"$in": ids}, **join.filter}},
+        {"$group": {"_id": f"${other}", JOINED: {"$push": f"${path}"}}},
+        {"$sort": {"_id": 1}},
+        {"$lookup": lookup},
+        {"$unwind": "$node"},
+        {"$limit": MAX_LINEAGE_NODES + 1},
+        {"$replaceWith": {"$mergeObjects": ["$node", {JOINED: f"${JOINED}"}]}},
+    ]
+
+
+def split(ids: Iterable[str], size: int = MAX_IDS_PER_FIND) -> list[list[str]]:
+    """The ids in order, in parts of at most `size`; in two where they are many enough."""
+    ids = sorted(ids)
+    if MIN_IDS_TO_SPLIT <= len(ids) < 2 * size:
+        size = min(size, (len(ids) + 1) // 2)
+    return [ids[start : start + size] for start in range(0, len(ids), size)]
+
+
+def _by_walk(wanted: Wanted) -> list[list[str]]:
+    """The nodes that each walk wants."""
+    by_walk: defaultdict[int, list[str]] = defaultdict(list)
+    for id, walks in wanted.items():
+        for walk in walks:
+            by_walk[walk].append(id)
+    return list(by_walk.values())
+
+
+def _without_subpaths(paths: Fields) -> Fields:
+    """The paths without those below another one, since MongoDB refuses both in one projection."""
+    parents = {path: path.split(".")[:-1] for path in paths}
+    return frozenset(
+        path
+        for path, names in parents.items()
+        if not any(".".join(names[:end]) in paths for end in range(1, len(names) + 1))
+    )

@@ -1,0 +1,195 @@
+"""How kinds of documents are connected in the provenance graph.
+
+A reference leads from the document that stores it to another one, and is an edge between the two. Edges follow the
+data: from an artifact to the activity that used it, and from an activity to the artifacts that it generated. To connect
+another kind of document, add its references to REFERENCES, and itself to ARTIFACTS when activities can use it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import documents
+from documents.activities.activity import ActivityStatus
+from resolvers.filters import Filter
+from resolvers.reads.relations import Document
+from resolvers.reads.rows import Fields, Row, Sort
+
+
+class EdgeKind(StrEnum):
+    """The kinds of edges."""
+
+    USED = "USED"
+    GENERATED = "GENERATED"
+    MEMBER = "MEMBER"
+    DERIVED = "DERIVED"
+
+
+class Direction(StrEnum):
+    """A direction in which to follow edges."""
+
+    UPSTREAM = "UPSTREAM"
+    DOWNSTREAM = "DOWNSTREAM"
+
+    @property
+    def opposite(self) -> "Direction":
+        """The other direction."""
+        return Direction.DOWNSTREAM if self is Direction.UPSTREAM else Direction.UPSTREAM
+
+
+UPSTREAM, DOWNSTREAM = Direction
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Ids of other nodes that documents of one kind store at `path`: one id, a list of ids, or a list of objects.
+
+    The nodes lie in the `direction` from the document: upstream, unless the document made them. In lists of objects,
+    `assumed` is the member that says whether the exact state is assumed. `truncated` is the path of a flag that says
+    that there were more ids than could be stored.
+    """
+
+    document: Document
+    path: str
+    kind: EdgeKind
+    targets: tuple[Document, ...]
+    direction: Direction = UPSTREAM
+    assumed: str | None = None
+    truncated: str | None = None
+
+    @property
+    def fields(self) -> Fields:
+        """The stored paths that the reference needs."""
+        name, _, _ = self.path.partition(".")
+        paths = (self.path, f"{name}.{self.assumed}" if self.assumed else None, self.truncated)
+        return frozenset(path for path in paths if path)
+
+    @property
+    def index(self) -> Sort:
+        """The keys of the index that finds the documents with a reference to a node, in the order of their ids."""
+        return [(self.path, 1), ("_id", 1)]
+
+    def ids(self, row: Row) -> Iterator[tuple[str, bool]]:
+        """The ids that a row stores, and whether each is assumed."""
+        name, _, member = self.path.partition(".")
+        value: Any = row.get(name)
+        if value is None:
+            return
+        if not member:
+            yield from ((id, False) for id in ([value] if isinstance(value, str) else value))
+            return
+        assumed = self.assumed
+        for item in value:
+            yield item[member], assumed is not None and assumed in item and bool(item[assumed])
+
+    def edge(self, id: str, other: str) -> tuple[str, str]:
+        """The edge between the row that stores the reference and the node that it leads to, along the data."""
+        return (other, id) if self.direction is UPSTREAM else (id, other)
+
+
+@dataclass(frozen=True)
+class Join:
+    """Edges that are documents of their own: rows that name an upstream and a downstream node at these paths.
+
+    Each direction has an index that begins with the path of the node from which it leads.
+    """
+
+    document: Document
+    upstream: Document
+    upstream_path: str
+    downstream: Document
+    downstream_path: str
+    kind: EdgeKind
+    filter: Filter = field(default_factory=dict, hash=False)
+
+    def source(self, direction: Direction) -> tuple[Document, str]:
+        """The kind of node from which the join leads in this direction, and the path of its id."""
+        if direction is UPSTREAM:
+            return self.downstream, self.downstream_path
+        return self.upstream, self.upstream_path
+
+    def target(self, direction: Direction) -> tuple[Document, str]:
+        """The kind of node to which the join leads in this direction, and the path of its id."""
+        return self.source(direction.opposite)
+
+
+ARTIFACTS: tuple[Document, ...] = (
+    documents.Distribution,
+    documents.Output,
+    documents.Result,
+    documents.Archive,
+    documents.Generation,
+)
+"""Kinds of documents that activities can use."""
+
+
+def _used(document: Document) -> Reference:
+    """What activities of a kind used."""
+    return Reference(document, "used.ref", EdgeKind.USED, ARTIFACTS, assumed="assumed", truncated="used_truncated")
+
+
+def _generated(document: Document, path: str, activity: Document) -> Reference:
+    """The activity that generated an artifact."""
+    return Reference(document, path, EdgeKind.GENERATED, (activity,))
+
+
+REFERENCES: tuple[Reference, ...] = (
+    _used(documents.Step),
+    _generated(documents.Output, "stepRef", documents.Step),
+    _generated(documents.Distribution, "transform_id", documents.Transform),
+    Reference(documents.Result, "output", EdgeKind.MEMBER, (documents.Output,)),
+    Reference(documents.Ingestion, "generationRef", EdgeKind.GENERATED, (documents.Generation,), direction=DOWNSTREAM),
+)
+JOINS: tuple[Join, ...] = (
+    Join(
+        documents.IngestionPart,
+        upstream=documents.Archive,
+        upstream_path="archiveRef",
+        downstream=documents.Ingestion,
+        downstream_path="ingestionRef",
+        kind=EdgeKind.USED,
+        # The others have brought nothing into the generation.
+        filter={"status": ActivityStatus.SUCCEEDED.value},
+    ),
+)
+SEEN_THROUGH_EDGES: frozenset[Document] = frozenset()
+"""Kinds whose documents are visible to those who see an edge that leads to them, even where their policy hides them."""
+
+
+KINDS: frozenset[Document] = frozenset(
+    [reference.document for reference in REFERENCES]
+    + [target for reference in REFERENCES for target in reference.targets]
+    + [end for join in JOINS for end in (join.upstream, join.downstream)]
+)
+"""The kinds of nodes."""
+_ON = {kind: tuple(one for one in REFERENCES if one.document is kind) for kind in KINDS}
+_TO = {
+    (kind, one): tuple(found for found in REFERENCES if kind in found.targets and found.direction is one.opposite)
+    for kind in KINDS
+    for one in Direction
+}
+_JOINS = {
+    (kind, one): tuple(join for join in JOINS if join.source(one)[0] is kind) for kind in KINDS for one in Direction
+}
+_FIELDS = {kind: frozenset({"_id"}).union(*(one.fields for one in on)) for kind, on in _ON.items()}
+
+
+def references_on(document: Document) -> tuple[Reference, ...]:
+    """The references that documents of a kind store."""
+    return _ON[document]
+
+
+def references_to(document: Document, direction: Direction) -> tuple[Reference, ...]:
+    """The references to documents of a kind by documents that lie in a direction from them."""
+    return _TO[document, direction]
+
+
+def joins_from(document: Document, direction: Direction) -> tuple[Join, ...]:
+    """The joins that lead from documents of a kind in a direction."""
+    return _JOINS[document, direction]
+
+
+def reference_fields(document: Document) -> Fields:
+    """The stored paths that a walk needs on documents of a kind."""
+    return _FIELDS[document]

@@ -1,0 +1,156 @@
+"""Walks through the provenance graph: breadth first, from many starts at once, for one viewer.
+
+The walks of a request share what was read. In each round the neighbours of all their outermost nodes are read by finds
+that run side by side, so a hundred walks take no more rounds than the deepest of them. Where too many nodes have the
+same distance the first by id are taken, so that a lineage depends on the data alone.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+
+import pymongo
+from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
+
+from documents.base import now
+from documents.mongo.fast_find import remaining_timeout
+from resolvers.access.viewer import Role, Viewer
+from resolvers.concurrency import event_loop
+from resolvers.provenance.boundary import Boundary
+from resolvers.provenance.edges import edges_between
+from resolvers.provenance.frontier import Walk
+from resolvers.provenance.graph import ProvenanceGraph
+from resolvers.provenance.lineage import LineageRequest, LineageTruncation
+from resolvers.provenance.neighbours import NeighbourReader, Wanted
+from resolvers.provenance.references import Direction
+from resolvers.provenance.restricted import RestrictedNeighbours
+from resolvers.reads.rows import Row
+
+WRITING_TIME = 1.0
+"""Seconds of a request's time that are left for writing its answer."""
+
+Starts = Sequence[Sequence[Row]]
+CountObjects = Callable[[int], object]
+
+
+class DeadlinePassed(Exception):
+    """The time of the request is nearly over."""
+
+
+async def lineages(starts: Starts, viewer: Viewer, request: LineageRequest, count_objects: CountObjects) -> list[Row]:
+    """A lineage from each list of starts, which are rows that the viewer was shown, with their `reference_fields`.
+
+    Each is a Lineage as a row. `count_objects` is called with the number of new nodes of each distance, before anything
+    further away is read; it may raise an error that ends the answer.
+    """
+    graph = ProvenanceGraph()
+    reader = NeighbourReader(graph, viewer, request.fields)
+    for row in chain.from_iterable(starts):
+        graph.add_references(row)
+    walks = [Walk((row["_id"] for row in rows), request, graph) for rows in starts]
+    boundary, restricted = Boundary(reader, walks), RestrictedNeighbours(reader, walks)
+    counts_restricted = request.restricted and viewer.role is not Role.ANONYMOUS
+    is_in_time = True
+    try:
+        await _advance(walks, reader, request, count_objects)
+        with _time_for_reads():
+            reads = (boundary.reads() if request.bounds else (), restricted.reads() if counts_restricted else ())
+            await reader.run(chain.from_iterable(reads))
+    except DeadlinePassed:
+        is_in_time = False
+    for row in chain.from_iterable(starts):
+        graph.rows.setdefault(row["_id"], row)
+    found = []
+    async for (walk,) in event_loop.batches(walks, 1):
+        found.append(_lineage(walk, boundary if is_in_time else None))
+        found[-1]["restricted"] = restricted.count(walk) if counts_restricted and is_in_time else None
+    as_of = now()
+    return [lineage | {"as_of": as_of} for lineage in found]
+
+
+async def _advance(
+    walks: list[Walk], reader: NeighbourReader, request: LineageRequest, count_objects: CountObjects
+) -> None:
+    """Let each walk go on until it ends or meets its bounds. Raises DeadlinePassed."""
+    count_objects(sum(len(walk.distances) for walk in walks))
+    starts = {id for walk in walks for id in walk.distances}
+    reads: list[Awaitable[None]] = list(reader.start_lookups(starts))
+    for distance in range(1, request.depth + 1):
+        going = [walk for walk in walks if walk.goes_on]
+        for direction in Direction:
+            reads += reader.expansions(_wanted(going, direction), direction, request.limit)
+        while reads or going:
+            reads += reader.lookups({id for walk in going for id in walk.next_lookups()})
+            if not reads:
+                break
+            with _time_for_reads():
+                await reader.run(reads)
+            reads = []
+        new = 0
+        async for (walk,) in event_loop.batches(going, 1):
+            new += walk.advance(distance)
+        count_objects(new)
+        if not going:
+            break
+
+
+def _wanted(walks: list[Walk], direction: Direction) -> Wanted:
+    """The outermost nodes whose neighbours in a direction were not read yet, with the walks that want them."""
+    wanted: defaultdict[str, set[int]] = defaultdict(set)
+    for number, walk in enumerate(walks):
+        for id in walk.frontiers.get(direction, ()):
+            wanted[id].add(number)
+    complete = walks[0].graph.complete[direction] if walks else ()
+    return {id: frozenset(numbers) for id, numbers in wanted.items() if id not in complete}
+
+
+def _lineage(walk: Walk, boundary: Boundary | None) -> Row:
+    """The lineage that a walk found. Without a boundary there was no time to look whether it has more."""
+    more = {
+        id
+        for direction in walk.directions
+        for id in walk.open_nodes(direction)
+        if boundary is None or boundary.has_more(walk, direction, id)
+    }
+    rows = walk.graph.rows
+    nodes = [
+        {"node": rows[id], "distance": distance, "has_more": id in more} for id, distance in walk.distances.items()
+    ]
+    truncated_by = _truncated_by(walk, more, boundary)
+    return {
+        "nodes": nodes,
+        "edges": edges_between(walk) if walk.request.edges else [],
+        "truncated_by": [bound for bound in LineageTruncation if bound in truncated_by],
+    }
+
+
+def _truncated_by(walk: Walk, more: set[str], boundary: Boundary | None) -> set[LineageTruncation]:
+    bounds = set(walk.truncated_by)
+    if boundary is None:
+        return bounds | ({LineageTruncation.DEADLINE} if more else set())
+    if more.intersection(chain.from_iterable(walk.frontiers.values())):
+        is_deep = walk.depth == walk.request.depth
+        bounds.add(LineageTruncation.DEPTH if is_deep else LineageTruncation.LIMIT)
+    if any(walk.graph.truncated[one] & walk.visited[one] for one in walk.directions):
+        bounds.add(LineageTruncation.DEGREE)
+    return bounds
+
+
+@contextmanager
+def _time_for_reads() -> Iterator[None]:
+    """End the reads in the block in time for the answer. Raises DeadlinePassed."""
+    left = remaining_timeout()
+    if left is None:
+        yield
+        return
+    if left <= WRITING_TIME:
+        raise DeadlinePassed
+    try:
+        with pymongo.timeout(left - WRITING_TIME):
+            yield
+    except PyMongoError as error:
+        # No server at all is an outage, which no walk is long enough to explain.
+        if error.timeout and not isinstance(error, ServerSelectionTimeoutError):
+            raise DeadlinePassed from error
+        raise
