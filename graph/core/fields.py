@@ -17,13 +17,14 @@ from strawberry.utils.str_converters import to_camel_case
 
 import documents
 from documents.mongo.field_paths import Model
-from graph.core.projection import fields_below, node_fields_below, times_shown
+from graph.core.projection import fields_above_nodes, fields_below, node_fields_below, times_shown
 from resolvers.filters import Filter, all_of
 from resolvers.reads.loaders import RequestLoader, no_objects, objects_in
+from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import Order, value_at
 from resolvers.reads.page_request import Page, PageRequest, page_request
 from resolvers.reads.relations import Children, Document, Link, PagedByIds, PagedLink, ToManyByIds, ToOne
-from resolvers.reads.rows import Fields, Row
+from resolvers.reads.rows import Row
 from resolvers.user_errors import InvalidInput, LimitExceeded
 
 NODE_VIEWS: dict[str, str] = {}
@@ -31,8 +32,6 @@ NODE_VIEWS: dict[str, str] = {}
 
 Compute = Callable[..., list[Any] | Awaitable[list[Any]]]
 """`(parents, viewer, **arguments)` → a list of the same length as `parents`."""
-FieldsOf = Callable[[Document], Fields]
-"""The stored fields that a selection needs of each kind of document."""
 
 
 def loader_of(info: Info) -> RequestLoader:
@@ -275,7 +274,7 @@ class ComputedField(FieldSource):
     compute: Compute
     paths: frozenset[str] = frozenset()
     finds_nodes: bool = False
-    """Whether `compute` finds the rows of objects of any kind, and takes the fields that they need as `fields_of`."""
+    """Whether `compute` finds rows of objects of any kind, and takes what is selected of them as `fields_of`."""
 
     @property
     def required_paths(self) -> frozenset[str]:  # type: ignore[override]
@@ -288,7 +287,7 @@ class ComputedField(FieldSource):
     def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
         loader = loader_of(info)
         if self.finds_nodes:
-            arguments = arguments | {"fields_of": lambda of: node_fields_below(info, NODE_VIEWS[of.kind])}
+            arguments = arguments | {"fields_of": self._selection(info)}
         returns_rows = not is_leaf_type(get_named_type(info._raw_info.return_type))
         if not inspect.iscoroutinefunction(self.compute):
             (value,) = self.compute([parent], loader.viewer, **arguments)  # type: ignore[misc]
@@ -303,3 +302,12 @@ class ComputedField(FieldSource):
         place = tuple(id(node) for node in info._raw_info.field_nodes)
         row: Row = parent if parent is not None else {"_id": ""}
         return loader.batch((self.compute, place), compute_level, row, objects_in if returns_rows else no_objects)
+
+    def _selection(self, info: Info) -> NodeSelection:
+        raw = info._raw_info
+        fields = fields_above_nodes(get_named_type(raw.return_type), raw.field_nodes, raw.fragments)
+        return NodeSelection(
+            lambda document: node_fields_below(info, NODE_VIEWS[document.kind]),
+            names=frozenset(node.name.value for _, node in fields),
+            expect_objects=loader_of(info).budget.expect_objects,
+        )

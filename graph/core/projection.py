@@ -7,6 +7,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLField,
     GraphQLObjectType,
     GraphQLResolveInfo,
     InlineFragmentNode,
@@ -38,32 +39,48 @@ def node_fields_below(info: Info, type_name: str) -> Fields:
     """The stored paths needed by objects of the named type whose rows are found while this field is computed."""
     raw: GraphQLResolveInfo[Any] = info._raw_info
     key = (tuple(id(node) for node in raw.field_nodes), type_name, "node fields")
-    type_ = get_named_type(raw.return_type)
-    fields: Fields = info.context.loader.memoise(
-        key, lambda: node_fields(type_, raw.field_nodes, raw.schema.type_map[type_name], raw.fragments)
-    )
+    fields: Fields = info.context.loader.memoise(key, lambda: _node_fields(raw, type_name))
     return fields
 
 
-def node_fields(type_: Any, nodes: Iterable[FieldNode], node_type: Any, fragments: Fragments) -> Fields:
-    """The stored paths needed by objects of `node_type` that are shown below fields of `type_`, as rows found while
-    these fields are computed."""
+def _node_fields(raw: GraphQLResolveInfo[Any], type_name: str) -> Fields:
     paths = set(ALWAYS_READ)
+    for field, node in fields_above_nodes(get_named_type(raw.return_type), raw.field_nodes, raw.fragments):
+        if node.selection_set and _source_of(field).holds_nodes:
+            _collect(raw.schema.type_map[type_name], node.selection_set, raw.fragments, paths, set())
+    return frozenset(paths)
+
+
+def fields_above_nodes(
+    type_: Any, nodes: Iterable[FieldNode], fragments: Fragments
+) -> list[tuple[GraphQLField, FieldNode]]:
+    """The fields selected below fields of `type_`, down to those that show objects of any kind whose rows are held."""
+    found: list[tuple[GraphQLField, FieldNode]] = []
 
     def collect(field_type: Any, node: FieldNode) -> None:
         field = getattr(field_type, "fields", {}).get(node.name.value)
-        if field is None or node.selection_set is None:
+        if field is None:
             return
-        field_source = getattr(field.extensions.get(STRAWBERRY_FIELD), "field_source", None)
-        if field_source is not None and field_source.holds_nodes:
-            _collect(node_type, node.selection_set, fragments, paths, set())
-        elif field_source is None or field_source.shows_rows:
+        found.append((field, node))
+        if node.selection_set and _source_of(field).shows_rows:
             _visit(get_named_type(field.type), node.selection_set, fragments, collect, set())
 
     for node in nodes:
         if node.selection_set:
             _visit(type_, node.selection_set, fragments, collect, set())
-    return frozenset(paths)
+    return found
+
+
+class _Undeclared:
+    """The source of a field that is not declared by a view, such as __typename."""
+
+    required_paths: Fields = frozenset()
+    shares_document = shows_rows = True
+    holds_nodes = False
+
+
+def _source_of(field: GraphQLField) -> Any:
+    return getattr(field.extensions.get(STRAWBERRY_FIELD), "field_source", _Undeclared)
 
 
 def times_shown(info: Info) -> int:
@@ -111,10 +128,9 @@ def _collect(
         field = getattr(field_type, "fields", {}).get(node.name.value)
         if field is None:
             return
-        field_source = getattr(field.extensions.get(STRAWBERRY_FIELD), "field_source", None)
-        if field_source is not None:
-            paths.update(field_source.required_paths)
-        if node.selection_set and (field_source is None or field_source.shares_document):
+        field_source = _source_of(field)
+        paths.update(field_source.required_paths)
+        if node.selection_set and field_source.shares_document:
             _visit(get_named_type(field.type), node.selection_set, fragments, collect, visited)
 
     _visit(type_, selections, fragments, collect, visited)

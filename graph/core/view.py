@@ -249,8 +249,8 @@ def computed(
 ) -> Any:
     """Values that `compute` returns for all parents of a level, for which their values at `paths` are read.
 
-    With `finds_nodes` it finds rows of any kind, which `held_nodes` shows below: its argument `fields_of` gives the
-    stored fields that the selection needs of each kind of document.
+    With `finds_nodes` it finds rows of any kind, which `held_nodes` shows below: its argument `fields_of` is the
+    NodeSelection that says what of them is selected.
     """
 
     def bind(model: Model | None, name: str) -> FieldSource:

@@ -62,6 +62,11 @@ class AnswerBudget:
         if self.on_spend is not None:
             self.on_spend(self.objects)
 
+    def expect_objects(self, occurrences: int) -> None:
+        """Raise AnswerTooLarge where so many objects more, which are counted later, exceed the limit of an answer."""
+        if self.objects + occurrences > self.limits.objects:
+            self.add_objects(occurrences)
+
     def add_bytes(self, size: int) -> None:
         """Count text that will be in the answer. Raises AnswerTooLarge."""
         self.bytes += size

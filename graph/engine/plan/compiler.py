@@ -23,7 +23,6 @@ from graph.core.fields import (
     ComputedField,
     ConnectionField,
     EmbeddedField,
-    FieldsOf,
     FieldSource,
     HeldNodesField,
     LinkField,
@@ -32,7 +31,7 @@ from graph.core.fields import (
     NodesField,
     StoredField,
 )
-from graph.core.projection import STRAWBERRY_FIELD, node_fields
+from graph.core.projection import ALWAYS_READ, STRAWBERRY_FIELD, fields_above_nodes
 from graph.core.selections import Collector, GroupedFields, uses_variables
 from graph.engine.plan.connection_codegen import compile_connection
 from graph.engine.plan.nested_pages import NestedPages
@@ -46,9 +45,11 @@ from graph.engine.plan.nested_reads import (
     PlanRun,
     RootLookup,
     RootNodes,
+    held_nodes,
 )
 from graph.engine.plan.row_codegen import RowTemplate, UnsupportedByPlan, stored_value_code, value_code
 from graph.engine.plan.variables import argument_converter, only_variable, python_names
+from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.page_request import PageRequest
 from resolvers.reads.relations import Document, ToManyByIds, ToManyContaining, ToOne, ToOneBy
 from resolvers.reads.rows import Fields
@@ -187,26 +188,30 @@ class Compiler:
     ) -> NestedComputed:
         named_type = get_named_type(field.type)
         if not is_leaf_type(named_type):
-            fields_of = self._fields_of(named_type, nodes) if field_source.finds_nodes else None
             template = self.nested_template(nodes, named_type)
-            return NestedComputed(field_source.compute, arguments, None, template, fields_of)
+            selection = self._node_selection(named_type, nodes, template) if field_source.finds_nodes else None
+            return NestedComputed(field_source.compute, arguments, None, template, selection)
         if isinstance(named_type, GraphQLEnumType):
             raise UnsupportedByPlan("computed enums")
         template = RowTemplate(named_type.name)
         code = value_code(template, "r", field.type, lambda value: value)
         return NestedComputed(field_source.compute, arguments, template.compile(code).build)
 
-    def _fields_of(self, type_: Any, nodes: list[FieldNode]) -> FieldsOf:
-        """The fields that selections need of each kind of object that is found while their field is computed."""
-        types, fragments = self.schema._schema.type_map, self.collector.fragments
-        found: dict[str, Fields] = {}
+    def _node_selection(
+        self, type_: Any, nodes: list[FieldNode], template: RowTemplate
+    ) -> Callable[[PlanRun], NodeSelection]:
+        """What is selected of objects of any kind that are found while a field is computed."""
+        held = list(held_nodes(template))
+        fields = fields_above_nodes(type_, nodes, self.collector.fragments)
+        names = frozenset(node.name.value for _, node in fields)
 
         def fields_of(document: Document) -> Fields:
-            if document.kind not in found:
-                found[document.kind] = node_fields(type_, nodes, types[NODE_VIEWS[document.kind]], fragments)
-            return found[document.kind]
+            return ALWAYS_READ.union(*(one.template_of(document.kind).fields for one in held))
 
-        return fields_of
+        def raw_bson(document: Document) -> bool:
+            return all(one.template_of(document.kind).uses_raw_bson for one in held)
+
+        return lambda run: NodeSelection(fields_of, raw_bson, names, run.loader.budget.expect_objects)
 
     def _templates_by_kind(self, nodes: list[FieldNode]) -> Callable[[str], RowTemplate]:
         """The template for a kind of document, compiled when the first id of that kind is requested."""

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import ceil
@@ -11,13 +11,14 @@ from operator import mul
 from typing import Any, ClassVar
 
 from documents.base import kind_of
-from graph.core.fields import Compute, FieldsOf, LookupField, node_document
+from graph.core.fields import Compute, LookupField, node_document
 from graph.engine.plan import json_output
 from graph.engine.plan.occurrences import Occurrences, distinct_rows, member_times, slice_times, total_occurrences
 from graph.engine.plan.row_codegen import FallbackToReference, Row, RowTemplate
 from resolvers.concurrency import event_loop
 from resolvers.reads import lookups
 from resolvers.reads.loaders import RequestLoader
+from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import value_at
 from resolvers.reads.relations import ToManyByIds, ToManyContaining, ToOne, ToOneBy
 
@@ -260,11 +261,13 @@ class NestedComputed(NestedField):
     serialize: Callable[[list[Any]], list[Any]] | None
     template: RowTemplate | None = None
     """The template of values that are rows, or lists of rows."""
-    fields_of: FieldsOf | None = None
-    """The stored fields of each kind that the function finds; None for functions that find no objects."""
+    selection: Callable[[PlanRun], NodeSelection] | None = None
+    """What is selected of the objects of any kind that the function finds; None for functions that find none."""
 
     async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
-        arguments = self.arguments(run) | ({} if self.fields_of is None else {"fields_of": self.fields_of})
+        arguments = self.arguments(run)
+        if self.selection is not None:
+            arguments = arguments | {"fields_of": self.selection(run)}
         values: Any = self.compute(rows, run.loader.viewer, **arguments)
         if inspect.isawaitable(values):
             values = await values
@@ -297,17 +300,28 @@ class HeldNodes(NestedField):
     async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         held = [value_at(row, self.path) for row in rows]
         lists: list[list[Row]] = held if self.is_list else [[] if row is None else [row] for row in held]
-        by_kind: dict[str, list[tuple[Row, int]]] = {}
+        by_kind: dict[tuple[str, bool], list[tuple[Row, int]]] = {}
         members = list(chain.from_iterable(lists))
         counts = member_times(lists, times) or [1] * len(members)
         for row, count in zip(members, counts, strict=True):
-            by_kind.setdefault(kind_of(row["_id"]), []).append((row, count))
-        groups = await gather_all(*(self._render(kind, pairs, run) for kind, pairs in by_kind.items()))
+            by_kind.setdefault((kind_of(row["_id"]), not isinstance(row, dict)), []).append((row, count))
+        groups = await gather_all(*(self._render(*group, pairs, run) for group, pairs in by_kind.items()))
         texts = {id: text for group in groups for id, text in group.items()}
         if not self.is_list:
             return [None if row is None else texts[row["_id"]] for row in held]
         return render_lists(run, [[texts[row["_id"]] for row in members] for members in lists], times)
 
-    def _render(self, kind: str, pairs: list[tuple[Row, int]], run: PlanRun) -> Awaitable[dict[str, bytes]]:
+    def _render(
+        self, kind: str, raw_bson: bool, pairs: list[tuple[Row, int]], run: PlanRun
+    ) -> Awaitable[dict[str, bytes]]:
         rows, counts = [row for row, _ in pairs], [count for _, count in pairs]
-        return render_distinct(run, self.template_of(kind), rows, counts, raw_bson=False)
+        return render_distinct(run, self.template_of(kind), rows, counts, raw_bson=raw_bson)
+
+
+def held_nodes(template: RowTemplate) -> Iterator[HeldNodes]:
+    """The nested fields that show objects whose rows are found while a field with this template is computed."""
+    for nested_field in template.nested_fields:
+        if isinstance(nested_field, HeldNodes):
+            yield nested_field
+        elif isinstance(nested_field, NestedComputed) and nested_field.template and nested_field.selection is None:
+            yield from held_nodes(nested_field.template)
