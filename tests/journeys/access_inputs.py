@@ -97,6 +97,9 @@ KIND_OF_INPUT = {
 }
 """The kind of document that `id` of an input refers to."""
 
+LEFT_OUT_OF = {"UsedInput": {"url", "sizeBytes", "mediaType", "stepKey"}}
+"""Fields of an input that are not for what `id` names."""
+
 JSONS: list[Any] = [
     {"$where": MARK, "a.b": {"$ne": None}, f"${MARK}": 1, f"{MARK}.$eq": [{"$gt": ""}], "": {"": []}},
     [{"$function": {"body": MARK}}],
@@ -145,6 +148,7 @@ def _input(type_: GraphQLInputObjectType, world: World, known: bool) -> dict[str
         "revokeUserNames",
         "expectedLatestVersionId",
     }
+    left_out |= LEFT_OUT_OF.get(type_.name, set())
     return {
         name: _value(type_.name, name, field.type, world, known)
         for name, field in type_.fields.items()

@@ -30,6 +30,7 @@ HOLDING = {"worker": WORKER, "attempt": 1}
 LEASE = timedelta(days=1)
 """Longer than any module of tests takes, whose tests may share what runs."""
 FILES = "https://files.example/new"
+READ = [{"url": f"{FILES}/read.csv", "version": "1", "sizeBytes": "1"}]
 LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), "2024-01-01T00:00:00Z"
 
 Names = dict[str, str]
@@ -49,7 +50,7 @@ GRANTED: dict[str, dict[str, Row]] = {
     "updateResource": {"": _as_it_is},
     "createDataset": {"": lambda _: {"identifier": "another"}},
     "ingestTransform": {
-        "anew": _as_it_is,
+        "anew": lambda _: {"used": READ},
         "of a claimed transform": lambda ids: {
             "transformId": ids["transform"],
             "organisationUrl": "https://watching.example",
@@ -74,7 +75,7 @@ GRANTED: dict[str, dict[str, Row]] = {
     "createExecution": {
         "": lambda ids: {
             "steps": [
-                {"key": "a", "componentVersionId": ids["version"], "parameters": {"a": 1}},
+                {"key": "a", "componentVersionId": ids["version"], "parameters": {"a": 1}, "used": READ},
                 {"key": "b", "componentVersionId": ids["version"], "parameters": {"a": 2}, "dependsOn": ["a"]},
             ],
             "overrides": None,
@@ -162,7 +163,8 @@ def _worker() -> dict[str, Any]:
 
 
 def _success() -> dict[str, Any]:
-    return {"outcome": "SUCCEEDED", "error": None, "validated": None, "logs": None, "notebook": None}
+    details = dict.fromkeys(("error", "validated", "logs", "notebook"))
+    return {"outcome": "SUCCEEDED", "used": READ, **details}
 
 
 def _failure(*, retryable: bool) -> dict[str, Any]:
