@@ -5,6 +5,7 @@ from typing import Any
 import documents
 from documents.mongo.transaction import Session
 from resolvers.filters import Filter
+from resolvers.provenance.data_rights import add_owner, data_of_steps, publish_data
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import LimitExceeded
@@ -24,6 +25,7 @@ def readers_of(row: Row) -> list[str]:
 async def copy_rights(twin_id: str, rights: dict[str, Any], session: Session, *, people: int = 0) -> None:
     """Write these rights, by stored name, to everything below a twin. Outputs are not `public` by their twin.
 
+    Data elsewhere that its steps used becomes public with them, and stays so. A new owner sees it as the old one did.
     `people` is the number of users added to or removed from each row. Raises LimitExceeded when that is too much for
     one transaction.
     """
@@ -32,6 +34,7 @@ async def copy_rights(twin_id: str, rights: dict[str, Any], session: Session, *,
     await writes.give(documents.Execution, of_twin, rights)
     await writes.give(documents.Result, of_twin, rights)
     of_executions: Filter = {"executionRef": {"$in": await _ids(documents.Execution, of_twin, session)}}
+    await writes.share_data(of_executions, rights)
     await writes.give(documents.Step, of_executions, rights)
     if of_outputs := {name: value for name, value in rights.items() if name != "public"}:
         steps = await _ids(documents.Step, of_executions, session)
@@ -63,12 +66,28 @@ class _RightsWrites:
         rows = collection_of(document)
         work_per_row = self._people + (WORK_PER_OUTPUT if document is documents.Output else WORK_PER_ROW)
         limit = self._work_left // work_per_row
-        count = await rows.count_documents(match, limit=limit + 1, session=self._session)
-        if count > limit:
+        self._spend(await rows.count_documents(match, limit=limit + 1, session=self._session), work_per_row)
+        await rows.update_many(match, {"$set": rights}, session=self._session)
+
+    async def share_data(self, steps: Filter, rights: dict[str, Any]) -> None:
+        """Let those see the data elsewhere that these steps used who are about to be given rights to the steps."""
+        if not rights.get("public") and "ownerRef" not in rights:
+            return
+        limit = self._work_left // WORK_PER_ROW
+        ids_by_owner = await data_of_steps(steps, limit + 1, self._session)
+        self._spend(sum(map(len, ids_by_owner.values())), WORK_PER_ROW)
+        for owner_ref, ids in ids_by_owner.items():
+            if rights.get("public"):
+                await publish_data(ids, owner_ref, self._session)
+            if "ownerRef" in rights:
+                await add_owner(ids, owner_ref, rights["ownerRef"], self._session)
+
+    def _spend(self, count: int, work_per_row: int) -> None:
+        """Count the work for so many rows. Raises LimitExceeded when they are too many."""
+        if count * work_per_row > self._work_left:
             advice = " Name fewer people in one call." if self._people > 1 else ""
             raise LimitExceeded(f"Too many rows follow the digital twin to change them all at once.{advice}")
         self._work_left -= count * work_per_row
-        await rows.update_many(match, {"$set": rights}, session=self._session)
 
 
 async def _ids(document: Document, match: Filter, session: Session) -> list[str]:
