@@ -37,8 +37,8 @@ class Walk:
 
     @property
     def goes_on(self) -> bool:
-        """Whether there are nodes from which to go on, and room for more."""
-        return self.room > 0 and any(self.frontiers.values())
+        """Whether there are nodes from which to go on. With no room for more, they may still lead to known ones."""
+        return LineageTruncation.LIMIT not in self.truncated_by and any(self.frontiers.values())
 
     def next_lookups(self) -> list[str]:
         """Ids to look up before the walk can advance; empty when those that it needs have been read.

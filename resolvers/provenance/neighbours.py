@@ -43,7 +43,7 @@ class NodeFields:
     """The fields to read of each kind of node, and the kinds that are read as raw BSON."""
 
     fields_of: Callable[[Document], Fields]
-    raw_bson: Callable[[Document], bool]
+    raw_bson: Callable[[Document], bool] = lambda document: False
 
     def of(self, document: Document) -> Fields:
         """The fields that were asked for, and those that a walk needs."""

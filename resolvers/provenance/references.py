@@ -2,7 +2,7 @@
 
 A reference leads from the document that stores it to another one, and is an edge between the two. Edges follow the
 data: from an artifact to the activity that used it, and from an activity to the artifacts that it generated. To connect
-another kind of document, add its references to REFERENCES, and itself to ARTIFACTS when activities can use it.
+another kind of document, add its references to REFERENCES.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from typing import Any
 import documents
 from documents.activities.activity import ActivityStatus
 from resolvers.filters import Filter
+from resolvers.provenance.artifacts import ARTIFACTS
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Fields, Row, Sort
 
@@ -114,19 +115,11 @@ class Join:
         return self.source(direction.opposite)
 
 
-ARTIFACTS: tuple[Document, ...] = (
-    documents.Distribution,
-    documents.Output,
-    documents.Result,
-    documents.Archive,
-    documents.Generation,
-)
-"""Kinds of documents that activities can use."""
-
-
 def _used(document: Document) -> Reference:
     """What activities of a kind used."""
-    return Reference(document, "used.ref", EdgeKind.USED, ARTIFACTS, assumed="assumed", truncated="used_truncated")
+    return Reference(
+        document, "used.ref", EdgeKind.USED, tuple(ARTIFACTS.values()), assumed="assumed", truncated="used_truncated"
+    )
 
 
 def _generated(document: Document, path: str, activity: Document) -> Reference:
@@ -153,7 +146,7 @@ JOINS: tuple[Join, ...] = (
         filter={"status": ActivityStatus.SUCCEEDED.value},
     ),
 )
-SEEN_THROUGH_EDGES: frozenset[Document] = frozenset()
+SEEN_THROUGH_EDGES: frozenset[Document] = frozenset({documents.ExternalData})
 """Kinds whose documents are visible to those who see an edge that leads to them, even where their policy hides them."""
 
 

@@ -129,9 +129,8 @@ def _truncated_by(walk: Walk, more: set[str], boundary: Boundary | None) -> set[
     bounds = set(walk.truncated_by)
     if boundary is None:
         return bounds | ({LineageTruncation.DEADLINE} if more else set())
-    if more.intersection(chain.from_iterable(walk.frontiers.values())):
-        is_deep = walk.depth == walk.request.depth
-        bounds.add(LineageTruncation.DEPTH if is_deep else LineageTruncation.LIMIT)
+    if walk.depth == walk.request.depth and more.intersection(chain.from_iterable(walk.frontiers.values())):
+        bounds.add(LineageTruncation.DEPTH)
     if any(walk.graph.truncated[one] & walk.visited[one] for one in walk.directions):
         bounds.add(LineageTruncation.DEGREE)
     return bounds
