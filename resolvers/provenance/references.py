@@ -5,7 +5,6 @@ data: from an artifact to the activity that used it, and from an activity to the
 another kind of document, add its references to REFERENCES.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -71,22 +70,17 @@ class Reference:
         """The keys of the index that finds the documents with a reference to a node, in the order of their ids."""
         return [(self.path, 1), ("_id", 1)]
 
-    def ids(self, row: Row) -> Iterator[tuple[str, bool]]:
+    def ids(self, row: Row) -> list[tuple[str, bool]]:
         """The ids that a row stores, and whether each is assumed."""
         name, _, member = self.path.partition(".")
         value: Any = row.get(name)
-        if value is None:
-            return
+        if not value:
+            return []
         if not member:
-            yield from ((id, False) for id in ([value] if isinstance(value, str) else value))
-            return
-        assumed = self.assumed
-        for item in value:
-            yield item[member], assumed is not None and assumed in item and bool(item[assumed])
-
-    def edge(self, id: str, other: str) -> tuple[str, str]:
-        """The edge between the row that stores the reference and the node that it leads to, along the data."""
-        return (other, id) if self.direction is UPSTREAM else (id, other)
+            return [(id, False) for id in ([value] if isinstance(value, str) else value)]
+        if self.assumed is None:
+            return [(item[member], False) for item in value]
+        return [(item[member], self.assumed in item and bool(item[self.assumed])) for item in value]
 
 
 @dataclass(frozen=True)
@@ -129,6 +123,7 @@ def _generated(document: Document, path: str, activity: Document) -> Reference:
 
 REFERENCES: tuple[Reference, ...] = (
     _used(documents.Step),
+    _used(documents.Transform),
     _generated(documents.Output, "stepRef", documents.Step),
     _generated(documents.Distribution, "transform_id", documents.Transform),
     Reference(documents.Result, "output", EdgeKind.MEMBER, (documents.Output,)),

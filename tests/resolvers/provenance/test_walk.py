@@ -1,7 +1,7 @@
 """Walks through the provenance graph, compared with networkx."""
 
 import random
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,27 +10,31 @@ from hypothesis import strategies as st
 import documents
 from resolvers.access.viewer import ANONYMOUS, Viewer
 from resolvers.provenance.lineage import LineageDirection, LineageRequest
-from resolvers.provenance.neighbours import NodeFields
 from resolvers.provenance.references import reference_fields
 from resolvers.provenance.walk import lineages
+from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.rows import Row, collection_of, find_rows
 from tests.resolvers.provenance.random_graphs import RandomGraph
 from tests.support.builders import keep
 
 pytestmark = pytest.mark.usefixtures("shared_database")
 
-FIELDS = NodeFields(lambda document: frozenset({"_id"}))
+SELECTION = NodeSelection(
+    lambda document: frozenset({"_id"}), names=frozenset({"edges", "truncatedBy", "hasMore", "restricted"})
+)
 DOWNSTREAM, UPSTREAM, BOTH = LineageDirection.DOWNSTREAM, LineageDirection.UPSTREAM, LineageDirection.BOTH
 
 
-def request(direction: LineageDirection = BOTH, depth: int = 10, limit: int = 1_000, **asked: Any) -> LineageRequest:
-    return LineageRequest(direction, depth, limit, **{"fields": FIELDS, "restricted": True, **asked})
+def request(
+    direction: LineageDirection = BOTH, depth: int = 10, limit: int = 1_000, selection: NodeSelection = SELECTION
+) -> LineageRequest:
+    return LineageRequest(direction, depth, limit, selection)
 
 
 async def walked(viewer: Viewer, starts: list[documents.Document], request: LineageRequest) -> list[Row]:
     """The lineages from some documents."""
     rows = [await find_rows(collection_of(type(one)), {"_id": one.id}, reference_fields(type(one))) for one in starts]
-    return await lineages(rows, viewer, request, lambda count: None)
+    return await lineages(rows, viewer, request)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -47,11 +51,11 @@ async def test_from_every_node_every_viewer_finds_what_networkx_finds_in_the_vis
 ) -> None:
     graph = RandomGraph(random.Random(seed), size)
     await keep(*graph.kept)
-    fields = NodeFields(lambda document: frozenset({"_id", "created_at"}), lambda document: raw)
+    selection = replace(SELECTION, raw_bson=lambda document: raw)
 
     for viewer in graph.viewers.values():
         starts = graph.starts(viewer)
-        found = await walked(viewer, starts, request(direction, depth, limit, fields=fields))
+        found = await walked(viewer, starts, request(direction, depth, limit, selection))
 
         for start, lineage in zip(starts, found, strict=True):
             expected = graph.expected(start.id, viewer, direction, depth, limit)
