@@ -41,25 +41,21 @@ class Boundary:
 
     def has_more(self, walk: Walk, direction: Direction, id: str) -> bool:
         """Whether an open node of a walk has visible neighbours in a direction that are not among the walk's nodes."""
-        shown = walk.distances
+        shown, graph = walk.distances.keys(), self.graph
         return (
             (walk, id) in self._has_more
-            or any(other not in shown for other in self.graph.neighbours(id, direction))
-            or any(other not in shown for other in self._neighbours[direction].get(id, ()))
-            or any(other in self._visible and other not in shown for other in self.graph.referenced(id, direction))
+            or not shown >= self._neighbours[direction].get(id, set())
+            or not shown >= graph.neighbours([id], direction)
+            or not shown >= graph.referred_ids([id], direction) & self._visible
         )
 
     def _unread(self) -> set[str]:
         """Ids that rows of open nodes refer to, and that nobody looked up."""
-        graph = self.graph
-        referenced = {
-            other
-            for walk in self.walks
-            for direction in walk.directions
-            for id in walk.open_nodes(direction)
-            for other in graph.referenced(id, direction)
-        }
-        return referenced - graph.rows.keys() - graph.looked_up
+        referred = set[str]()
+        for walk in self.walks:
+            for direction in walk.directions:
+                referred |= self.graph.referred_ids(walk.open_nodes(direction), direction)
+        return referred - self.graph.rows.keys() - self.graph.looked_up
 
     async def _look_up(self, document: Document, ids: list[str]) -> None:
         match = all_of([{"_id": {"$in": ids}}, await self.reader.policy(document)])
@@ -103,4 +99,4 @@ class Boundary:
             for other in row[JOINED]:
                 self._neighbours[direction][other].add(row["_id"])
                 if row["_id"] in self.graph.rows:
-                    self.graph.joined[direction][other][row["_id"]] = join
+                    self.graph.joined[direction][other][row["_id"]] = join.kind

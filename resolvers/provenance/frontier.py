@@ -1,6 +1,6 @@
 """One walk: the nodes that it has reached, and those from which it goes on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from resolvers.provenance.graph import ProvenanceGraph
 from resolvers.provenance.lineage import LineageRequest, LineageTruncation
@@ -37,31 +37,27 @@ class Walk:
 
     @property
     def goes_on(self) -> bool:
-        """Whether there are nodes from which to go on, and room for more."""
-        return self.room > 0 and any(self.frontiers.values())
+        """Whether there are nodes from which to go on. With no room for more, they may still lead to known ones."""
+        return LineageTruncation.LIMIT not in self.truncated_by and any(self.frontiers.values())
 
     def next_lookups(self) -> list[str]:
         """Ids to look up before the walk can advance; empty when those that it needs have been read.
 
         Of very many ids the first are looked up, and further ones only as long as too few of them are visible.
         """
-        rows, looked_up = self.graph.rows, self.graph.looked_up
-        candidates = {id for one in self.directions for id in self._referenced(one)}
-        unread = sorted(id for id in candidates if id not in rows and id not in looked_up)
+        rows, candidates = self.graph.rows, set[str]()
+        for direction in self.directions:
+            candidates |= self.graph.referred_ids(self.frontiers[direction], direction) - self.visited[direction]
+        unread = sorted(id for id in candidates if id not in rows and id not in self.graph.looked_up)
         if not unread or sum(id < unread[0] for id in candidates & rows.keys() - self.distances.keys()) > self.room:
             return []
         self._lookups += 1
         return unread[: max(MIN_LOOKUPS, self.room + 1) << self._lookups]
 
-    def _referenced(self, direction: Direction) -> Iterator[str]:
-        visited = self.visited[direction]
-        for id in self.frontiers[direction]:
-            yield from (other for other in self.graph.referenced(id, direction) if other not in visited)
-
-    def advance(self, distance: int) -> int:
-        """Move to the neighbours of the outermost nodes, which are `distance` away; returns how many are new."""
+    def advance(self, distance: int) -> None:
+        """Move to the neighbours of the outermost nodes, which are `distance` away."""
         self.depth = distance
-        reached = {one: self._reached(one) for one in self.directions}
+        reached = {one: self.graph.neighbours(self.frontiers[one], one) - self.visited[one] for one in self.directions}
         new = sorted(set().union(*reached.values()) - self.distances.keys())
         if len(new) > self.room:
             self.truncated_by.add(LineageTruncation.LIMIT)
@@ -73,11 +69,6 @@ class Walk:
             self.frontiers[direction] = [id for id in ids if id in self.distances]
             self.visited[direction].update(self.frontiers[direction])
         self._lookups = 0
-        return len(new)
-
-    def _reached(self, direction: Direction) -> set[str]:
-        visited, neighbours = self.visited[direction], self.graph.neighbours
-        return {other for id in self.frontiers[direction] for other in neighbours(id, direction)} - visited
 
     def open_nodes(self, direction: Direction) -> list[str]:
         """The nodes that may have visible neighbours in a direction that are not among the nodes."""

@@ -1,13 +1,23 @@
 """The part of the provenance graph that a request has read."""
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 import documents
 from documents.base import kind_of
-from resolvers.provenance.references import KINDS, Direction, Join, Reference, references_on
+from resolvers.provenance.references import KINDS, Direction, EdgeKind, references_on
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row
+
+
+class Referred(NamedTuple):
+    """A node to which a row refers."""
+
+    id: str
+    kind: EdgeKind
+    assumed: bool
 
 
 class ProvenanceGraph:
@@ -18,20 +28,20 @@ class ProvenanceGraph:
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
-        self.references: dict[str, list[tuple[Reference, str, bool]]] = {}
-        """The references of each row: the declaration, the id that it leads to, and whether that is assumed."""
-        self.referring: dict[Direction, defaultdict[str, dict[str, None]]] = {
+        self.referred: dict[Direction, dict[str, list[Referred]]] = {one: {} for one in Direction}
+        """The nodes in a direction to which a node's row refers, those among them that the viewer may not see."""
+        self.referring: dict[Direction, defaultdict[str, list[str]]] = {one: defaultdict(list) for one in Direction}
+        """The nodes in a direction whose rows refer to a node. One may be listed more than once."""
+        self.joined: dict[Direction, defaultdict[str, dict[str, EdgeKind]]] = {
             one: defaultdict(dict) for one in Direction
         }
-        """The nodes in a direction from a node that store a reference to it."""
-        self.joined: dict[Direction, defaultdict[str, dict[str, Join]]] = {one: defaultdict(dict) for one in Direction}
-        """The nodes in a direction from a node to which a join leads, each with that join."""
+        """The nodes in a direction to which a join leads from a node."""
         self.complete: dict[Direction, set[str]] = {one: set() for one in Direction}
         """The nodes all of whose referring and joined nodes in a direction were read."""
         self.looked_up: set[str] = set()
         """Ids that were looked up. Those that are not in `rows` belong to nodes that the viewer may not see."""
         self.truncated: dict[Direction, set[str]] = {one: set() for one in Direction}
-        """Nodes that have more neighbours in a direction than are stored or read."""
+        """The nodes that have more neighbours in a direction than are stored or read."""
 
     def add(self, row: Row) -> str:
         """Record a row with all of its fields, and return its id."""
@@ -42,43 +52,47 @@ class ProvenanceGraph:
         return id
 
     def add_references(self, row: Row) -> None:
-        """Record the references of a row, which may lack other fields."""
+        """Record the nodes to which a row refers. It may lack other fields."""
         id: str = row["_id"]
-        if id in self.references:
-            return
-        found = self.references[id] = []
         for reference in references_on(document_of(id)):
-            found += [(reference, other, assumed) for other, assumed in reference.ids(row)]
+            kind = reference.kind
+            if referred := {other: Referred(other, kind, assumed) for other, assumed in reference.ids(row)}:
+                self.referred[reference.direction][id] = list(referred.values())
             if reference.truncated and row.get(reference.truncated):
                 self.truncated[reference.direction].add(id)
 
-    def add_referring(self, reference: Reference, rows: list[Row], ids: Collection[str]) -> None:
-        """Record rows that store a reference to some of the nodes with these ids."""
-        referring = self.referring[reference.direction.opposite]
+    def add_referring(self, rows: list[Row], ids: Collection[str], direction: Direction) -> None:
+        """Record rows that lie in a direction from nodes with these ids, and refer to some of them."""
+        referring, referred = self.referring[direction], self.referred[direction.opposite]
         for row in rows:
             id = self.add(row)
-            for declared, other, _ in self.references[id]:
-                if declared is reference and other in ids:
-                    referring[other][id] = None
+            for other, _, _ in referred[id]:
+                if other in ids:
+                    referring[other].append(id)
 
-    def add_joined(self, join: Join, row: Row, others: list[str], direction: Direction) -> None:
-        """Record a row to which a join leads from other nodes in this direction."""
+    def add_joined(self, row: Row, others: list[str], kind: EdgeKind, direction: Direction) -> None:
+        """Record a row that lies in a direction from other nodes, from which a join leads to it."""
         id = self.add(row)
         for other in others:
-            self.joined[direction][other][id] = join
+            self.joined[direction][other][id] = kind
 
-    def referenced(self, id: str, direction: Direction) -> list[str]:
-        """The ids that a node's row refers to in a direction, those of hidden nodes among them."""
-        return [other for reference, other, _ in self.references[id] if reference.direction is direction]
+    def neighbours(self, ids: Iterable[str], direction: Direction) -> set[str]:
+        """The neighbours of some nodes in a direction that were read."""
+        found: set[str] = set()
+        referring, joined, referred = self.referring[direction], self.joined[direction], self.referred[direction]
+        for id in ids:
+            if others := referring.get(id):
+                found.update(others)
+            if id in joined:
+                found.update(joined[id])
+            if id in referred:
+                found.update([other for other, _, _ in referred[id] if other in self.rows])
+        return found
 
-    def neighbours(self, id: str, direction: Direction) -> Iterator[str]:
-        """The neighbours of a node in a direction that were read."""
-        rows = self.rows
-        for reference, other, _ in self.references[id]:
-            if reference.direction is direction and other in rows:
-                yield other
-        yield from self.referring[direction].get(id, ())
-        yield from self.joined[direction].get(id, ())
+    def referred_ids(self, ids: Iterable[str], direction: Direction) -> set[str]:
+        """The ids in a direction to which rows of some nodes refer, those of hidden nodes among them."""
+        referred = self.referred[direction]
+        return {other for id in ids if id in referred for other, _, _ in referred[id]} if referred else set()
 
 
 def document_of(id: str) -> Document:
@@ -90,9 +104,14 @@ def document_of(id: str) -> Document:
 
 
 def by_document(ids: Iterable[str]) -> dict[Document, list[str]]:
-    """Ids by the kind of their nodes, without those of unknown kinds."""
-    groups: defaultdict[str, list[str]] = defaultdict(list)
-    for id in ids:
-        groups[kind_of(id)].append(id)
-    found = ((documents.by_kind(of_kind[0]), of_kind) for of_kind in groups.values())
-    return {document: of_kind for document, of_kind in found if document is not None and document in KINDS}
+    """The ids in order, by the kind of their nodes; without those of unknown kinds."""
+    ordered, groups = sorted(ids), {}
+    start = 0
+    while start < len(ordered):
+        # Ids of one kind follow each other: all begin with it and "_", which is followed by "`" in ASCII.
+        end = bisect_left(ordered, f"{kind_of(ordered[start])}`", lo=start)
+        document = documents.by_kind(ordered[start])
+        if document is not None and document in KINDS:
+            groups[document] = ordered[start:end]
+        start = max(end, start + 1)
+    return groups

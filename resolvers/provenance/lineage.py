@@ -7,8 +7,8 @@ from typing import Any
 
 from documents.base import EmbeddedModel
 from resolvers.limits import MAX_LINEAGE_DEPTH, MAX_LINEAGE_NODES
-from resolvers.provenance.neighbours import NodeFields
 from resolvers.provenance.references import DOWNSTREAM, UPSTREAM, Direction, EdgeKind
+from resolvers.reads.node_selection import NodeSelection
 from resolvers.user_errors import InvalidInput
 
 
@@ -66,15 +66,27 @@ class Lineage(EmbeddedModel):
 
 @dataclass(frozen=True)
 class LineageRequest:
-    """The lineage to walk, and which of its costly parts to return: `bounds` are `truncated_by` and `has_more`."""
+    """The lineage to walk, and what an answer shows of it: the GraphQL names of its fields, and of its nodes."""
 
     direction: LineageDirection
     depth: int
     limit: int
-    fields: NodeFields
-    edges: bool = True
-    bounds: bool = True
-    restricted: bool = False
+    selection: NodeSelection
+
+    @property
+    def shows_edges(self) -> bool:
+        """Whether edges are selected."""
+        return "edges" in self.selection.names
+
+    @property
+    def shows_bounds(self) -> bool:
+        """Whether it is selected where there is more than the lineage holds, which takes a round of reads."""
+        return not self.selection.names.isdisjoint({"truncatedBy", "hasMore"})
+
+    @property
+    def shows_restricted(self) -> bool:
+        """Whether the number of hidden neighbours is selected."""
+        return "restricted" in self.selection.names
 
 
 def check_lineage_bounds(depth: int, limit: int) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Iterable, Iterator
 from typing import Any
 
 from resolvers.access.viewer import Viewer
@@ -19,6 +18,7 @@ from resolvers.provenance.references import (
     reference_fields,
     references_to,
 )
+from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import ALL_FIELDS, Fields, Row, collection_of, find_rows, project_stages
 from resolvers.reads.semi_join import policy_filter
@@ -38,24 +38,11 @@ Wanted = dict[str, frozenset[int]]
 """Nodes whose neighbours are wanted, each with the numbers of the walks that want them."""
 
 
-@dataclass(frozen=True)
-class NodeFields:
-    """The fields to read of each kind of node, and the kinds that are read as raw BSON."""
-
-    fields_of: Callable[[Document], Fields]
-    raw_bson: Callable[[Document], bool]
-
-    def of(self, document: Document) -> Fields:
-        """The fields that were asked for, and those that a walk needs."""
-        fields = self.fields_of(document)
-        return fields if fields == ALL_FIELDS else _without_subpaths(fields | reference_fields(document))
-
-
 class NeighbourReader:
     """Reads nodes into a graph. Methods with plural names return reads that may run side by side, see `run`."""
 
-    def __init__(self, graph: ProvenanceGraph, viewer: Viewer, fields: NodeFields) -> None:
-        self.graph, self.viewer, self.fields = graph, viewer, fields
+    def __init__(self, graph: ProvenanceGraph, viewer: Viewer, selection: NodeSelection) -> None:
+        self.graph, self.viewer, self.selection = graph, viewer, selection
         self._slots = asyncio.Semaphore(CONCURRENT_FINDS)
 
     def lookups(self, ids: Iterable[str]) -> Iterator[Awaitable[None]]:
@@ -94,25 +81,25 @@ class NeighbourReader:
         in_order, most = len(ids) <= MAX_IDS_IN_ORDER, min(limit * len(walks), MAX_LINEAGE_NODES)
         rows = await self.referring_rows(reference, ids, most + 1, in_order=in_order)
         if len(rows) <= most:
-            return self.graph.add_referring(reference, rows, wanted)
+            return self.graph.add_referring(rows, wanted, reference.direction.opposite)
         self.graph.complete[reference.direction.opposite].difference_update(ids)
         if in_order and len(walks) == 1:
-            return self.graph.add_referring(reference, rows, wanted)
+            return self.graph.add_referring(rows, wanted, reference.direction.opposite)
         parts = {tuple(part) for of_walk in _by_walk(wanted) for part in split(of_walk, MAX_IDS_IN_ORDER)}
         await self.run(self._expand_in_order(reference, list(part), limit) for part in sorted(parts))
 
     async def _expand_in_order(self, reference: Reference, ids: list[str], limit: int) -> None:
         rows = await self.referring_rows(reference, ids, limit + 1, in_order=True)
-        self.graph.add_referring(reference, rows, ids)
+        self.graph.add_referring(rows, set(ids), reference.direction.opposite)
 
     async def _expand_join(self, join: Join, ids: list[str], direction: Direction) -> None:
         document, _ = join.target(direction)
-        stages = join_stages(join, ids, direction, await self.policy(document), self.fields.of(document))
-        rows = await self.aggregate(join.document, stages, raw_bson=self.fields.raw_bson(document))
+        stages = join_stages(join, ids, direction, await self.policy(document), self._fields(document))
+        rows = await self.aggregate(join.document, stages, raw_bson=self.selection.raw_bson(document))
         if len(rows) > MAX_LINEAGE_NODES:
             self.graph.truncated[direction].update(ids)
         for row in rows:
-            self.graph.add_joined(join, row, row[JOINED], direction)
+            self.graph.add_joined(row, row[JOINED], join.kind, direction)
 
     async def referring_rows(
         self, reference: Reference, ids: list[str], limit: int, *, in_order: bool, fields: Fields | None = None
@@ -122,15 +109,20 @@ class NeighbourReader:
         sort = [("_id", 1)] if in_order else None
         return await self.find(reference.document, match, fields, sort=sort, limit=limit, index=reference.index)
 
+    def _fields(self, document: Document) -> Fields:
+        """The fields that were asked for of a kind of node, and those that a walk needs."""
+        fields = self.selection.fields_of(document)
+        return fields if fields == ALL_FIELDS else _without_subpaths(fields | reference_fields(document))
+
     async def policy(self, document: Document) -> Filter:
         """The viewer's policy for nodes of a kind to which an edge leads from a visible node."""
         return {} if document in SEEN_THROUGH_EDGES else await policy_filter(document, self.viewer)
 
     async def find(self, document: Document, match: Filter, fields: Fields | None = None, **options: Any) -> list[Row]:
         """The rows of a find, with the fields of nodes unless others are given."""
-        collection = collection_of(document, raw_bson=fields is None and self.fields.raw_bson(document))
+        collection = collection_of(document, raw_bson=fields is None and self.selection.raw_bson(document))
         async with self._slots:
-            return await find_rows(collection, match, self.fields.of(document) if fields is None else fields, **options)
+            return await find_rows(collection, match, self._fields(document) if fields is None else fields, **options)
 
     async def aggregate(self, document: Document, stages: list[Row], *, raw_bson: bool = False) -> list[Row]:
         """The rows of an aggregation."""
@@ -173,9 +165,8 @@ def join_stages(join: Join, ids: list[str], direction: Direction, conditions: Fi
     ]
 
 
-def split(ids: Iterable[str], size: int = MAX_IDS_PER_FIND) -> list[list[str]]:
-    """The ids in order, in parts of at most `size`; in two where they are many enough."""
-    ids = sorted(ids)
+def split(ids: list[str], size: int = MAX_IDS_PER_FIND) -> list[list[str]]:
+    """The ids in parts of at most `size`; in two where they are many enough."""
     if MIN_IDS_TO_SPLIT <= len(ids) < 2 * size:
         size = min(size, (len(ids) + 1) // 2)
     return [ids[start : start + size] for start in range(0, len(ids), size)]

@@ -2,10 +2,9 @@
 
 A reference leads from the document that stores it to another one, and is an edge between the two. Edges follow the
 data: from an artifact to the activity that used it, and from an activity to the artifacts that it generated. To connect
-another kind of document, add its references to REFERENCES, and itself to ARTIFACTS when activities can use it.
+another kind of document, add its references to REFERENCES.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import documents
 from documents.activities.activity import ActivityStatus
 from resolvers.filters import Filter
+from resolvers.provenance.artifacts import ARTIFACTS
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Fields, Row, Sort
 
@@ -70,22 +70,17 @@ class Reference:
         """The keys of the index that finds the documents with a reference to a node, in the order of their ids."""
         return [(self.path, 1), ("_id", 1)]
 
-    def ids(self, row: Row) -> Iterator[tuple[str, bool]]:
+    def ids(self, row: Row) -> list[tuple[str, bool]]:
         """The ids that a row stores, and whether each is assumed."""
         name, _, member = self.path.partition(".")
         value: Any = row.get(name)
-        if value is None:
-            return
+        if not value:
+            return []
         if not member:
-            yield from ((id, False) for id in ([value] if isinstance(value, str) else value))
-            return
-        assumed = self.assumed
-        for item in value:
-            yield item[member], assumed is not None and assumed in item and bool(item[assumed])
-
-    def edge(self, id: str, other: str) -> tuple[str, str]:
-        """The edge between the row that stores the reference and the node that it leads to, along the data."""
-        return (other, id) if self.direction is UPSTREAM else (id, other)
+            return [(id, False) for id in ([value] if isinstance(value, str) else value)]
+        if self.assumed is None:
+            return [(item[member], False) for item in value]
+        return [(item[member], self.assumed in item and bool(item[self.assumed])) for item in value]
 
 
 @dataclass(frozen=True)
@@ -114,19 +109,11 @@ class Join:
         return self.source(direction.opposite)
 
 
-ARTIFACTS: tuple[Document, ...] = (
-    documents.Distribution,
-    documents.Output,
-    documents.Result,
-    documents.Archive,
-    documents.Generation,
-)
-"""Kinds of documents that activities can use."""
-
-
 def _used(document: Document) -> Reference:
     """What activities of a kind used."""
-    return Reference(document, "used.ref", EdgeKind.USED, ARTIFACTS, assumed="assumed", truncated="used_truncated")
+    return Reference(
+        document, "used.ref", EdgeKind.USED, tuple(ARTIFACTS.values()), assumed="assumed", truncated="used_truncated"
+    )
 
 
 def _generated(document: Document, path: str, activity: Document) -> Reference:
@@ -136,6 +123,7 @@ def _generated(document: Document, path: str, activity: Document) -> Reference:
 
 REFERENCES: tuple[Reference, ...] = (
     _used(documents.Step),
+    _used(documents.Transform),
     _generated(documents.Output, "stepRef", documents.Step),
     _generated(documents.Distribution, "transform_id", documents.Transform),
     Reference(documents.Result, "output", EdgeKind.MEMBER, (documents.Output,)),
@@ -153,7 +141,7 @@ JOINS: tuple[Join, ...] = (
         filter={"status": ActivityStatus.SUCCEEDED.value},
     ),
 )
-SEEN_THROUGH_EDGES: frozenset[Document] = frozenset()
+SEEN_THROUGH_EDGES: frozenset[Document] = frozenset({documents.ExternalData})
 """Kinds whose documents are visible to those who see an edge that leads to them, even where their policy hides them."""
 
 

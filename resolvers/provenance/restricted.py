@@ -27,25 +27,24 @@ class RestrictedNeighbours:
 
     def reads(self) -> Iterator[Awaitable[None]]:
         """The reads that find hidden neighbours. They may run side by side."""
-        referenced: set[str] = set()
+        referred = set[str]()
         for direction in Direction:
             ids = set().union(*(walk.visited.get(direction, ()) for walk in self.walks))
-            referenced.update(other for id in ids for other in self.graph.referenced(id, direction))
+            referred |= self.graph.referred_ids(ids, direction)
             for document, of_kind in by_document(ids).items():
                 for chunk in split(of_kind):
                     yield from (self._expand(one, chunk) for one in references_to(document, direction))
                     yield from (self._expand_join(one, chunk, direction) for one in joins_from(document, direction))
-        for document, of_kind in by_document(referenced - self.graph.rows.keys()).items():
+        for document, of_kind in by_document(referred - self.graph.rows.keys()).items():
             yield from (self._look_up(document, chunk) for chunk in split(of_kind))
 
     def count(self, walk: Walk) -> int:
         """The number of hidden neighbours of a walk's nodes, in its directions; at most MAX_RESTRICTED_NEIGHBOURS."""
         found: set[str] = set()
         for direction in walk.directions:
+            found |= self.graph.referred_ids(walk.visited[direction], direction) & self._hidden
             neighbours = self._neighbours[direction]
-            for id in walk.visited[direction]:
-                found.update(other for other in self.graph.referenced(id, direction) if other in self._hidden)
-                found.update(neighbours.get(id, ()))
+            found.update(*(neighbours[id] for id in neighbours.keys() & walk.visited[direction]))
         return min(len(found), MAX_RESTRICTED_NEIGHBOURS)
 
     async def _hides(self, document: Document) -> Filter | None:

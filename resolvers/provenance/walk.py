@@ -6,7 +6,7 @@ same distance the first by id are taken, so that a lineage depends on the data a
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -30,67 +30,57 @@ from resolvers.reads.rows import Row
 WRITING_TIME = 1.0
 """Seconds of a request's time that are left for writing its answer."""
 
-Starts = Sequence[Sequence[Row]]
-CountObjects = Callable[[int], object]
-
 
 class DeadlinePassed(Exception):
     """The time of the request is nearly over."""
 
 
-async def lineages(starts: Starts, viewer: Viewer, request: LineageRequest, count_objects: CountObjects) -> list[Row]:
+async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: LineageRequest) -> list[Row]:
     """A lineage from each list of starts, which are rows that the viewer was shown, with their `reference_fields`.
 
-    Each is a Lineage as a row. `count_objects` is called with the number of new nodes of each distance, before anything
-    further away is read; it may raise an error that ends the answer.
+    Each is a Lineage as a row. The answer is told the number of nodes so far before any further away are read. Raises
+    AnswerTooLarge.
     """
     graph = ProvenanceGraph()
-    reader = NeighbourReader(graph, viewer, request.fields)
+    reader = NeighbourReader(graph, viewer, request.selection)
     for row in chain.from_iterable(starts):
         graph.add_references(row)
     walks = [Walk((row["_id"] for row in rows), request, graph) for rows in starts]
     boundary, restricted = Boundary(reader, walks), RestrictedNeighbours(reader, walks)
-    counts_restricted = request.restricted and viewer.role is not Role.ANONYMOUS
+    counts_restricted = request.shows_restricted and viewer.role is not Role.ANONYMOUS
     is_in_time = True
     try:
-        await _advance(walks, reader, request, count_objects)
+        await _advance(walks, reader, request)
         with _time_for_reads():
-            reads = (boundary.reads() if request.bounds else (), restricted.reads() if counts_restricted else ())
+            reads = (boundary.reads() if request.shows_bounds else (), restricted.reads() if counts_restricted else ())
             await reader.run(chain.from_iterable(reads))
     except DeadlinePassed:
         is_in_time = False
     for row in chain.from_iterable(starts):
         graph.rows.setdefault(row["_id"], row)
-    found = []
-    async for (walk,) in event_loop.batches(walks, 1):
-        found.append(_lineage(walk, boundary if is_in_time else None))
-        found[-1]["restricted"] = restricted.count(walk) if counts_restricted and is_in_time else None
+    found = [await _lineage(walk, boundary if is_in_time else None) for walk in walks]
+    if counts_restricted and is_in_time:
+        for walk, lineage in zip(walks, found, strict=True):
+            lineage["restricted"] = restricted.count(walk)
     as_of = now()
     return [lineage | {"as_of": as_of} for lineage in found]
 
 
-async def _advance(
-    walks: list[Walk], reader: NeighbourReader, request: LineageRequest, count_objects: CountObjects
-) -> None:
+async def _advance(walks: list[Walk], reader: NeighbourReader, request: LineageRequest) -> None:
     """Let each walk go on until it ends or meets its bounds. Raises DeadlinePassed."""
-    count_objects(sum(len(walk.distances) for walk in walks))
     starts = {id for walk in walks for id in walk.distances}
-    reads: list[Awaitable[None]] = list(reader.start_lookups(starts))
+    reads = list(reader.start_lookups(starts))
     for distance in range(1, request.depth + 1):
+        request.selection.expect_objects(sum(len(walk.distances) for walk in walks))
         going = [walk for walk in walks if walk.goes_on]
         for direction in Direction:
             reads += reader.expansions(_wanted(going, direction), direction, request.limit)
-        while reads or going:
-            reads += reader.lookups({id for walk in going for id in walk.next_lookups()})
-            if not reads:
-                break
+        while reads := reads + list(reader.lookups({id for walk in going for id in walk.next_lookups()})):
             with _time_for_reads():
                 await reader.run(reads)
             reads = []
-        new = 0
         async for (walk,) in event_loop.batches(going, 1):
-            new += walk.advance(distance)
-        count_objects(new)
+            walk.advance(distance)
         if not going:
             break
 
@@ -105,7 +95,7 @@ def _wanted(walks: list[Walk], direction: Direction) -> Wanted:
     return {id: frozenset(numbers) for id, numbers in wanted.items() if id not in complete}
 
 
-def _lineage(walk: Walk, boundary: Boundary | None) -> Row:
+async def _lineage(walk: Walk, boundary: Boundary | None) -> Row:
     """The lineage that a walk found. Without a boundary there was no time to look whether it has more."""
     more = {
         id
@@ -120,8 +110,9 @@ def _lineage(walk: Walk, boundary: Boundary | None) -> Row:
     truncated_by = _truncated_by(walk, more, boundary)
     return {
         "nodes": nodes,
-        "edges": edges_between(walk) if walk.request.edges else [],
+        "edges": await edges_between(walk) if walk.request.shows_edges else [],
         "truncated_by": [bound for bound in LineageTruncation if bound in truncated_by],
+        "restricted": None,
     }
 
 
@@ -129,9 +120,8 @@ def _truncated_by(walk: Walk, more: set[str], boundary: Boundary | None) -> set[
     bounds = set(walk.truncated_by)
     if boundary is None:
         return bounds | ({LineageTruncation.DEADLINE} if more else set())
-    if more.intersection(chain.from_iterable(walk.frontiers.values())):
-        is_deep = walk.depth == walk.request.depth
-        bounds.add(LineageTruncation.DEPTH if is_deep else LineageTruncation.LIMIT)
+    if walk.depth == walk.request.depth and more.intersection(chain.from_iterable(walk.frontiers.values())):
+        bounds.add(LineageTruncation.DEPTH)
     if any(walk.graph.truncated[one] & walk.visited[one] for one in walk.directions):
         bounds.add(LineageTruncation.DEGREE)
     return bounds
