@@ -136,6 +136,7 @@ def _generated(document: Document, path: str, activity: Document) -> Reference:
 
 REFERENCES: tuple[Reference, ...] = (
     _used(documents.Step),
+    _used(documents.Transform),
     _generated(documents.Output, "stepRef", documents.Step),
     _generated(documents.Distribution, "transform_id", documents.Transform),
     Reference(documents.Result, "output", EdgeKind.MEMBER, (documents.Output,)),
