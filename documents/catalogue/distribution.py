@@ -20,12 +20,18 @@ class CsvwColumn(EmbeddedModel):
 
 
 class Distribution(Document):
-    """A CSV-W document, byte for byte as it was ingested, with the fields that clients query extracted from it."""
+    """A CSV-W document, byte for byte as it was ingested, with the fields that clients query extracted from it.
+
+    `dataset_name` is the title of the dataset when the document was published, else its identifier, and
+    `version_label` the label of the version: the document's caption needs no other row.
+    """
 
     kind: ClassVar[str] = "distribution"
 
     dataset_ref: str = Field(alias="parent_dataset")
     version_ref: str = Field(alias="versionRef")
+    dataset_name: str | None = Field(None, alias="datasetName")
+    version_label: str | None = Field(None, alias="versionLabel")
     csvw: JsonText
     sha256: str
     size_bytes: int = Field(alias="sizeBytes")

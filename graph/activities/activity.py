@@ -27,10 +27,11 @@ from graph.core.mutation import (
     user_errors_field,
     without_unset,
 )
-from graph.core.node import Node
 from graph.core.user_error_types import UserError
-from graph.core.view import connection, interface, stored, view
+from graph.core.view import computed, connection, interface, page_arguments, stored, view
 from graph.core.where import sort_key
+from graph.provenance.connections import ArtifactConnection
+from graph.provenance.traceable import Traceable
 from graph.provenance.used_input import UsedInput, used_values
 from resolvers.activities.claim import claim_activity
 from resolvers.activities.idempotent_replay import repeat_claim, repeat_report
@@ -38,6 +39,8 @@ from resolvers.activities.lease import MIN_LEASE_SECONDS, extend_lease
 from resolvers.activities.lifecycle import ErrorReport, TransformReport, complete_activity, release_activity
 from resolvers.activities.report_access import MAX_WORKER_NAME_LENGTH
 from resolvers.limits import MAX_LEASE_SECONDS, MAX_LOG_PAGE_SIZE
+from resolvers.provenance.generated_artifacts import generated_artifacts, generated_paths
+from resolvers.provenance.used_artifacts import used_artifacts, used_paths
 from resolvers.reads.rows import Row
 
 ActivityStatus = describe_enum(
@@ -75,7 +78,7 @@ class ActivityError:
 
 
 @interface
-class Activity(Node):
+class Activity(Traceable):
     """An activity: a run that is waiting, running or ended."""
 
     status: ActivityStatus = stored(description="The activity's state.")  # type: ignore[valid-type]
@@ -112,6 +115,23 @@ class Activity(Node):
         where=LogWhere,
         max_page_size=MAX_LOG_PAGE_SIZE,
         description="The activity's log, in order of sequence. A page has at most 1,000 lines.",
+    )
+    used: ArtifactConnection = computed(
+        used_artifacts,
+        paths_of=used_paths,
+        arguments=page_arguments(),
+        finds_nodes=True,
+        description="Exactly what the activity read and you may see, in the order in which it was recorded; frozen "
+        "when the activity ends. Empty also when nobody recorded it: the provenance of what the activity generated "
+        "tells this as a gap.",
+    )
+    generated: ArtifactConnection = computed(
+        generated_artifacts,
+        paths_of=generated_paths,
+        arguments=page_arguments(),
+        finds_nodes=True,
+        description="What the activity made and you may see, oldest first. For a step, the outputs and snapshots of "
+        "all its attempts.",
     )
 
 

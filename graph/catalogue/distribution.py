@@ -9,9 +9,9 @@ import strawberry
 
 import documents
 from documents.catalogue import distribution
-from graph.core.node import Node
 from graph.core.scalars import JSON, BigInt
 from graph.core.view import argument, computed, lookup, one, stored, view
+from graph.provenance.artifact import Artifact
 from resolvers.catalogue.distribution import csvw_urls
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class CsvwColumn:
 
 
 @view(documents.Distribution)
-class Distribution(Node):
+class Distribution(Artifact):
     """A distribution: the CSV on the Web (CSVW) document that a dataset version publishes."""
 
     dataset: Dataset = one(

@@ -251,7 +251,9 @@ class HeldNodesField(FieldSource):
         return frozenset({self.path})
 
     def resolve(self, parent: Any, info: Info, arguments: dict[str, Any]) -> Any:
-        return value_at(parent, self.path)
+        held = value_at(parent, self.path)
+        loader_of(info).budget.add_objects(objects_in(held))
+        return held
 
 
 def node_document(id: str) -> Document | None:

@@ -12,7 +12,7 @@ Annotations may name any view: they are resolved by `resolve_forward_references`
 
 import copy
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import strawberry
@@ -243,18 +243,21 @@ def nodes_field(keys: StrawberryArgument, *, max_ids: int, description: str) -> 
 def computed(
     compute: Compute,
     *paths: str,
+    paths_of: Callable[[Model | None], Iterable[str]] | None = None,
     arguments: Sequence[StrawberryArgument] = (),
     finds_nodes: bool = False,
     description: str,
 ) -> Any:
     """Values that `compute` returns for all parents of a level, for which their values at `paths` are read.
 
-    With `finds_nodes` it finds rows of any kind, which `held_nodes` shows below: its argument `fields_of` is the
-    NodeSelection that says what of them is selected.
+    A field of an interface gives them as `paths_of` the document of each view that implements it. With `finds_nodes`
+    the function finds rows of any kind, which `held_nodes` shows below: its argument `fields_of` is the NodeSelection
+    that says what of them is selected.
     """
 
     def bind(model: Model | None, name: str) -> FieldSource:
-        return ComputedField(compute, frozenset(stored_path(model, path)[0] for path in paths), finds_nodes)
+        all_paths = paths_of(model) if paths_of else paths
+        return ComputedField(compute, frozenset(stored_path(model, path)[0] for path in all_paths), finds_nodes)
 
     return _field(bind, description, arguments)
 

@@ -11,12 +11,12 @@ from strawberry.types import Info
 import documents
 import documents.galaxy.archive
 from graph.core.mutation import idempotency_key, mutation, required, run_mutation, user_errors_field
-from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.scalars import JSON, BigInt
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection_by_ids, lookup, one, stored, view
 from graph.core.where import Condition, DateTimeFilter, OrderDirection, StringFilter, order_input, where_input
+from graph.provenance.artifact import Artifact
 from resolvers.filters import Filter
 from resolvers.galaxy.archive import register_archive, verify_archive_upload
 
@@ -62,7 +62,7 @@ class StateCount:
 
 
 @view(documents.Archive)
-class Archive(Node):
+class Archive(Artifact):
     """An archive: a report of a Galaxy instance exactly as it was uploaded, never changed or deleted.
 
     Jobs and usage can be derived from it again at any time.

@@ -12,10 +12,10 @@ import documents
 from documents.galaxy import generation
 from graph.core.enums import describe_enum
 from graph.core.mutation import idempotency_key, mutation, optional, or_none, required, run_mutation, user_errors_field
-from graph.core.node import Node
 from graph.core.scalars import BigInt
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, lookup, one, stored, view
+from graph.provenance.artifact import Artifact
 from resolvers.galaxy.generation import activate_generation, discard_generation
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ GenerationStatus = describe_enum(
 
 
 @view(documents.Generation)
-class Generation(Node):
+class Generation(Artifact):
     """A generation: all jobs that one version of the parser derived from an instance's archives. A new generation is
     built beside the active one and replaces it in a single write.
     """

@@ -22,12 +22,12 @@ from graph.core.mutation import (
     run_mutation,
     user_errors_field,
 )
-from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.scalars import JSON, BigInt
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, computed, embedded, lookup, one, root_connection, stored, view
 from graph.core.where import Condition, DateTimeFilter, StringFilter, enum_filter, where_input
+from graph.provenance.artifact import Artifact
 from resolvers.twins.output import DEFAULT_URL_SECONDS, download_urls, update_output_access
 from resolvers.twins.readers import authorized_users
 from resolvers.twins.register_output import register_output, verify_output_upload
@@ -113,7 +113,7 @@ class SignedUrl:
 
 
 @view(documents.Output)
-class Output(Node):
+class Output(Artifact):
     """A file that a step produced, with access rights of its own: making a digital twin public does not make its
     outputs public.
 

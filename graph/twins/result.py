@@ -20,10 +20,10 @@ from graph.core.mutation import (
     user_errors_field,
     without_unset,
 )
-from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection_by_ids, lookup, one, stored, view
+from graph.provenance.artifact import Artifact
 from graph.twins.output import OutputWhere
 from resolvers.twins.result import ResultChanges, create_result, update_result
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @view(documents.Result)
-class Result(Node):
+class Result(Artifact):
     """A result: outputs of an execution, gathered under a title."""
 
     digital_twin: DigitalTwin = one(

@@ -64,6 +64,7 @@ async def _existing_datasets(resource_id: str, identifiers: list[str], session: 
 def _publication(dataset: Row, transform_id: str, document: ReportedDocument, at: datetime) -> Publication:
     ordinal = dataset["latestOrdinal"] + 1
     distribution_id = new_id(documents.Distribution.kind)
+    facts = dataset | changed_facts(dataset, document, published=True)
     version = documents.DatasetVersion(
         dataset_ref=dataset["_id"],
         label=f"v{ordinal}",
@@ -75,6 +76,8 @@ def _publication(dataset: Row, transform_id: str, document: ReportedDocument, at
         id=distribution_id,
         dataset_ref=dataset["_id"],
         version_ref=version.id,
+        dataset_name=facts["title"] or dataset["identifier"],
+        version_label=version.label,
         csvw=document.text,
         sha256=document.csvw.sha256,
         size_bytes=document.csvw.size_bytes,

@@ -41,6 +41,7 @@ PERSONAL = {
     ("TransformDetails", "logs"),
     ("TransformDetails", "notebook"),
     ("JobParameter", "value"),
+    ("Provenance", "gaps"),
 }
 """Fields that differ between viewers who both see the object; each has a test of its own."""
 
@@ -91,7 +92,9 @@ def target(field: GraphQLField) -> str:
 def selection(type_: Any, hops: int) -> str:
     """Everything that can be selected of a type without following more than `hops` links."""
     if isinstance(type_, GraphQLInterfaceType):
-        return "__typename id"
+        return " ".join(
+            ["__typename", *(name for name, field in type_.fields.items() if is_leaf_type(get_named_type(field.type)))]
+        )
     if hops < 0:
         return "__typename id" if is_node(type_) else "__typename"
     parts = ["__typename"]

@@ -289,7 +289,8 @@ def _an_ingestion(
 ) -> list[documents.Document]:
     """An ingestion of a report with two jobs, and a row that could not be taken."""
     ingestion = new.an_ingestion(instance, generation, log_end=1)
-    part = new.a_part(ingestion, archive, counts=IngestionCounts(jobs=2, rejected=1))
+    counts = IngestionCounts(jobs=2, rejected=1)
+    part = new.a_part(ingestion, archive, counts=counts, status=ActivityStatus.SUCCEEDED)
     jobs = [
         new.a_job(generation, archive, external_id=number, parameters=[JobParameter(name="email", value=f'"{number}"')])
         for number in (1, 2)

@@ -79,7 +79,9 @@ def a_world() -> World:
         "admin": Viewer(Role.ADMIN),
     }
     servers = [*_a_server(owner, stranger, public=False), *_a_server(stranger, public=True), *_a_server(public=True)]
-    return World([*people, *registry, *(one for twin in twins for one in twin), *_a_catalogue(), *servers], viewers)
+    world = World([*people, *registry, *(one for twin in twins for one in twin), *_a_catalogue(), *servers], viewers)
+    _link_families(world)
+    return world
 
 
 def _a_server(*owners: documents.User, public: bool) -> list[Any]:
@@ -281,6 +283,21 @@ def _link(*twins: list[Any]) -> None:
         steps[1].used = [Used(ref="output_none", step_key="used"), Used(ref=outputs[0].id)]
 
 
+def _link_families(world: World) -> None:
+    """Let a step of each twin and some transforms use artifacts of every kind, in no order, and one that is not there.
+
+    The first transform says nothing, the second that it used nothing.
+    """
+    kinds = ("archive", "distribution", "generation", "output", "result")
+    refs = [id for ids in zip(*(reversed(world.ids(kind)) for kind in kinds), strict=False) for id in ids]
+    steps = [one for one in world.kept if isinstance(one, documents.Step)]
+    transforms = [one for one in world.kept if isinstance(one, documents.Transform)]
+    for number, step in enumerate(steps[2::4]):
+        step.used = [Used(ref=ref) for ref in ["output_none", *refs[number:], refs[number]]]
+        step.used_truncated = number == 1
+    transforms[1].used, transforms[2].used = [], [Used(ref=ref) for ref in refs]
+
+
 def _a_catalogue() -> list[Any]:
     office = documents.Organisation(url="https://office.example", name="Office")
     other = documents.Organisation(url="https://other.example")
@@ -338,6 +355,8 @@ def _a_dataset(
             id=distribution_id,
             dataset_ref=dataset.id,
             version_ref=version_id,
+            dataset_name="T\n é" if modified else None,
+            version_label=version.label if ordinal > 1 else None,
             csvw=JSON_TEXT,
             sha256=HASH,
             size_bytes=len(JSON_TEXT),

@@ -5,7 +5,6 @@ from typing import Any
 
 from graphql import (
     FieldNode,
-    GraphQLEnumType,
     GraphQLField,
     GraphQLObjectType,
     OperationDefinitionNode,
@@ -191,8 +190,6 @@ class Compiler:
             template = self.nested_template(nodes, named_type)
             selection = self._node_selection(named_type, nodes, template) if field_source.finds_nodes else None
             return NestedComputed(field_source.compute, arguments, None, template, selection)
-        if isinstance(named_type, GraphQLEnumType):
-            raise UnsupportedByPlan("computed enums")
         template = RowTemplate(named_type.name)
         code = value_code(template, "r", field.type, lambda value: value)
         return NestedComputed(field_source.compute, arguments, template.compile(code).build)

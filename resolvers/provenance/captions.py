@@ -1,0 +1,109 @@
+"""Captions: what to call an artifact or an activity in a list or a picture, from its own stored fields alone."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import documents
+from resolvers.access.viewer import Viewer
+from resolvers.reads.rows import Row
+
+MAX_CAPTION_LENGTH = 200
+"""Characters of a caption; longer ones are cut."""
+SHORT_HASH = 8
+"""Digits of a commit or a SHA-256 in a caption."""
+
+
+class Caption(NamedTuple):
+    """The fields of a document from which its caption is made, by their Python names, and the function that makes it.
+
+    The function returns an empty text where the document names nothing.
+    """
+
+    paths: tuple[str, ...]
+    make: Callable[[Row], str]
+
+
+def caption_paths(document: Any) -> tuple[str, ...]:
+    """The fields of a document from which its caption is made, by their Python names."""
+    return CAPTIONS[document].paths
+
+
+def captions(rows: list[Row], viewer: Viewer) -> list[str]:
+    """The caption of each row, by its kind."""
+    return [caption(row) for row in rows]
+
+
+def caption(row: Row) -> str:
+    """One line of 1 to MAX_CAPTION_LENGTH characters: of a document that names nothing, its class and id."""
+    document = documents.by_kind(row["_id"])
+    assert document is not None
+    text = " ".join(CAPTIONS[document].make(row).split())
+    return _cut(text or f"{document.__name__} {row['_id'].partition('_')[2]}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_CAPTION_LENGTH else f"{text[: MAX_CAPTION_LENGTH - 1]}…"
+
+
+def _distribution(row: Row) -> str:
+    return f"{row.get('datasetName') or ''} {row.get('versionLabel') or ''}"
+
+
+def _output(row: Row) -> str:
+    return str(row["file_name"])
+
+
+def _result(row: Row) -> str:
+    return str(row["title"])
+
+
+def _archive(row: Row) -> str:
+    return f"Report {row['identifier']}"
+
+
+def _generation(row: Row) -> str:
+    jobs, archives = row.get("jobs") or 0, row.get("archives") or 0
+    return f"{_count(jobs, 'job')} from {_count(archives, 'report')}"
+
+
+def _step(row: Row) -> str:
+    return str(row["key"])
+
+
+def _transform(row: Row) -> str:
+    if code := row.get("code"):
+        first = code[0]
+        return f"{first.get('path') or _last_part(first['repository'])} @ {first['commit'][:SHORT_HASH]}"
+    cause = row.get("cause")
+    return f"Transform, {_words(cause['kind'])}" if cause else ""
+
+
+def _ingestion(row: Row) -> str:
+    created: datetime = row["created_at"]
+    return f"{_words(row.get('kind') or 'INGEST').capitalize()} of {created:%Y-%m-%d %H:%M}"
+
+
+def _words(value: str) -> str:
+    return value.replace("_", " ").lower()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _last_part(url: str) -> str:
+    return url.rstrip("/").rpartition("/")[2]
+
+
+CAPTIONS: dict[Any, Caption] = {
+    documents.Distribution: Caption(("dataset_name", "version_label"), _distribution),
+    documents.Output: Caption(("file_name",), _output),
+    documents.Result: Caption(("title",), _result),
+    documents.Archive: Caption(("identifier",), _archive),
+    documents.Generation: Caption(("jobs", "archives"), _generation),
+    documents.Step: Caption(("key",), _step),
+    documents.Transform: Caption(("code", "cause"), _transform),
+    documents.Ingestion: Caption(("purpose", "created_at"), _ingestion),
+}
+"""The captions of everything that has a place in the provenance graph."""
