@@ -34,12 +34,14 @@ class MutationError(Exception):
 
 
 class GraphQLClient:
-    """A client of a server with a token. `files` is for signed URLs, to which the token must not be sent."""
+    """A client of a server, anonymous without a token. `files` is for signed URLs, to which the token must not go."""
 
-    def __init__(self, address: str, token: str) -> None:
+    def __init__(self, address: str, token: str | None) -> None:
         self.address = address
         timeout = httpx2.Timeout(RESPONSE_TIMEOUT, connect=CONNECT_TIMEOUT)
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/graphql-response+json, application/json"}
+        headers = {"Accept": "application/graphql-response+json, application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         # Loading the certificates takes longer than a request.
         certificates = httpx2.create_ssl_context()
         self._client = httpx2.AsyncClient(headers=headers, timeout=timeout, verify=certificates)
@@ -114,7 +116,7 @@ class GraphQLClient:
         codes = {(error.get("extensions") or {}).get("code") for error in errors}
         if is_retryable or codes & RETRYABLE_CODES:
             raise TransientError(f"{self.address} fails: {messages}", after=retry_after(response))
-        raise IncompatibleServer(f"{self.address} does not accept this worker's request: {messages}")
+        raise IncompatibleServer(f"{self.address} does not accept this request: {messages}")
 
 
 def is_retryable_status(status: int) -> bool:
@@ -129,7 +131,7 @@ def retry_after(response: httpx2.Response) -> float:
 
 
 @asynccontextmanager
-async def open_client(address: str, token: str) -> AsyncIterator[GraphQLClient]:
+async def open_client(address: str, token: str | None) -> AsyncIterator[GraphQLClient]:
     """A client of the server, open for the block."""
     client = GraphQLClient(address, token)
     try:

@@ -1,0 +1,1 @@
+"""Printing the lineage of an object, as a client of GraphQL only."""
