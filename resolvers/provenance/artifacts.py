@@ -15,18 +15,15 @@ from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import ChecksumMismatch, InvalidInput
 
-ARTIFACTS: dict[str, Document] = {
-    document.kind: document
-    for document in (
-        documents.Archive,
-        documents.Distribution,
-        documents.ExternalData,
-        documents.Generation,
-        documents.Output,
-        documents.Result,
-    )
-}
-"""The documents of artifacts, by the prefix of their ids."""
+ARTIFACTS: tuple[Document, ...] = (
+    documents.Archive,
+    documents.Distribution,
+    documents.ExternalData,
+    documents.Generation,
+    documents.Output,
+    documents.Result,
+)
+"""Kinds of artifacts."""
 
 
 class Artifact(NamedTuple):
@@ -56,8 +53,8 @@ async def artifacts_by_id(ids: Iterable[str], viewer: Viewer, session: Session) 
     """The artifacts with these ids that the viewer may read. A dataset version stands for its distribution."""
     by_document: defaultdict[Document, list[str]] = defaultdict(list)
     for id in sorted(set(ids)):
-        document = ARTIFACTS.get(kind_of(id), documents.DatasetVersion)
-        by_document[document].append(id)
+        document = documents.by_kind(id)
+        by_document[document if document in ARTIFACTS else documents.DatasetVersion].append(id)
     found: dict[str, Artifact] = {}
     for document, of_kind in by_document.items():
         if document is not documents.DatasetVersion:

@@ -10,8 +10,8 @@ from itertools import chain
 
 from resolvers.access.viewer import Viewer
 from resolvers.limits import MAX_COUNTED_ROWS
+from resolvers.provenance.artifacts import ARTIFACTS
 from resolvers.provenance.node_rows import rows_by_id
-from resolvers.provenance.references import ARTIFACTS
 from resolvers.reads.cursor import decode_cursor
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import BY_ID, Order

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Collection, Iterable
 
 from resolvers.access.viewer import ADMIN, Viewer
+from resolvers.provenance.artifacts import ARTIFACTS
 from resolvers.provenance.graph import by_document
-from resolvers.provenance.references import ARTIFACTS, KINDS, SEEN_THROUGH_EDGES
+from resolvers.provenance.references import KINDS, SEEN_THROUGH_EDGES
 from resolvers.reads import lookups
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document

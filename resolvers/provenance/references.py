@@ -111,9 +111,7 @@ class Join:
 
 def _used(document: Document) -> Reference:
     """What activities of a kind used."""
-    return Reference(
-        document, "used.ref", EdgeKind.USED, tuple(ARTIFACTS.values()), assumed="assumed", truncated="used_truncated"
-    )
+    return Reference(document, "used.ref", EdgeKind.USED, ARTIFACTS, assumed="assumed", truncated="used_truncated")
 
 
 def _generated(document: Document, path: str, activity: Document) -> Reference:
