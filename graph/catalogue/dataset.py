@@ -11,11 +11,11 @@ from strawberry.types import Info
 import documents
 from graph.catalogue.dataset_version import DatasetVersionOrder
 from graph.core.mutation import idempotency_key, mutation, optional, or_none, required, run_mutation, user_errors_field
-from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, one, one_by, root_connection, stored, view
 from graph.core.where import Condition, DateTimeFilter, IDFilter, StringFilter, order_input, sort_key, where_input
+from graph.provenance.traceable import Traceable
 from resolvers.catalogue.dataset import create_dataset
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ DatasetOrder = order_input(
 
 
 @view(documents.Dataset)
-class Dataset(Node):
+class Dataset(Traceable):
     """A dataset: a series of published versions under one identifier."""
 
     resource: Resource = one(

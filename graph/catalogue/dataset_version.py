@@ -9,9 +9,9 @@ import strawberry
 
 import documents
 from graph.catalogue.distribution import Distribution
-from graph.core.node import Node
 from graph.core.view import argument, computed, lookup, one, stored, view
 from graph.core.where import order_input
+from graph.provenance.traceable import Traceable
 from resolvers.catalogue.dataset_version import is_latest
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ DatasetVersionOrder = order_input("DatasetVersion", documents.DatasetVersion, OR
 
 
 @view(documents.DatasetVersion)
-class DatasetVersion(Node):
+class DatasetVersion(Traceable):
     """A published version of a dataset, never changed after publication."""
 
     dataset: Dataset = one(documents.Dataset, "dataset_ref", description="The dataset that the version belongs to.")

@@ -16,6 +16,7 @@ from graph.commands.console import exit_with_error, print_status
 from graph.commands.explain import explain
 from graph.commands.export import export_app
 from graph.commands.import_catalogue import import_app
+from graph.commands.lineage import lineage
 from graph.commands.token import token_app
 from graph.commands.upload_reports import upload
 from graph.commands.work import EPILOG, work
@@ -59,6 +60,7 @@ app.add_typer(import_app, name="import")
 app.add_typer(export_app, name="export")
 app.add_typer(token_app, name="token")
 app.command()(explain)
+app.command()(lineage)
 app.command(epilog=EPILOG, context_settings={"obj": _ingest})(work)
 app.command()(upload)
 

@@ -244,20 +244,24 @@ def computed(
     compute: Compute,
     *paths: str,
     paths_of: Callable[[Model | None], Iterable[str]] | None = None,
+    stored_paths_of: Callable[[Model | None], Iterable[str]] | None = None,
     arguments: Sequence[StrawberryArgument] = (),
     finds_nodes: bool = False,
     description: str,
 ) -> Any:
     """Values that `compute` returns for all parents of a level, for which their values at `paths` are read.
 
-    A field of an interface gives them as `paths_of` the document of each view that implements it. With `finds_nodes`
+    A field of an interface gives them as `paths_of` the document of each view that implements it, or as
+    `stored_paths_of` it, by the names that the database knows. With `finds_nodes`
     the function finds rows of any kind, which `held_nodes` shows below: its argument `fields_of` is the NodeSelection
     that says what of them is selected.
     """
 
     def bind(model: Model | None, name: str) -> FieldSource:
         all_paths = paths_of(model) if paths_of else paths
-        return ComputedField(compute, frozenset(stored_path(model, path)[0] for path in all_paths), finds_nodes)
+        stored_paths = {stored_path(model, path)[0] for path in all_paths}
+        stored_paths |= set(stored_paths_of(model) if stored_paths_of else ())
+        return ComputedField(compute, frozenset(stored_paths), finds_nodes)
 
     return _field(bind, description, arguments)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graph.core.node import Node
 from graph.core.view import computed, interface
+from graph.provenance.lineage import Lineage, lineage_field
 from resolvers.provenance.captions import MAX_CAPTION_LENGTH, caption_paths, captions
 
 
@@ -19,3 +20,4 @@ class Traceable(Node):
         description="A short name for lists and pictures, such as a file name; one line of at most "
         f"{MAX_CAPTION_LENGTH} characters, never empty. Captions are not unique.",
     )
+    lineage: Lineage = lineage_field()

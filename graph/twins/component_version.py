@@ -10,12 +10,12 @@ import strawberry
 import documents
 from documents.twins import component_version
 from graph.core.mutation import idempotency_key, optional, required, user_errors_field
-from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.scalars import JSON
 from graph.core.user_error_types import UserError
 from graph.core.view import argument, connection, lookup, one, root_connection, stored, view
 from graph.core.where import BooleanFilter, Condition, IDFilter, OrderDirection, StringFilter, order_input, where_input
+from graph.provenance.traceable import Traceable
 from graph.twins.step import StepWhere
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class PortDefinition:
 
 
 @view(documents.ComponentVersion)
-class ComponentVersion(Node):
+class ComponentVersion(Traceable):
     """A version of a component: a commit under the name of a tag.
 
     The name is unique within the component. Only isDeprecated ever changes.

@@ -20,7 +20,6 @@ from graph.core.mutation import (
     run_mutation,
     user_errors_field,
 )
-from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.scalars import JSON
 from graph.core.user_error_types import UserError
@@ -36,6 +35,7 @@ from graph.core.where import (
     order_input,
     where_input,
 )
+from graph.provenance.traceable import Traceable
 from graph.twins.execution_input import (
     CreateExecutionInput,
     RerunExecutionInput,
@@ -123,7 +123,7 @@ class WorkflowSchema:
 
 
 @view(documents.Execution)
-class Execution(Node):
+class Execution(Traceable):
     """An execution: one run of a workflow of component versions for a digital twin."""
 
     digital_twin: DigitalTwin | None = one(

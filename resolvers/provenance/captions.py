@@ -84,6 +84,22 @@ def _ingestion(row: Row) -> str:
     return f"{_words(row.get('kind') or 'INGEST').capitalize()} of {created:%Y-%m-%d %H:%M}"
 
 
+def _dataset(row: Row) -> str:
+    return str(row.get("title") or row["identifier"])
+
+
+def _dataset_version(row: Row) -> str:
+    return str(row["label"])
+
+
+def _execution(row: Row) -> str:
+    return str(row["title"])
+
+
+def _component_version(row: Row) -> str:
+    return f"{row.get('title') or ''} {row['version']} @ {row['commitHash'][:SHORT_HASH]}"
+
+
 def _words(value: str) -> str:
     return value.replace("_", " ").lower()
 
@@ -105,5 +121,9 @@ CAPTIONS: dict[Any, Caption] = {
     documents.Step: Caption(("key",), _step),
     documents.Transform: Caption(("code", "cause"), _transform),
     documents.Ingestion: Caption(("purpose", "created_at"), _ingestion),
+    documents.Dataset: Caption(("title", "identifier"), _dataset),
+    documents.DatasetVersion: Caption(("label",), _dataset_version),
+    documents.Execution: Caption(("title",), _execution),
+    documents.ComponentVersion: Caption(("title", "version", "commit_hash"), _component_version),
 }
 """The captions of everything that has a place in the provenance graph."""
