@@ -53,6 +53,14 @@ MAX_LINEAGE_NODES = 10_000
 """Nodes of a `lineage`."""
 MAX_RESTRICTED_NEIGHBOURS = 1_000
 """Hidden neighbours that a `lineage` counts."""
+MAX_IMPACT_COMMITS = 1_000
+"""Commits in one `codeImpact`."""
+MAX_STALENESS_DEPTH = 10
+"""Edges upstream that `staleness` follows."""
+MAX_STALENESS_NODES = 1_000
+"""Nodes upstream that it looks at."""
+MAX_STALENESS_CAUSES = 100
+"""Causes of `staleness`."""
 
 # == Digital twins ==
 MAX_STEPS = 1_000

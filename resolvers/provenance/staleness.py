@@ -1,0 +1,125 @@
+"""Staleness: whether what artifacts were made of or with has moved on since, as far as the viewer may see it."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+import documents
+from documents.base import EmbeddedModel
+from resolvers.access.viewer import Viewer
+from resolvers.concurrency import event_loop
+from resolvers.limits import MAX_STALENESS_CAUSES, MAX_STALENESS_DEPTH, MAX_STALENESS_NODES
+from resolvers.provenance.causes import Causes, StalenessCauseKind
+from resolvers.provenance.known import is_all_known
+from resolvers.provenance.lineage import LineageDirection, LineageRequest
+from resolvers.provenance.neighbours import NodeFields
+from resolvers.provenance.newer_code import STEP_FIELDS, TRANSFORM_FIELDS, step_causes, transform_causes
+from resolvers.provenance.newer_reader import GENERATION_FIELDS, generation_causes
+from resolvers.provenance.newer_states import EXTERNAL_DATA_FIELDS, external_data_causes
+from resolvers.provenance.newer_versions import DISTRIBUTION_FIELDS, distribution_causes
+from resolvers.provenance.walk import lineages
+from resolvers.reads.node_selection import NodeSelection, count_nothing, is_never_raw
+from resolvers.reads.relations import Document
+from resolvers.reads.rows import Fields, Row
+
+FIELDS: dict[Document, Fields] = {
+    documents.Distribution: DISTRIBUTION_FIELDS,
+    documents.ExternalData: EXTERNAL_DATA_FIELDS,
+    documents.Generation: GENERATION_FIELDS,
+    documents.Step: STEP_FIELDS | {"ownerRef"},
+    documents.Transform: TRANSFORM_FIELDS,
+}
+"""The stored fields of nodes from which is found whether they have moved on."""
+
+
+class StalenessStatus(StrEnum):
+    """The verdict on an artifact."""
+
+    FRESH = "FRESH"
+    STALE = "STALE"
+    UNKNOWN = "UNKNOWN"
+
+
+class StalenessCause(EmbeddedModel):
+    """A node that has moved on, as the row that was read; what was used of it, and what there is now."""
+
+    kind: StalenessCauseKind
+    node: dict[str, Any]
+    used: str | None
+    latest: str | None
+
+
+class Staleness(EmbeddedModel):
+    """The verdict on an artifact, and what has moved on, the nearest first."""
+
+    status: StalenessStatus
+    causes: list[StalenessCause]
+
+
+async def staleness(
+    artifacts: list[Row], viewer: Viewer, *, reader_version: str, fields_of: NodeSelection
+) -> list[Row]:
+    """The staleness of each artifact as a row, where reports are read by `reader_version` now.
+
+    The lineages of all artifacts are walked together; causes take at most three round trips more, whatever is upstream.
+    """
+    fields = NodeFields(lambda document: fields_of(document) | FIELDS.get(document, frozenset()), is_never_raw)
+    request = LineageRequest(LineageDirection.UPSTREAM, MAX_STALENESS_DEPTH, MAX_STALENESS_NODES, fields, edges=False)
+    walked = await lineages([[artifact] for artifact in artifacts], viewer, request, count_nothing)
+    rows = {node["node"]["_id"]: node["node"] for lineage in walked for node in lineage["nodes"]}
+    causes = await _causes(rows, viewer, reader_version)
+    verdicts = []
+    async for ((artifact, lineage),) in event_loop.batches(list(zip(artifacts, walked, strict=True)), 1):
+        verdicts.append(_verdict(artifact["_id"], lineage, causes))
+    return verdicts
+
+
+def _verdict(artifact_id: str, lineage: Row, causes: Causes) -> Row:
+    nodes = sorted(lineage["nodes"], key=lambda node: abs(node["distance"]))
+    found = list(islice(_causes_at(nodes, causes), MAX_STALENESS_CAUSES))
+    if found:
+        return {"status": StalenessStatus.STALE.value, "causes": found}
+    rows = {node["node"]["_id"]: node["node"] for node in nodes}
+    is_known = not lineage["truncated_by"] and causes.unknown.isdisjoint(rows) and is_all_known(rows, artifact_id)
+    status = StalenessStatus.FRESH if is_known else StalenessStatus.UNKNOWN
+    return {"status": status.value, "causes": []}
+
+
+def _causes_at(nodes: Iterable[Row], causes: Causes) -> Iterator[Row]:
+    for node in nodes:
+        row = node["node"]
+        for cause in causes.by_id.get(row["_id"], ()):
+            # An artifact stays what it is when it has a later version: that matters to what was made of it.
+            if node["distance"] or cause.kind is not StalenessCauseKind.NEWER_DATA:
+                yield {"kind": cause.kind.value, "node": row, "used": cause.used, "latest": cause.latest}
+
+
+async def _causes(rows: dict[str, Row], viewer: Viewer, reader_version: str) -> Causes:
+    """How nodes, by their ids, have moved on."""
+    of_kind: defaultdict[Document | None, list[Row]] = defaultdict(list)
+    for id, row in rows.items():
+        of_kind[documents.by_kind(id)].append(row)
+    states = of_kind[documents.ExternalData]
+    found = await asyncio.gather(
+        transform_causes(of_kind[documents.Transform], viewer),
+        step_causes(of_kind[documents.Step], viewer),
+        distribution_causes(of_kind[documents.Distribution], viewer),
+        external_data_causes(states, _owners(of_kind[documents.Step], states), viewer),
+    )
+    causes = generation_causes(of_kind[documents.Generation], reader_version)
+    for of_others in found:
+        causes.update(of_others)
+    return causes
+
+
+def _owners(steps: list[Row], states: list[Row]) -> dict[str, set[str]]:
+    """The owners of the steps that used each state of data elsewhere, by the state's id."""
+    owners: dict[str, set[str]] = {state["_id"]: set() for state in states}
+    for step in steps if owners else ():
+        for used in step.get("used") or ():
+            if used["ref"] in owners:
+                owners[used["ref"]].add(step["ownerRef"])
+    return owners

@@ -1,0 +1,121 @@
+"""Documents, data elsewhere and jobs of which later ones are known."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+import documents
+from documents.base import now
+from documents.galaxy.generation import GenerationStatus
+from documents.provenance.external_data import ExternalDataReport
+from resolvers.access.viewer import ANONYMOUS, Role, Viewer
+from resolvers.provenance.causes import Cause, StalenessCauseKind
+from resolvers.provenance.newer_reader import generation_causes
+from resolvers.provenance.newer_states import EXTERNAL_DATA_FIELDS, external_data_causes
+from resolvers.provenance.newer_versions import DISTRIBUTION_FIELDS, distribution_causes
+from tests.conftest import RoundTrips
+from tests.resolvers.provenance.rows import rows_of
+from tests.support.asking import ADMIN
+from tests.support.builders import a_user, external_data, keep
+
+pytestmark = pytest.mark.usefixtures("database")
+
+AT = now()
+URL = "https://files.example/rain.csv"
+SAME = "0a" * 32
+
+
+def newer(used: str, latest: str) -> list[Cause]:
+    return [Cause(StalenessCauseKind.NEWER_DATA, used, latest)]
+
+
+async def test_a_distribution_is_compared_with_the_latest_version_of_its_dataset(round_trips: RoundTrips) -> None:
+    dataset = documents.Dataset(resource_ref="resource_1", identifier="rain")
+    versions = [
+        documents.DatasetVersion(dataset_ref=dataset.id, label=f"v{n}", ordinal=n, distribution_ref="") for n in (1, 2)
+    ]
+    dataset.latest_version_ref = versions[1].id
+    distributions = [
+        documents.Distribution(dataset_ref=dataset.id, version_ref=one.id, csvw="{}", sha256=SAME, size_bytes=2)
+        for one in versions
+    ]
+    await keep(dataset, *versions, *distributions)
+    rows = await rows_of(distributions, DISTRIBUTION_FIELDS)
+
+    with round_trips.counting() as seen:
+        causes = await distribution_causes(rows, ANONYMOUS)
+
+    assert (causes.by_id, causes.unknown) == ({distributions[0].id: newer("v1", "v2")}, set())
+    assert seen == [("find", "datasets"), ("find", "dataset_versions")]
+
+
+def later(seconds: int) -> datetime:
+    return AT + timedelta(seconds=seconds)
+
+
+def a_state(n: int, *owners: documents.User, public: bool = True, **fields: Any) -> documents.ExternalData:
+    """A state that was first told of after n seconds, by public activities or by private ones of these owners."""
+    reports = [ExternalDataReport(owner_ref=owner.id, at=later(n)) for owner in owners]
+    created_at = later(n) if public else None
+    return external_data(
+        *owners, **{"url": URL, "public": public, "created_at": created_at, "reports": reports, **fields}
+    )
+
+
+async def test_a_state_is_compared_with_the_last_one_told_of_at_its_url(round_trips: RoundTrips) -> None:
+    states = [
+        a_state(1, version="1"),
+        a_state(2, sha256=SAME),
+        a_state(9),
+        a_state(4, version="4", sha256=SAME),
+        a_state(5, version="5", url=f"{URL}.gz"),
+    ]
+    await keep(*states)
+    rows = await rows_of(states, EXTERNAL_DATA_FIELDS)
+
+    with round_trips.counting() as seen:
+        causes = await external_data_causes(rows, {}, ANONYMOUS)
+
+    assert causes.by_id == {states[0].id: newer("1", "4")}
+    assert causes.unknown == {states[2].id}
+    assert seen == [("aggregate", "external_data")]
+
+
+async def test_what_private_runs_told_counts_for_those_who_may_see_them() -> None:
+    maria, bruno, stranger = a_user(), a_user(), a_user()
+    old = a_state(1, maria, public=False, version="1")
+    new = a_state(2, bruno, public=False, version="2")
+    await keep(old, new)
+    (row,) = await rows_of([old], EXTERNAL_DATA_FIELDS)
+
+    async def causes(viewer: Viewer, *owners: documents.User) -> Any:
+        found = await external_data_causes([row], {old.id: {owner.id for owner in owners}}, viewer)
+        return found.by_id.get(old.id, []), found.unknown
+
+    def user(one: documents.User) -> Viewer:
+        return Viewer(Role.USER, one.id)
+
+    assert await causes(ADMIN) == (newer("1", "2"), set())
+    assert await causes(user(bruno), maria) == (newer("1", "2"), set())
+    assert await causes(user(bruno)) == ([], {old.id})
+    assert await causes(user(maria)) == ([], set())
+    assert await causes(user(stranger), maria) == ([], set())
+    assert await causes(user(stranger)) == await causes(ANONYMOUS) == ([], {old.id})
+
+
+def test_a_generation_is_compared_with_the_reader_of_today() -> None:
+    rows = [
+        {"_id": f"generation_{version}", "parser_version": version, "status": GenerationStatus.ACTIVE.value}
+        for version in ("9", "10", "11")
+    ]
+    discarded = rows[1] | {"_id": "generation_x", "status": GenerationStatus.DISCARDED.value}
+
+    causes = generation_causes([*rows, discarded], "10")
+
+    assert causes.by_id == {
+        "generation_9": [Cause(StalenessCauseKind.NEWER_READER, "9", "10")],
+        "generation_10": [],
+        "generation_11": [],
+        "generation_x": [Cause(StalenessCauseKind.WITHDRAWN)],
+    }

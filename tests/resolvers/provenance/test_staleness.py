@@ -1,0 +1,213 @@
+"""An artifact is stale when something upstream has moved on, fresh when nothing has and all is known."""
+
+from typing import Any
+
+import pytest
+
+import documents
+from documents.provenance.used import Used
+from resolvers.access.viewer import ANONYMOUS, Viewer
+from resolvers.galaxy.report import PARSER_VERSION
+from resolvers.provenance import staleness as module
+from resolvers.provenance.references import reference_fields
+from resolvers.provenance.staleness import staleness
+from resolvers.reads.node_selection import NodeSelection
+from tests.conftest import RoundTrips
+from tests.resolvers.provenance.rows import rows_of
+from tests.support.asking import ADMIN
+from tests.support.builders import (
+    a_component,
+    a_component_version,
+    a_generation,
+    a_part,
+    a_result,
+    a_step,
+    a_twin,
+    a_user,
+    an_archive,
+    an_execution,
+    an_ingestion,
+    an_instance,
+    an_output,
+    keep,
+)
+
+pytestmark = pytest.mark.usefixtures("database")
+
+NEW = "b2" * 20
+
+
+async def verdicts(*artifacts: documents.Document, viewer: Viewer = ANONYMOUS) -> list[Any]:
+    """Status and causes of each artifact."""
+    rows = [row for one in artifacts for row in await rows_of([one], reference_fields(type(one)))]
+    found = await staleness(
+        rows, viewer, reader_version=PARSER_VERSION, fields_of=NodeSelection(lambda _: frozenset({"_id"}))
+    )
+    return [
+        (one["status"], [(c["kind"], c["node"]["_id"], c["used"], c["latest"]) for c in one["causes"]]) for one in found
+    ]
+
+
+class World:
+    """Public steps of one component, of which there is an old and a mended version."""
+
+    def __init__(self) -> None:
+        component = a_component()
+        self.old, self.mended = a_component_version(component), a_component_version(component, commit_hash=NEW)
+        component.latest_version_ref = self.mended.id
+        self.execution = an_execution(a_twin(a_user(), public=True))
+        self.kept: list[documents.Document] = [component, self.old, self.mended]
+
+    def step(
+        self, *used: documents.Document | Used, version: documents.ComponentVersion | None = None, **fields: Any
+    ) -> documents.Step:
+        """A step that used these artifacts, and nothing else, with the mended version unless told otherwise."""
+        refs = [one if isinstance(one, Used) else Used(ref=one.id) for one in used]
+        version = version or self.mended
+        step = a_step(
+            self.execution, **{"ordinal": len(self.kept), "component_version_ref": version.id, "used": refs, **fields}
+        )
+        self.kept.append(step)
+        return step
+
+    def output(self, step: documents.Step, **fields: Any) -> documents.Output:
+        """A public output of a step."""
+        output = an_output(step, **{"public": True, **fields})
+        self.kept.append(output)
+        return output
+
+    async def keep(self, *others: documents.Document) -> None:
+        """Store it all."""
+        await keep(*self.kept, *others)
+
+
+def newer_code(world: World, step: documents.Step) -> tuple[str, str, str, str]:
+    return ("NEWER_CODE", step.id, world.old.commit_hash, NEW)
+
+
+async def test_what_has_moved_on_is_found_upstream_the_nearest_first(round_trips: RoundTrips) -> None:
+    world = World()
+    a = world.output(world.step())
+    middle = world.step(a, version=world.old)
+    b = world.output(middle)
+    last = world.step(b, version=world.old)
+    c = world.output(last)
+    result = a_result(world.execution, [c])
+    await world.keep(result)
+
+    with round_trips.counting() as seen:
+        found = await verdicts(a, b, c, result)
+
+    far = [newer_code(world, last), newer_code(world, middle)]
+    assert found == [("FRESH", []), ("STALE", far[1:]), ("STALE", far), ("STALE", far)]
+    assert len([one for one in seen if one == ("find", "versions")]) == 1
+
+
+def a_distribution(
+    transform: documents.Transform | None = None,
+) -> tuple[documents.Distribution, list[documents.Document]]:
+    """The document of the first of two versions of a dataset, and the rest of the dataset."""
+    dataset = documents.Dataset(resource_ref="resource_1", identifier=f"rain-{transform is None}")
+    versions = [
+        documents.DatasetVersion(dataset_ref=dataset.id, label=f"v{n}", ordinal=n, distribution_ref="") for n in (1, 2)
+    ]
+    dataset.latest_version_ref = versions[1].id
+    fields: dict[str, Any] = {"dataset_ref": dataset.id, "csvw": "{}", "sha256": "0a" * 32, "size_bytes": 2}
+    ref = transform.id if transform else None
+    return documents.Distribution(version_ref=versions[0].id, transform_ref=ref, **fields), [dataset, *versions]
+
+
+async def test_a_later_version_matters_to_what_the_earlier_one_was_used_for() -> None:
+    world = World()
+    distribution, dataset = a_distribution()
+    output = world.output(world.step(distribution))
+    await world.keep(distribution, *dataset)
+
+    found = await verdicts(distribution, output)
+
+    assert found == [("UNKNOWN", []), ("STALE", [("NEWER_DATA", distribution.id, "v1", "v2")])]
+
+
+async def test_jobs_are_stale_once_reports_are_read_otherwise() -> None:
+    world = World()
+    instance = an_instance(public=True)
+    archive = an_archive(instance)
+    now, before, empty = (
+        a_generation(instance, status=status, parser_version=version)
+        for status, version in (("ACTIVE", PARSER_VERSION), ("RETIRED", "0"), ("DISCARDED", PARSER_VERSION))
+    )
+    ingestions = [an_ingestion(instance, one) for one in (now, before)]
+    parts = [a_part(one, archive, status="SUCCEEDED") for one in ingestions]
+    output = world.output(world.step(now, before))
+    await world.keep(instance, archive, now, before, empty, *ingestions, *parts)
+
+    found = await verdicts(now, before, empty, output, archive)
+
+    old = [("NEWER_READER", before.id, "0", PARSER_VERSION)]
+    gone = [("WITHDRAWN", empty.id, None, None)]
+    assert found == [("FRESH", []), ("STALE", old), ("STALE", gone), ("STALE", old), ("FRESH", [])]
+
+
+async def test_nothing_is_fresh_unless_all_upstream_is_known() -> None:
+    world = World()
+    hidden = world.output(world.step(), public=False)
+    incomplete = [
+        world.step(used=None),
+        world.step(code=[]),
+        world.step(Used(ref=hidden.id, assumed=True)),
+        world.step(Used(ref="output_0123456789abcdef01234567")),
+        world.step(hidden),
+        world.step(component_version_ref="release_0123456789abcdef01234567"),
+    ]
+    outputs = [world.output(step) for step in incomplete]
+    below = world.output(world.step(outputs[0]))
+    stale = world.output(world.step(outputs[0], version=world.old))
+    await world.keep()
+
+    found = await verdicts(*outputs, below, stale)
+    for_admin = await verdicts(*outputs, viewer=ADMIN)
+
+    assert [status for status, _ in found] == [*["UNKNOWN"] * 7, "STALE"]
+    assert [status for status, _ in for_admin] == [*["UNKNOWN"] * 4, "FRESH", "UNKNOWN"]
+
+
+async def test_beyond_its_bounds_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    outputs = [world.output(world.step(version=world.old))]
+    for _ in range(5):
+        outputs.append(world.output(world.step(outputs[-1])))
+    await world.keep()
+    oldest = ("STALE", [newer_code(world, world.kept[3])])
+
+    assert await verdicts(*outputs[-2:]) == [oldest, ("UNKNOWN", [])]
+    monkeypatch.setattr(module, "MAX_STALENESS_NODES", 5)
+    assert await verdicts(*outputs[:4]) == [oldest, oldest, ("UNKNOWN", []), ("UNKNOWN", [])]
+
+
+async def test_of_many_causes_the_nearest_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    far = world.step(version=world.old)
+    near = world.step(world.output(far), version=world.old)
+    output = world.output(near)
+    await world.keep()
+    monkeypatch.setattr(module, "MAX_STALENESS_CAUSES", 1)
+
+    assert await verdicts(output) == [("STALE", [newer_code(world, near)])]
+
+
+async def test_many_artifacts_take_no_more_round_trips_than_one(round_trips: RoundTrips) -> None:
+    world = World()
+    first = world.output(world.step())
+    outputs = [world.output(world.step(first, version=world.old)) for _ in range(20)]
+    await world.keep()
+    rows = await rows_of(outputs, reference_fields(documents.Output))
+    asked: list[list[tuple[str, str]]] = []
+
+    for some in (rows[:1], rows):
+        with round_trips.counting() as seen:
+            await staleness(
+                some, ANONYMOUS, reader_version=PARSER_VERSION, fields_of=NodeSelection(lambda _: frozenset({"_id"}))
+            )
+        asked.append(seen)
+
+    assert asked[1] == asked[0]
