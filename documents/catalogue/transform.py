@@ -20,11 +20,23 @@ class TransformCauseKind(StrEnum):
     INGESTED = "INGESTED"
 
 
+class FileState(EmbeddedModel):
+    """The state of a changed file as it was reported last."""
+
+    generation: str
+    sha256: str | None = None
+    file_size: int | None = None
+
+
 class TransformCause(EmbeddedModel):
-    """The cause of a transform: the files that changed, or a request. Of `file_count` files the first are listed."""
+    """The cause of a transform: the files that changed, or a request. Of `file_count` files the first are listed.
+
+    `states` are those of the listed files, in the same order: None where a file was listed before states were stored.
+    """
 
     kind: TransformCauseKind
     files: list[str] = Field(default_factory=list)
+    states: list[FileState | None] = Field(default_factory=list)
     file_count: int = Field(0, alias="fileCount")
     message: str | None = None
 

@@ -19,6 +19,7 @@ class SeenFile(Document):
     generation: str
     updated_at: Timestamp
     """The reported time at which the file changed to this generation, or the time of a report that gave none."""
+    sha256: str | None = None
     file_size: int | None = None
     seen_at: Timestamp
     """The time at which this generation was recorded."""

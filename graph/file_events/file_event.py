@@ -35,6 +35,7 @@ class FileEventInput:
         "present, and files in later reports as new."
     )
     size_bytes: BigInt | None = optional("The file's size in bytes.")
+    sha256: str | None = optional("SHA-256 of the file's bytes, in hexadecimal.")
 
 
 @strawberry.input(description="Files that appeared or changed, or a complete list of the files that exist.")
@@ -75,6 +76,7 @@ def _file_report(file: FileEventInput) -> FileReport:
         generation=file.generation,
         updated_at=or_none(file.updated_at),
         size_bytes=or_none(file.size_bytes),
+        sha256=or_none(file.sha256),
     )
 
 

@@ -1,6 +1,7 @@
 """Claims: each waiting activity is leased to one worker, the oldest first, however many workers ask at once.
 
-The update that leases a step also freezes what it uses: the outputs that it may take from the steps it waits for.
+The update that leases an activity also freezes what it uses: the outputs that a step may take from the steps it waits
+for, and the files that made a transform due.
 
 A claim leases an activity by a conditional update, and tries another when a concurrent claim was faster. An execution
 is updated when it begins, and when a new viewer runs it, not by each claim.
@@ -27,11 +28,13 @@ from resolvers.activities.report_access import MAX_EARLIER_WORKERS, check_worker
 from resolvers.activities.reuse_access import grant_reuse_access
 from resolvers.activities.state_machine import Transition, apply_transition
 from resolvers.concurrency.keyed_lock import keyed_lock
+from resolvers.file_events.changed_files import changed_files
 from resolvers.file_events.file_event import clear_pending_files
+from resolvers.provenance.external_data import PUBLIC, upsert_external_data
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.idempotency import KeyedCall, NothingWritten, StoreOutcome
-from resolvers.writes.transaction import Outcome
+from resolvers.writes.transaction import Outcome, RetryTransaction
 
 CLAIMABLE: dict[str, Document] = {"STEP": documents.Step, "TRANSFORM": documents.Transform}
 
@@ -111,8 +114,8 @@ async def _claim(row: Row, request: ClaimRequest) -> Row | None:
     if kind_of(row["_id"]) == documents.Transform.kind:
         try:
             return await _claim_transform(row, request)
-        except DuplicateKeyError:
-            # Another transform of the resource has begun.
+        except (DuplicateKeyError, RetryTransaction):
+            # Another transform of the resource has begun, or another claim has stored a file that both use.
             return None
     row = row | {"frozen": await _frozen_inputs(row)}
     if _is_runner(row["execution"], request.viewer):
@@ -133,14 +136,15 @@ async def _frozen_inputs(row: Row) -> Row:
 
 
 async def _claim_transform(row: Row, request: ClaimRequest) -> Row | None:
-    """Claim the transform; one that waited takes the pending files."""
-    if row["status"] == ActivityStatus.RUNNING:
-        return await _lease_alone(documents.Transform, row, request)
+    """Claim the transform, which uses the files that made it due; one that waited takes the pending files."""
 
     async def work(session: Session) -> Row | None:
-        claimed = await _lease(documents.Transform, row, request, session)
+        files = await changed_files(row["_id"], session)
+        claimed = await _lease(documents.Transform, row | {"frozen": files.frozen}, request, session)
         if claimed is not None:
-            await clear_pending_files(claimed["resourceRef"], session)
+            await upsert_external_data(files.states, PUBLIC, session)
+            if row["status"] != ActivityStatus.RUNNING:
+                await clear_pending_files(claimed["resourceRef"], session)
         return claimed
 
     return await _run_in_transaction(work, request)

@@ -26,6 +26,7 @@ from resolvers.file_events.monitor_dirs import FilesByDirectory, count_new_files
 from resolvers.file_events.seen_files import FileEvent, compare_with_seen, store_seen
 from resolvers.limits import MAX_REPORTED_FILES
 from resolvers.reads.rows import Row, collection_of
+from resolvers.storage.upload import check_sha256
 from resolvers.user_errors import InvalidInput, LimitExceeded, Refusals
 from resolvers.validators import check_line, check_location
 from resolvers.writes.idempotency import run_idempotent
@@ -48,6 +49,7 @@ class FileReport(TypedDict):
     generation: str
     updated_at: NotRequired[datetime | None]
     size_bytes: NotRequired[int | None]
+    sha256: NotRequired[str | None]
 
 
 async def report_files(session: Session, viewer: Viewer, *, files: list[FileReport]) -> Outcome:
@@ -123,7 +125,10 @@ def _file_event(file: FileReport, *path: str) -> FileEvent:
     size = file.get("size_bytes")
     if size is not None and size < 0:
         raise InvalidInput(f"sizeBytes is {size}, but must not be negative.", *path, "sizeBytes")
-    return FileEvent(url, check_line(file["generation"], *path, "generation"), file.get("updated_at"), size)
+    generation, sha256 = check_line(file["generation"], *path, "generation"), file.get("sha256")
+    if sha256 is not None:
+        sha256 = check_sha256(sha256, *path, "sha256")
+    return FileEvent(url, generation, file.get("updated_at"), size, sha256)
 
 
 async def _record(events: list[FileEvent], session: Session) -> list[Row]:

@@ -4,7 +4,7 @@ from pymongo import UpdateOne
 
 import documents
 from documents.activities.activity import ActivityStatus
-from documents.catalogue.transform import TransformCause, TransformCauseKind
+from documents.catalogue.transform import FileState, TransformCause, TransformCauseKind
 from documents.mongo.transaction import Session
 from resolvers.file_events.code_repo import code_references
 from resolvers.file_events.monitor_dirs import Watcher
@@ -56,14 +56,21 @@ def _file_change_cause() -> TransformCause:
 
 
 def _add_files(cause: TransformCause, watcher: Watcher) -> None:
-    """Add files to the cause by name, up to the limit, and count the others."""
-    for url, was_pending in watcher.new_files.items():
-        unnamed = cause.file_count > len(cause.files) and was_pending
-        if url in cause.files or unnamed:
+    """Add files to the cause by name and state, up to the limit, and count the others."""
+    cause.states += [None] * (len(cause.files) - len(cause.states))
+    places = {url: place for place, url in enumerate(cause.files)}
+    for url, new in watcher.new_files.items():
+        state = FileState(generation=new.file.generation, sha256=new.file.sha256, file_size=new.file.file_size)
+        if url in places:
+            cause.states[places[url]] = state
+            continue
+        if new.was_pending and cause.file_count > len(cause.files):
+            # It is one of those that are only counted.
             continue
         cause.file_count += 1
         if len(cause.files) < MAX_NAMED_FILES:
             cause.files.append(url)
+            cause.states.append(state)
     if cause.kind is TransformCauseKind.FILES_CHANGED:
         cause.message = _message(cause.file_count)
 

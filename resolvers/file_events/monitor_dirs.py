@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo import UpdateOne
 
 import documents
 from documents.catalogue.resource import CodeRepo, MonitorDir
+from documents.file_events.seen_file import SeenFile
 from documents.mongo.transaction import Session
 from resolvers.file_events.seen_files import SeenFileChange
 from resolvers.reads.rows import Row, collection_of
@@ -21,6 +22,13 @@ MAX_DIRECTORIES_IN_FIND = 2_000
 PREFIX = "code_repo.monitor_dirs.prefix"
 
 
+class NewFile(NamedTuple):
+    """A file that makes a transform due. `was_pending` says whether an earlier generation of it already did."""
+
+    file: SeenFile
+    was_pending: bool
+
+
 @dataclass
 class Watcher:
     """A resource that watches directories in which files were reported."""
@@ -28,8 +36,8 @@ class Watcher:
     id: str
     code: CodeRepo
     files_taken_at: datetime | None
-    new_files: dict[str, bool] = field(default_factory=dict)
-    """URLs of files that make a transform due, each with whether the file was pending before."""
+    new_files: dict[str, NewFile] = field(default_factory=dict)
+    """Files that make a transform due, by URL."""
 
 
 async def watchers_of(directories: Iterable[str], session: Session) -> list[Watcher]:
@@ -71,10 +79,12 @@ def _changes(watcher: Watcher, files_by_directory: FilesByDirectory, at: datetim
         if is_first_report and not all(file.has_time for file in files):
             directory.watched_since = at
             changes[f"{path}.watchedSince"] = at
-        new = {file.file.url: _was_pending(file, directory, watcher) for file in files if _is_new(file, directory)}
-        watcher.new_files |= {url: pending or watcher.new_files.get(url, False) for url, pending in new.items()}
+        new = [(file.file, _was_pending(file, directory, watcher)) for file in files if _is_new(file, directory)]
+        for file, was_pending in new:
+            earlier = watcher.new_files.get(file.url)
+            watcher.new_files[file.url] = NewFile(file, was_pending or (earlier is not None and earlier.was_pending))
         changes[f"{path}.lastSeenAt"] = at
-        changes[f"{path}.pendingFiles"] = directory.pending_files + sum(not pending for pending in new.values())
+        changes[f"{path}.pendingFiles"] = directory.pending_files + sum(not was_pending for _, was_pending in new)
     return changes
 
 

@@ -19,6 +19,7 @@ class FileEvent:
     generation: str
     updated_at: datetime | None = None
     file_size: int | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,5 +83,6 @@ def _file(event: FileEvent, at: datetime) -> SeenFile:
         generation=event.generation,
         updated_at=min(event.updated_at or at, at),
         file_size=event.file_size,
+        sha256=event.sha256,
         seen_at=at,
     )

@@ -29,6 +29,7 @@ class MutationError(Exception):
 
     def __init__(self, errors: list[Json]) -> None:
         super().__init__(" ".join(error["message"] for error in errors))
+        self.errors = errors
         self.code: str = errors[0]["code"]
         self.state: str | None = errors[0].get("currentState")
 

@@ -22,6 +22,7 @@ ENVIRONMENT_VARIABLES = {
     "PROVENANCE_PARAMETERS_FILE": "a file with all parameters as a JSON object",
     "PROVENANCE_PARAMETERS": "the same JSON object, unless it is too large for a variable",
     "PROVENANCE_ACTIVITY_FILE": "a JSON file with all of this, the frozen code, and the cause of a transform",
+    "PROVENANCE_USED": "a file to which the command adds what it reads: a URL, an id or a path on each line",
     "PROVENANCE_STEP_KEY": "of a step: its key within the execution",
     "PROVENANCE_EXECUTION_ID": "of a step: id of its execution",
     "PROVENANCE_COMPONENT": "of a step: name of the component",
@@ -134,11 +135,15 @@ def make_environment(
 
 
 def write_files(claimed: ClaimedActivity, workspace: Workspace, options: Options) -> None:
-    """Write the activity and its parameters to files beside the command's folders. Raises OSError."""
+    """Write the activity and its parameters to files beside the command's folders, with an empty one for what it uses.
+
+    Raises OSError.
+    """
     workspace.activity_file.write_bytes(
         orjson.dumps(claimed.fields | {"worker": options.name}, option=orjson.OPT_INDENT_2)
     )
     workspace.parameters_file.write_bytes(orjson.dumps(claimed.parameters))
+    workspace.used_file.touch()
 
 
 def _own_variables(claimed: ClaimedActivity, workspace: Workspace, options: Options) -> dict[str, str]:
@@ -152,6 +157,7 @@ def _own_variables(claimed: ClaimedActivity, workspace: Workspace, options: Opti
         "PARAMETERS_FILE": workspace.parameters_file,
         "PARAMETERS": _json(claimed.parameters),
         "ACTIVITY_FILE": workspace.activity_file,
+        "USED": workspace.used_file,
         "REPOSITORY": code.get("repository"),
         "COMMIT": code.get("commit"),
         "PATH": code.get("path"),

@@ -1,6 +1,7 @@
 """Fetching a step's inputs: the outputs of the steps that it depends on, and those that it was told to use."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,25 +14,35 @@ from graph.clients.worker.transfer import MAX_TRANSFERS, TransferError, fetch, g
 PAGE_SIZE = 100
 
 
-async def fetch_inputs(client: GraphQLClient, claimed: ClaimedActivity, folder: Path) -> int:
-    """Fetch the step's input files into a folder for each step that they come from; returns their number.
+@dataclass(frozen=True)
+class FetchedInput:
+    """An output that was fetched into a file. `was_known` says whether the server knew its hash."""
+
+    id: str
+    path: Path
+    sha256: str
+    was_known: bool
+
+
+async def fetch_inputs(client: GraphQLClient, claimed: ClaimedActivity, folder: Path) -> list[FetchedInput]:
+    """Fetch the step's input files into a folder for each step that they come from.
 
     Raises InvalidFileName, TransferError, IncompatibleServer, RetryTimeout and OSError.
     """
     folders = Folders(folder)
     for step in claimed.fields["dependsOn"]:
         folders.add(step["key"])
-    count, after = 0, None
+    fetched: list[FetchedInput] = []
+    after = None
     while True:
         page = await _page(client, claimed, after)
         files: list[Json] = page["nodes"]
         for file in files:
             folders.add(file["stepKey"]).add(file["name"])
         moving = asyncio.Semaphore(MAX_TRANSFERS)
-        await gather_or_cancel(_fetch(client, file, folder, moving) for file in files)
-        count += len(files)
+        await gather_or_cancel(_fetch(client, file, folder, moving, fetched) for file in files)
         if not page["pageInfo"]["hasNextPage"]:
-            return count
+            return fetched
         after = page["pageInfo"]["endCursor"]
 
 
@@ -67,8 +78,11 @@ async def _page(client: GraphQLClient, claimed: ClaimedActivity, after: str | No
     return page
 
 
-async def _fetch(client: GraphQLClient, input_file: Json, folder: Path, moving: asyncio.Semaphore) -> None:
-    name = input_file["name"]
+async def _fetch(
+    client: GraphQLClient, input_file: Json, folder: Path, moving: asyncio.Semaphore, fetched: list[FetchedInput]
+) -> None:
+    """Fetch an input file and add it to those fetched."""
+    name, sha256 = input_file["name"], input_file["sha256"]
     parts = Path(name).parts
     if not parts or Path(name).is_absolute() or ".." in parts:
         raise InvalidFileName(f"{name!r} is not a valid file name.")
@@ -78,12 +92,11 @@ async def _fetch(client: GraphQLClient, input_file: Json, folder: Path, moving: 
     async with moving:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            await client.retry_until_answered(
-                lambda: fetch(client, input_file["downloadUrl"], file, input_file["sha256"])
-            )
+            received = await client.retry_until_answered(lambda: fetch(client, input_file["downloadUrl"], file, sha256))
         except OSError as error:
             if error.errno not in ABOUT_NAMES:
                 raise
             raise InvalidFileName(
                 f"Step {input_file['stepKey']}'s output {name!r} cannot be a file here: {error}."
             ) from error
+    fetched.append(FetchedInput(input_file["outputId"], file, received, sha256 is not None))

@@ -70,6 +70,14 @@ class LogShipper:
         """Add a line of the worker's own."""
         await self._enqueue(f"worker: {message}"[:MAX_LINE_LENGTH], WARNING)
 
+    async def note_after_end(self, message: str) -> None:
+        """Send a line of the worker's own when the log is closed and everything else is sent.
+
+        Raises LeaseLost and RetryTimeout.
+        """
+        line = self._next_line(f"worker: {message}"[:MAX_LINE_LENGTH], WARNING)
+        await self._append(self.lines, [line])
+
     async def _read(self, stream: asyncio.StreamReader) -> bytes:
         reading = asyncio.create_task(stream.read(CHUNK_BYTES))
         try:
@@ -98,11 +106,13 @@ class LogShipper:
         await self._enqueue(message, level)
 
     async def _enqueue(self, message: str, level: str) -> None:
-        # Characters that a request may not contain.
-        message = message.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        await self._waiting.put(self._next_line(message, level))
+
+    def _next_line(self, message: str, level: str) -> Line:
         self.lines += 1
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        await self._waiting.put({"timestamp": at, "level": level, "message": message})
+        # Characters that a request may not contain.
+        return {"timestamp": at, "level": level, "message": message.replace("\0", "\N{REPLACEMENT CHARACTER}")}
 
     async def _batch(self) -> list[Line]:
         """The next lines, empty when the log is closed and everything is sent."""

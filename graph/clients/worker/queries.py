@@ -1,6 +1,6 @@
 """The worker's GraphQL documents."""
 
-ERRORS = "userErrors { code message ... on InvalidState { currentState } }"
+ERRORS = "userErrors { code message path ... on InvalidState { currentState } }"
 
 WHO = "{ viewer { role } }"
 

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from graph.clients.worker import log
 from graph.clients.worker.claimed_activity import ClaimedActivity
-from graph.clients.worker.client import GraphQLClient, MutationError
+from graph.clients.worker.client import GraphQLClient, Json, MutationError
 from graph.clients.worker.command import Command, CommandLost
+from graph.clients.worker.complete_activity import complete_activity
 from graph.clients.worker.environment import make_environment, write_files
 from graph.clients.worker.exit_codes import NOT_RUN, explain, is_retryable, name_of, signal_of
 from graph.clients.worker.failures import (
@@ -22,16 +23,17 @@ from graph.clients.worker.failures import (
     WorkerError,
 )
 from graph.clients.worker.file_names import InvalidFileName
-from graph.clients.worker.inputs import fetch_inputs
+from graph.clients.worker.inputs import FetchedInput, fetch_inputs
 from graph.clients.worker.lease_renewal import Lease, LeaseLost
 from graph.clients.worker.log_shipper import INFO, WARNING, LogShipper
 from graph.clients.worker.options import ConfigurationError, IncompatibleServer, Options
 from graph.clients.worker.outputs import upload_outputs
 from graph.clients.worker.pause import Pause
-from graph.clients.worker.queries import COMPLETE, RELEASE
+from graph.clients.worker.queries import RELEASE
 from graph.clients.worker.retry import Retry, RetryTimeout
 from graph.clients.worker.stop import FINISH_TIMEOUT, RELEASE_TIMEOUT, STOP_TIMEOUT, Stop
 from graph.clients.worker.transfer import TransferError
+from graph.clients.worker.used import UsedReport
 from graph.clients.worker.watchdog import Watchdog
 from graph.clients.worker.workspace import Workspace, open_workspace
 
@@ -66,6 +68,7 @@ class ActivityRun:
         self._log = LogShipper(self._client, claimed, lease)
         self._moving = client.with_retry(Retry(options.retry_within, self._log.note))
         self._command_ended = False
+        self._used: list[Json] | None = None
 
     async def run(self) -> None:
         """Run the activity and report its end; or, told to stop, hand it back. Raises ConfigurationError."""
@@ -182,13 +185,18 @@ class ActivityRun:
 
     async def _execute_in(self, workspace: Workspace) -> int:
         failing = INPUTS_NOT_FETCHED
+        fetched: list[FetchedInput] = []
         try:
             if self._claimed.is_step:
-                await fetch_inputs(self._moving, self._claimed, workspace.inputs)
+                fetched = await fetch_inputs(self._moving, self._claimed, workspace.inputs)
             failing = COMMAND_NOT_STARTED
             command = await self._start(workspace)
             failing = COMMAND_LOST
-            self._check(await self._end_of(command))
+            code = await self._end_of(command)
+            if not is_retryable(code, self._options.retry_on):
+                # The next attempt says itself what it uses.
+                self._used = await UsedReport(workspace, fetched, self._log.note).entries()
+            self._check(code)
             failing = OUTPUTS_NOT_UPLOADED
             return await upload_outputs(self._moving, self._claimed, workspace.outputs) if self._claimed.is_step else 0
         except (InvalidFileName, IncompatibleServer) as error:
@@ -248,12 +256,8 @@ class ActivityRun:
         raise ActivityError(name_of(code), message, retryable=retryable, pause=code in NOT_RUN)
 
     async def _complete(self, outcome: str, error: dict[str, Any] | None) -> None:
-        if self._lease.completed_elsewhere:
-            return
-        try:
-            await self._client.mutate(COMPLETE, **self._identifying_arguments(), outcome=outcome, error=error)
-        except MutationError as refusal:
-            self._lease.handle_refusal(refusal)
+        ending = self._identifying_arguments() | {"outcome": outcome, "error": error}
+        await complete_activity(self._client, self._lease, self._log.note_after_end, ending, self._used)
 
     def _identifying_arguments(self) -> dict[str, Any]:
         return {"id": self._claimed.id, "worker": self._options.name, "attempt": self._claimed.attempt}

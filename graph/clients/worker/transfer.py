@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urljoin
 
 import httpx2
@@ -48,16 +49,26 @@ def _first(error: BaseException) -> BaseException:
 
 async def sha256_of(file: Path) -> str:
     """The SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
     with await asyncio.to_thread(file.open, "rb") as opened:
-        # In pieces, since a thread cannot be cancelled.
-        while chunk := await asyncio.to_thread(opened.read, HASH_CHUNK_BYTES):
-            await asyncio.to_thread(digest.update, chunk)
-    return digest.hexdigest()
+        sha256, _ = await sha256_of_open(opened)
+    return sha256
 
 
-async def fetch(client: GraphQLClient, signed: Json, file: Path, sha256: str | None) -> None:
-    """Download a signed URL into a new file. Raises TransientError, SignedUrlRejected, TransferError and OSError."""
+async def sha256_of_open(file: BinaryIO) -> tuple[str, int]:
+    """The SHA-256 of an open file in hexadecimal, and the number of its bytes. Raises OSError."""
+    digest, count, size = hashlib.sha256(), 0, os.fstat(file.fileno()).st_size
+    # In pieces, since a thread cannot be cancelled. A file that grows as it is read has no end.
+    while count <= size and (chunk := await asyncio.to_thread(file.read, HASH_CHUNK_BYTES)):
+        await asyncio.to_thread(digest.update, chunk)
+        count += len(chunk)
+    return digest.hexdigest(), count
+
+
+async def fetch(client: GraphQLClient, signed: Json, file: Path, sha256: str | None) -> str:
+    """Download a signed URL into a new file; returns its SHA-256.
+
+    Raises TransientError, SignedUrlRejected, TransferError and OSError.
+    """
     url = urljoin(client.address, signed["url"])
     try:
         async with client.files.stream("GET", url, headers=signed["headers"], follow_redirects=False) as response:
@@ -67,6 +78,7 @@ async def fetch(client: GraphQLClient, signed: Json, file: Path, sha256: str | N
         raise TransientError(f"{_host(url)} does not answer: {type(error).__name__}.") from None
     if sha256 and digest != sha256:
         raise TransferError(f"{file.name} arrived with the SHA-256 {digest}, not {sha256}.")
+    return digest
 
 
 async def _receive(response: httpx2.Response, file: Path) -> str:

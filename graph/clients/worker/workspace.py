@@ -47,6 +47,11 @@ class Workspace:
         """The file with the parameters alone."""
         return self.folder / "parameters.json"
 
+    @property
+    def used_file(self) -> Path:
+        """The file in which the command notes what it reads."""
+        return self.folder / "used"
+
 
 @asynccontextmanager
 async def open_workspace(

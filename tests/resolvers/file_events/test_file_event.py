@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import documents
-from documents.catalogue.resource import CodeRepo, MonitorDir, SourceFile
+from documents.catalogue.resource import CodeRepo, MonitorDir
 from documents.mongo.database import Database
 from documents.mongo.transaction import Session, in_transaction
 from resolvers.file_events import file_event
@@ -20,15 +20,13 @@ from resolvers.limits import MAX_REPORTED_FILES
 from resolvers.sweeps.sweep_loop import sweep
 from resolvers.writes.idempotency import run_idempotent
 from resolvers.writes.transaction import Outcome
-from tests.support.builders import COMMIT, REPOSITORY, everything_kept, keep
+from tests.support.builders import COMMIT, everything_kept, keep
 from tests.support.catalogue import ADMIN, REQUEST, STRANGER, USER_ERRORS, WORKER, Answer, ask, code_repo, do, ingest
 from tests.support.clock import Clock
 from tests.support.patience import within
+from tests.support.watching import AFTER, BEFORE, IN, REPORT, WATCHED_SINCE, a_file, report, watch
 
 pytestmark = pytest.mark.usefixtures("database")
-
-REPORT = f"""mutation ($input: ReportFilesInput!) {{ reportFiles(input: $input) {{
-  due {{ id status resource {{ title }} cause {{ kind files message }} }} {USER_ERRORS} }} }}"""
 
 CLAIM = f"""mutation ($input: ClaimActivityInput!) {{ claimActivity(input: $input) {{
   activity {{ id attempt }} {USER_ERRORS} }} }}"""
@@ -36,34 +34,6 @@ CLAIM = f"""mutation ($input: ClaimActivityInput!) {{ claimActivity(input: $inpu
 STATE = """{ resources(first: 100, orderBy: [{field: TITLE, direction: ASC}]) { nodes { title revision
   codeRepo { monitorDirs { url lastSeenAt pendingFiles } }
   transforms(first: 100) { nodes { id status code { path commit } cause { kind files message } } } } } }"""
-
-WATCHED_SINCE = datetime(2024, 3, 1, tzinfo=UTC)
-BEFORE, AFTER = WATCHED_SINCE - timedelta(days=1), WATCHED_SINCE + timedelta(days=1)
-IN = "gs://bucket/in/"
-
-
-async def watch(title: str, *urls: str, since: datetime = WATCHED_SINCE) -> documents.Resource:
-    """A resource that has watched these directories for a while."""
-    directories = [MonitorDir(url=url, watched_since=since) for url in urls]
-    source = [SourceFile(path="main.py", commit=COMMIT)]
-    code = CodeRepo(url=REPOSITORY, source=source, monitor_dirs=directories)
-    resource = documents.Resource(organisation_ref="organisation_0", title=title, code_repo=code)
-    await keep(resource)
-    return resource
-
-
-def a_file(name: str = "a.csv", generation: int | str = 5, at: datetime | None = AFTER, below: str = IN) -> Answer:
-    """A file as it is reported."""
-    file = {"url": f"{below}{name}", "generation": str(generation)}
-    return file if at is None else file | {"updatedAt": at.isoformat()}
-
-
-async def report(*files: Answer) -> list[Answer]:
-    """Report files; returns the transforms that became due."""
-    payload = await do(REPORT, files=list(files))
-    assert payload["userErrors"] == []
-    due: list[Answer] = payload["due"]
-    return due
 
 
 async def state() -> dict[str, Answer]:
@@ -424,6 +394,7 @@ ODD: list[Answer] = [
     {"url": "in/a.csv", "generation": "5"},
     a_file("b.csv", " "),
     a_file("c.csv") | {"sizeBytes": "-1"},
+    a_file("d.csv") | {"sha256": "abc"},
     {"url": f"{IN}{'ö' * 600}", "generation": "5"},
     a_file("a\u00a0b.csv"),
     a_file("a\tb.csv"),
@@ -432,7 +403,7 @@ ODD: list[Answer] = [
     a_file("a\u00a0b.csv", below="https://files.example/in/"),
     {"url": "gs:///a.csv", "generation": "5"},
 ]
-REFUSED = ["url", "generation", "sizeBytes", *["url"] * 7]
+REFUSED = ["url", "generation", "sizeBytes", "sha256", *["url"] * 7]
 
 
 async def test_everything_that_is_wrong_with_a_report_is_told_and_nothing_is_recorded() -> None:
@@ -445,7 +416,7 @@ async def test_everything_that_is_wrong_with_a_report_is_told_and_nothing_is_rec
     assert [(error["code"], error["path"]) for error in payload["userErrors"]] == [
         ("VALIDATION", ["input", "files", str(number), field]) for number, field in enumerate(REFUSED)
     ]
-    assert payload["userErrors"][4]["message"] == (
+    assert payload["userErrors"][5]["message"] == (
         r"url 'gs://bucket/in/a\xa0b.csv' holds '\xa0', which file names must not."
     )
     assert await everything_kept() == before
@@ -645,11 +616,18 @@ async def outcome_of(database: Database, told: list[tuple[str, int]], size: int)
         await report(*(a_file(name, number, at_generation(number)) for name, number in told[start : start + size]))
     shown = await state()
     seen = await documents.SeenFile.find({}).to_list()
+    transforms = await database.transforms.find({}, {"cause": 1}).to_list()
     return {
         "seen": sorted((one.url, one.generation) for one in seen),
+        "states": sorted(states_of(one["cause"]) for one in transforms),
         "pending": {title: [one["pendingFiles"] for one in shown[title]["codeRepo"]["monitorDirs"]] for title in shown},
         "causes": {title: [sorted_cause(one) for one in shown[title]["transforms"]["nodes"]] for title in shown},
     }
+
+
+def states_of(cause: Answer) -> list[tuple[str, str]]:
+    """Each file of a stored cause with its generation."""
+    return sorted((url, state["generation"]) for url, state in zip(cause["files"], cause["states"], strict=True))
 
 
 def at_generation(number: int) -> datetime:

@@ -70,6 +70,7 @@ def test_a_command_finds_what_the_readme_says_in_its_environment(lab: Lab) -> No
         "PARAMETERS": '{"rows":5,"LD_PRELOAD":"evil"}',
         "PARAMETERS_FILE": f"{folder}/parameters.json",
         "ACTIVITY_FILE": f"{folder}/activity.json",
+        "USED": f"{folder}/used",
         "STEP_KEY": "second",
         "EXECUTION_ID": id,
         "COMPONENT": "example",
