@@ -36,6 +36,8 @@ class Distribution(Document):
     sha256: str
     size_bytes: int = Field(alias="sizeBytes")
     columns: list[CsvwColumn] = Field(default_factory=list)
+    table_url: str | None = None
+    """The address of the table that the document describes, as `file_url` writes it; None if it is relative."""
     transform_ref: str | None = Field(None, alias="transform_id")
     created_at: Timestamp = Field(default_factory=now)
 
@@ -45,4 +47,8 @@ class Distribution(Document):
             IndexModel([("parent_dataset", 1), ("_id", 1)]),
             IndexModel([("transform_id", 1), ("_id", 1)]),
             IndexModel([("sha256", 1)]),
+            IndexModel(
+                [("table_url", 1), ("created_at", 1), ("_id", 1)],
+                partialFilterExpression={"table_url": {"$type": "string"}},
+            ),
         ]

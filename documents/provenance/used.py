@@ -12,9 +12,10 @@ MAX_USED = 10_000
 class Used(EmbeddedModel):
     """An artifact that an activity reads, by its id, with the SHA-256 of its bytes where that is known.
 
-    `assumed` says that nobody told its exact state: it is data at a URL, without a version and a hash. `declared` says
-    that the activity was told to read it when it was created, so that each attempt begins with it. `step_key` is set on
-    files that a worker is to fetch: the key of the step in whose place the file comes.
+    `assumed` says that nobody told its exact state: it is data at a URL, without a version and a hash, or the version
+    of a dataset that was current. `declared` says that the activity was told to read it when it was created, so that
+    each attempt begins with it. `step_key` is set on files that a worker is to fetch: the key of the step in whose
+    place the file comes.
     """
 
     ref: str

@@ -65,7 +65,9 @@ class CodeReference:
         "when it was given. Empty when the repository is unknown."
     )
     path: str | None = stored(description="Path of the file within the repository, when only one file was run.")
-    commit: str = stored(description="Hash of the commit.")
+    commit: str = stored(
+        description="Hash of the commit. For a tool that the run used beside its own code, the tag of its release."
+    )
 
 
 @view(activity.ActivityError)

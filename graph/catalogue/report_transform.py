@@ -77,8 +77,9 @@ class IngestTransformInput:
     logs: str | None = optional("URL of the run's logs.")
     notebook: str | None = optional("URL of the run's notebook.")
     used: list[UsedInput] | None = optional(
-        "What the run had read, at most 1,000 artifacts. An empty list records that it read nothing; null or absence, "
-        "that nobody knows."
+        "What the run had read, at most 1,000 artifacts. An empty list records that it read nothing. When omitted, the "
+        "run is assumed to have read the sources that info and the CSVW documents name; where they name none, nobody "
+        "knows."
     )
     distributions: list[DistributionInput] = required(
         "The documents that the run produced, one for each dataset; at most 200."

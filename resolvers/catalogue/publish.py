@@ -82,6 +82,7 @@ def _publication(dataset: Row, transform_id: str, document: ReportedDocument, at
         sha256=document.csvw.sha256,
         size_bytes=document.csvw.size_bytes,
         columns=[CsvwColumn(**asdict(column)) for column in document.csvw.columns],
+        table_url=document.csvw.table_url,
         transform_ref=transform_id,
         created_at=at,
     )

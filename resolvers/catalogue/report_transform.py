@@ -17,15 +17,15 @@ from resolvers.activities.report_access import check_attempt, explain_refusal, r
 from resolvers.activities.state_machine import Transition, apply_transition
 from resolvers.catalogue.find_or_create import find_or_create_organisation, find_or_create_resource
 from resolvers.catalogue.publish import publish
+from resolvers.catalogue.published_tables import Moment
 from resolvers.catalogue.read_distributions import DistributionValues, read_distributions
 from resolvers.catalogue.resource import json_text
+from resolvers.catalogue.run_inputs import RunInputs, run_inputs
 from resolvers.file_events.code_repo import CodeRepoValues, check_page_url, code_references, read_code_repo
 from resolvers.filters import Filter
 from resolvers.formats.info_json import MAX_BYTES, NOUN
 from resolvers.formats.json_text import read_object
-from resolvers.provenance.external_data import PUBLIC
-from resolvers.provenance.used import UsedValues, record_used
-from resolvers.provenance.used_at_end import record_used_at_end
+from resolvers.provenance.used import UsedValues
 from resolvers.reads.rows import Row
 from resolvers.user_errors import InvalidInput, Refusal
 from resolvers.validators import check_line, check_url
@@ -91,13 +91,14 @@ async def ingest_transform(
         reported.organisation_ref = (await find_or_create_organisation(url, name, session))["_id"]
         resource = await find_or_create_resource(reported, session)
     run.resource_ref = resource["_id"]
-    versions = await publish(
-        resource["_id"], transform_id or run.id, reported_documents, published_at or now(), session
-    )
+    moment = Moment(resource["_id"], published_at or now(), viewer, session)
+    inputs = await run_inputs(used, reported.info or resource["info"], reported_documents, moment)
+    versions = await publish(resource["_id"], transform_id or run.id, reported_documents, moment.at, session)
     if transform_id:
-        transform = await _complete(transform_id, attempt, run, used, viewer, session)
+        transform = await _complete(transform_id, attempt, run, inputs, viewer, session)
     else:
-        run.used = await record_used(used, PUBLIC, viewer, session, "used")
+        run.code = inputs.with_tools(run.code)
+        run.used = await inputs.record(viewer, session)
         transform = await insert(run, session)
     return {"resource": resource, "transform": transform, "published": versions}
 
@@ -145,19 +146,19 @@ async def _complete(
     id: str,
     attempt: int | None,
     run: documents.Transform,
-    used: list[UsedValues] | None,
+    inputs: RunInputs,
     viewer: Viewer,
     session: Session,
 ) -> Row:
     """Complete the claimed transform with the run's end and what it used. Its code, frozen at its creation, and its
-    start stay."""
+    start stay; the tools that it used are added."""
     fence: Filter = {} if attempt is None else {"attempt": attempt}
     claimed = (
         {"_id": id, "resourceRef": run.resource_ref} | fence | valid_lease_filter(now()) | reportable_filter(viewer)
     )
     ended = {"end_timestamp": run.ended_at, "details": run.details.model_dump(by_alias=True), "error": None}
-    if used is not None and (row := await running_attempt(documents.Transform, claimed, session)) is not None:
-        ended |= await record_used_at_end(row, used, PUBLIC, viewer, session)
+    if (row := await running_attempt(documents.Transform, claimed, session)) is not None:
+        ended |= await inputs.record_at_end(row, viewer, session)
     transform = await apply_transition(documents.Transform, Transition.SUCCEED, claimed, ended, now(), session)
     if transform is None:
         raise await _explain_refusal(id, run, viewer, session)

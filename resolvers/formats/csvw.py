@@ -9,11 +9,13 @@ from itertools import islice
 from documents.catalogue.dataset import Subject
 from resolvers.formats import json_ld
 from resolvers.formats.agent import Agent, agents
+from resolvers.formats.csvw_sources import CsvwSources, sources_of_document
 from resolvers.formats.csvw_subject import former_name_of, name_of, subject_of
 from resolvers.formats.csvw_tables import NOUN, Column, columns_of, main_table, tables_of
 from resolvers.formats.dates import instant
 from resolvers.formats.json_ld import Facts, Node
 from resolvers.formats.json_text import cut_name, read_object, utf8
+from resolvers.formats.sources import source_url
 
 MAX_BYTES = 1_000_000
 MAX_KEYWORDS = 100
@@ -61,6 +63,9 @@ class Csvw:
     landing_page: str | None
     keywords: list[str]
     columns: list[Column]
+    table_url: str | None
+    """The address of the main table, in the form of `file_url`; None if it is relative."""
+    sources: CsvwSources
 
 
 def read_csvw(text: str) -> Csvw:
@@ -68,7 +73,8 @@ def read_csvw(text: str) -> Csvw:
     document = read_object(text, noun=NOUN, max_bytes=MAX_BYTES)
     tables = tables_of(document)
     encoded = utf8(text, noun=NOUN, max_bytes=MAX_BYTES)
-    descriptions = _descriptions(document, tables)
+    described = _described_nodes(document, tables)
+    descriptions = _descriptions(document, described)
     table = main_table(document, tables, [*descriptions, document])
     sources = [Facts(node) for node in (*descriptions, document, table)]
     publishers = _publishers(sources)
@@ -90,17 +96,23 @@ def read_csvw(text: str) -> Csvw:
         landing_page=next((url for facts in sources for url in facts.addresses(*LANDING_PAGE)), None),
         keywords=_keywords(sources),
         columns=columns_of(table, document),
+        table_url=source_url(url) if isinstance(url := table.get("url"), str) else None,
+        sources=sources_of_document(document, tables, table, described),
     )
 
 
-def _descriptions(document: Node, tables: list[Node]) -> list[Node]:
+def _described_nodes(document: Node, tables: list[Node]) -> list[Node]:
+    """The nodes within the properties that describe the dataset."""
+    return list(json_ld.nodes(*(owner.get(key) for owner in (document, *tables) for key in DESCRIPTION_PROPERTIES)))
+
+
+def _descriptions(document: Node, described: list[Node]) -> list[Node]:
     """The best description of each type, best type first; of several, the one that shares the document's @id.
 
     Descriptions are found by type, since their ids end in #dataset, #qbDataSet, #csvqb or #code-list, depending on the
     version of the tool that wrote them.
     """
-    values = [owner.get(key) for owner in (document, *tables) for key in DESCRIPTION_PROPERTIES]
-    described = [node for node in json_ld.nodes(*values) if "@type" in node]
+    described = [node for node in described if "@type" in node]
     best: list[Node] = []
     for type in DATASET_TYPES:
         matches = [node for node in described if json_ld.expand(type) in json_ld.types(node)]

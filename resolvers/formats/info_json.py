@@ -6,7 +6,7 @@ an Airtable base ("Landing Page", "Producer") or snake_case ("landing_page", "da
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -14,8 +14,10 @@ from urllib.parse import quote
 
 from resolvers.formats.agent import Agent, address_in, agents, read_link
 from resolvers.formats.dates import instant
+from resolvers.formats.info_json_sources import sources_of_info
 from resolvers.formats.json_text import first_text, read_object, storable_text, texts
 from resolvers.formats.slugs import file_slug, slug, web_address
+from resolvers.formats.sources import Sources
 from resolvers.user_errors import InvalidInput
 
 NOUN = "info.json"
@@ -43,6 +45,7 @@ class Info:
     published: datetime | None
     families: list[str]
     publisher_address: str | None = None
+    sources: Sources = field(default_factory=Sources)
 
 
 def read_info(text: str) -> Info:
@@ -62,6 +65,7 @@ def read_info(text: str) -> Info:
         description=first_text(info.get("description"), info.get("Description")),
         published=_publication_time(info),
         families=_first_values(texts(info.get("families")), texts(info.get("themes")), texts(info.get("Family"))),
+        sources=sources_of_info(info),
     )
 
 

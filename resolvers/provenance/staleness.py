@@ -15,13 +15,12 @@ from resolvers.limits import MAX_STALENESS_CAUSES, MAX_STALENESS_DEPTH, MAX_STAL
 from resolvers.provenance.causes import Causes, StalenessCauseKind
 from resolvers.provenance.known import is_all_known
 from resolvers.provenance.lineage import LineageDirection, LineageRequest
-from resolvers.provenance.neighbours import NodeFields
 from resolvers.provenance.newer_code import STEP_FIELDS, TRANSFORM_FIELDS, step_causes, transform_causes
 from resolvers.provenance.newer_reader import GENERATION_FIELDS, generation_causes
 from resolvers.provenance.newer_states import EXTERNAL_DATA_FIELDS, external_data_causes
 from resolvers.provenance.newer_versions import DISTRIBUTION_FIELDS, distribution_causes
 from resolvers.provenance.walk import lineages
-from resolvers.reads.node_selection import NodeSelection, count_nothing, is_never_raw
+from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Fields, Row
 
@@ -66,9 +65,11 @@ async def staleness(
 
     The lineages of all artifacts are walked together; causes take at most three round trips more, whatever is upstream.
     """
-    fields = NodeFields(lambda document: fields_of(document) | FIELDS.get(document, frozenset()), is_never_raw)
-    request = LineageRequest(LineageDirection.UPSTREAM, MAX_STALENESS_DEPTH, MAX_STALENESS_NODES, fields, edges=False)
-    walked = await lineages([[artifact] for artifact in artifacts], viewer, request, count_nothing)
+    selection = NodeSelection(
+        lambda document: fields_of(document) | FIELDS.get(document, frozenset()), names=frozenset({"truncatedBy"})
+    )
+    request = LineageRequest(LineageDirection.UPSTREAM, MAX_STALENESS_DEPTH, MAX_STALENESS_NODES, selection)
+    walked = await lineages([[artifact] for artifact in artifacts], viewer, request)
     rows = {node["node"]["_id"]: node["node"] for lineage in walked for node in lineage["nodes"]}
     causes = await _causes(rows, viewer, reader_version)
     verdicts = []

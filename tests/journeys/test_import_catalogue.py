@@ -18,6 +18,7 @@ from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Client, Database, open_database
 from graph.commands.import_catalogue import import_app
 from resolvers.formats.csvw import read_csvw
+from resolvers.formats.info_json import read_info
 from resolvers.imports.catalogue.importer import CatalogueSummary, import_catalogue
 from resolvers.user_errors import InvalidInput
 from tests.support.catalogue import ADMIN, ask_text, counts, csvw
@@ -25,6 +26,7 @@ from tests.support.checkouts import Checkout
 from tests.support.needs import need_shared_data
 from tests.support.running import ROOT, command, environment, on_database
 
+CSVCUBED = "https://github.com/GSS-Cogs/csvcubed"
 PAGE = """query ($after: String) { datasets(first: 50, after: $after) {
   pageInfo { hasNextPage endCursor }
   nodes { identifier versions(first: 100, orderBy: {field: ORDINAL, direction: ASC}) { nodes {
@@ -168,6 +170,36 @@ async def test_real_series_come_out_in_order_and_importing_again_publishes_nothi
     assert second.refusals == first.refusals
     assert await counts(database) == before
     assert before["dataset_versions"] == first.taken["CSV-W documents"]
+
+
+async def test_real_transforms_used_the_sources_that_their_files_name(imported: Imported) -> None:
+    database = imported.database
+    states = {row["_id"]: row async for row in database["external_data"].find()}
+    resources = {row["_id"]: row async for row in database["resources"].find()}
+    runs = {row["_id"]: row async for row in database["transforms"].find()}
+    documents = [(row["transform_id"], read_csvw(row["csvw"])) async for row in database["distributions"].find()]
+
+    used = {run["_id"]: [states[one["ref"]]["url"] for one in run["used"] or []] for run in runs.values()}
+    described: set[str] = set()
+    for run in runs.values():
+        sources = read_info(resources[run["resourceRef"]]["info"] or '{"title": "None"}').sources
+        assert used[run["_id"]][: len(sources.urls)] == sources.urls
+        described |= {run["resourceRef"]} if sources.urls else set()
+    tables = [
+        (run, {one.text for one in document.sources.mentions if one.text.startswith("http")})
+        for run, document in documents
+        if "foreignKeys" in {one.property for one in document.sources.mentions}
+    ]
+
+    assert len(described) == 11
+    assert [len(urls - {*used[run]}) for run, urls in tables] == [0] * 16
+    assert sum(bool(urls) for _, urls in tables) == 9
+    assert sum(run["code"][-1]["repository"] == CSVCUBED for run in runs.values() if run["code"]) == 12
+    assert all(one["assumed"] for run in runs.values() for one in run["used"] or [])
+    assert len(states) == 31
+    assert all(state["public"] and state["version"] is None and state["sha256"] is None for state in states.values())
+    pages = {resource["landing_page"] for resource in resources.values()}
+    assert not pages & {state["url"] for state in states.values()}
 
 
 async def run(folder: Path) -> CatalogueSummary:

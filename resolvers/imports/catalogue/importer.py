@@ -13,6 +13,7 @@ from resolvers.imports.catalogue.git_history import read_checkouts
 from resolvers.imports.catalogue.identity import identify
 from resolvers.imports.catalogue.pairing import match_pipelines
 from resolvers.imports.catalogue.publish_documents import PipelineImport
+from resolvers.imports.catalogue.sources import sources_first, sources_left_out
 
 __all__ = ["CatalogueSummary", "import_catalogue"]
 
@@ -41,8 +42,9 @@ async def import_catalogue(
     destinations = Destinations(identities, await read_existing(identities))
     for move in await correct_publishers(identities, destinations, viewer):
         summary.adjust(move.kind, move.file, [move.reason])
-    for done, identity in enumerate(identities, 1):
+    for done, identity in enumerate(sources_first(identities), 1):
         await PipelineImport(identity, destinations, viewer, summary).run()
         progress(PIPELINES, done, len(identities))
-    summary.add_adjustments([*git_history.adjusted, *matched.adjusted, *decisions, *destinations.decisions])
+    left_out = sources_left_out(identities, destinations)
+    summary.add_adjustments([*git_history.adjusted, *matched.adjusted, *decisions, *destinations.decisions, *left_out])
     return summary
