@@ -49,10 +49,11 @@ async def publish_data(ids: Sequence[str], owner_ref: str, session: Session) -> 
 async def add_owner(ids: Sequence[str], owner_ref: str, new_owner_ref: str, session: Session) -> None:
     """Let another user see data that a step of this owner used, with what this owner reported of it."""
     copied = {"$mergeObjects": [{"at": now()}, _first_report(owner_ref), {"ownerRef": new_owner_ref}]}
-    stays = {"$or": [{"$in": [new_owner_ref, "$ownerRefs"]}, {"$gte": [{"$size": "$reports"}, MAX_REPORTS]}]}
+    owners, reports = {"$ifNull": ["$ownerRefs", []]}, {"$ifNull": ["$reports", []]}
+    stays = {"$or": [{"$in": [new_owner_ref, owners]}, {"$gte": [{"$size": reports}, MAX_REPORTS]}]}
     changes = {
-        "ownerRefs": {"$cond": [stays, "$ownerRefs", {"$concatArrays": ["$ownerRefs", [new_owner_ref]]}]},
-        "reports": {"$cond": [stays, "$reports", {"$concatArrays": ["$reports", [copied]]}]},
+        "ownerRefs": {"$cond": [stays, owners, {"$concatArrays": [owners, [new_owner_ref]]}]},
+        "reports": {"$cond": [stays, reports, {"$concatArrays": [reports, [copied]]}]},
     }
     await _update(ids, changes, session)
 

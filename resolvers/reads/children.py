@@ -99,10 +99,10 @@ async def _group_by_parent(
 async def aggregate_per_parent(
     link: Children, collection: Collection, keys: list[str], pipeline: list[dict[str, Any]]
 ) -> dict[str, list[Row]]:
-    """The result of `pipeline` over the children of each parent, by the parent's id, in one round trip."""
-    parent = documents.by_kind(keys[0]) if keys else None
-    if parent is None:
+    """The result of `pipeline` over the children of each parent, by the value that they refer to, in one round trip."""
+    if not keys:
         return {}
+    parent = documents.by_kind(keys[0])
     lookup = {
         "from": collection.name,
         "localField": "_id",
@@ -110,7 +110,10 @@ async def aggregate_per_parent(
         "as": "rows",
         "pipeline": pipeline,
     }
-    stages: list[dict[str, Any]] = [{"$match": {"_id": {"$in": keys}}}, {"$project": {"_id": 1}}, {"$lookup": lookup}]
+    of_keys: list[dict[str, Any]] = [{"$match": {"_id": {"$in": keys}}}, {"$project": {"_id": 1}}]
+    if parent is None:
+        # The values are no ids, such as URLs: the children themselves are the only rows that are sure to have them.
+        parent, of_keys = link.document, [{"$match": {link.via: {"$in": keys}}}, {"$group": {"_id": f"${link.via}"}}]
     parents = collection_of(parent).with_options(codec_options=collection.codec_options)
-    cursor = await parents.aggregate(stages, batchSize=BATCH_SIZE)
+    cursor = await parents.aggregate([*of_keys, {"$lookup": lookup}], batchSize=BATCH_SIZE)
     return {row["_id"]: row["rows"] async for row in cursor}

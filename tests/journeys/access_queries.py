@@ -242,7 +242,8 @@ def _keys(world: World, field: GraphQLField) -> Iterator[str]:
     if together:
         pairs = product([*ids_of(world, "resource"), UNKNOWN["resource"]], world.texts)
         yield from (f"resourceId: {_text(id)}, identifier: {_text(text)}" for id, text in pairs)
-    for name in () if is_paged(field) or is_grouped(field) else field.args.keys() - together:
+    # A version is one of the data at a URL.
+    for name in () if is_paged(field) or is_grouped(field) else field.args.keys() - together - {"version"}:
         if name == "id":
             own = ids_of(world, KINDS.get(target(field), ""))
             strays = [ids_of(world, kind)[-1] for kind in KINDS.values()]

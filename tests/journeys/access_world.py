@@ -9,6 +9,7 @@ from typing import Any
 
 import documents
 from documents.activities.activity import ActivityStatus
+from documents.base import now
 from documents.catalogue.resource import CodeRepo
 from documents.catalogue.transform import TransformDetails
 from documents.galaxy.generation import GenerationStatus
@@ -51,7 +52,7 @@ class World:
         match one:
             case documents.DigitalTwin():
                 return one.public or self.owns(viewer, one) or viewer.user_id in one.reader_refs
-            case documents.Instance() | documents.Workflow():
+            case documents.Instance() | documents.Workflow() | documents.ExternalData():
                 return one.public or self.owns(viewer, one)
             case documents.Execution():
                 return self.sees(viewer, self.by_id[one.digital_twin_ref]) or self.runs(viewer, one)
@@ -92,7 +93,7 @@ class World:
                 return one.id == viewer.user_id
             case documents.DigitalTwin() | documents.Workflow():
                 return viewer.user_id is not None and one.owner_ref == viewer.user_id
-            case documents.Instance():
+            case documents.Instance() | documents.ExternalData():
                 return viewer.user_id is not None and viewer.user_id in one.owner_refs
             case documents.Output():
                 return self.owns(viewer, self.by_id[one.step_ref])
@@ -134,11 +135,11 @@ class World:
             await asyncio.gather(*(document.get_pymongo_collection().delete_many({}) for document in documents.ALL))
             await keep(*self.kept)
             self._rows = await everything_kept()
-        now = await everything_kept()
+        stored = await everything_kept()
         for name, rows in self._rows.items():
             kept = [row for row in rows if row["_id"] not in ids]
-            if now[name] != kept:
-                await restore_rows(documents.ALL[0].get_pymongo_collection().database[name], kept, now[name])
+            if stored[name] != kept:
+                await restore_rows(documents.ALL[0].get_pymongo_collection().database[name], kept, stored[name])
 
     async def forget(self, viewer: Viewer) -> None:
         """Make it a world in which what the viewer may not see never was."""
@@ -174,7 +175,8 @@ def a_world() -> World:
         *_a_server(owner, public=True),
         *_a_server(stranger, public=False),
     ]
-    people = [owner, stranger, friend, component, version, *workflows, *_a_catalogue()]
+    read = _external_data(owner, stranger)
+    people = [owner, stranger, friend, component, version, *workflows, *_a_catalogue(), *read]
     return World([*people, *private, *public, *strangers, *gathering, *servers], _viewers(owner, stranger, friend))
 
 
@@ -236,6 +238,18 @@ def _workflows(
         new.a_named_workflow(owner, version, public=True, tags=["red"]),
         new.a_named_workflow(stranger, version, version),
         new.a_named_workflow(None, version),
+    ]
+
+
+def _external_data(owner: documents.User, stranger: documents.User) -> list[documents.Document]:
+    """States of one URL: one that is public, one that the owner alone read, one of a stranger, and one of both."""
+    url = "https://files.example/counts.csv"
+    public = {"public": True, "created_at": now(), "size_bytes": 7}
+    return [
+        new.external_data(url=url, version="public", **public),
+        new.external_data(owner, url=url, version="owner"),
+        new.external_data(stranger, url=url, version="stranger"),
+        new.external_data(stranger, owner, url=url, version="both", media_type=None),
     ]
 
 

@@ -79,9 +79,19 @@ def a_world() -> World:
         "admin": Viewer(Role.ADMIN),
     }
     servers = [*_a_server(owner, stranger, public=False), *_a_server(stranger, public=True), *_a_server(public=True)]
-    world = World([*people, *registry, *(one for twin in twins for one in twin), *_a_catalogue(), *servers], viewers)
+    rest = [*_a_catalogue(), *servers, *_external_data(owner, stranger)]
+    world = World([*people, *registry, *(one for twin in twins for one in twin), *rest], viewers)
     _link_families(world)
     return world
+
+
+def _external_data(owner: documents.User, stranger: documents.User) -> list[Any]:
+    """States of two URLs, of which all or nothing is known, public ones, the owner's and the stranger's."""
+    full = {"version": "é", "sha256": HASH, "size_bytes": 2**53 + 1, "media_type": "text/csv"}
+    kept = [new.external_data(url="gs://bucket/a?.csv", public=True, created_at=START, **full)]
+    for number, owners in enumerate([(owner,), (stranger,), (stranger, owner)]):
+        kept.append(new.external_data(*owners, url=kept[0].url, version=str(number)))
+    return [*kept, new.external_data(public=True, created_at=START + timedelta(days=1))]
 
 
 def _a_server(*owners: documents.User, public: bool) -> list[Any]:
