@@ -29,6 +29,7 @@ from graph.galaxy.ingestion import IngestionMutation, IngestionQuery
 from graph.galaxy.instance import InstanceMutation, InstanceQuery
 from graph.galaxy.job import JobQuery
 from graph.galaxy.tool_usage import ToolUsageQuery
+from graph.provenance.code_impact import CodeImpactQuery
 from graph.storage.upload import UploadMutation
 from graph.subscription import Subscription
 from graph.twins.component import ComponentMutation, ComponentQuery
@@ -69,6 +70,7 @@ class Query(
     GenerationQuery,
     JobQuery,
     ToolUsageQuery,
+    CodeImpactQuery,
 ):
     pass
 
