@@ -29,6 +29,7 @@ from graph.galaxy.ingestion import IngestionMutation, IngestionQuery
 from graph.galaxy.instance import InstanceMutation, InstanceQuery
 from graph.galaxy.job import JobQuery
 from graph.galaxy.tool_usage import ToolUsageQuery
+from graph.provenance.code_impact import CodeImpactQuery
 from graph.provenance.external_data import ExternalDataQuery
 from graph.storage.upload import UploadMutation
 from graph.subscription import Subscription
@@ -71,6 +72,7 @@ class Query(
     JobQuery,
     ToolUsageQuery,
     ExternalDataQuery,
+    CodeImpactQuery,
 ):
     pass
 

@@ -63,7 +63,8 @@ def _checked_commit(value: str) -> str:
 
 def _equal_commits(commit: str) -> list[Any]:
     """The values of commits that may be this one: those that begin with it, and abbreviations of it."""
-    abbreviations: list[Any] = [commit[:digits] for digits in range(MIN_COMMIT_DIGITS, len(commit))]
+    lengths = range(MIN_COMMIT_DIGITS, min(len(commit), WHOLE_COMMIT_DIGITS))
+    abbreviations: list[Any] = [commit[:digits] for digits in lengths]
     return [*abbreviations, commit if len(commit) >= WHOLE_COMMIT_DIGITS else _beginning_with(commit)]
 
 
