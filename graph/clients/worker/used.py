@@ -74,8 +74,11 @@ class UsedReport:
 
     def _read(self) -> tuple[list[UsedLine], bool, bool]:
         file, _ = open_beneath(self._folder, self._used_file.relative_to(self._folder).parts)
-        with file:
-            return read_lines(file)
+        try:
+            with file:
+                return read_lines(file)
+        except OSError as error:
+            raise FileRefused(f"cannot be read: {error.strerror}") from error
 
     async def _entry(self, line: UsedLine) -> Json:
         """The artifact that a line names. Raises FileRefused."""
@@ -94,7 +97,7 @@ class UsedReport:
             file, names = await asyncio.to_thread(open_beneath, self._folder, names)
             file.close()
         if names not in self._fetched:
-            raise FileRefused("is not an input of the step: write `URL file=PATH` if it comes from elsewhere")
+            raise FileRefused("is not an input: write `URL file=PATH` if it comes from elsewhere")
         return {"id": self._fetched[names].id}
 
     async def _facts(self, line: UsedLine) -> Json:

@@ -142,7 +142,7 @@ async def test_blank_lines_alone_say_that_nothing_was_read(
 
 
 OUTSIDE = "is not a file in the command's folders"
-NO_INPUT = "is not an input of the step: write `URL file=PATH` if it comes from elsewhere"
+NO_INPUT = "is not an input: write `URL file=PATH` if it comes from elsewhere"
 IRREGULAR = "is not a regular file"
 MISSING = "cannot be read: No such file or directory"
 MANGLED = "holds control characters, or is not UTF-8"
