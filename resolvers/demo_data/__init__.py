@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from resolvers.demo_data.galaxy_servers import store_galaxy
 from resolvers.demo_data.statistics_office import store_publications
+from resolvers.demo_data.tool_load import store_tool_load
 from resolvers.demo_data.twins import store_twins, twins_are_stored
 
 __all__ = ["store_sample"]
@@ -11,7 +12,7 @@ __all__ = ["store_sample"]
 
 async def store_sample(say: Callable[[str], None]) -> None:
     """Store the sample data unless it exists."""
-    stored = [await _store_catalogue_and_twins(say), await store_galaxy(say)]
+    stored = [await _store_catalogue_and_twins(say), await store_galaxy(say), await store_tool_load(say)]
     say("The sample data is stored." if any(stored) else "The sample data is there.")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from documents.mongo.transaction import Session
 from resolvers.access.viewer import Role, Viewer
 from resolvers.catalogue.report_transform import ingest_transform
+from resolvers.provenance.used import UsedValues
 from resolvers.writes.idempotency import run_idempotent
 from resolvers.writes.transaction import Outcome
 
@@ -34,10 +35,11 @@ COMMITS = {
 async def store_publications() -> None:
     """Store the publications of the office, each by a report of its transform."""
     for publication in PUBLICATIONS:
-        await _publish(publication)
+        await publish(publication)
 
 
-async def _publish(publication: dict[str, Any]) -> None:
+async def publish(publication: dict[str, Any], used: list[UsedValues] | None = None) -> None:
+    """Store a publication, whose transform read what is `used`; None where the office does not say."""
     year, page = publication["year"], publication["page"]
     folder = f"datasets/{page}"
     ran_at = datetime(year, 6, 30, 9, 30, tzinfo=UTC)
@@ -60,6 +62,7 @@ async def _publish(publication: dict[str, Any]) -> None:
         "logs": f"https://logs.statistics.example/{page}/{year}.txt",
         "notebook": f"https://logs.statistics.example/{page}/{year}.html",
         "distributions": [{"csvw_text": _read_document(name, year)} for name in publication["files"]],
+        "used": used,
     }
 
     async def work(session: Session) -> Outcome:

@@ -4,7 +4,7 @@ Their components are registered like real ones.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,16 @@ from typing import Any
 import documents
 from documents.activities.activity import ActivityError, ActivityStatus, CodeReference
 from documents.mongo.transaction import Session
+from documents.provenance.used import Used
 from documents.twins.execution import WorkflowSchema
 from documents.twins.output import AccessControl
-from resolvers.access.viewer import Role, Viewer
+from resolvers.access.viewer import ADMIN, Role, Viewer
+from resolvers.provenance.external_data import Reporter
+from resolvers.provenance.used import UsedValues, record_used
 from resolvers.twins.register_component import ingest_component
 from resolvers.validators import MAX_LINE_LENGTH
 from resolvers.writes.idempotency import run_idempotent
-from resolvers.writes.transaction import Outcome
+from resolvers.writes.transaction import Outcome, run_in_transaction
 
 DONE, FAILED, CANCELLED = ActivityStatus.SUCCEEDED, ActivityStatus.FAILED, ActivityStatus.CANCELLED
 RUNNING = ActivityStatus.RUNNING
@@ -30,6 +33,7 @@ COMPONENTS = {
     "road-network-builder": "5d40ae91f6b28d7ceaa51423dcfbea0918273645",
     "flow-simulator": "6e51bfa207c39e8dfbb62534ed0cfb1a29384756",
     "flow-dashboard": "7f62c0b318d4af9e0cc73645fe1d0c2b3a495867",
+    "tool-load": "8a73d1c429e5b0af1dd84756af2e1d3c4b5a6978",
 }
 """Components by name, each with the commit of its release."""
 Releases = dict[str, documents.ComponentVersion]
@@ -46,6 +50,7 @@ class SampleStep:
     file: str | None = None
     error: ActivityError | None = None
     lines: list[str] = field(default_factory=list)
+    used: list[UsedValues] = field(default_factory=list)
 
 
 PUBLIC_TWIN = "Harbour city traffic"
@@ -53,6 +58,8 @@ WORKER = "demo-worker"
 
 LOAD = SampleStep("traffic-counts-loader", DONE, [], {"CITY": "harbour", "YEAR": 2024}, "counts.parquet", None,
             ["Loading counts of harbour, 2024", "8,784 hours, 212 counters, 0.4 % missing"])  # fmt: skip
+COUNTS = "https://counts.harbour.example/2024.csv"
+"""Where the counts lie. They were corrected after the first run had read them."""
 BUILD = SampleStep("road-network-builder", DONE, [], {"DETAIL": 0.6}, "network.xml", None,
              ["Reading the map", "41,208 links, 17,930 junctions"])  # fmt: skip
 SIMULATE = ["traffic-counts-loader", "road-network-builder"]
@@ -69,8 +76,8 @@ async def twins_are_stored() -> bool:
 
 async def store_twins() -> None:
     """Store components, and a researcher with two twins, their runs, logs, outputs and a result."""
-    releases = {name: await _register_component(name, commit) for name, commit in COMPONENTS.items()}
-    researcher = await _find_or_store_researcher()
+    releases = await register_components()
+    researcher = await find_or_store_researcher()
     started_at = datetime(2025, 3, 3, 8, 0, tzinfo=UTC)
 
     finished = [
@@ -88,19 +95,26 @@ async def store_twins() -> None:
              ["Round 311 of 1000", "Killed: out of memory"]),
         SampleStep("flow-dashboard", CANCELLED, ["flow-simulator"]),
     ]  # fmt: skip
+    finished[0] = replace(LOAD, used=[{"url": COUNTS, "version": "2025-03-01"}])
+    failed[0] = replace(LOAD, used=[{"url": COUNTS, "version": "2025-03-04"}])
     at_work = [LOAD, SampleStep("flow-simulator", RUNNING, ["traffic-counts-loader"], {"ITERATIONS": 50, "SEED": 1})]
 
-    public = await _store_twin(researcher, PUBLIC_TWIN, public=True)
-    private = await _store_twin(researcher, "Valley commuting", public=False)
-    run = await _store_execution(public, "Weekday flows 2024", DONE, finished, releases, started_at)
-    await _store_execution(
+    public = await store_twin(researcher, PUBLIC_TWIN, public=True)
+    private = await store_twin(researcher, "Valley commuting", public=False)
+    run = await store_execution(public, "Weekday flows 2024", DONE, finished, releases, started_at)
+    await store_execution(
         public, "Weekday flows 2024, 1,000 rounds", FAILED, failed, releases, started_at + timedelta(days=1)
     )
-    await _store_execution(private, "First try", RUNNING, at_work, releases, started_at + timedelta(days=9))
+    await store_execution(private, "First try", RUNNING, at_work, releases, started_at + timedelta(days=9))
     await _store_result(run, "Weekday flows 2024: files for the report")
 
 
-async def _find_or_store_researcher() -> documents.User:
+async def register_components() -> Releases:
+    """The versions of all components, which are registered unless they are already."""
+    return {name: await _register_component(name, commit) for name, commit in COMPONENTS.items()}
+
+
+async def find_or_store_researcher() -> documents.User:
     """The researcher, who is there already if an earlier demo was killed before it stored the twins."""
     name = "demo-researcher"
     found = await documents.User.find_one(documents.User.display_name == name)
@@ -125,13 +139,14 @@ async def _register_component(name: str, commit: str) -> documents.ComponentVers
     return release
 
 
-async def _store_twin(owner: documents.User, name: str, *, public: bool) -> documents.DigitalTwin:
+async def store_twin(owner: documents.User, name: str, *, public: bool) -> documents.DigitalTwin:
+    """Store a digital twin."""
     twin = documents.DigitalTwin(owner_ref=owner.id, name=name, public=public)
     await twin.insert()
     return twin
 
 
-async def _store_execution(
+async def store_execution(
     twin: documents.DigitalTwin,
     title: str,
     status: ActivityStatus,
@@ -139,6 +154,7 @@ async def _store_execution(
     releases: Releases,
     started_at: datetime,
 ) -> documents.Execution:
+    """Store an execution with its steps, a step every 20 minutes."""
     ended_at = started_at + timedelta(minutes=20 * len(samples))
     execution = documents.Execution(
         digital_twin_ref=twin.id,
@@ -192,6 +208,7 @@ async def _store_step(
         started_at=started_at if ran else None,
         ended_at=started_at + timedelta(minutes=18) if sample.status in (DONE, FAILED) else None,
         error=sample.error,
+        used=await _used(execution, sample, [ids[name] for name in sample.after]) if ran else None,
     )
     await step.insert()
     for sequence, line in enumerate(sample.lines, start=1):
@@ -199,6 +216,19 @@ async def _store_step(
         await documents.LogEntry(activity_ref=step.id, sequence=sequence, timestamp=at, message=line).insert()
     if sample.file and sample.status is DONE:
         await _store_output(step, sample.file)
+
+
+async def _used(execution: documents.Execution, sample: SampleStep, before: list[str]) -> list[Used] | None:
+    """What a step used: what is said, and the outputs of the steps before it. None where neither is."""
+    outputs = await documents.Output.find({"stepRef": {"$in": before}}).to_list()
+    values = [*sample.used, *(UsedValues(id=output.id) for output in outputs)]
+    reporter = Reporter(execution.owner_ref, execution.public)
+
+    async def work(session: Session) -> Outcome:
+        return {"used": await record_used(values, reporter, ADMIN, session)}
+
+    used: list[Used] = (await run_in_transaction(work))["used"]
+    return used or None
 
 
 async def _store_output(step: documents.Step, file_name: str) -> None:
