@@ -58,6 +58,7 @@ class Archive(Document):
             ),
             IndexModel([("instanceRef", 1), ("identifier", 1), ("_id", 1)]),
             IndexModel([("instanceRef", 1), ("_id", 1)]),
+            IndexModel([("sha256", 1), ("_id", 1)]),
             IndexModel([("instanceRef", 1), ("received_at", 1), ("_id", 1)]),
             IndexModel([("instanceRef", 1), ("generated_at", 1), ("_id", 1)]),
         ]

@@ -13,6 +13,7 @@ from graphql import (
     InlineFragmentNode,
     SelectionSetNode,
     get_named_type,
+    is_abstract_type,
 )
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types import Info
@@ -44,6 +45,8 @@ def node_fields_below(info: Info, type_name: str) -> Fields:
 
 
 def _node_fields(raw: GraphQLResolveInfo[Any], type_name: str) -> Fields:
+    if is_abstract_type(get_named_type(raw.return_type)):
+        return _collect_all(raw, type_name)
     paths = set(ALWAYS_READ)
     for field, node in fields_above_nodes(get_named_type(raw.return_type), raw.field_nodes, raw.fragments):
         if node.selection_set and _source_of(field).holds_nodes:

@@ -252,9 +252,9 @@ def computed(
     """Values that `compute` returns for all parents of a level, for which their values at `paths` are read.
 
     A field of an interface gives them as `paths_of` the document of each view that implements it, or as
-    `stored_paths_of` it, by the names that the database knows. With `finds_nodes`
-    the function finds rows of any kind, which `held_nodes` shows below: its argument `fields_of` is the NodeSelection
-    that says what of them is selected.
+    `stored_paths_of` it, by the names that the database knows. With `finds_nodes` the function finds rows of any kind,
+    which the field shows itself if its type is an interface, or `held_nodes` below it: its argument `fields_of` is the
+    NodeSelection that says what of them is selected.
     """
 
     def bind(model: Model | None, name: str) -> FieldSource:

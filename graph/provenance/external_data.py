@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import strawberry
 from strawberry import UNSET
@@ -17,7 +17,11 @@ from graph.core.where import sort_key
 from resolvers.access.viewer import Viewer
 from resolvers.provenance.external_facts import media_types, sizes, times
 from resolvers.provenance.find_external_data import find_external_data
+from resolvers.provenance.same_bytes import same_bytes
 from resolvers.reads.rows import Row
+
+if TYPE_CHECKING:
+    from graph.provenance.artifact import Artifact
 
 
 @view(documents.ExternalData)
@@ -58,6 +62,13 @@ class ExternalData(Node):
         of="url",
         description="All states of the data at this URL that you may see by themselves: those that public runs "
         "reported, the first reported first, and then those that only private runs reported.",
+    )
+    same_as: Artifact | None = computed(
+        same_bytes,
+        "sha256",
+        finds_nodes=True,
+        description="An output or an archive of this server with the same bytes, as told by sha256: the oldest output "
+        "that you may see, or else the oldest archive. Null when there is none.",
     )
     created_at: datetime = computed(
         times,

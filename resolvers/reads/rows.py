@@ -1,8 +1,9 @@
 """Rows of a collection: plain dictionaries of the requested fields. Beanie's models are for writing."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Any
 
 from pymongo.asynchronous.collection import AsyncCollection
@@ -40,7 +41,7 @@ async def find_rows(
     index: Sort | None = None,
 ) -> list[Row]:
     """All rows of a find, which uses the index with these keys if they are given."""
-    projection = dict.fromkeys(fields, 1)
+    projection = projection_of(fields)
     command = _find_command(match, projection, sort, limit) | ({"hint": dict(index)} if index else {})
     rows = await fast_find.find_rows(collection, command)
     if rows is not None:
@@ -53,7 +54,7 @@ async def find_batches(
     collection: Collection, match: Filter, fields: Fields, sort: Sort, limit: int
 ) -> AsyncGenerator[list[Row], None]:
     """The rows of a find in batches, as they arrive."""
-    projection = dict.fromkeys(fields, 1)
+    projection = projection_of(fields)
     cursor = await fast_find.first_batch(collection, _find_command(match, projection, sort, limit))
     if cursor is None:
         plain = collection.find(match, projection or None, sort=sort, limit=limit, batch_size=BATCH_SIZE)
@@ -88,10 +89,23 @@ async def prefetch_batches(
 
 def project_stages(fields: Fields) -> list[dict[str, Any]]:
     """The stages of an aggregation that leave these fields, none for all fields."""
-    return [{"$project": dict.fromkeys(fields, 1)}] if fields else []
+    return [{"$project": projection_of(fields)}] if fields else []
 
 
-def _find_command(match: Filter, projection: dict[str, int], sort: Sort | None, limit: int) -> dict[str, Any]:
+@lru_cache(maxsize=1_000)
+def projection_of(fields: Fields) -> Mapping[str, int]:
+    """The projection to these fields. MongoDB refuses a field together with a part of it: the part is left out."""
+    return {path: 1 for path in fields if fields.isdisjoint(_paths_above(path))}
+
+
+def _paths_above(path: str) -> Iterator[str]:
+    """The paths of the fields that hold the one at a path."""
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path
+
+
+def _find_command(match: Filter, projection: Mapping[str, int], sort: Sort | None, limit: int) -> dict[str, Any]:
     command: dict[str, Any] = {"filter": match, "batchSize": BATCH_SIZE}
     if projection:
         command["projection"] = projection

@@ -246,7 +246,8 @@ def _external_data(owner: documents.User, stranger: documents.User) -> list[docu
     url = "https://files.example/counts.csv"
     public = {"public": True, "created_at": now(), "size_bytes": 7}
     return [
-        new.external_data(url=url, version="public", **public),
+        # Its bytes are those of all archives of the world.
+        new.external_data(url=url, version="public", sha256="0" * 64, **public),
         new.external_data(owner, url=url, version="owner"),
         new.external_data(stranger, url=url, version="stranger"),
         new.external_data(stranger, owner, url=url, version="both", media_type=None),

@@ -11,6 +11,7 @@ from graphql import (
     OperationType,
     get_named_type,
     get_nullable_type,
+    is_abstract_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
@@ -186,19 +187,23 @@ class Compiler:
         self, field_source: ComputedField, field: GraphQLField, nodes: list[FieldNode], arguments: Arguments
     ) -> NestedComputed:
         named_type = get_named_type(field.type)
+        if field_source.finds_nodes and is_abstract_type(named_type):
+            found = HeldNodes("found", self._templates_by_kind(nodes), is_list_type(get_nullable_type(field.type)))
+            selects = self._node_selection(named_type, nodes, [found])
+            return NestedComputed(field_source.compute, arguments, None, None, selects, found)
         if not is_leaf_type(named_type):
             template = self.nested_template(nodes, named_type)
-            selection = self._node_selection(named_type, nodes, template) if field_source.finds_nodes else None
+            held = list(held_nodes(template))
+            selection = self._node_selection(named_type, nodes, held) if field_source.finds_nodes else None
             return NestedComputed(field_source.compute, arguments, None, template, selection)
         template = RowTemplate(named_type.name)
         code = value_code(template, "r", field.type, lambda value: value)
         return NestedComputed(field_source.compute, arguments, template.compile(code).build)
 
     def _node_selection(
-        self, type_: Any, nodes: list[FieldNode], template: RowTemplate
+        self, type_: Any, nodes: list[FieldNode], held: list[HeldNodes]
     ) -> Callable[[PlanRun], NodeSelection]:
         """What is selected of objects of any kind that are found while a field is computed."""
-        held = list(held_nodes(template))
         fields = fields_above_nodes(type_, nodes, self.collector.fragments)
         names = frozenset(node.name.value for _, node in fields)
 

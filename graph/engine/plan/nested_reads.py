@@ -263,6 +263,8 @@ class NestedComputed(NestedField):
     """The template of values that are rows, or lists of rows."""
     selection: Callable[[PlanRun], NodeSelection] | None = None
     """What is selected of the objects of any kind that the function finds; None for functions that find none."""
+    found: "HeldNodes | None" = None
+    """Shows the objects where the values are their rows."""
 
     async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         arguments = self.arguments(run)
@@ -271,6 +273,8 @@ class NestedComputed(NestedField):
         values: Any = self.compute(rows, run.loader.viewer, **arguments)
         if inspect.isawaitable(values):
             values = await values
+        if self.found is not None:
+            return await self.found.read(run, [{self.found.path: value} for value in values], times)
         if self.template is not None:
             return await self._render(run, list(values), times)
         return self.serialize(list(values)) if self.serialize else list(values)

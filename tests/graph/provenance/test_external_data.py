@@ -180,3 +180,35 @@ async def test_data_is_not_found_by_nothing(key: dict[str, str]) -> None:
 
     (error,) = refused["errors"]
     assert (error["message"], error["extensions"]["code"]) == ("Give id, or url.", "BAD_USER_INPUT")
+
+
+async def test_data_leads_to_the_oldest_output_or_archive_with_the_same_bytes_that_the_viewer_may_see(
+    round_trips: RoundTrips,
+) -> None:
+    ada, of_output, of_archive, of_none = new.a_user(), "0a" * 32, "0b" * 32, "0c" * 32
+    step = new.a_step(new.an_execution(new.a_twin(ada)))
+    private, public, later = (new.an_output(step, public=n > 0, sha256=of_output) for n in range(3))
+    archives = [new.an_archive(new.an_instance(public=True), sha256=sha256) for sha256 in (of_output, of_archive)]
+    states = [
+        new.external_data(url=URL, sha256=sha256, public=True, created_at=AT)
+        for sha256 in (of_output, of_archive, of_none, None)
+    ]
+    await keep(ada, step, private, public, later, *archives, *states)
+    query = """query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ExternalData {
+      sameAs { __typename id caption ... on Output { sha256 } ... on Archive { sizeBytes } } } } }"""
+
+    async def same(viewer: Viewer) -> Any:
+        shown = await ask(query, viewer, ids=[state.id for state in states])
+        return [node["sameAs"] for node in shown["nodes"]]
+
+    owners, everybodys = await same(as_user(ada)), await same(ANONYMOUS)
+    with round_trips.counting() as seen:
+        await same(ANONYMOUS)
+
+    output = {"__typename": "Output", "id": public.id, "caption": public.file_name, "sha256": of_output}
+    archive = archives[1]
+    caption = f"Report {archive.identifier}"
+    report = {"__typename": "Archive", "id": archive.id, "caption": caption, "sizeBytes": str(archive.size_bytes)}
+    assert everybodys == [output, report, None, None]
+    assert owners == [output | {"id": private.id, "caption": private.file_name}, report, None, None]
+    assert seen == [("find", "external_data"), ("aggregate", "external_data")]

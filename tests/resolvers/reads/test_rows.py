@@ -1,4 +1,4 @@
-"""Rows that come in batches are read ahead, and nothing is left behind when nobody wants more."""
+"""Rows have the fields that are asked for. Those that come in batches are read ahead, and nothing is left behind."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ from pymongo.errors import CursorNotFound
 
 from documents.mongo.database import Database
 from resolvers.reads import rows
-from resolvers.reads.rows import prefetch_batches
+from resolvers.reads.rows import find_rows, prefetch_batches, project_stages
 
 ROWS = [{"_id": number} for number in range(40)]
 
@@ -57,3 +57,14 @@ async def test_a_failure_reaches_the_reader(things: Any) -> None:
 
     with pytest.raises(CursorNotFound):
         _ = [batch async for batch in prefetch_batches([], cursor)]
+
+
+async def test_a_field_is_read_together_with_parts_of_it(database: Database) -> None:
+    row = {"_id": 1, "a": {"b": {"c": 1, "d": 2}, "e": 3}, "f": {"g": 4, "h": 5}, "i": 6}
+    await database.things.insert_one(row)
+    fields = frozenset({"_id", "a.b", "a.b.c", "f", "f.g"})
+
+    found = await find_rows(database.things, {}, fields)
+    aggregated = await (await database.things.aggregate(project_stages(fields))).to_list()
+
+    assert found == aggregated == [{"_id": 1, "a": {"b": {"c": 1, "d": 2}}, "f": {"g": 4, "h": 5}}]
