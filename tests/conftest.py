@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -55,6 +56,14 @@ SLOW_TEST_FILES = (
 Seen = list[tuple[str, str]]
 
 
+@dataclass
+class Rounds:
+    """Rounds of commands: those that are under way at the same time count as one."""
+
+    count: int = 0
+    under_way: set[int] = field(default_factory=set)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let patience scale the time of a test; where processes share the tests, put the longest files first."""
     least = float(config.getini("timeout"))
@@ -80,6 +89,7 @@ class RoundTrips(CommandListener):
 
     def __init__(self) -> None:
         self._watching: list[Seen] = []
+        self._rounds: list[Rounds] = []
 
     @contextmanager
     def counting(self) -> Iterator[Seen]:
@@ -93,19 +103,37 @@ class RoundTrips(CommandListener):
             # By identity: two lists that are still empty are equal.
             self._watching = [other for other in self._watching if other is not seen]
 
+    @contextmanager
+    def counting_rounds(self) -> Iterator[Rounds]:
+        """Counts rounds of commands: those that the driver sends while others are under way add nothing."""
+        rounds = Rounds()
+        self._rounds.append(rounds)
+        try:
+            with without_comparison():
+                yield rounds
+        finally:
+            self._rounds = [other for other in self._rounds if other is not rounds]
+
     def started(self, event: CommandStartedEvent) -> None:
         if event.command_name in HOUSEKEEPING:
             return
+        for rounds in self._rounds:
+            rounds.count += not rounds.under_way
+            rounds.under_way.add(event.request_id)
         key = "collection" if event.command_name == "getMore" else event.command_name
         target = event.command.get(key)
         for seen in self._watching:
             seen.append((event.command_name, target if isinstance(target, str) else ""))
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
+        self._end(event.request_id)
 
     def failed(self, event: CommandFailedEvent) -> None:
-        pass
+        self._end(event.request_id)
+
+    def _end(self, request_id: int) -> None:
+        for rounds in self._rounds:
+            rounds.under_way.discard(request_id)
 
 
 @pytest.fixture(scope="session")

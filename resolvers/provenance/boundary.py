@@ -5,14 +5,16 @@ from collections.abc import Awaitable, Iterator
 
 from resolvers.filters import Filter, all_of
 from resolvers.provenance.frontier import Walk
-from resolvers.provenance.graph import by_document
-from resolvers.provenance.neighbours import ID_ONLY, JOINED, NeighbourReader, join_stages, split
+from resolvers.provenance.graph import JOINED, by_document
+from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, join_stages, split
 from resolvers.provenance.references import Direction, Join, Reference, joins_from, references_to
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row
 
-ROWS_PER_ID = 4
-"""Neighbours that are read for each node on average. Where there are more, each node is asked for one."""
+MAX_ROWS_PER_FIND = 4_000
+"""Neighbours that are read for up to 1,000 nodes. Where there are more, each node is asked for one."""
+FEW_ROWS = 100
+"""Neighbours that are read for up to 1,000 nodes to see whether there are any new ones among them."""
 
 
 class Boundary:
@@ -33,11 +35,16 @@ class Boundary:
         for document, ids in by_document(self._unread()).items():
             yield from (self._look_up(document, chunk) for chunk in split(ids))
         for direction in Direction:
-            incomplete = {id for walk in self.walks for id in walk.open_nodes(direction)}
-            for document, ids in by_document(incomplete - self.graph.complete[direction]).items():
+            nodes = set[str]().union(*(self._nodes(walk, direction) for walk in self.walks))
+            for document, ids in by_document(nodes - self.graph.complete[direction]).items():
                 for chunk in split(ids):
                     yield from (self._expand(one, chunk) for one in references_to(document, direction))
                     yield from (self._expand_join(one, chunk, direction) for one in joins_from(document, direction))
+
+    def _nodes(self, walk: Walk, direction: Direction) -> list[str]:
+        """The nodes of which it has to be known whether they have more neighbours in a direction."""
+        shows_each = walk.request.shows_has_more
+        return walk.open_nodes(direction) if shows_each else walk.deepest_nodes(direction)
 
     def has_more(self, walk: Walk, direction: Direction, id: str) -> bool:
         """Whether an open node of a walk has visible neighbours in a direction that are not among the walk's nodes."""
@@ -54,7 +61,7 @@ class Boundary:
         referred = set[str]()
         for walk in self.walks:
             for direction in walk.directions:
-                referred |= self.graph.referred_ids(walk.open_nodes(direction), direction)
+                referred |= self.graph.referred_ids(self._nodes(walk, direction), direction)
         return referred - self.graph.rows.keys() - self.graph.looked_up
 
     async def _look_up(self, document: Document, ids: list[str]) -> None:
@@ -62,16 +69,23 @@ class Boundary:
         self._visible.update(row["_id"] for row in await self.reader.find(document, match, ID_ONLY))
 
     async def _expand(self, reference: Reference, ids: list[str]) -> None:
-        """Find which of these nodes have visible neighbours that refer to them."""
-        most, fields = ROWS_PER_ID * max(len(ids), 100), frozenset({"_id", reference.path})
-        rows = await self.reader.referring_rows(reference, ids, most + 1, in_order=False, fields=fields)
-        neighbours, wanted = self._neighbours[reference.direction.opposite], set(ids)
-        for row in rows:
-            for other, _ in reference.ids(row):
-                if other in wanted:
-                    neighbours[other].add(row["_id"])
-        if len(rows) > most:
+        """Find which of these nodes have visible neighbours that refer to them, or whether any of them has."""
+        if len(self.walks) == 1 and not self.walks[0].request.shows_has_more:
+            few = await self._read(reference, ids, FEW_ROWS)
+            if len(few) <= FEW_ROWS or not self.walks[0].distances.keys() >= set(few):
+                return
+        if len(await self._read(reference, ids, MAX_ROWS_PER_FIND)) > MAX_ROWS_PER_FIND:
             await self.reader.run(self._ask_each(reference, walk, ids) for walk in self.walks)
+
+    async def _read(self, reference: Reference, ids: list[str], limit: int) -> list[str]:
+        """Record visible neighbours that refer to these nodes, up to `limit` and one more; returns their ids."""
+        fields = frozenset({"_id", reference.path})
+        rows = await self.reader.referring_rows(reference, ids, limit + 1, in_order=False, fields=fields)
+        neighbours, wanted = self._neighbours[reference.direction.opposite], set(ids)
+        for row, others in zip(rows, reference.ids(rows), strict=True):
+            for other in wanted.intersection(others):
+                neighbours[other].add(row["_id"])
+        return [row["_id"] for row in rows]
 
     async def _ask_each(self, reference: Reference, walk: Walk, ids: list[str]) -> None:
         """Find one visible neighbour of each node of a walk that is not among its nodes, unless one is known."""

@@ -72,5 +72,12 @@ class Walk:
 
     def open_nodes(self, direction: Direction) -> list[str]:
         """The nodes that may have visible neighbours in a direction that are not among the nodes."""
+        if direction not in self.directions:
+            return []
         is_cut = LineageTruncation.LIMIT in self.truncated_by
-        return [*self.frontiers.get(direction, ()), *(self.expanded.get(direction, ()) if is_cut else ())]
+        return self.frontiers[direction] + self.expanded[direction] if is_cut else self.frontiers[direction]
+
+    def deepest_nodes(self, direction: Direction) -> list[str]:
+        """The nodes from which only the depth keeps the walk from going on in a direction."""
+        is_deep = direction in self.directions and self.depth == self.request.depth
+        return self.frontiers[direction] if is_deep else []

@@ -3,21 +3,15 @@
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
 
 import documents
 from documents.base import kind_of
-from resolvers.provenance.references import KINDS, Direction, EdgeKind, references_on
+from resolvers.provenance.references import KINDS, REFERENCES, Direction, EdgeKind, Reference, references_on
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row
 
-
-class Referred(NamedTuple):
-    """A node to which a row refers."""
-
-    id: str
-    kind: EdgeKind
-    assumed: bool
+JOINED = "joined"
+"""The member of rows read through a join that lists the nodes from which it leads to them."""
 
 
 class ProvenanceGraph:
@@ -28,8 +22,8 @@ class ProvenanceGraph:
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
-        self.referred: dict[Direction, dict[str, list[Referred]]] = {one: {} for one in Direction}
-        """The nodes in a direction to which a node's row refers, those among them that the viewer may not see."""
+        self.referred: dict[Reference, dict[str, list[str]]] = {one: {} for one in REFERENCES}
+        """The ids that each row stores in a reference, those of nodes among them that the viewer may not see."""
         self.referring: dict[Direction, defaultdict[str, list[str]]] = {one: defaultdict(list) for one in Direction}
         """The nodes in a direction whose rows refer to a node. One may be listed more than once."""
         self.joined: dict[Direction, defaultdict[str, dict[str, EdgeKind]]] = {
@@ -43,56 +37,49 @@ class ProvenanceGraph:
         self.truncated: dict[Direction, set[str]] = {one: set() for one in Direction}
         """The nodes that have more neighbours in a direction than are stored or read."""
 
-    def add(self, row: Row) -> str:
-        """Record a row with all of its fields, and return its id."""
-        id: str = row["_id"]
-        if id not in self.rows:
-            self.rows[id] = row
-            self.add_references(row)
-        return id
+    def add(self, document: Document, rows: list[Row]) -> list[str]:
+        """Record rows of one kind with all of their fields, and return their ids."""
+        self.rows.update(zip(ids := [row["_id"] for row in rows], rows, strict=True))
+        self.add_references(document, ids, rows)
+        return ids
 
-    def add_references(self, row: Row) -> None:
-        """Record the nodes to which a row refers. It may lack other fields."""
-        id: str = row["_id"]
-        for reference in references_on(document_of(id)):
-            kind = reference.kind
-            if referred := {other: Referred(other, kind, assumed) for other, assumed in reference.ids(row)}:
-                self.referred[reference.direction][id] = list(referred.values())
-            if reference.truncated and row.get(reference.truncated):
-                self.truncated[reference.direction].add(id)
+    def add_references(self, document: Document, ids: list[str], rows: list[Row]) -> None:
+        """Record the nodes to which rows of one kind with these ids refer. They may lack other fields."""
+        for reference in references_on(document):
+            self.referred[reference].update(zip(ids, reference.ids(rows), strict=True))
+            if flag := reference.truncated:
+                truncated = [id for id, row in zip(ids, rows, strict=True) if row.get(flag)]
+                self.truncated[reference.direction].update(truncated)
 
-    def add_referring(self, rows: list[Row], ids: Collection[str], direction: Direction) -> None:
-        """Record rows that lie in a direction from nodes with these ids, and refer to some of them."""
-        referring, referred = self.referring[direction], self.referred[direction.opposite]
-        for row in rows:
-            id = self.add(row)
-            for other, _, _ in referred[id]:
-                if other in ids:
+    def add_referring(self, reference: Reference, rows: list[Row], wanted: Collection[str]) -> None:
+        """Record rows that store a reference to some of the wanted nodes."""
+        referring, referred = self.referring[reference.direction.opposite], self.referred[reference]
+        for id in self.add(reference.document, rows):
+            for other in referred[id]:
+                if other in wanted:
                     referring[other].append(id)
 
-    def add_joined(self, row: Row, others: list[str], kind: EdgeKind, direction: Direction) -> None:
-        """Record a row that lies in a direction from other nodes, from which a join leads to it."""
-        id = self.add(row)
-        for other in others:
-            self.joined[direction][other][id] = kind
+    def add_joined(self, document: Document, rows: list[Row], kind: EdgeKind, direction: Direction) -> None:
+        """Record rows that lie in a direction from the nodes that each lists, and from which a join leads to it."""
+        for id, row in zip(self.add(document, rows), rows, strict=True):
+            for other in row[JOINED]:
+                self.joined[direction][other][id] = kind
 
-    def neighbours(self, ids: Iterable[str], direction: Direction) -> set[str]:
+    def neighbours(self, ids: Collection[str], direction: Direction) -> set[str]:
         """The neighbours of some nodes in a direction that were read."""
-        found: set[str] = set()
-        referring, joined, referred = self.referring[direction], self.joined[direction], self.referred[direction]
-        for id in ids:
-            if others := referring.get(id):
-                found.update(others)
-            if id in joined:
-                found.update(joined[id])
-            if id in referred:
-                found.update([other for other, _, _ in referred[id] if other in self.rows])
-        return found
+        referring, joined = self.referring[direction], self.joined[direction]
+        found = {other for id in ids if id in referring for other in referring[id]}
+        if joined:
+            found.update(*(joined[id] for id in ids if id in joined))
+        return found | (self.referred_ids(ids, direction) & self.rows.keys())
 
-    def referred_ids(self, ids: Iterable[str], direction: Direction) -> set[str]:
+    def referred_ids(self, ids: Collection[str], direction: Direction) -> set[str]:
         """The ids in a direction to which rows of some nodes refer, those of hidden nodes among them."""
-        referred = self.referred[direction]
-        return {other for id in ids if id in referred for other, _, _ in referred[id]} if referred else set()
+        found: set[str] = set()
+        for reference, referred in self.referred.items():
+            if reference.direction is direction and referred:
+                found.update(*(referred[id] for id in ids if id in referred))
+        return found
 
 
 def document_of(id: str) -> Document:

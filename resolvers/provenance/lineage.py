@@ -79,9 +79,14 @@ class LineageRequest:
         return "edges" in self.selection.names
 
     @property
-    def shows_bounds(self) -> bool:
-        """Whether it is selected where there is more than the lineage holds, which takes a round of reads."""
-        return not self.selection.names.isdisjoint({"truncatedBy", "hasMore"})
+    def shows_has_more(self) -> bool:
+        """Whether it is selected of each node whether it has more neighbours."""
+        return "hasMore" in self.selection.names
+
+    @property
+    def shows_truncation(self) -> bool:
+        """Whether it is selected which bounds were met."""
+        return "truncatedBy" in self.selection.names
 
     @property
     def shows_restricted(self) -> bool:

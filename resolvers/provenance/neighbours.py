@@ -8,7 +8,7 @@ from typing import Any
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter, all_of
 from resolvers.limits import MAX_LINEAGE_NODES
-from resolvers.provenance.graph import ProvenanceGraph, by_document
+from resolvers.provenance.graph import JOINED, ProvenanceGraph, by_document
 from resolvers.provenance.references import (
     SEEN_THROUGH_EDGES,
     Direction,
@@ -30,8 +30,6 @@ MAX_IDS_IN_ORDER = 100
 """For up to so many ids, an index is read in the order of the rows' ids, so that a limit ends the find early. For more
 that takes twice as long."""
 CONCURRENT_FINDS = 8
-JOINED = "joined"
-"""The member of rows read through a join that lists the nodes from which it leads to them."""
 ID_ONLY: Fields = frozenset({"_id"})
 
 Wanted = dict[str, frozenset[int]]
@@ -45,10 +43,10 @@ class NeighbourReader:
         self.graph, self.viewer, self.selection = graph, viewer, selection
         self._slots = asyncio.Semaphore(CONCURRENT_FINDS)
 
-    def lookups(self, ids: Iterable[str]) -> Iterator[Awaitable[None]]:
+    def lookups(self, ids: set[str]) -> Iterator[Awaitable[None]]:
         """Reads of the nodes with these ids that the viewer may see, being neighbours of visible ones."""
+        self.graph.looked_up |= ids
         for document, of_kind in by_document(ids).items():
-            self.graph.looked_up.update(of_kind)
             for chunk in split(of_kind):
                 yield self._look_up(document, chunk)
 
@@ -72,8 +70,7 @@ class NeighbourReader:
 
     async def _look_up(self, document: Document, ids: list[str], policy: Filter | None = None) -> None:
         policy = await self.policy(document) if policy is None else policy
-        for row in await self.find(document, all_of([{"_id": {"$in": ids}}, policy])):
-            self.graph.add(row)
+        self.graph.add(document, await self.find(document, all_of([{"_id": {"$in": ids}}, policy])))
 
     async def _expand(self, reference: Reference, wanted: Wanted, limit: int) -> None:
         """Read the rows that refer to the wanted nodes: all, or those that each walk needs when there are more."""
@@ -81,16 +78,16 @@ class NeighbourReader:
         in_order, most = len(ids) <= MAX_IDS_IN_ORDER, min(limit * len(walks), MAX_LINEAGE_NODES)
         rows = await self.referring_rows(reference, ids, most + 1, in_order=in_order)
         if len(rows) <= most:
-            return self.graph.add_referring(rows, wanted, reference.direction.opposite)
+            return self.graph.add_referring(reference, rows, wanted)
         self.graph.complete[reference.direction.opposite].difference_update(ids)
         if in_order and len(walks) == 1:
-            return self.graph.add_referring(rows, wanted, reference.direction.opposite)
+            return self.graph.add_referring(reference, rows, wanted)
         parts = {tuple(part) for of_walk in _by_walk(wanted) for part in split(of_walk, MAX_IDS_IN_ORDER)}
         await self.run(self._expand_in_order(reference, list(part), limit) for part in sorted(parts))
 
     async def _expand_in_order(self, reference: Reference, ids: list[str], limit: int) -> None:
         rows = await self.referring_rows(reference, ids, limit + 1, in_order=True)
-        self.graph.add_referring(rows, set(ids), reference.direction.opposite)
+        self.graph.add_referring(reference, rows, set(ids))
 
     async def _expand_join(self, join: Join, ids: list[str], direction: Direction) -> None:
         document, _ = join.target(direction)
@@ -98,8 +95,7 @@ class NeighbourReader:
         rows = await self.aggregate(join.document, stages, raw_bson=self.selection.raw_bson(document))
         if len(rows) > MAX_LINEAGE_NODES:
             self.graph.truncated[direction].update(ids)
-        for row in rows:
-            self.graph.add_joined(row, row[JOINED], join.kind, direction)
+        self.graph.add_joined(document, rows, join.kind, direction)
 
     async def referring_rows(
         self, reference: Reference, ids: list[str], limit: int, *, in_order: bool, fields: Fields | None = None
@@ -165,8 +161,9 @@ def join_stages(join: Join, ids: list[str], direction: Direction, conditions: Fi
     ]
 
 
-def split(ids: list[str], size: int = MAX_IDS_PER_FIND) -> list[list[str]]:
-    """The ids in parts of at most `size`; in two where they are many enough."""
+def split(ids: list[str], size: int | None = None) -> list[list[str]]:
+    """The ids in parts of at most `size`, or MAX_IDS_PER_FIND; in two where they are many enough."""
+    size = size or MAX_IDS_PER_FIND
     if MIN_IDS_TO_SPLIT <= len(ids) < 2 * size:
         size = min(size, (len(ids) + 1) // 2)
     return [ids[start : start + size] for start in range(0, len(ids), size)]

@@ -7,6 +7,7 @@ another kind of document, add its references to REFERENCES.
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import documents
@@ -58,29 +59,34 @@ class Reference:
     assumed: str | None = None
     truncated: str | None = None
 
-    @property
+    @cached_property
     def fields(self) -> Fields:
         """The stored paths that the reference needs."""
-        name, _, _ = self.path.partition(".")
-        paths = (self.path, f"{name}.{self.assumed}" if self.assumed else None, self.truncated)
+        paths = (self.path, self.assumed and f"{self.name}.{self.assumed}", self.truncated)
         return frozenset(path for path in paths if path)
 
-    @property
+    @cached_property
+    def name(self) -> str:
+        """The top-level field that holds the ids."""
+        return self.path.partition(".")[0]
+
+    @cached_property
     def index(self) -> Sort:
         """The keys of the index that finds the documents with a reference to a node, in the order of their ids."""
         return [(self.path, 1), ("_id", 1)]
 
-    def ids(self, row: Row) -> list[tuple[str, bool]]:
-        """The ids that a row stores, and whether each is assumed."""
-        name, _, member = self.path.partition(".")
-        value: Any = row.get(name)
-        if not value:
-            return []
-        if not member:
-            return [(id, False) for id in ([value] if isinstance(value, str) else value)]
-        if self.assumed is None:
-            return [(item[member], False) for item in value]
-        return [(item[member], self.assumed in item and bool(item[self.assumed])) for item in value]
+    def ids(self, rows: list[Row]) -> list[list[str]]:
+        """The ids that each row stores."""
+        name, member = self.name, self.path.partition(".")[2]
+        values: list[Any] = [row.get(name) for row in rows]
+        if member:
+            return [[item[member] for item in value] if value else [] for value in values]
+        return [[value] if isinstance(value, str) else value or [] for value in values]
+
+    def assumed_ids(self, row: Row) -> set[str]:
+        """The ids that a row stores whose exact state is assumed."""
+        member, assumed = self.path.partition(".")[2], self.assumed or ""
+        return {item[member] for item in row.get(self.name) or () if item.get(assumed)}
 
 
 @dataclass(frozen=True)

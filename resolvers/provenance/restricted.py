@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Iterator
 from resolvers.filters import Filter, all_of, none_of
 from resolvers.limits import MAX_RESTRICTED_NEIGHBOURS
 from resolvers.provenance.frontier import Walk
-from resolvers.provenance.graph import by_document
-from resolvers.provenance.neighbours import ID_ONLY, JOINED, NeighbourReader, join_stages, split
+from resolvers.provenance.graph import JOINED, by_document
+from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, join_stages, split
 from resolvers.provenance.references import Direction, Join, Reference, joins_from, references_to
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row
@@ -72,10 +72,9 @@ class RestrictedNeighbours:
         match, fields = all_of([{reference.path: {"$in": ids}}, hides]), frozenset({"_id", reference.path})
         rows = await self.reader.find(reference.document, match, fields, limit=limit, index=reference.index)
         wanted, neighbours = set(ids), self._neighbours[reference.direction.opposite]
-        for row in rows:
-            for other, _ in reference.ids(row):
-                if other in wanted:
-                    neighbours[other].add(row["_id"])
+        for row, others in zip(rows, reference.ids(rows), strict=True):
+            for other in wanted.intersection(others):
+                neighbours[other].add(row["_id"])
         return rows
 
     async def _expand_join(self, join: Join, ids: list[str], direction: Direction) -> None:

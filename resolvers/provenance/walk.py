@@ -5,8 +5,7 @@ that run side by side, so a hundred walks take no more rounds than the deepest o
 same distance the first by id are taken, so that a lineage depends on the data alone.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -20,7 +19,7 @@ from resolvers.concurrency import event_loop
 from resolvers.provenance.boundary import Boundary
 from resolvers.provenance.edges import edges_between
 from resolvers.provenance.frontier import Walk
-from resolvers.provenance.graph import ProvenanceGraph
+from resolvers.provenance.graph import ProvenanceGraph, document_of
 from resolvers.provenance.lineage import LineageRequest, LineageTruncation
 from resolvers.provenance.neighbours import NeighbourReader, Wanted
 from resolvers.provenance.references import Direction
@@ -44,7 +43,7 @@ async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: Lin
     graph = ProvenanceGraph()
     reader = NeighbourReader(graph, viewer, request.selection)
     for row in chain.from_iterable(starts):
-        graph.add_references(row)
+        graph.add_references(document_of(row["_id"]), [row["_id"]], [row])
     walks = [Walk((row["_id"] for row in rows), request, graph) for rows in starts]
     boundary, restricted = Boundary(reader, walks), RestrictedNeighbours(reader, walks)
     counts_restricted = request.shows_restricted and viewer.role is not Role.ANONYMOUS
@@ -52,7 +51,8 @@ async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: Lin
     try:
         await _advance(walks, reader, request)
         with _time_for_reads():
-            reads = (boundary.reads() if request.shows_bounds else (), restricted.reads() if counts_restricted else ())
+            shows_bounds = request.shows_has_more or request.shows_truncation
+            reads = (boundary.reads() if shows_bounds else (), restricted.reads() if counts_restricted else ())
             await reader.run(chain.from_iterable(reads))
     except DeadlinePassed:
         is_in_time = False
@@ -68,31 +68,36 @@ async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: Lin
 
 async def _advance(walks: list[Walk], reader: NeighbourReader, request: LineageRequest) -> None:
     """Let each walk go on until it ends or meets its bounds. Raises DeadlinePassed."""
-    starts = {id for walk in walks for id in walk.distances}
-    reads = list(reader.start_lookups(starts))
     for distance in range(1, request.depth + 1):
         request.selection.expect_objects(sum(len(walk.distances) for walk in walks))
         going = [walk for walk in walks if walk.goes_on]
-        for direction in Direction:
-            reads += reader.expansions(_wanted(going, direction), direction, request.limit)
-        while reads := reads + list(reader.lookups({id for walk in going for id in walk.next_lookups()})):
-            with _time_for_reads():
-                await reader.run(reads)
-            reads = []
+        with _time_for_reads():
+            await reader.run(_reads(walks if distance == 1 else [], going, reader, request.limit))
+            while ids := {id for walk in going for id in walk.next_lookups()}:
+                await reader.run(reader.lookups(ids))
         async for (walk,) in event_loop.batches(going, 1):
             walk.advance(distance)
         if not going:
             break
 
 
+def _reads(starting: list[Walk], going: list[Walk], reader: NeighbourReader, limit: int) -> Iterator[Awaitable[None]]:
+    """The reads of a round: of the starts, and of the neighbours of the outermost nodes."""
+    yield from reader.start_lookups({id for walk in starting for id in walk.distances})
+    for direction in Direction:
+        yield from reader.expansions(_wanted(going, direction), direction, limit)
+    yield from reader.lookups({id for walk in going for id in walk.next_lookups()})
+
+
 def _wanted(walks: list[Walk], direction: Direction) -> Wanted:
     """The outermost nodes whose neighbours in a direction were not read yet, with the walks that want them."""
-    wanted: defaultdict[str, set[int]] = defaultdict(set)
+    wanted: Wanted = {}
     for number, walk in enumerate(walks):
-        for id in walk.frontiers.get(direction, ()):
-            wanted[id].add(number)
-    complete = walks[0].graph.complete[direction] if walks else ()
-    return {id: frozenset(numbers) for id, numbers in wanted.items() if id not in complete}
+        new = set(walk.frontiers.get(direction, ())) - walk.graph.complete[direction]
+        this = frozenset({number})
+        shared = {id: wanted[id] | this for id in new & wanted.keys()}
+        wanted |= dict.fromkeys(new, this) | shared
+    return wanted
 
 
 async def _lineage(walk: Walk, boundary: Boundary | None) -> Row:
@@ -120,7 +125,7 @@ def _truncated_by(walk: Walk, more: set[str], boundary: Boundary | None) -> set[
     bounds = set(walk.truncated_by)
     if boundary is None:
         return bounds | ({LineageTruncation.DEADLINE} if more else set())
-    if walk.depth == walk.request.depth and more.intersection(chain.from_iterable(walk.frontiers.values())):
+    if any(not more.isdisjoint(walk.deepest_nodes(one)) for one in walk.directions):
         bounds.add(LineageTruncation.DEPTH)
     if any(walk.graph.truncated[one] & walk.visited[one] for one in walk.directions):
         bounds.add(LineageTruncation.DEGREE)

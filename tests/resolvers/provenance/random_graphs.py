@@ -37,6 +37,36 @@ class Found:
     restricted: int
 
 
+class VisiblePart:
+    """The part of a graph that a viewer may see, as networkx sees it."""
+
+    def __init__(self, edges: set[Edge], visible: set[str]) -> None:
+        self.edges, self.visible = edges, visible
+        whole = nx.DiGraph([(start, end) for start, end, _ in edges])
+        whole.add_nodes_from(visible)
+        downstream = whole.subgraph(visible).copy()
+        self.ways = {"DOWNSTREAM": (downstream, whole, 1), "UPSTREAM": (downstream.reverse(), whole.reverse(), -1)}
+
+    def expected(self, start: str, direction: LineageDirection, depth: int, limit: int) -> Found:
+        """What the viewer should find from a start."""
+        distances: dict[str, int] = {}
+        visited = {}
+        for way in direction.directions:
+            graph, _, sign = self.ways[way.value]
+            visited[way.value] = nx.single_source_shortest_path_length(graph, start, cutoff=depth)
+            for id, steps in visited[way.value].items():
+                if id not in distances or abs(distances[id]) > steps:
+                    distances[id] = sign * steps
+        shown = dict(sorted(distances.items(), key=lambda pair: (abs(pair[1]), pair[0]))[:limit])
+        has_more, hidden = set(), set()
+        for name, reached in visited.items():
+            graph, whole, _ = self.ways[name]
+            has_more |= {id for id in reached if id in shown and set(graph[id]) - shown.keys()}
+            hidden |= {other for id in reached for other in whole[id]} - self.visible
+        between = {edge for edge in self.edges if edge[0] in shown and edge[1] in shown}
+        return Found(list(shown.items()), between, has_more, len(hidden))
+
+
 @dataclass
 class RandomGraph:
     """Nodes of all kinds, connected at random: in circles, with themselves, and with what others own."""
@@ -125,29 +155,6 @@ class RandomGraph:
         """The nodes that a viewer may see."""
         return [one for one in self.all(*NODES) if self.world.sees(viewer, one)]
 
-    def expected(self, start: str, viewer: Viewer, direction: LineageDirection, depth: int, limit: int) -> Found:
-        """What the viewer should find from a start."""
-        visible = {one.id for one in self.starts(viewer)}
-        whole = nx.MultiDiGraph([(a, b) for a, b, _ in self.edges])
-        whole.add_nodes_from(visible)
-        seen = whole.subgraph(visible)
-        ways = {
-            "UPSTREAM": (seen.reverse(), whole.reverse(), -1),
-            "DOWNSTREAM": (seen, whole, 1),
-        }
-        distances: dict[str, int] = {}
-        visited = {}
-        for way in direction.directions:
-            graph, _, sign = ways[way.value]
-            visited[way.value] = nx.single_source_shortest_path_length(graph, start, cutoff=depth)
-            for id, steps in visited[way.value].items():
-                if id not in distances or abs(distances[id]) > steps:
-                    distances[id] = sign * steps
-        shown = dict(sorted(distances.items(), key=lambda pair: (abs(pair[1]), pair[0]))[:limit])
-        has_more, hidden = set(), set()
-        for name, reached in visited.items():
-            graph, everything, _ = ways[name]
-            has_more |= {id for id in reached if id in shown and set(graph[id]) - shown.keys()}
-            hidden |= {other for id in reached for other in everything[id] if other not in visible}
-        between = {edge for edge in self.edges if edge[0] in shown and edge[1] in shown}
-        return Found(list(shown.items()), between, has_more, len(hidden))
+    def visible_part(self, viewer: Viewer) -> VisiblePart:
+        """The part that a viewer may see."""
+        return VisiblePart(self.edges, {one.id for one in self.starts(viewer)})
