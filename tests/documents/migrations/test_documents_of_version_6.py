@@ -22,7 +22,7 @@ DOCUMENTS: list[dict[str, Any]] = [
 ]
 NEWER = {"_id": "distribution_5", "parent_dataset": "dataset_1", "versionRef": "version_1", "csvw": "{}"}
 NAMED = {"datasetName": "Births", "versionLabel": "v1"}
-NAMES = [
+NAMES: list[dict[str, Any]] = [
     {"datasetName": "Births by year", "versionLabel": "v1"},
     {"datasetName": "Births by year", "versionLabel": "v2"},
     {"datasetName": "deaths", "versionLabel": "v1"},
