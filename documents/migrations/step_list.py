@@ -8,6 +8,7 @@ from documents.migrations import (
     step_0004_no_secrets_in_urls,
     step_0005_frozen_inputs,
     step_0006_repositories,
+    step_0007_names_of_documents,
 )
 from documents.migrations.step import Step
 
@@ -17,6 +18,7 @@ STEPS: tuple[Step, ...] = (
     step_0004_no_secrets_in_urls.STEP,
     step_0005_frozen_inputs.STEP,
     step_0006_repositories.STEP,
+    step_0007_names_of_documents.STEP,
 )
 
 OLDEST_VERSION = 1

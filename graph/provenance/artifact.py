@@ -13,7 +13,7 @@ from resolvers.provenance.using_activities import using_activities
 @interface
 class Artifact(Traceable):
     """An artifact: data in one exact state, which never changes. It is the document of a dataset version, an output of
-    a step, a result, a report of a Galaxy instance, or a generation of jobs.
+    a step, a result, a report of a Galaxy instance, a generation of jobs, or data that lies elsewhere.
     """
 
     provenance: Provenance = computed(

@@ -9,11 +9,11 @@ import strawberry
 from strawberry import UNSET
 
 import documents
-from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.scalars import BigInt
 from graph.core.view import argument, computed, connection, stored, view
 from graph.core.where import sort_key
+from graph.provenance.artifact import Artifact
 from resolvers.access.viewer import Viewer
 from resolvers.provenance.external_facts import media_types, sizes, times
 from resolvers.provenance.find_external_data import find_external_data
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @view(documents.ExternalData)
-class ExternalData(Node):
+class ExternalData(Artifact):
     """Data that lies elsewhere, in one state: a file or a table at a URL, told apart from its other states by version
     and hash. Everybody may see what a public run read. What private runs read is shown to their owners, and as a part
     of these runs.

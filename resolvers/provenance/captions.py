@@ -10,6 +10,7 @@ from resolvers.reads.rows import Row
 
 MAX_CAPTION_LENGTH = 200
 """Characters of a caption; longer ones are cut."""
+MAX_VERSION_LENGTH = 50
 SHORT_HASH = 8
 """Digits of a commit or a SHA-256 in a caption."""
 
@@ -42,8 +43,8 @@ def caption(row: Row) -> str:
     return _cut(text or f"{document.__name__} {row['_id'].partition('_')[2]}")
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_CAPTION_LENGTH else f"{text[: MAX_CAPTION_LENGTH - 1]}…"
+def _cut(text: str, length: int = MAX_CAPTION_LENGTH) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _distribution(row: Row) -> str:
@@ -65,6 +66,14 @@ def _archive(row: Row) -> str:
 def _generation(row: Row) -> str:
     jobs, archives = row.get("jobs") or 0, row.get("archives") or 0
     return f"{_count(jobs, 'job')} from {_count(archives, 'report')}"
+
+
+def _external_data(row: Row) -> str:
+    version, sha256 = row.get("version"), row.get("sha256")
+    state = (
+        f" @ {_cut(version, MAX_VERSION_LENGTH)}" if version else f" @ sha256:{sha256[:SHORT_HASH]}" if sha256 else ""
+    )
+    return f"{_short_url(row['url'], MAX_CAPTION_LENGTH - len(state))}{state}"
 
 
 def _step(row: Row) -> str:
@@ -100,6 +109,15 @@ def _component_version(row: Row) -> str:
     return f"{row.get('title') or ''} {row['version']} @ {row['commitHash'][:SHORT_HASH]}"
 
 
+def _short_url(url: str, length: int) -> str:
+    """The URL without its scheme if that is https, cut in the middle: the host and the file name say the most."""
+    text = url.removeprefix("https://")
+    if len(text) <= length:
+        return text
+    host, _, path = text.partition("/")
+    return f"{_cut(host, length // 2)}/…{path[-(length // 2 - 2) :]}"
+
+
 def _words(value: str) -> str:
     return value.replace("_", " ").lower()
 
@@ -118,6 +136,7 @@ CAPTIONS: dict[Any, Caption] = {
     documents.Result: Caption(("title",), _result),
     documents.Archive: Caption(("identifier",), _archive),
     documents.Generation: Caption(("jobs", "archives"), _generation),
+    documents.ExternalData: Caption(("url", "version", "sha256"), _external_data),
     documents.Step: Caption(("key",), _step),
     documents.Transform: Caption(("code", "cause"), _transform),
     documents.Ingestion: Caption(("purpose", "created_at"), _ingestion),

@@ -298,14 +298,14 @@ def _link_families(world: World) -> None:
 
     The first transform says nothing, the second that it used nothing.
     """
-    kinds = ("archive", "distribution", "generation", "output", "result")
+    kinds = ("archive", "distribution", "external", "generation", "output", "result")
     refs = [id for ids in zip(*(reversed(world.ids(kind)) for kind in kinds), strict=False) for id in ids]
     steps = [one for one in world.kept if isinstance(one, documents.Step)]
     transforms = [one for one in world.kept if isinstance(one, documents.Transform)]
     for number, step in enumerate(steps[2::4]):
         step.used = [Used(ref=ref) for ref in ["output_none", *refs[number:], refs[number]]]
         step.used_truncated = number == 1
-    transforms[1].used, transforms[2].used = [], [Used(ref=ref) for ref in refs]
+    transforms[1].used, transforms[2].used = [], [Used(ref=ref, assumed=ref == refs[2]) for ref in refs]
 
 
 def _a_catalogue() -> list[Any]:

@@ -49,7 +49,7 @@ async def test_repositories_are_spelled_in_one_way_and_all_else_stays(old: Datab
     await migrate(old)
 
     # That of another port is looked at as well.
-    assert [(step.version, rows) for step, rows in planned.steps] == [(6, 3)]
+    assert [(step.version, rows) for step, rows in planned.steps] == [(6, 3), (7, 0)]
     assert await stored_code(old) == EXPECTED
     assert await old.steps.find_one({"_id": "step_2"}, {"code": 0, "_id": 0}) == {
         "executionRef": "execution_1",

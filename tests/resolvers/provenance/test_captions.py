@@ -24,6 +24,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"_id": "generation_5f", "jobs": 4759, "archives": 2}, "4,759 jobs from 2 reports"),
     ({"_id": "generation_5f", "jobs": 1, "archives": 1}, "1 job from 1 report"),
     ({"_id": "generation_5f"}, "0 jobs from 0 reports"),
+    ({"_id": "external_5f", "url": "https://a.example/b/c.csv", "version": None}, "a.example/b/c.csv"),
+    (
+        {"_id": "external_5f", "url": "gs://bucket/c.csv", "version": "17", "sha256": "0a" * 32},
+        "gs://bucket/c.csv @ 17",
+    ),
+    ({"_id": "external_5f", "url": "http://a.example/", "sha256": "0a" * 32}, "http://a.example/ @ sha256:0a0a0a0a"),
     ({"_id": "step_5f", "key": "draw"}, "draw"),
     ({"_id": "transform_5f", "code": [CODE | {"path": "births/main.py"}, CODE]}, "births/main.py @ 0a0a0a0a"),
     ({"_id": "transform_5f", "code": [CODE], "cause": {"kind": "INGESTED"}}, "births @ 0a0a0a0a"),
@@ -42,6 +48,15 @@ def test_a_caption_says_what_it_is_from_the_fields_that_are_read_for_it(row: dic
 
     assert shown == [expected]
     assert row.keys() <= {"_id", *(stored_path(document, path)[0] for path in caption_paths(document))}
+
+
+def test_a_long_url_is_cut_in_the_middle() -> None:
+    url = f"https://files.example/{'a' * 500}/data.csv"
+    row = {"_id": "external_5f", "url": url, "version": "17"}
+    of_host = {"_id": "external_5f", "url": f"https://{'h' * 400}/{'p' * 400}", "version": "v" * 300}
+
+    assert caption(row) == f"files.example/…{'a' * 86}/data.csv @ 17"
+    assert caption(of_host) == f"{'h' * 72}…/…{'p' * 71} @ {'v' * 49}…"
 
 
 def test_a_long_caption_is_cut() -> None:
