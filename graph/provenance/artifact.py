@@ -5,6 +5,7 @@ from __future__ import annotations
 from graph.core.view import computed, interface, page_arguments
 from graph.provenance.connections import ActivityConnection
 from graph.provenance.provenance import Provenance
+from graph.provenance.staleness import Staleness, staleness_field
 from graph.provenance.traceable import Traceable
 from resolvers.provenance import provenance
 from resolvers.provenance.using_activities import using_activities
@@ -29,3 +30,4 @@ class Artifact(Traceable):
         finds_nodes=True,
         description="The runs that read exactly this artifact and that you may see, oldest first.",
     )
+    staleness: Staleness = staleness_field()

@@ -28,7 +28,7 @@ FIELDS: dict[Document, Fields] = {
     documents.Distribution: DISTRIBUTION_FIELDS,
     documents.ExternalData: EXTERNAL_DATA_FIELDS,
     documents.Generation: GENERATION_FIELDS,
-    documents.Step: STEP_FIELDS | {"ownerRef"},
+    documents.Step: STEP_FIELDS,
     documents.Transform: TRANSFORM_FIELDS,
 }
 """The stored fields of nodes from which is found whether they have moved on."""
@@ -71,28 +71,33 @@ async def staleness(
     request = LineageRequest(LineageDirection.UPSTREAM, MAX_STALENESS_DEPTH, MAX_STALENESS_NODES, selection)
     walked = await lineages([[artifact] for artifact in artifacts], viewer, request)
     rows = {node["node"]["_id"]: node["node"] for lineage in walked for node in lineage["nodes"]}
-    causes = await _causes(rows, viewer, reader_version)
+    found = await _causes(rows, viewer, reader_version)
     verdicts = []
     async for ((artifact, lineage),) in event_loop.batches(list(zip(artifacts, walked, strict=True)), 1):
-        verdicts.append(_verdict(artifact["_id"], lineage, causes))
+        verdicts.append(_verdict(artifact["_id"], lineage, found))
     return verdicts
 
 
-def _verdict(artifact_id: str, lineage: Row, causes: Causes) -> Row:
+def causes(verdicts: list[Row], viewer: Viewer) -> list[list[Row]]:
+    """The causes of each verdict."""
+    return [verdict["causes"] for verdict in verdicts]
+
+
+def _verdict(artifact_id: str, lineage: Row, found: Causes) -> Row:
     nodes = sorted(lineage["nodes"], key=lambda node: abs(node["distance"]))
-    found = list(islice(_causes_at(nodes, causes), MAX_STALENESS_CAUSES))
-    if found:
-        return {"status": StalenessStatus.STALE.value, "causes": found}
+    shown = list(islice(_causes_at(nodes, found), MAX_STALENESS_CAUSES))
+    if shown:
+        return {"status": StalenessStatus.STALE.value, "causes": shown}
     rows = {node["node"]["_id"]: node["node"] for node in nodes}
-    is_known = not lineage["truncated_by"] and causes.unknown.isdisjoint(rows) and is_all_known(rows, artifact_id)
+    is_known = not lineage["truncated_by"] and found.unknown.isdisjoint(rows) and is_all_known(rows, artifact_id)
     status = StalenessStatus.FRESH if is_known else StalenessStatus.UNKNOWN
     return {"status": status.value, "causes": []}
 
 
-def _causes_at(nodes: Iterable[Row], causes: Causes) -> Iterator[Row]:
+def _causes_at(nodes: Iterable[Row], found: Causes) -> Iterator[Row]:
     for node in nodes:
         row = node["node"]
-        for cause in causes.by_id.get(row["_id"], ()):
+        for cause in found.by_id.get(row["_id"], ()):
             # An artifact stays what it is when it has a later version: that matters to what was made of it.
             if node["distance"] or cause.kind is not StalenessCauseKind.NEWER_DATA:
                 yield {"kind": cause.kind.value, "node": row, "used": cause.used, "latest": cause.latest}
@@ -103,24 +108,13 @@ async def _causes(rows: dict[str, Row], viewer: Viewer, reader_version: str) -> 
     of_kind: defaultdict[Document | None, list[Row]] = defaultdict(list)
     for id, row in rows.items():
         of_kind[documents.by_kind(id)].append(row)
-    states = of_kind[documents.ExternalData]
     found = await asyncio.gather(
         transform_causes(of_kind[documents.Transform], viewer),
         step_causes(of_kind[documents.Step], viewer),
         distribution_causes(of_kind[documents.Distribution], viewer),
-        external_data_causes(states, _owners(of_kind[documents.Step], states), viewer),
+        external_data_causes(of_kind[documents.ExternalData], viewer),
     )
     causes = generation_causes(of_kind[documents.Generation], reader_version)
     for of_others in found:
         causes.update(of_others)
     return causes
-
-
-def _owners(steps: list[Row], states: list[Row]) -> dict[str, set[str]]:
-    """The owners of the steps that used each state of data elsewhere, by the state's id."""
-    owners: dict[str, set[str]] = {state["_id"]: set() for state in states}
-    for step in steps if owners else ():
-        for used in step.get("used") or ():
-            if used["ref"] in owners:
-                owners[used["ref"]].add(step["ownerRef"])
-    return owners

@@ -9,6 +9,7 @@ import documents
 from documents.base import now
 from documents.galaxy.generation import GenerationStatus
 from documents.provenance.external_data import ExternalDataReport
+from documents.provenance.used import Used
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.provenance.causes import Cause, StalenessCauseKind
 from resolvers.provenance.newer_reader import generation_causes
@@ -17,7 +18,7 @@ from resolvers.provenance.newer_versions import DISTRIBUTION_FIELDS, distributio
 from tests.conftest import RoundTrips
 from tests.resolvers.provenance.rows import rows_of
 from tests.support.asking import ADMIN
-from tests.support.builders import a_user, external_data, keep
+from tests.support.builders import a_step, a_twin, a_user, an_execution, external_data, keep
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -75,7 +76,7 @@ async def test_a_state_is_compared_with_the_last_one_told_of_at_its_url(round_tr
     rows = await rows_of(states, EXTERNAL_DATA_FIELDS)
 
     with round_trips.counting() as seen:
-        causes = await external_data_causes(rows, {}, ANONYMOUS)
+        causes = await external_data_causes(rows, ANONYMOUS)
 
     assert causes.by_id == {states[0].id: newer("1", "4")}
     assert causes.unknown == {states[2].id}
@@ -86,22 +87,31 @@ async def test_what_private_runs_told_counts_for_those_who_may_see_them() -> Non
     maria, bruno, stranger = a_user(), a_user(), a_user()
     old = a_state(1, maria, public=False, version="1")
     new = a_state(2, bruno, public=False, version="2")
-    await keep(old, new)
+    execution = an_execution(a_twin(maria, reader_refs=[stranger.id]))
+    await keep(old, new, a_step(execution, used=[Used(ref=old.id)]))
     (row,) = await rows_of([old], EXTERNAL_DATA_FIELDS)
 
-    async def causes(viewer: Viewer, *owners: documents.User) -> Any:
-        found = await external_data_causes([row], {old.id: {owner.id for owner in owners}}, viewer)
+    async def causes(viewer: Viewer) -> Any:
+        found = await external_data_causes([row], viewer)
         return found.by_id.get(old.id, []), found.unknown
 
-    def user(one: documents.User) -> Viewer:
-        return Viewer(Role.USER, one.id)
-
+    # Nobody but administrators sees both: who sees the later one must not be told when the earlier one was.
     assert await causes(ADMIN) == (newer("1", "2"), set())
-    assert await causes(user(bruno), maria) == (newer("1", "2"), set())
-    assert await causes(user(bruno)) == ([], {old.id})
-    assert await causes(user(maria)) == ([], set())
-    assert await causes(user(stranger), maria) == ([], set())
-    assert await causes(user(stranger)) == await causes(ANONYMOUS) == ([], {old.id})
+    assert await causes(Viewer(Role.USER, maria.id)) == await causes(Viewer(Role.USER, stranger.id)) == ([], set())
+    assert await causes(Viewer(Role.USER, bruno.id)) == await causes(ANONYMOUS) == ([], {old.id})
+
+
+async def test_who_may_see_both_runs_is_told_that_data_moved_on_between_them() -> None:
+    maria, bruno = a_user(), a_user()
+    old = a_state(1, maria, public=False, version="1")
+    new = a_state(2, bruno, public=False, version="2")
+    execution = an_execution(a_twin(maria, reader_refs=[bruno.id]))
+    await keep(old, new, a_step(execution, used=[Used(ref=old.id)]))
+    (row,) = await rows_of([old], EXTERNAL_DATA_FIELDS)
+
+    causes = await external_data_causes([row], Viewer(Role.USER, bruno.id))
+
+    assert (causes.by_id, causes.unknown) == ({old.id: newer("1", "2")}, set())
 
 
 def test_a_generation_is_compared_with_the_reader_of_today() -> None:

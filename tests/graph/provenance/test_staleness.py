@@ -5,16 +5,13 @@ from typing import Any
 import pytest
 
 import documents
+from documents.provenance.external_data import external_data_id
 from documents.provenance.used import Used
 from resolvers.access.viewer import ANONYMOUS, Viewer
 from resolvers.galaxy.report import PARSER_VERSION
 from resolvers.provenance import staleness as module
-from resolvers.provenance.references import reference_fields
-from resolvers.provenance.staleness import staleness
-from resolvers.reads.node_selection import NodeSelection
 from tests.conftest import RoundTrips
-from tests.resolvers.provenance.rows import rows_of
-from tests.support.asking import ADMIN
+from tests.support.asking import ADMIN, ask
 from tests.support.builders import (
     a_component,
     a_component_version,
@@ -31,20 +28,28 @@ from tests.support.builders import (
     an_output,
     keep,
 )
+from tests.support.catalogue import code_repo, csvw, ingest
 
 pytestmark = pytest.mark.usefixtures("database")
 
 NEW = "b2" * 20
 
 
+QUERY = """query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Artifact { staleness { status
+  causes { kind node { id } used latest } } } } }"""
+
+
 async def verdicts(*artifacts: documents.Document, viewer: Viewer = ANONYMOUS) -> list[Any]:
     """Status and causes of each artifact."""
-    rows = [row for one in artifacts for row in await rows_of([one], reference_fields(type(one)))]
-    found = await staleness(
-        rows, viewer, reader_version=PARSER_VERSION, fields_of=NodeSelection(lambda _: frozenset({"_id"}))
-    )
+    return await verdicts_of(*(one.id for one in artifacts), viewer=viewer)
+
+
+async def verdicts_of(*ids: str, viewer: Viewer = ANONYMOUS) -> list[Any]:
+    """Status and causes of the artifacts with these ids."""
+    found = (await ask(QUERY, viewer, ids=ids))["nodes"]
     return [
-        (one["status"], [(c["kind"], c["node"]["_id"], c["used"], c["latest"]) for c in one["causes"]]) for one in found
+        (one["status"], [(each["kind"], each["node"]["id"], each["used"], each["latest"]) for each in one["causes"]])
+        for one in (node["staleness"] for node in found)
     ]
 
 
@@ -85,7 +90,7 @@ def newer_code(world: World, step: documents.Step) -> tuple[str, str, str, str]:
     return ("NEWER_CODE", step.id, world.old.commit_hash, NEW)
 
 
-async def test_what_has_moved_on_is_found_upstream_the_nearest_first(round_trips: RoundTrips) -> None:
+async def test_what_has_moved_on_is_found_upstream_the_nearest_first() -> None:
     world = World()
     a = world.output(world.step())
     middle = world.step(a, version=world.old)
@@ -95,12 +100,10 @@ async def test_what_has_moved_on_is_found_upstream_the_nearest_first(round_trips
     result = a_result(world.execution, [c])
     await world.keep(result)
 
-    with round_trips.counting() as seen:
-        found = await verdicts(a, b, c, result)
+    found = await verdicts(a, b, c, result)
 
     far = [newer_code(world, last), newer_code(world, middle)]
     assert found == [("FRESH", []), ("STALE", far[1:]), ("STALE", far), ("STALE", far)]
-    assert len([one for one in seen if one == ("find", "versions")]) == 1
 
 
 def a_distribution(
@@ -126,6 +129,23 @@ async def test_a_later_version_matters_to_what_the_earlier_one_was_used_for() ->
     found = await verdicts(distribution, output)
 
     assert found == [("UNKNOWN", []), ("STALE", [("NEWER_DATA", distribution.id, "v1", "v2")])]
+
+
+async def test_versions_are_judged_by_their_own_code_and_by_what_they_read() -> None:
+    url, commits = "https://files.example/births.csv", ["a1" * 20, "b2" * 20, "c3" * 20]
+    reads: list[dict[str, str]] = [{"url": url, "version": "1"}, {"url": url}, {"url": url, "version": "2"}]
+    for commit, used in zip(commits, reads, strict=True):
+        documents_made = [{"csvwText": csvw("births", commit=commit)}]
+        await ingest(codeRepo=code_repo(commit=commit), distributions=documents_made, used=[used])
+    query = "{ datasets { nodes { versions { nodes { distribution { id transform { id } } } } } } }"
+    (dataset,) = (await ask(query))["datasets"]["nodes"]
+    made = [version["distribution"] for version in dataset["versions"]["nodes"]]
+
+    found = await verdicts_of(*(one["id"] for one in made))
+
+    code = [("NEWER_CODE", one["transform"]["id"], used, commits[2]) for one, used in zip(made, commits, strict=True)]
+    data = ("NEWER_DATA", external_data_id(url, "1", None), "1", "2")
+    assert found == [("STALE", [code[0], data]), ("STALE", [code[1]]), ("FRESH", [])]
 
 
 async def test_jobs_are_stale_once_reports_are_read_otherwise() -> None:
@@ -200,14 +220,13 @@ async def test_many_artifacts_take_no_more_round_trips_than_one(round_trips: Rou
     first = world.output(world.step())
     outputs = [world.output(world.step(first, version=world.old)) for _ in range(20)]
     await world.keep()
-    rows = await rows_of(outputs, reference_fields(documents.Output))
     asked: list[list[tuple[str, str]]] = []
 
-    for some in (rows[:1], rows):
+    for some in (outputs[:1], outputs):
         with round_trips.counting() as seen:
-            await staleness(
-                some, ANONYMOUS, reader_version=PARSER_VERSION, fields_of=NodeSelection(lambda _: frozenset({"_id"}))
-            )
+            found = await verdicts(*some)
         asked.append(seen)
 
+    assert {status for status, _ in found} == {"STALE"}
     assert asked[1] == asked[0]
+    assert asked[0][-2:] == [("find", "versions"), ("find", "components")]
