@@ -11,6 +11,7 @@ from resolvers.imports.odtp.executions import import_executions
 from resolvers.imports.odtp.logs import import_logs
 from resolvers.imports.odtp.outputs import import_outputs, import_results
 from resolvers.imports.odtp.steps import import_steps
+from resolvers.imports.odtp.used import import_used
 from resolvers.imports.odtp.users import import_twins, import_users
 from resolvers.imports.odtp.workflows import import_workflows
 from resolvers.imports.summary import Summary, quantity
@@ -48,6 +49,7 @@ async def import_odtp(source: Source, progress: Progress) -> Summary:
     for collection in OUTPUTS:
         if collection in names:
             await import_outputs(run, collection)
+    await import_used(run)
     await import_results(run)
     await import_logs(run)
     await _refuse_unknown(run, names)

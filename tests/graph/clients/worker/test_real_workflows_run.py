@@ -1,5 +1,6 @@
 """The workflows of real digital twins, run to their end by two workers at once."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ find "$PROVENANCE_INPUT_DIR" -type f -name key.txt -exec cat {} + > "$PROVENANCE
 echo "$PROVENANCE_STEP_KEY" >> "$PROVENANCE_OUTPUT_DIR/odtp-output/key.txt"
 echo done"""
 """It waits until so many steps have begun, that as many workers take part."""
+
+
+OUTPUTS = "query($id:ID!){step(id:$id){outputs(first:100){nodes{id sha256 downloadUrl{url}}}}}"
+USED = "query($id:ID!){step(id:$id){used(first:100){nodes{id ... on Output{sha256}}}}}"
 
 
 def the_steps(lab: Lab, data: Path, parts: list[Part]) -> list[dict[str, Any]]:
@@ -78,6 +83,20 @@ def test_a_real_workflow_is_run_to_its_end_by_two_workers(lab: Lab, parts: list[
         assert sorted(files) == ["odtp-output/key.txt", "parameters.json"]
         assert files["odtp-output/key.txt"].endswith(f"{part.repository}\n")
         assert set(keys) <= set(files["odtp-output/key.txt"].split())
+    check_used(lab, found["by_key"], {part.repository: keys for part, keys in zip(parts, awaited, strict=True)})
     assert [worker.process.returncode for worker in workers] == [0, 0]
     if parts is CAUSAL:
         assert {step["worker"] for step in found["by_key"].values()} == {"one", "two"}
+
+
+def check_used(lab: Lab, steps: dict[str, Any], awaited: dict[str, list[str]]) -> None:
+    """Each step that waited for others used exactly their outputs, by hash."""
+    outputs = {
+        key: lab.server.ask(OUTPUTS, {"id": step["id"]})["step"]["outputs"]["nodes"] for key, step in steps.items()
+    }
+    for key, keys in ((key, keys) for key, keys in awaited.items() if keys):
+        used = lab.server.ask(USED, {"id": steps[key]["id"]})["step"]["used"]["nodes"]
+        taken = [output for other in keys for output in outputs[other]]
+        assert sorted((one["id"], one["sha256"]) for one in used) == sorted((one["id"], one["sha256"]) for one in taken)
+        assert len(used) == 2 * len(keys)
+        assert all(one["sha256"] == hashlib.sha256(lab.download(one)).hexdigest() for one in taken)
