@@ -85,8 +85,10 @@ class Reference:
 
     def assumed_ids(self, row: Row) -> set[str]:
         """The ids that a row stores whose exact state is assumed."""
-        member, assumed = self.path.partition(".")[2], self.assumed or ""
-        return {item[member] for item in row.get(self.name) or () if item.get(assumed)}
+        if self.assumed is None:
+            return set()
+        member = self.path.partition(".")[2]
+        return {item[member] for item in row.get(self.name) or () if item.get(self.assumed)}
 
 
 @dataclass(frozen=True)
