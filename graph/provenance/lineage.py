@@ -24,7 +24,7 @@ LineageDirection = describe_enum(
     BOTH="In both directions, but never sideways: not to other things that were made from the same.",
 )
 LineageEdgeKind = describe_enum(
-    references.EdgeKind,
+    references.LineageEdgeKind,
     "The meaning of an edge.",
     USED="The activity at the edge's end read the artifact at its beginning.",
     GENERATED="The activity at the edge's beginning made the artifact at its end.",

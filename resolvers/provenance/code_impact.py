@@ -17,7 +17,7 @@ from resolvers.limits import MAX_COUNTED_ROWS
 from resolvers.provenance.code_search import CodeSearch, code_search
 from resolvers.provenance.node_pages import ConnectionRead, page_rows
 from resolvers.provenance.node_rows import rows_by_id
-from resolvers.provenance.references import REFERENCES, UPSTREAM, EdgeKind, Reference
+from resolvers.provenance.references import REFERENCES, UPSTREAM, LineageEdgeKind, Reference
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import Order, SortKey
 from resolvers.reads.page_request import Page, PageRequest
@@ -27,7 +27,7 @@ from resolvers.reads.semi_join import policy_filter
 BY_TIME = Order.by(SortKey("created_at", datetime))
 CURSOR_SCOPE = "codeImpact"
 """Binds cursors to lists of what some code made."""
-MAKERS = tuple(one for one in REFERENCES if one.kind is EdgeKind.GENERATED and one.direction is UPSTREAM)
+MAKERS = tuple(one for one in REFERENCES if one.kind is LineageEdgeKind.GENERATED and one.direction is UPSTREAM)
 """The references of artifacts to the activities that made them, which store their code."""
 
 

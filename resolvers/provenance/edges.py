@@ -2,7 +2,7 @@
 
 from resolvers.concurrency import event_loop
 from resolvers.provenance.frontier import Walk
-from resolvers.provenance.references import DOWNSTREAM, UPSTREAM, EdgeKind, Reference
+from resolvers.provenance.references import DOWNSTREAM, UPSTREAM, LineageEdgeKind, Reference
 from resolvers.reads.rows import Row
 
 
@@ -41,5 +41,5 @@ def _joined_edges(walk: Walk, ids: list[str]) -> list[Row]:
     return [_edge(start, end, kind, False) for start, end, kind in edges if start in shown and end in shown]
 
 
-def _edge(from_id: str, to_id: str, kind: EdgeKind, assumed: bool) -> Row:
+def _edge(from_id: str, to_id: str, kind: LineageEdgeKind, assumed: bool) -> Row:
     return {"from_id": from_id, "to_id": to_id, "kind": kind, "assumed": assumed}

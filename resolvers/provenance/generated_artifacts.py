@@ -6,7 +6,7 @@ import documents
 from resolvers.access.viewer import Viewer
 from resolvers.provenance.node_pages import ConnectionRead, count_linked, page_rows, pages_by_kind
 from resolvers.provenance.node_rows import ACTIVITIES
-from resolvers.provenance.references import DOWNSTREAM, EdgeKind, Reference, references_on, references_to
+from resolvers.provenance.references import DOWNSTREAM, LineageEdgeKind, Reference, references_on, references_to
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.pages import pages_of_children
 from resolvers.reads.relations import Children, Document
@@ -45,7 +45,7 @@ def _link(activity: Document) -> Children:
 
 
 def _is_generated(reference: Reference) -> bool:
-    return reference.kind is EdgeKind.GENERATED
+    return reference.kind is LineageEdgeKind.GENERATED
 
 
 GENERATED = {activity: _link(activity) for activity in ACTIVITIES}

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 import documents
 from documents.base import kind_of
-from resolvers.provenance.references import KINDS, REFERENCES, Direction, EdgeKind, Reference, references_on
+from resolvers.provenance.references import KINDS, REFERENCES, Direction, LineageEdgeKind, Reference, references_on
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row
 
@@ -26,7 +26,7 @@ class ProvenanceGraph:
         """The ids that each row stores in a reference, those of nodes among them that the viewer may not see."""
         self.referring: dict[Direction, defaultdict[str, list[str]]] = {one: defaultdict(list) for one in Direction}
         """The nodes in a direction whose rows refer to a node. One may be listed more than once."""
-        self.joined: dict[Direction, defaultdict[str, dict[str, EdgeKind]]] = {
+        self.joined: dict[Direction, defaultdict[str, dict[str, LineageEdgeKind]]] = {
             one: defaultdict(dict) for one in Direction
         }
         """The nodes in a direction to which a join leads from a node."""
@@ -59,7 +59,7 @@ class ProvenanceGraph:
                 if other in wanted:
                     referring[other].append(id)
 
-    def add_joined(self, document: Document, rows: list[Row], kind: EdgeKind, direction: Direction) -> None:
+    def add_joined(self, document: Document, rows: list[Row], kind: LineageEdgeKind, direction: Direction) -> None:
         """Record rows that lie in a direction from the nodes that each lists, and from which a join leads to it."""
         for id, row in zip(self.add(document, rows), rows, strict=True):
             for other in row[JOINED]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from documents.base import EmbeddedModel
 from resolvers.limits import MAX_LINEAGE_DEPTH, MAX_LINEAGE_NODES
-from resolvers.provenance.references import DOWNSTREAM, UPSTREAM, Direction, EdgeKind
+from resolvers.provenance.references import DOWNSTREAM, UPSTREAM, Direction, LineageEdgeKind
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.user_errors import InvalidInput
 
@@ -47,7 +47,7 @@ class LineageEdge(EmbeddedModel):
 
     from_id: str
     to_id: str
-    kind: EdgeKind
+    kind: LineageEdgeKind
     assumed: bool
 
 

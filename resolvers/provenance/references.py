@@ -18,7 +18,7 @@ from resolvers.reads.relations import Document
 from resolvers.reads.rows import Fields, Row, Sort
 
 
-class EdgeKind(StrEnum):
+class LineageEdgeKind(StrEnum):
     """The kinds of edges."""
 
     USED = "USED"
@@ -53,7 +53,7 @@ class Reference:
 
     document: Document
     path: str
-    kind: EdgeKind
+    kind: LineageEdgeKind
     targets: tuple[Document, ...]
     direction: Direction = UPSTREAM
     assumed: str | None = None
@@ -103,7 +103,7 @@ class Join:
     upstream_path: str
     downstream: Document
     downstream_path: str
-    kind: EdgeKind
+    kind: LineageEdgeKind
     filter: Filter = field(default_factory=dict, hash=False)
 
     def source(self, direction: Direction) -> tuple[Document, str]:
@@ -119,12 +119,14 @@ class Join:
 
 def _used(document: Document) -> Reference:
     """What activities of a kind used."""
-    return Reference(document, "used.ref", EdgeKind.USED, ARTIFACTS, assumed="assumed", truncated="used_truncated")
+    return Reference(
+        document, "used.ref", LineageEdgeKind.USED, ARTIFACTS, assumed="assumed", truncated="used_truncated"
+    )
 
 
 def _generated(document: Document, path: str, activity: Document) -> Reference:
     """The activity that generated an artifact."""
-    return Reference(document, path, EdgeKind.GENERATED, (activity,))
+    return Reference(document, path, LineageEdgeKind.GENERATED, (activity,))
 
 
 REFERENCES: tuple[Reference, ...] = (
@@ -132,8 +134,10 @@ REFERENCES: tuple[Reference, ...] = (
     _used(documents.Transform),
     _generated(documents.Output, "stepRef", documents.Step),
     _generated(documents.Distribution, "transform_id", documents.Transform),
-    Reference(documents.Result, "output", EdgeKind.MEMBER, (documents.Output,)),
-    Reference(documents.Ingestion, "generationRef", EdgeKind.GENERATED, (documents.Generation,), direction=DOWNSTREAM),
+    Reference(documents.Result, "output", LineageEdgeKind.MEMBER, (documents.Output,)),
+    Reference(
+        documents.Ingestion, "generationRef", LineageEdgeKind.GENERATED, (documents.Generation,), direction=DOWNSTREAM
+    ),
 )
 JOINS: tuple[Join, ...] = (
     Join(
@@ -142,7 +146,7 @@ JOINS: tuple[Join, ...] = (
         upstream_path="archiveRef",
         downstream=documents.Ingestion,
         downstream_path="ingestionRef",
-        kind=EdgeKind.USED,
+        kind=LineageEdgeKind.USED,
         # The others have brought nothing into the generation.
         filter={"status": ActivityStatus.SUCCEEDED.value},
     ),

@@ -13,7 +13,7 @@ from resolvers.limits import MAX_COUNTED_ROWS
 from resolvers.provenance.graph import by_document
 from resolvers.provenance.node_pages import ConnectionRead, page_rows
 from resolvers.provenance.node_rows import ACTIVITIES, rows_by_id
-from resolvers.provenance.references import DOWNSTREAM, EdgeKind, Join, Reference, joins_from, references_to
+from resolvers.provenance.references import DOWNSTREAM, Join, LineageEdgeKind, Reference, joins_from, references_to
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import BY_ID, Order, SortKey
 from resolvers.reads.page_request import Page
@@ -93,7 +93,7 @@ async def _look_up_one(kind: Document, ids: list[str], stages: Stages) -> dict[s
 def uses(artifact: Document) -> list[Reference | Join]:
     """How activities refer to the artifacts of a kind that they read."""
     declared: list[Reference | Join] = [*references_to(artifact, DOWNSTREAM), *joins_from(artifact, DOWNSTREAM)]
-    return [use for use in declared if use.kind is EdgeKind.USED]
+    return [use for use in declared if use.kind is LineageEdgeKind.USED]
 
 
 def activity_of(use: Reference | Join) -> Document:
