@@ -15,7 +15,7 @@ TABS = "[...document.querySelectorAll('.graphiql-tab-button')].map(tab => tab.in
 PILL = "document.querySelector('.graph-token > button').innerText"
 STATUS = "document.querySelector('[role=status]').innerText"
 SPINNER = "!!document.querySelector('.graphiql-spinner')"
-EXAMPLES = ["Catalogue", "Twins", "Galaxy", "DatasetsPage", "CreateOrganisation"]
+EXAMPLES = ["Catalogue", "Twins", "Galaxy", "Why", "Recall", "Lineage", "DatasetsPage", "CreateOrganisation"]
 
 
 async def ready(page: Page, address: str) -> None:

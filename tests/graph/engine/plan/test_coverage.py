@@ -47,7 +47,7 @@ async def test_every_worked_query_is_planned_for_every_viewer(query: Path) -> No
 
 
 def test_there_are_worked_queries() -> None:
-    assert len(queries_in(TABS)) == 4
+    assert len(queries_in(TABS)) == 7
     if not PEERS.is_dir():
         pytest.skip("The peers' queries are not beside this repository.")
     assert len(queries_in(PEERS)) == 3
