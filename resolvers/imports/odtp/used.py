@@ -16,8 +16,8 @@ from resolvers.provenance.used import record_external_data, unique_used
 from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.transaction import Outcome, run_in_transaction
 
-BATCH_SIZE = 50
-"""Steps of a transaction: each may use 10,000 outputs, and a transaction has a minute."""
+STEPS_PER_TRANSACTION = 50
+"""Each may use 10,000 outputs, and a transaction has a minute."""
 
 
 async def import_used(run: ImportRun) -> None:
@@ -26,9 +26,10 @@ async def import_used(run: ImportRun) -> None:
     ODTP gives a step the whole output folder of the one before, and records nothing of it. Import the outputs first. A
     step of which nothing is known stays as it is: it may have read what ODTP did not keep.
     """
-    async for rows in run.batches("steps", fields=["_id"], size=BATCH_SIZE):
-        if steps := await _steps_without_used([f"step_{row.hex}" for row in rows if row.hex]):
-            await _record_used(steps)
+    async for rows in run.batches("steps", fields=["_id"]):
+        steps = await _steps_without_used([f"step_{row.hex}" for row in rows if row.hex])
+        for start in range(0, len(steps), STEPS_PER_TRANSACTION):
+            await _record_used(steps[start : start + STEPS_PER_TRANSACTION])
 
 
 async def _steps_without_used(ids: list[str]) -> list[Row]:

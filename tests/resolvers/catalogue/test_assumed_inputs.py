@@ -7,13 +7,17 @@ import pytest
 
 from documents.mongo.database import Database
 from documents.storage.bucket import public_origin
+from resolvers.access.viewer import ANONYMOUS
 from tests.support import runs
 from tests.support.asking import WORKER
-from tests.support.catalogue import REQUEST, Answer, code_repo, csvw, do, ingest
+from tests.support.catalogue import REQUEST, Answer, ask, code_repo, csvw, do, ingest
 from tests.support.clock import Clock
 
 FILES, CODES = "https://files.example", "http://codes.example"
 CSVCUBED = "https://github.com/GSS-Cogs/csvcubed"
+USED = """query ($id: ID!) { transform(id: $id) { used(first: 100) { nodes {
+  ... on ExternalData { id url } ... on Distribution { id version { id } } } }
+  lineage(direction: UPSTREAM, depth: 1) { edges { fromId isAssumed } } } }"""
 
 
 def refers_to(*tables: str) -> Answer:
@@ -30,17 +34,17 @@ async def publish(name: str, url: str = "", **facts: Any) -> str:
 
 
 async def used_by(database: Database, payload: Answer) -> list[tuple[str, bool]] | None:
-    """What the reported run used, and whether that is assumed: URLs of data elsewhere, labels of versions here."""
+    """What the reported run used, and whether that is assumed: URLs of data elsewhere, ids of versions here.
+
+    None where nobody knows, which no list of nodes tells.
+    """
     assert payload["userErrors"] == []
-    run = await database["transforms"].find_one({"_id": payload["transform"]["id"]})
-    assert run is not None
-    if run["used"] is None:
+    id = payload["transform"]["id"]
+    if await database["transforms"].find_one({"_id": id, "used": None}):
         return None
-    elsewhere = {
-        row["_id"]: row["url"] async for row in database["external_data"].find({"version": None, "public": True})
-    }
-    here = {row["distributionRef"]: row["_id"] async for row in database["dataset_versions"].find()}
-    return [((elsewhere | here)[used["ref"]], used["assumed"]) for used in run["used"]]
+    found = (await ask(USED, ANONYMOUS, id=id))["transform"]
+    assumed = {edge["fromId"] for edge in found["lineage"]["edges"] if edge["isAssumed"]}
+    return [(node.get("url") or node["version"]["id"], node["id"] in assumed) for node in found["used"]["nodes"]]
 
 
 async def test_the_sources_of_info_json_and_documents_are_assumed_in_their_order(database: Database) -> None:

@@ -26,8 +26,9 @@ echo done"""
 """It waits until so many steps have begun, that as many workers take part."""
 
 
-OUTPUTS = "query($id:ID!){step(id:$id){outputs(first:100){nodes{id sha256 downloadUrl{url}}}}}"
-USED = "query($id:ID!){step(id:$id){used(first:100){nodes{id ... on Output{sha256}}}}}"
+USED = """query($id:ID!){step(id:$id){outputs(first:100){nodes{id sha256 downloadUrl{url}}}
+  used(first:100){nodes{__typename id ... on Output{sha256} ... on ExternalData{url version}}}}}"""
+LINK = "https://drive.switch.ch/index.php/s/COCq6UaK5b4bs7W"
 
 
 def the_steps(lab: Lab, data: Path, parts: list[Part]) -> list[dict[str, Any]]:
@@ -90,13 +91,16 @@ def test_a_real_workflow_is_run_to_its_end_by_two_workers(lab: Lab, parts: list[
 
 
 def check_used(lab: Lab, steps: dict[str, Any], awaited: dict[str, list[str]]) -> None:
-    """Each step that waited for others used exactly their outputs, by hash."""
-    outputs = {
-        key: lab.server.ask(OUTPUTS, {"id": step["id"]})["step"]["outputs"]["nodes"] for key, step in steps.items()
-    }
-    for key, keys in ((key, keys) for key, keys in awaited.items() if keys):
-        used = lab.server.ask(USED, {"id": steps[key]["id"]})["step"]["used"]["nodes"]
-        taken = [output for other in keys for output in outputs[other]]
-        assert sorted((one["id"], one["sha256"]) for one in used) == sorted((one["id"], one["sha256"]) for one in taken)
-        assert len(used) == 2 * len(keys)
-        assert all(one["sha256"] == hashlib.sha256(lab.download(one)).hexdigest() for one in taken)
+    """Each step used exactly the outputs of those that it waited for, by hash; the loader what its parameter names."""
+    found = {key: lab.server.ask(USED, {"id": step["id"]})["step"] for key, step in steps.items()}
+    for key, keys in awaited.items():
+        used = found[key]["used"]["nodes"]
+        taken = [output for other in keys for output in found[other]["outputs"]["nodes"]]
+        if keys:
+            assert {(one["id"], one["sha256"]) for one in used} == {(one["id"], one["sha256"]) for one in taken}
+            assert len(used) == len(taken) == 2 * len(keys)
+            assert all(one["sha256"] == hashlib.sha256(lab.download(one)).hexdigest() for one in taken)
+        else:
+            assert [(one["url"], one["version"]) for one in used] == (
+                [(LINK, None)] if key == "odtp-eqasim-dataloader" else []
+            )
