@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from documents.provenance.used import Used
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.provenance.listed_artifacts import LISTED
 from resolvers.provenance.used_artifacts import USED
@@ -106,6 +107,30 @@ async def test_each_viewer_sees_their_part(who: str) -> None:
     found = await ask(QUERY, viewers[who.partition(",")[0]], **ids)
 
     assert what_is_seen(found) == SEEN[who]
+
+
+async def test_data_elsewhere_is_seen_through_a_run_that_is_seen() -> None:
+    world = LineageWorld(public=True)
+    world.counts.access_control.public = True
+    data = new.external_data(world.owner, version="7")
+    world.load.used = [Used(ref=data.id, assumed=True)]
+    world.draw.used = [Used(ref=data.id)]
+    world.draw.public = False
+    await keep(*world.kept, data)
+    inside = "nodes { id ... on ExternalData { version usedBy { nodes { caption } } } } totalCount"
+    query = f"""query ($data: ID!, $load: ID!, $counts: ID!) {{ data: node(id: $data) {{ id }}
+      load: node(id: $load) {{ ... on Step {{ used {{ {inside} }} }} }}
+      counts: node(id: $counts) {{ ... on Output {{ provenance {{ derivedFrom {{ {inside} }} gaps }} }} }} }}"""
+
+    found = await ask(query, ANONYMOUS, data=data.id, load=world.load.id, counts=world.counts.id)
+
+    node = {"id": data.id, "version": "7", "usedBy": {"nodes": [{"caption": "load"}]}}
+    used = {"nodes": [node], "totalCount": 1}
+    assert found == {
+        "data": None,
+        "load": {"used": used},
+        "counts": {"provenance": {"derivedFrom": used, "gaps": ["INPUTS_ASSUMED"]}},
+    }
 
 
 async def test_a_made_up_cursor_does_not_tell_whether_a_hidden_artifact_was_used() -> None:

@@ -22,6 +22,7 @@ from graph.schema import schema
 from resolvers.access.viewer import Viewer
 from resolvers.concurrency import event_loop
 from tests.graph.engine.plan.query_mutator import Cursors, QueryMutator, ValuePool
+from tests.support.builders import COMMIT, REPOSITORY
 from tests.support.executors import Both
 from tests.support.graph_world import World, a_world
 from tests.support.patience import within
@@ -40,6 +41,8 @@ SCALARS = {
     "ID": st.builds(lambda: StringValueNode(value="id")),
     "String": st.builds(lambda text: StringValueNode(value=text), st.text(max_size=5)),
 }
+REQUIRED = {"codeImpact": f', repository: "{REPOSITORY}", commits: ["{COMMIT}"]'}
+"""What connections must be given to be asked for."""
 SCHEMA = schema._schema
 assert SCHEMA.query_type is not None
 ROOTS = [*([name] for name in SCHEMA.query_type.fields), None]
@@ -80,6 +83,7 @@ async def shared(shared_database: Database) -> AsyncIterator[SharedData]:
 )
 @given(query=some_queries, seed=st.integers(0, 2**32))
 @pytest.mark.timeout(within(600 + QUERIES))
+@pytest.mark.usefixtures("stopped")
 async def test_plan_and_reference_give_the_same_bytes(query: str, seed: int, shared: SharedData) -> None:
     mutated = QueryMutator(Random(seed), shared.pool).mutate(parse(query), list(shared.world.viewers))
     note(f"asked {mutated}")
@@ -162,8 +166,9 @@ def _orders(argument: GraphQLArgument | None) -> list[str]:
 
 async def _cursors_of(type_: str, name: str, orders: list[str], world: World, both: Both) -> dict[str, list[str]]:
     """The cursors of a connection, by order."""
+    required = REQUIRED.get(name, "")
     asked = " ".join(
-        f"a{number}: {name}(first: 100{f', orderBy: {order}' if order else ''}) {{ edges {{ cursor }} }}"
+        f"a{number}: {name}(first: 100{required}{f', orderBy: {order}' if order else ''}) {{ edges {{ cursor }} }}"
         for number, order in enumerate(orders)
     )
     if type_ == "Query":
