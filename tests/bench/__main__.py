@@ -16,12 +16,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tests.bench import earlier as recalling
 from tests.bench import growth as growing
 from tests.bench import ingest as ingesting
+from tests.bench import lineage as walking
 from tests.bench import overload as overloading
 from tests.bench import report
 from tests.bench import usage as using
 from tests.bench.compare import Advance, Comparison, Pace
 from tests.bench.contest import as_json
 from tests.bench.database import database as database_of_run
+from tests.bench.provenance import ProvenanceGraph
 from tests.bench.scale import FULL, ONE, SMALL, SMALLEST, Tree
 from tests.bench.servers import ROOT, install_peers
 
@@ -50,6 +52,10 @@ def bench(
     growth: Annotated[bool, typer.Option("--growth", help="Only how deep grows from 1× to 100×.")] = False,
     ingest: Annotated[bool, typer.Option("--ingest", help="Only how fast reports of servers become jobs.")] = False,
     usage: Annotated[bool, typer.Option("--usage", help="Only how fast usage of tools is told.")] = False,
+    lineage: Annotated[
+        bool,
+        typer.Option("--lineage", help="Only how fast lineages are walked, beside PostgreSQL where it is installed."),
+    ] = False,
     overload: Annotated[
         bool, typer.Option("--overload", help="Only what becomes of ten times the load, within what bounds.")
     ] = False,
@@ -72,6 +78,8 @@ def bench(
             data = _ingest(url, database, 20_000 if tiny else jobs // 10 if quick else jobs)
         elif usage:
             data = _tell(url, 20_000 if tiny else jobs // 10 if quick else jobs)
+        elif lineage:
+            data = _walk(url, tiny, 2 if tiny or quick else 5)
         elif growth:
             data = _grow(url)
         elif overload:
@@ -118,6 +126,16 @@ def _grow(url: str) -> dict[str, Any]:
         grown = _run(growing.growth(url, advance))
     console.print(growing.table(grown))
     return {"growth": [asdict(one) for one in grown]}
+
+
+def _walk(url: str, tiny: bool, repeats: int) -> dict[str, Any]:
+    graph = ProvenanceGraph(400, 20) if tiny else ProvenanceGraph(166_667, 1_000)
+    with _progress() as advance:
+        found = _run(walking.measure(url, graph, [100] if tiny else [10_000, 1_000], repeats, advance))
+    console.print(walking.table(found))
+    if found.without_postgres:
+        console.print(f"Without PostgreSQL: {found.without_postgres}.")
+    return {"lineage": asdict(found)}
 
 
 def _overload(url: str, seconds: float, tree: Tree) -> dict[str, Any]:

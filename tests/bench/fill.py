@@ -23,13 +23,19 @@ WRITERS = 2
 
 async def fill(url: str, name: str, tree: Tree, catalogue: Catalogue | None, kept: Kept) -> None:
     """Make database `name` anew, with its indexes, holding a tree and perhaps a catalogue."""
+    await fill_levels(
+        url, name, lambda: [*trees.levels_of(tree), *(catalogues.levels_of(catalogue) if catalogue else [])], kept
+    )
+
+
+async def fill_levels(url: str, name: str, levels: Callable[[], list[Level]], kept: Kept) -> None:
+    """Make database `name` anew, with its indexes, holding the levels, which are made once documents can be."""
     client = make_client(url)
     try:
         await client.drop_database(name)
         await open_database(client[name], indexes=False)
         await record_newest_version(client[name])
-        levels = [*trees.levels_of(tree), *(catalogues.levels_of(catalogue) if catalogue else [])]
-        _store(url, name, levels, kept)
+        _store(url, name, levels(), kept)
         # Only now: an index over documents that are there is made faster than it grows.
         await open_database(client[name])
     finally:

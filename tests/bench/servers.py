@@ -106,7 +106,7 @@ class Servers(ExitStack):
 
         With `source`, the one whose code is there.
         """
-        port = _free_port()
+        port = free_port()
         settings = {
             "PROVENANCE_ENV": "production",
             "PROVENANCE_DATABASE_URL": self._url,
@@ -129,7 +129,7 @@ class Servers(ExitStack):
         assert self.peers is not None
         started, addresses, said = list[Process](), [], self._directory
         for _ in range(processes):
-            port = _free_port()
+            port = free_port()
             settings = {
                 "DATABASE_URL": self._url,
                 "DATABASE_NAME": database,
@@ -143,7 +143,7 @@ class Servers(ExitStack):
 
     def fixed_response(self) -> Server:
         """The server that always gives the same answer."""
-        port = _free_port()
+        port = free_port()
         process, said = self._run(
             "fixed_response", [sys.executable, "-m", "tests.bench.fixed_response", str(port)], ROOT, {}
         )
@@ -158,7 +158,7 @@ class Servers(ExitStack):
         self, name: str, command: Sequence[str], folder: Path, settings: Mapping[str, str]
     ) -> tuple[Process, Path]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PROVENANCE_")}
-        said = self._directory / f"{name}-{_free_port()}.log"
+        said = self._directory / f"{name}-{free_port()}.log"
         return start(command, folder, clean | dict(settings), said), said
 
 
@@ -200,7 +200,8 @@ async def _failure(address: Address) -> str | None:
     return None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -114,13 +114,21 @@ def test_neighbours_with_the_same_text_are_put_together() -> None:
 
 def test_a_document_within_another_is_whole_by_itself() -> None:
     inner = {"_id": "inner", "tags": ["a"], "n": Int64(7)}
-    found = row({"cursor": {"id": Int64(1), "firstBatch": [inner, inner], "none": [], "mixed": [inner, 1]}, "ok": 1.0})
+    found = row(
+        {
+            "cursor": {"id": Int64(1), "firstBatch": [inner, inner], "none": [], "mixed": [inner, 1]},
+            "ok": 1.0,
+            "yes": True,
+            "no": False,
+        }
+    )
 
     batch = found["cursor"]["firstBatch"]
     assert [bson.decode(one.raw) for one in batch] == [inner, inner]
     assert [dict(one) for one in batch] == [inner, inner]
     assert (found["ok"], found["cursor"]["id"], found["cursor"]["none"]) == (1.0, 1, [])
     assert type(found["cursor"]["id"]) is Int64
+    assert (found["yes"], found["no"]) == (True, False)
     mixed = found["cursor"]["mixed"]
     assert (dict(mixed[0]), mixed[1]) == (inner, 1)
 

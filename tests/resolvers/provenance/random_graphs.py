@@ -152,8 +152,10 @@ class RandomGraph:
         return found
 
     def starts(self, viewer: Viewer) -> list[Any]:
-        """The nodes that a viewer may see."""
-        return [one for one in self.all(*NODES) if self.world.sees(viewer, one)]
+        """The nodes that a viewer may see, and data elsewhere, which is seen by those who see a run that used it."""
+        return [
+            one for one in self.all(*NODES) if isinstance(one, documents.ExternalData) or self.world.sees(viewer, one)
+        ]
 
     def visible_part(self, viewer: Viewer) -> VisiblePart:
         """The part that a viewer may see."""

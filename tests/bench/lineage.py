@@ -1,0 +1,194 @@
+"""The speed of `lineage` of a real server beside PostgreSQL and beside a client that walks with nested queries.
+
+All follow the same edges to the same nodes, which is checked first. PostgreSQL holds the edges alone, those between
+nodes that the asking user sees; the server looks at the rights to each node, and answers its caption.
+"""
+
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import orjson
+from rich.table import Table
+
+from tests.bench.compare import Advance
+from tests.bench.fill import drop, fill_levels
+from tests.bench.load import Address, ask
+from tests.bench.postgres import Postgres, postgres
+from tests.bench.provenance import HOPS, Edge, ProvenanceGraph
+from tests.bench.servers import Server, Servers, memory
+
+DATABASE = "bench_lineage"
+PAGE = 100
+WALKS = """query ($id: ID!, $hops: Int!, $limit: Int!) { node(id: $id) { ... on Traceable {
+  lineage(direction: DOWNSTREAM, depth: $hops, limit: $limit) {
+    nodes { distance node { __typename id caption } } edges { fromId toId kind isAssumed } truncatedBy } } } }"""
+NESTED = """query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Output { id caption
+  usedBy(first: 100) { nodes { id caption generated(first: 100) { nodes { id caption } } } pageInfo { hasNextPage } }
+} } }"""
+
+
+class LineageError(Exception):
+    """Answers that do not agree."""
+
+
+@dataclass(frozen=True)
+class LineageTime:
+    """The time of one walk in milliseconds, medians of a few."""
+
+    nodes: int
+    edges: int
+    bytes: int
+    ms: float
+    postgres_ms: float | None
+    """PostgreSQL's recursive query; None without PostgreSQL."""
+    nested_ms: float
+    nested_queries: int
+    """A client that asks for the neighbours of a hundred nodes at a time."""
+    held: float | None
+    """The rise of the server's memory at its peak, in sizes of the answer; None if the system does not report it."""
+
+
+@dataclass(frozen=True)
+class LineageTimes:
+    """The times of walks of different sizes through a graph of so many edges."""
+
+    edges: int
+    walks: list[LineageTime]
+    without_postgres: str | None
+    """Why there was no PostgreSQL."""
+
+
+def table(found: LineageTimes) -> Table:
+    """One line a walk."""
+    made = Table(title=f"Lineage among {found.edges:,} edges, {HOPS} hops downstream", title_justify="left")
+    for name in ("nodes", "edges", "MB", "ms", "PostgreSQL, ms", "ratio", "nested queries, ms", "ratio", "memory"):
+        made.add_column(name, justify="right")
+    for one in found.walks:
+        made.add_row(
+            f"{one.nodes:,}",
+            f"{one.edges:,}",
+            f"{one.bytes / 1e6:.1f}",
+            f"{one.ms:,.1f}",
+            *(("", "") if one.postgres_ms is None else (f"{one.postgres_ms:,.1f}", f"{one.ms / one.postgres_ms:.2f}")),
+            f"{one.nested_ms:,.0f} ({one.nested_queries})",
+            f"{one.nested_ms / one.ms:.1f}",
+            "" if one.held is None else f"{one.held:.1f}×",
+        )
+    return made
+
+
+async def measure(url: str, graph: ProvenanceGraph, sizes: list[int], repeats: int, advance: Advance) -> LineageTimes:
+    """Fill a database, and walk from roots with about so many nodes below them."""
+    try:
+        await fill_levels(
+            url, DATABASE, graph.levels, lambda n: advance(f"{n:,} documents stored", 0.5 * n / graph.nodes)
+        )
+        with postgres() as floor, Servers(url, None) as servers:
+            if isinstance(floor, Postgres):
+                advance("filling PostgreSQL", 0.5)
+                floor.load(graph.visible_edges())
+            walks = []
+            for number, size in enumerate(sizes):
+                advance(f"walking to {size:,} nodes", 0.6 + 0.4 * number / len(sizes))
+                walks.append(await _measure_walk(servers, floor, graph, size, repeats))
+    finally:
+        await drop(url, DATABASE)
+    return LineageTimes(graph.edges, walks, floor if isinstance(floor, str) else None)
+
+
+async def _measure_walk(
+    servers: Servers, floor: Postgres | str, graph: ProvenanceGraph, size: int, repeats: int
+) -> LineageTime:
+    root = graph.root(size)
+    server = servers.ours("lineage", DATABASE)
+    await server.until_it_answers()
+    (address,) = server.addresses
+    address = Address(address.port, headers={"Authorization": f"Bearer {graph.secret}"})
+    request = address.request(WALKS, {"id": root, "hops": HOPS, "limit": size})
+    answer, held = await _peak(server, address, request)
+    edges = _edges(answer)
+    if isinstance(floor, Postgres) and floor.edges_below(root, HOPS) != edges:
+        raise LineageError(f"PostgreSQL finds other edges below {root} than the server.")
+    walked, queries = await _walk_with_nested_queries(address, root)
+    if _ends(walked) != _ends(edges):
+        raise LineageError(f"Nested queries find other nodes below {root} than the lineage.")
+    ours, theirs, nested = [], [], []
+    for _ in range(repeats):
+        ours += [await _ms(address, request) for _ in range(3)]
+        theirs += floor.ms(root, HOPS, 3) if isinstance(floor, Postgres) else []
+        began = time.perf_counter()
+        await _walk_with_nested_queries(address, root)
+        nested.append(1000 * (time.perf_counter() - began))
+    return LineageTime(
+        nodes=len(_ends(edges)),
+        edges=len(edges),
+        bytes=len(answer),
+        ms=median(ours),
+        postgres_ms=median(theirs) if theirs else None,
+        nested_ms=median(nested),
+        nested_queries=queries,
+        held=held,
+    )
+
+
+async def _peak(server: Server, address: Address, request: bytes) -> tuple[bytes, float | None]:
+    """The answer, and how far the memory of a server that gave no large answer before rose for it."""
+    (pid,) = server.pids
+    before = memory(pid)
+    answer = await ask(address, request)
+    for _ in range(2):
+        await ask(address, request)
+    after = memory(pid)
+    return answer, (after["VmHWM"] - before["VmRSS"]) / len(answer) if before and after else None
+
+
+async def _ms(address: Address, request: bytes) -> float:
+    began = time.perf_counter()
+    await ask(address, request)
+    return 1000 * (time.perf_counter() - began)
+
+
+def _edges(answer: bytes) -> set[Edge]:
+    """The edges of a complete lineage, which must lead to its nodes alone."""
+    lineage: dict[str, Any] = _data(answer)["node"]["lineage"]
+    if set(lineage["truncatedBy"]) - {"DEPTH"}:
+        raise LineageError(f"The lineage is truncated by {lineage['truncatedBy']}.")
+    edges = {(edge["fromId"], edge["toId"]) for edge in lineage["edges"]}
+    if _ends(edges) != {node["node"]["id"] for node in lineage["nodes"]}:
+        raise LineageError("The edges of the lineage do not lead to its nodes.")
+    return edges
+
+
+def _ends(edges: set[Edge]) -> set[str]:
+    """The nodes at the ends of edges."""
+    return {node for edge in edges for node in edge}
+
+
+async def _walk_with_nested_queries(address: Address, root: str) -> tuple[set[Edge], int]:
+    """The edges that a client finds below a root, asking two hops at a time, and the number of its queries."""
+    edges, seen, frontier, queries = set[Edge](), {root}, [root], 0
+    for _ in range(HOPS // 2):
+        found: dict[str, None] = {}
+        for start in range(0, len(frontier), PAGE):
+            answer = await ask(address, address.request(NESTED, {"ids": frontier[start : start + PAGE]}))
+            queries += 1
+            for output in _data(answer)["nodes"]:
+                if output["usedBy"]["pageInfo"]["hasNextPage"]:
+                    raise LineageError(f"More than {PAGE} steps used {output['id']}.")
+                for step in output["usedBy"]["nodes"]:
+                    edges.add((output["id"], step["id"]))
+                    edges.update((step["id"], made["id"]) for made in step["generated"]["nodes"])
+                    found |= dict.fromkeys(made["id"] for made in step["generated"]["nodes"])
+        frontier = [id for id in found if id not in seen]
+        seen.update(frontier)
+    return edges, queries
+
+
+def _data(answer: bytes) -> dict[str, Any]:
+    parsed: dict[str, Any] = orjson.loads(answer)
+    if "errors" in parsed:
+        raise LineageError(str(parsed["errors"])[:500])
+    data: dict[str, Any] = parsed["data"]
+    return data
