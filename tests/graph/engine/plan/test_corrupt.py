@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 from bson import Int64, ObjectId
-from graphql import GraphQLObjectType, get_named_type, is_leaf_type
+from graphql import GraphQLInterfaceType, GraphQLObjectType, get_named_type, is_leaf_type
 from pymongo.errors import WriteError
 
 import documents
@@ -48,6 +48,8 @@ ODD = [
 VALUES = int(os.environ.get("PLAN_VALUES", "1"))
 """Number of odd values to try at each place, besides those that are always tried; `PLAN_VALUES=18` tries all."""
 SMALL = "first: 5"
+OF_THE_MOMENT = {("Lineage", "asOf")}
+"""Fields that show the time of the answer."""
 
 
 @pytest.fixture
@@ -88,9 +90,13 @@ async def test_odd_values_are_answered_alike(kind: str, both: Both) -> None:
 def selection(type_name: str, depth: int = 1) -> str:
     """All that a type shows, with what is one link away."""
     type_ = schema._schema.type_map[type_name]
+    if isinstance(type_, GraphQLInterfaceType):
+        return "__typename id"
     assert isinstance(type_, GraphQLObjectType)
     found = []
     for name, field in type_.fields.items():
+        if (type_name, name) in OF_THE_MOMENT:
+            continue
         of = get_named_type(field.type)
         arguments = f"({SMALL})" if "first" in field.args else '(label: "v1")' if "label" in field.args else ""
         if is_leaf_type(of):
