@@ -33,7 +33,7 @@ async def pages_of_listed(
 ) -> list[Page]:
     """A page of the listed artifacts that the viewer may see, for each list.
 
-    One round trip for all lists where the viewer sees most of what they name; at most five for lists of 10,000.
+    One round trip for all lists where the viewer sees most of what they name; at most four for lists of 10,000.
     """
     first, last = _bound(request.after, request), _bound(request.before, request)
     searches = [Search(ids, first, last, request) for ids in lists]
