@@ -28,6 +28,7 @@ from graph.core.projection import STRAWBERRY_FIELD
 from graph.schema import schema
 from resolvers.access.policies import POLICIES, allow_all
 from tests.journeys.access_world import World
+from tests.support.builders import COMMIT, REPOSITORY
 
 TYPES: dict[str, Any] = dict(schema._schema.type_map)
 QUERY: Any = TYPES["Query"]
@@ -42,6 +43,9 @@ PERSONAL = {
     ("TransformDetails", "notebook"),
     ("JobParameter", "value"),
     ("Provenance", "gaps"),
+    ("Lineage", "restricted"),
+    # The time of the call.
+    ("Lineage", "asOf"),
 }
 """Fields that differ between viewers who both see the object; each has a test of its own."""
 
@@ -121,13 +125,13 @@ def below(field: GraphQLField, hops: int) -> str:
 
 
 PAGE = "hasNextPage hasPreviousPage startCursor endCursor"
-LABEL = {"label": '"v1"'}
+REQUIRED = {"label": '"v1"', "repository": f'"{REPOSITORY}"', "commits": f'["{COMMIT}"]'}
+"""Values of required arguments that lead to something in the world."""
 
 
 def _arguments(field: GraphQLField) -> str:
-    if is_paged(field):
-        return "(first: 100)"
-    given = [f"{name}: {LABEL[name]}" for name, argument in field.args.items() if is_required_argument(argument)]
+    given = [f"{name}: {REQUIRED[name]}" for name, argument in field.args.items() if is_required_argument(argument)]
+    given += ["first: 100"] if is_paged(field) else []
     return f"({', '.join(given)})" if given else ""
 
 
@@ -135,7 +139,7 @@ def every_question(world: World) -> Iterator[str]:
     """Each root field, each lookup by each key, each link of each kind of object."""
     for name, field in QUERY.fields.items():
         if is_paged(field):
-            yield f"{{ {name}(first: 100) {{ {below(field, 2)} }} }}"
+            yield f"{{ {name}{_arguments(field)} {{ {below(field, 2)} }} }}"
         if is_grouped(field):
             yield from counted(world, name, field)
         yield from together(f"{name}({values}) {{ {below(field, 0)} }}" for values in _keys(world, field))

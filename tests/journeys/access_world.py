@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import documents
-from documents.activities.activity import ActivityStatus
+from documents.activities.activity import ActivityStatus, CodeReference
 from documents.base import now
 from documents.catalogue.resource import CodeRepo
 from documents.catalogue.transform import TransformDetails
@@ -319,7 +319,8 @@ def _a_catalogue() -> list[documents.Document]:
     resource = documents.Resource(organisation_ref=organisation.id, title="births", code_repo=CodeRepo())
     dataset = documents.Dataset(resource_ref=resource.id, identifier="births")
     details = TransformDetails(logs="gs://a-bucket/logs", notebook="https://office.example/notebook")
-    transform = documents.Transform(resource_ref=resource.id, details=details)
+    code = [CodeReference(repository=new.REPOSITORY, path="main.py", commit=new.COMMIT)]
+    transform = documents.Transform(resource_ref=resource.id, details=details, code=code)
     version_id, distribution_id = "version_00000000000000000000000a", "distribution_00000000000000000000000a"
     version = documents.DatasetVersion(
         id=version_id, dataset_ref=dataset.id, label="v1", ordinal=1, distribution_ref=distribution_id

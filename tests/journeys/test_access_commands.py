@@ -166,6 +166,12 @@ def assert_no_operator_is_a_clients(commands: Commands) -> None:
 BESIDE = {
     ("dataset", "resourceId"): 'identifier: "a"',
     ("dataset", "identifier"): 'resourceId: "resource_000000000000000000000001"',
+    ("codeImpact", "repository"): f'commits: ["{new.COMMIT}"]',
+    ("codeImpact", "commits"): f'repository: "{new.REPOSITORY}"',
+    **{
+        ("codeImpact", other): f'repository: "{new.REPOSITORY}" commits: ["{new.COMMIT}"]'
+        for other in ("path", "first", "after", "last", "before")
+    },
 }
 """The other half of a key of two, without which the first is refused before it is looked up."""
 

@@ -238,7 +238,7 @@ def _a_twin(
 
 def _steps(execution: documents.Execution, versions: list[documents.ComponentVersion]) -> list[documents.Step]:
     ran = {
-        "code": [CodeReference(repository="r", path="p", commit="c"), CodeReference(repository="r", commit="c")],
+        "code": [CodeReference(repository="r", path="p", commit=HASH), CodeReference(repository="r", commit="c")],
         "status": ActivityStatus.FAILED,
         "attempt": 2,
         "worker": "w",
@@ -328,7 +328,7 @@ def _a_catalogue() -> list[Any]:
         documents.Transform(
             resource_ref=births.id,
             status=ActivityStatus.SUCCEEDED,
-            code=[CodeReference(repository="r", commit="c")],
+            code=[CodeReference(repository="r", commit=HASH)],
             details=TransformDetails(validated=True, logs="https://logs.example", notebook="gs://bucket/notebook"),
             cause=TransformCause(kind=TransformCauseKind.FILES_CHANGED, files=["f"], message="m"),
             created_at=START,

@@ -53,10 +53,13 @@ from graphql import (
 )
 
 from graph.schema import schema
+from tests.support.graph_world import HASH
 
 SCHEMA = schema._schema
 MAX_DEPTH = 9
 MAX_FIELDS = 120
+CODE = {"repository": ['"r"', '"r/s"'], "commits": [f'["{HASH}"]', f'["{HASH[:9]}", "a1b2c3d"]', '["main"]']}
+"""Values of the required arguments of a connection. The first ones find something."""
 ODD_IDS = ["", "step_none", "nokind", "user_", "reservation_1", "step_\u2028é", "$where", "7"]
 
 Words = dict[str, list[str]]
@@ -271,7 +274,8 @@ class QueryMutator:
             if name in given or is_non_null_type(argument.type):
                 given[name] = self._value(argument.type, given.get(name, NullValueNode()))
         if "last" in declared.args and self._chance(0.93):
-            given = self._page_arguments(type_, node.name.value, given)
+            required = self._code_arguments(declared.args)
+            given = required | self._page_arguments(type_, node.name.value, given)
         elif declared.args and "first" not in declared.args and self._chance(0.85):
             given = self._key_arguments(node.name.value, declared.args, given)
         return tuple(
@@ -295,6 +299,14 @@ class QueryMutator:
         if end:
             arguments[end] = IntValueNode(value=str(size))
         return arguments
+
+    def _code_arguments(self, arguments: dict[str, GraphQLArgument]) -> dict[str, ValueNode]:
+        """The required arguments of a connection."""
+        return {
+            name: parse_value(CODE[name][0] if self._chance(0.7) else self._random.choice(CODE[name]))
+            for name, argument in arguments.items()
+            if is_non_null_type(argument.type)
+        }
 
     def _key_arguments(
         self, name: str, arguments: dict[str, GraphQLArgument], given: dict[str, ValueNode]

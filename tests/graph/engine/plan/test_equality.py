@@ -21,8 +21,7 @@ from graph.engine.plan import nested_reads
 from graph.schema import schema
 from resolvers.access.viewer import Viewer
 from resolvers.concurrency import event_loop
-from tests.graph.engine.plan.query_mutator import Cursors, QueryMutator, ValuePool
-from tests.support.builders import COMMIT, REPOSITORY
+from tests.graph.engine.plan.query_mutator import CODE, Cursors, QueryMutator, ValuePool
 from tests.support.executors import Both
 from tests.support.graph_world import World, a_world
 from tests.support.patience import within
@@ -41,7 +40,7 @@ SCALARS = {
     "ID": st.builds(lambda: StringValueNode(value="id")),
     "String": st.builds(lambda text: StringValueNode(value=text), st.text(max_size=5)),
 }
-REQUIRED = {"codeImpact": f', repository: "{REPOSITORY}", commits: ["{COMMIT}"]'}
+REQUIRED = {"codeImpact": "".join(f", {name}: {values[0]}" for name, values in CODE.items())}
 """What connections must be given to be asked for."""
 SCHEMA = schema._schema
 assert SCHEMA.query_type is not None
