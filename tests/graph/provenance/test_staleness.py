@@ -13,26 +13,17 @@ from resolvers.provenance import staleness as module
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, ask
 from tests.support.builders import (
-    a_component,
-    a_component_version,
     a_generation,
     a_part,
     a_result,
-    a_step,
-    a_twin,
-    a_user,
     an_archive,
-    an_execution,
     an_ingestion,
     an_instance,
-    an_output,
-    keep,
 )
 from tests.support.catalogue import code_repo, csvw, ingest
+from tests.support.versions_world import MENDED, VersionsWorld
 
 pytestmark = pytest.mark.usefixtures("database")
-
-NEW = "b2" * 20
 
 
 QUERY = """query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Artifact { staleness { status
@@ -53,45 +44,12 @@ async def verdicts_of(*ids: str, viewer: Viewer = ANONYMOUS) -> list[Any]:
     ]
 
 
-class World:
-    """Public steps of one component, of which there is an old and a mended version."""
-
-    def __init__(self) -> None:
-        component = a_component()
-        self.old, self.mended = a_component_version(component), a_component_version(component, commit_hash=NEW)
-        component.latest_version_ref = self.mended.id
-        self.execution = an_execution(a_twin(a_user(), public=True))
-        self.kept: list[documents.Document] = [component, self.old, self.mended]
-
-    def step(
-        self, *used: documents.Document | Used, version: documents.ComponentVersion | None = None, **fields: Any
-    ) -> documents.Step:
-        """A step that used these artifacts, and nothing else, with the mended version unless told otherwise."""
-        refs = [one if isinstance(one, Used) else Used(ref=one.id) for one in used]
-        version = version or self.mended
-        step = a_step(
-            self.execution, **{"ordinal": len(self.kept), "component_version_ref": version.id, "used": refs, **fields}
-        )
-        self.kept.append(step)
-        return step
-
-    def output(self, step: documents.Step, **fields: Any) -> documents.Output:
-        """A public output of a step."""
-        output = an_output(step, **{"public": True, **fields})
-        self.kept.append(output)
-        return output
-
-    async def keep(self, *others: documents.Document) -> None:
-        """Store it all."""
-        await keep(*self.kept, *others)
-
-
-def newer_code(world: World, step: documents.Step) -> tuple[str, str, str, str]:
-    return ("NEWER_CODE", step.id, world.old.commit_hash, NEW)
+def newer_code(world: VersionsWorld, step: documents.Step) -> tuple[str, str, str, str]:
+    return ("NEWER_CODE", step.id, world.old.commit_hash, MENDED)
 
 
 async def test_what_has_moved_on_is_found_upstream_the_nearest_first() -> None:
-    world = World()
+    world = VersionsWorld()
     a = world.output(world.step())
     middle = world.step(a, version=world.old)
     b = world.output(middle)
@@ -121,7 +79,7 @@ def a_distribution(
 
 
 async def test_a_later_version_matters_to_what_the_earlier_one_was_used_for() -> None:
-    world = World()
+    world = VersionsWorld()
     distribution, dataset = a_distribution()
     output = world.output(world.step(distribution))
     await world.keep(distribution, *dataset)
@@ -149,7 +107,7 @@ async def test_versions_are_judged_by_their_own_code_and_by_what_they_read() -> 
 
 
 async def test_jobs_are_stale_once_reports_are_read_otherwise() -> None:
-    world = World()
+    world = VersionsWorld()
     instance = an_instance(public=True)
     archive = an_archive(instance)
     now, before, empty = (
@@ -169,7 +127,7 @@ async def test_jobs_are_stale_once_reports_are_read_otherwise() -> None:
 
 
 async def test_nothing_is_fresh_unless_all_upstream_is_known() -> None:
-    world = World()
+    world = VersionsWorld()
     hidden = world.output(world.step(), public=False)
     incomplete = [
         world.step(used=None),
@@ -192,7 +150,7 @@ async def test_nothing_is_fresh_unless_all_upstream_is_known() -> None:
 
 
 async def test_beyond_its_bounds_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World()
+    world = VersionsWorld()
     outputs = [world.output(world.step(version=world.old))]
     for _ in range(5):
         outputs.append(world.output(world.step(outputs[-1])))
@@ -205,7 +163,7 @@ async def test_beyond_its_bounds_nothing_is_known(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_of_many_causes_the_nearest_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World()
+    world = VersionsWorld()
     far = world.step(version=world.old)
     near = world.step(world.output(far), version=world.old)
     output = world.output(near)
@@ -216,7 +174,7 @@ async def test_of_many_causes_the_nearest_are_told(monkeypatch: pytest.MonkeyPat
 
 
 async def test_many_artifacts_take_no_more_round_trips_than_one(round_trips: RoundTrips) -> None:
-    world = World()
+    world = VersionsWorld()
     first = world.output(world.step())
     outputs = [world.output(world.step(first, version=world.old)) for _ in range(20)]
     await world.keep()
