@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from graphql import GraphQLField, get_named_type
+from pymongo import UpdateMany
 
 import documents
 from documents.mongo.database import Database
@@ -51,11 +52,17 @@ def test_every_mutation_takes_a_key_that_means_the_same() -> None:
         assert (str(key.type), key.description) == ("String", IDEMPOTENCY_KEY)
 
 
+_refused: set[tuple[str, Row, Role]] = set()
+"""Roles that are known to be refused a call, and are not tried again."""
+
+
 async def written(mutation: str, row: Row) -> tuple[Viewer, dict[str, Any], dict[str, Any]]:
-    """Call the mutation under a key; returns the viewer, the input and the payload."""
+    """Call the mutation under a key; returns the first viewer who is granted it, the input and the payload."""
     working = Working()
     owner = working.world.viewers["owner"]
-    for viewer in (Viewer(Role.WORKER), Viewer(Role.USER, owner.user_id), Viewer(Role.ADMIN)):
+    viewers = (Viewer(Role.WORKER), Viewer(Role.USER, owner.user_id), Viewer(Role.ADMIN))
+    found: Any = "as was seen before"
+    for viewer in (one for one in viewers if (mutation, row, one.role) not in _refused):
         await working.world.begin()
         await run_by(viewer)
         given = working.input(mutation, row) | KEY
@@ -64,6 +71,7 @@ async def written(mutation: str, row: Row) -> tuple[Viewer, dict[str, Any], dict
         found = await answer(asking(mutation), viewer, input=given)
         if not found["data"][mutation]["userErrors"]:
             return viewer, given, found
+        _refused.add((mutation, row, viewer.role))
     raise AssertionError(f"{mutation} is granted to nobody: {found}")
 
 
@@ -113,18 +121,23 @@ async def test_a_change_to_what_is_there_already_writes_nothing(database: Databa
 
 async def run_by(viewer: Viewer) -> None:
     """Let the viewer be who runs things, and who uploaded, instead of an administrator."""
-    for document in documents.ALL:
-        collection = document.get_pymongo_collection()
-        for path in ("claimed_by", "viewerKey"):
-            await collection.update_many({path: RUNNER}, {"$set": {path: viewer.key}})
-        for path in ("runners", "claimants"):
-            await collection.update_many({path: RUNNER}, {"$set": {path: [viewer.key]}})
+    keys = {"claimed_by": viewer.key, "viewerKey": viewer.key, "runners": [viewer.key], "claimants": [viewer.key]}
+    await update_everywhere({path: UpdateMany({path: RUNNER}, {"$set": {path: key}}) for path, key in keys.items()})
 
 
 async def take_all_rights_away() -> None:
+    await update_everywhere(
+        {path: UpdateMany({path: {"$exists": True}}, {"$set": {path: none}}) for path, none in RIGHTS.items()}
+    )
+
+
+async def update_everywhere(updates: dict[str, UpdateMany]) -> None:
+    """Update what documents have each path: one round trip for a kind of document that has any of them."""
     for document in documents.ALL:
-        for path, nothing in RIGHTS.items():
-            await document.get_pymongo_collection().update_many({path: {"$exists": True}}, {"$set": {path: nothing}})
+        # Most kinds have none: to try every path on every kind takes ten times the round trips.
+        stored = {field.alias or name for name, field in document.model_fields.items()}
+        if wanted := [update for path, update in updates.items() if path in stored]:
+            await document.get_pymongo_collection().bulk_write(wanted)
 
 
 def shown(found: dict[str, Any], mutation: str) -> list[str]:
@@ -185,7 +198,7 @@ async def test_a_repeat_shows_nothing_that_the_caller_may_not_see_any_more(
         assert again["data"][mutation]["activity"] is None
         assert [one["code"] for one in again["data"][mutation]["userErrors"]] == ["INVALID_STATE"]
     else:
-        assert steady(again) == steady(first)
+        assert without_lineage(again) == without_lineage(first)
 
 
 @pytest.mark.parametrize(("mutation", "what"), [call for call in CALLS if call[0] not in SHOWS_NO_ROW])
@@ -217,3 +230,8 @@ def steady(found: dict[str, Any]) -> str:
     text = re.sub(r"'url': '[^']+signature[^']+'", "a signed URL", str(found))
     text = re.sub(r"'expiresAt': '[^']+'", "a time", text)
     return re.sub(r"'apiKey': ('pgi_[^']+'|None)", "a key or none", text)
+
+
+def without_lineage(found: dict[str, Any]) -> str:
+    """An answer without lineages, which lead from what everybody may see to what the caller may see now."""
+    return re.sub(r"'lineage': \{.*?'truncatedBy': \[[^]]*\]\}", "a lineage", steady(found))
