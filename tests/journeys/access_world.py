@@ -131,27 +131,15 @@ class World:
         await self._begin_without({one.id for one in self.hidden(viewer)})
 
     async def _begin_without(self, ids: Set[str]) -> None:
-        database = documents.ALL[0].get_pymongo_collection().database
-        if self._rows:
-            now = await everything_kept()
-        else:
-            filled = [name for name, rows in (await everything_kept()).items() if rows]
-            await asyncio.gather(*(database[name].delete_many({}) for name in filled))
+        if not self._rows:
+            await asyncio.gather(*(document.get_pymongo_collection().delete_many({}) for document in documents.ALL))
             await keep(*self.kept)
-<<<<<<< HEAD
             self._rows = await everything_kept()
         stored = await everything_kept()
         for name, rows in self._rows.items():
             kept = [row for row in rows if row["_id"] not in ids]
             if stored[name] != kept:
                 await restore_rows(documents.ALL[0].get_pymongo_collection().database[name], kept, stored[name])
-=======
-            now = self._rows = await everything_kept()
-        for name, rows in self._rows.items():
-            kept = [row for row in rows if row["_id"] not in ids]
-            if now[name] != kept:
-                await restore_rows(database[name], kept, now[name])
->>>>>>> wt-tests
 
     async def forget(self, viewer: Viewer) -> None:
         """Make it a world in which what the viewer may not see never was."""
