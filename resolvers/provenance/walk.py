@@ -93,10 +93,10 @@ def _wanted(walks: list[Walk], direction: Direction) -> Wanted:
     """The outermost nodes whose neighbours in a direction were not read yet, with the walks that want them."""
     wanted: Wanted = {}
     for number, walk in enumerate(walks):
-        new = set(walk.frontiers.get(direction, ())) - walk.graph.complete[direction]
-        this = frozenset({number})
-        shared = {id: wanted[id] | this for id in new & wanted.keys()}
-        wanted |= dict.fromkeys(new, this) | shared
+        complete, this = walk.graph.complete[direction], frozenset({number})
+        new = dict.fromkeys((id for id in walk.frontiers.get(direction, ()) if id not in complete), this)
+        shared = {id: wanted[id] | this for id in new.keys() & wanted.keys()}
+        wanted |= new | shared
     return wanted
 
 
