@@ -122,6 +122,23 @@ def test_how_fast_usage_is_told_is_measured(tmp_path: Path, mongod: EmbeddedMong
     assert "tools by month" in said
 
 
+def test_how_fast_lineages_are_walked_is_measured_where_there_is_no_postgresql(
+    tmp_path: Path, mongod: EmbeddedMongo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "figures.json"
+    monkeypatch.setattr("tests.bench.postgres.PROGRAMS", ("no-such-program",))
+
+    said = bench("--lineage", "--tiny", "--json", str(file), "--database-url", mongod.uri)
+
+    found = orjson.loads(file.read_bytes())["lineage"]
+    assert "Without PostgreSQL: no-such-program of PostgreSQL cannot be found." in said
+    (walk,) = found["walks"]
+    assert (found["edges"], walk["postgres_ms"]) == (2_400, None)
+    assert walk["edges"] >= walk["nodes"] - 1 > 50
+    assert walk["nested_queries"] > walk["together_queries"] > 1
+    assert all(walk[name] > 0 for name in ("ms", "nested_ms", "together_ms", "bytes"))
+
+
 def test_this_server_is_measured_beside_that_of_an_earlier_commit(
     tmp_path: Path, mongod: EmbeddedMongo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -150,3 +150,41 @@ def group_consecutive(list rows, str key):
             text, length = named.value, named.size
         group.append(row)
     return groups
+
+
+def member_texts(list rows, str name, str member, str flag=None):
+    """For each row the texts at `member` of the documents in its array `name`; of those alone whose `flag` is true, if
+    one is given."""
+    cdef list found = []
+    cdef Row row
+    for row in rows:
+        found.append(texts_of(row, name, member, flag))
+    return found
+
+
+cdef list texts_of(Row row, str name, str member, str flag):
+    cdef Elements array, items, element
+    cdef Py_ssize_t size, flag_size = 0
+    cdef const char* text = PyUnicode_AsUTF8AndSize(member, &size)
+    cdef const char* flag_text = NULL if flag is None else PyUnicode_AsUTF8AndSize(flag, &flag_size)
+    cdef list texts = []
+    cdef str found
+    cdef bint flagged
+    if not row._holds(name, &array) or array.type != ARRAY:
+        return texts
+    begin(&items, array.value, array.size)
+    while step(&items):
+        if items.type != DOCUMENT:
+            raise ValueError(f"no documents at {name}")
+        found, flagged = None, flag_text == NULL
+        begin(&element, items.value, items.size)
+        while step(&element):
+            if element.type == STRING and is_named(&element, text, size):
+                found = string_at(element.value, element.size)
+            elif flag_text != NULL and element.type == BOOLEAN and is_named(&element, flag_text, flag_size):
+                flagged = element.value[0] != 0
+        if found is None:
+            raise ValueError(f"no text at {name}.{member}")
+        if flagged:
+            texts.append(found)
+    return texts

@@ -19,13 +19,14 @@ from documents.private_apis import RAW_BSON
 try:
     from documents.mongo._row import Row
     from documents.mongo._row import group_consecutive as _group_consecutive
+    from documents.mongo._row import member_texts as _member_texts
     from documents.mongo._writer import Member, Writer
 except ImportError:
     COMPILED = False
 else:
     COMPILED = RAW_BSON.problem is None
 
-__all__ = ["COMPILED", "Member", "Row", "Writer", "as_raw_bson", "decode_rows", "group_consecutive"]
+__all__ = ["COMPILED", "Member", "Row", "Writer", "as_raw_bson", "decode_rows", "group_consecutive", "member_texts"]
 
 
 def as_raw_bson(collection: AsyncCollection[dict[str, Any]]) -> AsyncCollection[Any]:
@@ -43,3 +44,12 @@ def group_consecutive(rows: list[Any], key: str) -> list[tuple[str, list[Any]]]:
     if COMPILED and rows and type(rows[0]) is Row:
         return _group_consecutive(rows, key)
     return [(text, list(group)) for text, group in groupby(rows, itemgetter(key))]
+
+
+def member_texts(rows: list[Any], name: str, member: str, flag: str | None = None) -> list[list[str]]:
+    """For each document the texts at `member` of the documents in its list `name`, which may be missing or null; of
+    those alone whose `flag` is true, if one is given."""
+    if COMPILED and all(type(row) is Row for row in rows):
+        return _member_texts(rows, name, member, flag)
+    lists = [row.get(name) or () for row in rows]
+    return [[item[member] for item in items if flag is None or item.get(flag)] for items in lists]

@@ -31,16 +31,15 @@ def caption_paths(document: Any) -> tuple[str, ...]:
 
 
 def captions(rows: list[Row], viewer: Viewer) -> list[str]:
-    """The caption of each row, by its kind."""
-    return [caption(row) for row in rows]
-
-
-def caption(row: Row) -> str:
-    """One line of 1 to MAX_CAPTION_LENGTH characters: of a document that names nothing, its class and id."""
-    document = documents.by_kind(row["_id"])
-    assert document is not None
-    text = " ".join(CAPTIONS[document].make(row).split())
-    return _cut(text or f"{document.__name__} {row['_id'].partition('_')[2]}")
+    """The caption of each row, by its kind: one line of 1 to MAX_CAPTION_LENGTH characters. That of a document that
+    names nothing is its class and id."""
+    found = []
+    for row in rows:
+        kind, _, digits = row["_id"].partition("_")
+        noun, make = MAKERS[kind]
+        text = " ".join(make(row).split()) or f"{noun} {digits}"
+        found.append(text if len(text) <= MAX_CAPTION_LENGTH else _cut(text))
+    return found
 
 
 def _cut(text: str, length: int = MAX_CAPTION_LENGTH) -> str:
@@ -146,3 +145,7 @@ CAPTIONS: dict[Any, Caption] = {
     documents.ComponentVersion: Caption(("title", "version", "commit_hash"), _component_version),
 }
 """The captions of everything that has a place in the provenance graph."""
+MAKERS: dict[str, tuple[str, Callable[[Row], str]]] = {
+    document.kind: (document.__name__, caption.make) for document, caption in CAPTIONS.items()
+}
+"""The class of each kind of document, and the function that makes its captions."""

@@ -2,7 +2,8 @@
 
 from resolvers.concurrency import event_loop
 from resolvers.provenance.frontier import Walk
-from resolvers.provenance.references import DOWNSTREAM, UPSTREAM, LineageEdgeKind, Reference
+from resolvers.provenance.graph import by_document
+from resolvers.provenance.references import DOWNSTREAM, UPSTREAM, LineageEdgeKind, Reference, references_on
 from resolvers.reads.rows import Row
 
 
@@ -10,9 +11,9 @@ async def edges_between(walk: Walk) -> list[Row]:
     """All edges between the nodes of a walk, each a LineageEdge as a row. The answer is told how many there are."""
     edges: list[Row] = []
     async for ids in event_loop.batches(list(walk.distances)):
-        for reference, referred in walk.graph.referred.items():
-            if referred:
-                edges += _referred_edges(walk, reference, [id for id in ids if id in referred])
+        for document, of_kind in by_document(ids).items():
+            for reference in references_on(document):
+                edges += _referred_edges(walk, reference, of_kind)
         if any(walk.graph.joined.values()):
             edges += _joined_edges(walk, ids)
         walk.request.selection.expect_objects(len(walk.distances) + len(edges))
@@ -21,12 +22,20 @@ async def edges_between(walk: Walk) -> list[Row]:
 
 def _referred_edges(walk: Walk, reference: Reference, ids: list[str]) -> list[Row]:
     """The edges that rows of these nodes store in a reference."""
-    shown, referred, rows, kind = walk.distances, walk.graph.referred[reference], walk.graph.rows, reference.kind
-    pairs = dict.fromkeys([(id, other) for id in ids for other in referred[id] if other in shown])
-    assumed = {(id, other) for id in ids for other in reference.assumed_ids(rows[id])} if reference.assumed else set()
-    if reference.direction is UPSTREAM:
-        return [_edge(other, id, kind, (id, other) in assumed) for id, other in pairs]
-    return [_edge(id, other, kind, (id, other) in assumed) for id, other in pairs]
+    shown, rows, kind = walk.distances, [walk.graph.rows[id] for id in ids], reference.kind
+    of, to = ("to_id", "from_id") if reference.direction is UPSTREAM else ("from_id", "to_id")
+    edges = [
+        {of: id, to: other, "kind": kind, "assumed": False}
+        for id, others in zip(ids, reference.ids(rows), strict=True)
+        for other in others
+        if other in shown
+    ]
+    if reference.assumed and walk.request.shows_assumed:
+        lists = reference.assumed_ids(rows)
+        if assumed := {(id, other) for id, others in zip(ids, lists, strict=True) for other in others}:
+            for edge in edges:
+                edge["assumed"] = (edge[of], edge[to]) in assumed
+    return edges
 
 
 def _joined_edges(walk: Walk, ids: list[str]) -> list[Row]:

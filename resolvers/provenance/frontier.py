@@ -56,19 +56,19 @@ class Walk:
 
     def advance(self, distance: int) -> None:
         """Move to the neighbours of the outermost nodes, which are `distance` away."""
-        self.depth = distance
+        self.depth, self._lookups = distance, 0
         reached = {one: self.graph.neighbours(self.frontiers[one], one) - self.visited[one] for one in self.directions}
         new = sorted(set().union(*reached.values()) - self.distances.keys())
         if len(new) > self.room:
             self.truncated_by.add(LineageTruncation.LIMIT)
             del new[self.room :]
         upstream = reached.get(UPSTREAM, ())
+        known = {one: ids & self.distances.keys() for one, ids in reached.items()}
         self.distances |= {id: -distance if id in upstream else distance for id in new}
         for direction, ids in reached.items():
             self.expanded[direction] = self.frontiers[direction]
-            self.frontiers[direction] = [id for id in ids if id in self.distances]
+            self.frontiers[direction] = [*known[direction], *(id for id in new if id in ids)]
             self.visited[direction].update(self.frontiers[direction])
-        self._lookups = 0
 
     def open_nodes(self, direction: Direction) -> list[str]:
         """The nodes that may have visible neighbours in a direction that are not among the nodes."""

@@ -20,10 +20,13 @@ class ProvenanceGraph:
     A node is in `rows` once it was read, which only happens to nodes that the viewer may see.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, directions: Collection[Direction]) -> None:
         self.rows: dict[str, Row] = {}
-        self.referred: dict[Reference, dict[str, list[str]]] = {one: {} for one in REFERENCES}
-        """The ids that each row stores in a reference, those of nodes among them that the viewer may not see."""
+        self.referred: dict[Reference, dict[str, list[str]]] = {
+            one: {} for one in REFERENCES if one.direction in directions
+        }
+        """The ids that each row stores in a reference that walks follow, those of nodes among them that the viewer may
+        not see."""
         self.referring: dict[Direction, defaultdict[str, list[str]]] = {one: defaultdict(list) for one in Direction}
         """The nodes in a direction whose rows refer to a node. One may be listed more than once."""
         self.joined: dict[Direction, defaultdict[str, dict[str, LineageEdgeKind]]] = {
@@ -46,6 +49,8 @@ class ProvenanceGraph:
     def add_references(self, document: Document, ids: list[str], rows: list[Row]) -> None:
         """Record the nodes to which rows of one kind with these ids refer. They may lack other fields."""
         for reference in references_on(document):
+            if reference not in self.referred:
+                continue
             self.referred[reference].update(zip(ids, reference.ids(rows), strict=True))
             if flag := reference.truncated:
                 truncated = [id for id, row in zip(ids, rows, strict=True) if row.get(flag)]
@@ -53,9 +58,9 @@ class ProvenanceGraph:
 
     def add_referring(self, reference: Reference, rows: list[Row], wanted: Collection[str]) -> None:
         """Record rows that store a reference to some of the wanted nodes."""
-        referring, referred = self.referring[reference.direction.opposite], self.referred[reference]
-        for id in self.add(reference.document, rows):
-            for other in referred[id]:
+        referring, ids = self.referring[reference.direction.opposite], self.add(reference.document, rows)
+        for id, others in zip(ids, reference.ids(rows), strict=True):
+            for other in others:
                 if other in wanted:
                     referring[other].append(id)
 

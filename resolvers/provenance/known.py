@@ -38,4 +38,6 @@ def _is_known(id: str, row: Row, rows: Mapping[str, Row], ingested: Collection[s
         if row.get(path) is None or (path == "code" and not row[path]):
             return False
     upstream = (reference for reference in references_on(document) if reference.direction is UPSTREAM)
-    return all(not reference.assumed_ids(row) and rows.keys() >= set(reference.ids([row])[0]) for reference in upstream)
+    return all(
+        not reference.assumed_ids([row])[0] and rows.keys() >= set(reference.ids([row])[0]) for reference in upstream
+    )

@@ -79,6 +79,11 @@ class LineageRequest:
         return "edges" in self.selection.names
 
     @property
+    def shows_assumed(self) -> bool:
+        """Whether it is selected of each edge whether it is assumed."""
+        return "isAssumed" in self.selection.names
+
+    @property
     def shows_has_more(self) -> bool:
         """Whether it is selected of each node whether it has more neighbours."""
         return "hasMore" in self.selection.names

@@ -42,6 +42,7 @@ class NeighbourReader:
     def __init__(self, graph: ProvenanceGraph, viewer: Viewer, selection: NodeSelection) -> None:
         self.graph, self.viewer, self.selection = graph, viewer, selection
         self._slots = asyncio.Semaphore(CONCURRENT_FINDS)
+        self._fields_of: dict[Document, Fields] = {}
 
     def lookups(self, ids: set[str]) -> Iterator[Awaitable[None]]:
         """Reads of the nodes with these ids that the viewer may see, being neighbours of visible ones."""
@@ -107,8 +108,11 @@ class NeighbourReader:
 
     def _fields(self, document: Document) -> Fields:
         """The fields that were asked for of a kind of node, and those that a walk needs."""
-        fields = self.selection.fields_of(document)
-        return fields if fields == ALL_FIELDS else _without_subpaths(fields | reference_fields(document))
+        if document not in self._fields_of:
+            fields = self.selection.fields_of(document)
+            whole = fields == ALL_FIELDS
+            self._fields_of[document] = fields if whole else _without_subpaths(fields | reference_fields(document))
+        return self._fields_of[document]
 
     async def policy(self, document: Document) -> Filter:
         """The viewer's policy for nodes of a kind to which an edge leads from a visible node."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import documents
 from documents.activities.activity import ActivityStatus
+from documents.mongo import raw
 from resolvers.filters import Filter
 from resolvers.provenance.artifacts import ARTIFACTS
 from resolvers.reads.relations import Document
@@ -75,20 +76,23 @@ class Reference:
         """The keys of the index that finds the documents with a reference to a node, in the order of their ids."""
         return [(self.path, 1), ("_id", 1)]
 
+    @cached_property
+    def member(self) -> str:
+        """The member of objects in a list that holds the id; empty where the ids themselves are stored."""
+        return self.path.partition(".")[2]
+
     def ids(self, rows: list[Row]) -> list[list[str]]:
         """The ids that each row stores."""
-        name, member = self.name, self.path.partition(".")[2]
-        values: list[Any] = [row.get(name) for row in rows]
-        if member:
-            return [[item[member] for item in value] if value else [] for value in values]
-        return [[value] if isinstance(value, str) else value or [] for value in values]
+        if self.member:
+            return raw.member_texts(rows, self.name, self.member)
+        values: list[Any] = [row.get(self.name) for row in rows]
+        return [[value] if isinstance(value, str) else list(dict.fromkeys(value or ())) for value in values]
 
-    def assumed_ids(self, row: Row) -> set[str]:
-        """The ids that a row stores whose exact state is assumed."""
+    def assumed_ids(self, rows: list[Row]) -> list[list[str]]:
+        """The ids that each row stores and whose exact state is assumed."""
         if self.assumed is None:
-            return set()
-        member = self.path.partition(".")[2]
-        return {item[member] for item in row.get(self.name) or () if item.get(self.assumed)}
+            return [[] for _ in rows]
+        return raw.member_texts(rows, self.name, self.member, self.assumed)
 
 
 @dataclass(frozen=True)

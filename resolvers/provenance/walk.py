@@ -40,7 +40,7 @@ async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: Lin
     Each is a Lineage as a row. The answer is told the number of nodes so far before any further away are read. Raises
     AnswerTooLarge.
     """
-    graph = ProvenanceGraph()
+    graph = ProvenanceGraph(request.direction.directions)
     reader = NeighbourReader(graph, viewer, request.selection)
     for row in chain.from_iterable(starts):
         graph.add_references(document_of(row["_id"]), [row["_id"]], [row])
@@ -93,26 +93,21 @@ def _wanted(walks: list[Walk], direction: Direction) -> Wanted:
     """The outermost nodes whose neighbours in a direction were not read yet, with the walks that want them."""
     wanted: Wanted = {}
     for number, walk in enumerate(walks):
-        new = set(walk.frontiers.get(direction, ())) - walk.graph.complete[direction]
-        this = frozenset({number})
-        shared = {id: wanted[id] | this for id in new & wanted.keys()}
-        wanted |= dict.fromkeys(new, this) | shared
+        complete, this = walk.graph.complete[direction], frozenset({number})
+        new = dict.fromkeys((id for id in walk.frontiers.get(direction, ()) if id not in complete), this)
+        shared = {id: wanted[id] | this for id in new.keys() & wanted.keys()}
+        wanted |= new | shared
     return wanted
 
 
 async def _lineage(walk: Walk, boundary: Boundary | None) -> Row:
     """The lineage that a walk found. Without a boundary there was no time to look whether it has more."""
-    more = {
-        id
-        for direction in walk.directions
-        for id in walk.open_nodes(direction)
-        if boundary is None or boundary.has_more(walk, direction, id)
-    }
+    more = _nodes_with_more(walk, boundary) if walk.request.shows_has_more else ()
     rows = walk.graph.rows
     nodes = [
         {"node": rows[id], "distance": distance, "has_more": id in more} for id, distance in walk.distances.items()
     ]
-    truncated_by = _truncated_by(walk, more, boundary)
+    truncated_by = _truncated_by(walk, boundary)
     return {
         "nodes": nodes,
         "edges": await edges_between(walk) if walk.request.shows_edges else [],
@@ -121,11 +116,20 @@ async def _lineage(walk: Walk, boundary: Boundary | None) -> Row:
     }
 
 
-def _truncated_by(walk: Walk, more: set[str], boundary: Boundary | None) -> set[LineageTruncation]:
+def _nodes_with_more(walk: Walk, boundary: Boundary | None) -> set[str]:
+    return {
+        id
+        for direction in walk.directions
+        for id in walk.open_nodes(direction)
+        if boundary is None or boundary.has_more(walk, direction, id)
+    }
+
+
+def _truncated_by(walk: Walk, boundary: Boundary | None) -> set[LineageTruncation]:
     bounds = set(walk.truncated_by)
     if boundary is None:
-        return bounds | ({LineageTruncation.DEADLINE} if more else set())
-    if any(not more.isdisjoint(walk.deepest_nodes(one)) for one in walk.directions):
+        return bounds | ({LineageTruncation.DEADLINE} if any(map(walk.open_nodes, walk.directions)) else set())
+    if any(boundary.has_more(walk, one, id) for one in walk.directions for id in walk.deepest_nodes(one)):
         bounds.add(LineageTruncation.DEPTH)
     if any(walk.graph.truncated[one] & walk.visited[one] for one in walk.directions):
         bounds.add(LineageTruncation.DEGREE)

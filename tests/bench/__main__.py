@@ -79,7 +79,7 @@ def bench(
         elif usage:
             data = _tell(url, 20_000 if tiny else jobs // 10 if quick else jobs)
         elif lineage:
-            data = _walk(url, tiny, 2 if tiny or quick else 5)
+            data = _walk(url, tiny, 1 if tiny else 2 if quick else 5)
         elif growth:
             data = _grow(url)
         elif overload:

@@ -5,32 +5,25 @@ nodes that the asking user sees; the server looks at the rights to each node, an
 """
 
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-import orjson
 from rich.table import Table
 
 from tests.bench.compare import Advance
 from tests.bench.fill import drop, fill_levels
 from tests.bench.load import Address, ask
+from tests.bench.nested_client import LineageError, NestedClient, data_of
 from tests.bench.postgres import Postgres, postgres
 from tests.bench.provenance import HOPS, Edge, ProvenanceGraph
 from tests.bench.servers import Server, Servers, memory
 
 DATABASE = "bench_lineage"
-PAGE = 100
 WALKS = """query ($id: ID!, $hops: Int!, $limit: Int!) { node(id: $id) { ... on Traceable {
   lineage(direction: DOWNSTREAM, depth: $hops, limit: $limit) {
     nodes { distance node { __typename id caption } } edges { fromId toId kind isAssumed } truncatedBy } } } }"""
-NESTED = """query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Output { id caption
-  usedBy(first: 100) { nodes { id caption generated(first: 100) { nodes { id caption } } } pageInfo { hasNextPage } }
-} } }"""
-
-
-class LineageError(Exception):
-    """Answers that do not agree."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +38,10 @@ class LineageTime:
     """PostgreSQL's recursive query; None without PostgreSQL."""
     nested_ms: float
     nested_queries: int
-    """A client that asks for the neighbours of a hundred nodes at a time."""
+    """A client that asks nested queries, from one output at a time."""
+    together_ms: float
+    together_queries: int
+    """A client that asks for two hops from a hundred outputs at a time."""
     held: float | None
     """The rise of the server's memory at its peak, in sizes of the answer; None if the system does not report it."""
 
@@ -63,7 +59,19 @@ class LineageTimes:
 def table(found: LineageTimes) -> Table:
     """One line a walk."""
     made = Table(title=f"Lineage among {found.edges:,} edges, {HOPS} hops downstream", title_justify="left")
-    for name in ("nodes", "edges", "MB", "ms", "PostgreSQL, ms", "ratio", "nested queries, ms", "ratio", "memory"):
+    for name in (
+        "nodes",
+        "edges",
+        "MB",
+        "ms",
+        "PostgreSQL, ms",
+        "ratio",
+        "nested, ms",
+        "ratio",
+        "together, ms",
+        "ratio",
+        "memory",
+    ):
         made.add_column(name, justify="right")
     for one in found.walks:
         made.add_row(
@@ -74,6 +82,8 @@ def table(found: LineageTimes) -> Table:
             *(("", "") if one.postgres_ms is None else (f"{one.postgres_ms:,.1f}", f"{one.ms / one.postgres_ms:.2f}")),
             f"{one.nested_ms:,.0f} ({one.nested_queries})",
             f"{one.nested_ms / one.ms:.1f}",
+            f"{one.together_ms:,.0f} ({one.together_queries})",
+            f"{one.together_ms / one.ms:.1f}",
             "" if one.held is None else f"{one.held:.1f}×",
         )
     return made
@@ -111,16 +121,15 @@ async def _measure_walk(
     edges = _edges(answer)
     if isinstance(floor, Postgres) and floor.edges_below(root, HOPS) != edges:
         raise LineageError(f"PostgreSQL finds other edges below {root} than the server.")
-    walked, queries = await _walk_with_nested_queries(address, root)
-    if _ends(walked) != _ends(edges):
-        raise LineageError(f"Nested queries find other nodes below {root} than the lineage.")
-    ours, theirs, nested = [], [], []
+    ours, theirs, nested, together = [], [], [], []
     for _ in range(repeats):
-        ours += [await _ms(address, request) for _ in range(3)]
+        ours += [await _ms(ask(address, request)) for _ in range(3)]
         theirs += floor.ms(root, HOPS, 3) if isinstance(floor, Postgres) else []
-        began = time.perf_counter()
-        await _walk_with_nested_queries(address, root)
-        nested.append(1000 * (time.perf_counter() - began))
+        one_by_one, hundreds = NestedClient(address, root), NestedClient(address, root)
+        nested.append(await _ms(one_by_one.walk_nested()))
+        together.append(await _ms(hundreds.walk_together()))
+        if not _ends(one_by_one.edges) == _ends(hundreds.edges) == _ends(edges):
+            raise LineageError(f"Nested queries find other nodes below {root} than the lineage.")
     return LineageTime(
         nodes=len(_ends(edges)),
         edges=len(edges),
@@ -128,7 +137,9 @@ async def _measure_walk(
         ms=median(ours),
         postgres_ms=median(theirs) if theirs else None,
         nested_ms=median(nested),
-        nested_queries=queries,
+        nested_queries=one_by_one.queries,
+        together_ms=median(together),
+        together_queries=hundreds.queries,
         held=held,
     )
 
@@ -144,15 +155,15 @@ async def _peak(server: Server, address: Address, request: bytes) -> tuple[bytes
     return answer, (after["VmHWM"] - before["VmRSS"]) / len(answer) if before and after else None
 
 
-async def _ms(address: Address, request: bytes) -> float:
+async def _ms(work: Coroutine[Any, Any, object]) -> float:
     began = time.perf_counter()
-    await ask(address, request)
+    await work
     return 1000 * (time.perf_counter() - began)
 
 
 def _edges(answer: bytes) -> set[Edge]:
     """The edges of a complete lineage, which must lead to its nodes alone."""
-    lineage: dict[str, Any] = _data(answer)["node"]["lineage"]
+    lineage: dict[str, Any] = data_of(answer)["node"]["lineage"]
     if set(lineage["truncatedBy"]) - {"DEPTH"}:
         raise LineageError(f"The lineage is truncated by {lineage['truncatedBy']}.")
     edges = {(edge["fromId"], edge["toId"]) for edge in lineage["edges"]}
@@ -164,31 +175,3 @@ def _edges(answer: bytes) -> set[Edge]:
 def _ends(edges: set[Edge]) -> set[str]:
     """The nodes at the ends of edges."""
     return {node for edge in edges for node in edge}
-
-
-async def _walk_with_nested_queries(address: Address, root: str) -> tuple[set[Edge], int]:
-    """The edges that a client finds below a root, asking two hops at a time, and the number of its queries."""
-    edges, seen, frontier, queries = set[Edge](), {root}, [root], 0
-    for _ in range(HOPS // 2):
-        found: dict[str, None] = {}
-        for start in range(0, len(frontier), PAGE):
-            answer = await ask(address, address.request(NESTED, {"ids": frontier[start : start + PAGE]}))
-            queries += 1
-            for output in _data(answer)["nodes"]:
-                if output["usedBy"]["pageInfo"]["hasNextPage"]:
-                    raise LineageError(f"More than {PAGE} steps used {output['id']}.")
-                for step in output["usedBy"]["nodes"]:
-                    edges.add((output["id"], step["id"]))
-                    edges.update((step["id"], made["id"]) for made in step["generated"]["nodes"])
-                    found |= dict.fromkeys(made["id"] for made in step["generated"]["nodes"])
-        frontier = [id for id in found if id not in seen]
-        seen.update(frontier)
-    return edges, queries
-
-
-def _data(answer: bytes) -> dict[str, Any]:
-    parsed: dict[str, Any] = orjson.loads(answer)
-    if "errors" in parsed:
-        raise LineageError(str(parsed["errors"])[:500])
-    data: dict[str, Any] = parsed["data"]
-    return data

@@ -57,6 +57,11 @@ def dump_rows(
     return texts, size
 
 
+def dump_members(values: list[Any]) -> bytes:
+    """The members of a list, serialised at once, with commas between them."""
+    return dumps(values)[1:-1]
+
+
 def dump_list(texts: list[bytes]) -> bytes:
     """A list of serialised members."""
     return b"[%b]" % b",".join(texts)

@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -132,6 +133,31 @@ async def render_distinct(
     uses_bson = template.uses_raw_bson if raw_bson is None else raw_bson
     texts = await render_rows(run, template, list(by_id.values()), occurrences, raw_bson=uses_bson)
     return dict(zip(by_id, texts, strict=True))
+
+
+async def render_row_lists(
+    run: PlanRun, template: RowTemplate, lists: list[list[Row]], times: Occurrences
+) -> list[bytes]:
+    """Lists of rows as text of the answer, with their nested fields read concurrently for all of them."""
+    budget, rows, occurrences = run.loader.budget, list(chain.from_iterable(lists)), member_times(lists, times)
+    budget.add_objects(total_occurrences(len(rows), occurrences))
+    columns = await read_nested_fields(run, template, rows, occurrences)
+    texts: list[bytes] = []
+    start = 0
+    for number, members in enumerate(lists):
+        pieces: list[bytes] = []
+        count = 1 if times is None else times[number]
+        async for batch in event_loop.batches(members):
+            values = [column[start : start + len(batch)] for column in columns]
+            start += len(batch)
+            pieces.append(json_output.dump_members(template.build(batch, *values)))
+            # The text of nested fields has been counted already.
+            nested = sum(len(value) for column in values for value in column if type(value) is bytes)
+            budget.add_bytes(count * (len(pieces[-1]) - nested))
+        # Brackets, and commas between the pieces.
+        budget.add_bytes(count * (1 + max(1, len(pieces))))
+        texts.append(json_output.dump_list(pieces))
+    return texts
 
 
 def render_lists(run: PlanRun, lists: list[list[bytes]], times: Occurrences) -> list[bytes]:
@@ -281,15 +307,15 @@ class NestedComputed(NestedField):
 
     async def _render(self, run: PlanRun, values: list[Any], times: Occurrences) -> list[Any]:
         assert self.template is not None
-        lists = [value if isinstance(value, list) else [] if value is None else [value] for value in values]
-        rows, occurrences = list(chain.from_iterable(lists)), member_times(lists, times)
+        if any(isinstance(value, list) for value in values):
+            lists = [value or [] for value in values]
+            texts = await render_row_lists(run, self.template, lists, times)
+            return [None if value is None else text for value, text in zip(values, texts, strict=True)]
+        rows = [value for value in values if value is not None]
+        occurrences = member_times([[] if value is None else [value] for value in values], times)
         run.loader.budget.add_objects(total_occurrences(len(rows), occurrences))
-        texts = iter(await render_rows(run, self.template, rows, occurrences))
-        text_lists = [[next(texts) for _ in members] for members in lists]
-        if not any(isinstance(value, list) for value in values):
-            return [members[0] if members else None for members in text_lists]
-        rendered = render_lists(run, text_lists, times)
-        return [None if value is None else text for value, text in zip(values, rendered, strict=True)]
+        found = iter(await render_rows(run, self.template, rows, occurrences))
+        return [None if value is None else next(found) for value in values]
 
 
 @dataclass
@@ -302,24 +328,29 @@ class HeldNodes(NestedField):
     is_list: bool
 
     async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
-        held = [value_at(row, self.path) for row in rows]
+        is_nested = "." in self.path
+        held: list[Any] = [value_at(row, self.path) if is_nested else row.get(self.path) for row in rows]
         lists: list[list[Row]] = held if self.is_list else [[] if row is None else [row] for row in held]
-        by_kind: dict[tuple[str, bool], list[tuple[Row, int]]] = {}
-        members = list(chain.from_iterable(lists))
-        counts = member_times(lists, times) or [1] * len(members)
-        for row, count in zip(members, counts, strict=True):
-            by_kind.setdefault((kind_of(row["_id"]), not isinstance(row, dict)), []).append((row, count))
-        groups = await gather_all(*(self._render(*group, pairs, run) for group, pairs in by_kind.items()))
+        members, counts = list(chain.from_iterable(lists)), member_times(lists, times)
+        by_kind: defaultdict[tuple[str, bool], list[int]] = defaultdict(list)
+        for number, row in enumerate(members):
+            by_kind[kind_of(row["_id"]), not isinstance(row, dict)].append(number)
+        places = {
+            group: ([members[number] for number in numbers], counts and [counts[number] for number in numbers])
+            for group, numbers in by_kind.items()
+        }
+        groups = await gather_all(
+            *(self._render(kind, of_kind, raw_bson, run) for (kind, raw_bson), of_kind in places.items())
+        )
         texts = {id: text for group in groups for id, text in group.items()}
         if not self.is_list:
             return [None if row is None else texts[row["_id"]] for row in held]
         return render_lists(run, [[texts[row["_id"]] for row in members] for members in lists], times)
 
     def _render(
-        self, kind: str, raw_bson: bool, pairs: list[tuple[Row, int]], run: PlanRun
+        self, kind: str, of_kind: tuple[list[Row], Occurrences], raw_bson: bool, run: PlanRun
     ) -> Awaitable[dict[str, bytes]]:
-        rows, counts = [row for row, _ in pairs], [count for _, count in pairs]
-        return render_distinct(run, self.template_of(kind), rows, counts, raw_bson=raw_bson)
+        return render_distinct(run, self.template_of(kind), *of_kind, raw_bson=raw_bson)
 
 
 def held_nodes(template: RowTemplate) -> Iterator[HeldNodes]:

@@ -133,6 +133,25 @@ def test_a_document_within_another_is_whole_by_itself() -> None:
     assert (dict(mixed[0]), mixed[1]) == (inner, 1)
 
 
+def test_texts_of_members_are_found_in_raw_documents_as_in_dictionaries() -> None:
+    documents = [
+        {"used": [{"ref": "é", "n": 1, "sure": True}, {"sure": False, "ref": "b"}, {"ref": "c"}]},
+        {"used": []},
+        {"used": None},
+        {"other": [{"ref": "d"}]},
+    ]
+    rows = list(map(row, documents))
+
+    for read in (documents, rows, [*documents[:1], *rows[1:]]):
+        assert raw.member_texts(read, "used", "ref") == [["é", "b", "c"], [], [], []]
+    for read in (documents, rows):
+        assert raw.member_texts(read, "used", "ref", "sure") == [["é"], [], [], []]
+    broken_lists: list[list[Any]] = [[1], [{"ref": 1}], [{}]]
+    for broken in broken_lists:
+        with pytest.raises(ValueError, match=r"no .* at used"):
+            raw.member_texts([row({"used": broken})], "used", "ref")
+
+
 async def test_finds_and_aggregations_give_rows_in_as_many_batches_as_they_like(
     database: Any, round_trips: RoundTrips
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 import documents
 from documents.mongo.field_paths import stored_path
 from resolvers.access.viewer import ANONYMOUS
-from resolvers.provenance.captions import caption, caption_paths, captions
+from resolvers.provenance.captions import caption_paths, captions
 
 CODE = {"repository": "https://code.example/births/", "commit": "0a" * 20}
 NOON = datetime(2024, 3, 1, 12, 5)
@@ -55,11 +55,11 @@ def test_a_long_url_is_cut_in_the_middle() -> None:
     row = {"_id": "external_5f", "url": url, "version": "17"}
     of_host = {"_id": "external_5f", "url": f"https://{'h' * 400}/{'p' * 400}", "version": "v" * 300}
 
-    assert caption(row) == f"files.example/…{'a' * 86}/data.csv @ 17"
-    assert caption(of_host) == f"{'h' * 72}…/…{'p' * 71} @ {'v' * 49}…"
+    assert captions([row], ANONYMOUS) == [f"files.example/…{'a' * 86}/data.csv @ 17"]
+    assert captions([of_host], ANONYMOUS) == [f"{'h' * 72}…/…{'p' * 71} @ {'v' * 49}…"]
 
 
 def test_a_long_caption_is_cut() -> None:
     rows = [{"_id": "step_5f", "key": "k" * length} for length in (200, 201)]
 
-    assert [caption(row) for row in rows] == ["k" * 200, f"{'k' * 199}…"]
+    assert captions(rows, ANONYMOUS) == ["k" * 200, f"{'k' * 199}…"]

@@ -29,7 +29,7 @@ from tests.support.builders import keep
 
 pytestmark = pytest.mark.usefixtures("shared_database")
 
-NAMES = frozenset({"edges", "truncatedBy", "hasMore", "restricted"})
+NAMES = frozenset({"edges", "truncatedBy", "hasMore", "restricted", "isAssumed"})
 SELECTION = NodeSelection(lambda document: frozenset({"_id", "created_at"}), names=NAMES)
 DOWNSTREAM, UPSTREAM, BOTH = LineageDirection.DOWNSTREAM, LineageDirection.UPSTREAM, LineageDirection.BOTH
 
