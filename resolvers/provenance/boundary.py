@@ -9,10 +9,11 @@ from resolvers.provenance.graph import JOINED, by_document
 from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, join_stages, split
 from resolvers.provenance.references import Direction, Join, Reference, joins_from, references_to
 from resolvers.reads.relations import Document
-from resolvers.reads.rows import Row
+from resolvers.reads.rows import BATCH_SIZE, Row
 
-MAX_ROWS_PER_FIND = 4_000
-"""Neighbours that are read for up to 1,000 nodes. Where there are more, each node is asked for one."""
+MAX_ROWS_PER_FIND = BATCH_SIZE - 1
+"""Neighbours that are read for up to 1,000 nodes, and one more, in one reply. Where there are more, each node is asked
+for one."""
 FEW_ROWS = 100
 """Neighbours that are read for up to 1,000 nodes to see whether there are any new ones among them."""
 

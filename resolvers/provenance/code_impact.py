@@ -21,7 +21,7 @@ from resolvers.provenance.references import REFERENCES, UPSTREAM, LineageEdgeKin
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import Order, SortKey
 from resolvers.reads.page_request import Page, PageRequest
-from resolvers.reads.rows import Row, collection_of
+from resolvers.reads.rows import BATCH_SIZE, Row, collection_of
 from resolvers.reads.semi_join import policy_filter
 
 BY_TIME = Order.by(SortKey("created_at", datetime))
@@ -88,4 +88,4 @@ async def _places(
     }
     joined: list[Row] = [{"$match": runs}, {"$project": {"_id": 1}}, {"$lookup": lookup}, {"$unwind": "$made"}]
     stages: list[Row] = [*joined, {"$replaceWith": "$made"}, *of_all]
-    return await (await collection_of(activity).aggregate(stages)).to_list()
+    return await (await collection_of(activity).aggregate(stages, batchSize=BATCH_SIZE)).to_list()

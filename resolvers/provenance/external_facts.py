@@ -12,7 +12,7 @@ import documents
 from resolvers.access.viewer import Role, Viewer
 from resolvers.filters import Filter
 from resolvers.reads.batch_point_reads import coalesce
-from resolvers.reads.rows import Row, collection_of
+from resolvers.reads.rows import BATCH_SIZE, Row, collection_of
 from resolvers.reads.semi_join import policy_filter
 
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,7 +69,7 @@ async def _find_reports(viewer: Viewer, policy: Filter, ids: list[str]) -> list[
         {"$lookup": steps | {"pipeline": first_step, "as": "steps"}},
         {"$project": {"steps": 1, "reports": {"$filter": reports}}},
     ]
-    return await (await collection_of(documents.ExternalData).aggregate(stages)).to_list()
+    return await (await collection_of(documents.ExternalData).aggregate(stages, batchSize=BATCH_SIZE)).to_list()
 
 
 def _shown_report(row: Row, viewer: Viewer) -> Row:

@@ -4,7 +4,7 @@ import documents
 from documents.base import kind_of
 from resolvers.filters import Filter
 from resolvers.provenance.used_artifacts import MERGED
-from resolvers.reads.rows import Row, collection_of
+from resolvers.reads.rows import BATCH_SIZE, Row, collection_of
 
 IN_GENERATION: Filter = MERGED | {"generationRef": {"$type": "string"}, "holds": True}
 """Parts whose archives were merged into a generation: the condition of the index by generation, and their status."""
@@ -24,5 +24,5 @@ async def _last_ingestions(generations: list[str]) -> dict[str, str]:
     merged = {"$and": [{"generationRef": {"$in": generations}}, IN_GENERATION]}
     last = {"$max": {"at": "$end_timestamp", "by": "$ingestionRef"}}
     stages: list[Row] = [{"$match": merged}, {"$group": {"_id": "$generationRef", "last": last}}]
-    cursor = await collection_of(documents.IngestionPart).aggregate(stages)
+    cursor = await collection_of(documents.IngestionPart).aggregate(stages, batchSize=BATCH_SIZE)
     return {row["_id"]: row["last"]["by"] async for row in cursor}

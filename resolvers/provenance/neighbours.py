@@ -20,7 +20,7 @@ from resolvers.provenance.references import (
 )
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document
-from resolvers.reads.rows import ALL_FIELDS, Fields, Row, collection_of, find_rows, project_stages
+from resolvers.reads.rows import ALL_FIELDS, BATCH_SIZE, Fields, Row, collection_of, find_rows, project_stages
 from resolvers.reads.semi_join import policy_filter
 
 MAX_IDS_PER_FIND = 1_000
@@ -126,7 +126,8 @@ class NeighbourReader:
 
     async def aggregate(self, document: Document, stages: list[Row], *, raw_bson: bool = False) -> list[Row]:
         """The rows of an aggregation."""
-        async with self._slots, await collection_of(document, raw_bson=raw_bson).aggregate(stages) as cursor:
+        collection = collection_of(document, raw_bson=raw_bson)
+        async with self._slots, await collection.aggregate(stages, batchSize=BATCH_SIZE) as cursor:
             return await cursor.to_list()
 
     async def run(self, reads: Iterable[Awaitable[object]]) -> None:

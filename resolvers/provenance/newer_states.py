@@ -7,7 +7,7 @@ from resolvers.access.viewer import Role, Viewer
 from resolvers.filters import Filter, all_of
 from resolvers.provenance.causes import Cause, Causes, StalenessCauseKind
 from resolvers.provenance.external_facts import UNKNOWN_TIME, times
-from resolvers.reads.rows import Row, collection_of
+from resolvers.reads.rows import BATCH_SIZE, Row, collection_of
 from resolvers.reads.semi_join import policy_filter
 
 EXTERNAL_DATA_FIELDS = frozenset({"url", "version", "sha256", "public", "created_at"})
@@ -53,5 +53,5 @@ async def _latest_states(urls: set[str], viewer: Viewer) -> dict[str, Row]:
         {"$set": {"at": {"$ifNull": ["$created_at", {"$min": "$reports.at"}]}}},
         {"$group": {"_id": "$url", "last": {"$top": {"sortBy": {"at": -1, "_id": -1}, "output": fields}}}},
     ]
-    cursor = await collection_of(documents.ExternalData).aggregate(stages)
+    cursor = await collection_of(documents.ExternalData).aggregate(stages, batchSize=BATCH_SIZE)
     return {row["_id"]: row["last"] async for row in cursor if row["last"]["at"] is not None}

@@ -4,7 +4,7 @@ import documents
 from resolvers.access.viewer import Viewer
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document
-from resolvers.reads.rows import Row, collection_of, project_stages
+from resolvers.reads.rows import BATCH_SIZE, Row, collection_of, project_stages
 from resolvers.reads.semi_join import policy_filter
 
 KINDS: tuple[Document, ...] = (documents.Output, documents.Archive)
@@ -19,7 +19,8 @@ async def same_bytes(rows: list[Row], viewer: Viewer, *, fields_of: NodeSelectio
         return [None] * len(rows)
     lookups = [await _first_of_kind(kind, viewer, fields_of) for kind in KINDS]
     stages: list[Row] = [{"$match": {"_id": {"$in": ids}}}, *lookups]
-    found = await (await collection_of(documents.ExternalData).aggregate(stages)).to_list()
+    cursor = await collection_of(documents.ExternalData).aggregate(stages, batchSize=BATCH_SIZE)
+    found = await cursor.to_list()
     first = {row["_id"]: next((same for kind in KINDS for same in row[kind.kind]), None) for row in found}
     return [first.get(row["_id"]) for row in rows]
 

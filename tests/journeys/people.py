@@ -53,9 +53,9 @@ class Somebody:
         assert answer.status_code == 200, answer.text
         return answer.content
 
-    def register_version(self, odtp_yml: str, repository: str, version: str) -> str:
+    def register_version(self, odtp_yml: str, repository: str, version: str, commit: str = COMMIT) -> str:
         """The id of a component version that its odtp.yml describes."""
-        given = {"repoLink": repository, "commitHash": COMMIT, "version": version, "odtpYml": odtp_yml}
+        given = {"repoLink": repository, "commitHash": commit, "version": version, "odtpYml": odtp_yml}
         id: str = self.do("ingestComponent", "componentVersion { id }", **given)["componentVersion"]["id"]
         return id
 

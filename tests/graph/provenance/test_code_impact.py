@@ -79,6 +79,19 @@ async def test_everything_that_the_code_made_is_found_oldest_first(spelling: str
     ]
 
 
+async def test_a_long_page_takes_the_round_trips_of_a_short_one(round_trips: RoundTrips) -> None:
+    step = new.a_step(new.an_execution(new.a_twin(new.a_user())))
+    await keep(step, *(new.an_output(step) for _ in range(102)))
+
+    with round_trips.counting() as of_few:
+        await impact(ADMIN, first=1)
+    with round_trips.counting() as of_many:
+        found = await impact(ADMIN, first=100)
+
+    assert len(found["nodes"]) == 100
+    assert sorted(of_many) == sorted(of_few)
+
+
 async def test_commits_are_whole_or_begin_alike() -> None:
     short = EARLIER[:10]
     for commit in (EARLIER, LATER, short, "c3" * 20, "d4" * 32):

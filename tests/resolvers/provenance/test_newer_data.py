@@ -83,6 +83,20 @@ async def test_a_state_is_compared_with_the_last_one_told_of_at_its_url(round_tr
     assert seen == [("aggregate", "external_data")]
 
 
+async def test_hundreds_of_states_are_compared_in_the_rounds_of_one(round_trips: RoundTrips) -> None:
+    maria = a_user()
+    urls = [f"{URL}?{number}" for number in range(150)]
+    states = [a_state(n, maria, public=False, url=url, version=str(n)) for url in urls for n in (1, 2)]
+    await keep(*states)
+    rows = await rows_of(states[::2], EXTERNAL_DATA_FIELDS)
+
+    with round_trips.counting() as seen:
+        causes = await external_data_causes(rows, Viewer(Role.USER, maria.id))
+
+    assert causes.by_id == {state.id: newer("1", "2") for state in states[::2]}
+    assert seen == [("aggregate", "external_data")] * 2
+
+
 async def test_what_private_runs_told_counts_for_those_who_may_see_them() -> None:
     maria, bruno, stranger = a_user(), a_user(), a_user()
     old = a_state(1, maria, public=False, version="1")
