@@ -1,12 +1,12 @@
 """The boundary of walks: whether their outermost nodes have further neighbours that the viewer may see."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 
 from resolvers.filters import Filter, all_of
 from resolvers.provenance.frontier import Walk
 from resolvers.provenance.graph import JOINED, by_document
-from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, join_stages, split
+from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, Read, join_stages, split
 from resolvers.provenance.references import Direction, Join, Reference, joins_from, references_to
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import BATCH_SIZE, Row
@@ -31,7 +31,7 @@ class Boundary:
         """Nodes in a direction from a node that refer to it, or that a join leads to."""
         self._has_more: set[tuple[Walk, str]] = set()
 
-    def reads(self) -> Iterator[Awaitable[None]]:
+    def reads(self) -> Iterator[Read]:
         """The reads that tell whether nodes have more neighbours. They may run side by side."""
         for document, ids in by_document(self._unread()).items():
             yield from (self._look_up(document, chunk) for chunk in split(ids))

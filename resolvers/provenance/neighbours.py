@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
 from resolvers.access.viewer import Viewer
@@ -32,6 +32,8 @@ that takes twice as long."""
 CONCURRENT_FINDS = 8
 ID_ONLY: Fields = frozenset({"_id"})
 
+Read = Coroutine[Any, Any, object]
+"""A read that may run beside others."""
 Wanted = dict[str, frozenset[int]]
 """Nodes whose neighbours are wanted, each with the numbers of the walks that want them."""
 
@@ -44,20 +46,20 @@ class NeighbourReader:
         self._slots = asyncio.Semaphore(CONCURRENT_FINDS)
         self._fields_of: dict[Document, Fields] = {}
 
-    def lookups(self, ids: set[str]) -> Iterator[Awaitable[None]]:
+    def lookups(self, ids: set[str]) -> Iterator[Read]:
         """Reads of the nodes with these ids that the viewer may see, being neighbours of visible ones."""
         self.graph.looked_up |= ids
         for document, of_kind in by_document(ids).items():
             for chunk in split(of_kind):
                 yield self._look_up(document, chunk)
 
-    def start_lookups(self, ids: Iterable[str]) -> Iterator[Awaitable[None]]:
+    def start_lookups(self, ids: Iterable[str]) -> Iterator[Read]:
         """Reads of nodes that the viewer has been shown already, so that no policy hides them."""
         for document, of_kind in by_document(ids).items():
             for chunk in split(of_kind):
                 yield self._look_up(document, chunk, policy={})
 
-    def expansions(self, wanted: Wanted, direction: Direction, limit: int) -> Iterator[Awaitable[None]]:
+    def expansions(self, wanted: Wanted, direction: Direction, limit: int) -> Iterator[Read]:
         """Reads of the nodes in a direction that refer to the wanted ones, or that a join leads to.
 
         Where there are many of them, at least the first `limit` and one more, by id, are read for each walk.
@@ -130,9 +132,9 @@ class NeighbourReader:
         async with self._slots, await collection.aggregate(stages, batchSize=BATCH_SIZE) as cursor:
             return await cursor.to_list()
 
-    async def run(self, reads: Iterable[Awaitable[object]]) -> None:
+    async def run(self, reads: Iterable[Read]) -> None:
         """Run reads side by side. When one fails, the others are awaited, so that none outlives the walk."""
-        results = await asyncio.gather(*reads, return_exceptions=True)
+        results = await asyncio.gather(*_all(reads), return_exceptions=True)
         error = next((result for result in results if isinstance(result, BaseException)), None)
         try:
             if error is not None:
@@ -140,6 +142,18 @@ class NeighbourReader:
         finally:
             # Otherwise its traceback and this frame refer to each other, which keeps the rows until they are collected.
             del results, error
+
+
+def _all(reads: Iterable[Read]) -> list[Read]:
+    """The reads. When making one of them fails, those before it are closed, as nobody will await them."""
+    made: list[Read] = []
+    try:
+        made.extend(reads)
+    except Exception:
+        for read in made:
+            read.close()
+        raise
+    return made
 
 
 def join_stages(join: Join, ids: list[str], direction: Direction, conditions: Filter, fields: Fields) -> list[Row]:

@@ -1,13 +1,13 @@
 """Restricted neighbours: how many neighbours of the nodes of a walk its viewer may not see."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 
 from resolvers.filters import Filter, all_of, none_of
 from resolvers.limits import MAX_RESTRICTED_NEIGHBOURS
 from resolvers.provenance.frontier import Walk
 from resolvers.provenance.graph import JOINED, by_document
-from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, join_stages, split
+from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, Read, join_stages, split
 from resolvers.provenance.references import Direction, Join, Reference, joins_from, references_to
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row
@@ -25,7 +25,7 @@ class RestrictedNeighbours:
         }
         """Hidden nodes in a direction from a node that refer to it, or that a join leads to."""
 
-    def reads(self) -> Iterator[Awaitable[None]]:
+    def reads(self) -> Iterator[Read]:
         """The reads that find hidden neighbours. They may run side by side."""
         referred = set[str]()
         for direction in Direction:

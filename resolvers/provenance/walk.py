@@ -5,7 +5,7 @@ that run side by side, so a hundred walks take no more rounds than the deepest o
 same distance the first by id are taken, so that a lineage depends on the data alone.
 """
 
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -21,7 +21,7 @@ from resolvers.provenance.edges import edges_between
 from resolvers.provenance.frontier import Walk
 from resolvers.provenance.graph import ProvenanceGraph, document_of
 from resolvers.provenance.lineage import LineageRequest, LineageTruncation
-from resolvers.provenance.neighbours import NeighbourReader, Wanted
+from resolvers.provenance.neighbours import NeighbourReader, Read, Wanted
 from resolvers.provenance.references import Direction
 from resolvers.provenance.restricted import RestrictedNeighbours
 from resolvers.reads.rows import Row
@@ -81,7 +81,7 @@ async def _advance(walks: list[Walk], reader: NeighbourReader, request: LineageR
             break
 
 
-def _reads(starting: list[Walk], going: list[Walk], reader: NeighbourReader, limit: int) -> Iterator[Awaitable[None]]:
+def _reads(starting: list[Walk], going: list[Walk], reader: NeighbourReader, limit: int) -> Iterator[Read]:
     """The reads of a round: of the starts, and of the neighbours of the outermost nodes."""
     yield from reader.start_lookups({id for walk in starting for id in walk.distances})
     for direction in Direction:
