@@ -50,12 +50,15 @@ class Boundary:
     def has_more(self, walk: Walk, direction: Direction, id: str) -> bool:
         """Whether an open node of a walk has visible neighbours in a direction that are not among the walk's nodes."""
         shown, graph = walk.distances.keys(), self.graph
-        return (
-            (walk, id) in self._has_more
-            or not shown >= self._neighbours[direction].get(id, set())
-            or not shown >= graph.neighbours([id], direction)
-            or not shown >= graph.referred_ids([id], direction) & self._visible
-        )
+        if any(
+            other not in shown and (other in graph.rows or other in self._visible)
+            for other in graph.referred_ids([id], direction)
+        ):
+            return True
+        if id in graph.complete[direction]:
+            graph.index_referring()
+            return not shown >= graph.referring_nodes([id], direction)
+        return (walk, id) in self._has_more or not shown >= self._neighbours[direction].get(id, set())
 
     def _unread(self) -> set[str]:
         """Ids that rows of open nodes refer to, and that nobody looked up."""

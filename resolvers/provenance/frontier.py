@@ -57,7 +57,7 @@ class Walk:
     def advance(self, distance: int) -> None:
         """Move to the neighbours of the outermost nodes, which are `distance` away."""
         self.depth, self._lookups = distance, 0
-        reached = {one: self.graph.neighbours(self.frontiers[one], one) - self.visited[one] for one in self.directions}
+        reached = {one: self.graph.next_nodes(self.frontiers[one], one) - self.visited[one] for one in self.directions}
         new = sorted(set().union(*reached.values()) - self.distances.keys())
         if len(new) > self.room:
             self.truncated_by.add(LineageTruncation.LIMIT)

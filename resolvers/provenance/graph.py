@@ -17,10 +17,11 @@ JOINED = "joined"
 class ProvenanceGraph:
     """The nodes that were read, and how they are connected. The walks of a request share it.
 
-    A node is in `rows` once it was read, which only happens to nodes that the viewer may see.
+    A node is in `rows` once it was read, which only happens to nodes that the viewer may see. A single walk reaches all
+    nodes that are read for it, so it does not matter from which of its nodes each was reached, unless somebody asks.
     """
 
-    def __init__(self, directions: Collection[Direction]) -> None:
+    def __init__(self, directions: Collection[Direction], *, single_walk: bool) -> None:
         self.rows: dict[str, Row] = {}
         self.referred: dict[Reference, dict[str, list[str]]] = {
             one: {} for one in REFERENCES if one.direction in directions
@@ -29,6 +30,8 @@ class ProvenanceGraph:
         not see."""
         self.referring: dict[Direction, defaultdict[str, list[str]]] = {one: defaultdict(list) for one in Direction}
         """The nodes in a direction whose rows refer to a node. One may be listed more than once."""
+        self.reached: dict[Direction, list[str]] | None = {one: [] for one in Direction} if single_walk else None
+        """Of a single walk, the nodes in a direction that were read in this round, being missing in `referring`."""
         self.joined: dict[Direction, defaultdict[str, dict[str, LineageEdgeKind]]] = {
             one: defaultdict(dict) for one in Direction
         }
@@ -58,7 +61,22 @@ class ProvenanceGraph:
 
     def add_referring(self, reference: Reference, rows: list[Row], wanted: Collection[str]) -> None:
         """Record rows that store a reference to some of the wanted nodes."""
-        referring, ids = self.referring[reference.direction.opposite], self.add(reference.document, rows)
+        ids = self.add(reference.document, rows)
+        if self.reached is not None:
+            self.reached[reference.direction.opposite] += ids
+        else:
+            self._index_referring(reference, ids, rows, wanted)
+
+    def index_referring(self) -> None:
+        """Record in `referring` from which nodes a single walk has reached others."""
+        if self.reached is not None:
+            self.reached = None
+            for document, ids in by_document(self.rows).items():
+                for reference in references_on(document):
+                    self._index_referring(reference, ids, [self.rows[id] for id in ids], self.rows)
+
+    def _index_referring(self, reference: Reference, ids: list[str], rows: list[Row], wanted: Collection[str]) -> None:
+        referring = self.referring[reference.direction.opposite]
         for id, others in zip(ids, reference.ids(rows), strict=True):
             for other in others:
                 if other in wanted:
@@ -70,13 +88,24 @@ class ProvenanceGraph:
             for other in row[JOINED]:
                 self.joined[direction][other][id] = kind
 
-    def neighbours(self, ids: Collection[str], direction: Direction) -> set[str]:
-        """The neighbours of some nodes in a direction that were read."""
+    def next_nodes(self, frontier: Collection[str], direction: Direction) -> set[str]:
+        """The neighbours of a walk's outermost nodes in a direction, which were read in this round or before."""
+        found = self.referred_ids(frontier, direction) & self.rows.keys()
+        if self.reached is None:
+            return found | self.referring_nodes(frontier, direction)
+        found.update(self.reached[direction])
+        self.reached[direction] = []
+        if joined := self.joined[direction]:
+            found.update(*(joined[id] for id in frontier if id in joined))
+        return found
+
+    def referring_nodes(self, ids: Collection[str], direction: Direction) -> set[str]:
+        """The nodes in a direction that refer to some nodes, or to which joins lead from them."""
         referring, joined = self.referring[direction], self.joined[direction]
         found = {other for id in ids if id in referring for other in referring[id]}
         if joined:
             found.update(*(joined[id] for id in ids if id in joined))
-        return found | (self.referred_ids(ids, direction) & self.rows.keys())
+        return found
 
     def referred_ids(self, ids: Collection[str], direction: Direction) -> set[str]:
         """The ids in a direction to which rows of some nodes refer, those of hidden nodes among them."""

@@ -40,7 +40,7 @@ async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: Lin
     Each is a Lineage as a row. The answer is told the number of nodes so far before any further away are read. Raises
     AnswerTooLarge.
     """
-    graph = ProvenanceGraph(request.direction.directions)
+    graph = ProvenanceGraph(request.direction.directions, single_walk=len(starts) == 1)
     reader = NeighbourReader(graph, viewer, request.selection)
     for row in chain.from_iterable(starts):
         graph.add_references(document_of(row["_id"]), [row["_id"]], [row])

@@ -134,13 +134,13 @@ def test_a_document_within_another_is_whole_by_itself() -> None:
 
 
 def test_texts_of_members_are_found_in_raw_documents_as_in_dictionaries() -> None:
-    documents = [
+    documents: list[dict[str, Any]] = [
         {"used": [{"ref": "é", "n": 1, "sure": True}, {"sure": False, "ref": "b"}, {"ref": "c"}]},
         {"used": []},
         {"used": None},
         {"other": [{"ref": "d"}]},
     ]
-    rows = list(map(row, documents))
+    rows = [row(document) for document in documents]
 
     for read in (documents, rows, [*documents[:1], *rows[1:]]):
         assert raw.member_texts(read, "used", "ref") == [["é", "b", "c"], [], [], []]
