@@ -75,6 +75,12 @@ def pytest_collection_finish() -> None:
     set_server_thresholds()
 
 
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Exempt what a file leaves, as the cached documents: a collection among all that a run keeps takes a second."""
+    if nextitem and nextitem.path != item.path:
+        exempt_current_objects()
+
+
 class RoundTrips(CommandListener):
     """Counts the commands that the driver sends: `with round_trips.counting() as seen: ...`."""
 
