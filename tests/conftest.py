@@ -146,6 +146,10 @@ async def client(mongod: EmbeddedMongo, round_trips: RoundTrips) -> AsyncIterato
     await client.aconnect()
     # Deleted rows stay for five minutes of snapshots, and every scan of the tests that follow passes over them.
     await client.admin.command("setParameter", 1, minSnapshotHistoryWindowInSeconds=0)
+    # No test's data outlives a crash of this server, so a majority need not wait for the journal: a third of a write.
+    config = (await client.admin.command("replSetGetConfig"))["config"]
+    without = {"version": config["version"] + 1, "writeConcernMajorityJournalDefault": False}
+    await client.admin.command("replSetReconfig", config | without)
     yield client
     await client.close()
 
