@@ -118,6 +118,11 @@ def test_what_a_bad_commit_made_is_found_downstream_and_made_again(admin: Somebo
     assert _recall(admin, COUNTER, BAD) == impact
     assert [id for _, _, id, _ in _recall(admin, COUNTER, MENDED)[made[0]]][::2] == made
 
+    # Everybody sees the documents, and that one was made from an earlier version of the other; of the runs, nothing.
+    seen = _verdicts(admin.server.post(STALENESS, {"ids": [*old, *made]}).json()["data"])
+    unknown: tuple[str, list[Any]] = ("UNKNOWN", [])
+    assert seen == [None, None, unknown, ("STALE", [newer_data]), None, None, unknown, unknown]
+
 
 def _ingested(galaxy: Galaxy) -> tuple[str, str]:
     """The ids of the generation that a server's only report became, and of the report."""
@@ -177,9 +182,16 @@ def _publisher(node: Any) -> str | None:
     return node["dataset"]["resource"]["organisation"]["name"] if "dataset" in node else None
 
 
-def _staleness(admin: Somebody, *ids: str) -> list[tuple[str, list[tuple[str, str, str, str]]]]:
+def _staleness(admin: Somebody, *ids: str) -> list[Any]:
     """Status and causes of artifacts, each cause with its node, what was used of it, and what there is now."""
+    return _verdicts(admin.ask(STALENESS, ids=ids))
+
+
+def _verdicts(found: Any) -> list[Any]:
+    def cause(shown: Any) -> tuple[str, str, str, str]:
+        return shown["kind"], shown["node"]["id"], shown["used"], shown["latest"]
+
     return [
-        (one["status"], [(each["kind"], each["node"]["id"], each["used"], each["latest"]) for each in one["causes"]])
-        for one in (node["staleness"] for node in admin.ask(STALENESS, ids=ids)["nodes"])
+        node and (node["staleness"]["status"], [cause(one) for one in node["staleness"]["causes"]])
+        for node in found["nodes"]
     ]

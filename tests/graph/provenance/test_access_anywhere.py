@@ -39,10 +39,10 @@ class Graph(RandomGraph):
         self.kept += [component, old, latest]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32),
-    size=st.integers(1, 6),
+    size=st.integers(1, 4),
     name=st.sampled_from(["owner", "reader", "worker", "stranger", "anonymous"]),
     direction=st.sampled_from(LineageDirection),
     depth=st.integers(1, 4),

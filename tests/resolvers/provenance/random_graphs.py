@@ -14,6 +14,7 @@ from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.provenance.lineage import LineageDirection
 from tests.journeys.access_world import World
 from tests.support import builders as new
+from tests.support.lineage_world import a_document
 
 ARTIFACTS = (
     documents.Archive,
@@ -91,8 +92,9 @@ class RandomGraph:
         }
         for _ in range(self.size):
             self._add_run(worker, reader)
-        for _ in range(self.size // 3):
+        for number in range(self.size // 3):
             self._add_ingestion()
+            self._add_publication(number)
         self.kept += [new.external_data(owner) for _ in range(2)]
         self._use(ARTIFACTS)
         self.world = World(self.kept, self.viewers)
@@ -124,12 +126,19 @@ class RandomGraph:
         parts = [new.a_part(ingestion, one, status=chance.choice(statuses), holds=False) for one in archives]
         self.kept += [archive, generation, ingestion, *parts]
 
+    def _add_publication(self, number: int) -> None:
+        """A transform with the documents that it published, which everybody may see."""
+        transform = documents.Transform(resource_ref=f"resource_{number}")
+        refs = [f"{number}{one}" for one in range(self.chance.randrange(3))]
+        published = [a_document(transform, dataset_ref=f"dataset_{ref}", version_ref=f"version_{ref}") for ref in refs]
+        self.kept += [transform, *published]
+
     def _use(self, kinds: tuple[Any, ...]) -> None:
-        """Let each step use artifacts, its own outputs among them."""
+        """Let each step and transform use artifacts, its own among them."""
         artifacts = [one for kind in kinds for one in self.all(kind)]
-        for step in self.all(documents.Step):
+        for activity in self.all(documents.Step, documents.Transform):
             used = self.chance.sample(artifacts, min(len(artifacts), self.chance.randrange(4)))
-            step.used = [Used(ref=one.id, assumed=self.chance.random() < 0.5) for one in used] or None
+            activity.used = [Used(ref=one.id, assumed=self.chance.random() < 0.5) for one in used] or None
 
     def all(self, *kinds: Any) -> list[Any]:
         """Everything of these kinds."""
@@ -139,10 +148,12 @@ class RandomGraph:
         found: list[Edge] = []
         for one in self.kept:
             match one:
-                case documents.Step():
+                case documents.Step() | documents.Transform():
                     found += [(used.ref, one.id, "USED") for used in one.used or []]
                 case documents.Output():
                     found.append((one.step_ref, one.id, "GENERATED"))
+                case documents.Distribution(transform_ref=str(transform)):
+                    found.append((transform, one.id, "GENERATED"))
                 case documents.Result():
                     found += [(output, one.id, "MEMBER") for output in one.output_refs]
                 case documents.IngestionPart(status=ActivityStatus.SUCCEEDED):
