@@ -150,7 +150,7 @@ def _run(admin: Somebody, execution: str) -> dict[str, Any]:
 def _publish(admin: Somebody, name: str, used: str, title: str) -> Any:
     """The version of the only dataset of an organisation, made from one artifact."""
     site = f"https://{name.lower()}.example"
-    given = {
+    given: dict[str, Any] = {
         "organisationUrl": site,
         "organisationName": name,
         "landingPage": f"{site}/tools",

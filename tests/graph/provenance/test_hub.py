@@ -49,10 +49,10 @@ async def hub(shared_database: Database) -> Hub:
     output = new.an_output(maker, public=True)
     await keep(execution, maker, output)
     user = new.a_step(execution, used=[Used(ref=output.id)]).model_dump(by_alias=True)
-    changes = [{"_id": f"step_{n:024x}", "key": f"u{n}", "ordinal": n, "public": n % 3 == 0} for n in range(USERS)]
-    rows = [user | change for change in changes]
+    ids = [f"step_{n:024x}" for n in range(USERS)]
+    rows = [user | {"_id": id, "key": id, "ordinal": n + 1, "public": n % 3 == 0} for n, id in enumerate(ids)]
     await collection_of(documents.Step).insert_many(random.Random(1).sample(rows, USERS), ordered=False)
-    return Hub(output, maker, [change["_id"] for change in changes])
+    return Hub(output, maker, ids)
 
 
 async def used_by(hub: Hub, viewer: Viewer = ADMIN, **page: Any) -> Any:
@@ -66,6 +66,7 @@ async def lineage(hub: Hub, viewer: Viewer = ADMIN, **given: Any) -> Any:
 
 
 def ids(lineage: Any) -> list[str]:
+    """The ids of the nodes, in order."""
     return [node["node"]["id"] for node in lineage["nodes"]]
 
 
