@@ -37,7 +37,8 @@ def captions(rows: list[Row], viewer: Viewer) -> list[str]:
     for row in rows:
         kind, _, digits = row["_id"].partition("_")
         noun, make = MAKERS[kind]
-        text = " ".join(make(row).split()) or f"{noun} {digits}"
+        words = make(row).split() or [noun, digits]
+        text = words[0] if len(words) == 1 else " ".join(words)
         found.append(text if len(text) <= MAX_CAPTION_LENGTH else _cut(text))
     return found
 

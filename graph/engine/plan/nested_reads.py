@@ -11,7 +11,6 @@ from math import ceil
 from operator import mul
 from typing import Any, ClassVar
 
-from documents.base import kind_of
 from graph.core.fields import Compute, LookupField, node_document
 from graph.engine.plan import json_output
 from graph.engine.plan.occurrences import Occurrences, distinct_rows, member_times, slice_times, total_occurrences
@@ -152,7 +151,7 @@ async def render_row_lists(
             start += len(batch)
             pieces.append(json_output.dump_members(template.build(batch, *values)))
             # The text of nested fields has been counted already.
-            nested = sum(len(value) for column in values for value in column if type(value) is bytes)
+            nested = sum(sum(map(len, [value for value in column if type(value) is bytes])) for column in values)
             budget.add_bytes(count * (len(pieces[-1]) - nested))
         # Brackets, and commas between the pieces.
         budget.add_bytes(count * (1 + max(1, len(pieces))))
@@ -332,15 +331,14 @@ class HeldNodes(NestedField):
         held: list[Any] = [value_at(row, self.path) if is_nested else row.get(self.path) for row in rows]
         lists: list[list[Row]] = held if self.is_list else [[] if row is None else [row] for row in held]
         members, counts = list(chain.from_iterable(lists)), member_times(lists, times)
-        by_kind: defaultdict[tuple[str, bool], list[int]] = defaultdict(list)
+        numbers: defaultdict[tuple[str, type], list[int]] = defaultdict(list)
         for number, row in enumerate(members):
-            by_kind[kind_of(row["_id"]), not isinstance(row, dict)].append(number)
-        places = {
-            group: ([members[number] for number in numbers], counts and [counts[number] for number in numbers])
-            for group, numbers in by_kind.items()
-        }
+            numbers[row["_id"].partition("_")[0], type(row)].append(number)
         groups = await gather_all(
-            *(self._render(kind, of_kind, raw_bson, run) for (kind, raw_bson), of_kind in places.items())
+            *(
+                self._render(kind, [members[n] for n in of_kind], counts and [counts[n] for n in of_kind], type_, run)
+                for (kind, type_), of_kind in numbers.items()
+            )
         )
         texts = {id: text for group in groups for id, text in group.items()}
         if not self.is_list:
@@ -348,9 +346,9 @@ class HeldNodes(NestedField):
         return render_lists(run, [[texts[row["_id"]] for row in members] for members in lists], times)
 
     def _render(
-        self, kind: str, of_kind: tuple[list[Row], Occurrences], raw_bson: bool, run: PlanRun
+        self, kind: str, rows: list[Row], times: Occurrences, type_: type, run: PlanRun
     ) -> Awaitable[dict[str, bytes]]:
-        return render_distinct(run, self.template_of(kind), *of_kind, raw_bson=raw_bson)
+        return render_distinct(run, self.template_of(kind), rows, times, raw_bson=not issubclass(type_, dict))
 
 
 def held_nodes(template: RowTemplate) -> Iterator[HeldNodes]:
