@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from resolvers.filters import Filter, all_of
 from resolvers.provenance.frontier import Walk
 from resolvers.provenance.graph import JOINED, by_document
-from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, Read, join_stages, split
+from resolvers.provenance.joins import join_stages
+from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, Read, split
 from resolvers.provenance.references import Direction, Join, Reference, joins_from, references_to
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import BATCH_SIZE, Row

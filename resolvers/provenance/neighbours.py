@@ -8,7 +8,8 @@ from typing import Any
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter, all_of
 from resolvers.limits import MAX_LINEAGE_NODES
-from resolvers.provenance.graph import JOINED, ProvenanceGraph, by_document
+from resolvers.provenance.graph import ProvenanceGraph, by_document
+from resolvers.provenance.joins import join_stages
 from resolvers.provenance.references import (
     SEEN_THROUGH_EDGES,
     Direction,
@@ -20,7 +21,7 @@ from resolvers.provenance.references import (
 )
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document
-from resolvers.reads.rows import ALL_FIELDS, BATCH_SIZE, Fields, Row, collection_of, find_rows, project_stages
+from resolvers.reads.rows import ALL_FIELDS, BATCH_SIZE, Fields, Row, collection_of, find_rows
 from resolvers.reads.semi_join import policy_filter
 
 MAX_IDS_PER_FIND = 1_000
@@ -154,30 +155,6 @@ def _all(reads: Iterable[Read]) -> list[Read]:
             read.close()
         raise
     return made
-
-
-def join_stages(join: Join, ids: list[str], direction: Direction, conditions: Filter, fields: Fields) -> list[Row]:
-    """The stages that turn a join's rows into nodes to which it leads from these ids: the first that match, by id.
-
-    Each lists under JOINED the ids from which the join leads to it.
-    """
-    (_, path), (document, other) = join.source(direction), join.target(direction)
-    lookup = {
-        "from": document.collection_name(),
-        "localField": "_id",
-        "foreignField": "_id",
-        "pipeline": [{"$match": conditions}, *project_stages(fields)],
-        "as": "node",
-    }
-    return [
-        {"$match": {path: {"$in": ids}, **join.filter}},
-        {"$group": {"_id": f"${other}", JOINED: {"$push": f"${path}"}}},
-        {"$sort": {"_id": 1}},
-        {"$lookup": lookup},
-        {"$unwind": "$node"},
-        {"$limit": MAX_LINEAGE_NODES + 1},
-        {"$replaceWith": {"$mergeObjects": ["$node", {JOINED: f"${JOINED}"}]}},
-    ]
 
 
 def split(ids: list[str], size: int | None = None) -> list[list[str]]:

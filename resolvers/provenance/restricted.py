@@ -7,7 +7,8 @@ from resolvers.filters import Filter, all_of, none_of
 from resolvers.limits import MAX_RESTRICTED_NEIGHBOURS
 from resolvers.provenance.frontier import Walk
 from resolvers.provenance.graph import JOINED, by_document
-from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, Read, join_stages, split
+from resolvers.provenance.joins import join_stages
+from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, Read, split
 from resolvers.provenance.references import Direction, Join, Reference, joins_from, references_to
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row
