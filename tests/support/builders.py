@@ -369,6 +369,14 @@ async def restore_rows(
         await collection.insert_many(lacking)
 
 
+async def restore_everything(rows: dict[str, list[dict[str, Any]]]) -> None:
+    """Make every row of the documents' database as `everything_kept` once gave them."""
+    database = documents.ALL[0].get_pymongo_collection().database
+    for name, found in (await everything_kept()).items():
+        if found != rows[name]:
+            await restore_rows(database[name], rows[name], found)
+
+
 def _named(collection: str) -> list[dict[str, Any]]:
     """Each row together with where it is kept."""
     return [{"$sort": {"_id": 1}}, {"$replaceWith": {"in": {"$literal": collection}, "row": "$$ROOT"}}]

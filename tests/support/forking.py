@@ -16,7 +16,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-PROGRAMS = ("tests.support.faulty_server", "tests.graph.clients.worker.hurried", "tests.graph.clients.worker.patient")
+PROGRAMS = (
+    "tests.support.faulty_server",
+    "tests.graph.clients.worker.hurried",
+    "tests.graph.clients.worker.patient",
+    "tests.resolvers.galaxy.ingest.a_worker",
+)
 """Modules that run by `python -m`, and have a `main` that does the same."""
 
 forks = multiprocessing.get_context("forkserver")

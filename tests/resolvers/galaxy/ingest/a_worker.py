@@ -14,7 +14,7 @@ from documents.storage.folder_bucket import FolderBucket
 from resolvers.galaxy.ingest.poll_loop import ingest
 
 
-async def main(url: str, database: str, folder: str, name: str, seconds: str) -> None:
+async def take_reports(url: str, database: str, folder: str, name: str, seconds: str) -> None:
     """Take reports until killed."""
     open_bucket(FolderBucket(Path(folder)))
     client = make_client(url)
@@ -22,5 +22,10 @@ async def main(url: str, database: str, folder: str, name: str, seconds: str) ->
     await ingest(asyncio.Event(), name=name, poll=0.1, lease=timedelta(seconds=float(seconds)))
 
 
+def main() -> None:
+    """Be a worker until killed."""
+    asyncio.run(take_reports(*sys.argv[1:]))
+
+
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    main()

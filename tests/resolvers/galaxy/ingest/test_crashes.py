@@ -4,10 +4,10 @@ import asyncio
 import io
 import os
 import random
-import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +23,7 @@ from resolvers.galaxy.report.sandbox.run_sandbox import read_in_subprocess
 from resolvers.reads.rows import collection_of
 from tests.bench.reports import write_report
 from tests.support.ingesting import LEASE, Server, bucket, jobs, recounted_usage, works
+from tests.support.forking import Forked
 from tests.support.patience import within
 from tests.support.running import ROOT
 
@@ -40,11 +41,14 @@ last of the reports is taken."""
 class Crew:
     """Workers that run at the same time, one of which is killed now and then."""
 
-    def __init__(self, mongod: EmbeddedMongo, database: Database, luck: random.Random, longest_life: float) -> None:
+    def __init__(
+        self, mongod: EmbeddedMongo, database: Database, luck: random.Random, longest_life: float, log: Path
+    ) -> None:
         self._longest_life = longest_life
         self._options = (mongod.uri, database.name, str(_folder().folder))
         self._luck = luck
-        self._workers: dict[str, subprocess.Popen[bytes]] = {}
+        self._workers: dict[str, Forked] = {}
+        self._log = log
         self.killed = 0
 
     def hire(self) -> None:
@@ -54,8 +58,8 @@ class Crew:
         while len(self._workers) < WORKERS:
             name = f"worker-{self.killed}-{len(self._workers)}-{self._luck.random()}"
             command = [sys.executable, "-m", "tests.resolvers.galaxy.ingest.a_worker", *self._options, name]
-            seconds = str(LEASE.total_seconds())
-            self._workers[name] = subprocess.Popen([*command, seconds], cwd=ROOT, stdout=subprocess.DEVNULL)
+            words = [*command, str(LEASE.total_seconds())]
+            self._workers[name] = Forked(words, cwd=ROOT, env=dict(os.environ), stdout=self._log)
 
     async def kill_one(self) -> None:
         """Kill one that is at work, at any moment of it; nobody when nobody is."""
@@ -90,7 +94,7 @@ async def _let_leases_expire(match: Filter) -> None:
 
 @pytest.mark.timeout(within(300 + 60 * KILLS))
 async def test_workers_killed_at_any_moment_lose_and_double_nothing(
-    mongod: EmbeddedMongo, database: Database, capsys: pytest.CaptureFixture[str]
+    mongod: EmbeddedMongo, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     luck = random.Random(SEED)
     undisturbed, disturbed = await Server.new(), await Server.new()
@@ -101,7 +105,8 @@ async def test_workers_killed_at_any_moment_lose_and_double_nothing(
     await works(read=read_in_subprocess)
     each = (time.monotonic() - began) / REPORTS
 
-    began, crew, sent = time.monotonic(), Crew(mongod, database, luck, LIVES * each), REPORTS
+    crew = Crew(mongod, database, luck, LIVES * each, tmp_path / "log")
+    began, sent = time.monotonic(), REPORTS
     try:
         queued = await run_and_kill(crew, disturbed, sent)
         while crew.killed < KILLS:

@@ -12,6 +12,7 @@ from resolvers.galaxy.ingest.row_writer import RowWriter
 from resolvers.galaxy.report.tables import joiner
 from resolvers.galaxy.report.usage import counter
 from resolvers.reads.rows import collection_of
+from tests.support.builders import everything_kept, restore_everything
 from tests.support.ingesting import (
     Server,
     a_job,
@@ -73,14 +74,15 @@ def in_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_fold_is_finished_from_wherever_it_stopped(after: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    undisturbed = await a_server_with_overlapping_reports()
+    server = await a_server_with_overlapping_reports()
+    begun = await everything_kept()
     await works(read=read_here)
-    expected = await undisturbed.contents()
+    expected = await server.contents()
 
     at, broken = 0, True
     while broken:
         at += 1
-        server = await a_server_with_overlapping_reports()
+        await restore_everything(begun)
         broken = await _broken(Breaking(at, after=after), monkeypatch)
         await works(read=read_here)
 
