@@ -14,7 +14,7 @@ import pymongo
 from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 
 from documents.base import now
-from documents.mongo.fast_find import remaining_timeout
+from documents.mongo.fast_find import remaining_timeout, timeout_error
 from resolvers.access.viewer import Role, Viewer
 from resolvers.concurrency import event_loop
 from resolvers.provenance.boundary import Boundary
@@ -39,7 +39,7 @@ async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: Lin
     """A lineage from each list of starts, which are rows that the viewer was shown, with their `reference_fields`.
 
     Each is a Lineage as a row. The answer is told the number of nodes so far before any further away are read. Raises
-    AnswerTooLarge.
+    AnswerTooLarge, and NetworkTimeout where there is no time to read the starts.
     """
     graph = ProvenanceGraph(request.direction.directions, single_walk=len(starts) == 1)
     reader = NeighbourReader(graph, viewer, request.selection)
@@ -55,8 +55,11 @@ async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: Lin
             shows_bounds = request.shows_has_more or request.shows_truncation
             reads = (boundary.reads() if shows_bounds else (), restricted.reads() if counts_restricted else ())
             await reader.run(chain.from_iterable(reads))
-    except DeadlinePassed:
+    except DeadlinePassed as error:
         is_in_time = False
+        if any(walk.distances.keys() - graph.rows.keys() for walk in walks):
+            # There is nothing to show: only the references of the starts are known.
+            raise timeout_error(WRITING_TIME) from error
     for row in chain.from_iterable(starts):
         graph.rows.setdefault(row["_id"], row)
     found: list[Row] = []
