@@ -11,8 +11,8 @@ class DatabaseTimeoutMiddleware:
     """Middleware: `seconds` after an HTTP request began, its database calls fail.
 
     PyMongo by itself would retry a transaction for two minutes while the database is down. POST /graphql does not pass
-    through here, because plans bound their own reads. WebSockets stay open; `OperationRunner` gives each of their
-    results the same time.
+    through here, because the time of a plan begins when it is admitted. WebSockets stay open; `OperationRunner` gives
+    each of their results the same time.
     """
 
     app: ASGIApp

@@ -30,6 +30,7 @@ from graph.errors import HTTPError, Overloaded, RequestError
 from graph.http.request import SAFE_METHODS, RequestParameters
 from graph.http.response import ResponseBody, add_measured_cost, to_response_body
 from graph.http.send_buffers import cancel_on_hang_up, has_hung_up, ignore_hang_up, wait_until_read
+from graph.limits import REQUEST_TIMEOUT
 from resolvers.access.viewer import Role, Viewer
 from resolvers.concurrency.garbage_collection import pause_collection
 from resolvers.reads.answer_budget import AnswerLimits
@@ -151,7 +152,8 @@ class OperationExecutor:
             began = time.monotonic()
             try:
                 # Cancelled between two reads and not within one, whose connection would be lost.
-                with ignore_hang_up(scope), pause_collection():
+                # All reads together: each by itself may take as long as the request.
+                with ignore_hang_up(scope), pause_collection(), pymongo.timeout(REQUEST_TIMEOUT):
                     parts = await run()
             finally:
                 # The function refers back to the budget.

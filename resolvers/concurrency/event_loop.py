@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -50,3 +50,21 @@ async def batches(items: list[Item], size: int | None = None) -> AsyncIterator[l
         if len(items) > size:
             await yield_to_event_loop()
         yield items[start : start + size]
+
+
+async def weighted_batches(items: Iterable[Item], weights: Iterable[int]) -> AsyncIterator[list[Item]]:
+    """The items in batches of about equal work: one is full when its items weigh as much as BATCH_ROWS rows.
+
+    Other tasks run between batches.
+    """
+    batch: list[Item] = []
+    batch_weight = 0
+    for item, weight in zip(items, weights, strict=True):
+        if batch_weight >= BATCH_ROWS:
+            yield batch
+            await yield_to_event_loop()
+            batch, batch_weight = [], 0
+        batch.append(item)
+        batch_weight += weight
+    if batch:
+        yield batch

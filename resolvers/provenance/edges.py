@@ -6,11 +6,14 @@ from resolvers.provenance.graph import by_document
 from resolvers.provenance.references import DOWNSTREAM, UPSTREAM, LineageEdgeKind, Reference, references_on
 from resolvers.reads.rows import Row
 
+BATCH_NODES = 100
+"""Nodes whose edges are found between pauses for other tasks: each may refer to 10,000 others."""
+
 
 async def edges_between(walk: Walk) -> list[Row]:
     """All edges between the nodes of a walk, each a LineageEdge as a row. The answer is told how many there are."""
     edges: list[Row] = []
-    async for ids in event_loop.batches(list(walk.distances)):
+    async for ids in event_loop.batches(list(walk.distances), BATCH_NODES):
         for document, of_kind in by_document(ids).items():
             for reference in references_on(document):
                 edges += _referred_edges(walk, reference, of_kind)

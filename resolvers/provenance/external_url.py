@@ -10,8 +10,11 @@ from resolvers.validators import FORBIDDEN_CHARACTER, MAX_URL_LENGTH, check_loca
 
 SCHEMES = ("http", "https", *OBJECT_STORES)
 NORMAL_URL = re.compile(r"(?:https?|gs|s3)://[^/?#\s]+(?:[/?].*)?", re.DOTALL)
-# Of links by which files are shared: `rlkey` of Dropbox, `resourcekey` of Google, `authkey` of OneDrive.
-SHARE_KEY = re.compile(r".+key|session|.*session_?id", re.DOTALL)
+# Of links by which files are shared: `rlkey` of Dropbox, `resourcekey` of Google, `authkey` of OneDrive. Of sessions:
+# `PHPSESSID`, `sid`, and the `ticket` of CAS.
+SHARE_KEY = re.compile(r".+key|pass|bearer|ticket|sid|session|.*sess(ion)?_?id", re.DOTALL)
+# Servlets write sessions into the path: https://host/data;jsessionid=1A2B.
+SESSION_IN_PATH = re.compile(r";jsessionid=[^/?#;]*", re.IGNORECASE)
 
 
 def check_external_url(value: str, *path: str) -> str:
@@ -24,6 +27,8 @@ def check_external_url(value: str, *path: str) -> str:
         raise InvalidInput(f"url must be an http, https, gs or s3 URL, not {_shown(value)}.", *path)
     try:
         url = without_share_keys(file_url(check_location(_without_signature(value.strip()), *path)))
+        # A web address may turn out to be that of an object.
+        url = _without_signature(url)
     except ValueError as error:
         raise InvalidInput(f"url {_shown(value)} is not a URL.", *path) from error
     if len(url) > MAX_URL_LENGTH or not NORMAL_URL.fullmatch(url) or FORBIDDEN_CHARACTER.search(url):
@@ -46,16 +51,21 @@ def without_query(url: str) -> str:
 
 def without_share_keys(url: str) -> str:
     """A URL in its normal form without the parameters that let anybody read a shared file."""
-    base, query, parameters = url.partition("?")
-    if names_object(url) or not query:
+    if names_object(url):
         return url
-    kept = "&".join(pair for pair in parameters.split("&") if not _is_share_key(pair))
+    base, _, parameters = url.partition("?")
+    base = SESSION_IN_PATH.sub("", base)
+    # A semicolon separates parameters as well, but also the parts of a value.
+    kept = "&".join(pair for pair in parameters.split("&") if not any(map(_is_secret, pair.split(";"))))
     return f"{base}?{kept}" if kept else base
 
 
-def _is_share_key(parameter: str) -> bool:
+def _is_secret(parameter: str) -> bool:
     name, _, value = parameter.partition("=")
-    return bool(value) and SHARE_KEY.fullmatch(unquote(name).lower()) is not None
+    # Some clients encode names twice, or write `token[]`.
+    plain = unquote(unquote(name)).lower().partition("[")[0]
+    is_credential = without_secrets(f"https://host/?{plain}=1") != f"https://host/?{plain}=1"
+    return bool(value) and (is_credential or SHARE_KEY.fullmatch(plain) is not None)
 
 
 def _without_signature(url: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from resolvers.provenance.graph import ProvenanceGraph
+from resolvers.provenance.graph import ProvenanceGraph, work
 from resolvers.provenance.lineage import LineageRequest, LineageTruncation
 from resolvers.provenance.references import UPSTREAM, Direction
 
@@ -40,6 +40,13 @@ class Walk:
         """Whether there are nodes from which to go on. With no room for more, they may still lead to known ones."""
         return LineageTruncation.LIMIT not in self.truncated_by and any(self.frontiers.values())
 
+    @property
+    def work(self) -> int:
+        """The work that the outermost nodes are, in rows."""
+        referred = self.graph.referred.values()
+        nodes = set().union(*self.frontiers.values())
+        return 1 + sum(work(ids[id]) for ids in referred if ids for id in nodes if id in ids)
+
     def next_lookups(self) -> list[str]:
         """Ids to look up before the walk can advance; empty when those that it needs have been read.
 
@@ -49,7 +56,11 @@ class Walk:
         for direction in self.directions:
             candidates |= self.graph.referred_ids(self.frontiers[direction], direction) - self.visited[direction]
         unread = sorted(id for id in candidates if id not in rows and id not in self.graph.looked_up)
-        if not unread or sum(id < unread[0] for id in candidates & rows.keys() - self.distances.keys()) > self.room:
+        # The rows are those of all walks, of which a level may have thousands: none of them goes through all rows.
+        if (
+            not unread
+            or sum(id < unread[0] and id in rows and id not in self.distances for id in candidates) > self.room
+        ):
             return []
         self._lookups += 1
         return unread[: max(MIN_LOOKUPS, self.room + 1) << self._lookups]

@@ -116,6 +116,11 @@ class ProvenanceGraph:
         return found
 
 
+def work(ids: Collection[str]) -> int:
+    """The work that a node is which refers to these ids, in rows: ten ids are compared in the time of one."""
+    return 1 + len(ids) // 10
+
+
 def document_of(id: str) -> Document:
     """The kind of a node. Raises KeyError for an id that is not a node's."""
     document = documents.by_kind(id)

@@ -4,13 +4,15 @@ A cursor is the id of an artifact. It says nothing of those before it that the v
 may not see the artifact itself, the list is treated as one that lacks it.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
 from resolvers.access.viewer import Viewer
+from resolvers.concurrency import event_loop
 from resolvers.limits import MAX_COUNTED_ROWS
 from resolvers.provenance.artifacts import ARTIFACTS
+from resolvers.provenance.graph import work
 from resolvers.provenance.node_rows import rows_by_id
 from resolvers.reads.cursor import decode_cursor
 from resolvers.reads.node_selection import NodeSelection
@@ -36,7 +38,9 @@ async def pages_of_listed(
     One round trip for all lists where the viewer sees most of what they name; at most four for lists of 10,000.
     """
     first, last = _bound(request.after, request), _bound(request.before, request)
-    searches = [Search(ids, first, last, request) for ids in lists]
+    searches: list[Search] = []
+    async for some in _batches(lists):
+        searches += [Search(ids, first, last, request) for ids in some]
     rows: dict[str, Row] = {}
     size = max(request.limit, MIN_CANDIDATES)
     while pending := [search for search in searches if not search.is_complete]:
@@ -56,8 +60,15 @@ async def visible_ids(lists: Iterable[Ids], viewer: Viewer) -> set[str]:
 async def count_listed(lists: list[Ids], viewer: Viewer) -> list[int | None]:
     """How many of the artifacts of each list the viewer may see, None beyond the cap."""
     visible = await visible_ids(lists, viewer)
-    counts = (len(visible.intersection(ids)) for ids in lists)
+    counts: list[int] = []
+    async for some in _batches(lists):
+        counts += [len(visible.intersection(ids)) for ids in some]
     return [count if count <= MAX_COUNTED_ROWS else None for count in counts]
+
+
+def _batches(lists: list[Ids]) -> AsyncIterator[list[Ids]]:
+    """The lists in batches of about equal work, since each may name 10,000 artifacts."""
+    return event_loop.weighted_batches(lists, map(work, lists))
 
 
 async def visible_rows(ids: set[str], fields_of: NodeSelection, viewer: Viewer) -> dict[str, Row]:

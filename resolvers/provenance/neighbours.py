@@ -35,7 +35,7 @@ ID_ONLY: Fields = frozenset({"_id"})
 
 Read = Coroutine[Any, Any, object]
 """A read that may run beside others."""
-Wanted = dict[str, frozenset[int]]
+Wanted = dict[str, set[int]]
 """Nodes whose neighbours are wanted, each with the numbers of the walks that want them."""
 
 
@@ -78,7 +78,7 @@ class NeighbourReader:
 
     async def _expand(self, reference: Reference, wanted: Wanted, limit: int) -> None:
         """Read the rows that refer to the wanted nodes: all, or those that each walk needs when there are more."""
-        ids, walks = list(wanted), frozenset[int]().union(*wanted.values())
+        ids, walks = list(wanted), set[int]().union(*wanted.values())
         in_order, most = len(ids) <= MAX_IDS_IN_ORDER, min(limit * len(walks), MAX_LINEAGE_NODES)
         rows = await self.referring_rows(reference, ids, most + 1, in_order=in_order)
         if len(rows) <= most:

@@ -5,7 +5,9 @@ from typing import Any
 import documents
 from documents.activities.activity import ActivityStatus
 from resolvers.access.viewer import ADMIN, Viewer
+from resolvers.concurrency import event_loop
 from resolvers.filters import Filter
+from resolvers.provenance.graph import work
 from resolvers.provenance.listed_artifacts import LISTED, Ids, count_listed, pages_of_listed
 from resolvers.provenance.node_pages import ConnectionRead, count_linked, page_rows, pages_by_kind
 from resolvers.provenance.node_rows import ACTIVITIES, rows_by_id
@@ -75,7 +77,10 @@ async def pages_of_archives(
 
 async def used_ids(activities: list[Row]) -> list[Ids]:
     """The ids of the artifacts that each step or transform used."""
-    return [[entry["ref"] for entry in row.get(USED) or []] for row in await with_used(activities)]
+    rows, found = await with_used(activities), list[Ids]()
+    async for some in event_loop.weighted_batches(rows, (work(row.get(USED) or ()) for row in rows)):
+        found += [[entry["ref"] for entry in row.get(USED) or []] for row in some]
+    return found
 
 
 async def with_used(activities: list[Row]) -> list[Row]:

@@ -5,6 +5,7 @@ that run side by side, so a hundred walks take no more rounds than the deepest o
 same distance the first by id are taken, so that a lineage depends on the data alone.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -13,7 +14,7 @@ import pymongo
 from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 
 from documents.base import now
-from documents.mongo.fast_find import remaining_timeout
+from documents.mongo.fast_find import remaining_timeout, timeout_error
 from resolvers.access.viewer import Role, Viewer
 from resolvers.concurrency import event_loop
 from resolvers.provenance.boundary import Boundary
@@ -38,7 +39,7 @@ async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: Lin
     """A lineage from each list of starts, which are rows that the viewer was shown, with their `reference_fields`.
 
     Each is a Lineage as a row. The answer is told the number of nodes so far before any further away are read. Raises
-    AnswerTooLarge.
+    AnswerTooLarge, and NetworkTimeout where there is no time to read the starts.
     """
     graph = ProvenanceGraph(request.direction.directions, single_walk=len(starts) == 1)
     reader = NeighbourReader(graph, viewer, request.selection)
@@ -54,11 +55,16 @@ async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: Lin
             shows_bounds = request.shows_has_more or request.shows_truncation
             reads = (boundary.reads() if shows_bounds else (), restricted.reads() if counts_restricted else ())
             await reader.run(chain.from_iterable(reads))
-    except DeadlinePassed:
+    except DeadlinePassed as error:
         is_in_time = False
+        if any(walk.distances.keys() - graph.rows.keys() for walk in walks):
+            # There is nothing to show: only the references of the starts are known.
+            raise timeout_error(WRITING_TIME) from error
     for row in chain.from_iterable(starts):
         graph.rows.setdefault(row["_id"], row)
-    found = [await _lineage(walk, boundary if is_in_time else None) for walk in walks]
+    found: list[Row] = []
+    async for some in event_loop.weighted_batches(walks, (len(walk.distances) for walk in walks)):
+        found += [await _lineage(walk, boundary if is_in_time else None) for walk in some]
     if counts_restricted and is_in_time:
         for walk, lineage in zip(walks, found, strict=True):
             lineage["restricted"] = restricted.count(walk)
@@ -72,37 +78,50 @@ async def _advance(walks: list[Walk], reader: NeighbourReader, request: LineageR
         request.selection.expect_objects(sum(len(walk.distances) for walk in walks))
         going = [walk for walk in walks if walk.goes_on]
         with _time_for_reads():
-            await reader.run(_reads(walks if distance == 1 else [], going, reader, request.limit))
-            while ids := {id for walk in going for id in walk.next_lookups()}:
+            ids, wanted = await _next_lookups(going), {one: await _wanted(going, one) for one in Direction}
+            await reader.run(_reads(walks if distance == 1 else [], wanted, ids, reader, request.limit))
+            while ids := await _next_lookups(going):
                 await reader.run(reader.lookups(ids))
-        async for (walk,) in event_loop.batches(going, 1):
-            walk.advance(distance)
+        async for some in event_loop.weighted_batches(going, (walk.work for walk in going)):
+            for walk in some:
+                walk.advance(distance)
         if not going:
             break
 
 
-def _reads(starting: list[Walk], going: list[Walk], reader: NeighbourReader, limit: int) -> Iterator[Read]:
+def _reads(
+    starting: list[Walk], wanted: dict[Direction, Wanted], lookups: set[str], reader: NeighbourReader, limit: int
+) -> Iterator[Read]:
     """The reads of a round: of the starts, and of the neighbours of the outermost nodes."""
     yield from reader.start_lookups({id for walk in starting for id in walk.distances})
-    for direction in Direction:
-        yield from reader.expansions(_wanted(going, direction), direction, limit)
-    yield from reader.lookups({id for walk in going for id in walk.next_lookups()})
+    for direction, nodes in wanted.items():
+        yield from reader.expansions(nodes, direction, limit)
+    yield from reader.lookups(lookups)
 
 
-def _wanted(walks: list[Walk], direction: Direction) -> Wanted:
+async def _next_lookups(walks: list[Walk]) -> set[str]:
+    """The ids to look up before the walks can advance."""
+    found: set[str] = set()
+    async for some in event_loop.weighted_batches(walks, (walk.work for walk in walks)):
+        found.update(*(walk.next_lookups() for walk in some))
+    return found
+
+
+async def _wanted(walks: list[Walk], direction: Direction) -> Wanted:
     """The outermost nodes whose neighbours in a direction were not read yet, with the walks that want them."""
-    wanted: Wanted = {}
-    for number, walk in enumerate(walks):
-        complete, this = walk.graph.complete[direction], frozenset({number})
-        new = dict.fromkeys((id for id in walk.frontiers.get(direction, ()) if id not in complete), this)
-        shared = {id: wanted[id] | this for id in new.keys() & wanted.keys()}
-        wanted |= new | shared
+    wanted: defaultdict[str, set[int]] = defaultdict(set)
+    async for some in event_loop.batches(list(enumerate(walks))):
+        for number, walk in some:
+            complete = walk.graph.complete[direction]
+            for id in walk.frontiers.get(direction, ()):
+                if id not in complete:
+                    wanted[id].add(number)
     return wanted
 
 
 async def _lineage(walk: Walk, boundary: Boundary | None) -> Row:
     """The lineage that a walk found. Without a boundary there was no time to look whether it has more."""
-    more = _nodes_with_more(walk, boundary) if walk.request.shows_has_more else ()
+    more = await _nodes_with_more(walk, boundary) if walk.request.shows_has_more else ()
     rows = walk.graph.rows
     nodes = [
         {"node": rows[id], "distance": distance, "has_more": id in more} for id, distance in walk.distances.items()
@@ -116,13 +135,12 @@ async def _lineage(walk: Walk, boundary: Boundary | None) -> Row:
     }
 
 
-def _nodes_with_more(walk: Walk, boundary: Boundary | None) -> set[str]:
-    return {
-        id
-        for direction in walk.directions
-        for id in walk.open_nodes(direction)
-        if boundary is None or boundary.has_more(walk, direction, id)
-    }
+async def _nodes_with_more(walk: Walk, boundary: Boundary | None) -> set[str]:
+    more: set[str] = set()
+    for direction in walk.directions:
+        async for ids in event_loop.batches(walk.open_nodes(direction)):
+            more.update(id for id in ids if boundary is None or boundary.has_more(walk, direction, id))
+    return more
 
 
 def _truncated_by(walk: Walk, boundary: Boundary | None) -> set[LineageTruncation]:

@@ -1,11 +1,15 @@
 """What objects were made from and what was made of them, as clients ask for it."""
 
+from itertools import count
 from typing import Any
 
+import orjson
 import pytest
 
 import documents
+from documents.mongo.fast_find import remaining_timeout
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
+from resolvers.provenance import walk
 from resolvers.reads.answer_budget import AnswerLimits
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, answer, ask
@@ -179,3 +183,30 @@ async def test_nodes_count_as_objects_of_the_answer_before_further_ones_are_read
 
     assert b"The answer would hold more than 3 objects." in refused.planned
     assert ("find", "generations") not in seen
+
+
+@pytest.mark.parametrize(
+    ("rounds_in_time", "expected"),
+    [(0, "TIMEOUT"), (1, ["DEADLINE"])],
+)
+async def test_walks_of_plans_end_with_the_time_of_the_request(
+    monkeypatch: pytest.MonkeyPatch, rounds_in_time: int, expected: Any
+) -> None:
+    world = LineageWorld()
+    await world.begin()
+    rounds = count()
+
+    def left() -> float | None:
+        """The time of the request, as if it ended after so many rounds; None where it never ends."""
+        seconds = remaining_timeout()
+        return 0.0 if seconds is not None and next(rounds) >= rounds_in_time else seconds
+
+    monkeypatch.setattr(walk, "remaining_timeout", left)
+    answered = orjson.loads(await Both().ask_plan(LINEAGE, ADMIN, id=world.counts.id, direction="BOTH"))
+
+    if rounds_in_time:
+        found = answered["data"]["node"]["lineage"]
+        assert distances(found) == {world.counts.id: 0, world.load.id: -1, world.draw.id: 1, world.result.id: 1}
+        assert (found["truncatedBy"], found["restricted"]) == (expected, None)
+    else:
+        assert (answered["data"], answered["errors"][0]["extensions"]) == ({"node": None}, {"code": expected})

@@ -57,6 +57,21 @@ async def test_short_work_is_done_at_once() -> None:
     assert [part async for part in event_loop.batches(seen)] == []
 
 
+async def test_batches_of_unequal_items_are_about_equal_work() -> None:
+    weights = [event_loop.BATCH_ROWS - 1, 1, 1, event_loop.BATCH_ROWS, event_loop.BATCH_ROWS + 1, 1]
+    seen: list[int] = []
+    other = asyncio.ensure_future(_count_steps(seen))
+
+    parts: list[list[int]] = []
+    async for part in event_loop.weighted_batches(weights, weights):
+        parts.append(part)
+        seen.append(-1)
+
+    other.cancel()
+    assert parts == [weights[:2], weights[2:4], weights[4:5], weights[5:]]
+    assert _between(seen) == [0] + [event_loop.YIELDS] * 3
+
+
 async def _count_steps(seen: list[int]) -> None:
     """Count each step that one may take."""
     while True:

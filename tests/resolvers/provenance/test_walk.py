@@ -15,6 +15,7 @@ from pymongo.errors import ExecutionTimeout
 import documents
 from documents.provenance.used import Used
 from resolvers.access.viewer import ANONYMOUS, Viewer
+from resolvers.concurrency import event_loop
 from resolvers.provenance import boundary, frontier, neighbours, walk
 from resolvers.provenance.lineage import LineageDirection, LineageRequest
 from resolvers.provenance.references import JOINS, REFERENCES, reference_fields
@@ -258,6 +259,28 @@ async def test_references_that_lead_nowhere_are_passed_over() -> None:
 
     assert ids(lineage) == [chain.steps[0].id, chain.outputs[0].id]
     assert (lineage["truncated_by"], lineage["restricted"]) == ([], None)
+
+
+async def test_others_have_their_turn_while_many_references_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = Chain(12)
+    for step in chain.steps:
+        step.used = [*(step.used or []), *(Used(ref=f"output_{number:024x}") for number in range(1_000))]
+    await chain.begin()
+    pauses = 0
+
+    async def pause() -> None:
+        nonlocal pauses
+        pauses += 1
+
+    monkeypatch.setattr(event_loop, "yield_to_event_loop", pause)
+    found = await walked(ANONYMOUS, chain.steps, request(UPSTREAM, depth=1))
+
+    assert [ids(lineage) for lineage in found] == [
+        [step.id, output.id] for step, output in zip(chain.steps, chain.outputs, strict=False)
+    ]
+    # Five steps refer to 5,000 ids, which are as much work as 500 rows: two pauses each time, for what is to be looked
+    # up before and after the round, and for going on.
+    assert pauses == 6
 
 
 def test_every_reference_and_join_has_its_indexes() -> None:
