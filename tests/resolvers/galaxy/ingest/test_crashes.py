@@ -22,8 +22,8 @@ from resolvers.galaxy.ingest.part_lease import end_session
 from resolvers.galaxy.report.sandbox.run_sandbox import read_in_subprocess
 from resolvers.reads.rows import collection_of
 from tests.bench.reports import write_report
-from tests.support.ingesting import LEASE, Server, bucket, jobs, recounted_usage, works
 from tests.support.forking import Forked
+from tests.support.ingesting import LEASE, Server, bucket, jobs, recounted_usage, works
 from tests.support.patience import within
 from tests.support.running import ROOT
 
