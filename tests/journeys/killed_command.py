@@ -11,18 +11,15 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.support.patience import within
-from tests.support.running import ROOT
+from graph.commands import main as commands
+from tests.support.running import completed
 
 
 def run_until_killed(
     event: str, path: str, times: int, *words: str, env: dict[str, str]
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command until it is killed; returns its output."""
-    killing = [sys.executable, "-m", __name__, event, path, str(times)]
-    done = subprocess.run(
-        [*killing, *words], cwd=ROOT, env=env, capture_output=True, text=True, timeout=within(), check=False
-    )
+    done = completed([sys.executable, "-m", __name__, event, path, str(times), *words], env)
     assert done.returncode == -signal.SIGKILL, done
     return done
 
@@ -40,10 +37,13 @@ def _kill_before(event: str, path: str, times: int) -> None:
     sys.addaudithook(count)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Do as `provenance-graph` does, until killed."""
     _, event, path, times, *words = sys.argv
     _kill_before(event, path, int(times))
     sys.argv = ["provenance-graph", *words]
-    from graph.commands.main import main
+    commands.main()
 
+
+if __name__ == "__main__":
     main()

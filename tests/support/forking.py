@@ -8,18 +8,24 @@ Only the start of Python and the entry point that pip writes are left out: tests
 import atexit
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+
+Limits = Mapping[int, tuple[int, int]]
+"""Soft and hard limits of a process, by their number in `resource`."""
 
 PROGRAMS = (
     "tests.support.faulty_server",
     "tests.graph.clients.worker.hurried",
     "tests.graph.clients.worker.patient",
+    "tests.graph.server.without_uvloop",
+    "tests.journeys.killed_command",
     "tests.resolvers.galaxy.ingest.a_worker",
 )
 """Modules that run by `python -m`, and have a `main` that does the same."""
@@ -49,11 +55,20 @@ class Forked:
     """A process that runs a command, to be asked and told what a `subprocess.Popen` is."""
 
     def __init__(
-        self, words: Sequence[str], *, cwd: Path, env: dict[str, str], stdout: Path, stderr: Path | None = None
+        self,
+        words: Sequence[str],
+        *,
+        cwd: Path,
+        env: dict[str, str],
+        stdout: Path,
+        stderr: Path | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.args = words
         self._process = forks.Process(
-            target=_run, args=([*words], str(cwd), env, str(stdout), str(stderr or stdout)), daemon=True
+            target=_run,
+            args=([*words], str(cwd), env, str(stdout), str(stderr or stdout), dict(limits or {})),
+            daemon=True,
         )
         self._process.start()
 
@@ -90,7 +105,7 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(words: list[str], cwd: str, env: dict[str, str], stdout: str, stderr: str) -> None:
+def _run(words: list[str], cwd: str, env: dict[str, str], stdout: str, stderr: str, limits: Limits) -> None:
     """Be the command, and end as it would."""
     # The server of forks has both ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -102,6 +117,8 @@ def _run(words: list[str], cwd: str, env: dict[str, str], stdout: str, stderr: s
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    for number, limit in limits.items():
+        resource.setrlimit(number, limit)
     program = program_of(words)
     sys.argv = words[2:] if program else words
     entry = import_module(program or "graph.commands.main")

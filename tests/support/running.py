@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 
 from graph.errors import OVERLOADED
-from tests.support.forking import Forked, program_of
+from tests.support.forking import Forked, Limits, program_of
 from tests.support.patience import BOUND, until, within
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,15 +106,19 @@ class Running:
 
 @contextmanager
 def running(
-    *command: str, env: dict[str, str] | None = None, directory: Path | None = None, wait: bool = True
+    *command: str,
+    env: dict[str, str] | None = None,
+    directory: Path | None = None,
+    wait: bool = True,
+    limits: Limits | None = None,
 ) -> Iterator[Running]:
     """A server started by `command`, on a free port and a data directory of its own; stopped at the end of the block.
 
-    With a `directory` what it keeps outlives the block.
+    With a `directory` what it keeps outlives the block. `limits` are those of our own commands.
     """
     with tempfile.TemporaryDirectory(prefix="provenance-running-", dir=memory(), ignore_cleanup_errors=True) as made:
         place = directory or Path(made)
-        server = Running(start(command, environment(place, env), place / "log"), place)
+        server = Running(start(command, environment(place, env), place / "log", limits), place)
         try:
             if wait:
                 server.wait_until_serving()
@@ -124,11 +128,12 @@ def running(
             end(server.process)
 
 
-def start(command: tuple[str, ...], env: dict[str, str], log: Path) -> Process:
+def start(command: tuple[str, ...], env: dict[str, str], log: Path, limits: Limits | None = None) -> Process:
     """Start a command whose output goes to `log`. Our own commands are forks of a process that has loaded them."""
     log.write_bytes(b"")
     if command[:1] == COMMAND or program_of(command):
-        return Forked(command, cwd=ROOT, env=env, stdout=log)
+        return Forked(command, cwd=ROOT, env=env, stdout=log, limits=limits)
+    assert not limits, f"{command} is not started with limits"
     with log.open("ab") as output:
         return subprocess.Popen(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
 
@@ -159,7 +164,11 @@ def in_production(uri: str, name: str) -> dict[str, str]:
 
 def command(*arguments: str, env: dict[str, str], seconds: float = BOUND) -> "subprocess.CompletedProcess[str]":
     """A command that ends by itself: its exit code and what it printed."""
-    words = [*COMMAND, *arguments]
+    return completed([*COMMAND, *arguments], env, seconds)
+
+
+def completed(words: list[str], env: dict[str, str], seconds: float = BOUND) -> "subprocess.CompletedProcess[str]":
+    """A command, or a program of the tests, that has ended: its exit code and what it printed."""
     with tempfile.TemporaryDirectory(prefix="provenance-command-", dir=memory()) as made:
         stdout, stderr = Path(made) / "stdout", Path(made) / "stderr"
         process = Forked(words, cwd=ROOT, env=env, stdout=stdout, stderr=stderr)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,10 +16,10 @@ from documents.mongo.database import Client, Database
 from graph.commands.main import app
 from resolvers.imports.odtp.importer import import_odtp
 from tests.support import odtp_shapes as odtp
+from tests.support.forking import Forked
 from tests.support.odtp_source import fill, odtp_source
 from tests.support.patience import until_awaited, within
-
-COMMAND = Path(sys.executable).with_name("provenance-graph")
+from tests.support.running import COMMAND, ROOT, command
 
 
 def _silently(collection: str, done: int, total: int) -> None:
@@ -48,11 +47,8 @@ async def source(client: Client) -> AsyncIterator[Database]:
 async def run(mongod: EmbeddedMongo, ours: str, *arguments: str) -> Ended:
     """Run `provenance-graph import odtp` with our own database on the same server."""
     settings = {"PROVENANCE_DATABASE_URL": mongod.uri, "PROVENANCE_DATABASE_NAME": ours, "COLUMNS": "200"}
-    process = await asyncio.create_subprocess_exec(
-        COMMAND, "import", "odtp", *arguments, env=os.environ | settings, stdout=-1, stderr=-1
-    )
-    printed, said = await asyncio.wait_for(process.communicate(), within())
-    return Ended(process.returncode, printed.decode(), said.decode())
+    done = await asyncio.to_thread(command, "import", "odtp", *arguments, env=os.environ | settings)
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 async def test_a_database_is_imported_with_a_table_and_the_first_reasons(
@@ -119,11 +115,8 @@ async def test_a_watched_database_is_imported_again_until_the_command_is_stopped
 ) -> None:
     settings = {"PROVENANCE_DATABASE_URL": mongod.uri, "PROVENANCE_DATABASE_NAME": database.name, "COLUMNS": "200"}
     out, err = tmp_path / "printed", tmp_path / "said"
-    with out.open("wb") as stdout, err.open("wb") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            COMMAND, "import", "odtp", mongod.uri, "--database", source.name, "--watch", "1",
-            env=os.environ | settings, stdout=stdout, stderr=stderr,
-        )  # fmt: skip
+    words = [*COMMAND, "import", "odtp", mongod.uri, "--database", source.name, "--watch", "1"]
+    process = Forked(words, cwd=ROOT, env=os.environ | settings, stdout=out, stderr=err)
     try:
         await until_awaited(lambda: database["results"].count_documents({}))
         await source["digitalTwins"].update_one({}, {"$set": {"name": "Sardinia"}})
@@ -140,11 +133,10 @@ async def test_a_watched_database_is_imported_again_until_the_command_is_stopped
         news = err.read_text().count("Imported again.")
         await _pass_rounds(source, 3)
         process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), within())
+        await asyncio.to_thread(process.wait, within())
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        process.kill()
+        await asyncio.to_thread(process.wait)
 
     printed, said = out.read_text(), err.read_text()
     assert process.returncode == 0, said

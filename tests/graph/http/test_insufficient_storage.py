@@ -1,7 +1,6 @@
 """With the bucket full, what writes bytes is answered 507 with the reason; all else goes on."""
 
 import resource
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,10 +19,10 @@ FULL = "The bucket is full: File too large."
 @pytest.fixture
 def full(mongod: EmbeddedMongo, tmp_path: Path) -> Iterator[Running]:
     """A server whose files may not grow."""
-    limit = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({MAX_FILE_BYTES}, {MAX_FILE_BYTES}))"
-    command = [sys.executable, "-c", f"{limit}; os.execv(sys.argv[1], sys.argv[1:])", *COMMAND, "serve"]
+    limits = {resource.RLIMIT_FSIZE: (MAX_FILE_BYTES, MAX_FILE_BYTES)}
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] in (resource.RLIM_INFINITY, MAX_FILE_BYTES)
-    with running(*command, env=on_database(mongod.uri, "insufficient"), directory=tmp_path) as server:
+    env = on_database(mongod.uri, "insufficient")
+    with running(*COMMAND, "serve", env=env, directory=tmp_path, limits=limits) as server:
         yield server
 
 

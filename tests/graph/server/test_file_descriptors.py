@@ -17,13 +17,8 @@ from tests.support.running import COMMAND, Running, on_database, running
 LIMIT = 80
 NONE_LEFT = "no file descriptors are left to this process: raise its limit (ulimit -n)"
 SECONDS = re.compile(r"^provenance_seconds_without_file_descriptors_total (\S+)$", re.MULTILINE)
-WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from graph.commands.main import main; main()"
-
-
-def limited(*command: str) -> list[str]:
-    """A command that may have few descriptors."""
-    limit = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, {LIMIT}))"
-    return [sys.executable, "-c", f"{limit}; os.execv(sys.argv[1], sys.argv[1:])", *command]
+WITHOUT_UVLOOP = (sys.executable, "-m", "tests.graph.server.without_uvloop")
+FEW = {resource.RLIMIT_NOFILE: (LIMIT, LIMIT)}
 
 
 @contextmanager
@@ -36,11 +31,11 @@ def connections(server: Running, count: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("command", [COMMAND, (sys.executable, "-c", WITHOUT_UVLOOP)])
+@pytest.mark.parametrize("command", [COMMAND, WITHOUT_UVLOOP])
 def test_a_server_without_descriptors_says_so_once_and_recovers(
     mongod: EmbeddedMongo, command: tuple[str, ...]
 ) -> None:
-    with running(*limited(*command, "serve"), env=on_database(mongod.uri, "descriptors")) as server:
+    with running(*command, "serve", env=on_database(mongod.uri, "descriptors"), limits=FEW) as server:
         with connections(server, LIMIT):
             until(lambda: NONE_LEFT in server.log, shown=lambda: server.log)
             # Long enough to be seen twice, and by many connections.
@@ -71,10 +66,9 @@ def ready(server: Running) -> bool:
 
 def test_a_server_takes_as_many_descriptors_as_it_may(mongod: EmbeddedMongo) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    low = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard}))"
-    command = [sys.executable, "-c", f"{low}; os.execv(sys.argv[1], sys.argv[1:])", *COMMAND, "serve"]
+    low = {resource.RLIMIT_NOFILE: (256, hard)}
 
-    with running(*command, env=on_database(mongod.uri, "descriptors")) as server:
+    with running(*COMMAND, "serve", env=on_database(mongod.uri, "descriptors"), limits=low) as server:
         limits = Path(f"/proc/{server.process.pid}/limits").read_text()
 
     soft = re.search(r"Max open files +(\d+)", limits)

@@ -14,8 +14,9 @@ import pytest
 
 from documents.embedded_mongod.server import EmbeddedMongo
 from graph.server.web_processes import MIN_LIFETIME
+from tests.support.forking import Forked
 from tests.support.patience import until, within
-from tests.support.running import ROOT, alive
+from tests.support.running import COMMAND, ROOT, alive
 
 TOKEN = "a-token-of-thirty-two-characters-or-more"
 
@@ -41,15 +42,15 @@ def answers(port: int) -> bool:
 
 
 @pytest.fixture
-def supervisor(mongod: EmbeddedMongo, unused_port: int) -> Iterator[subprocess.Popen[bytes]]:
+def supervisor(mongod: EmbeddedMongo, unused_port: int, tmp_path: Path) -> Iterator[Forked]:
     environment = os.environ | {
         "PROVENANCE_DATABASE_URL": mongod.uri,
         "PROVENANCE_DATABASE_NAME": "workers",
         "PROVENANCE_ADMIN_TOKEN": TOKEN,
         "PORT": str(unused_port),
     }
-    command = [sys.executable, "-c", "from graph.commands.main import main; main()", "serve", "--workers", "2"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [*COMMAND, "serve", "--workers", "2"]
+    process = Forked(command, cwd=ROOT, env=environment, stdout=tmp_path / "log")
     try:
         until(lambda: answers(unused_port))
         until(lambda: len(children(process.pid)) == 2)
@@ -68,9 +69,7 @@ def unused_port() -> int:
         return port
 
 
-def test_a_process_that_dies_is_replaced_and_a_signal_ends_them_all(
-    supervisor: subprocess.Popen[bytes], unused_port: int
-) -> None:
+def test_a_process_that_dies_is_replaced_and_a_signal_ends_them_all(supervisor: Forked, unused_port: int) -> None:
     first, second = sorted(children(supervisor.pid))
     until(lambda: age(first) > MIN_LIFETIME)
 
@@ -87,7 +86,7 @@ def test_a_process_that_dies_is_replaced_and_a_signal_ends_them_all(
     assert not any(alive(pid) for pid in forked)
 
 
-def test_processes_end_with_a_supervisor_that_is_killed(supervisor: subprocess.Popen[bytes]) -> None:
+def test_processes_end_with_a_supervisor_that_is_killed(supervisor: Forked) -> None:
     forked = children(supervisor.pid)
 
     supervisor.kill()
