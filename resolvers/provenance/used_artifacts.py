@@ -6,9 +6,10 @@ import documents
 from documents.activities.activity import ActivityStatus
 from resolvers.access.viewer import ADMIN, Viewer
 from resolvers.filters import Filter
+from resolvers.provenance.kinds import ACTIVITIES
 from resolvers.provenance.listed_artifacts import LISTED, Ids, count_listed, pages_of_listed
 from resolvers.provenance.node_pages import ConnectionRead, count_linked, page_rows, pages_by_kind
-from resolvers.provenance.node_rows import ACTIVITIES, rows_by_id
+from resolvers.provenance.node_rows import rows_by_id
 from resolvers.reads import lookups
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import Order, SortKey
