@@ -1,7 +1,7 @@
-"""Artifacts by their ids: data in one exact state, which activities use."""
+"""Artifacts that clients name as used, by their ids, with what is stored of them with the activity."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import documents
@@ -10,20 +10,14 @@ from documents.mongo.transaction import Session
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
 from resolvers.filters import all_of
-from resolvers.provenance.external_data import ExternalState
+from resolvers.provenance.external_data.external_state import ExternalState
+from resolvers.provenance.kinds import ARTIFACTS
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import ChecksumMismatch, InvalidInput
 
-ARTIFACTS: tuple[Document, ...] = (
-    documents.Archive,
-    documents.Distribution,
-    documents.ExternalData,
-    documents.Generation,
-    documents.Output,
-    documents.Result,
-)
-"""Kinds of artifacts."""
+FIELDS = ["sha256", "url", "version"]
+"""Stored fields of which an artifact is made."""
 
 
 class Artifact(NamedTuple):
@@ -34,7 +28,7 @@ class Artifact(NamedTuple):
     state: ExternalState | None = None
 
     def checked_sha256(self, sha256: str | None, *path: str) -> str | None:
-        """The SHA-256 to store with an activity that used the artifact and was told this one.
+        """The SHA-256 to store with an activity that used the artifact, given the one that a client named.
 
         Raises ChecksumMismatch where the artifact has another, and InvalidInput where it has none of its own.
         """
@@ -55,20 +49,23 @@ async def artifacts_by_id(ids: Iterable[str], viewer: Viewer, session: Session) 
     for id in sorted(set(ids)):
         document = documents.by_kind(id)
         by_document[document if document in ARTIFACTS else documents.DatasetVersion].append(id)
+    version_ids = by_document.pop(documents.DatasetVersion, [])
     found: dict[str, Artifact] = {}
     for document, of_kind in by_document.items():
-        if document is not documents.DatasetVersion:
-            found |= {row["_id"]: _artifact(row) for row in await _rows(document, of_kind, viewer, session)}
-    versions = await _rows(documents.DatasetVersion, by_document[documents.DatasetVersion], viewer, session)
+        rows = await readable_rows(document, of_kind, FIELDS, viewer, session)
+        found |= {row["_id"]: _artifact(row) for row in rows}
+    versions = await readable_rows(documents.DatasetVersion, version_ids, ["distributionRef"], viewer, session)
     distributions = {version["distributionRef"] for version in versions}
-    rows = await _rows(documents.Distribution, distributions, viewer, session)
+    rows = await readable_rows(documents.Distribution, distributions, FIELDS, viewer, session)
     served = {row["_id"]: _artifact(row) for row in rows}
     return found | {row["_id"]: served[row["distributionRef"]] for row in versions if row["distributionRef"] in served}
 
 
-async def _rows(document: Document, ids: Iterable[str], viewer: Viewer, session: Session) -> list[Row]:
+async def readable_rows(
+    document: Document, ids: Collection[str], fields: list[str], viewer: Viewer, session: Session
+) -> list[Row]:
+    """The rows of a kind with these ids that the viewer may read."""
     match = all_of([{"_id": {"$in": sorted(ids)}}, readable(document, viewer)])
-    fields = ["sha256", "url", "version", "distributionRef"]
     return await collection_of(document).find(match, fields, session=session).to_list() if ids else []
 
 

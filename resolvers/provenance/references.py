@@ -14,7 +14,7 @@ import documents
 from documents.activities.activity import ActivityStatus
 from documents.mongo import raw
 from resolvers.filters import Filter
-from resolvers.provenance.artifacts import ARTIFACTS
+from resolvers.provenance.kinds import ARTIFACTS
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Fields, Row, Sort
 
@@ -122,7 +122,7 @@ class Join:
 
 
 def _used(document: Document) -> Reference:
-    """What activities of a kind used."""
+    """The artifacts that activities of a kind used."""
     return Reference(
         document, "used.ref", LineageEdgeKind.USED, ARTIFACTS, assumed="assumed", truncated="used_truncated"
     )

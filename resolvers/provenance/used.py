@@ -8,8 +8,8 @@ from documents.provenance.used import Used
 from resolvers.access.viewer import Viewer
 from resolvers.limits import MAX_USED_ARTIFACTS
 from resolvers.provenance.artifacts import Artifact, artifacts_by_id
-from resolvers.provenance.external_data import ExternalState, Reporter, upsert_external_data
-from resolvers.provenance.external_url import check_external_url
+from resolvers.provenance.external_data.external_state import ExternalState, Reporter, upsert_external_data
+from resolvers.provenance.external_data.external_url import check_external_url
 from resolvers.storage.upload import check_media_type, check_sha256
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_line
@@ -103,9 +103,7 @@ def named_artifact(
     if id is None:
         state = _external_state(value, str(url), sha256, *path)
         return NamedArtifact(state.used(declared=declared), state)
-    for name, field in (("version", "version"), ("size_bytes", "sizeBytes"), ("media_type", "mediaType")):
-        if value.get(name) is not None:
-            raise InvalidInput(f"{field} is only for data at a url, not for {id[:100]}.", *path, field)
+    _check_only_of_urls(value, id, *path)
     if id not in artifacts:
         raise NotFound("Artifact", id, *path, "id")
     artifact = artifacts[id]
@@ -113,6 +111,13 @@ def named_artifact(
     if artifact.state is not None:
         return NamedArtifact(artifact.state.used(declared=declared), artifact.state)
     return NamedArtifact(Used(ref=artifact.id, sha256=sha256, declared=declared), None)
+
+
+def _check_only_of_urls(value: UsedValues, id: str, *path: str) -> None:
+    """Raise InvalidInput for an entry with an id that also tells what only entries with a URL may tell."""
+    for name, field in (("version", "version"), ("size_bytes", "sizeBytes"), ("media_type", "mediaType")):
+        if value.get(name) is not None:
+            raise InvalidInput(f"{field} is only for data at a url, not for {id[:100]}.", *path, field)
 
 
 def named_ids(values: Iterable[UsedValues]) -> set[str]:
@@ -139,7 +144,7 @@ def external_states(named: Iterable[NamedArtifact]) -> list[ExternalState]:
 
 
 def unique_used(used: Iterable[Used]) -> list[Used]:
-    """Each artifact once, where it comes first, with the first hash that is told."""
+    """Each artifact once, where it comes first, with the first hash that is given."""
     by_ref: dict[str, Used] = {}
     for one in used:
         first = by_ref.setdefault(one.ref, one)
@@ -149,7 +154,7 @@ def unique_used(used: Iterable[Used]) -> list[Used]:
 
 
 def _external_state(value: UsedValues, url: str, sha256: str | None, *path: str) -> ExternalState:
-    """The state that an entry tells. Raises Refusals with everything that is wrong with it."""
+    """The state that an entry names. Raises Refusals with everything that is wrong with it."""
     refusals: list[Refusal] = []
     version, size_bytes, media_type = value.get("version"), value.get("size_bytes"), value.get("media_type")
     with collect_refusals(refusals):

@@ -1,4 +1,4 @@
-"""What an activity turns out to have used, said by its worker at the end."""
+"""Recording artifacts that an activity turns out to have used, as its worker reports them at the end."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ from documents.mongo.transaction import Session
 from documents.provenance.external_data import external_data_id
 from documents.provenance.used import MAX_USED, Used
 from resolvers.access.viewer import Viewer
-from resolvers.provenance.external_data import ExternalState, Reporter, upsert_external_data
-from resolvers.provenance.external_url import without_query
+from resolvers.provenance.external_data.external_state import ExternalState, Reporter, upsert_external_data
+from resolvers.provenance.external_data.external_url import without_query
 from resolvers.provenance.used import UsedValues, external_states, named_artifacts, unique_used
 from resolvers.reads.rows import Row
 
@@ -27,8 +27,8 @@ async def record_used_at_end(
         return {}
     states = external_states(named)
     await upsert_external_data(states, reporter, session)
-    told_exactly = _assumed_ids(states)
-    kept = [used for used in before if not (used.assumed and used.ref in told_exactly)]
+    replaced = _assumed_ids(states)
+    kept = [used for used in before if not (used.assumed and used.ref in replaced)]
     used = unique_used([*kept, *(artifact.used for artifact in named)])
     fields: Row = {"used": [one.model_dump(by_alias=True) for one in used[:MAX_USED]]}
     return fields | ({"used_truncated": True} if len(used) > MAX_USED else {})

@@ -1,4 +1,4 @@
-"""What steps use in a re-run: what they were told to use before, and data at the URLs among their parameters."""
+"""Artifacts that steps use in a re-run: those that they were told to use, and data at URLs among their parameters."""
 
 import json
 
@@ -10,9 +10,9 @@ from documents.provenance.used import Used
 from resolvers.access.viewer import Role, Viewer
 from resolvers.limits import MAX_USED_OF_EXECUTION
 from resolvers.provenance.artifacts import artifacts_by_id
-from resolvers.provenance.external_data import ExternalState
-from resolvers.provenance.external_url import without_query
-from resolvers.provenance.parameter_urls import parameter_states
+from resolvers.provenance.external_data.external_state import ExternalState
+from resolvers.provenance.external_data.external_url import without_query
+from resolvers.provenance.external_data.parameter_urls import parameter_states
 from resolvers.provenance.used import unique_used
 from resolvers.reads.rows import collection_of
 from resolvers.user_errors import Forbidden, NotFound, Refusal, Refusals
@@ -43,7 +43,7 @@ def outputs_to_fetch(step: documents.Step) -> list[Used]:
 
 
 def used_again(step: documents.Step) -> list[Used] | None:
-    """What a step was told to use, for running it again; None where nothing was said.
+    """The artifacts that a step was told to use, for running it again; None where nothing was said.
 
     The outputs that it took from other steps are not among it: it takes those of its own execution. Nor is what was
     assumed because of its parameters, which may be others now.
