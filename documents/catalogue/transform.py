@@ -53,6 +53,7 @@ class Transform(Activity):
     """One run of a resource's code. A resource has at most one transform waiting to be claimed, and one running.
 
     `used` lists the artifacts that it read: None where nobody has said, an empty list where it read nothing.
+    `used_truncated` says that it read more than is listed.
     """
 
     kind: ClassVar[str] = "transform"
@@ -61,6 +62,7 @@ class Transform(Activity):
     details: TransformDetails = Field(default_factory=TransformDetails)
     cause: TransformCause | None = None
     used: list[Used] | None = None
+    used_truncated: bool = False
 
     class Settings:
         name = "transforms"

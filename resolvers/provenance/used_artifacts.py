@@ -24,7 +24,7 @@ USED = "used"
 """Path of the artifacts that a step or transform used. It also binds cursors to lists of them."""
 USED_PATHS: dict[Any, tuple[str, ...]] = {
     documents.Step: ("used", "used_truncated"),
-    documents.Transform: ("used",),
+    documents.Transform: ("used", "used_truncated"),
 }
 USED_FIELDS = frozenset({USED, "used_truncated"})
 """Fields that say what a step or transform used."""
