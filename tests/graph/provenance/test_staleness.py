@@ -9,7 +9,7 @@ from documents.provenance.external_data import external_data_id
 from documents.provenance.used import Used
 from resolvers.access.viewer import ANONYMOUS, Viewer
 from resolvers.galaxy.report import PARSER_VERSION
-from resolvers.provenance import staleness as module
+from resolvers.provenance.staleness import staleness as module
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, ask
 from tests.support.builders import (

@@ -10,10 +10,10 @@ from documents.activities.activity import CodeReference
 from documents.base import now
 from documents.catalogue.resource import CodeRepo, SourceFile
 from resolvers.access.viewer import ANONYMOUS
-from resolvers.provenance.causes import Cause, StalenessCauseKind
-from resolvers.provenance.newer_code import STEP_FIELDS, TRANSFORM_FIELDS, step_causes, transform_causes
+from resolvers.provenance.staleness.causes import Cause, StalenessCauseKind
+from resolvers.provenance.staleness.newer_code import STEP_FIELDS, TRANSFORM_FIELDS, step_causes, transform_causes
 from tests.conftest import RoundTrips
-from tests.resolvers.provenance.rows import rows_of
+from tests.resolvers.provenance.staleness.rows import rows_of
 from tests.support.builders import a_component, a_component_version, a_step, a_twin, a_user, an_execution, keep
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -12,13 +12,13 @@ from documents.base import EmbeddedModel
 from resolvers.access.viewer import Viewer
 from resolvers.concurrency import event_loop
 from resolvers.limits import MAX_STALENESS_CAUSES, MAX_STALENESS_DEPTH, MAX_STALENESS_NODES
-from resolvers.provenance.causes import Causes, StalenessCauseKind
-from resolvers.provenance.known import is_all_known
 from resolvers.provenance.lineage import LineageDirection, LineageRequest
-from resolvers.provenance.newer_code import STEP_FIELDS, TRANSFORM_FIELDS, step_causes, transform_causes
-from resolvers.provenance.newer_reader import GENERATION_FIELDS, generation_causes
-from resolvers.provenance.newer_states import EXTERNAL_DATA_FIELDS, external_data_causes
-from resolvers.provenance.newer_versions import DISTRIBUTION_FIELDS, distribution_causes
+from resolvers.provenance.staleness.causes import Causes, StalenessCauseKind
+from resolvers.provenance.staleness.known_upstream import is_upstream_known
+from resolvers.provenance.staleness.newer_code import STEP_FIELDS, TRANSFORM_FIELDS, step_causes, transform_causes
+from resolvers.provenance.staleness.newer_dataset_versions import DISTRIBUTION_FIELDS, distribution_causes
+from resolvers.provenance.staleness.newer_external_data import EXTERNAL_DATA_FIELDS, external_data_causes
+from resolvers.provenance.staleness.newer_reader import GENERATION_FIELDS, generation_causes
 from resolvers.provenance.walk import lineages
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document
@@ -89,7 +89,7 @@ def _verdict(artifact_id: str, lineage: Row, found: Causes) -> Row:
     if shown:
         return {"status": StalenessStatus.STALE.value, "causes": shown}
     rows = {node["node"]["_id"]: node["node"] for node in nodes}
-    is_known = not lineage["truncated_by"] and found.unknown.isdisjoint(rows) and is_all_known(rows, artifact_id)
+    is_known = not lineage["truncated_by"] and found.unknown.isdisjoint(rows) and is_upstream_known(rows, artifact_id)
     status = StalenessStatus.FRESH if is_known else StalenessStatus.UNKNOWN
     return {"status": status.value, "causes": []}
 

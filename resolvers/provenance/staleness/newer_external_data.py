@@ -1,12 +1,12 @@
-"""Newer states: later states of data that lies elsewhere, by the times that the viewer is shown."""
+"""Newer external data: later states of data that lies elsewhere, by the times that the viewer is shown."""
 
 import asyncio
 
 import documents
 from resolvers.access.viewer import Role, Viewer
 from resolvers.filters import Filter, all_of
-from resolvers.provenance.causes import Cause, Causes, StalenessCauseKind
 from resolvers.provenance.external_facts import UNKNOWN_TIME, times
+from resolvers.provenance.staleness.causes import Cause, Causes, StalenessCauseKind
 from resolvers.reads.rows import BATCH_SIZE, Row, collection_of
 from resolvers.reads.semi_join import policy_filter
 

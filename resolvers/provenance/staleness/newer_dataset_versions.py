@@ -1,8 +1,8 @@
-"""Newer versions: later versions of the datasets whose documents were used."""
+"""Newer dataset versions: later versions of the datasets whose documents were used."""
 
 import documents
 from resolvers.access.viewer import Viewer
-from resolvers.provenance.causes import Cause, Causes, StalenessCauseKind
+from resolvers.provenance.staleness.causes import Cause, Causes, StalenessCauseKind
 from resolvers.reads import lookups
 from resolvers.reads.rows import Row
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import documents
 from resolvers.access.viewer import Viewer
-from resolvers.provenance.causes import Cause, Causes, StalenessCauseKind
+from resolvers.provenance.staleness.causes import Cause, Causes, StalenessCauseKind
 from resolvers.reads import lookups
 from resolvers.reads.order import value_at
 from resolvers.reads.rows import Row

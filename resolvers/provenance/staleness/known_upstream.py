@@ -1,4 +1,4 @@
-"""Whether all is known of how an artifact was made: without that, nobody can call it fresh."""
+"""Whether everything upstream of an artifact is known: without that, nobody can call it fresh."""
 
 from collections.abc import Collection, Mapping
 
@@ -16,8 +16,8 @@ REQUIRED: dict[Document, tuple[str, ...]] = {
 """Stored fields that are missing where nobody said what an activity read or ran, or which activity made an artifact."""
 
 
-def is_all_known(rows: Mapping[str, Row], artifact_id: str) -> bool:
-    """Whether the rows, by id, are all that is upstream of an artifact, and none was assumed.
+def is_upstream_known(rows: Mapping[str, Row], artifact_id: str) -> bool:
+    """Whether the rows, by id, are everything upstream of an artifact, and none was assumed.
 
     Where a row refers to another one that is missing, it is hidden from the viewer, gone, or out of bounds. What made
     data that lies elsewhere is not known here, so such an artifact is never known; what used it may be.

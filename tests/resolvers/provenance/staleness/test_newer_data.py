@@ -11,12 +11,12 @@ from documents.galaxy.generation import GenerationStatus
 from documents.provenance.external_data import ExternalDataReport
 from documents.provenance.used import Used
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.provenance.causes import Cause, StalenessCauseKind
-from resolvers.provenance.newer_reader import generation_causes
-from resolvers.provenance.newer_states import EXTERNAL_DATA_FIELDS, external_data_causes
-from resolvers.provenance.newer_versions import DISTRIBUTION_FIELDS, distribution_causes
+from resolvers.provenance.staleness.causes import Cause, StalenessCauseKind
+from resolvers.provenance.staleness.newer_dataset_versions import DISTRIBUTION_FIELDS, distribution_causes
+from resolvers.provenance.staleness.newer_external_data import EXTERNAL_DATA_FIELDS, external_data_causes
+from resolvers.provenance.staleness.newer_reader import generation_causes
 from tests.conftest import RoundTrips
-from tests.resolvers.provenance.rows import rows_of
+from tests.resolvers.provenance.staleness.rows import rows_of
 from tests.support.asking import ADMIN
 from tests.support.builders import a_step, a_twin, a_user, an_execution, external_data, keep
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from documents.galaxy.generation import GenerationStatus
-from resolvers.provenance.causes import Cause, Causes, StalenessCauseKind
+from resolvers.provenance.staleness.causes import Cause, Causes, StalenessCauseKind
 from resolvers.reads.rows import Row
 
 GENERATION_FIELDS = frozenset({"parser_version", "status"})
