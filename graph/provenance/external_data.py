@@ -15,9 +15,9 @@ from graph.core.view import argument, computed, connection, stored, view
 from graph.core.where import sort_key
 from graph.provenance.artifact import Artifact
 from resolvers.access.viewer import Viewer
-from resolvers.provenance.external_facts import media_types, sizes, times
-from resolvers.provenance.find_external_data import find_external_data
-from resolvers.provenance.same_bytes import same_bytes
+from resolvers.provenance.external_data.facts import media_types, sizes, times
+from resolvers.provenance.external_data.find_external_data import find_external_data
+from resolvers.provenance.external_data.same_bytes import same_bytes
 from resolvers.reads.rows import Row
 
 if TYPE_CHECKING:

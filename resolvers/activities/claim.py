@@ -30,7 +30,7 @@ from resolvers.activities.state_machine import Transition, apply_transition
 from resolvers.concurrency.keyed_lock import keyed_lock
 from resolvers.file_events.changed_files import changed_files
 from resolvers.file_events.file_event import clear_pending_files
-from resolvers.provenance.external_data import PUBLIC, upsert_external_data
+from resolvers.provenance.external_data.external_state import PUBLIC, upsert_external_data
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.idempotency import KeyedCall, NothingWritten, StoreOutcome

@@ -34,7 +34,7 @@ from resolvers.activities.state_machine import (
 )
 from resolvers.filters import Filter, all_of, any_of
 from resolvers.limits import MAX_ATTEMPTS
-from resolvers.provenance.external_data import reporter_of
+from resolvers.provenance.external_data.external_state import reporter_of
 from resolvers.provenance.used import UsedValues
 from resolvers.provenance.used_at_end import record_used_at_end
 from resolvers.reads.relations import Document

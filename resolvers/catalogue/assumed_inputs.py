@@ -13,8 +13,8 @@ from resolvers.formats.json_text import read_object
 from resolvers.formats.slugs import file_slug
 from resolvers.formats.sources import is_relative, source_url
 from resolvers.limits import MAX_USED_ARTIFACTS
-from resolvers.provenance.external_data import ExternalState
-from resolvers.provenance.external_url import external_url
+from resolvers.provenance.external_data.external_state import ExternalState
+from resolvers.provenance.external_data.external_url import external_url
 from resolvers.provenance.used import NamedArtifact
 from resolvers.user_errors import InvalidInput
 

@@ -10,7 +10,7 @@ from resolvers.access.viewer import Viewer
 from resolvers.catalogue.assumed_inputs import assumed_inputs, tools_used
 from resolvers.catalogue.published_tables import Moment
 from resolvers.catalogue.read_distributions import ReportedDocument
-from resolvers.provenance.external_data import PUBLIC, upsert_external_data
+from resolvers.provenance.external_data.external_state import PUBLIC, upsert_external_data
 from resolvers.provenance.used import NamedArtifact, UsedValues, external_states, record_used, unique_used
 from resolvers.provenance.used_at_end import record_used_at_end
 from resolvers.reads.rows import Row

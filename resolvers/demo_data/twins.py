@@ -16,7 +16,7 @@ from documents.provenance.used import Used
 from documents.twins.execution import WorkflowSchema
 from documents.twins.output import AccessControl
 from resolvers.access.viewer import ADMIN, Role, Viewer
-from resolvers.provenance.external_data import Reporter
+from resolvers.provenance.external_data.external_state import Reporter
 from resolvers.provenance.used import UsedValues, record_used
 from resolvers.twins.register_component import ingest_component
 from resolvers.validators import MAX_LINE_LENGTH

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import documents
 from documents.catalogue.transform import TransformCause
 from documents.mongo.transaction import Session
-from resolvers.provenance.external_data import ExternalState
-from resolvers.provenance.external_url import external_url
+from resolvers.provenance.external_data.external_state import ExternalState
+from resolvers.provenance.external_data.external_url import external_url
 from resolvers.provenance.used import unique_used
 from resolvers.reads.rows import Row, collection_of
 

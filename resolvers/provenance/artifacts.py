@@ -10,7 +10,7 @@ from documents.mongo.transaction import Session
 from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
 from resolvers.filters import all_of
-from resolvers.provenance.external_data import ExternalState
+from resolvers.provenance.external_data.external_state import ExternalState
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import ChecksumMismatch, InvalidInput

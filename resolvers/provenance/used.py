@@ -8,8 +8,8 @@ from documents.provenance.used import Used
 from resolvers.access.viewer import Viewer
 from resolvers.limits import MAX_USED_ARTIFACTS
 from resolvers.provenance.artifacts import Artifact, artifacts_by_id
-from resolvers.provenance.external_data import ExternalState, Reporter, upsert_external_data
-from resolvers.provenance.external_url import check_external_url
+from resolvers.provenance.external_data.external_state import ExternalState, Reporter, upsert_external_data
+from resolvers.provenance.external_data.external_url import check_external_url
 from resolvers.storage.upload import check_media_type, check_sha256
 from resolvers.user_errors import InvalidInput, LimitExceeded, NotFound, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_line

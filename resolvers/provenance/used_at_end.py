@@ -6,8 +6,8 @@ from documents.mongo.transaction import Session
 from documents.provenance.external_data import external_data_id
 from documents.provenance.used import MAX_USED, Used
 from resolvers.access.viewer import Viewer
-from resolvers.provenance.external_data import ExternalState, Reporter, upsert_external_data
-from resolvers.provenance.external_url import without_query
+from resolvers.provenance.external_data.external_state import ExternalState, Reporter, upsert_external_data
+from resolvers.provenance.external_data.external_url import without_query
 from resolvers.provenance.used import UsedValues, external_states, named_artifacts, unique_used
 from resolvers.reads.rows import Row
 

@@ -12,7 +12,7 @@ from documents.twins.execution import WorkflowSchema
 from resolvers.access.policies import owns
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
-from resolvers.provenance.external_data import ExternalState, Reporter, upsert_external_data
+from resolvers.provenance.external_data.external_state import ExternalState, Reporter, upsert_external_data
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.chosen_steps import ChosenSteps, StepOverrideValues, choose_steps
 from resolvers.twins.digital_twin import get_own_twin, lock_twin

@@ -5,7 +5,7 @@ from typing import Any
 import documents
 from documents.mongo.transaction import Session
 from resolvers.filters import Filter
-from resolvers.provenance.data_rights import add_owner, data_of_steps, publish_data
+from resolvers.provenance.external_data.rights import add_owner, data_of_steps, publish_data
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import LimitExceeded

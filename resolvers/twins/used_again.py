@@ -10,9 +10,9 @@ from documents.provenance.used import Used
 from resolvers.access.viewer import Role, Viewer
 from resolvers.limits import MAX_USED_OF_EXECUTION
 from resolvers.provenance.artifacts import artifacts_by_id
-from resolvers.provenance.external_data import ExternalState
-from resolvers.provenance.external_url import without_query
-from resolvers.provenance.parameter_urls import parameter_states
+from resolvers.provenance.external_data.external_state import ExternalState
+from resolvers.provenance.external_data.external_url import without_query
+from resolvers.provenance.external_data.parameter_urls import parameter_states
 from resolvers.provenance.used import unique_used
 from resolvers.reads.rows import collection_of
 from resolvers.user_errors import Forbidden, NotFound, Refusal, Refusals

@@ -14,7 +14,7 @@ from resolvers.access.policies import readable
 from resolvers.access.viewer import Role, Viewer
 from resolvers.limits import MAX_USED_OF_EXECUTION
 from resolvers.provenance.artifacts import Artifact, artifacts_by_id
-from resolvers.provenance.external_data import ExternalState
+from resolvers.provenance.external_data.external_state import ExternalState
 from resolvers.provenance.used import (
     NamedArtifact,
     UsedValues,

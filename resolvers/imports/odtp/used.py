@@ -10,8 +10,8 @@ from documents.mongo.transaction import Session
 from documents.provenance.frozen_inputs import frozen_inputs
 from documents.provenance.used import MAX_USED, Used
 from resolvers.imports.odtp.collection_import import ImportRun, stored_rows
-from resolvers.provenance.external_data import reporter_of
-from resolvers.provenance.parameter_urls import parameter_states
+from resolvers.provenance.external_data.external_state import reporter_of
+from resolvers.provenance.external_data.parameter_urls import parameter_states
 from resolvers.provenance.used import record_external_data, unique_used
 from resolvers.reads.rows import Row, collection_of
 from resolvers.writes.transaction import Outcome, run_in_transaction

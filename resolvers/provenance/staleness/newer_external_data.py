@@ -5,7 +5,7 @@ import asyncio
 import documents
 from resolvers.access.viewer import Role, Viewer
 from resolvers.filters import Filter, all_of
-from resolvers.provenance.external_facts import UNKNOWN_TIME, times
+from resolvers.provenance.external_data.facts import UNKNOWN_TIME, times
 from resolvers.provenance.staleness.causes import Cause, Causes, StalenessCauseKind
 from resolvers.reads.rows import BATCH_SIZE, Row, collection_of
 from resolvers.reads.semi_join import policy_filter

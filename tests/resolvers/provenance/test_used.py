@@ -9,7 +9,7 @@ from documents.mongo.transaction import in_transaction
 from documents.provenance.external_data import external_data_id
 from documents.provenance.used import Used
 from resolvers.access.viewer import Role, Viewer
-from resolvers.provenance.external_data import PUBLIC, ExternalState, Reporter
+from resolvers.provenance.external_data.external_state import PUBLIC, ExternalState, Reporter
 from resolvers.provenance.used import record_external_data, record_used
 from resolvers.user_errors import LimitExceeded, Refusals
 from tests.support import builders as new

@@ -1,4 +1,4 @@
-"""Recording data that lies elsewhere: each state once, for all activities that used it."""
+"""States of data that lies elsewhere: recording each once, for all activities that used it."""
 
 from collections.abc import Iterable
 from datetime import datetime

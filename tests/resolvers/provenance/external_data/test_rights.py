@@ -10,7 +10,7 @@ from documents.base import now
 from documents.provenance.external_data import ExternalDataReport
 from documents.provenance.used import Used
 from resolvers.access.viewer import Role, Viewer
-from resolvers.provenance import data_rights as module
+from resolvers.provenance.external_data import rights as module
 from resolvers.twins import twin_rights
 from tests.support import builders as new
 from tests.support.builders import everything_kept, keep

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from resolvers.limits import MAX_USED_ARTIFACTS
-from resolvers.provenance.external_data import ExternalState
-from resolvers.provenance.external_url import external_url, without_query
+from resolvers.provenance.external_data.external_state import ExternalState
+from resolvers.provenance.external_data.external_url import external_url, without_query
 
 
 def parameter_states(parameters: Mapping[str, Any]) -> list[ExternalState]:

@@ -6,7 +6,7 @@ from typing import Any
 import documents
 from resolvers.access.viewer import Role, Viewer
 from resolvers.filters import Filter, all_of, equals
-from resolvers.provenance.external_url import external_url
+from resolvers.provenance.external_data.external_url import external_url
 from resolvers.reads.rows import Row, collection_of
 from resolvers.reads.semi_join import policy_filter
 from resolvers.user_errors import InvalidInput

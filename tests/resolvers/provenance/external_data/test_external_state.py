@@ -10,8 +10,8 @@ from documents.mongo.database import Database
 from documents.mongo.transaction import in_transaction
 from documents.provenance import external_data as document
 from documents.provenance.external_data import external_data_id
-from resolvers.provenance import external_data as module
-from resolvers.provenance.external_data import PUBLIC, ExternalState, Reporter, upsert_external_data
+from resolvers.provenance.external_data import external_state as module
+from resolvers.provenance.external_data.external_state import PUBLIC, ExternalState, Reporter, upsert_external_data
 
 pytestmark = pytest.mark.usefixtures("database")
 

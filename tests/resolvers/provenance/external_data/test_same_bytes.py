@@ -3,7 +3,7 @@
 import pytest
 
 from resolvers.access.viewer import ANONYMOUS
-from resolvers.provenance.same_bytes import same_bytes
+from resolvers.provenance.external_data.same_bytes import same_bytes
 from resolvers.reads.node_selection import NodeSelection
 from tests.conftest import RoundTrips
 from tests.support import builders as new

@@ -2,7 +2,7 @@
 
 import pytest
 
-from resolvers.provenance.external_url import check_external_url, external_url, without_query
+from resolvers.provenance.external_data.external_url import check_external_url, external_url, without_query
 from resolvers.user_errors import InvalidInput
 
 
