@@ -19,7 +19,7 @@ from resolvers.twins.digital_twin import get_own_twin, lock_twin
 from resolvers.twins.execution_validation import Plan, StepValues, new_steps, plan_steps
 from resolvers.twins.twin_rights import readers_of
 from resolvers.twins.used_again import assume_parameters_are_read
-from resolvers.twins.used_artifacts import UsedBySteps, used_artifacts
+from resolvers.twins.used_by_steps import UsedBySteps, used_by_steps
 from resolvers.user_errors import AlreadyExists, Forbidden, Refusal, Refusals, collect_refusals
 from resolvers.validators import check_line, check_tags, check_text
 from resolvers.writes.store import get_readable, insert
@@ -68,7 +68,7 @@ async def create_execution(
         plan = await asyncio.to_thread(plan_steps, chosen.steps, chosen.releases)
     with collect_refusals(refusals), chosen.name_refusals():
         nodes = [node for _, node in plan]
-        used = await used_artifacts(chosen.steps, nodes, twin["userRef"], viewer, session)
+        used = await used_by_steps(chosen.steps, nodes, twin["userRef"], viewer, session)
     if refusals:
         raise Refusals(refusals)
     warnings = await asyncio.to_thread(chosen.warnings)

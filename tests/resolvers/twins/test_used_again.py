@@ -11,7 +11,7 @@ from documents.provenance.used import Used
 from documents.twins.component_version import ParameterDefinition
 from resolvers.twins import used_again as module
 from resolvers.twins.used_again import assume_parameters_are_read
-from tests.resolvers.twins.test_used_artifacts import Twin, steps_of
+from tests.resolvers.twins.test_used_by_steps import Twin, steps_of
 from tests.support import builders as new
 from tests.support.builders import everything_kept, keep
 from tests.support.runs import do

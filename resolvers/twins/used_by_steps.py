@@ -27,8 +27,8 @@ from resolvers.provenance.used import (
 )
 from resolvers.reads.rows import Row, collection_of
 from resolvers.twins.execution_validation import StepValues
+from resolvers.twins.file_places import KEY_OF_HIDDEN_STEPS, FilePlaces
 from resolvers.twins.step_graph import StepNode, check_step_key
-from resolvers.twins.used_outputs import KEY_OF_HIDDEN_STEPS, FilePlaces
 from resolvers.user_errors import Forbidden, InvalidInput, LimitExceeded, Refusal, Refusals, collect_refusals
 
 
@@ -39,7 +39,7 @@ class UsedBySteps(NamedTuple):
     states: list[ExternalState]
 
 
-async def used_artifacts(
+async def used_by_steps(
     steps: list[StepValues], nodes: list[StepNode], owner_id: str, viewer: Viewer, session: Session
 ) -> UsedBySteps:
     """The artifacts that steps are told to use. Raises Refusals with everything that is wrong.
@@ -50,16 +50,16 @@ async def used_artifacts(
     ids = {id for step in steps for id in named_ids(step.get("used") or [])}
     artifacts = await _read_artifacts(ids, owner_id, viewer, session)
     refusals: list[Refusal] = []
-    by_steps = UsedBySteps([], [])
+    found = UsedBySteps([], [])
     for number, step in enumerate(steps):
         awaited = {nodes[dependency].key for dependency in nodes[number].waits_for} if nodes else set()
         with collect_refusals(refusals):
             named = _named_by_step(step.get("used"), artifacts, awaited, "steps", str(number), "used")
-            by_steps.used.append(None if named is None else unique_used(artifact.used for artifact in named))
-            by_steps.states.extend(external_states(named or []))
+            found.used.append(None if named is None else unique_used(artifact.used for artifact in named))
+            found.states.extend(external_states(named or []))
     if refusals:
         raise Refusals(refusals)
-    return by_steps
+    return found
 
 
 class _ReadableArtifacts(NamedTuple):
@@ -106,8 +106,8 @@ async def _read_artifacts(ids: set[str], owner_id: str, viewer: Viewer, session:
     for_the_owner = artifacts if viewer == owner else await artifacts_by_id(artifacts, owner, session)
     output_ids = [id for id in artifacts if kind_of(id) == documents.Output.kind]
     outputs = await _rows(documents.Output, output_ids, ["stepRef", "sha256", "file_name"], viewer, session)
-    maker_ids = sorted({output["stepRef"] for output in outputs.values()})
-    steps = await _rows(documents.Step, maker_ids, ["key"], viewer, session)
+    step_ids = sorted({output["stepRef"] for output in outputs.values()})
+    steps = await _rows(documents.Step, step_ids, ["key"], viewer, session)
     keys = {id: step["key"] for id, step in steps.items()}
     return _ReadableArtifacts(artifacts, set(for_the_owner), outputs, keys)
 
