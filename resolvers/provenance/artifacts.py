@@ -1,4 +1,4 @@
-"""Artifacts by their ids: data in one exact state, which activities use."""
+"""Artifacts that clients name as used, by their ids, with what is stored of them with the activity."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,19 +11,10 @@ from resolvers.access.policies import readable
 from resolvers.access.viewer import Viewer
 from resolvers.filters import all_of
 from resolvers.provenance.external_data.external_state import ExternalState
+from resolvers.provenance.kinds import ARTIFACTS
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import ChecksumMismatch, InvalidInput
-
-ARTIFACTS: tuple[Document, ...] = (
-    documents.Archive,
-    documents.Distribution,
-    documents.ExternalData,
-    documents.Generation,
-    documents.Output,
-    documents.Result,
-)
-"""Kinds of artifacts."""
 
 
 class Artifact(NamedTuple):

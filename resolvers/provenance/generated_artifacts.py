@@ -4,8 +4,8 @@ from typing import Any
 
 import documents
 from resolvers.access.viewer import Viewer
+from resolvers.provenance.kinds import ACTIVITIES
 from resolvers.provenance.node_pages import ConnectionRead, count_linked, page_rows, pages_by_kind
-from resolvers.provenance.node_rows import ACTIVITIES
 from resolvers.provenance.references import DOWNSTREAM, LineageEdgeKind, Reference, references_on, references_to
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.pages import pages_of_children

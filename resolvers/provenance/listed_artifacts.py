@@ -11,8 +11,8 @@ from itertools import chain
 from resolvers.access.viewer import Viewer
 from resolvers.concurrency import event_loop
 from resolvers.limits import MAX_COUNTED_ROWS
-from resolvers.provenance.artifacts import ARTIFACTS
 from resolvers.provenance.graph import work
+from resolvers.provenance.kinds import ARTIFACTS
 from resolvers.provenance.node_rows import rows_by_id
 from resolvers.reads.cursor import decode_cursor
 from resolvers.reads.node_selection import NodeSelection

@@ -4,16 +4,13 @@ import asyncio
 from collections.abc import Collection, Iterable
 
 from resolvers.access.viewer import ADMIN, Viewer
-from resolvers.provenance.artifacts import ARTIFACTS
 from resolvers.provenance.graph import by_document
-from resolvers.provenance.references import KINDS, SEEN_THROUGH_EDGES
+from resolvers.provenance.references import SEEN_THROUGH_EDGES
 from resolvers.reads import lookups
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Fields, Row
 
-ACTIVITIES = KINDS.difference(ARTIFACTS)
-"""Kinds of activities."""
 MAX_IDS_PER_FIND = 10_000
 
 

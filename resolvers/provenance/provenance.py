@@ -8,10 +8,11 @@ import documents
 from documents.activities.activity import CodeReference
 from documents.base import JsonText, kind_of
 from resolvers.access.viewer import Viewer
+from resolvers.provenance.kinds import ACTIVITIES
 from resolvers.provenance.listed_artifacts import LISTED, Ids, count_listed, pages_of_listed
 from resolvers.provenance.makers import IN_GENERATION, maker_ids
 from resolvers.provenance.node_pages import ConnectionRead, page_rows, pages_by_kind
-from resolvers.provenance.node_rows import ACTIVITIES, rows_by_id
+from resolvers.provenance.node_rows import rows_by_id
 from resolvers.provenance.used_artifacts import BY_ARCHIVE, USED, USED_FIELDS, pages_of_archives, with_used
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Children, Document

@@ -14,7 +14,7 @@ import documents
 from documents.activities.activity import ActivityStatus
 from documents.mongo import raw
 from resolvers.filters import Filter
-from resolvers.provenance.artifacts import ARTIFACTS
+from resolvers.provenance.kinds import ARTIFACTS
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Fields, Row, Sort
 

@@ -8,9 +8,10 @@ from resolvers.access.viewer import ADMIN, Viewer
 from resolvers.concurrency import event_loop
 from resolvers.filters import Filter
 from resolvers.provenance.graph import work
+from resolvers.provenance.kinds import ACTIVITIES
 from resolvers.provenance.listed_artifacts import LISTED, Ids, count_listed, pages_of_listed
 from resolvers.provenance.node_pages import ConnectionRead, count_linked, page_rows, pages_by_kind
-from resolvers.provenance.node_rows import ACTIVITIES, rows_by_id
+from resolvers.provenance.node_rows import rows_by_id
 from resolvers.reads import lookups
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import Order, SortKey
