@@ -27,7 +27,7 @@ from resolvers.reads.semi_join import policy_filter
 BY_TIME = Order.by(SortKey("created_at", datetime))
 CURSOR_SCOPE = "codeImpact"
 """Binds cursors to lists of what some code made."""
-MAKERS = tuple(one for one in REFERENCES if one.kind is LineageEdgeKind.GENERATED and one.direction is UPSTREAM)
+GENERATED_BY = tuple(one for one in REFERENCES if one.kind is LineageEdgeKind.GENERATED and one.direction is UPSTREAM)
 """The references of artifacts to the activities that made them, which store their code."""
 
 
@@ -55,9 +55,9 @@ async def _page(search: CodeSearch, request: PageRequest, read: ConnectionRead) 
     """A page of the artifacts, in two rounds of parallel reads."""
     order, bounds = request.reading_order, all_of(request.bounds())
     of_run, of_all = order.lookup_stages(bounds, request.limit), order.lookup_stages({}, request.limit)
-    found = await asyncio.gather(*(_places(maker, search, read.viewer, of_run, of_all) for maker in MAKERS))
+    found = await asyncio.gather(*(_places(one, search, read.viewer, of_run, of_all) for one in GENERATED_BY))
     page = request.page(order.arrange(list(chain.from_iterable(found)))[: request.limit])
-    ids, kinds = [place["_id"] for place in page.rows], [maker.document for maker in MAKERS]
+    ids, kinds = [place["_id"] for place in page.rows], [one.document for one in GENERATED_BY]
     fields = NodeSelection(lambda kind: read.fields_of(kind) | {"created_at"})
     rows = await rows_by_id(ids, kinds, fields, read.viewer)
     return page._replace(rows=[rows[id] for id in ids if id in rows])
@@ -67,22 +67,22 @@ async def _counts(search: CodeSearch, parents: list[Row], viewer: Viewer) -> lis
     """The number of all artifacts for each parent, None beyond the cap."""
     enough: Row = {"$limit": MAX_COUNTED_ROWS + 1}
     stages: list[Row] = [enough, {"$count": "found"}]
-    counted = await asyncio.gather(*(_places(maker, search, viewer, [enough], stages) for maker in MAKERS))
+    counted = await asyncio.gather(*(_places(one, search, viewer, [enough], stages) for one in GENERATED_BY))
     count = sum(row["found"] for rows in counted for row in rows)
     return [count if count <= MAX_COUNTED_ROWS else None] * len(parents)
 
 
 async def _places(
-    maker: Reference, search: CodeSearch, viewer: Viewer, of_run: list[Row], of_all: list[Row]
+    reference: Reference, search: CodeSearch, viewer: Viewer, of_run: list[Row], of_all: list[Row]
 ) -> list[Row]:
     """Ids and times of the artifacts of a kind that the viewer may see: stages for those of each run, and for all."""
-    (activity,) = maker.targets
+    (activity,) = reference.targets
     runs = all_of([search.filter, await policy_filter(activity, viewer)])
-    policy = await policy_filter(maker.document, viewer)
+    policy = await policy_filter(reference.document, viewer)
     lookup: Row = {
-        "from": maker.document.collection_name(),
+        "from": reference.document.collection_name(),
         "localField": "_id",
-        "foreignField": maker.path,
+        "foreignField": reference.path,
         "pipeline": [{"$match": policy}, *of_run, {"$project": {"created_at": 1}}],
         "as": "made",
     }

@@ -8,9 +8,9 @@ import documents
 from documents.activities.activity import CodeReference
 from documents.base import JsonText, kind_of
 from resolvers.access.viewer import Viewer
+from resolvers.provenance.generating_activities import IN_GENERATION, generating_activity_ids
 from resolvers.provenance.kinds import ACTIVITIES
 from resolvers.provenance.listed_artifacts import LISTED, Ids, count_listed, pages_of_listed
-from resolvers.provenance.makers import IN_GENERATION, maker_ids
 from resolvers.provenance.node_pages import ConnectionRead, page_rows, pages_by_kind
 from resolvers.provenance.node_rows import rows_by_id
 from resolvers.provenance.used_artifacts import BY_ARCHIVE, USED, USED_FIELDS, pages_of_archives, with_used
@@ -57,7 +57,7 @@ class Provenance(BaseModel):
 
 async def provenance(artifacts: list[Row], viewer: Viewer, *, fields_of: NodeSelection) -> list[Row]:
     """The provenance of each artifact. Its run is read once for all artifacts that it made."""
-    ids = await maker_ids(artifacts)
+    ids = await generating_activity_ids(artifacts)
     shows_inputs = not fields_of.names.isdisjoint({"derivedFrom", "gaps"})
     used = USED_FIELDS if shows_inputs else frozenset()
     selection = NodeSelection(lambda kind: fields_of(kind) | SHOWN_OF_RUN[kind] | used)
@@ -65,13 +65,13 @@ async def provenance(artifacts: list[Row], viewer: Viewer, *, fields_of: NodeSel
     return [_provenance(artifact, id, runs.get(id or "")) for artifact, id in zip(artifacts, ids, strict=True)]
 
 
-def _provenance(artifact: Row, maker_id: str | None, run: Row | None) -> Row:
+def _provenance(artifact: Row, activity_id: str | None, run: Row | None) -> Row:
     parameters = run.get("parameters") if run else None
     return {
         "_id": artifact["_id"],
         "artifact": artifact,
         "run": run,
-        "is_hidden": maker_id is not None and run is None,
+        "is_hidden": activity_id is not None and run is None,
         "code": (run.get("code") if run else None) or [],
         # A step always has an object, which is empty where it was given none.
         "parameters": None if parameters == "{}" else parameters,

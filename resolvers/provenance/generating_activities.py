@@ -1,4 +1,4 @@
-"""The activities that made artifacts."""
+"""Activities that generated artifacts: steps, transforms, and the last ingestions of generations."""
 
 import documents
 from documents.base import kind_of
@@ -10,8 +10,8 @@ IN_GENERATION: Filter = MERGED | {"generationRef": {"$type": "string"}, "holds":
 """Parts whose archives were merged into a generation: the condition of the index by generation, and their status."""
 
 
-async def maker_ids(artifacts: list[Row]) -> list[str | None]:
-    """The id of the activity that made each artifact, None where it came from outside or nobody said.
+async def generating_activity_ids(artifacts: list[Row]) -> list[str | None]:
+    """The id of the activity that generated each artifact, None where it came from outside or nobody said.
 
     Of a generation it is the ingestion that merged an archive into it last. One round trip where there are any.
     """

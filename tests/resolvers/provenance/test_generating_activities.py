@@ -5,7 +5,7 @@ import pytest
 from documents.activities.activity import ActivityStatus
 from documents.base import now
 from documents.galaxy.generation import GenerationStatus
-from resolvers.provenance.makers import maker_ids
+from resolvers.provenance.generating_activities import generating_activity_ids
 from tests.conftest import RoundTrips
 from tests.support import builders as new
 from tests.support.builders import keep
@@ -21,7 +21,7 @@ async def test_the_makers_of_hundreds_of_generations_are_found_in_one_round_trip
     await keep(*(new.a_part(one, archive, **done) for one in ingestions))
 
     with round_trips.counting() as seen:
-        found = await maker_ids([{"_id": one.id} for one in generations])
+        found = await generating_activity_ids([{"_id": one.id} for one in generations])
 
     assert found == [one.id for one in ingestions]
     assert seen == [("aggregate", "ingestionParts")]
