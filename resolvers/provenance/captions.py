@@ -36,7 +36,7 @@ def captions(rows: list[Row], viewer: Viewer) -> list[str]:
     found = []
     for row in rows:
         kind, _, digits = row["_id"].partition("_")
-        noun, make = MAKERS[kind]
+        noun, make = BY_KIND[kind]
         words = make(row).split() or [noun, digits]
         text = words[0] if len(words) == 1 else " ".join(words)
         found.append(text if len(text) <= MAX_CAPTION_LENGTH else _cut(text))
@@ -47,16 +47,13 @@ def _cut(text: str, length: int = MAX_CAPTION_LENGTH) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
+def _stored(field: str) -> Callable[[Row], str]:
+    """The function for documents that have a name of their own in a field."""
+    return lambda row: str(row[field])
+
+
 def _distribution(row: Row) -> str:
     return f"{row.get('datasetName') or ''} {row.get('versionLabel') or ''}"
-
-
-def _output(row: Row) -> str:
-    return str(row["file_name"])
-
-
-def _result(row: Row) -> str:
-    return str(row["title"])
 
 
 def _archive(row: Row) -> str:
@@ -76,10 +73,6 @@ def _external_data(row: Row) -> str:
     return f"{_short_url(row['url'], MAX_CAPTION_LENGTH - len(state))}{state}"
 
 
-def _step(row: Row) -> str:
-    return str(row["key"])
-
-
 def _transform(row: Row) -> str:
     if code := row.get("code"):
         first = code[0]
@@ -95,14 +88,6 @@ def _ingestion(row: Row) -> str:
 
 def _dataset(row: Row) -> str:
     return str(row.get("title") or row["identifier"])
-
-
-def _dataset_version(row: Row) -> str:
-    return str(row["label"])
-
-
-def _execution(row: Row) -> str:
-    return str(row["title"])
 
 
 def _component_version(row: Row) -> str:
@@ -132,21 +117,21 @@ def _last_part(url: str) -> str:
 
 CAPTIONS: dict[Any, Caption] = {
     documents.Distribution: Caption(("dataset_name", "version_label"), _distribution),
-    documents.Output: Caption(("file_name",), _output),
-    documents.Result: Caption(("title",), _result),
+    documents.Output: Caption(("file_name",), _stored("file_name")),
+    documents.Result: Caption(("title",), _stored("title")),
     documents.Archive: Caption(("identifier",), _archive),
     documents.Generation: Caption(("jobs", "archives"), _generation),
     documents.ExternalData: Caption(("url", "version", "sha256"), _external_data),
-    documents.Step: Caption(("key",), _step),
+    documents.Step: Caption(("key",), _stored("key")),
     documents.Transform: Caption(("code", "cause"), _transform),
     documents.Ingestion: Caption(("purpose", "created_at"), _ingestion),
     documents.Dataset: Caption(("title", "identifier"), _dataset),
-    documents.DatasetVersion: Caption(("label",), _dataset_version),
-    documents.Execution: Caption(("title",), _execution),
+    documents.DatasetVersion: Caption(("label",), _stored("label")),
+    documents.Execution: Caption(("title",), _stored("title")),
     documents.ComponentVersion: Caption(("title", "version", "commit_hash"), _component_version),
 }
 """The captions of everything that has a place in the provenance graph."""
-MAKERS: dict[str, tuple[str, Callable[[Row], str]]] = {
+BY_KIND: dict[str, tuple[str, Callable[[Row], str]]] = {
     document.kind: (document.__name__, caption.make) for document, caption in CAPTIONS.items()
 }
 """The class of each kind of document, and the function that makes its captions."""
