@@ -8,6 +8,7 @@ from graph.core.pagination import PageInfo
 from graph.core.scalars import BigInt
 from graph.core.view import computed, stored, view
 from graph.twins.output import DOWNLOAD_URL_FIELDS, SignedUrl, expires_in
+from resolvers.provenance import node_pages
 from resolvers.twins import input_files
 from resolvers.twins.output import download_urls
 
@@ -43,7 +44,7 @@ class InputFile:
 class InputFileEdge:
     """An input file in a list, with its cursor."""
 
-    node: InputFile = computed(input_files.nodes, "node", description="The input file itself.")
+    node: InputFile = computed(input_files.edge_nodes, "node", description="The input file itself.")
     cursor: str = stored(description="The input file's position in the list.")
 
 
@@ -51,9 +52,9 @@ class InputFileEdge:
 class InputFileConnection:
     """One page of a list of input files."""
 
-    nodes: list[InputFile] = computed(input_files.rows, "page", description="The input files on the page.")
+    nodes: list[InputFile] = computed(input_files.nodes, "nodes", description="The input files on the page.")
     edges: list[InputFileEdge] = computed(
-        input_files.edges, "page", description="The input files on the page, each with its cursor."
+        node_pages.edges, "page", description="The input files on the page, each with its cursor."
     )
     page_info: PageInfo = stored(description="The position of the page in its list.")
     total_count: int | None = computed(

@@ -53,8 +53,7 @@ class ConnectionRead:
 
     def page_request(self, scope: str, order: Order, filter: Filter | None = None) -> PageRequest:
         """The requested page. `scope` binds its cursors to lists of one sort. Raises InvalidInput and BadCursor."""
-        paging: dict[str, Any] = dict.fromkeys(("first", "after", "last", "before")) | self.arguments
-        return page_request(**paging, collection=scope, order=order, filter=filter or {})
+        return page_request(**self.arguments, collection=scope, order=order, filter=filter or {})
 
 
 def page_rows(parents: list[Row], pages: list[Page], count: Count) -> list[Row]:

@@ -89,7 +89,5 @@ def _fields(chain: Chain) -> Sequence[Fields]:
 
 
 def _first(size: int) -> PageRequest:
-    return page_request(
-        first=size, after=None, last=None, before=None,
-        collection=CURSOR_SCOPE, order=Order((BY_ID,)), filter={}, max_size=MAX_LINEAGE_NODES + 1,
-    )  # fmt: skip
+    order, max_size = Order((BY_ID,)), MAX_LINEAGE_NODES + 1
+    return page_request(first=size, collection=CURSOR_SCOPE, order=order, filter={}, max_size=max_size)

@@ -107,10 +107,10 @@ class Page(NamedTuple):
 
 def page_request(
     *,
-    first: int | None,
-    after: str | None,
-    last: int | None,
-    before: str | None,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
     collection: str,
     order: Order,
     filter: dict[str, Any],

@@ -58,6 +58,7 @@ class InputFilePage(BaseModel):
 
     id: str = Field(alias="_id")
     step: Any
+    nodes: Any
     page: Any
     page_info: PageInfo
     sources: list[Any]
@@ -76,8 +77,7 @@ async def input_files(steps: list[Row], viewer: Viewer, **arguments: Any) -> lis
 
     `arguments` are those of a connection. Raises InvalidInput, BadCursor, NotReadable and LimitExceeded.
     """
-    paging: dict[str, Any] = dict.fromkeys(("first", "after", "last", "before")) | arguments
-    request = page_request(**paging, collection=CURSOR_SCOPE, order=ORDER, filter={})
+    request = page_request(**arguments, collection=CURSOR_SCOPE, order=ORDER, filter={})
     sources = await _sources(steps, viewer)
     outputs = await _outputs(set(chain.from_iterable(sources)), viewer, request)
     used = await used_files(steps, viewer, request, FIELDS)
@@ -87,17 +87,12 @@ async def input_files(steps: list[Row], viewer: Viewer, **arguments: Any) -> lis
     ]
 
 
-def rows(pages: list[Row], viewer: Viewer) -> list[list[Row]]:
+def nodes(pages: list[Row], viewer: Viewer) -> list[list[Row]]:
     """The files of each page."""
-    return [page["page"].rows for page in pages]
+    return [page["nodes"] for page in pages]
 
 
-def edges(pages: list[Row], viewer: Viewer) -> list[list[Row]]:
-    """The files of each page with their cursors."""
-    return [[{"node": row, "cursor": page["page"].cursor(row)} for row in page["page"].rows] for page in pages]
-
-
-def nodes(edges: list[Row], viewer: Viewer) -> list[Row]:
+def edge_nodes(edges: list[Row], viewer: Viewer) -> list[Row]:
     """The file of each edge."""
     return [edge["node"] for edge in edges]
 
@@ -118,7 +113,7 @@ def _page(sources: list[Source], outputs: dict[str, list[Row]], used: list[Row],
     of_sources = (output | {"step_key": source.key} for source in sources for output in outputs.get(source.id, []))
     rows = sorted([*of_sources, *used], key=lambda row: str(row["_id"]), reverse=request.backwards)
     page = request.page(rows[: request.limit])
-    return {"page": page, "page_info": page.info, "sources": sources}
+    return {"nodes": page.rows, "page": page, "page_info": page.info, "sources": sources}
 
 
 async def _sources(steps: list[Row], viewer: Viewer) -> list[list[Source]]:
