@@ -1,4 +1,4 @@
-"""Recording the inputs of a run, those that its report tells or else its documents name, and the tools that it used."""
+"""Recording the inputs of a run, those in its report or else those that its documents name, and the tools it used."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +20,11 @@ from resolvers.reads.rows import Row
 class RunInputs:
     """The inputs of a run, and the `tools` that its documents name.
 
-    `told` are the inputs in its report, None where that says nothing; then those are `assumed` that the documents name.
+    `reported` are the inputs in its report, None where that says nothing; then those that its documents name are
+    `assumed`.
     """
 
-    told: Sequence[UsedValues] | None
+    reported: Sequence[UsedValues] | None
     assumed: list[NamedArtifact]
     tools: list[CodeReference]
 
@@ -36,9 +37,9 @@ class RunInputs:
 
         Raises as `record_used` does.
         """
-        if self.told is None:
+        if self.reported is None:
             return await self._record_assumed(session)
-        return await record_used(self.told, PUBLIC, viewer, session, "used")
+        return await record_used(self.reported, PUBLIC, viewer, session, "used")
 
     async def record_at_end(self, transform: Row, viewer: Viewer, session: Session) -> Row:
         """Store the data elsewhere that a claimed transform used; returns the fields to store when it ends.
@@ -47,8 +48,8 @@ class RunInputs:
         """
         code = self.with_tools([CodeReference.model_validate(reference) for reference in transform["code"]])
         fields: Row = {"code": [reference.model_dump(by_alias=True) for reference in code]}
-        if self.told is not None:
-            return fields | await record_used_at_end(transform, self.told, PUBLIC, viewer, session)
+        if self.reported is not None:
+            return fields | await record_used_at_end(transform, self.reported, PUBLIC, viewer, session)
         if transform.get("used") is None and (used := await self._record_assumed(session)):
             fields["used"] = [one.model_dump(by_alias=True) for one in used]
         return fields
@@ -59,11 +60,11 @@ class RunInputs:
 
 
 async def run_inputs(
-    told: Sequence[UsedValues] | None, info: str | None, reported: Sequence[ReportedDocument], moment: Moment
+    reported: Sequence[UsedValues] | None, info: str | None, documents: Sequence[ReportedDocument], moment: Moment
 ) -> RunInputs:
-    """The inputs of a run whose report tells these, None where it says nothing. Nothing is stored.
+    """The inputs of a run with these `reported` inputs, None where its report says nothing. Nothing is stored.
 
     Call it before the run's documents are published: what a run makes is none of its inputs.
     """
-    assumed = await assumed_inputs(info, reported, moment) if told is None else []
-    return RunInputs(told, assumed, tools_used(reported))
+    assumed = await assumed_inputs(info, documents, moment) if reported is None else []
+    return RunInputs(reported, assumed, tools_used(documents))

@@ -25,7 +25,7 @@ class Artifact(NamedTuple):
     state: ExternalState | None = None
 
     def checked_sha256(self, sha256: str | None, *path: str) -> str | None:
-        """The SHA-256 to store with an activity that used the artifact and was told this one.
+        """The SHA-256 to store with an activity that used the artifact, given the one that a client named.
 
         Raises ChecksumMismatch where the artifact has another, and InvalidInput where it has none of its own.
         """

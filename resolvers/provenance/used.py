@@ -139,7 +139,7 @@ def external_states(named: Iterable[NamedArtifact]) -> list[ExternalState]:
 
 
 def unique_used(used: Iterable[Used]) -> list[Used]:
-    """Each artifact once, where it comes first, with the first hash that is told."""
+    """Each artifact once, where it comes first, with the first hash that is given."""
     by_ref: dict[str, Used] = {}
     for one in used:
         first = by_ref.setdefault(one.ref, one)
@@ -149,7 +149,7 @@ def unique_used(used: Iterable[Used]) -> list[Used]:
 
 
 def _external_state(value: UsedValues, url: str, sha256: str | None, *path: str) -> ExternalState:
-    """The state that an entry tells. Raises Refusals with everything that is wrong with it."""
+    """The state that an entry names. Raises Refusals with everything that is wrong with it."""
     refusals: list[Refusal] = []
     version, size_bytes, media_type = value.get("version"), value.get("size_bytes"), value.get("media_type")
     with collect_refusals(refusals):

@@ -27,8 +27,8 @@ async def record_used_at_end(
         return {}
     states = external_states(named)
     await upsert_external_data(states, reporter, session)
-    told_exactly = _assumed_ids(states)
-    kept = [used for used in before if not (used.assumed and used.ref in told_exactly)]
+    replaced = _assumed_ids(states)
+    kept = [used for used in before if not (used.assumed and used.ref in replaced)]
     used = unique_used([*kept, *(artifact.used for artifact in named)])
     fields: Row = {"used": [one.model_dump(by_alias=True) for one in used[:MAX_USED]]}
     return fields | ({"used_truncated": True} if len(used) > MAX_USED else {})

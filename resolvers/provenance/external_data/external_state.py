@@ -74,7 +74,7 @@ async def upsert_external_data(states: Iterable[ExternalState], reporter: Report
 
 
 def _merged(states: Iterable[ExternalState]) -> dict[str, ExternalState]:
-    """The states by id, each with the first size and the first media type that are told."""
+    """The states by id, each with the first size and the first media type that are reported."""
     by_id: dict[str, ExternalState] = {}
     for state in states:
         first = by_id.setdefault(state.id, state)
@@ -85,15 +85,15 @@ def _merged(states: Iterable[ExternalState]) -> dict[str, ExternalState]:
 
 def _fields(state: ExternalState, reporter: Reporter, at: datetime) -> dict[str, Any]:
     """The fields of a state after a report, as expressions of those before."""
-    told: dict[str, Any] = {"size_bytes": state.size_bytes, "media_type": state.media_type}
-    shared = told | {"created_at": at} if reporter.public else dict.fromkeys((*told, "created_at"))
+    reported: dict[str, Any] = {"size_bytes": state.size_bytes, "media_type": state.media_type}
+    shared = reported | {"created_at": at} if reporter.public else dict.fromkeys((*reported, "created_at"))
     return {
         "url": {"$literal": state.url},
         "version": {"$literal": state.version},
         "sha256": {"$literal": state.sha256},
         "public": True if reporter.public else {"$ifNull": ["$public", False]},
         **{name: _filled(f"${name}", value) for name, value in shared.items()},
-        **_reports(None if reporter.public else reporter.owner_ref, told | {"at": at}),
+        **_reports(None if reporter.public else reporter.owner_ref, reported | {"at": at}),
     }
 
 
@@ -102,15 +102,17 @@ def _filled(path: str, value: Any) -> dict[str, Any]:
     return {"$ifNull": [path, {"$literal": value}]}
 
 
-def _reports(owner_ref: str | None, told: dict[str, Any]) -> dict[str, Any]:
+def _reports(owner_ref: str | None, reported: dict[str, Any]) -> dict[str, Any]:
     """The reports, and their owners. What the owner said first stays, and gaps in it are filled."""
     owners, reports = {"$ifNull": ["$ownerRefs", []]}, {"$ifNull": ["$reports", []]}
     if owner_ref is None:
         return {"ownerRefs": owners, "reports": reports}
-    filled = {"$mergeObjects": ["$$report", {name: _filled(f"$$report.{name}", value) for name, value in told.items()}]}
+    filled = {
+        "$mergeObjects": ["$$report", {name: _filled(f"$$report.{name}", value) for name, value in reported.items()}]
+    }
     is_owners = {"$eq": ["$$report.ownerRef", owner_ref]}
     same = {"$map": {"input": reports, "as": "report", "in": {"$cond": [is_owners, filled, "$$report"]}}}
-    first = {"ownerRef": owner_ref, **{name: {"$literal": value} for name, value in told.items()}}
+    first = {"ownerRef": owner_ref, **{name: {"$literal": value} for name, value in reported.items()}}
     stays = {"$or": [{"$in": [owner_ref, owners]}, {"$gte": [{"$size": reports}, MAX_REPORTS]}]}
     return {
         "ownerRefs": {"$cond": [stays, owners, {"$concatArrays": [owners, [owner_ref]]}]},

@@ -30,7 +30,7 @@ async def media_types(rows: list[Row], viewer: Viewer) -> list[str | None]:
 
 
 async def times(rows: list[Row], viewer: Viewer) -> list[datetime]:
-    """When each was first told of."""
+    """When each was first reported."""
     return [at or UNKNOWN_TIME for at in await _facts(rows, viewer, "created_at", "at")]
 
 

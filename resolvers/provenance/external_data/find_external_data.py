@@ -1,4 +1,4 @@
-"""Finding data elsewhere by its URL: the state that was told of last, as far as the viewer may see."""
+"""Finding data elsewhere by its URL: the state that was reported last, as far as the viewer may see."""
 
 from datetime import datetime
 from typing import Any
@@ -12,13 +12,13 @@ from resolvers.reads.semi_join import policy_filter
 from resolvers.user_errors import InvalidInput
 
 HIDDEN = {"reports": 0, "ownerRefs": 0}
-TOLD_AT = "told_at"
+REPORTED_AT = "reported_at"
 
 
 async def find_external_data(
     viewer: Viewer, *, id: str | None = None, url: str | None = None, version: str | None = None
 ) -> Row | None:
-    """The state with this id, or at this URL: with this version, and of several the one that was told of last.
+    """The state with this id, or at this URL: with this version, and of several the one that was reported last.
 
     Everything that is given must hold. Raises InvalidInput when neither id nor URL is given.
     """
@@ -36,14 +36,14 @@ async def find_external_data(
     )
     states = [await _newest_public(match), await _newest_private(match, viewer)]
     found = [state for state in states if state is not None]
-    return max(found, key=lambda state: (state[TOLD_AT] or datetime.min, state["_id"]), default=None)
+    return max(found, key=lambda state: (state[REPORTED_AT] or datetime.min, state["_id"]), default=None)
 
 
 async def _newest_public(match: Filter) -> Row | None:
     newest = [("created_at", -1), ("_id", -1)]
-    told: Filter = all_of([match, {"created_at": {"$ne": None}}])
-    row: Row | None = await collection_of(documents.ExternalData).find_one(told, HIDDEN, sort=newest)
-    return None if row is None else row | {TOLD_AT: row["created_at"]}
+    reported: Filter = all_of([match, {"created_at": {"$ne": None}}])
+    row: Row | None = await collection_of(documents.ExternalData).find_one(reported, HIDDEN, sort=newest)
+    return None if row is None else row | {REPORTED_AT: row["created_at"]}
 
 
 async def _newest_private(match: Filter, viewer: Viewer) -> Row | None:
@@ -57,9 +57,9 @@ async def _newest_private(match: Filter, viewer: Viewer) -> Row | None:
     at = {"$max": {"$map": {"input": reports, "as": "report", "in": "$$report.at"}}}
     stages: list[Row] = [
         {"$match": all_of([match, {"created_at": None}])},
-        {"$set": {TOLD_AT: at}},
+        {"$set": {REPORTED_AT: at}},
         {"$unset": list(HIDDEN)},
-        {"$sort": {TOLD_AT: -1, "_id": -1}},
+        {"$sort": {REPORTED_AT: -1, "_id": -1}},
         {"$limit": 1},
     ]
     rows = await (await collection_of(documents.ExternalData).aggregate(stages)).to_list()

@@ -37,10 +37,10 @@ async def data_of_steps(steps: Filter, limit: int, session: Session) -> dict[str
 async def publish_data(ids: Sequence[str], owner_ref: str, session: Session) -> None:
     """Let everybody see data that a step of this owner used, with what the owner reported of it."""
     at = now()
-    told = {name: {"$ifNull": [f"${name}", f"$$report.{field}"]} for name, field in FACTS.items()}
+    reported = {name: {"$ifNull": [f"${name}", f"$$report.{field}"]} for name, field in FACTS.items()}
     # A state may have no report of this owner: only the first ones are kept.
     defaults = {name: at if name == "created_at" else None for name in FACTS}
-    shown = {name: {"$ifNull": [expression, defaults[name]]} for name, expression in told.items()}
+    shown = {name: {"$ifNull": [expression, defaults[name]]} for name, expression in reported.items()}
     report = {"report": _first_report(owner_ref)}
     facts = {name: {"$let": {"vars": report, "in": expression}} for name, expression in shown.items()}
     await _update(ids, facts | {"public": True}, session)

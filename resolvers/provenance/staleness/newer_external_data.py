@@ -21,9 +21,9 @@ async def external_data_causes(states: list[Row], viewer: Viewer) -> Causes:
     if not states:
         return Causes()
     urls = {state["url"] for state in states}
-    told_at, latest = await asyncio.gather(times(states, viewer), _latest_states(urls, viewer))
+    reported_at, latest = await asyncio.gather(times(states, viewer), _latest_states(urls, viewer))
     causes = Causes()
-    for state, at in zip(states, told_at, strict=True):
+    for state, at in zip(states, reported_at, strict=True):
         newest = latest.get(state["url"])
         if _name(state) is None or at == UNKNOWN_TIME:
             causes.unknown.add(state["_id"])
@@ -42,7 +42,7 @@ def _same_bytes(one: Row, other: Row) -> bool:
 
 
 async def _latest_states(urls: set[str], viewer: Viewer) -> dict[str, Row]:
-    """The state of each URL that was told of last, among those that the viewer may see and whose state is known."""
+    """The state of each URL that was reported last, among those that the viewer may see and whose state is known."""
     of_urls: Filter = {"url": {"$in": sorted(urls)}, "$or": [{"version": {"$ne": None}}, {"sha256": {"$ne": None}}]}
     is_own = {"$eq": ["$$this.ownerRef", {"$literal": viewer.user_id}]}
     own = "$reports" if viewer.role is Role.ADMIN else {"$filter": {"input": "$reports", "cond": is_own}}
