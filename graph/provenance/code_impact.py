@@ -33,7 +33,7 @@ class CodeImpactQuery:
             *page_arguments(),
         ],
         finds_nodes=True,
-        description="Everything that runs of this code made and you may see, of runs that you may see, in any domain, "
-        "oldest first: outputs of steps, of all attempts, and published documents. What must be recalled is each of "
-        "them with its lineage DOWNSTREAM.",
+        description="What runs of this code made, in any domain, oldest first: outputs of steps, of all attempts, and "
+        "published documents. Runs and artifacts that you may not see are left out. To recall a commit, take each of "
+        "these with its lineage DOWNSTREAM.",
     )

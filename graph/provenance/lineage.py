@@ -47,7 +47,8 @@ class LineageNode:
 
     node: Traceable = held_nodes(description="The object itself.")
     distance: int = stored(
-        description="Number of edges between the object and the one that the lineage belongs to; negative upstream."
+        description="Number of edges between the object and the nearest one at which the lineage begins; negative "
+        "upstream."
     )
     has_more: bool = stored(
         description="Whether the object has further neighbours, in the direction asked for, that you may see and that "
@@ -74,7 +75,8 @@ class Lineage:
     nodes: list[LineageNode] = computed(
         lineages.nodes,
         "nodes",
-        description="The objects, each once: by distance, then by id. The first is where the lineage begins.",
+        description="The objects, each once: by distance, then by id. The first, at distance 0, is the object itself; "
+        "for a dataset, a version, an execution or a component version, the artifacts and steps that stand for it.",
     )
     edges: list[LineageEdge] = computed(
         lineages.edges, "edges", description="All edges between the objects of the lineage."
