@@ -1,7 +1,7 @@
 """Artifacts that clients name as used, by their ids, with what is stored of them with the activity."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import documents
@@ -15,6 +15,9 @@ from resolvers.provenance.kinds import ARTIFACTS
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import ChecksumMismatch, InvalidInput
+
+FIELDS = ["sha256", "url", "version"]
+"""Stored fields of which an artifact is made."""
 
 
 class Artifact(NamedTuple):
@@ -46,20 +49,23 @@ async def artifacts_by_id(ids: Iterable[str], viewer: Viewer, session: Session) 
     for id in sorted(set(ids)):
         document = documents.by_kind(id)
         by_document[document if document in ARTIFACTS else documents.DatasetVersion].append(id)
+    version_ids = by_document.pop(documents.DatasetVersion, [])
     found: dict[str, Artifact] = {}
     for document, of_kind in by_document.items():
-        if document is not documents.DatasetVersion:
-            found |= {row["_id"]: _artifact(row) for row in await _rows(document, of_kind, viewer, session)}
-    versions = await _rows(documents.DatasetVersion, by_document[documents.DatasetVersion], viewer, session)
+        rows = await readable_rows(document, of_kind, FIELDS, viewer, session)
+        found |= {row["_id"]: _artifact(row) for row in rows}
+    versions = await readable_rows(documents.DatasetVersion, version_ids, ["distributionRef"], viewer, session)
     distributions = {version["distributionRef"] for version in versions}
-    rows = await _rows(documents.Distribution, distributions, viewer, session)
+    rows = await readable_rows(documents.Distribution, distributions, FIELDS, viewer, session)
     served = {row["_id"]: _artifact(row) for row in rows}
     return found | {row["_id"]: served[row["distributionRef"]] for row in versions if row["distributionRef"] in served}
 
 
-async def _rows(document: Document, ids: Iterable[str], viewer: Viewer, session: Session) -> list[Row]:
+async def readable_rows(
+    document: Document, ids: Collection[str], fields: list[str], viewer: Viewer, session: Session
+) -> list[Row]:
+    """The rows of a kind with these ids that the viewer may read."""
     match = all_of([{"_id": {"$in": sorted(ids)}}, readable(document, viewer)])
-    fields = ["sha256", "url", "version", "distributionRef"]
     return await collection_of(document).find(match, fields, session=session).to_list() if ids else []
 
 

@@ -10,10 +10,9 @@ import documents
 from documents.base import kind_of
 from documents.mongo.transaction import Session
 from documents.provenance.used import Used
-from resolvers.access.policies import readable
 from resolvers.access.viewer import Role, Viewer
 from resolvers.limits import MAX_USED_OF_EXECUTION
-from resolvers.provenance.artifacts import Artifact, artifacts_by_id
+from resolvers.provenance.artifacts import Artifact, artifacts_by_id, readable_rows
 from resolvers.provenance.external_data.external_state import ExternalState
 from resolvers.provenance.used import (
     NamedArtifact,
@@ -25,7 +24,7 @@ from resolvers.provenance.used import (
     named_ids,
     unique_used,
 )
-from resolvers.reads.rows import Row, collection_of
+from resolvers.reads.rows import Row
 from resolvers.twins.execution_validation import StepValues
 from resolvers.twins.file_places import KEY_OF_HIDDEN_STEPS, FilePlaces
 from resolvers.twins.step_graph import StepNode, check_step_key
@@ -105,19 +104,12 @@ async def _read_artifacts(ids: set[str], owner_id: str, viewer: Viewer, session:
     artifacts, owner = await artifacts_by_id(ids, viewer, session), Viewer(Role.USER, owner_id)
     for_the_owner = artifacts if viewer == owner else await artifacts_by_id(artifacts, owner, session)
     output_ids = [id for id in artifacts if kind_of(id) == documents.Output.kind]
-    outputs = await _rows(documents.Output, output_ids, ["stepRef", "sha256", "file_name"], viewer, session)
-    step_ids = sorted({output["stepRef"] for output in outputs.values()})
-    steps = await _rows(documents.Step, step_ids, ["key"], viewer, session)
-    keys = {id: step["key"] for id, step in steps.items()}
-    return _ReadableArtifacts(artifacts, set(for_the_owner), outputs, keys)
-
-
-async def _rows(
-    document: type[documents.Document], ids: list[str], fields: list[str], viewer: Viewer, session: Session
-) -> dict[str, Row]:
-    match = {"$and": [{"_id": {"$in": ids}}, readable(document, viewer)]}
-    rows = collection_of(document).find(match, fields, session=session)
-    return {row["_id"]: row async for row in rows} if ids else {}
+    fields = ["stepRef", "sha256", "file_name"]
+    outputs = await readable_rows(documents.Output, output_ids, fields, viewer, session)
+    step_ids = {output["stepRef"] for output in outputs}
+    steps = await readable_rows(documents.Step, step_ids, ["key"], viewer, session)
+    by_id, keys = {output["_id"]: output for output in outputs}, {step["_id"]: step["key"] for step in steps}
+    return _ReadableArtifacts(artifacts, set(for_the_owner), by_id, keys)
 
 
 def _named_by_step(
