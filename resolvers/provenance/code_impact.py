@@ -21,7 +21,7 @@ from resolvers.provenance.references import REFERENCES, UPSTREAM, LineageEdgeKin
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import Order, SortKey
 from resolvers.reads.page_request import Page, PageRequest
-from resolvers.reads.rows import BATCH_SIZE, Row, collection_of
+from resolvers.reads.rows import BATCH_SIZE, Row, collection_of, lookup_stage
 from resolvers.reads.semi_join import policy_filter
 
 BY_TIME = Order.by(SortKey("created_at", datetime))
@@ -79,13 +79,8 @@ async def _places(
     (activity,) = reference.targets
     runs = all_of([search.filter, await policy_filter(activity, viewer)])
     policy = await policy_filter(reference.document, viewer)
-    lookup: Row = {
-        "from": reference.document.collection_name(),
-        "localField": "_id",
-        "foreignField": reference.path,
-        "pipeline": [{"$match": policy}, *of_run, {"$project": {"created_at": 1}}],
-        "as": "made",
-    }
-    joined: list[Row] = [{"$match": runs}, {"$project": {"_id": 1}}, {"$lookup": lookup}, {"$unwind": "$made"}]
+    of_each: list[Row] = [{"$match": policy}, *of_run, {"$project": {"created_at": 1}}]
+    made = lookup_stage(reference.document, "_id", reference.path, "made", of_each)
+    joined: list[Row] = [{"$match": runs}, {"$project": {"_id": 1}}, made, {"$unwind": "$made"}]
     stages: list[Row] = [*joined, {"$replaceWith": "$made"}, *of_all]
     return await (await collection_of(activity).aggregate(stages, batchSize=BATCH_SIZE)).to_list()

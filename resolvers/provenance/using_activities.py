@@ -19,7 +19,7 @@ from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import BY_ID, Order, SortKey
 from resolvers.reads.page_request import Page
 from resolvers.reads.relations import Document
-from resolvers.reads.rows import BATCH_SIZE, Row, collection_of, project_stages
+from resolvers.reads.rows import BATCH_SIZE, Row, collection_of, lookup_stage, project_stages
 from resolvers.reads.semi_join import policy_filter
 
 OLDEST_FIRST = Order.by(SortKey("created_at", datetime), BY_ID)
@@ -73,7 +73,7 @@ def _with_rows(page: Page, rows: dict[str, Row]) -> Page:
 
 
 async def _look_up(artifacts: Iterable[Row], stages_of: StagesOf) -> dict[str, list[Row]]:
-    """What the stages for each kind of activity make of those that read each artifact, by its id, for all kinds."""
+    """The rows to which the stages for each kind turn the activities that read each artifact, by the artifact's id."""
     reads = [
         _look_up_one(kind, ids, lookup_stages(use, await stages_of(activity_of(use))))
         for kind, ids in by_document(dict.fromkeys(artifact["_id"] for artifact in artifacts)).items()
@@ -105,15 +105,9 @@ def activity_of(use: Reference | Join) -> Document:
 def lookup_stages(use: Reference | Join, stages: Stages) -> Stages:
     """Stages that store with an artifact, as `rows`, what `stages` make of the activities that read it."""
     if isinstance(use, Reference):
-        return [_lookup(use.document, "_id", use.path, "rows", stages)]
+        return [lookup_stage(use.document, "_id", use.path, "rows", stages)]
     joining: Stages = [{"$match": use.filter}, {"$project": {use.downstream_path: 1}}]
     return [
-        _lookup(use.document, "_id", use.upstream_path, "joining", joining),
-        _lookup(use.downstream, f"joining.{use.downstream_path}", "_id", "rows", stages),
+        lookup_stage(use.document, "_id", use.upstream_path, "joining", joining),
+        lookup_stage(use.downstream, f"joining.{use.downstream_path}", "_id", "rows", stages),
     ]
-
-
-def _lookup(document: Document, local: str, foreign: str, name: str, stages: Stages) -> Row:
-    collection = document.collection_name()
-    lookup = {"from": collection, "localField": local, "foreignField": foreign, "as": name, "pipeline": stages}
-    return {"$lookup": lookup}

@@ -87,6 +87,13 @@ async def prefetch_batches(
             await asyncio.gather(next_batch, return_exceptions=True)
 
 
+def lookup_stage(document: Document, local: str, foreign: str, name: str, stages: list[Row]) -> Row:
+    """The stage that stores as `name` what `stages` make of the rows whose `foreign` is in `local`."""
+    collection = document.collection_name()
+    lookup = {"from": collection, "localField": local, "foreignField": foreign, "as": name, "pipeline": stages}
+    return {"$lookup": lookup}
+
+
 def project_stages(fields: Fields) -> list[dict[str, Any]]:
     """The stages of an aggregation that leave these fields, none for all fields."""
     return [{"$project": projection_of(fields)}] if fields else []

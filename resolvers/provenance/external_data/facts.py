@@ -1,4 +1,4 @@
-"""What a viewer is shown of data elsewhere: size, media type and time, which belong to those who reported them.
+"""Size, media type and time of data elsewhere, as a viewer is shown them: they belong to those who reported them.
 
 Public reports are shown to everybody. Where there is none, viewers are shown their own report, or that of the owner of
 the first step that used the data and that they may see.
@@ -12,7 +12,7 @@ import documents
 from resolvers.access.viewer import Role, Viewer
 from resolvers.filters import Filter
 from resolvers.reads.batch_point_reads import coalesce
-from resolvers.reads.rows import BATCH_SIZE, Row, collection_of
+from resolvers.reads.rows import BATCH_SIZE, Row, collection_of, lookup_stage
 from resolvers.reads.semi_join import policy_filter
 
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,13 +60,12 @@ async def _reports(ids: list[str], viewer: Viewer) -> dict[str, Row]:
 async def _find_reports(viewer: Viewer, policy: Filter, ids: list[str]) -> list[Row]:
     """The reports of the viewer, and of the owner of the first step that the viewer may see, with that step."""
     of_step: Row = {"$project": {"ownerRef": 1, "created_at": 1}}
-    first_step = [{"$match": policy}, {"$sort": {"_id": 1}}, {"$limit": 1}, of_step]
-    steps = {"from": documents.Step.collection_name(), "localField": "_id", "foreignField": "used.ref"}
+    first_step: list[Row] = [{"$match": policy}, {"$sort": {"_id": 1}}, {"$limit": 1}, of_step]
     owners = [{"$literal": viewer.user_id}, {"$first": "$steps.ownerRef"}]
     reports = {"input": {"$ifNull": ["$reports", []]}, "as": "report", "cond": {"$in": ["$$report.ownerRef", owners]}}
     stages: list[Row] = [
         {"$match": {"_id": {"$in": ids}}},
-        {"$lookup": steps | {"pipeline": first_step, "as": "steps"}},
+        lookup_stage(documents.Step, "_id", "used.ref", "steps", first_step),
         {"$project": {"steps": 1, "reports": {"$filter": reports}}},
     ]
     return await (await collection_of(documents.ExternalData).aggregate(stages, batchSize=BATCH_SIZE)).to_list()

@@ -4,7 +4,7 @@ import documents
 from resolvers.access.viewer import Viewer
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document
-from resolvers.reads.rows import BATCH_SIZE, Row, collection_of, project_stages
+from resolvers.reads.rows import BATCH_SIZE, Row, collection_of, lookup_stage, project_stages
 from resolvers.reads.semi_join import policy_filter
 
 KINDS: tuple[Document, ...] = (documents.Output, documents.Archive)
@@ -28,5 +28,4 @@ async def same_bytes(rows: list[Row], viewer: Viewer, *, fields_of: NodeSelectio
 async def _first_of_kind(kind: Document, viewer: Viewer, fields_of: NodeSelection) -> Row:
     """The stage that finds the oldest artifact of a kind."""
     stages: list[Row] = [{"$match": await policy_filter(kind, viewer)}, {"$sort": {"_id": 1}}, {"$limit": 1}]
-    lookup = {"from": kind.collection_name(), "localField": "sha256", "foreignField": "sha256", "as": kind.kind}
-    return {"$lookup": lookup | {"pipeline": [*stages, *project_stages(fields_of(kind))]}}
+    return lookup_stage(kind, "sha256", "sha256", kind.kind, [*stages, *project_stages(fields_of(kind))])
