@@ -14,7 +14,7 @@ ID_DIGITS = 24
 
 
 class ExternalDataReport(EmbeddedModel):
-    """What the first private activity of an owner said of a state, and when."""
+    """A report of the first private activity of an owner that named a state, and its time."""
 
     owner_ref: str = Field(alias="ownerRef")
     size_bytes: int | None = None

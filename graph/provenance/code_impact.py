@@ -1,4 +1,4 @@
-"""What code made, in the GraphQL schema."""
+"""The impact of code, as everything that it made, in the GraphQL schema."""
 
 from __future__ import annotations
 

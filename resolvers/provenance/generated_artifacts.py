@@ -1,4 +1,4 @@
-"""What activities made: the outputs of steps, the distributions of transforms, the generations of ingestions."""
+"""Artifacts that activities made: outputs of steps, distributions of transforms, generations of ingestions."""
 
 from typing import Any
 

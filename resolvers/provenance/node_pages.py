@@ -45,7 +45,7 @@ class NodePage(BaseModel):
 
 @dataclass(frozen=True)
 class ConnectionRead:
-    """What a connection is asked for: by whom, with which arguments, and which fields its rows need."""
+    """The read of a connection: its viewer, its arguments, and the fields that its rows need."""
 
     viewer: Viewer
     fields_of: NodeSelection

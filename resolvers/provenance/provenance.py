@@ -42,7 +42,7 @@ def provenance_paths(document: Any) -> tuple[str, ...]:
 
 
 class Provenance(BaseModel):
-    """What made an artifact, by the artifact's id. `run` is None where there is none that the viewer may see.
+    """The activity that made an artifact, by the artifact's id. `run` is None where the viewer may see none.
 
     `is_hidden` says that an activity made it which the viewer may not see, or which is gone.
     """

@@ -122,7 +122,7 @@ class Join:
 
 
 def _used(document: Document) -> Reference:
-    """What activities of a kind used."""
+    """The artifacts that activities of a kind used."""
     return Reference(
         document, "used.ref", LineageEdgeKind.USED, ARTIFACTS, assumed="assumed", truncated="used_truncated"
     )

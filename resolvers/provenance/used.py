@@ -103,9 +103,7 @@ def named_artifact(
     if id is None:
         state = _external_state(value, str(url), sha256, *path)
         return NamedArtifact(state.used(declared=declared), state)
-    for name, field in (("version", "version"), ("size_bytes", "sizeBytes"), ("media_type", "mediaType")):
-        if value.get(name) is not None:
-            raise InvalidInput(f"{field} is only for data at a url, not for {id[:100]}.", *path, field)
+    _check_only_of_urls(value, id, *path)
     if id not in artifacts:
         raise NotFound("Artifact", id, *path, "id")
     artifact = artifacts[id]
@@ -113,6 +111,13 @@ def named_artifact(
     if artifact.state is not None:
         return NamedArtifact(artifact.state.used(declared=declared), artifact.state)
     return NamedArtifact(Used(ref=artifact.id, sha256=sha256, declared=declared), None)
+
+
+def _check_only_of_urls(value: UsedValues, id: str, *path: str) -> None:
+    """Raise InvalidInput for an entry with an id that also tells what only entries with a URL may tell."""
+    for name, field in (("version", "version"), ("size_bytes", "sizeBytes"), ("media_type", "mediaType")):
+        if value.get(name) is not None:
+            raise InvalidInput(f"{field} is only for data at a url, not for {id[:100]}.", *path, field)
 
 
 def named_ids(values: Iterable[UsedValues]) -> set[str]:

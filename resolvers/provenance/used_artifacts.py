@@ -1,4 +1,4 @@
-"""What activities read: the artifacts that steps and transforms used, and the archives that ingestions merged."""
+"""Artifacts that activities used: those that steps and transforms read, and the archives that ingestions merged."""
 
 from typing import Any
 

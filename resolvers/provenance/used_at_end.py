@@ -1,4 +1,4 @@
-"""What an activity turns out to have used, said by its worker at the end."""
+"""Recording artifacts that an activity turns out to have used, as its worker reports them at the end."""
 
 from collections.abc import Sequence
 

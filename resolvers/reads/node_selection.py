@@ -18,7 +18,7 @@ def count_nothing(objects: int) -> None:
 
 @dataclass(frozen=True)
 class NodeSelection:
-    """What an answer shows of the objects that a function finds; called with a kind, it gives the fields to read.
+    """The part of an answer that shows objects which a function finds; called with a kind, it gives the fields to read.
 
     `raw_bson` says whether rows of a kind are to be read as raw BSON. `names` are those of all fields selected between
     the function's own field and the objects, so that costly parts which nobody selects are left out. `expect_objects`

@@ -1,4 +1,4 @@
-"""What steps use in a re-run: what they were told to use before, and data at the URLs among their parameters."""
+"""Artifacts that steps use in a re-run: those that they were told to use, and data at URLs among their parameters."""
 
 import json
 
@@ -43,7 +43,7 @@ def outputs_to_fetch(step: documents.Step) -> list[Used]:
 
 
 def used_again(step: documents.Step) -> list[Used] | None:
-    """What a step was told to use, for running it again; None where nothing was said.
+    """The artifacts that a step was told to use, for running it again; None where nothing was said.
 
     The outputs that it took from other steps are not among it: it takes those of its own execution. Nor is what was
     assumed because of its parameters, which may be others now.

@@ -34,7 +34,7 @@ async def complete_activity(
 
 
 def _accepted(used: list[Json], refused: list[Json]) -> list[Json] | None:
-    """What was not refused, None when nothing is left: an empty list would say that the activity used nothing."""
+    """The entries that were not refused, None when none is left: an empty list would say that nothing was used."""
     numbers = {error["path"][2] for error in refused if len(error["path"]) > 2}
     accepted = [entry for number, entry in enumerate(used) if str(number) not in numbers]
     return accepted if numbers and accepted else None

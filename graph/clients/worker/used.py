@@ -1,4 +1,4 @@
-"""What an activity used, as its worker reports it: what the command noted, and hashes of inputs that nobody knew."""
+"""The artifacts that a worker reports as used: those that the command noted, and hashes of inputs that nobody knew."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ async def note_not_recorded(note: Note, reasons: list[str]) -> None:
 
 
 class UsedReport:
-    """What one attempt used. `fetched` are the inputs that the worker fetched for it."""
+    """The report of what one attempt used. `fetched` are the inputs that the worker fetched for it."""
 
     def __init__(self, workspace: Workspace, fetched: Iterable[FetchedInput], note: Note) -> None:
         self._folder, self._used_file, self._note = workspace.folder, workspace.used_file, note

@@ -1,4 +1,4 @@
-"""What imported steps used: the outputs of the step before, and data at the URLs among their parameters."""
+"""Recording inputs of imported steps: the outputs of the step before, and data at the URLs among their parameters."""
 
 import json
 from itertools import chain

@@ -33,7 +33,7 @@ async def external_data_causes(states: list[Row], viewer: Viewer) -> Causes:
 
 
 def _name(state: Row) -> str | None:
-    """What tells a state from others: its version, or else its hash."""
+    """The version of a state, or else its hash, by which it is told from others."""
     return state.get("version") or state.get("sha256")
 
 
