@@ -5,7 +5,7 @@ import pytest
 import documents
 from documents.activities.activity import ActivityStatus
 from resolvers.access.viewer import ANONYMOUS
-from resolvers.provenance import neighbours
+from resolvers.provenance import joins, neighbours
 from resolvers.provenance.lineage import LineageDirection, LineageRequest
 from resolvers.provenance.references import reference_fields
 from resolvers.provenance.walk import lineages
@@ -63,7 +63,8 @@ async def test_hundreds_of_neighbours_take_no_more_rounds_than_one(depth: int, r
 
 async def test_an_activity_that_used_more_than_is_looked_at_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     reports = await Reports(4).keep()
-    monkeypatch.setattr(neighbours, "MAX_LINEAGE_NODES", 2)
+    for module in (joins, neighbours):
+        monkeypatch.setattr(module, "MAX_LINEAGE_NODES", 2)
 
     found = await upstream(reports.ingestion)
     all_but_the_last = await upstream(reports.generation, depth=1)
