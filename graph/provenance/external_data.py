@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import strawberry
 from strawberry import UNSET
@@ -19,9 +19,6 @@ from resolvers.provenance.external_data.facts import media_types, sizes, times
 from resolvers.provenance.external_data.find_external_data import find_external_data
 from resolvers.provenance.external_data.same_bytes import same_bytes
 from resolvers.reads.rows import Row
-
-if TYPE_CHECKING:
-    from graph.provenance.artifact import Artifact
 
 
 @view(documents.ExternalData)
