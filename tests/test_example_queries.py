@@ -17,7 +17,6 @@ from graphql import (
     NoDeprecatedCustomRule,
     OperationDefinitionNode,
     SelectionSetNode,
-    build_schema,
     get_named_type,
     parse,
     validate,
@@ -25,11 +24,10 @@ from graphql import (
 from graphql.execution.values import get_variable_values
 
 from graph.clients.worker import queries
-from graph.schema import as_text
+from tests.support.core_schema import schema
 from tests.support.needs import PROJECT, need
 from tests.test_readme import PAGES, blocks, manual
 
-schema = build_schema(as_text())
 OPERATION = r"(?:query|mutation|subscription)[ (].*?"
 
 

@@ -14,6 +14,7 @@ from graphql.utilities import find_breaking_changes
 
 from graph.commands.breaking_changes import ON_PURPOSE, by_remedy
 from graph.schema import as_text
+from tests.support.core_schema import schema as core
 from tests.support.needs import PROJECT, need_shared
 
 NOT_SERVED_YET: set[str] = set()
@@ -27,7 +28,6 @@ NULLABLE_SINCE = {"Execution.digitalTwin", "Step.execution", "Output.step"}
 OPTIONAL_SINCE = {"CreateExecutionInput.steps"}
 """Promised to be required, and left out by those who run a workflow."""
 
-core = build_schema(as_text())
 assert core.mutation_type is not None
 mutations = core.mutation_type.fields
 

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from functools import lru_cache
-
-from libcst import Module
-from mutmut.mutation.file_mutation import Mutation, create_mutations
+from typing import TYPE_CHECKING
 
 from tests.support.running import ROOT
+
+if TYPE_CHECKING:
+    # It takes 0.6 s to load, and every process that shares the tests loads this module.
+    from libcst import Module
+    from mutmut.mutation.file_mutation import Mutation
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ def count_mutants(module: str) -> int:
 
 def make_mutant(module: str, number: int) -> Mutant:
     """A mutant of a module, by its number. Raises IndexError beyond `count_mutants`."""
+    from libcst import Module
+
     original, tree, mutations = _mutations(module)
     mutation = mutations[number]
     changed = tree.deep_replace(mutation.original_node, mutation.mutated_node)
@@ -54,7 +59,9 @@ def make_mutant(module: str, number: int) -> Mutant:
 
 
 @lru_cache(maxsize=32)
-def _mutations(module: str) -> tuple[str, Module, Sequence[Mutation]]:
+def _mutations(module: str) -> "tuple[str, Module, Sequence[Mutation]]":
+    from mutmut.mutation.file_mutation import create_mutations
+
     # mutmut itself tries only those in functions; we try those of tables and constants of a module as well.
     original = (ROOT / module).read_text()
     tree, mutations, *_ = create_mutations(module, original)

@@ -6,6 +6,7 @@ Only the start of Python and the entry point that pip writes are left out: tests
 """
 
 import atexit
+import gc
 import multiprocessing
 import os
 import resource
@@ -107,6 +108,8 @@ class Forked:
 
 def _run(words: list[str], cwd: str, env: dict[str, str], stdout: str, stderr: str, limits: Limits) -> None:
     """Be the command, and end as it would."""
+    # The first collection would search all that was loaded before the fork, and copy its pages: 0.13 s of CPU.
+    gc.freeze()
     # The server of forks has both ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -10,11 +10,9 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
-    build_schema,
 )
 
 from documents.twins.output import OutputType
-from graph.schema import as_text
 from tests.support.asking import ADMIN, WORKER, ask
 from tests.support.builders import (
     a_component,
@@ -26,12 +24,12 @@ from tests.support.builders import (
     an_output,
     keep,
 )
+from tests.support.core_schema import schema
 from tests.support.uploading import a_running_step, refusal_of, register
 
 pytestmark = pytest.mark.usefixtures("database")
 
 ELSEWHERE = {"bucket": "another-bucket", "key": "runs/1/data.csv"}
-schema = build_schema(as_text())
 ROLES = re.compile(r"(Input|Where|OrderField|Order|Payload|Connection|Edge|Filter)$")
 KEPT = {"ExtendLeaseInput.leaseSeconds", "IngestComponentPayload.componentVersion", "ToolUsage.toolVersion"}
 """Names that say of which of several things something is."""

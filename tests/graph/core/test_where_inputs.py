@@ -7,14 +7,12 @@ from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLList,
-    build_schema,
     get_named_type,
     get_nullable_type,
 )
 
 from documents.twins.output import OutputType
 from graph.core.where import WHERE_INPUTS
-from graph.schema import as_text
 from resolvers.limits import MAX_FILTER_VALUES
 from tests.support.asking import ask, refusal
 from tests.support.builders import (
@@ -28,10 +26,9 @@ from tests.support.builders import (
     an_output,
     keep,
 )
+from tests.support.core_schema import schema
 
 pytestmark = pytest.mark.usefixtures("database")
-
-schema = build_schema(as_text())
 
 
 def conditions(name: str) -> dict[str, Any]:
