@@ -427,6 +427,10 @@ FURTHER: tuple[tuple[str, str], ...] = (
     ),
     ("resolvers/formats/dates.py", "resolvers/formats/test_csvw.py"),
     (
+        "resolvers/formats/sources.py",
+        "resolvers/formats/test_info_json_sources.py resolvers/formats/test_csvw_sources.py",
+    ),
+    (
         "resolvers/formats/slugs.py",
         (
             "resolvers/formats/test_info_json.py resolvers/catalogue/test_find_or_create.py "
