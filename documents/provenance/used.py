@@ -1,5 +1,9 @@
 """Artifacts that activities use, the `used` of W3C PROV."""
 
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
 from pydantic import Field
 from pymongo import IndexModel
 
@@ -23,6 +27,11 @@ class Used(EmbeddedModel):
     assumed: bool = False
     declared: bool = False
     step_key: str | None = Field(None, alias="stepKey")
+
+
+def stored_used(used: Iterable[Used]) -> list[dict[str, Any]]:
+    """The artifacts in the form stored with an activity, at most MAX_USED."""
+    return [one.model_dump(by_alias=True) for one in islice(used, MAX_USED)]
 
 
 def used_index() -> IndexModel:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from documents.activities.activity import CodeReference
 from documents.mongo.transaction import Session
-from documents.provenance.used import Used
+from documents.provenance.used import Used, stored_used
 from resolvers.access.viewer import Viewer
 from resolvers.catalogue.assumed_inputs import assumed_inputs, tools_used
 from resolvers.catalogue.published_tables import Moment
@@ -51,7 +51,7 @@ class RunInputs:
         if self.reported is not None:
             return fields | await record_used_at_end(transform, self.reported, PUBLIC, viewer, session)
         if transform.get("used") is None and (used := await self._record_assumed(session)):
-            fields["used"] = [one.model_dump(by_alias=True) for one in used]
+            fields["used"] = stored_used(used)
         return fields
 
     async def _record_assumed(self, session: Session) -> list[Used] | None:

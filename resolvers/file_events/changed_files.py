@@ -5,6 +5,7 @@ from typing import NamedTuple
 import documents
 from documents.catalogue.transform import TransformCause
 from documents.mongo.transaction import Session
+from documents.provenance.used import stored_used
 from resolvers.provenance.external_data.external_state import ExternalState
 from resolvers.provenance.external_data.external_url import external_url
 from resolvers.provenance.used import unique_used
@@ -23,7 +24,7 @@ class ChangedFiles(NamedTuple):
         if not self.states:
             return {}
         used = unique_used(state.used(declared=True) for state in self.states)
-        return {"used": [one.model_dump(by_alias=True) for one in used], "used_truncated": not self.are_all}
+        return {"used": stored_used(used), "used_truncated": not self.are_all}
 
 
 async def changed_files(transform_id: str, session: Session) -> ChangedFiles:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from documents.mongo.transaction import Session
 from documents.provenance.external_data import external_data_id
-from documents.provenance.used import MAX_USED, Used
+from documents.provenance.used import MAX_USED, Used, stored_used
 from resolvers.access.viewer import Viewer
 from resolvers.provenance.external_data.external_state import ExternalState, Reporter, upsert_external_data
 from resolvers.provenance.external_data.external_url import without_query
@@ -30,7 +30,7 @@ async def record_used_at_end(
     replaced = _assumed_ids(states)
     kept = [used for used in before if not (used.assumed and used.ref in replaced)]
     used = unique_used([*kept, *(artifact.used for artifact in named)])
-    fields: Row = {"used": [one.model_dump(by_alias=True) for one in used[:MAX_USED]]}
+    fields: Row = {"used": stored_used(used)}
     return fields | ({"used_truncated": True} if len(used) > MAX_USED else {})
 
 

@@ -8,7 +8,7 @@ import documents
 from documents.activities.activity import ActivityStatus
 from documents.mongo.transaction import Session
 from documents.provenance.frozen_inputs import frozen_inputs
-from documents.provenance.used import MAX_USED, Used
+from documents.provenance.used import MAX_USED, Used, stored_used
 from resolvers.imports.odtp.collection_import import ImportRun, stored_rows
 from resolvers.provenance.external_data.external_state import reporter_of
 from resolvers.provenance.external_data.parameter_urls import parameter_states
@@ -64,7 +64,7 @@ async def _used_fields(step: Row, session: Session, *, follows: bool) -> Row:
     if not used:
         return {}
     truncated = bool(frozen.get("used_truncated")) or len(used) > MAX_USED
-    return {"used": [one.model_dump(by_alias=True) for one in used[:MAX_USED]], "used_truncated": truncated}
+    return {"used": stored_used(used), "used_truncated": truncated}
 
 
 def _parameters(step: Row) -> dict[str, Any]:
