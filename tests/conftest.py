@@ -227,11 +227,11 @@ def _is_open(database: Database) -> bool:
 async def _empty(database: Database) -> bool:
     """Remove every row; whether nothing but the documents' own collections is left."""
     names = await database.list_collection_names()
-    await asyncio.gather(*(database[name].delete_many({}) for name in await _filled(database, names)))
+    await asyncio.gather(*(database[name].delete_many({}) for name in await _collections_with_rows(database, names)))
     return set(names) <= {document.get_collection_name() for document in documents.ALL}
 
 
-async def _filled(database: Database, names: list[str]) -> list[str]:
+async def _collections_with_rows(database: Database, names: list[str]) -> list[str]:
     """The collections that hold a row, found in one round trip: a test fills a few of the thirty."""
 
     def named(name: str) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """Artifacts that activities use, the `used` of W3C PROV."""
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
 from pydantic import Field
@@ -30,8 +29,8 @@ class Used(EmbeddedModel):
 
 
 def stored_used(used: Iterable[Used]) -> list[dict[str, Any]]:
-    """The artifacts in the form stored with an activity, at most MAX_USED."""
-    return [one.model_dump(by_alias=True) for one in islice(used, MAX_USED)]
+    """The artifacts in the form stored with an activity."""
+    return [one.model_dump(by_alias=True) for one in used]
 
 
 def used_index() -> IndexModel:

@@ -219,7 +219,8 @@ async def _store_step(
 
 
 async def _used(execution: documents.Execution, sample: SampleStep, before: list[str]) -> list[Used] | None:
-    """What a step used: what is said, and the outputs of the steps before it. None where neither is."""
+    """The artifacts that a step used: those that the sample names, and the outputs of the steps before it. None where
+    there is neither."""
     outputs = await documents.Output.find({"stepRef": {"$in": before}}).to_list()
     values = [*sample.used, *(UsedValues(id=output.id) for output in outputs)]
     reporter = Reporter(execution.owner_ref, execution.public)

@@ -46,9 +46,9 @@ def code_search(repository: str, commits: Sequence[str], path: str | None) -> Co
     if len(commits) > MAX_IMPACT_COMMITS:
         raise LimitExceeded(f"commits has {len(commits):,} values; at most {MAX_IMPACT_COMMITS:,} are allowed.")
     if not repository.strip() or len(repository) > MAX_URL_LENGTH or not is_line(repository):
-        raise _invalid(f"repository must be the address of a repository, not {_shown(repository)}.")
+        raise _invalid(f"repository must be the address of a repository, not {_excerpt(repository)}.")
     if path is not None and not is_line(path):
-        raise _invalid(f"path must be one line, the path of a file or of a folder/, not {_shown(path)}.")
+        raise _invalid(f"path must be one line, the path of a file or of a folder/, not {_excerpt(path)}.")
     distinct = dict.fromkeys(_checked_commit(commit) for commit in commits)
     return CodeSearch(repository_url(repository), tuple(sorted(distinct)), path)
 
@@ -57,7 +57,7 @@ def _checked_commit(value: str) -> str:
     commit = value.strip().lower()
     if not COMMIT.fullmatch(commit):
         digits = f"{MIN_COMMIT_DIGITS} or more hexadecimal digits"
-        raise _invalid(f"commits must be hashes of commits, whole or their first {digits}, not {_shown(value)}.")
+        raise _invalid(f"commits must be hashes of commits, whole or their first {digits}, not {_excerpt(value)}.")
     return commit
 
 
@@ -72,7 +72,7 @@ def _beginning_with(text: str) -> re.Pattern[str]:
     return re.compile(f"^{re.escape(text)}")
 
 
-def _shown(value: str) -> str:
+def _excerpt(value: str) -> str:
     return repr(value if len(value) <= MAX_SHOWN_LENGTH else f"{value[:MAX_SHOWN_LENGTH]}…")
 
 

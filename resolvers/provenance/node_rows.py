@@ -11,7 +11,7 @@ from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Fields, Row
 
-MAX_IDS_PER_FIND = 10_000
+MAX_IDS_PER_LOOKUP = 10_000
 
 
 async def rows_by_id(
@@ -31,6 +31,6 @@ async def rows_by_id(
 async def _rows(document: Document, ids: list[str], fields: Fields, viewer: Viewer) -> dict[str, Row]:
     reader = ADMIN if document in SEEN_THROUGH_EDGES else viewer
     rows: dict[str, Row] = {}
-    for start in range(0, len(ids), MAX_IDS_PER_FIND):
-        rows |= await lookups.by_ids(document, ids[start : start + MAX_IDS_PER_FIND], fields, reader)
+    for start in range(0, len(ids), MAX_IDS_PER_LOOKUP):
+        rows |= await lookups.by_ids(document, ids[start : start + MAX_IDS_PER_LOOKUP], fields, reader)
     return rows

@@ -32,7 +32,7 @@ SHOWN_OF_RUN: dict[Document, frozenset[str]] = {
 """The fields of an activity that are shown with what it made."""
 CURSOR_SCOPE = "derivedFrom"
 """Binds cursors to lists of what artifacts were derived from."""
-# Whoever sees a generation sees its instance, and so the archives of that.
+# A generation is as visible as its instance, and so are the archives of that.
 PARTS_OF_GENERATION = Children(documents.IngestionPart, "generationRef", BY_ARCHIVE, inherits_access=True)
 
 

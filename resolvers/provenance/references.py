@@ -121,23 +121,23 @@ class Join:
         return self.source(direction.opposite)
 
 
-def _used(document: Document) -> Reference:
+def _use(document: Document) -> Reference:
     """The artifacts that activities of a kind used."""
     return Reference(
         document, "used.ref", LineageEdgeKind.USED, ARTIFACTS, assumed="assumed", truncated="used_truncated"
     )
 
 
-def _generated(document: Document, path: str, activity: Document) -> Reference:
+def _generation(document: Document, path: str, activity: Document) -> Reference:
     """The activity that generated an artifact."""
     return Reference(document, path, LineageEdgeKind.GENERATED, (activity,))
 
 
 REFERENCES: tuple[Reference, ...] = (
-    _used(documents.Step),
-    _used(documents.Transform),
-    _generated(documents.Output, "stepRef", documents.Step),
-    _generated(documents.Distribution, "transform_id", documents.Transform),
+    _use(documents.Step),
+    _use(documents.Transform),
+    _generation(documents.Output, "stepRef", documents.Step),
+    _generation(documents.Distribution, "transform_id", documents.Transform),
     Reference(documents.Result, "output", LineageEdgeKind.MEMBER, (documents.Output,)),
     Reference(
         documents.Ingestion, "generationRef", LineageEdgeKind.GENERATED, (documents.Generation,), direction=DOWNSTREAM

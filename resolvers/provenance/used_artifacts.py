@@ -33,7 +33,7 @@ BY_ARCHIVE = Order((SortKey(ARCHIVE),))
 """Of the parts of an ingestion or a generation, which has one for each archive: oldest first."""
 MERGED: Filter = {"status": ActivityStatus.SUCCEEDED.value}
 """Parts of ingestions whose archives were merged."""
-# Whoever sees an ingestion sees its instance, and so the archives of that.
+# An ingestion is as visible as its instance, and so are the archives of that.
 PARTS = Children(documents.IngestionPart, "ingestionRef", BY_ARCHIVE, inherits_access=True)
 
 
@@ -55,14 +55,14 @@ async def used_artifacts(
 async def _pages(activity: Document, activities: list[Row], read: ConnectionRead) -> list[Row]:
     if activity is documents.Ingestion:
         return await pages_of_archives(activities, read)
-    return await _pages_of_used(activities, read)
+    return await _pages_of_recorded_inputs(activities, read)
 
 
-async def _pages_of_used(activities: list[Row], read: ConnectionRead) -> list[Row]:
+async def _pages_of_recorded_inputs(activities: list[Row], read: ConnectionRead) -> list[Row]:
     """A page of what each step or transform used."""
     request = read.page_request(USED, LISTED)
     lists = await used_ids(activities)
-    return page_rows(activities, await pages_of_listed(lists, request, read.fields_of, read.viewer), _count_used)
+    return page_rows(activities, await pages_of_listed(lists, request, read.fields_of, read.viewer), _counts_of_inputs)
 
 
 async def pages_of_archives(
@@ -92,7 +92,7 @@ async def with_used(activities: list[Row]) -> list[Row]:
     return [row | found.get(row["_id"], {}) for row in activities]
 
 
-async def _count_used(activities: list[Row], viewer: Viewer) -> list[int | None]:
+async def _counts_of_inputs(activities: list[Row], viewer: Viewer) -> list[int | None]:
     return await count_listed(await used_ids(activities), viewer)
 
 

@@ -30,7 +30,7 @@ async def record_used_at_end(
     replaced = _assumed_ids(states)
     kept = [used for used in before if not (used.assumed and used.ref in replaced)]
     used = unique_used([*kept, *(artifact.used for artifact in named)])
-    fields: Row = {"used": stored_used(used)}
+    fields: Row = {"used": stored_used(used[:MAX_USED])}
     return fields | ({"used_truncated": True} if len(used) > MAX_USED else {})
 
 

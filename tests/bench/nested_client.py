@@ -33,14 +33,14 @@ class NestedClient:
             ends: dict[str, None] = {}
             for id in frontier:
                 answer = await self._ask(
-                    f"query ($id: ID!) {{ node(id: $id) {{ ... on Output {{ {_nested(depth)} }} }} }}", id=id
+                    f"query ($id: ID!) {{ node(id: $id) {{ ... on Output {{ {_selection(depth)} }} }} }}", id=id
                 )
                 ends |= dict.fromkeys(self._follow(answer["node"], depth))
             frontier = list(ends)
 
     async def walk_together(self) -> None:
         """Ask for two hops from a hundred outputs at a time, from each output once."""
-        query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on Output {{ {_nested(1)} }} }} }}"
+        query = f"query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ... on Output {{ {_selection(1)} }} }} }}"
         seen, frontier = {self.root}, [self.root]
         for _ in range(HOPS // 2):
             ends: dict[str, None] = {}
@@ -67,9 +67,9 @@ class NestedClient:
         return ends
 
 
-def _nested(depth: int) -> str:
+def _selection(depth: int) -> str:
     """The selection of what was made of an output, so many steps deep."""
-    below = f"... on Output {{ {_nested(depth - 1)} }}" if depth else ""
+    below = f"... on Output {{ {_selection(depth - 1)} }}" if depth else ""
     generated = f"generated(first: {PAGE}) {{ nodes {{ id caption {below} }} }}"
     used_by = f"usedBy(first: {PAGE}) {{ nodes {{ id caption {generated} }} pageInfo {{ hasNextPage }} }}"
     return f"id caption {used_by if depth else ''}"

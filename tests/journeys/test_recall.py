@@ -55,7 +55,7 @@ def test_what_a_bad_commit_made_is_found_downstream_and_made_again(admin: Somebo
     user = admin.do("createUser", "user { id }", **person)["user"]["id"]
     galaxy = Galaxy.new(admin.server, ownerIds=[user])
     galaxy.upload(a_report())
-    generation, report = _ingested(galaxy)
+    generation, report = _generation_and_report(galaxy)
 
     # A step counts them, at a commit that will turn out to be wrong; another one draws the counts.
     bad = admin.register_version(plain_yml(), COUNTER, "1.0.0", BAD)
@@ -124,7 +124,7 @@ def test_what_a_bad_commit_made_is_found_downstream_and_made_again(admin: Somebo
     assert seen == [None, None, unknown, ("STALE", [newer_data]), None, None, unknown, unknown]
 
 
-def _ingested(galaxy: Galaxy) -> tuple[str, str]:
+def _generation_and_report(galaxy: Galaxy) -> tuple[str, str]:
     """The ids of the generation that a server's only report became, and of the report."""
 
     def generations() -> list[str]:

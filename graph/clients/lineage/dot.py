@@ -13,10 +13,10 @@ def dot_lines(lineage: Lineage) -> Iterator[str]:
     for node in lineage.nodes.values():
         shape = "ellipse" if node.status is None else "box"
         bold = ", style=bold" if node.id in lineage.roots else ""
-        yield f"  {_quoted(node.id)} [label={_quoted(_label(node.caption, node.type_name))}, shape={shape}{bold}];"
+        yield f"  {_literal(node.id)} [label={_literal(_label(node.caption, node.type_name))}, shape={shape}{bold}];"
     for edge in lineage.edges:
         dashed = " [style=dashed]" if edge.is_assumed else ""
-        yield f"  {_quoted(edge.from_id)} -> {_quoted(edge.to_id)}{dashed};"
+        yield f"  {_literal(edge.from_id)} -> {_literal(edge.to_id)}{dashed};"
     yield "}"
 
 
@@ -24,7 +24,7 @@ def _label(caption: str, type_name: str) -> str:
     return f"{printable(caption)}\n{type_name}"
 
 
-def _quoted(text: str) -> str:
+def _literal(text: str) -> str:
     # A backslash begins an escape sequence in labels, and a line break is one of them.
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

@@ -28,12 +28,12 @@ async def complete_activity(
                 lease.handle_refusal(refusal)
                 return
             await note_not_recorded(note, [error["message"] for error in refused])
-            used = _accepted(used or [], refused) if correction < MAX_CORRECTIONS - 1 else None
+            used = _entries_without(used or [], refused) if correction < MAX_CORRECTIONS - 1 else None
         else:
             return
 
 
-def _accepted(used: list[Json], refused: list[Json]) -> list[Json] | None:
+def _entries_without(used: list[Json], refused: list[Json]) -> list[Json] | None:
     """The entries that were not refused, None when none is left: an empty list would say that nothing was used."""
     numbers = {error["path"][2] for error in refused if len(error["path"]) > 2}
     accepted = [entry for number, entry in enumerate(used) if str(number) not in numbers]

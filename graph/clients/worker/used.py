@@ -116,11 +116,11 @@ class UsedReport:
         file, names = await asyncio.to_thread(open_beneath, self._folder, names_beneath(self._folder, path))
         with file:
             if names not in self._hashes:
-                self._hashes[names] = await _hash_unchanged(file)
+                self._hashes[names] = await _stable_hash(file)
         return self._hashes[names]
 
 
-async def _hash_unchanged(file: BinaryIO) -> tuple[str, int]:
+async def _stable_hash(file: BinaryIO) -> tuple[str, int]:
     """SHA-256 and size of an open file. Raises FileRefused when it cannot be read, or changes meanwhile."""
     before = os.fstat(file.fileno())
     try:

@@ -203,7 +203,7 @@ class Compiler:
     def _node_selection(
         self, type_: Any, nodes: list[FieldNode], held: list[HeldNodes]
     ) -> Callable[[PlanRun], NodeSelection]:
-        """What is selected of objects of any kind that are found while a field is computed."""
+        """The selection of objects of any kind that are found while a field is computed."""
         fields = fields_above_nodes(type_, nodes, self.collector.fragments)
         names = frozenset(node.name.value for _, node in fields)
 

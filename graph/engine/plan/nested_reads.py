@@ -287,7 +287,7 @@ class NestedComputed(NestedField):
     template: RowTemplate | None = None
     """The template of values that are rows, or lists of rows."""
     selection: Callable[[PlanRun], NodeSelection] | None = None
-    """What is selected of the objects of any kind that the function finds; None for functions that find none."""
+    """The selection of the objects of any kind that the function finds; None for functions that find none."""
     found: "HeldNodes | None" = None
     """Shows the objects where the values are their rows."""
 

@@ -64,7 +64,7 @@ async def _used_fields(step: Row, session: Session, *, follows: bool) -> Row:
     if not used:
         return {}
     truncated = bool(frozen.get("used_truncated")) or len(used) > MAX_USED
-    return {"used": stored_used(used), "used_truncated": truncated}
+    return {"used": stored_used(used[:MAX_USED]), "used_truncated": truncated}
 
 
 def _parameters(step: Row) -> dict[str, Any]:

@@ -62,7 +62,7 @@ async def upsert_external_data(states: Iterable[ExternalState], reporter: Report
     # In the order of ids, so that transactions that report the same states conflict at the first one.
     writes = [
         UpdateOne({"_id": id}, [{"$set": _fields(state, reporter, at)}], upsert=True)
-        for id, state in sorted(_merged(states).items())
+        for id, state in sorted(_states_by_id(states).items())
     ]
     if not writes:
         return
@@ -73,7 +73,7 @@ async def upsert_external_data(states: Iterable[ExternalState], reporter: Report
         raise RetryTransaction from error
 
 
-def _merged(states: Iterable[ExternalState]) -> dict[str, ExternalState]:
+def _states_by_id(states: Iterable[ExternalState]) -> dict[str, ExternalState]:
     """The states by id, each with the first size and the first media type that are reported."""
     by_id: dict[str, ExternalState] = {}
     for state in states:
@@ -92,12 +92,12 @@ def _fields(state: ExternalState, reporter: Reporter, at: datetime) -> dict[str,
         "version": {"$literal": state.version},
         "sha256": {"$literal": state.sha256},
         "public": True if reporter.public else {"$ifNull": ["$public", False]},
-        **{name: _filled(f"${name}", value) for name, value in shared.items()},
+        **{name: _value_or(f"${name}", value) for name, value in shared.items()},
         **_reports(None if reporter.public else reporter.owner_ref, reported | {"at": at}),
     }
 
 
-def _filled(path: str, value: Any) -> dict[str, Any]:
+def _value_or(path: str, value: Any) -> dict[str, Any]:
     """The value at a path, or this one where there is none."""
     return {"$ifNull": [path, {"$literal": value}]}
 
@@ -108,7 +108,7 @@ def _reports(owner_ref: str | None, reported: dict[str, Any]) -> dict[str, Any]:
     if owner_ref is None:
         return {"ownerRefs": owners, "reports": reports}
     filled = {
-        "$mergeObjects": ["$$report", {name: _filled(f"$$report.{name}", value) for name, value in reported.items()}]
+        "$mergeObjects": ["$$report", {name: _value_or(f"$$report.{name}", value) for name, value in reported.items()}]
     }
     is_owners = {"$eq": ["$$report.ownerRef", owner_ref]}
     same = {"$map": {"input": reports, "as": "report", "in": {"$cond": [is_owners, filled, "$$report"]}}}

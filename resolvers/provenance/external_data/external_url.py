@@ -24,15 +24,15 @@ def check_external_url(value: str, *path: str) -> str:
     """
     scheme, separator, _ = value.strip().partition("://")
     if not separator or scheme.lower() not in SCHEMES:
-        raise InvalidInput(f"url must be an http, https, gs or s3 URL, not {_shown(value)}.", *path)
+        raise InvalidInput(f"url must be an http, https, gs or s3 URL, not {_excerpt(value)}.", *path)
     try:
         url = without_share_keys(file_url(check_location(_without_signature(value.strip()), *path)))
         # A web address may turn out to be that of an object.
         url = _without_signature(url)
     except ValueError as error:
-        raise InvalidInput(f"url {_shown(value)} is not a URL.", *path) from error
+        raise InvalidInput(f"url {_excerpt(value)} is not a URL.", *path) from error
     if len(url) > MAX_URL_LENGTH or not NORMAL_URL.fullmatch(url) or FORBIDDEN_CHARACTER.search(url):
-        raise InvalidInput(f"url must be a URL of at most {MAX_URL_LENGTH:,} characters, not {_shown(value)}.", *path)
+        raise InvalidInput(f"url must be a URL of at most {MAX_URL_LENGTH:,} characters, not {_excerpt(value)}.", *path)
     return url
 
 
@@ -77,6 +77,6 @@ def _without_signature(url: str) -> str:
     return url if without_share_keys(without_secrets(web_address)) == web_address else name
 
 
-def _shown(value: str) -> str:
+def _excerpt(value: str) -> str:
     """The beginning of a URL, as an error may repeat it: without its query, which may be a secret."""
     return repr(without_secrets(value.strip()).partition("?")[0][:100])

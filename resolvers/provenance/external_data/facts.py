@@ -36,7 +36,7 @@ async def times(rows: list[Row], viewer: Viewer) -> list[datetime]:
 
 async def _facts(rows: list[Row], viewer: Viewer, name: str, reported: str) -> list[Any]:
     """The public value of each row at `name`, or the one that a report which the viewer may see has as `reported`."""
-    # What is public and lacks a value may have one in the viewer's own report, but anonymous viewers have none.
+    # The viewer's own report may have a value that public data lacks. Anonymous viewers have no report.
     lacking = [
         row["_id"]
         for row in rows

@@ -27,7 +27,7 @@ JOBS, COUNTS, MAP1, MAP2 = "4,759 jobs from 2 reports", "counts.csv", "map1.svg"
 
 
 def what_is_seen(found: Any) -> dict[str, Any]:
-    """What a viewer was shown, in short."""
+    """The part of an answer that a viewer was shown, in short."""
 
     def inside(page: Any) -> list[str]:
         assert page["totalCount"] == len(page["nodes"])
@@ -77,7 +77,7 @@ SEEN: dict[str, dict[str, Any]] = {
     "anonymous, of public outputs": {"map": (None, [], ["RUN_UNKNOWN"]), **OUTPUTS_ALONE},
     "stranger, of public outputs": {"map": (None, [], ["RESTRICTED"]), **OUTPUTS_ALONE},
 }
-"""What each viewer sees of a private twin with a step `draw`, which used jobs of a private instance."""
+"""The parts that each viewer sees of a private twin with a step `draw`, which used jobs of a private instance."""
 
 
 @pytest.mark.parametrize("who", SEEN)

@@ -1,4 +1,4 @@
-"""What runs of some code made is found by repository and commit, as far as the viewer may see it."""
+"""Artifacts that runs of some code made, found by repository and commit, as far as the viewer may see them."""
 
 from datetime import timedelta
 from typing import Any

@@ -61,7 +61,7 @@ async def used_by(hub: Hub, viewer: Viewer = ADMIN, **page: Any) -> Any:
 
 
 async def lineage(hub: Hub, viewer: Viewer = ADMIN, **given: Any) -> Any:
-    """What came of the output, or of another node."""
+    """The lineage downstream of the output, or of another node."""
     return (await ask(LINEAGE, viewer, **{"id": hub.output.id, **given}))["node"]["lineage"]
 
 

@@ -1,4 +1,4 @@
-"""What objects were made from and what was made of them, as clients ask for it."""
+"""Lineages of objects, as clients ask for them."""
 
 from itertools import count
 from typing import Any

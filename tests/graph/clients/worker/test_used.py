@@ -1,4 +1,4 @@
-"""What a command notes in PROVENANCE_USED, and what its worker makes of that: bytes are real, and so are traps."""
+"""The lines that a command notes in PROVENANCE_USED, and the report that its worker makes: bytes and traps are real."""
 
 import asyncio
 import hashlib

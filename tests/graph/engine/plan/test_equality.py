@@ -41,7 +41,7 @@ SCALARS = {
     "String": st.builds(lambda text: StringValueNode(value=text), st.text(max_size=5)),
 }
 REQUIRED = {"codeImpact": "".join(f", {name}: {values[0]}" for name, values in CODE.items())}
-"""What connections must be given to be asked for."""
+"""The arguments that connections require."""
 SCHEMA = schema._schema
 assert SCHEMA.query_type is not None
 ROOTS = [*([name] for name in SCHEMA.query_type.fields), None]
