@@ -152,23 +152,23 @@ def group_consecutive(list rows, str key):
     return groups
 
 
-def member_texts(list rows, str name, str member, str flag=None):
+def member_texts(list rows, str name, str member, str flag=None, dict known=None):
     """For each row the texts at `member` of the documents in its array `name`; of those alone whose `flag` is true, if
-    one is given."""
+    one is given. With `known`, its values for those texts that it has, instead of the texts."""
     cdef list found = []
     cdef Row row
     for row in rows:
-        found.append(texts_of(row, name, member, flag))
+        found.append(texts_of(row, name, member, flag, known))
     return found
 
 
-cdef list texts_of(Row row, str name, str member, str flag):
+cdef list texts_of(Row row, str name, str member, str flag, dict known):
     cdef Elements array, items, element
     cdef Py_ssize_t size, flag_size = 0
     cdef const char* text = PyUnicode_AsUTF8AndSize(member, &size)
     cdef const char* flag_text = NULL if flag is None else PyUnicode_AsUTF8AndSize(flag, &flag_size)
     cdef list texts = []
-    cdef str found
+    cdef object found
     cdef bint flagged
     if not row._holds(name, &array) or array.type != ARRAY:
         return texts
@@ -185,6 +185,8 @@ cdef list texts_of(Row row, str name, str member, str flag):
                 flagged = element.value[0] != 0
         if found is None:
             raise ValueError(f"no text at {name}.{member}")
-        if flagged:
+        if known is not None:
+            found = known.get(found)
+        if flagged and found is not None:
             texts.append(found)
     return texts

@@ -46,10 +46,15 @@ def group_consecutive(rows: list[Any], key: str) -> list[tuple[str, list[Any]]]:
     return [(text, list(group)) for text, group in groupby(rows, itemgetter(key))]
 
 
-def member_texts(rows: list[Any], name: str, member: str, flag: str | None = None) -> list[list[str]]:
-    """For each document the texts at `member` of the documents in its list `name`, which may be missing or null; of
-    those alone whose `flag` is true, if one is given."""
+def member_texts(
+    rows: list[Any], name: str, member: str, flag: str | None = None, known: dict[str, str] | None = None
+) -> list[list[str]]:
+    """For each document the texts at `member` of the documents in its list `name`, which may be missing or null.
+
+    With a `flag`, only of those in which it is true. With `known`, the values that it has for such texts.
+    """
     if COMPILED and all(type(row) is Row for row in rows):
-        return _member_texts(rows, name, member, flag)
+        return _member_texts(rows, name, member, flag, known)
     lists = [row.get(name) or () for row in rows]
-    return [[item[member] for item in items if flag is None or item.get(flag)] for items in lists]
+    texts = [[item[member] for item in items if flag is None or item.get(flag)] for items in lists]
+    return texts if known is None else [[known[text] for text in of_row if text in known] for of_row in texts]

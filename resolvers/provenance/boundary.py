@@ -8,7 +8,7 @@ from resolvers.provenance.frontier import Walk
 from resolvers.provenance.graph import JOINED, by_document
 from resolvers.provenance.joins import join_stages
 from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, Read, split
-from resolvers.provenance.references import Direction, Join, Reference, joins_from, references_to
+from resolvers.provenance.references import Direction, Join, Reference, joins_from
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import BATCH_SIZE, Row
 
@@ -39,8 +39,9 @@ class Boundary:
         for direction in Direction:
             nodes = set[str]().union(*(self._nodes(walk, direction) for walk in self.walks))
             for document, ids in by_document(nodes - self.graph.complete[direction]).items():
+                references = self.reader.used_references_to(document, direction)
                 for chunk in split(ids):
-                    yield from (self._expand(one, chunk) for one in references_to(document, direction))
+                    yield from (self._expand(one, chunk) for one in references)
                     yield from (self._expand_join(one, chunk, direction) for one in joins_from(document, direction))
 
     def _nodes(self, walk: Walk, direction: Direction) -> list[str]:

@@ -1,5 +1,7 @@
 """Lineages of the objects of a level, as an answer shows them."""
 
+from collections.abc import Sequence
+
 from resolvers.access.viewer import Viewer
 from resolvers.provenance import walk
 from resolvers.provenance.lineage import LineageDirection, LineageRequest, check_lineage_bounds
@@ -20,11 +22,11 @@ async def lineages(
     return [lineage | {"_id": row["_id"]} for row, lineage in zip(rows, found, strict=True)]
 
 
-def nodes(lineages: list[Row], viewer: Viewer) -> list[list[Row]]:
+def nodes(lineages: list[Row], viewer: Viewer) -> list[Sequence[Row]]:
     """The nodes of each lineage."""
     return [lineage["nodes"] for lineage in lineages]
 
 
-def edges(lineages: list[Row], viewer: Viewer) -> list[list[Row]]:
+def edges(lineages: list[Row], viewer: Viewer) -> list[Sequence[Row]]:
     """The edges of each lineage."""
     return [lineage["edges"] for lineage in lineages]

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Iterator
+from math import ceil
 from typing import Any
 
 from resolvers.access.viewer import Viewer
@@ -30,12 +31,14 @@ MIN_IDS_TO_SPLIT = 400
 MAX_IDS_IN_ORDER = 100
 """For up to so many ids, an index is read in the order of the rows' ids, so that a limit ends the find early. For more
 that takes twice as long."""
+MIN_IDS_TO_LOOK_FOR_USE = 20
+"""From so many ids on, the database is asked whether any row at all stores a reference, before more are looked up."""
 CONCURRENT_FINDS = 8
 ID_ONLY: Fields = frozenset({"_id"})
 
 Read = Coroutine[Any, Any, object]
 """A read that may run beside others."""
-Wanted = dict[str, set[int]]
+Wanted = dict[str, frozenset[int]]
 """Nodes whose neighbours are wanted, each with the numbers of the walks that want them."""
 
 
@@ -46,6 +49,8 @@ class NeighbourReader:
         self.graph, self.viewer, self.selection = graph, viewer, selection
         self._slots = asyncio.Semaphore(CONCURRENT_FINDS)
         self._fields_of: dict[Document, Fields] = {}
+        self._is_used: dict[Reference, bool] = {}
+        """Whether any row stores a reference, as far as it was looked up."""
 
     def lookups(self, ids: set[str]) -> Iterator[Read]:
         """Reads of the nodes with these ids that the viewer may see, being neighbours of visible ones."""
@@ -67,10 +72,23 @@ class NeighbourReader:
         """
         self.graph.complete[direction].update(wanted)
         for document, of_kind in by_document(wanted).items():
+            references = self.used_references_to(document, direction)
+            if len(of_kind) >= MIN_IDS_TO_LOOK_FOR_USE:
+                yield from (self._look_for_use(one) for one in references if one not in self._is_used)
             for chunk in split(of_kind):
                 of_chunk = {id: wanted[id] for id in chunk}
-                yield from (self._expand(one, of_chunk, limit) for one in references_to(document, direction))
+                yield from (self._expand(one, of_chunk, limit) for one in references)
                 yield from (self._expand_join(one, chunk, direction) for one in joins_from(document, direction))
+
+    def used_references_to(self, document: Document, direction: Direction) -> list[Reference]:
+        """The references to nodes of a kind from a direction, but for those that no row is known to store."""
+        return [one for one in references_to(document, direction) if self._is_used.get(one, True)]
+
+    async def _look_for_use(self, reference: Reference) -> None:
+        """Find out whether any row stores a reference: a publisher has no steps, and a researcher no transforms."""
+        any_text = {reference.path: {"$gt": ""}}
+        rows = await self.find(reference.document, any_text, ID_ONLY, limit=1, index=reference.index)
+        self._is_used[reference] = bool(rows)
 
     async def _look_up(self, document: Document, ids: list[str], policy: Filter | None = None) -> None:
         policy = await self.policy(document) if policy is None else policy
@@ -78,7 +96,7 @@ class NeighbourReader:
 
     async def _expand(self, reference: Reference, wanted: Wanted, limit: int) -> None:
         """Read the rows that refer to the wanted nodes: all, or those that each walk needs when there are more."""
-        ids, walks = list(wanted), set[int]().union(*wanted.values())
+        ids, walks = list(wanted), frozenset[int]().union(*wanted.values())
         in_order, most = len(ids) <= MAX_IDS_IN_ORDER, min(limit * len(walks), MAX_LINEAGE_NODES)
         rows = await self.referring_rows(reference, ids, most + 1, in_order=in_order)
         if len(rows) <= most:
@@ -133,13 +151,15 @@ class NeighbourReader:
         async with self._slots, await collection.aggregate(stages, batchSize=BATCH_SIZE) as cursor:
             return await cursor.to_list()
 
-    async def run(self, reads: Iterable[Read]) -> None:
-        """Run reads side by side. When one fails, the others are awaited, so that none outlives the walk."""
+    async def run(self, reads: Iterable[Read]) -> list[Any]:
+        """The results of reads that run side by side. When one fails, the others are awaited, so that none outlives
+        the walk."""
         results = await asyncio.gather(*_all(reads), return_exceptions=True)
         error = next((result for result in results if isinstance(result, BaseException)), None)
         try:
             if error is not None:
                 raise error
+            return results
         finally:
             # Otherwise its traceback and this frame refer to each other, which keeps the rows until they are collected.
             del results, error
@@ -158,11 +178,15 @@ def _all(reads: Iterable[Read]) -> list[Read]:
 
 
 def split(ids: list[str], size: int | None = None) -> list[list[str]]:
-    """The ids in parts of at most `size`, or MAX_IDS_PER_FIND; in two where they are many enough."""
+    """The ids in parts of at most `size`, or MAX_IDS_PER_FIND; in two where they are many enough.
+
+    Each part takes ids from the whole range: older nodes have more neighbours than newer ones, and ids begin with the
+    time at which they were made, so that parts in a row would differ in the work that they are.
+    """
     size = size or MAX_IDS_PER_FIND
-    if MIN_IDS_TO_SPLIT <= len(ids) < 2 * size:
-        size = min(size, (len(ids) + 1) // 2)
-    return [ids[start : start + size] for start in range(0, len(ids), size)]
+    least = 2 if len(ids) >= MIN_IDS_TO_SPLIT else 1
+    parts = max(least, ceil(len(ids) / size))
+    return [ids[start::parts] for start in range(min(parts, len(ids)))]
 
 
 def _by_walk(wanted: Wanted) -> list[list[str]]:

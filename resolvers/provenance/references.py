@@ -81,12 +81,13 @@ class Reference:
         """The member of objects in a list that holds the id; empty where the ids themselves are stored."""
         return self.path.partition(".")[2]
 
-    def ids(self, rows: list[Row]) -> list[list[str]]:
-        """The ids that each row stores."""
+    def ids(self, rows: list[Row], known: dict[str, str] | None = None) -> list[list[str]]:
+        """The ids that each row stores; with `known`, the values that it has for them."""
         if self.member:
-            return raw.member_texts(rows, self.name, self.member)
+            return raw.member_texts(rows, self.name, self.member, known=known)
         values: list[Any] = [row.get(self.name) for row in rows]
-        return [[value] if isinstance(value, str) else list(dict.fromkeys(value or ())) for value in values]
+        lists = [[value] if isinstance(value, str) else list(dict.fromkeys(value or ())) for value in values]
+        return lists if known is None else [[known[id] for id in ids if id in known] for ids in lists]
 
     def assumed_ids(self, rows: list[Row]) -> list[list[str]]:
         """The ids that each row stores and whose exact state is assumed."""

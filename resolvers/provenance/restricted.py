@@ -9,7 +9,7 @@ from resolvers.provenance.frontier import Walk
 from resolvers.provenance.graph import JOINED, by_document
 from resolvers.provenance.joins import join_stages
 from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, Read, split
-from resolvers.provenance.references import Direction, Join, Reference, joins_from, references_to
+from resolvers.provenance.references import Direction, Join, Reference, joins_from
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row
 
@@ -33,8 +33,9 @@ class RestrictedNeighbours:
             ids = set().union(*(walk.visited.get(direction, ()) for walk in self.walks))
             referred |= self.graph.referred_ids(ids, direction)
             for document, of_kind in by_document(ids).items():
+                references = self.reader.used_references_to(document, direction)
                 for chunk in split(of_kind):
-                    yield from (self._expand(one, chunk) for one in references_to(document, direction))
+                    yield from (self._expand(one, chunk) for one in references)
                     yield from (self._expand_join(one, chunk, direction) for one in joins_from(document, direction))
         for document, of_kind in by_document(referred - self.graph.rows.keys()).items():
             yield from (self._look_up(document, chunk) for chunk in split(of_kind))

@@ -5,8 +5,7 @@ that run side by side, so a hundred walks take no more rounds than the deepest o
 same distance the first by id are taken, so that a lineage depends on the data alone.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 
@@ -23,6 +22,7 @@ from resolvers.provenance.frontier import Walk
 from resolvers.provenance.graph import ProvenanceGraph, document_of
 from resolvers.provenance.lineage import LineageRequest, LineageTruncation
 from resolvers.provenance.neighbours import NeighbourReader, Read, Wanted
+from resolvers.provenance.nodes import Nodes
 from resolvers.provenance.references import Direction
 from resolvers.provenance.restricted import RestrictedNeighbours
 from resolvers.reads.rows import Row
@@ -48,28 +48,45 @@ async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: Lin
     walks = [Walk((row["_id"] for row in rows), request, graph) for rows in starts]
     boundary, restricted = Boundary(reader, walks), RestrictedNeighbours(reader, walks)
     counts_restricted = request.shows_restricted and viewer.role is not Role.ANONYMOUS
-    is_in_time = True
+    shows_bounds = request.shows_has_more or request.shows_truncation
+    looks: list[Iterator[Read]] | None = None
     try:
         await _advance(walks, reader, request)
-        with _time_for_reads():
-            shows_bounds = request.shows_has_more or request.shows_truncation
-            reads = (boundary.reads() if shows_bounds else (), restricted.reads() if counts_restricted else ())
-            await reader.run(chain.from_iterable(reads))
+        looks = [boundary.reads()] * shows_bounds + [restricted.reads()] * counts_restricted
     except DeadlinePassed as error:
-        is_in_time = False
         if any(walk.distances.keys() - graph.rows.keys() for walk in walks):
             # There is nothing to show: only the references of the starts are known.
             raise timeout_error(WRITING_TIME) from error
     for row in chain.from_iterable(starts):
         graph.rows.setdefault(row["_id"], row)
+    # The database looks beyond the nodes while the edges between them are found.
+    is_in_time, *edges = await reader.run([_look_beyond(reader, looks), *(_edges(walk) for walk in walks)])
     found: list[Row] = []
-    async for some in event_loop.weighted_batches(walks, (len(walk.distances) for walk in walks)):
-        found += [await _lineage(walk, boundary if is_in_time else None) for walk in some]
+    async for some in event_loop.weighted_batches(
+        list(zip(walks, edges, strict=True)), (len(walk.distances) for walk in walks)
+    ):
+        found += [await _lineage(walk, of_walk, boundary if is_in_time else None) for walk, of_walk in some]
     if counts_restricted and is_in_time:
         for walk, lineage in zip(walks, found, strict=True):
             lineage["restricted"] = restricted.count(walk)
     as_of = now()
     return [lineage | {"as_of": as_of} for lineage in found]
+
+
+async def _look_beyond(reader: NeighbourReader, looks: Iterable[Iterable[Read]] | None) -> bool:
+    """Read what is beyond the nodes. Returns whether there was time for it, of which None says that there is none."""
+    if looks is None:
+        return False
+    try:
+        with _time_for_reads():
+            await reader.run(chain.from_iterable(looks))
+    except DeadlinePassed:
+        return False
+    return True
+
+
+async def _edges(walk: Walk) -> Sequence[Row]:
+    return await edges_between(walk) if walk.request.shows_edges else []
 
 
 async def _advance(walks: list[Walk], reader: NeighbourReader, request: LineageRequest) -> None:
@@ -109,33 +126,29 @@ async def _next_lookups(walks: list[Walk]) -> set[str]:
 
 async def _wanted(walks: list[Walk], direction: Direction) -> Wanted:
     """The outermost nodes whose neighbours in a direction were not read yet, with the walks that want them."""
-    wanted: defaultdict[str, set[int]] = defaultdict(set)
+    wanted: Wanted = {}
     async for some in event_loop.batches(list(enumerate(walks))):
         for number, walk in some:
-            complete = walk.graph.complete[direction]
-            for id in walk.frontiers.get(direction, ()):
-                if id not in complete:
-                    wanted[id].add(number)
+            complete, own = walk.graph.complete[direction], frozenset((number,))
+            # Most nodes are wanted by one walk: all of those share its set.
+            new = {id: own for id in walk.frontiers.get(direction, ()) if id not in complete}
+            wanted |= new | {id: wanted[id] | own for id in wanted.keys() & new}
     return wanted
 
 
-async def _lineage(walk: Walk, boundary: Boundary | None) -> Row:
+async def _lineage(walk: Walk, edges: Sequence[Row], boundary: Boundary | None) -> Row:
     """The lineage that a walk found. Without a boundary there was no time to look whether it has more."""
-    more = await _nodes_with_more(walk, boundary) if walk.request.shows_has_more else ()
-    rows = walk.graph.rows
-    nodes = [
-        {"node": rows[id], "distance": distance, "has_more": id in more} for id, distance in walk.distances.items()
-    ]
+    more = await _nodes_with_more(walk, boundary) if walk.request.shows_has_more else frozenset[str]()
     truncated_by = _truncated_by(walk, boundary)
     return {
-        "nodes": nodes,
-        "edges": await edges_between(walk) if walk.request.shows_edges else [],
+        "nodes": Nodes(walk, more),
+        "edges": edges,
         "truncated_by": [bound for bound in LineageTruncation if bound in truncated_by],
         "restricted": None,
     }
 
 
-async def _nodes_with_more(walk: Walk, boundary: Boundary | None) -> set[str]:
+async def _nodes_with_more(walk: Walk, boundary: Boundary | None) -> Collection[str]:
     more: set[str] = set()
     for direction in walk.directions:
         async for ids in event_loop.batches(walk.open_nodes(direction)):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar, cast
 
@@ -45,7 +45,7 @@ class RequiredLinkHidden(Refusal):
 
 def objects_in(value: Any) -> int:
     """The number of objects in a row, a list of rows, or nothing."""
-    if isinstance(value, list):
+    if isinstance(value, Sequence):
         return sum(map(objects_in, value))
     return int(value is not None and not isinstance(value, Exception))
 

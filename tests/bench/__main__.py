@@ -23,6 +23,8 @@ from tests.bench import usage as using
 from tests.bench.compare import Advance, Comparison, Pace
 from tests.bench.contest import as_json
 from tests.bench.database import database as database_of_run
+from tests.bench.database import set_cache
+from tests.bench.postgres import CACHE
 from tests.bench.provenance import ProvenanceGraph
 from tests.bench.scale import FULL, ONE, SMALL, SMALLEST, Tree
 from tests.bench.servers import ROOT, install_peers
@@ -79,7 +81,7 @@ def bench(
         elif usage:
             data = _tell(url, 20_000 if tiny else jobs // 10 if quick else jobs)
         elif lineage:
-            data = _walk(url, tiny, 1 if tiny else 2 if quick else 5)
+            data = _walk(url, database, tiny, 1 if tiny else 2 if quick else 5)
         elif growth:
             data = _grow(url)
         elif overload:
@@ -128,7 +130,9 @@ def _grow(url: str) -> dict[str, Any]:
     return {"growth": [asdict(one) for one in grown]}
 
 
-def _walk(url: str, tiny: bool, repeats: int) -> dict[str, Any]:
+def _walk(url: str, database: int | None, tiny: bool, repeats: int) -> dict[str, Any]:
+    if database is not None:
+        set_cache(url, CACHE)
     graph = ProvenanceGraph(400, 20) if tiny else ProvenanceGraph(166_667, 1_000)
     with _progress() as advance:
         found = _run(walking.measure(url, graph, [100] if tiny else [10_000, 1_000], repeats, advance))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pymongo import MongoClient
+
 from documents.embedded_mongod.server import EmbeddedMongo
 
 
@@ -22,3 +24,10 @@ def database(given: str | None) -> Iterator[tuple[str, int | None]]:
         EmbeddedMongo.start(Path(directory) / "mongod") as embedded,
     ):
         yield embedded.uri, embedded.pid
+
+
+def set_cache(url: str, megabytes: int) -> None:
+    """Give a MongoDB of this run a cache of a size, in place of the 256 MB of embedded servers."""
+    setting = f"cache_size={megabytes}M"
+    with MongoClient[dict[str, object]](url) as client:
+        client.admin.command({"setParameter": 1, "wiredTigerEngineRuntimeConfig": setting})

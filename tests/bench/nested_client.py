@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 
 from tests.bench.load import Address, ask
-from tests.bench.provenance import HOPS, Edge
+from tests.bench.postgres import Edge
+from tests.bench.provenance import HOPS
 
 PAGE = 100
 MAX_NESTED = 3

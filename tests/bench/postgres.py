@@ -13,18 +13,24 @@ from pathlib import Path
 
 from tests.bench.servers import free_port
 
+Edge = tuple[str, str]
+Node = tuple[str, str, str]
+"""The id of a node, of its owner, and its caption."""
+
 PROGRAMS = ("initdb", "postgres", "psql")
 DEBIAN = Path("/usr/lib/postgresql")
 START_SECONDS = 30.0
+CACHE = 512
+"""Megabytes for its cache."""
 SETTINGS = {
     "listen_addresses": "",
-    "shared_buffers": "512MB",
+    "shared_buffers": f"{CACHE}MB",
     "work_mem": "64MB",
     "fsync": "off",
     # Compiling a query of 70 ms takes 10 more.
     "jit": "off",
 }
-BELOW = """
+EDGES = """
 WITH RECURSIVE below(id, distance) AS (
     SELECT '{root}'::text, 0
     UNION
@@ -36,31 +42,56 @@ WITH RECURSIVE below(id, distance) AS (
 SELECT edges.parent, edges.child, parents.distance, children.distance
 FROM nodes AS parents JOIN edges ON edges.parent = parents.id JOIN nodes AS children ON children.id = edges.child
 """
+"""The edges below a root, where all nodes may be seen."""
+SHOWN = """
+WITH RECURSIVE below(id, distance) AS (
+    SELECT '{root}'::text, 0
+    UNION
+    SELECT edges.child, below.distance + 1
+    FROM below JOIN all_edges AS edges ON edges.parent = below.id JOIN nodes ON nodes.id = edges.child
+    WHERE below.distance < {hops} AND (nodes.public OR nodes.owner = '{viewer}' OR nodes.readers @> ARRAY['{viewer}'])
+), shown AS MATERIALIZED (
+    SELECT id, min(distance) AS distance FROM below GROUP BY id
+)
+SELECT edges.parent, edges.child, parents.distance, children.distance, nodes.caption
+FROM shown AS parents JOIN all_edges AS edges ON edges.parent = parents.id
+JOIN shown AS children ON children.id = edges.child JOIN nodes ON nodes.id = children.id
+"""
+"""The same with the rights to each node, and with the caption of each edge's end."""
 
 
 class Postgres:
-    """A running server with one table, `edges`, and an index for each direction that covers it."""
+    """A running server with `edges` that its reader may see, `all_edges`, and `nodes` with their rights and captions.
+
+    Edges have an index for each direction that covers them.
+    """
 
     def __init__(self, psql: str, folder: Path, port: int) -> None:
         self._command = [psql, "-X", "-q", "-h", str(folder), "-p", str(port), "-U", "postgres"]
         self._command += ["-v", "ON_ERROR_STOP=1", "-d", "postgres"]
 
-    def load(self, edges: Iterable[tuple[str, str]]) -> None:
-        """Store edges."""
-        self._run("CREATE TABLE edges (parent text NOT NULL, child text NOT NULL)")
-        rows = "".join(f"{parent}\t{child}\n" for parent, child in edges)
-        self._run("COPY edges FROM STDIN", rows=rows)
-        self._run("CREATE INDEX ON edges (parent, child); CREATE INDEX ON edges (child, parent)")
-        self._run("VACUUM ANALYZE edges")
+    def load(self, edges: Iterable[Edge], all_edges: Iterable[Edge], nodes: Iterable[Node]) -> None:
+        """Store edges and nodes."""
+        for table, pairs in (("edges", edges), ("all_edges", all_edges)):
+            self._run(f"CREATE TABLE {table} (parent text NOT NULL, child text NOT NULL)")
+            self._copy(table, pairs)
+            self._run(f"CREATE INDEX ON {table} (parent, child); CREATE INDEX ON {table} (child, parent)")
+        self._run(
+            "CREATE TABLE nodes (id text NOT NULL, owner text NOT NULL, public boolean NOT NULL, "
+            "readers text[] NOT NULL, caption text NOT NULL)"
+        )
+        self._copy("nodes", ((id, owner, "false", "{}", caption) for id, owner, caption in nodes))
+        self._run("CREATE UNIQUE INDEX ON nodes (id)")
+        self._run("VACUUM ANALYZE")
 
-    def edges_below(self, root: str, hops: int) -> set[tuple[str, str]]:
-        """The edges between the nodes at most so many hops below a root."""
-        lines = self._run(BELOW.format(root=root, hops=hops), "-A", "-t").splitlines()
+    def edges_below(self, root: str, hops: int, viewer: str | None = None) -> set[Edge]:
+        """The edges between the nodes at most so many hops below a root, of those that a viewer sees, if given."""
+        lines = self._run(_query(root, hops, viewer), "-A", "-t").splitlines()
         return {(parent, child) for parent, child, *_ in (line.split("|") for line in lines)}
 
-    def ms(self, root: str, hops: int, repeats: int) -> list[float]:
+    def ms(self, root: str, hops: int, repeats: int, viewer: str | None = None) -> list[float]:
         """Milliseconds until all of these edges are with the client, each time."""
-        script = "\\timing on\n" + f"{BELOW.format(root=root, hops=hops)}\\g /dev/null\n" * repeats
+        script = "\\timing on\n" + f"{_query(root, hops, viewer)}\\g /dev/null\n" * repeats
         done = subprocess.run(self._command, input=script, capture_output=True, text=True, check=True)
         return [float(ms) for ms in re.findall(r"^Time: ([\d.]+) ms", done.stdout, re.MULTILINE)]
 
@@ -68,10 +99,17 @@ class Postgres:
         """Whether the server takes connections."""
         return subprocess.run([*self._command, "-c", "SELECT 1"], capture_output=True, check=False).returncode == 0
 
+    def _copy(self, table: str, rows: Iterable[tuple[str, ...]]) -> None:
+        self._run(f"COPY {table} FROM STDIN", rows="".join("\t".join(row) + "\n" for row in rows))
+
     def _run(self, script: str, *options: str, rows: str = "") -> str:
         """The output of psql for a command, which may read rows."""
         command = [*self._command, *options, "-c", script]
         return subprocess.run(command, input=rows, capture_output=True, text=True, check=True).stdout
+
+
+def _query(root: str, hops: int, viewer: str | None) -> str:
+    return EDGES.format(root=root, hops=hops) if viewer is None else SHOWN.format(root=root, hops=hops, viewer=viewer)
 
 
 @contextmanager

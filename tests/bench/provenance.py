@@ -11,6 +11,7 @@ from documents.base import now
 from documents.provenance.used import Used
 from resolvers.access.tokens import hash_of, new_secret
 from tests.bench.level import BEGAN, Level, Row, at, id_of, made_at
+from tests.bench.postgres import Edge, Node
 from tests.support.builders import a_step, a_twin, a_user, an_execution, an_output
 
 USED = 5
@@ -18,8 +19,6 @@ HOPS = 10
 HIDDEN = 0.02
 """Share of steps and outputs that belong to somebody else."""
 TRIED_ROOTS = 400
-
-Edge = tuple[str, str]
 
 
 @dataclass
@@ -36,6 +35,11 @@ class ProvenanceGraph:
         self.used = [chance.sample(range(self.sources + step), USED) for step in range(self.steps)]
         self.hidden_steps = {step for step in range(self.steps) if chance.random() < HIDDEN}
         self.hidden_outputs = {output for output in range(self.sources + self.steps) if chance.random() < HIDDEN}
+
+    @property
+    def viewer(self) -> str:
+        """The id of the user who sees all but what is hidden."""
+        return id_of(User, 0)
 
     @property
     def edges(self) -> int:
@@ -84,6 +88,20 @@ class ProvenanceGraph:
             Level(step, self.steps, own_step),
             Level(output, outputs, own_output),
         ]
+
+    def all_edges(self) -> Iterator[Edge]:
+        """The edges between all nodes, along the data."""
+        for step, used in enumerate(self.used):
+            yield from ((id_of(Output, one), id_of(Step, step)) for one in used)
+            yield id_of(Step, step), id_of(Output, self.sources + step)
+
+    def owned_nodes(self) -> Iterator[Node]:
+        """All nodes with their owners and captions."""
+        owners = (id_of(User, 0), id_of(User, 1))
+        for step in range(self.steps):
+            yield id_of(Step, step), owners[step in self.hidden_steps], f"step-{step}"
+        for output in range(self.sources + self.steps):
+            yield id_of(Output, output), owners[output in self.hidden_outputs], f"output-{output}.csv"
 
     def visible_edges(self) -> Iterator[Edge]:
         """The edges between nodes that the user sees, along the data."""

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import ceil
@@ -24,6 +24,8 @@ from resolvers.reads.relations import ToManyByIds, ToManyContaining, ToOne, ToOn
 
 READ_BATCH_SIZE = 5_000
 """Rows for which a nested field is read at once. Assembling the values of many more would block other requests."""
+LIST_ROWS = 2_000
+"""Rows of computed lists that are in memory at once."""
 PARTITIONS = 3
 """Partitions of a level that are read concurrently, each with all levels below it: the database works on one while
 another is serialised."""
@@ -128,35 +130,54 @@ async def render_distinct(
     They are in BSON where the template uses it, unless `raw_bson` says otherwise.
     """
     run.loader.budget.add_objects(total_occurrences(len(rows), times))
-    by_id, occurrences = distinct_rows(rows, times)
+    by_id, occurrences = distinct_rows([row["_id"] for row in rows], rows, times)
     uses_bson = template.uses_raw_bson if raw_bson is None else raw_bson
     texts = await render_rows(run, template, list(by_id.values()), occurrences, raw_bson=uses_bson)
     return dict(zip(by_id, texts, strict=True))
 
 
 async def render_row_lists(
-    run: PlanRun, template: RowTemplate, lists: list[list[Row]], times: Occurrences
+    run: PlanRun, template: RowTemplate, lists: Sequence[Sequence[Row]], times: Occurrences
 ) -> list[bytes]:
-    """Lists of rows as text of the answer, with their nested fields read concurrently for all of them."""
-    budget, rows, occurrences = run.loader.budget, list(chain.from_iterable(lists)), member_times(lists, times)
-    budget.add_objects(total_occurrences(len(rows), occurrences))
-    columns = await read_nested_fields(run, template, rows, occurrences)
-    texts: list[bytes] = []
-    start = 0
+    """Lists of rows as text of the answer. The rows are made, and their nested fields are read, LIST_ROWS at a time."""
+    budget = run.loader.budget
+    counts = times or [1] * len(lists)
+    budget.add_objects(sum(map(mul, map(len, lists), counts)))
+    pieces: list[list[bytes]] = [[] for _ in lists]
+    for parts in _chunks(lists):
+        rows = list(chain.from_iterable(members for _, members in parts))
+        occurrences = None if times is None else [times[number] for number, members in parts for _ in members]
+        columns = await read_nested_fields(run, template, rows, occurrences)
+        start = 0
+        for number, members in parts:
+            async for batch in event_loop.batches(members):
+                values = [column[start : start + len(batch)] for column in columns]
+                start += len(batch)
+                piece = json_output.dump_members(template.build(batch, *values))
+                # The text of nested fields has been counted already.
+                nested = sum(sum(map(len, [value for value in column if type(value) is bytes])) for column in values)
+                budget.add_bytes(counts[number] * (len(piece) - nested))
+                pieces[number].append(piece)
+    # Brackets, and commas between the pieces.
+    budget.add_bytes(sum(count * (1 + max(1, len(of_list))) for of_list, count in zip(pieces, counts, strict=True)))
+    return [json_output.dump_list(of_list) for of_list in pieces]
+
+
+def _chunks(lists: Sequence[Sequence[Row]]) -> Iterator[list[tuple[int, list[Row]]]]:
+    """Parts of lists, each with the number of its list, in chunks of at most LIST_ROWS rows."""
+    chunk: list[tuple[int, list[Row]]] = []
+    room = LIST_ROWS
     for number, members in enumerate(lists):
-        pieces: list[bytes] = []
-        count = 1 if times is None else times[number]
-        async for batch in event_loop.batches(members):
-            values = [column[start : start + len(batch)] for column in columns]
-            start += len(batch)
-            pieces.append(json_output.dump_members(template.build(batch, *values)))
-            # The text of nested fields has been counted already.
-            nested = sum(sum(map(len, [value for value in column if type(value) is bytes])) for column in values)
-            budget.add_bytes(count * (len(pieces[-1]) - nested))
-        # Brackets, and commas between the pieces.
-        budget.add_bytes(count * (1 + max(1, len(pieces))))
-        texts.append(json_output.dump_list(pieces))
-    return texts
+        start = 0
+        while start < len(members):
+            part = list(members[start : start + room])
+            start, room = start + len(part), room - len(part)
+            chunk.append((number, part))
+            if not room:
+                yield chunk
+                chunk, room = [], LIST_ROWS
+    if chunk:
+        yield chunk
 
 
 def render_lists(run: PlanRun, lists: list[list[bytes]], times: Occurrences) -> list[bytes]:
@@ -306,7 +327,7 @@ class NestedComputed(NestedField):
 
     async def _render(self, run: PlanRun, values: list[Any], times: Occurrences) -> list[Any]:
         assert self.template is not None
-        if any(isinstance(value, list) for value in values):
+        if any(isinstance(value, Sequence) for value in values):
             lists = [value or [] for value in values]
             texts = await render_row_lists(run, self.template, lists, times)
             return [None if value is None else text for value, text in zip(values, texts, strict=True)]
@@ -329,26 +350,35 @@ class HeldNodes(NestedField):
     async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         is_nested = "." in self.path
         held: list[Any] = [value_at(row, self.path) if is_nested else row.get(self.path) for row in rows]
-        lists: list[list[Row]] = held if self.is_list else [[] if row is None else [row] for row in held]
-        members, counts = list(chain.from_iterable(lists)), member_times(lists, times)
-        numbers: defaultdict[tuple[str, type], list[int]] = defaultdict(list)
-        for number, row in enumerate(members):
-            numbers[row["_id"].partition("_")[0], type(row)].append(number)
+        if self.is_list:
+            texts = iter(await self._render(run, list(chain.from_iterable(held)), member_times(held, times)))
+            return render_lists(run, [[next(texts) for _ in members] for members in held], times)
+        present = [row for row in held if row is not None]
+        if times is not None:
+            times = [count for row, count in zip(held, times, strict=True) if row is not None]
+        texts = iter(await self._render(run, present, times))
+        return [None if row is None else next(texts) for row in held]
+
+    async def _render(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[bytes]:
+        """The text of each row, by the template of its kind."""
+        ids = [row["_id"] for row in rows]
+        places: defaultdict[tuple[str, type], list[int]] = defaultdict(list)
+        for place, (id, row) in enumerate(zip(ids, rows, strict=True)):
+            places[id.partition("_")[0], type(row)].append(place)
         groups = await gather_all(
             *(
-                self._render(kind, [members[n] for n in of_kind], counts and [counts[n] for n in of_kind], type_, run)
-                for (kind, type_), of_kind in numbers.items()
+                render_distinct(
+                    run,
+                    self.template_of(kind),
+                    [rows[place] for place in of_kind],
+                    times and [times[place] for place in of_kind],
+                    raw_bson=not issubclass(type_, dict),
+                )
+                for (kind, type_), of_kind in places.items()
             )
         )
         texts = {id: text for group in groups for id, text in group.items()}
-        if not self.is_list:
-            return [None if row is None else texts[row["_id"]] for row in held]
-        return render_lists(run, [[texts[row["_id"]] for row in members] for members in lists], times)
-
-    def _render(
-        self, kind: str, rows: list[Row], times: Occurrences, type_: type, run: PlanRun
-    ) -> Awaitable[dict[str, bytes]]:
-        return render_distinct(run, self.template_of(kind), rows, times, raw_bson=not issubclass(type_, dict))
+        return [texts[id] for id in ids]
 
 
 def held_nodes(template: RowTemplate) -> Iterator[HeldNodes]:

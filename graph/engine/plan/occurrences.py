@@ -35,12 +35,12 @@ def member_times(lists: Iterable[list[Any]], times: Occurrences) -> Occurrences:
     return None if times is None else [count for members, count in zip(lists, times, strict=True) for _ in members]
 
 
-def distinct_rows(rows: list[Row], times: Occurrences) -> tuple[dict[str, Row], Occurrences]:
-    """Distinct rows by id, and how often each occurs."""
-    by_id = {row["_id"]: row for row in rows}
+def distinct_rows(ids: list[str], rows: list[Row], times: Occurrences) -> tuple[dict[str, Row], Occurrences]:
+    """Distinct rows by their ids, and how often each occurs."""
+    by_id = dict(zip(ids, rows, strict=True))
     if times is None and len(by_id) == len(rows):
         return by_id, None
     counts: Counter[str] = Counter()
-    for row, count in zip(rows, times or [1] * len(rows), strict=True):
-        counts[row["_id"]] += count
+    for id, count in zip(ids, times or [1] * len(ids), strict=True):
+        counts[id] += count
     return by_id, [counts[id] for id in by_id]

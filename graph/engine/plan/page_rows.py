@@ -87,8 +87,8 @@ class SharedRows(PageRows):
         """For each template the texts of rows, by id."""
 
     async def read(self, rows: list[Row]) -> None:
-        by_id, times = distinct_rows(rows, self.times)
         self.ids = [row["_id"] for row in rows]
+        by_id, times = distinct_rows(self.ids, rows, self.times)
         for template in self.templates:
             texts = await render_rows(self.run, template, list(by_id.values()), times, raw_bson=self.raw_bson)
             self.texts_by_id.append(dict(zip(by_id, texts, strict=True)))
