@@ -128,8 +128,8 @@ async def _measure_walk(
     (address,) = server.addresses
     address = Address(address.port, headers={"Authorization": f"Bearer {graph.secret}"})
     request = address.request(WALKS, {"id": root, "hops": HOPS, "limit": size})
-    # Reads and plans the query, opens connections to the database, and gives a small answer.
-    await ask(address, address.request(WALKS, {"id": root, "hops": 2, "limit": 20}))
+    # Reads and plans the query, opens as many connections to the database, and gives a small answer.
+    await ask(address, address.request(WALKS, {"id": root, "hops": HOPS, "limit": size // 10}))
     answer, held = await _peak(server, address, request)
     edges = _edges(answer)
     if isinstance(floor, Postgres) and not (

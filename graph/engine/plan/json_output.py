@@ -6,6 +6,7 @@ bytes among the objects.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -26,6 +27,13 @@ MAX_CHUNKED_DEPTH = 5
 """Levels of an answer that are serialised piece by piece: data, field, connection, list and member."""
 
 
+@dataclass
+class Pieces:
+    """The text of one value in pieces, which are joined when the answer is written."""
+
+    texts: list[bytes]
+
+
 def dumps(value: Any) -> bytes:
     """JSON. Raises TypeError for a value that no scalar has serialised."""
     return orjson.dumps(value, _fragment, ORJSON)
@@ -33,6 +41,8 @@ def dumps(value: Any) -> bytes:
 
 def _fragment(value: Any) -> orjson.Fragment:
     """A serialised value. Raises TypeError for other values that orjson does not know."""
+    if type(value) is Pieces:
+        return orjson.Fragment(b"".join(value.texts))
     if type(value) is not bytes:
         raise TypeError(f"{type(value).__name__} is not JSON")
     return orjson.Fragment(value)
@@ -67,6 +77,12 @@ def dump_list(texts: list[bytes]) -> bytes:
     return b"[%b]" % b",".join(texts)
 
 
+def list_in_pieces(texts: list[bytes]) -> Pieces:
+    """A list of serialised members, which are not copied."""
+    separated = [piece for text in texts for piece in (b",", text)]
+    return Pieces([b"[", *separated[1:], b"]"])
+
+
 async def dump_in_chunks(value: Any) -> list[bytes]:
     """JSON in chunks. Lists are emptied on the way, so that memory is not taken twice."""
     chunks: list[bytes] = []
@@ -89,7 +105,11 @@ def data_of(chunks: list[bytes]) -> bytes:
 
 def _pieces(value: Any, levels: int, *, once: bool = True) -> Iterator[bytes]:
     """The JSON of a value in pieces. Only a value that occurs `once` is emptied: a list may repeat a member."""
-    if levels and isinstance(value, dict):
+    if type(value) is Pieces:
+        value.texts.reverse()
+        while value.texts:
+            yield value.texts.pop()
+    elif levels and isinstance(value, dict):
         for number, (key, member) in enumerate(value.items()):
             yield (b"," if number else b"{") + dumps(key) + b":"
             yield from _pieces(member, levels - 1, once=once)

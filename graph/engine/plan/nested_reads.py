@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from math import ceil
 from operator import mul
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+from documents.mongo import raw
 from graph.core.fields import Compute, LookupField, node_document
 from graph.engine.plan import json_output
 from graph.engine.plan.occurrences import Occurrences, distinct_rows, member_times, slice_times, total_occurrences
@@ -24,7 +25,7 @@ from resolvers.reads.relations import ToManyByIds, ToManyContaining, ToOne, ToOn
 
 READ_BATCH_SIZE = 5_000
 """Rows for which a nested field is read at once. Assembling the values of many more would block other requests."""
-LIST_ROWS = 2_000
+LIST_ROWS = 1_000
 """Rows of computed lists that are in memory at once."""
 PARTITIONS = 3
 """Partitions of a level that are read concurrently, each with all levels below it: the database works on one while
@@ -42,6 +43,18 @@ class PlanRun:
     variables: Any
     in_partition: bool = False
     """Whether a level above is already read in partitions."""
+    is_alone: bool = True
+    """Whether the rows on the levels above, up to the root, are alone on theirs."""
+
+    @property
+    def keeps_objects(self) -> bool:
+        """Whether what is alone in a big answer stays an object, whose text is counted, and copied, when it is
+        written."""
+        return self.is_alone and self.loader.budget.objects > json_output.MAX_OBJECTS_AT_ONCE
+
+    def beside_others(self) -> "PlanRun":
+        """The run of what is read for one of several rows, or for a list, whose members are put together as text."""
+        return replace(self, is_alone=False) if self.is_alone else self
 
 
 Arguments = Callable[[PlanRun], dict[str, Any]]
@@ -53,6 +66,8 @@ class NestedField(ABC):
 
     is_text: ClassVar[bool] = False
     """Whether each value is text, and may be large."""
+    keeps_objects: ClassVar[bool] = False
+    """Whether the value of a row that is alone may stay an object."""
 
     @property
     def has_nested_pages(self) -> bool:
@@ -72,6 +87,8 @@ async def render_rows(
 ) -> list[bytes]:
     """The rows as text of the answer, with their nested fields read concurrently."""
     columns = await read_nested_fields(run, template, rows, times) if template.nested_fields else []
+    if len(rows) == 1 and times is None and run.keeps_objects:
+        return template.build(raw.decode_rows(cast(Any, rows)) if raw_bson else rows, *columns)
     texts: list[bytes] = []
     async for batch in event_loop.batches(rows):
         place = slice(len(texts), len(texts) + len(batch))
@@ -98,6 +115,8 @@ async def read_nested_fields(
 
 def _read(run: PlanRun, nested_field: NestedField, rows: list[Row], times: Occurrences) -> Awaitable[list[Any]]:
     """Reads a nested field: above 1,000 rows in three concurrent partitions, above 5,000 in sequential batches."""
+    if len(rows) != 1 or times is not None or not nested_field.keeps_objects:
+        run = run.beside_others()
     if len(rows) > MIN_ROWS_TO_PARTITION and nested_field.has_nested_pages and not run.in_partition:
         return _read_in_partitions(run, nested_field, rows, times)
     if len(rows) > READ_BATCH_SIZE:
@@ -138,7 +157,7 @@ async def render_distinct(
 
 async def render_row_lists(
     run: PlanRun, template: RowTemplate, lists: Sequence[Sequence[Row]], times: Occurrences
-) -> list[bytes]:
+) -> list[Any]:
     """Lists of rows as text of the answer. The rows are made, and their nested fields are read, LIST_ROWS at a time."""
     budget = run.loader.budget
     counts = times or [1] * len(lists)
@@ -147,7 +166,7 @@ async def render_row_lists(
     for parts in _chunks(lists):
         rows = list(chain.from_iterable(members for _, members in parts))
         occurrences = None if times is None else [times[number] for number, members in parts for _ in members]
-        columns = await read_nested_fields(run, template, rows, occurrences)
+        columns = await read_nested_fields(run.beside_others(), template, rows, occurrences)
         start = 0
         for number, members in parts:
             async for batch in event_loop.batches(members):
@@ -160,6 +179,8 @@ async def render_row_lists(
                 pieces[number].append(piece)
     # Brackets, and commas between the pieces.
     budget.add_bytes(sum(count * (1 + max(1, len(of_list))) for of_list, count in zip(pieces, counts, strict=True)))
+    if times is None and run.keeps_objects:
+        return [json_output.list_in_pieces(of_list) for of_list in pieces]
     return [json_output.dump_list(of_list) for of_list in pieces]
 
 
@@ -255,6 +276,7 @@ class RootLookup(NestedField):
     arguments: Arguments
     only_variable: tuple[str, str] | None = None
     """The Python name of its only argument, and the name of the variable that is its value; None for other fields."""
+    keeps_objects = True
 
     async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         key = dict(self.field_source.key(self.arguments(run)))
@@ -273,6 +295,7 @@ class RootNodes(NestedField):
     template_of: Callable[[str], RowTemplate]
     """The template for a kind of document."""
     is_list: bool
+    keeps_objects = True
 
     async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         ids = self.ids(run)
@@ -311,6 +334,7 @@ class NestedComputed(NestedField):
     """The selection of the objects of any kind that the function finds; None for functions that find none."""
     found: "HeldNodes | None" = None
     """Shows the objects where the values are their rows."""
+    keeps_objects = True
 
     async def read(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[Any]:
         arguments = self.arguments(run)
@@ -320,7 +344,7 @@ class NestedComputed(NestedField):
         if inspect.isawaitable(values):
             values = await values
         if self.found is not None:
-            return await self.found.read(run, [{self.found.path: value} for value in values], times)
+            return await self.found.read(run.beside_others(), [{self.found.path: value} for value in values], times)
         if self.template is not None:
             return await self._render(run, list(values), times)
         return self.serialize(list(values)) if self.serialize else list(values)

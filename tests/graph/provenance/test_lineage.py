@@ -8,7 +8,9 @@ import pytest
 
 import documents
 from documents.mongo.fast_find import remaining_timeout
+from graph.engine.plan import json_output, nested_reads
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
+from resolvers.concurrency import event_loop
 from resolvers.provenance import walk
 from resolvers.reads.answer_budget import AnswerLimits
 from tests.conftest import RoundTrips
@@ -35,6 +37,41 @@ async def lineage(id: str, viewer: Viewer = ADMIN, **variables: Any) -> Any:
 
 def distances(lineage: Any) -> dict[str, int]:
     return {node["node"]["id"]: node["distance"] for node in lineage["nodes"]}
+
+
+PART = """lineage(direction: BOTH) { nodes { distance hasMore node { id caption ... on Step { execution { title } } } }
+  edges { fromId toId kind isAssumed } truncatedBy restricted }"""
+ASKED = {
+    "one": "query ($id: ID!) { node(id: $id) { ... on Traceable { %s } } }",
+    "a list of one": "query ($id: ID!) { nodes(ids: [$id]) { id ... on Traceable { %s } } }",
+    "the same twice": "query ($id: ID!) { nodes(ids: [$id, $id]) { id ... on Traceable { %s } } }",
+    "twice": "query ($id: ID!) { a: node(id: $id) { ... on Traceable { b: %s c: %s } } node(id: $id) { id } }",
+    "on a page": "{ outputs(first: 1) { nodes { id %s } } }",
+    "of several on a page": "{ outputs(first: 3) { nodes { id %s } edges { node { %s } } } }",
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+async def test_large_lineages_are_written_in_pieces_wherever_they_are(
+    asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = LineageWorld()
+    await world.begin()
+    query = ASKED[asked].replace("%s", PART)
+    variables = {"id": world.counts.id} if "$id" in query else {}
+    small = await Both().same(query, ADMIN, **variables)
+
+    for module, name, value in (
+        (event_loop, "BATCH_ROWS", 2),
+        (nested_reads, "LIST_ROWS", 3),
+        (json_output, "MAX_OBJECTS_AT_ONCE", 3),
+        (json_output, "CHUNK_BYTES", 50),
+    ):
+        monkeypatch.setattr(module, name, value)
+    large = await Both().same(query, ADMIN, **variables)
+
+    assert (small.by, large.by) == ("planned", "planned")
+    assert large.planned == small.planned
 
 
 async def test_a_lineage_leads_through_all_three_families_with_what_is_shown_of_each() -> None:

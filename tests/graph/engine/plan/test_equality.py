@@ -101,6 +101,7 @@ def big_answers() -> Iterator[None]:
     before = (
         event_loop.BATCH_ROWS,
         nested_reads.READ_BATCH_SIZE,
+        nested_reads.LIST_ROWS,
         nested_reads.MIN_ROWS_TO_PARTITION,
         text.MAX_OBJECTS_AT_ONCE,
         text.CHUNK_BYTES,
@@ -108,16 +109,18 @@ def big_answers() -> Iterator[None]:
     (
         event_loop.BATCH_ROWS,
         nested_reads.READ_BATCH_SIZE,
+        nested_reads.LIST_ROWS,
         nested_reads.MIN_ROWS_TO_PARTITION,
         text.MAX_OBJECTS_AT_ONCE,
         text.CHUNK_BYTES,
-    ) = 2, 4, 7, 3, 50
+    ) = 2, 4, 3, 7, 3, 50
     try:
         yield
     finally:
         (
             event_loop.BATCH_ROWS,
             nested_reads.READ_BATCH_SIZE,
+            nested_reads.LIST_ROWS,
             nested_reads.MIN_ROWS_TO_PARTITION,
             text.MAX_OBJECTS_AT_ONCE,
             text.CHUNK_BYTES,
