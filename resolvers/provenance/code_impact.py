@@ -1,27 +1,27 @@
 """Code impact: the artifacts that runs of some code made, in any domain, oldest first.
 
-Ids and times of the artifacts on a page are found in one aggregation for each kind, which the database sorts in bounded
-memory; the artifacts are then read by their ids. A viewer finds what they may see of the runs that they may see: which
-code a hidden run ran stays hidden as well.
+The ids of runs are read a few thousand at a time, and of what these made the first artifacts of a page: neither many
+runs nor many artifacts take memory here. A viewer finds what they may see of the runs that they may see: which code a
+hidden run ran stays hidden as well.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from resolvers.access.viewer import Viewer
-from resolvers.filters import all_of
+from resolvers.filters import Filter, all_of
 from resolvers.limits import MAX_COUNTED_ROWS
 from resolvers.provenance.code_search import CodeSearch, code_search
 from resolvers.provenance.node_pages import ConnectionRead, page_rows
-from resolvers.provenance.node_rows import rows_by_id
 from resolvers.provenance.references import REFERENCES, UPSTREAM, LineageEdgeKind, Reference
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import Order, SortKey
 from resolvers.reads.page_request import Page, PageRequest
-from resolvers.reads.rows import BATCH_SIZE, Row, collection_of, lookup_stage
+from resolvers.reads.rows import Row, collection_of, find_rows
 from resolvers.reads.semi_join import policy_filter
 
 BY_TIME = Order.by(SortKey("created_at", datetime))
@@ -29,6 +29,8 @@ CURSOR_SCOPE = "codeImpact"
 """Binds cursors to lists of what some code made."""
 GENERATED_BY = tuple(one for one in REFERENCES if one.kind is LineageEdgeKind.GENERATED and one.direction is UPSTREAM)
 """The references of artifacts to the activities that made them, which store their code."""
+RUNS_AT_ONCE = 5_000
+"""Runs whose artifacts are looked up by one find."""
 
 
 async def code_impact(
@@ -52,35 +54,47 @@ async def code_impact(
 
 
 async def _page(search: CodeSearch, request: PageRequest, read: ConnectionRead) -> Page:
-    """A page of the artifacts, in two rounds of parallel reads."""
-    order, bounds = request.reading_order, all_of(request.bounds())
-    of_run, of_all = order.lookup_stages(bounds, request.limit), order.lookup_stages({}, request.limit)
-    found = await asyncio.gather(*(_places(one, search, read.viewer, of_run, of_all) for one in GENERATED_BY))
-    page = request.page(order.arrange(list(chain.from_iterable(found)))[: request.limit])
-    ids, kinds = [place["_id"] for place in page.rows], [one.document for one in GENERATED_BY]
-    fields = NodeSelection(lambda kind: read.fields_of(kind) | {"created_at"})
-    rows = await rows_by_id(ids, kinds, fields, read.viewer)
-    return page._replace(rows=[rows[id] for id in ids if id in rows])
+    """A page of the artifacts."""
+    found = await asyncio.gather(*(_first_made(one, search, request, read) for one in GENERATED_BY))
+    return request.page(request.reading_order.arrange(list(chain.from_iterable(found)))[: request.limit])
+
+
+async def _first_made(
+    reference: Reference, search: CodeSearch, request: PageRequest, read: ConnectionRead
+) -> list[Row]:
+    """The first artifacts of a kind, in reading order."""
+    order, document = request.reading_order, reference.document
+    fields, first = read.fields_of(document) | set(order.paths), list[Row]()
+    async for made in _made_by_some(reference, search, read.viewer):
+        match = all_of([made, *request.bounds()])
+        rows = await find_rows(
+            collection_of(document), match, fields, order.sort(), request.limit, index=reference.index
+        )
+        first = order.arrange([*first, *rows])[: request.limit]
+    return first
 
 
 async def _counts(search: CodeSearch, parents: list[Row], viewer: Viewer) -> list[int | None]:
     """The number of all artifacts for each parent, None beyond the cap."""
-    enough: Row = {"$limit": MAX_COUNTED_ROWS + 1}
-    stages: list[Row] = [enough, {"$count": "found"}]
-    counted = await asyncio.gather(*(_places(one, search, viewer, [enough], stages) for one in GENERATED_BY))
-    count = sum(row["found"] for rows in counted for row in rows)
+    count = sum(await asyncio.gather(*(_count(one, search, viewer) for one in GENERATED_BY)))
     return [count if count <= MAX_COUNTED_ROWS else None] * len(parents)
 
 
-async def _places(
-    reference: Reference, search: CodeSearch, viewer: Viewer, of_run: list[Row], of_all: list[Row]
-) -> list[Row]:
-    """Ids and times of the artifacts of a kind that the viewer may see: stages for those of each run, and for all."""
+async def _count(reference: Reference, search: CodeSearch, viewer: Viewer) -> int:
+    """The number of artifacts of a kind, or at least one more than the cap."""
+    collection, count = collection_of(reference.document), 0
+    async for made in _made_by_some(reference, search, viewer):
+        count += await collection.count_documents(made, limit=MAX_COUNTED_ROWS + 1, hint=reference.index)
+        if count > MAX_COUNTED_ROWS:
+            break
+    return count
+
+
+async def _made_by_some(reference: Reference, search: CodeSearch, viewer: Viewer) -> AsyncIterator[Filter]:
+    """Filters for the artifacts of a kind that the viewer may see, each for those of some runs of the code."""
     (activity,) = reference.targets
     runs = all_of([search.filter, await policy_filter(activity, viewer)])
     policy = await policy_filter(reference.document, viewer)
-    of_each: list[Row] = [{"$match": policy}, *of_run, {"$project": {"created_at": 1}}]
-    made = lookup_stage(reference.document, "_id", reference.path, "made", of_each)
-    joined: list[Row] = [{"$match": runs}, {"$project": {"_id": 1}}, made, {"$unwind": "$made"}]
-    stages: list[Row] = [*joined, {"$replaceWith": "$made"}, *of_all]
-    return await (await collection_of(activity).aggregate(stages, batchSize=BATCH_SIZE)).to_list()
+    async with collection_of(activity).find(runs, {"_id": 1}, batch_size=RUNS_AT_ONCE) as cursor:
+        while rows := await cursor.to_list(RUNS_AT_ONCE):
+            yield all_of([{reference.path: {"$in": [row["_id"] for row in rows]}}, policy])

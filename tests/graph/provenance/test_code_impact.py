@@ -70,12 +70,14 @@ async def test_everything_that_the_code_made_is_found_oldest_first(spelling: str
         ("Output", "counts.csv"),
     ]
     assert sorted(seen) == [
-        ("aggregate", "steps"),
-        ("aggregate", "steps"),
-        ("aggregate", "transforms"),
-        ("aggregate", "transforms"),
+        ("aggregate", "distributions"),
+        ("aggregate", "outputs"),
         ("find", "distributions"),
         ("find", "outputs"),
+        ("find", "steps"),
+        ("find", "steps"),
+        ("find", "transforms"),
+        ("find", "transforms"),
     ]
 
 
@@ -124,7 +126,9 @@ async def test_a_path_is_a_file_or_a_folder_that_ran_at_the_commit() -> None:
     assert await captions(EARLIER, path="src/") == ["two"]
 
 
-async def test_pages_follow_each_other_in_both_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("runs_at_once", [1, 2, 5_000])
+async def test_pages_follow_each_other_in_both_directions(runs_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RUNS_AT_ONCE", runs_at_once)
     world = LineageWorld(public=True)
     artifacts = [world.maps[1], world.document, world.counts, world.maps[0]]
     for hour, artifact in enumerate(artifacts):
