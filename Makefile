@@ -26,8 +26,8 @@ help: ## List the targets
 demo: environment ## Start the server with sample data, and print where GraphiQL is
 	@$(BIN)/provenance-graph demo
 
-test: environment ## Run the tests in three processes; ARGS="-k pagination" is handed to pytest
-	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: environment ## Run the tests in four processes; ARGS="-k pagination" is handed to pytest
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 failover: environment ## Kill, hang and demote the primary of three mongod under traffic, which takes minutes
 	@$(BIN)/pytest -s tests/failover/test_failover.py $(ARGS)

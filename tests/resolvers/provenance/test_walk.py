@@ -57,6 +57,7 @@ def small_finds(*, small: bool = True) -> Iterator[None]:
     sizes = [
         (neighbours, "MAX_IDS_PER_FIND", 3),
         (neighbours, "MIN_IDS_TO_SPLIT", 2),
+        (neighbours, "MIN_IDS_TO_LOOK_FOR_USE", 1),
         (neighbours, "MAX_IDS_IN_ORDER", 2),
         (boundary, "MAX_ROWS_PER_FIND", 2),
         (boundary, "FEW_ROWS", 1),
