@@ -13,7 +13,8 @@ MAX_USED = 10_000
 
 
 class Used(EmbeddedModel):
-    """An artifact that an activity reads, by its id, with the SHA-256 of its bytes where that is known.
+    """An artifact that an activity reads, by its id, with the SHA-256 of its bytes where that is known, or the content
+    hash that a generation had when it was named: it grows with each report.
 
     `assumed` says that nobody told its exact state: it is data at a URL, without a version and a hash, or the version
     of a dataset that was current. `declared` says that the activity was told to read it when it was created, so that
@@ -23,6 +24,7 @@ class Used(EmbeddedModel):
 
     ref: str
     sha256: str | None = None
+    content_hash: str | None = Field(None, alias="contentHash")
     assumed: bool = False
     declared: bool = False
     step_key: str | None = Field(None, alias="stepKey")

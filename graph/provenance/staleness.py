@@ -28,7 +28,8 @@ StalenessCauseKind = describe_enum(
     "A way in which something upstream of an artifact has moved on.",
     NEWER_CODE="A transform's file is at another commit in its resource's codeRepo now, or a step's component has a "
     "later version with another commit.",
-    NEWER_DATA="The dataset has a later version, or a later state of the data elsewhere is known.",
+    NEWER_DATA="The dataset has a later version, a later state of the data elsewhere is known, or the generation has "
+    "taken in further reports.",
     NEWER_READER="Reports are read by a later version of the reader now.",
     DELETED="The object was deleted.",
     WITHDRAWN="The component version that a step ran was deprecated, or a generation was discarded.",
@@ -42,7 +43,8 @@ class StalenessCause:
     kind: StalenessCauseKind = stored(description="The way in which the object has moved on.")  # type: ignore[valid-type]
     node: Traceable = held_nodes(description="The object that has moved on: one upstream, or the artifact itself.")
     used: str | None = stored(
-        description="What the artifact was made with: a commit, a label or a version. Null when it has no name."
+        description="What the artifact was made with: a commit, a label, a version, or the contentHash of a "
+        "generation. Null when it has no name."
     )
     latest: str | None = stored(description="What there is now, in the same terms. Null when there is nothing newer.")
 

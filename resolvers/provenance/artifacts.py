@@ -16,16 +16,18 @@ from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
 from resolvers.user_errors import ChecksumMismatch, InvalidInput
 
-FIELDS = ["sha256", "url", "version"]
+FIELDS = ["sha256", "url", "version", "content_hash"]
 """Stored fields of which an artifact is made."""
 
 
 class Artifact(NamedTuple):
-    """An artifact: its id and the SHA-256 of its bytes, where that is known; of data that lies elsewhere its state."""
+    """An artifact: its id and the SHA-256 of its bytes, where that is known; of data that lies elsewhere its state, and
+    of a generation the hash of its jobs so far."""
 
     id: str
     sha256: str | None = None
     state: ExternalState | None = None
+    content_hash: str | None = None
 
     def checked_sha256(self, sha256: str | None, *path: str) -> str | None:
         """The SHA-256 to store with an activity that used the artifact, given the one that a client named.
@@ -72,4 +74,4 @@ async def readable_rows(
 def _artifact(row: Row) -> Artifact:
     is_external = kind_of(row["_id"]) == documents.ExternalData.kind
     state = ExternalState(row["url"], row["version"], row["sha256"]) if is_external else None
-    return Artifact(row["_id"], row.get("sha256"), state)
+    return Artifact(row["_id"], row.get("sha256"), state, row.get("content_hash"))

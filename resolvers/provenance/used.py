@@ -110,7 +110,8 @@ def named_artifact(
     sha256 = artifact.checked_sha256(sha256, *path, "sha256")
     if artifact.state is not None:
         return NamedArtifact(artifact.state.used(declared=declared), artifact.state)
-    return NamedArtifact(Used(ref=artifact.id, sha256=sha256, declared=declared), None)
+    used = Used(ref=artifact.id, sha256=sha256, content_hash=artifact.content_hash, declared=declared)
+    return NamedArtifact(used, None)
 
 
 def _check_only_of_urls(value: UsedValues, id: str, *path: str) -> None:

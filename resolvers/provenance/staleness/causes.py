@@ -17,11 +17,15 @@ class StalenessCauseKind(StrEnum):
 
 
 class Cause(NamedTuple):
-    """A way in which a node has moved on: what was used of it, and what there is now, where these have a name."""
+    """A way in which a node has moved on: what was used of it, and what there is now, where these have a name.
+
+    It is the node at which the cause is, or the one that this node used, given by its id.
+    """
 
     kind: StalenessCauseKind
     used: str | None = None
     latest: str | None = None
+    node_id: str | None = None
 
 
 @dataclass
@@ -36,6 +40,7 @@ class Causes:
         self.by_id[id] = list(dict.fromkeys([*self.by_id.get(id, ()), *causes]))
 
     def update(self, others: "Causes") -> None:
-        """Add the causes at other nodes."""
-        self.by_id.update(others.by_id)
+        """Add further causes."""
+        for id, causes in others.by_id.items():
+            self.add(id, causes)
         self.unknown.update(others.unknown)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from itertools import islice
 from typing import Any
@@ -18,7 +18,12 @@ from resolvers.provenance.staleness.known_upstream import is_upstream_known
 from resolvers.provenance.staleness.newer_code import STEP_FIELDS, TRANSFORM_FIELDS, step_causes, transform_causes
 from resolvers.provenance.staleness.newer_dataset_versions import DISTRIBUTION_FIELDS, distribution_causes
 from resolvers.provenance.staleness.newer_external_data import EXTERNAL_DATA_FIELDS, external_data_causes
-from resolvers.provenance.staleness.newer_reader import GENERATION_FIELDS, generation_causes
+from resolvers.provenance.staleness.newer_generations import (
+    GENERATION_FIELDS,
+    USE_FIELDS,
+    generation_causes,
+    grown_generation_causes,
+)
 from resolvers.provenance.walk import lineages
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document
@@ -28,8 +33,8 @@ FIELDS: dict[Document, Fields] = {
     documents.Distribution: DISTRIBUTION_FIELDS,
     documents.ExternalData: EXTERNAL_DATA_FIELDS,
     documents.Generation: GENERATION_FIELDS,
-    documents.Step: STEP_FIELDS,
-    documents.Transform: TRANSFORM_FIELDS,
+    documents.Step: STEP_FIELDS | USE_FIELDS,
+    documents.Transform: TRANSFORM_FIELDS | USE_FIELDS,
 }
 """The stored fields of nodes from which is found whether they have moved on."""
 
@@ -94,12 +99,15 @@ def _verdict(artifact_id: str, lineage: Row, found: Causes) -> Row:
     return {"status": status.value, "causes": []}
 
 
-def _causes_at(nodes: Iterable[Row], found: Causes) -> Iterator[Row]:
+def _causes_at(nodes: list[Row], found: Causes) -> Iterator[Row]:
+    rows = {node["node"]["_id"]: node["node"] for node in nodes}
     for node in nodes:
-        row = node["node"]
-        for cause in found.by_id.get(row["_id"], ()):
+        id = node["node"]["_id"]
+        for cause in found.by_id.get(id, ()):
+            # What a node used may be out of bounds.
+            row = rows.get(cause.node_id or id)
             # An artifact stays what it is when it has a later version: that matters to what was made of it.
-            if node["distance"] or cause.kind is not StalenessCauseKind.NEWER_DATA:
+            if row is not None and (node["distance"] or cause.kind is not StalenessCauseKind.NEWER_DATA):
                 yield {"kind": cause.kind.value, "node": row, "used": cause.used, "latest": cause.latest}
 
 
@@ -108,13 +116,15 @@ async def _causes(rows: dict[str, Row], viewer: Viewer, reader_version: str) -> 
     of_kind: defaultdict[Document | None, list[Row]] = defaultdict(list)
     for id, row in rows.items():
         of_kind[documents.by_kind(id)].append(row)
+    generations = of_kind[documents.Generation]
     found = await asyncio.gather(
         transform_causes(of_kind[documents.Transform], viewer),
         step_causes(of_kind[documents.Step], viewer),
         distribution_causes(of_kind[documents.Distribution], viewer),
         external_data_causes(of_kind[documents.ExternalData], viewer),
+        grown_generation_causes(generations, of_kind[documents.Step] + of_kind[documents.Transform]),
     )
-    causes = generation_causes(of_kind[documents.Generation], reader_version)
+    causes = generation_causes(generations, reader_version)
     for of_others in found:
         causes.update(of_others)
     return causes

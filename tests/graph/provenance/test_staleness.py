@@ -126,6 +126,22 @@ async def test_jobs_are_stale_once_reports_are_read_otherwise() -> None:
     assert found == [("FRESH", []), ("STALE", old), ("STALE", gone), ("STALE", old), ("FRESH", [])]
 
 
+async def test_what_was_made_of_jobs_is_stale_once_there_are_more_of_them() -> None:
+    world = VersionsWorld()
+    instance = an_instance(public=True)
+    generation = a_generation(instance, status="ACTIVE", parser_version=PARSER_VERSION, content_hash="0b")
+    ingestion = an_ingestion(instance, generation)
+    step, other = world.step(generation), world.step(generation)
+    for one, content_hash in ((step, "0a"), (other, "0b")):
+        one.used = [Used(ref=generation.id, content_hash=content_hash)]
+    before, now = world.output(step), world.output(other)
+    await world.keep(instance, generation, ingestion)
+
+    found = await verdicts(before, now, generation)
+
+    assert found == [("STALE", [("NEWER_DATA", generation.id, "0a", "0b")]), ("FRESH", []), ("FRESH", [])]
+
+
 async def test_nothing_is_fresh_unless_all_upstream_is_known() -> None:
     world = VersionsWorld()
     hidden = world.output(world.step(), public=False)

@@ -36,7 +36,8 @@ class Artifacts:
         )
         self.version.distribution_ref = self.distribution.id
         instance = new.an_instance(public=True)
-        self.archive, self.generation = new.an_archive(instance, sha256=B), new.a_generation(instance)
+        self.archive = new.an_archive(instance, sha256=B)
+        self.generation = new.a_generation(instance, content_hash="0d")
         self.elsewhere = new.external_data(self.owner, url=URL, version="1")
         self.kept: list[documents.Document] = [self.output, self.unhashed, self.result, self.version]
         self.kept += [self.distribution, self.archive, self.generation, self.elsewhere]
@@ -68,7 +69,7 @@ async def test_artifacts_of_all_kinds_are_named_by_their_ids(artifacts: Artifact
         Used(ref=artifacts.result.id),
         Used(ref=artifacts.distribution.id, sha256=artifacts.distribution.sha256),
         Used(ref=artifacts.archive.id, sha256=B),
-        Used(ref=artifacts.generation.id),
+        Used(ref=artifacts.generation.id, content_hash="0d"),
         Used(ref=artifacts.elsewhere.id),
     ]
 

@@ -14,7 +14,7 @@ from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.provenance.staleness.causes import Cause, StalenessCauseKind
 from resolvers.provenance.staleness.newer_dataset_versions import DISTRIBUTION_FIELDS, distribution_causes
 from resolvers.provenance.staleness.newer_external_data import EXTERNAL_DATA_FIELDS, external_data_causes
-from resolvers.provenance.staleness.newer_reader import generation_causes
+from resolvers.provenance.staleness.newer_generations import generation_causes, grown_generation_causes
 from tests.conftest import RoundTrips
 from tests.resolvers.provenance.staleness.rows import rows_of
 from tests.support.asking import ADMIN
@@ -143,3 +143,17 @@ def test_a_generation_is_compared_with_the_reader_of_today() -> None:
         "generation_11": [],
         "generation_x": [Cause(StalenessCauseKind.WITHDRAWN)],
     }
+
+
+async def test_generations_that_have_grown_are_found_at_what_used_them_before() -> None:
+    entries = [("generation_0", "0a"), ("generation_1", "0b"), ("generation_2", "0a"), ("output_1", None)]
+    users: list[dict[str, Any]] = [
+        {"_id": "step_0", "used": [{"ref": ref, "contentHash": hash} for ref, hash in entries]},
+        {"_id": "step_1", "used": None},
+    ]
+    generations = [{"_id": f"generation_{number}", "content_hash": "0b"} for number in range(2)]
+
+    causes = await grown_generation_causes(generations, users)
+
+    grown = Cause(StalenessCauseKind.NEWER_DATA, "0a", "0b", "generation_0")
+    assert causes.by_id == {"step_0": [grown], "step_1": []}
