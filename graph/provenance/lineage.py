@@ -10,8 +10,9 @@ import strawberry
 from graph.core.enums import describe_enum
 from graph.core.view import argument, computed, held_nodes, stored, view
 from resolvers.limits import MAX_LINEAGE_DEPTH, MAX_LINEAGE_NODES
-from resolvers.provenance import lineage, lineages, references
-from resolvers.provenance.starts import start_fields
+from resolvers.provenance import references
+from resolvers.provenance.lineage import lineage, lineages
+from resolvers.provenance.lineage.starts import start_fields
 
 if TYPE_CHECKING:
     from graph.provenance.traceable import Traceable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from graph.core.enums import describe_enum
 from graph.core.view import computed, held_nodes, stored, view
 from resolvers.galaxy.report import PARSER_VERSION
+from resolvers.provenance.lineage.starts import start_fields
 from resolvers.provenance.staleness import causes, staleness
-from resolvers.provenance.starts import start_fields
 
 if TYPE_CHECKING:
     from graph.provenance.traceable import Traceable

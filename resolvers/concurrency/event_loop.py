@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -50,6 +50,11 @@ async def batches(items: list[Item], size: int | None = None) -> AsyncIterator[l
         if len(items) > size:
             await yield_to_event_loop()
         yield items[start : start + size]
+
+
+def weight_of_ids(ids: Collection[str]) -> int:
+    """The work, in rows, of a row that holds these ids: ten ids are compared in the time of one row."""
+    return 1 + len(ids) // 10
 
 
 async def weighted_batches(items: Iterable[Item], weights: Iterable[int]) -> AsyncIterator[list[Item]]:

@@ -11,7 +11,6 @@ from itertools import chain
 from resolvers.access.viewer import Viewer
 from resolvers.concurrency import event_loop
 from resolvers.limits import MAX_COUNTED_ROWS
-from resolvers.provenance.graph import work
 from resolvers.provenance.kinds import ARTIFACTS
 from resolvers.provenance.node_rows import rows_by_id
 from resolvers.reads.cursor import decode_cursor
@@ -68,7 +67,7 @@ async def count_listed(lists: list[Ids], viewer: Viewer) -> list[int | None]:
 
 def _batches(lists: list[Ids]) -> AsyncIterator[list[Ids]]:
     """The lists in batches of about equal work, since each may name 10,000 artifacts."""
-    return event_loop.weighted_batches(lists, map(work, lists))
+    return event_loop.weighted_batches(lists, map(event_loop.weight_of_ids, lists))
 
 
 async def visible_rows(ids: set[str], fields_of: NodeSelection, viewer: Viewer) -> dict[str, Row]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter
-from resolvers.provenance.graph import document_of
+from resolvers.provenance.references import document_of
 from resolvers.reads.counts import count_children
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import Order

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Collection, Iterable
 
 from resolvers.access.viewer import ADMIN, Viewer
-from resolvers.provenance.graph import by_document
-from resolvers.provenance.references import SEEN_THROUGH_EDGES
+from resolvers.provenance.references import SEEN_THROUGH_EDGES, by_document
 from resolvers.reads import lookups
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document

@@ -5,6 +5,8 @@ data: from an artifact to the activity that used it, and from an activity to the
 another kind of document, add its references to REFERENCES.
 """
 
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -12,6 +14,7 @@ from typing import Any
 
 import documents
 from documents.activities.activity import ActivityStatus
+from documents.base import kind_of
 from documents.mongo import raw
 from resolvers.filters import Filter
 from resolvers.provenance.kinds import ARTIFACTS
@@ -196,3 +199,25 @@ def joins_from(document: Document, direction: Direction) -> tuple[Join, ...]:
 def reference_fields(document: Document) -> Fields:
     """The stored paths that a walk needs on documents of a kind."""
     return _FIELDS[document]
+
+
+def document_of(id: str) -> Document:
+    """The kind of a node. Raises KeyError for an id that is not a node's."""
+    document = documents.by_kind(id)
+    if document is None or document not in KINDS:
+        raise KeyError(id)
+    return document
+
+
+def by_document(ids: Iterable[str]) -> dict[Document, list[str]]:
+    """The ids in order, by the kind of their nodes; without those of unknown kinds."""
+    ordered, groups = sorted(ids), {}
+    start = 0
+    while start < len(ordered):
+        # Ids of one kind follow each other: all begin with it and "_", which is followed by "`" in ASCII.
+        end = bisect_left(ordered, f"{kind_of(ordered[start])}`", lo=start)
+        document = documents.by_kind(ordered[start])
+        if document is not None and document in KINDS:
+            groups[document] = ordered[start:end]
+        start = max(end, start + 1)
+    return groups

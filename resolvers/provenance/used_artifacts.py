@@ -7,7 +7,6 @@ from documents.activities.activity import ActivityStatus
 from resolvers.access.viewer import ADMIN, Viewer
 from resolvers.concurrency import event_loop
 from resolvers.filters import Filter
-from resolvers.provenance.graph import work
 from resolvers.provenance.kinds import ACTIVITIES
 from resolvers.provenance.listed_artifacts import LISTED, Ids, count_listed, pages_of_listed
 from resolvers.provenance.node_pages import ConnectionRead, count_linked, page_rows, pages_by_kind
@@ -79,7 +78,9 @@ async def pages_of_archives(
 async def used_ids(activities: list[Row]) -> list[Ids]:
     """The ids of the artifacts that each step or transform used."""
     rows, found = await with_used(activities), list[Ids]()
-    async for some in event_loop.weighted_batches(rows, (work(row.get(USED) or ()) for row in rows)):
+    async for some in event_loop.weighted_batches(
+        rows, (event_loop.weight_of_ids(row.get(USED) or ()) for row in rows)
+    ):
         found += [[entry["ref"] for entry in row.get(USED) or []] for row in some]
     return found
 

@@ -10,11 +10,18 @@ from typing import Any
 from resolvers.access.viewer import Viewer
 from resolvers.filters import all_of
 from resolvers.limits import MAX_COUNTED_ROWS
-from resolvers.provenance.graph import by_document
 from resolvers.provenance.kinds import ACTIVITIES
 from resolvers.provenance.node_pages import ConnectionRead, page_rows
 from resolvers.provenance.node_rows import rows_by_id
-from resolvers.provenance.references import DOWNSTREAM, Join, LineageEdgeKind, Reference, joins_from, references_to
+from resolvers.provenance.references import (
+    DOWNSTREAM,
+    Join,
+    LineageEdgeKind,
+    Reference,
+    by_document,
+    joins_from,
+    references_to,
+)
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.order import BY_ID, Order, SortKey
 from resolvers.reads.page_request import Page

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 
 from documents.galaxy.generation import GenerationStatus
 from resolvers.concurrency import event_loop
-from resolvers.provenance.graph import work
 from resolvers.provenance.staleness.causes import Cause, Causes, StalenessCauseKind
 from resolvers.reads.rows import Row
 
@@ -24,7 +23,7 @@ def generation_causes(generations: list[Row], reader_version: str) -> Causes:
 async def grown_generation_causes(generations: list[Row], users: list[Row]) -> Causes:
     """How generations have moved on since these steps and transforms used them, at those that used them."""
     now, causes = {row["_id"]: row["content_hash"] for row in generations}, Causes()
-    weights = (work(user.get("used") or ()) for user in users)
+    weights = (event_loop.weight_of_ids(user.get("used") or ()) for user in users)
     async for some in event_loop.weighted_batches(users if now else [], weights if now else ()):
         for user in some:
             causes.add(user["_id"], _grown(user.get("used") or (), now))

@@ -12,7 +12,8 @@ from documents.base import EmbeddedModel
 from resolvers.access.viewer import Viewer
 from resolvers.concurrency import event_loop
 from resolvers.limits import MAX_STALENESS_CAUSES, MAX_STALENESS_DEPTH, MAX_STALENESS_NODES
-from resolvers.provenance.lineage import LineageDirection, LineageRequest
+from resolvers.provenance.lineage.lineage import LineageDirection, LineageRequest
+from resolvers.provenance.lineage.walk import lineages
 from resolvers.provenance.staleness.causes import Causes, StalenessCauseKind
 from resolvers.provenance.staleness.known_upstream import is_upstream_known
 from resolvers.provenance.staleness.newer_code import STEP_FIELDS, TRANSFORM_FIELDS, step_causes, transform_causes
@@ -24,7 +25,6 @@ from resolvers.provenance.staleness.newer_generations import (
     generation_causes,
     grown_generation_causes,
 )
-from resolvers.provenance.walk import lineages
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Fields, Row

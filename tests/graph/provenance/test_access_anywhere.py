@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import documents
 from documents.mongo.database import Database
-from resolvers.provenance.lineage import LineageDirection
+from resolvers.provenance.lineage.lineage import LineageDirection
 from tests.journeys.access_world import World
-from tests.resolvers.provenance.random_graphs import NODES, RandomGraph
+from tests.resolvers.provenance.lineage.random_graphs import NODES, RandomGraph
 from tests.support import builders as new
 from tests.support.asking import ADMIN, answer, as_written, by_reference, without_comparison
 from tests.support.builders import keep

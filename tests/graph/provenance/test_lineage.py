@@ -11,7 +11,7 @@ from documents.mongo.fast_find import remaining_timeout
 from graph.engine.plan import json_output, nested_reads
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.concurrency import event_loop
-from resolvers.provenance import walk
+from resolvers.provenance.lineage import walk
 from resolvers.reads.answer_budget import AnswerLimits
 from tests.conftest import RoundTrips
 from tests.support.asking import ADMIN, answer, ask

@@ -5,9 +5,8 @@ from itertools import chain
 from typing import overload
 
 from resolvers.concurrency import event_loop
-from resolvers.provenance.frontier import Walk
-from resolvers.provenance.graph import by_document
-from resolvers.provenance.references import DOWNSTREAM, UPSTREAM, LineageEdgeKind, Reference, references_on
+from resolvers.provenance.lineage.frontier import Walk
+from resolvers.provenance.references import DOWNSTREAM, UPSTREAM, LineageEdgeKind, Reference, by_document, references_on
 from resolvers.reads.rows import Row
 
 BATCH_NODES = 100

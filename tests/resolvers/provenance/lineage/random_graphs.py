@@ -11,7 +11,7 @@ from documents.activities.activity import ActivityStatus
 from documents.galaxy.generation import GenerationStatus
 from documents.provenance.used import Used
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.provenance.lineage import LineageDirection
+from resolvers.provenance.lineage.lineage import LineageDirection
 from tests.journeys.access_world import World
 from tests.support import builders as new
 from tests.support.lineage_world import a_document

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import overload
 
-from resolvers.provenance.frontier import Walk
+from resolvers.provenance.lineage.frontier import Walk
 from resolvers.reads.rows import Row
 
 

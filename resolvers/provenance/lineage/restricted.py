@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from resolvers.filters import Filter, all_of, none_of
 from resolvers.limits import MAX_RESTRICTED_NEIGHBOURS
-from resolvers.provenance.frontier import Walk
-from resolvers.provenance.graph import JOINED, by_document
-from resolvers.provenance.joins import join_stages
-from resolvers.provenance.neighbours import ID_ONLY, NeighbourReader, Read, split
-from resolvers.provenance.references import Direction, Join, Reference, joins_from
+from resolvers.provenance.lineage.frontier import Walk
+from resolvers.provenance.lineage.graph import JOINED
+from resolvers.provenance.lineage.joins import join_stages
+from resolvers.provenance.lineage.neighbours import ID_ONLY, NeighbourReader, Read, split
+from resolvers.provenance.references import Direction, Join, Reference, by_document, joins_from
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row
 

@@ -2,7 +2,7 @@
 
 from resolvers.filters import Filter
 from resolvers.limits import MAX_LINEAGE_NODES
-from resolvers.provenance.graph import JOINED
+from resolvers.provenance.lineage.graph import JOINED
 from resolvers.provenance.references import Direction, Join
 from resolvers.reads.rows import Fields, Row, project_stages
 

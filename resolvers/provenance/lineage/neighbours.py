@@ -9,13 +9,14 @@ from typing import Any
 from resolvers.access.viewer import Viewer
 from resolvers.filters import Filter, all_of
 from resolvers.limits import MAX_LINEAGE_NODES
-from resolvers.provenance.graph import ProvenanceGraph, by_document
-from resolvers.provenance.joins import join_stages
+from resolvers.provenance.lineage.graph import ProvenanceGraph
+from resolvers.provenance.lineage.joins import join_stages
 from resolvers.provenance.references import (
     SEEN_THROUGH_EDGES,
     Direction,
     Join,
     Reference,
+    by_document,
     joins_from,
     reference_fields,
     references_to,

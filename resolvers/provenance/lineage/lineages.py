@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from resolvers.access.viewer import Viewer
-from resolvers.provenance import walk
-from resolvers.provenance.lineage import LineageDirection, LineageRequest, check_lineage_bounds
-from resolvers.provenance.starts import starts_of
+from resolvers.provenance.lineage import walk
+from resolvers.provenance.lineage.lineage import LineageDirection, LineageRequest, check_lineage_bounds
+from resolvers.provenance.lineage.starts import starts_of
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.rows import Row
 

@@ -16,15 +16,15 @@ from documents.base import now
 from documents.mongo.fast_find import remaining_timeout, timeout_error
 from resolvers.access.viewer import Role, Viewer
 from resolvers.concurrency import event_loop
-from resolvers.provenance.boundary import Boundary
-from resolvers.provenance.edges import edges_between
-from resolvers.provenance.frontier import Walk
-from resolvers.provenance.graph import ProvenanceGraph, document_of
-from resolvers.provenance.lineage import LineageRequest, LineageTruncation
-from resolvers.provenance.neighbours import NeighbourReader, Read, Wanted
-from resolvers.provenance.nodes import Nodes
-from resolvers.provenance.references import Direction
-from resolvers.provenance.restricted import RestrictedNeighbours
+from resolvers.provenance.lineage.boundary import Boundary
+from resolvers.provenance.lineage.edges import edges_between
+from resolvers.provenance.lineage.frontier import Walk
+from resolvers.provenance.lineage.graph import ProvenanceGraph
+from resolvers.provenance.lineage.lineage import LineageRequest, LineageTruncation
+from resolvers.provenance.lineage.neighbours import NeighbourReader, Read, Wanted
+from resolvers.provenance.lineage.nodes import Nodes
+from resolvers.provenance.lineage.restricted import RestrictedNeighbours
+from resolvers.provenance.references import Direction, document_of
 from resolvers.reads.rows import Row
 
 WRITING_TIME = 1.0

@@ -5,10 +5,10 @@ import pytest
 import documents
 from documents.activities.activity import ActivityStatus
 from resolvers.access.viewer import ANONYMOUS
-from resolvers.provenance import joins, neighbours
-from resolvers.provenance.lineage import LineageDirection, LineageRequest
+from resolvers.provenance.lineage import joins, neighbours
+from resolvers.provenance.lineage.lineage import LineageDirection, LineageRequest
+from resolvers.provenance.lineage.walk import lineages
 from resolvers.provenance.references import reference_fields
-from resolvers.provenance.walk import lineages
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.rows import Row, collection_of, find_rows
 from tests.conftest import RoundTrips

@@ -6,7 +6,7 @@ import pytest
 
 import documents
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
-from resolvers.provenance.starts import start_fields, starts_of
+from resolvers.provenance.lineage.starts import start_fields, starts_of
 from resolvers.reads.rows import collection_of, find_rows
 from tests.support import builders as new
 from tests.support.builders import keep

@@ -1,12 +1,16 @@
 """The part of the provenance graph that a request has read."""
 
-from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
-import documents
-from documents.base import kind_of
-from resolvers.provenance.references import KINDS, REFERENCES, Direction, LineageEdgeKind, Reference, references_on
+from resolvers.provenance.references import (
+    REFERENCES,
+    Direction,
+    LineageEdgeKind,
+    Reference,
+    by_document,
+    references_on,
+)
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row
 
@@ -114,30 +118,3 @@ class ProvenanceGraph:
             if reference.direction is direction and referred:
                 found.update(*(referred[id] for id in ids if id in referred))
         return found
-
-
-def work(ids: Collection[str]) -> int:
-    """The work that a node is which refers to these ids, in rows: ten ids are compared in the time of one."""
-    return 1 + len(ids) // 10
-
-
-def document_of(id: str) -> Document:
-    """The kind of a node. Raises KeyError for an id that is not a node's."""
-    document = documents.by_kind(id)
-    if document is None or document not in KINDS:
-        raise KeyError(id)
-    return document
-
-
-def by_document(ids: Iterable[str]) -> dict[Document, list[str]]:
-    """The ids in order, by the kind of their nodes; without those of unknown kinds."""
-    ordered, groups = sorted(ids), {}
-    start = 0
-    while start < len(ordered):
-        # Ids of one kind follow each other: all begin with it and "_", which is followed by "`" in ASCII.
-        end = bisect_left(ordered, f"{kind_of(ordered[start])}`", lo=start)
-        document = documents.by_kind(ordered[start])
-        if document is not None and document in KINDS:
-            groups[document] = ordered[start:end]
-        start = max(end, start + 1)
-    return groups

@@ -16,15 +16,15 @@ import documents
 from documents.provenance.used import Used
 from resolvers.access.viewer import ANONYMOUS, Viewer
 from resolvers.concurrency import event_loop
-from resolvers.provenance import boundary, frontier, neighbours, walk
-from resolvers.provenance.lineage import LineageDirection, LineageRequest
+from resolvers.provenance.lineage import boundary, frontier, neighbours, walk
+from resolvers.provenance.lineage.lineage import LineageDirection, LineageRequest
+from resolvers.provenance.lineage.walk import lineages
 from resolvers.provenance.references import JOINS, REFERENCES, reference_fields
-from resolvers.provenance.walk import lineages
 from resolvers.reads.answer_budget import AnswerTooLarge
 from resolvers.reads.node_selection import NodeSelection
 from resolvers.reads.rows import Row, collection_of, find_rows
 from tests.conftest import RoundTrips
-from tests.resolvers.provenance.random_graphs import RandomGraph
+from tests.resolvers.provenance.lineage.random_graphs import RandomGraph
 from tests.support import builders as new
 from tests.support.builders import keep
 

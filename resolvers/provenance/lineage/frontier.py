@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from resolvers.provenance.graph import ProvenanceGraph, work
-from resolvers.provenance.lineage import LineageRequest, LineageTruncation
+from resolvers.concurrency import event_loop
+from resolvers.provenance.lineage.graph import ProvenanceGraph
+from resolvers.provenance.lineage.lineage import LineageRequest, LineageTruncation
 from resolvers.provenance.references import UPSTREAM, Direction
 
 MIN_LOOKUPS = 100
@@ -45,7 +46,7 @@ class Walk:
         """The work that the outermost nodes are, in rows."""
         referred = self.graph.referred.values()
         nodes = set().union(*self.frontiers.values())
-        return 1 + sum(work(ids[id]) for ids in referred if ids for id in nodes if id in ids)
+        return 1 + sum(event_loop.weight_of_ids(ids[id]) for ids in referred if ids for id in nodes if id in ids)
 
     def next_lookups(self) -> list[str]:
         """Ids to look up before the walk can advance; empty when those that it needs have been read.

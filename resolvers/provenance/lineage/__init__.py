@@ -1,0 +1,1 @@
+"""Lineages: walks through the provenance graph, and the parts of it that they find."""
