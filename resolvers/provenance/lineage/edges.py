@@ -29,7 +29,7 @@ class Edges(Sequence[Row]):
         self._kinds += [kind] * (len(self._to_ids) - len(self._kinds))
 
     def assume(self, ends: Iterable[tuple[str, str]]) -> None:
-        """Mark edges from activities' artifacts of which the exact state was not recorded."""
+        """Mark the edges with these ends as assumed."""
         self._assumed.update(ends)
 
     def __len__(self) -> int:
@@ -51,17 +51,23 @@ class Edges(Sequence[Row]):
         ]
 
 
-async def edges_between(walk: Walk) -> Edges:
-    """All edges between the nodes of a walk. The answer is told how many there are."""
+async def referred_edges(walk: Walk) -> Edges:
+    """The edges between the nodes of a walk that their rows store. The answer is told how many there are."""
     edges, shown = Edges(), {id: id for id in walk.distances}
     async for ids in event_loop.batches(list(walk.distances), BATCH_NODES):
         for document, of_kind in by_document(ids).items():
             for reference in references_on(document):
                 _add_referred(edges, walk, reference, of_kind, shown)
-        if any(walk.graph.joined.values()):
-            _add_joined(edges, walk, ids)
         walk.request.selection.expect_objects(len(walk.distances) + len(edges))
     return edges
+
+
+async def add_joined_edges(edges: Edges, walk: Walk) -> None:
+    """Add the edges between the nodes of a walk that are rows of their own, once all of them were read."""
+    if any(walk.graph.joined.values()):
+        async for ids in event_loop.batches(list(walk.distances), BATCH_NODES):
+            _add_joined(edges, walk, ids)
+            walk.request.selection.expect_objects(len(walk.distances) + len(edges))
 
 
 def _add_referred(edges: Edges, walk: Walk, reference: Reference, ids: list[str], shown: dict[str, str]) -> None:

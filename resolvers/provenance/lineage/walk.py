@@ -17,7 +17,7 @@ from documents.mongo.fast_find import remaining_timeout, timeout_error
 from resolvers.access.viewer import Role, Viewer
 from resolvers.concurrency import event_loop
 from resolvers.provenance.lineage.boundary import Boundary
-from resolvers.provenance.lineage.edges import edges_between
+from resolvers.provenance.lineage.edges import Edges, add_joined_edges, referred_edges
 from resolvers.provenance.lineage.frontier import Walk
 from resolvers.provenance.lineage.graph import ProvenanceGraph
 from resolvers.provenance.lineage.lineage import LineageRequest, LineageTruncation
@@ -59,12 +59,11 @@ async def lineages(starts: Sequence[Sequence[Row]], viewer: Viewer, request: Lin
             raise timeout_error(WRITING_TIME) from error
     for row in chain.from_iterable(starts):
         graph.rows.setdefault(row["_id"], row)
-    # The database looks beyond the nodes while the edges between them are found.
-    is_in_time, *edges = await reader.run([_look_beyond(reader, looks), *(_edges(walk) for walk in walks)])
+    # The database looks beyond the nodes while the edges that their rows store are found.
+    is_in_time, *edges = await reader.run([_look_beyond(reader, looks), *map(_referred_edges, walks)])
     found: list[Row] = []
-    async for some in event_loop.weighted_batches(
-        list(zip(walks, edges, strict=True)), (len(walk.distances) for walk in walks)
-    ):
+    pairs = list(zip(walks, edges, strict=True))
+    async for some in event_loop.weighted_batches(pairs, (len(walk.distances) for walk in walks)):
         found += [await _lineage(walk, of_walk, boundary if is_in_time else None) for walk, of_walk in some]
     if counts_restricted and is_in_time:
         for walk, lineage in zip(walks, found, strict=True):
@@ -85,8 +84,8 @@ async def _look_beyond(reader: NeighbourReader, looks: Iterable[Iterable[Read]] 
     return True
 
 
-async def _edges(walk: Walk) -> Sequence[Row]:
-    return await edges_between(walk) if walk.request.shows_edges else []
+async def _referred_edges(walk: Walk) -> Edges:
+    return await referred_edges(walk) if walk.request.shows_edges else Edges()
 
 
 async def _advance(walks: list[Walk], reader: NeighbourReader, request: LineageRequest) -> None:
@@ -136,8 +135,13 @@ async def _wanted(walks: list[Walk], direction: Direction) -> Wanted:
     return wanted
 
 
-async def _lineage(walk: Walk, edges: Sequence[Row], boundary: Boundary | None) -> Row:
-    """The lineage that a walk found. Without a boundary there was no time to look whether it has more."""
+async def _lineage(walk: Walk, edges: Edges, boundary: Boundary | None) -> Row:
+    """The lineage that a walk found, of whose edges those of joins are still missing.
+
+    Without a boundary there was no time to look whether it has more.
+    """
+    if walk.request.shows_edges:
+        await add_joined_edges(edges, walk)
     more = await _nodes_with_more(walk, boundary) if walk.request.shows_has_more else frozenset[str]()
     truncated_by = _truncated_by(walk, boundary)
     return {

@@ -8,6 +8,7 @@ import pytest
 
 import documents
 from documents.mongo.fast_find import remaining_timeout
+from documents.provenance.used import Used
 from graph.engine.plan import json_output, nested_reads
 from resolvers.access.viewer import ANONYMOUS, Role, Viewer
 from resolvers.concurrency import event_loop
@@ -72,6 +73,18 @@ async def test_large_lineages_are_written_in_pieces_wherever_they_are(
 
     assert (small.by, large.by) == ("planned", "planned")
     assert large.planned == small.planned
+
+
+async def test_an_edge_beyond_the_depth_between_two_nodes_is_there() -> None:
+    world = LineageWorld()
+    (report, *_) = world.reports
+    world.load.used = [Used(ref=world.generation.id), Used(ref=report.id)]
+    await world.begin()
+
+    found = await lineage(world.load.id, depth=2)
+
+    assert distances(found)[world.ingestion.id] == -2
+    assert {"fromId": report.id, "toId": world.ingestion.id, "kind": "USED", "isAssumed": False} in found["edges"]
 
 
 async def test_a_lineage_leads_through_all_three_families_with_what_is_shown_of_each() -> None:
