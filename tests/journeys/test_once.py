@@ -373,6 +373,7 @@ def steady(answer: Answer) -> str:
     text = re.sub(r'"url": ?"[^"]*signature[^"]*"', "a signed URL", answer.text)
     text = re.sub(r'"pgi_[^"]+"', "a key", text)
     text = re.sub(r'"\d{4}-\d\d-\d\dT[^"]*Z"', "a time", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "a minute", text)
     return re.sub(r"[a-z]+_[0-9a-f]{24}", "an id", text)
 
 

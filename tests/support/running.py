@@ -71,8 +71,7 @@ class Running:
 
     def _unless_overloaded(self, query: str, variables: Any) -> Any:
         answer = self.post(query, variables, authorization=f"Bearer {self.token}").json()
-        overloaded = any(error["extensions"]["code"] == OVERLOADED for error in answer.get("errors", []))
-        return None if overloaded else answer
+        return None if is_overloaded(answer) else answer
 
     def send(self, body: Any, content_type: str | None = "application/json", **headers: str) -> httpx2.Response:
         sent = {"accept": GRAPHQL_JSON, **headers} | ({"content-type": content_type} if content_type else {})
@@ -102,6 +101,11 @@ class Running:
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
+
+
+def is_overloaded(answer: Any) -> bool:
+    """Whether an answer is the refusal of a server that is busy, which has done nothing yet."""
+    return any(error["extensions"]["code"] == OVERLOADED for error in answer.get("errors", []))
 
 
 @contextmanager
