@@ -1,5 +1,6 @@
 """The ASGI application: its routes and the middleware around them."""
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -13,14 +14,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graph.engine.admission import Admission, Capacity
 from graph.engine.capacity import BYTES_PER_SOCKET, MEMORY_PER_CHARACTER, answer_memory, operation_slots
 from graph.engine.deadline import DatabaseTimeoutMiddleware
 from graph.engine.error_masking import refusal_errors
 from graph.engine.prepare import MAX_CACHED_CHARACTERS, DocumentCache
-from graph.errors import HTTPError
+from graph.errors import HTTPError, StartError
 from graph.graphiql.html import page, routes
 from graph.http.complete_request import RawHeaders, take_complete_request
 from graph.http.csvw_documents import CsvwDocuments
@@ -154,6 +155,8 @@ class Application(Starlette):
     """Answers requests that the HTTP protocol refuses."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            send = _without_traceback(send)
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != "/graphql":
             await super().__call__(scope, receive, send)
             return
@@ -171,6 +174,18 @@ class Application(Starlette):
             return None
         scope["app"] = self
         return self.graphql_endpoint
+
+
+def _without_traceback(send: Send) -> Send:
+    """A `send` that tells in a sentence why the server cannot start, where Starlette sends a traceback to be logged."""
+
+    async def send_sentence(message: Message) -> None:
+        error = sys.exc_info()[1]
+        if message["type"] == "lifespan.startup.failed" and isinstance(error, StartError):
+            message = {**message, "message": str(error)}
+        await send(message)
+
+    return send_sentence
 
 
 @dataclass

@@ -69,3 +69,7 @@ class Overloaded(HTTPError):
 def unauthenticated(message: str) -> HTTPError:
     """The refusal of a token that is wrong, expired or revoked."""
     return HTTPError(401, message, UNAUTHENTICATED, {"WWW-Authenticate": "Bearer"})
+
+
+class StartError(Exception):
+    """The server cannot start; the message is a sentence for the log."""

@@ -3,13 +3,14 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import FrameType
 
 import strawberry
 import structlog
 import typer
+from pymongo.errors import PyMongoError
 from starlette.applications import Starlette
 
 from documents import private_apis
@@ -17,6 +18,7 @@ from documents.mongo import raw
 from documents.mongo.database import Client, is_reachable
 from graph.app import Application, create_app
 from graph.context import MakeContext
+from graph.errors import StartError
 from graph.http.bucket_objects import object_routes
 from graph.http.galaxy_reports import report_routes
 from graph.http.migration_check import run_migration_check
@@ -30,6 +32,7 @@ from graph.server.open_database import (
     check_database,
     connect,
     database_url,
+    explain_database_error,
     make_current,
     open_configured_bucket,
 )
@@ -121,13 +124,17 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with (
-            open_configured_bucket(settings),
-            connect(url, settings.database_name, seconds=OPERATION_TIMEOUT) as client,
-            watch_descriptors(app.metrics.without_descriptors.inc),
-            run_migration_check(client[settings.database_name], set_unready),
-            run_sweeper(when=lambda: app.unready is None),
-        ):
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(open_configured_bucket(settings))
+                client = await stack.enter_async_context(
+                    connect(url, settings.database_name, seconds=OPERATION_TIMEOUT)
+                )
+                await stack.enter_async_context(watch_descriptors(app.metrics.without_descriptors.inc))
+                await stack.enter_async_context(run_migration_check(client[settings.database_name], set_unready))
+                await stack.enter_async_context(run_sweeper(when=lambda: app.unready is None))
+            except PyMongoError as error:
+                raise StartError(explain_database_error(error)) from error
             clients.append(client)
             yield
 
