@@ -215,11 +215,14 @@ def test_commands_that_write_say_why_they_do_not_and_those_that_read_go_on(
     demo = command("demo", env=env)
     listed = command("token", "list", env=env)
     ingested = command("work", "--ingest", "--once", env=env)
+    adopted = command("verify", "--adopt", env=env)
+    verified = command("verify", env=env)
 
-    assert (created.returncode, demo.returncode) == (1, 1)
-    assert "PROVENANCE_READ_ONLY is true, and this command writes to the database." in created.stderr
+    assert (created.returncode, adopted.returncode, demo.returncode) == (1, 1, 1)
+    for refused in (created, adopted):
+        assert "PROVENANCE_READ_ONLY is true, and this command writes to the database." in refused.stderr
     assert "does not run with PROVENANCE_READ_ONLY=true" in demo.stderr
-    assert (listed.returncode, ingested.returncode) == (0, 0)
+    assert (listed.returncode, ingested.returncode, verified.returncode) == (0, 0, 0)
     assert "WORKER  workers" in listed.stdout
     assert "read-only mode: reports wait" in ingested.stdout + ingested.stderr
     assert deployment.hash() == before
