@@ -8,7 +8,7 @@ from rich.console import Console
 
 from documents.migrations import SchemaError, schema_problem
 from graph.commands.console import EXIT_USAGE, exit_with_error, print_status, progress_bars
-from graph.server.open_database import WRITES_REFUSED, connect_for_command, open_configured_bucket
+from graph.server.open_database import WRITES_REFUSED, check_bucket, connect_for_command, open_configured_bucket
 from graph.settings import Settings, SettingsError
 from resolvers.storage.verify_bucket import BucketVerification, Finding, Problem
 
@@ -19,10 +19,12 @@ HARMLESS = {Problem.UNREFERENCED}
 async def verify(settings: Settings, *, hashes: bool, unreferenced: bool, adopt: bool, as_json: bool) -> bool:
     """Print each difference, and a summary; returns whether all objects that documents name are there.
 
-    Raises SchemaError when the database has to be migrated first, and SettingsError for `adopt` in read-only mode.
+    Raises SchemaError when the database has to be migrated first, and SettingsError for a bucket that cannot be
+    used, and for `adopt` in read-only mode.
     """
     if adopt and settings.read_only:
         raise SettingsError(WRITES_REFUSED)
+    await check_bucket(settings)
     async with connect_for_command(settings, print_status) as client, open_configured_bucket(settings) as bucket:
         if bucket is None:
             exit_with_error("PROVENANCE_BUCKET is not set, so there is nothing to verify.", EXIT_USAGE)

@@ -20,8 +20,8 @@ from resolvers.storage.object_references import SOURCES, Reference, source_of
 from resolvers.storage.reference_table import ReferenceTable
 from resolvers.storage.upload import FOLDERS
 
-CONCURRENCY = 8
-"""Objects that are read or looked up at the same time."""
+CONCURRENCY = 4
+"""Objects that are read or looked up at the same time. Parts of 8 MB of each of them are in memory."""
 READ_DOCUMENTS, COMPARE_OBJECTS = "documents", "objects"
 """The tasks whose progress is reported."""
 
@@ -97,9 +97,14 @@ class BucketVerification:
                 self.references += len(page)
                 self.report(READ_DOCUMENTS, self.references, max(self.references, total))
 
+    @property
+    def _folders(self) -> tuple[str, ...]:
+        """The folders of the bucket in which this server stores objects."""
+        return tuple(f"{self.bucket.prefix}{name}/" for name in FOLDERS.values())
+
     async def _compare(self, table: ReferenceTable, began: datetime) -> AsyncIterator[Finding]:
-        for name in FOLDERS.values():
-            async for page in self.bucket.list_objects(f"{self.bucket.prefix}{name}/"):
+        for folder in self._folders:
+            async for page in self.bucket.list_objects(folder):
                 references = await asyncio.to_thread(table.mark_seen, [stored.key for stored in page])
                 pairs = [(reference, stored) for stored in page for reference in references.get(stored.key, ())]
                 for finding in [*await self._compare_pairs(pairs), *self._unreferenced(page, references, began)]:
@@ -109,7 +114,7 @@ class BucketVerification:
                 yield finding
 
     async def _look_up(self, references: list[Reference]) -> list[Finding]:
-        """The differences about objects that were not listed: their keys are others, or they are new, or missing."""
+        """The differences about objects that were not listed: they are missing, or in other folders."""
         objects = await _gather(self._find(reference.key) for reference in references)
         pairs = list(zip(references, objects, strict=True))
         missing = [
@@ -120,6 +125,9 @@ class BucketVerification:
         return missing + await self._compare_pairs([(reference, stored) for reference, stored in pairs if stored])
 
     async def _find(self, key: str) -> ListedObject | None:
+        # Objects are stored before documents name them, so a list made later shows all of its folder.
+        if key.startswith(self._folders):
+            return None
         try:
             stored = await self.bucket.stat(key)
         except ValueError:

@@ -186,3 +186,13 @@ def test_a_server_without_a_bucket_has_nothing_to_verify(mongod: EmbeddedMongo, 
     place.close()
 
     assert (done.returncode, done.stderr) == (2, "PROVENANCE_BUCKET is not set, so there is nothing to verify.\n")
+
+
+def test_a_bucket_that_does_not_exist_is_named(mongod: EmbeddedMongo, tmp_path: Path, gate: Gate) -> None:
+    place = Place(mongod, tmp_path / "place", "google", gate)
+
+    done = command("verify", env=place.env | {"PROVENANCE_BUCKET": "gs://nowhere-at-all"})
+    place.close()
+
+    message = "PROVENANCE_BUCKET cannot be used. There is no bucket nowhere-at-all.\n"
+    assert (done.returncode, done.stderr) == (1, message)

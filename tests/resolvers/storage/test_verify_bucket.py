@@ -202,6 +202,20 @@ async def test_documents_are_read_and_nothing_is_written_unless_objects_are_adop
     assert (await database.command("dbHash"))["md5"] != before
 
 
+async def test_objects_under_a_name_of_an_earlier_prefix_are_looked_up(bucket: Bucket) -> None:
+    step = await a_kept_step()
+    output, gone = await a_stored_output(bucket, step), await a_stored_output(bucket, step)
+    gone.key = "earlier/outputs/gone"
+    spoilt = await a_stored_output(bucket, step)
+    spoilt.key = "../outputs"
+    bucket.prefix = "another/"
+    await keep(output, gone, spoilt)
+
+    found = await findings(BucketVerification(bucket))
+
+    assert {(one.problem, one.document) for one in found} == {(Problem.MISSING, one.id) for one in (gone, spoilt)}
+
+
 async def test_progress_is_reported_for_documents_and_objects(bucket: Bucket) -> None:
     step = await a_kept_step()
     await keep(*[await a_stored_output(bucket, step) for _ in range(3)])
