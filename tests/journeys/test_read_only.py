@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,11 @@ from pymongo import MongoClient
 
 from documents.base import now
 from documents.embedded_mongod.server import EmbeddedMongo
+from documents.migrations import record_newest_version
+from documents.mongo.database import Database as AsyncDatabase
 from graph.schema import schema
+from tests.journeys.access_queries import every_question
+from tests.journeys.access_world import a_world
 from tests.support.follower import EXECUTION, follower
 from tests.support.galaxies import Galaxy, a_report
 from tests.support.issuer import AUDIENCE, LocalIssuer
@@ -40,6 +45,15 @@ QUERIES = [
 Database = Any
 
 
+def in_read_only_mode(mongod: EmbeddedMongo, name: str) -> dict[str, str]:
+    """Variables of a server in read-only mode, on a new user of the database who may only read."""
+    with MongoClient[dict[str, Any]](mongod.uri) as client:
+        client.admin.command("createUser", name, pwd="reads", roles=[{"role": "read", "db": name}])
+    address = urlsplit(mongod.uri)
+    reads = address._replace(netloc=f"{name}:reads@{address.netloc.rpartition('@')[2]}", path="/admin").geturl()
+    return on_database(reads, name) | {"PROVENANCE_READ_ONLY": "true"}
+
+
 class Deployment:
     """A database with the things that a server would change by itself, and its bucket."""
 
@@ -49,12 +63,7 @@ class Deployment:
         self.client = MongoClient[dict[str, Any]](mongod.uri)
         self.database: Database = self.client[self.name]
         self.env = on_database(mongod.uri, self.name)
-        self.client.admin.command("createUser", self.name, pwd="reads", roles=[{"role": "read", "db": self.name}])
-        address = urlsplit(mongod.uri)
-        reads = address._replace(
-            netloc=f"{self.name}:reads@{address.netloc.rpartition('@')[2]}", path="/admin"
-        ).geturl()
-        self.read_only_env = self.env | {"PROVENANCE_DATABASE_URL": reads, "PROVENANCE_READ_ONLY": "true"}
+        self.read_only_env = in_read_only_mode(mongod, self.name)
         with self.serving() as server:
             self.token = a_token(environment(directory, self.env))
             self.lab = Lab(server, self.token, directory)
@@ -144,6 +153,30 @@ def test_queries_are_answered_and_every_write_is_refused_and_nothing_is_written(
     assert "failed" not in log
     assert "not authorized" not in log
     assert (deployment.hash(), deployment.files()) == (before, files)
+
+
+async def test_every_question_that_the_schema_has_is_answered_without_a_write(
+    database: AsyncDatabase, mongod: EmbeddedMongo
+) -> None:
+    await record_newest_version(database)
+    world = a_world()
+    await world.begin()
+    before = (await database.command("dbHash"))["md5"]
+    env = in_read_only_mode(mongod, database.name) | {"ALTERED_CONSTANTS": json.dumps(SOON)}
+    questions = list(every_question(world))
+
+    def ask_all() -> tuple[list[dict[str, Any]], str]:
+        with running(*FAULTY_SERVER, env=env) as server:
+            ask = partial(server.post, authorization=f"Bearer {server.token}")
+            return [ask(question).json() for question in questions], server.log
+
+    answers, log = await asyncio.to_thread(ask_all)
+    await database.client.admin.command("dropUser", database.name)
+
+    assert len(answers) > 100
+    assert [answer["errors"] for answer in answers if "errors" in answer] == []
+    assert "failed" not in log
+    assert (await database.command("dbHash"))["md5"] == before
 
 
 async def test_subscriptions_go_on_and_their_socket_stays_open_when_a_mutation_is_refused(
