@@ -24,7 +24,7 @@ from tests.journeys.access_world import a_world
 from tests.support.follower import EXECUTION, follower
 from tests.support.galaxies import Galaxy, a_report
 from tests.support.issuer import AUDIENCE, LocalIssuer
-from tests.support.patience import until
+from tests.support.patience import until, within
 from tests.support.running import COMMAND, FAULTY_SERVER, ROOT, Running, command, environment, on_database, running
 from tests.support.working import Lab, a_token
 
@@ -211,7 +211,7 @@ def test_a_worker_waits_and_runs_the_step_once_the_server_writes_again(deploymen
             server.stop()
             server.process.wait()
             with deployment.serving(**port) as writing:
-                code = worker.process.wait(60)
+                code = worker.process.wait(within(60))
                 statuses = deployment.lab_at(writing).statuses(deployment.execution)
         finally:
             worker.process.kill()
@@ -259,6 +259,16 @@ def test_commands_that_write_say_why_they_do_not_and_those_that_read_go_on(
     assert "WORKER  workers" in listed.stdout
     assert "read-only mode: reports wait" in ingested.stdout + ingested.stderr
     assert deployment.hash() == before
+
+
+def test_an_ingest_worker_waits_until_it_is_told_to_stop(deployment: Deployment) -> None:
+    with running(*COMMAND, "work", "--ingest", env=deployment.read_only_env, wait=False) as worker:
+        until(lambda: "read-only mode: reports wait" in worker.log)
+        waiting = worker.process.poll()
+        worker.stop()
+        code = worker.process.wait(within(60))
+
+    assert (waiting, code) == (None, 0)
 
 
 def test_a_database_that_is_not_migrated_is_left_as_it_is(mongod: EmbeddedMongo) -> None:

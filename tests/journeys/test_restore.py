@@ -1,5 +1,6 @@
 """A server is backed up while it works, database first, restored into an empty place, verified, and asked again."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -164,6 +165,29 @@ def test_a_bucket_that_was_backed_up_before_the_database_lacks_files_that_are_na
     lines = [f"missing: {one['key']} ({one['document']}): There is no such object in the bucket." for one in findings]
     assert told.stdout.splitlines() == lines
     assert "2 missing" in told.stderr
+
+
+def test_a_copy_of_the_directory_of_an_embedded_database_is_served_with_its_files(tmp_path: Path) -> None:
+    used, restored = tmp_path / "used", tmp_path / "restored"
+    for directory in (used, restored):
+        directory.mkdir()
+    with running(*COMMAND, "serve", directory=used) as server:
+        report = a_report()
+        galaxy = Galaxy.new(server)
+        assert galaxy.upload(report).status_code == 200
+
+    shutil.copytree(used / "data", restored / "data")
+    shutil.rmtree(used)
+    verified = command("verify", "--hashes", env=environment(restored))
+    with running(*COMMAND, "serve", directory=restored) as server:
+        again = Galaxy(server, galaxy.id, galaxy.uuid, galaxy.key)
+        reports = again.whoami().json()["reports"]
+        objects = again.objects()
+
+    assert verified.returncode == 0, verified.stderr
+    assert "Nothing is missing." in verified.stderr
+    assert list(reports.values()) == [f"sha256:{hashlib.sha256(report).hexdigest()}"]
+    assert objects == [report]
 
 
 def test_a_database_is_verified_only_after_it_was_migrated(mongod: EmbeddedMongo, tmp_path: Path) -> None:
