@@ -25,7 +25,16 @@ from tests.support.follower import EXECUTION, follower
 from tests.support.galaxies import Galaxy, a_report
 from tests.support.issuer import AUDIENCE, LocalIssuer
 from tests.support.patience import until, within
-from tests.support.running import COMMAND, FAULTY_SERVER, ROOT, Running, command, environment, on_database, running
+from tests.support.running import (
+    COMMAND,
+    FAULTY_SERVER,
+    ROOT,
+    Running,
+    command,
+    environment,
+    on_database,
+    running,
+)
 from tests.support.working import Lab, a_token
 
 MESSAGE = "The server is in read-only mode: it answers queries, and writes nothing. Try again later."
@@ -218,6 +227,28 @@ def test_a_worker_waits_and_runs_the_step_once_the_server_writes_again(deploymen
 
     assert code == 0
     assert "SUCCEEDED" in statuses.values()
+
+
+def test_a_command_whose_lease_ends_in_read_only_mode_is_stopped_and_run_again_afterwards(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    began = tmp_path / "began"
+    script = f"echo $PROVENANCE_ATTEMPT >> {began}; [ $PROVENANCE_ATTEMPT = 2 ] || sleep 1000"
+    deployment.database.steps.update_one({"key": "b"}, {"$set": {"status": "SUCCEEDED"}})
+    with deployment.serving() as server:
+        port = {"PORT": str(urlsplit(server.url).port)}
+        worker = deployment.lab_at(server).start(script, "--poll", "0.1", "--lease", "2")
+        until(began.exists)
+    try:
+        with deployment.read_only(**port):
+            until(lambda: "The lease could not be renewed for 2 s." in worker.output)
+        with deployment.serving(**port) as server:
+            lab = deployment.lab_at(server)
+            until(lambda: lab.statuses(deployment.execution)["a"] == "SUCCEEDED")
+    finally:
+        worker.process.kill()
+
+    assert began.read_text().split() == ["1", "2"]
 
 
 def test_people_who_were_here_before_can_sign_in_and_others_are_asked_to_come_later(
