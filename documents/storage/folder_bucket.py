@@ -238,12 +238,13 @@ def _stat(directory: Path) -> ObjectInfo | None:
 
 
 def _listed(directory: Path, key: str) -> Iterator[ListedObject]:
-    """The object with this key, or those below it. Directories that are removed meanwhile are left out."""
+    """The object with this key, or those below it. Directories that are removed meanwhile are left out, and files that
+    the server did not write."""
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir():
                 yield from _listed(directory / entry.name, f"{key}/{entry.name}")
-            else:
+            elif entry.name.isdecimal():
                 stat = entry.stat()
                 written_at = datetime.fromtimestamp(stat.st_mtime, UTC)
                 yield ListedObject(key, stat.st_size, int(entry.name), written_at)

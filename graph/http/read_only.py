@@ -7,10 +7,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.engine.error_masking import refusal_errors
 from graph.errors import ReadOnly
+from graph.http.galaxy_reports import PREFIXES
 from graph.http.request import SAFE_METHODS
 
-READING_POSTS = ("/graphql", "/api/whoami")
-"""Ends of the paths whose POST requests may only read. Mutations are refused where operations are run."""
+READING_POSTS = frozenset({"/graphql", *(f"{prefix}/api/whoami" for prefix in PREFIXES)})
+"""Paths whose POST requests may only read. Mutations are refused where operations are run."""
 
 
 @dataclass
@@ -35,4 +36,4 @@ class ReadOnlyMiddleware:
 def _may_write(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] in (*SAFE_METHODS, "OPTIONS"):
         return False
-    return not scope["path"].rstrip("/").endswith(READING_POSTS)
+    return scope["method"] != "POST" or scope["path"].removesuffix("/") not in READING_POSTS

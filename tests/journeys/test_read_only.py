@@ -144,6 +144,7 @@ def test_queries_are_answered_and_every_write_is_refused_and_nothing_is_written(
         whoami, report = galaxy.whoami(), galaxy.upload(a_report())
         target = server.url + urlsplit(deployment.target["url"])._replace(scheme="", netloc="").geturl()
         stored = server.client.put(target, content=b"abc", headers=deployment.target["headers"])
+        spoofed = server.client.put(f"{server.url}/objects/outputs/graphql", content=b"abc")
         event = server.client.post(f"{server.url}/events/storage", json={})
         health = [server.get(path).status_code for path in ("/livez", "/readyz", "/metrics")]
         log = server.log
@@ -155,7 +156,7 @@ def test_queries_are_answered_and_every_write_is_refused_and_nothing_is_written(
     assert [answer.json() for answer in refused.values()] == [{"errors": [ERROR]}] * len(refused)
     assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused.values()} == {(503, "5")}
     assert (whoami.status_code, whoami.json()["uploaded_reports"]) == (200, [])
-    for answer in (report, stored, event):
+    for answer in (report, stored, spoofed, event):
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert answer.json() == {"errors": [ERROR], "state": "error", "message": MESSAGE}
     assert health == [200, 200, 200]

@@ -202,6 +202,16 @@ async def test_documents_are_read_and_nothing_is_written_unless_objects_are_adop
     assert (await database.command("dbHash"))["md5"] != before
 
 
+async def test_files_that_somebody_left_in_the_folder_are_no_objects(tmp_path: Path) -> None:
+    bucket = FolderBucket(tmp_path / "bucket")
+    await keep(await a_stored_output(bucket, await a_kept_step()))
+    (bucket.folder / "objects/outputs/.DS_Store").write_bytes(b"left")
+
+    found = await findings(BucketVerification(bucket, unreferenced=True))
+
+    assert found == []
+
+
 async def test_objects_under_a_name_of_an_earlier_prefix_are_looked_up(bucket: Bucket) -> None:
     step = await a_kept_step()
     output, gone = await a_stored_output(bucket, step), await a_stored_output(bucket, step)
