@@ -33,6 +33,7 @@ from graph.http.middleware import InstrumentationMiddleware, RequestInstrumentat
 from graph.http.migration_check import ReadinessMiddleware
 from graph.http.protocol_errors import ProtocolErrorEndpoint, with_cors
 from graph.http.public_origin import PublicOriginMiddleware, set_public_origin
+from graph.http.read_only import ReadOnlyMiddleware
 from graph.http.response import JSONBytesResponse, json_response
 from graph.http.send_buffers import SendBuffers
 from graph.limits import REQUEST_TIMEOUT, Limits
@@ -98,6 +99,7 @@ def create_app(
         why_closed,
         page,
         use_reference_executor=settings.executor is Executor.REFERENCE,
+        read_only=settings.read_only,
         expose_executor=not settings.production,
     )
     routes_ = [
@@ -114,6 +116,7 @@ def create_app(
         *extra_routes,
     ]
     instrumentation = RequestInstrumentation(metrics, _paths(routes_))
+    read_only = [Middleware(ReadOnlyMiddleware)] if settings.read_only else []
     cors = [Middleware(CORSMiddleware, **_cors(settings))] if settings.allowed_origins else []
     app: Application = Application(
         routes=routes_,
@@ -123,6 +126,7 @@ def create_app(
             Middleware(PublicOriginMiddleware),
             *cors,
             Middleware(ReadinessMiddleware, reason=lambda: app.unready),
+            *read_only,
             Middleware(DatabaseTimeoutMiddleware, seconds=REQUEST_TIMEOUT),
         ],
         exception_handlers={HTTPException: _http_exception},

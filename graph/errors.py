@@ -12,6 +12,7 @@ VALIDATION_FAILED = "GRAPHQL_VALIDATION_FAILED"
 UNAUTHENTICATED = "UNAUTHENTICATED"
 UNAVAILABLE = "UNAVAILABLE"
 OVERLOADED = "OVERLOADED"
+READ_ONLY = "READ_ONLY"
 PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
 PERSISTED_QUERY_NOT_SUPPORTED = "PERSISTED_QUERY_NOT_SUPPORTED"
 
@@ -64,6 +65,14 @@ class Overloaded(HTTPError):
     def __init__(self) -> None:
         message = "The server is busy with other requests. Try again in a second or later."
         super().__init__(503, message, OVERLOADED, {"Retry-After": "1"})
+
+
+class ReadOnly(HTTPError):
+    """A request refused because it would write, and the server is in read-only mode."""
+
+    def __init__(self) -> None:
+        message = "The server is in read-only mode: it answers queries, and writes nothing. Try again later."
+        super().__init__(503, message, READ_ONLY, {"Retry-After": "5"})
 
 
 def unauthenticated(message: str) -> HTTPError:

@@ -94,6 +94,7 @@ class Settings(BaseSettings):
         None, pattern=r"^[^@\s]+@[^@\s]+$", description="the email address of a service account"
     )
     admin_token: SecretStr | None = Field(None, description="at least 32 characters without spaces")
+    read_only: bool = Field(False, description="true or false")
     executor: Executor = Field(Executor.PLAN, description="plan or reference")
     objects: int = Field(MAX_ANSWER_OBJECTS, ge=1, le=100_000_000, description="how many objects one answer may hold")
     anonymous_objects: int = Field(
@@ -133,7 +134,9 @@ class Settings(BaseSettings):
 
     @property
     def workers(self) -> int:
-        """The number of ingest workers that run alongside the server."""
+        """The number of ingest workers that run alongside the server, which has none in read-only mode."""
+        if self.read_only:
+            return 0
         return self.workers_wanted if self.workers_wanted is not None else int(self.embedded)
 
     @property

@@ -38,6 +38,8 @@ SLOW_TEST_FILES = (
     "graph/server/test_run.py",
     "journeys/test_starting.py",
     "journeys/test_ingesting.py",
+    "journeys/test_read_only.py",
+    "journeys/test_restore.py",
     "test_tutorials.py",
     "test_bench.py",
     "test_spark.py",

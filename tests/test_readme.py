@@ -27,6 +27,7 @@ from graph.errors import (
     PARSE_FAILED,
     PERSISTED_QUERY_NOT_FOUND,
     PERSISTED_QUERY_NOT_SUPPORTED,
+    READ_ONLY,
     UNAUTHENTICATED,
     VALIDATION_FAILED,
 )
@@ -175,7 +176,7 @@ def test_every_code_of_an_error_is_in_the_tables() -> None:
     request = {PARSE_FAILED, VALIDATION_FAILED, BAD_USER_INPUT, BAD_REQUEST, LIMIT_EXCEEDED, UNAUTHENTICATED}
 
     hashed = {PERSISTED_QUERY_NOT_FOUND, PERSISTED_QUERY_NOT_SUPPORTED}
-    served = {OVERLOADED, INTERNAL} | {outage.value for outage in Outage}
+    served = {OVERLOADED, READ_ONLY, INTERNAL} | {outage.value for outage in Outage}
     assert named == {code.value for code in ErrorCode} | request | hashed | served | {BadCursor.code}
 
 

@@ -18,6 +18,8 @@ CHUNK_BYTES = 1024 * 1024
 """Bytes that are read or written at a time."""
 FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space or no more files, a used-up quota, and a file that is larger than allowed."""
+LIST_PAGE_SIZE = 1_000
+"""Objects that are listed at a time."""
 OCTET_STREAM = "application/octet-stream"
 # Keys are made by the server and never by a client, so keys of any other form name no object.
 KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._=-]*(/[A-Za-z0-9_-][A-Za-z0-9._=-]*)*", re.ASCII)
@@ -60,6 +62,16 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True)
+class ListedObject:
+    """A stored object as a list of the bucket shows it. `created_at` is when its bytes were written."""
+
+    key: str
+    size: int
+    generation: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class SignedRequest:
     """A signed request, which any holder may make until it expires."""
 
@@ -88,6 +100,10 @@ class Bucket(ABC):
     @abstractmethod
     async def stat(self, key: str) -> ObjectInfo | None:
         """Size and generation of the object under a name, None when there is no such object."""
+
+    @abstractmethod
+    def list_objects(self, folder: str) -> AsyncIterator[list[ListedObject]]:
+        """The objects whose keys begin with `folder`, which ends in a slash: in pages, in no particular order."""
 
     @abstractmethod
     def read(self, key: str, generation: int) -> AsyncIterator[bytes]:

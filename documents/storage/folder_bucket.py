@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote, urlencode
@@ -25,11 +26,13 @@ from documents.base import now
 from documents.storage.bucket import (
     CHUNK_BYTES,
     FULL_ERRNOS,
+    LIST_PAGE_SIZE,
     OCTET_STREAM,
     Bucket,
     BucketFull,
     BucketUnavailable,
     Download,
+    ListedObject,
     ObjectExists,
     ObjectInfo,
     ObjectNotFound,
@@ -87,6 +90,11 @@ class FolderBucket(Bucket):
     async def stat(self, key: str) -> ObjectInfo | None:
         with _translate_disk_errors():
             return await asyncio.to_thread(_stat, self._directory(key))
+
+    async def list_objects(self, folder: str) -> AsyncIterator[list[ListedObject]]:
+        objects = _listed(self._directory(folder.rstrip("/")), folder.rstrip("/"))
+        while page := await asyncio.to_thread(lambda: list(islice(objects, LIST_PAGE_SIZE))):
+            yield page
 
     async def read(self, key: str, generation: int) -> AsyncIterator[bytes]:
         try:
@@ -227,6 +235,19 @@ def _stat(directory: Path) -> ObjectInfo | None:
         if error.errno in RETRYABLE_ERRNOS:
             raise
         return None
+
+
+def _listed(directory: Path, key: str) -> Iterator[ListedObject]:
+    """The object with this key, or those below it. Directories that are removed meanwhile are left out, and files that
+    the server did not write."""
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _listed(directory / entry.name, f"{key}/{entry.name}")
+            elif entry.name.isdecimal():
+                stat = entry.stat()
+                written_at = datetime.fromtimestamp(stat.st_mtime, UTC)
+                yield ListedObject(key, stat.st_size, int(entry.name), written_at)
 
 
 def _write_durably(file: IO[bytes], content: bytes | bytearray) -> None:

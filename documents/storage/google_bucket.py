@@ -33,12 +33,14 @@ from google.cloud.storage.exceptions import InvalidResponse  # type: ignore[impo
 
 from documents.base import now
 from documents.storage.bucket import (
+    LIST_PAGE_SIZE,
     OCTET_STREAM,
     Bucket,
     BucketError,
     BucketFull,
     BucketUnavailable,
     Download,
+    ListedObject,
     ObjectExists,
     ObjectInfo,
     ObjectNotFound,
@@ -131,6 +133,14 @@ class GoogleBucket(Bucket):
         except NotFound:
             return None
         return ObjectInfo(int(blob.size), int(blob.generation), blob.content_encoding)
+
+    async def list_objects(self, folder: str) -> AsyncIterator[list[ListedObject]]:
+        fields = "items(name,size,generation,timeCreated),nextPageToken"
+        pages = self._bucket.list_blobs(prefix=folder, page_size=LIST_PAGE_SIZE, fields=fields).pages
+        while (page := await self._in_thread(lambda: next(pages, None))) is not None:
+            listed = [ListedObject(blob.name, int(blob.size), int(blob.generation), blob.time_created) for blob in page]
+            if listed:
+                yield listed
 
     async def read(self, key: str, generation: int) -> AsyncIterator[bytes]:
         blob = self._bucket.blob(check_key(key), generation=generation)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from graph.commands.console import exit_with_error, print_status
+from graph.commands.console import EXIT_FAILURE, exit_with_error, print_status
 from graph.commands.explain import explain
 from graph.commands.export import export_app
 from graph.commands.import_catalogue import import_app
@@ -144,6 +144,37 @@ def migrate(
 
     settings = load_settings()
     asyncio.run(show_plan(settings) if dry_run else migrate_database(settings))
+
+
+@app.command()
+def verify(
+    hashes: Annotated[bool, typer.Option("--hashes", help="Read all bytes, and compare their SHA-256.")] = False,
+    unreferenced: Annotated[
+        bool, typer.Option("--unreferenced", help="Name objects, too, that no document refers to.")
+    ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="After a restore: let documents name the bucket of the settings and the new generations of objects "
+            "that were copied there, if their bytes have the registered SHA-256.",
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object on each line, the summary on the last.")
+    ] = False,
+) -> None:
+    """Compare the database with the bucket, and name the objects that are missing or differ.
+
+    Writes nothing, unless it is to adopt objects. Run it after a restore, and from time to time. Exits with 0 when all
+    objects are there, with 1 when some are missing or differ, and with 2 for wrong usage.
+    """
+    from graph.commands.verify import verify as run
+
+    settings = load_settings()
+    is_complete = asyncio.run(run(settings, hashes=hashes, unreferenced=unreferenced, adopt=adopt, as_json=as_json))
+    if not is_complete:
+        raise typer.Exit(EXIT_FAILURE)
 
 
 @app.command()

@@ -84,7 +84,7 @@ async def _open_source(console: Console) -> AsyncIterator[Bucket]:
     """The server's own bucket, with its database open."""
     settings = load_settings()
     async with (
-        open_database_for_command(settings, lambda line: console.print(line, markup=False)),
+        open_database_for_command(settings, lambda line: console.print(line, markup=False), writes=False),
         open_configured_bucket(settings) as bucket,
     ):
         if bucket is None:

@@ -52,7 +52,7 @@ def list_() -> None:
     """List the tokens, without their secrets; times are in UTC."""
     from resolvers.access.tokens import list_tokens
 
-    for token in _run(list_tokens):
+    for token in _run(list_tokens, writes=False):
         typer.echo(f"{token.id}  {token.role}  {token.name}")
         times = {
             "created": token.created_at,
@@ -74,12 +74,12 @@ def revoke(id: Annotated[str, typer.Argument(help="The token's id, as `token lis
     print_status(f"{id} is revoked.")
 
 
-def _run(work: Callable[[], Awaitable[T]]) -> T:
+def _run(work: Callable[[], Awaitable[T]], *, writes: bool = True) -> T:
     """The result, with the database open. A refusal ends the command as wrong usage does."""
     from graph.server.open_database import open_database_for_command
 
     async def run() -> T:
-        async with open_database_for_command(load_settings(), print_status):
+        async with open_database_for_command(load_settings(), print_status, writes=writes):
             return await work()
 
     try:

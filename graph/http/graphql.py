@@ -78,12 +78,14 @@ class GraphQLHandler:
     page: Page | None = None
     use_reference_executor: InitVar[bool] = False
     """Answer by the standard executor alone."""
+    read_only: InitVar[bool] = False
+    """Refuse mutations."""
     expose_executor: bool = False
     """Name the executor in a header of each response."""
     executor: OperationExecutor = field(init=False)
 
-    def __post_init__(self, use_reference_executor: bool) -> None:
-        self.executor = OperationExecutor(self.document_cache, self.admission, use_reference_executor)
+    def __post_init__(self, use_reference_executor: bool, read_only: bool) -> None:
+        self.executor = OperationExecutor(self.document_cache, self.admission, use_reference_executor, read_only)
 
     async def __call__(self, request: Request, complete: CompleteRequest | None = None) -> Response:
         """The response to a GraphQL request; every failure is a well-formed GraphQL answer."""

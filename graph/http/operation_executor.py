@@ -26,7 +26,7 @@ from graph.engine.error_masking import MAX_REQUEST_ERRORS
 from graph.engine.plan import Plan, PointLookup, json_output
 from graph.engine.prepare import DocumentCache, PreparedDocument
 from graph.engine.single_flight import IsWanted, SingleFlight, key_of
-from graph.errors import HTTPError, Overloaded, RequestError
+from graph.errors import HTTPError, Overloaded, ReadOnly, RequestError
 from graph.http.request import SAFE_METHODS, RequestParameters
 from graph.http.response import ResponseBody, add_measured_cost, to_response_body
 from graph.http.send_buffers import cancel_on_hang_up, has_hung_up, ignore_hang_up, wait_until_read
@@ -57,6 +57,8 @@ class OperationExecutor:
     admission: Admission
     use_reference_executor: bool
     """Run all of them by graphql-core."""
+    read_only: bool = False
+    """Refuse mutations."""
     _single_flight: SingleFlight[list[bytes]] = field(default_factory=SingleFlight, init=False)
 
     async def prepare(self, query: str, loader: RequestLoader | None) -> PreparedDocument:
@@ -198,11 +200,14 @@ class OperationExecutor:
         """The standard executor's answer, once there is room for it. A mutation does not end with its client.
 
         Plans bound their own reads. The reference executor, also as a fallback, gets the rest of the request's time,
-        because PyMongo would otherwise retry for minutes while the database is down.
+        because PyMongo would otherwise retry for minutes while the database is down. Raises ReadOnly for a mutation in
+        read-only mode.
         """
         loader: RequestLoader | None = getattr(context, "loader", None)
         cost_key = (prepared.text, parameters.operation_name)
         writes = prepared.operation(parameters.operation_name).operation is OperationType.MUTATION
+        if writes and self.read_only:
+            raise ReadOnly
         expected = self.admission.costs.estimate(cost_key, 0 if writes else UNPLANNED_LEVELS, AnswerLimits().objects)
         signed_in = loader is not None and is_signed_in(loader)
         with cancel_on_hang_up(scope):

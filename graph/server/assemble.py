@@ -40,7 +40,7 @@ from graph.server.run import run
 from graph.settings import Settings, SettingsError
 from resolvers.access.authentication import Authenticator
 from resolvers.access.tokens import new_secret
-from resolvers.sweeps.sweep_loop import run_sweeper
+from resolvers.sweeps.sweep_loop import SWEEP_INTERVAL, run_sweeper
 
 OPERATION_TIMEOUT = 10.0
 """Seconds that one database operation may take while serving, so that no client waits for an unresponsive database."""
@@ -103,9 +103,9 @@ class _Interrupt:
 
 
 async def _initialise_database(settings: Settings, url: str, on_database_ready: OnDatabaseReady | None) -> None:
-    """OnDatabaseReady what the server's processes and ingest workers share."""
+    """Prepare what the server's processes and ingest workers share."""
     # In production `provenance-graph migrate` migrates, not every start of an instance.
-    if settings.production:
+    if settings.production or settings.read_only:
         return
     async with open_configured_bucket(settings), connect(url, settings.database_name) as client:
         await make_current(settings, client[settings.database_name], _print_status)
@@ -119,7 +119,10 @@ def make_app(
     """The application on the database at `url`, which it opens when it starts and closes when it stops."""
     clients: list[Client] = []
     authenticator = Authenticator(
-        admin_token=admin_token, oidc_issuer=settings.oidc_issuer, oidc_audience=settings.oidc_audience
+        admin_token=admin_token,
+        oidc_issuer=settings.oidc_issuer,
+        oidc_audience=settings.oidc_audience,
+        read_only=settings.read_only,
     )
 
     @asynccontextmanager
@@ -132,11 +135,14 @@ def make_app(
                 )
                 await stack.enter_async_context(watch_descriptors(app.metrics.without_descriptors.inc))
                 await stack.enter_async_context(run_migration_check(client[settings.database_name], set_unready))
-                await stack.enter_async_context(run_sweeper(when=lambda: app.unready is None))
+                await stack.enter_async_context(run_sweeper(SWEEP_INTERVAL, when=may_sweep))
             except PyMongoError as error:
                 raise StartError(explain_database_error(error)) from error
             clients.append(client)
             yield
+
+    def may_sweep() -> bool:
+        return app.unready is None and not settings.read_only
 
     def set_unready(reason: str | None) -> None:
         app.unready = reason
@@ -158,11 +164,16 @@ def make_app(
 
 
 def serve_demo(settings: Settings) -> bool:
-    """Serve sample data, which is stored once. Raises SettingsError in production, and what `serve` raises."""
+    """Serve sample data, which is stored once.
+
+    Raises SettingsError in production and in read-only mode, and what `serve` raises.
+    """
     from resolvers.demo_data import store_sample
 
     if settings.production:
         raise SettingsError("demo stores sample data, so it does not run with PROVENANCE_ENV=production.")
+    if settings.read_only:
+        raise SettingsError("demo stores sample data, so it does not run with PROVENANCE_READ_ONLY=true.")
 
     async def store() -> None:
         await store_sample(_print_status)
@@ -174,6 +185,8 @@ def _print_addresses(settings: Settings, address: str, token: str | None) -> Non
     """Print the server's addresses. The token is in a URL fragment (#), so that no log shows it."""
     if not raw.COMPILED and private_apis.RAW_BSON.problem is None:
         log.warning("large answers take twice as long: the C extensions were not compiled", remedy=NOT_COMPILED_HINT)
+    if settings.read_only:
+        log.warning("read-only mode: queries are answered, and nothing is written")
     if settings.production:
         log.info("serving", address=address)
         return

@@ -47,8 +47,22 @@ def run(options: IngestOptions) -> None:
     settings = load_settings()
     configure_logs(settings)
     raise_limit()
+    if settings.read_only:
+        asyncio.run(_wait_in_read_only_mode(options))
+        return
     with database_url(settings, _print_status) as url:
         asyncio.run(_work(settings, url, options))
+
+
+async def _wait_in_read_only_mode(options: IngestOptions) -> None:
+    """Wait, so that whatever runs this process does not start it again and again, until it is told to stop."""
+    log.warning("read-only mode: reports wait until this worker is started without it", worker=options.name)
+    if options.once or options.until_idle:
+        return
+    stop = asyncio.Event()
+    _set_on_signal(stop)
+    await stop.wait()
+    log.info("stopped", worker=options.name)
 
 
 async def _work(settings: Settings, url: str, options: IngestOptions) -> None:

@@ -26,6 +26,11 @@ NO_REPLICA_SET = (
     "Start it with --replSet, which works for a single server too, and run rs.initiate() in it once."
 )
 
+WRITES_REFUSED = (
+    "PROVENANCE_READ_ONLY is true, and this command writes to the database. Run it again when the read-only mode is "
+    "over."
+)
+
 log = structlog.stdlib.get_logger("graph.starting")
 PrintStatus = Callable[[str], None]
 
@@ -163,16 +168,23 @@ async def connect_for_command(settings: Settings, print_status: PrintStatus) -> 
 
 
 @asynccontextmanager
-async def open_database_for_command(settings: Settings, print_status: PrintStatus) -> AsyncIterator[Client]:
-    """The database open for a command, at this release's schema version. Raises SchemaError when it is at another."""
+async def open_database_for_command(
+    settings: Settings, print_status: PrintStatus, *, writes: bool = True
+) -> AsyncIterator[Client]:
+    """The database open for a command, at this release's schema version. Raises SchemaError when it is at another, and
+    SettingsError in read-only mode for a command that writes.
+    """
+    if writes and settings.read_only:
+        raise SettingsError(WRITES_REFUSED)
     async with connect_for_command(settings, print_status) as client:
         await make_current(settings, client[settings.database_name], print_status)
         yield client
 
 
 async def make_current(settings: Settings, database: Database, print_status: PrintStatus) -> None:
-    """Migrate the database, or in production only check it. Raises SchemaError when this release cannot use it."""
-    if not settings.production:
+    """Migrate the database, or in production and in read-only mode only check it. Raises SchemaError when this release
+    cannot use it."""
+    if not (settings.production or settings.read_only):
         printed: set[str] = set()
 
         def report(does: str, done: int, total: int) -> None:

@@ -34,7 +34,7 @@ from graph.engine.plan.json_output import data_of
 from graph.engine.plan.planner import name_of
 from graph.engine.plan.subscription import SubscriptionPlan
 from graph.engine.prepare import InvalidDocument, PreparedDocument
-from graph.errors import BAD_USER_INPUT, HTTPError, Overloaded, RequestError
+from graph.errors import BAD_USER_INPUT, HTTPError, Overloaded, ReadOnly, RequestError
 from graph.http.graphql import GraphQLHandler
 from graph.http.middleware import request_id
 from graph.http.operation_executor import UNPLANNED_WEIGHT, IsAwaitable, is_signed_in
@@ -102,6 +102,10 @@ class OperationRunner:
         except Overloaded as error:
             self._metrics.count_refusal(error.code)
             await self._admission.delay_refusal()
+            yield _error_result(refusal_errors(error))
+        except ReadOnly as error:
+            # The socket stays open: its subscriptions go on.
+            self._metrics.count_refusal(error.code)
             yield _error_result(refusal_errors(error))
         except AnswerTooLarge as refusal:
             yield ExecutionResult(data=None, errors=as_errors(too_large_body(refusal)["errors"]))

@@ -23,13 +23,18 @@ MAX_NAME_ATTEMPTS = 8
 # OpenID Connect Core 1.0, section 2: at most 255 ASCII characters.
 SUBJECT = re.compile(r"[\x20-\x7e]{1,255}")
 MAX_EMAIL_LENGTH = 254
+FIRST_SIGN_IN = (
+    "The server is in read-only mode, and nobody can sign in for the first time. Try again later, or ask without a "
+    "token."
+)
 
 
 class Authenticator:
     """Finds the viewer by the Authorization header, which holds one of three kinds of bearer token.
 
     `admin_token` is accepted as an administrator's. JWTs are accepted when both `oidc_issuer` and `oidc_audience` are
-    given. `clock` gives the time for API tokens, `timer` the seconds between two fetches of the issuer's keys.
+    given. `clock` gives the time for API tokens, `timer` the seconds between two fetches of the issuer's keys. With
+    `read_only` nothing is written: uses of tokens are not recorded, and nobody signs in for the first time.
     """
 
     def __init__(
@@ -40,12 +45,14 @@ class Authenticator:
         oidc_audience: str | None = None,
         clock: Callable[[], datetime] = now,
         timer: Callable[[], float] = time.monotonic,
+        read_only: bool = False,
     ) -> None:
         if oidc_issuer and not oidc_audience:
             raise ValueError("An OIDC issuer needs an audience: without one, tokens for others would be accepted.")
         self._admin_token = admin_token
         self._issuer = Issuer(oidc_issuer, oidc_audience, timer=timer) if oidc_issuer and oidc_audience else None
         self._clock = clock
+        self._read_only = read_only
 
     def viewer_without_lookup(self, authorization: str | None) -> Viewer | None:
         """The viewer of this header, where neither database nor issuer must be asked; None where one must."""
@@ -63,23 +70,28 @@ class Authenticator:
             return viewer
         secret = _bearer(authorization or "")
         if secret.startswith(PREFIX):
-            token = await find_token(secret, self._clock())
+            token = await find_token(secret, self._clock(), read_only=self._read_only)
             if token is None:
                 raise invalid_token_error()
             return Viewer(Role(token.role), token.user_ref, token.id)
         if self._issuer:
             claims = await self._issuer.claims(secret)
-            user = await find_or_create_user(claims)
+            user = await (find_user(claims) if self._read_only else find_or_create_user(claims))
             return Viewer(role_of_claims(claims), user.id)
         raise invalid_token_error()
 
 
+async def find_user(claims: dict[str, Any]) -> User:
+    """The user whom verified claims are about. Raises Unauthenticated, also when they never signed in before."""
+    user = await User.find_one({"oidcSubject": _subject(claims)})
+    if user is None:
+        raise Unauthenticated(FIRST_SIGN_IN, temporary=True)
+    return user
+
+
 async def find_or_create_user(claims: dict[str, Any]) -> User:
     """The user whom verified claims are about, created on first sign-in. Raises Unauthenticated."""
-    # By the subject only: an email address, which people can choose themselves, must not make them another user.
-    subject = claims.get("sub")
-    if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
-        raise invalid_token_error()
+    subject = _subject(claims)
     for name in _candidate_display_names(claims):
         user = await User.find_one({"oidcSubject": subject})
         if user:
@@ -91,6 +103,15 @@ async def find_or_create_user(claims: dict[str, Any]) -> User:
             # name.
             continue
     raise Unauthenticated("No free display name was found; try again.", temporary=True)
+
+
+def _subject(claims: dict[str, Any]) -> str:
+    """The subject of verified claims. Raises Unauthenticated."""
+    # By the subject only: an email address, which people can choose themselves, must not make them another user.
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
+        raise invalid_token_error()
+    return subject
 
 
 def _candidate_display_names(claims: dict[str, Any]) -> Iterator[str]:

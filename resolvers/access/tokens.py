@@ -51,14 +51,15 @@ async def create_token(
     return token, secret
 
 
-async def find_token(secret: str, at: datetime) -> Token | None:
-    """The token with this secret, if it is valid at that time; records the use, to the minute."""
+async def find_token(secret: str, at: datetime, *, read_only: bool = False) -> Token | None:
+    """The token with this secret, if it is valid at that time; records the use, to the minute, unless `read_only`."""
     if not is_well_formed(secret):
         return None
     token = await Token.find_one({"hash": hash_of(secret)})
     if token is None or token.revoked_at or (token.expires_at and token.expires_at <= at):
         return None
-    await _record_use(token, at)
+    if not read_only:
+        await _record_use(token, at)
     return token
 
 

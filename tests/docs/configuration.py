@@ -39,6 +39,7 @@ MEANINGS = {
     "anonymous_answer_bytes": "the same for anonymous callers",
     "answer_memory": "megabytes that the answers of a process may take while they are made and read",
     "concurrency": "operations of thousands of objects that run at a time in a process",
+    "read_only": "`true` answers queries and [writes nothing](../operations/read-only.md)",
     "executor": "`reference` answers by the standard executor alone, slower, to compare",
     "workers_wanted": "processes beside the server that [ingest reports](../guides/ingest-reports.md)",
 }
@@ -57,6 +58,8 @@ def _default(name: str) -> str:
     default = Settings.model_fields[name].default
     if name in DEFAULTS:
         return DEFAULTS[name]
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
     return f"`{default}`" if default else "none"
 
 

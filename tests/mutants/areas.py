@@ -132,6 +132,9 @@ AREAS: dict[str, tuple[str, ...]] = {
         *(
             "resolvers/storage/upload.py",
             "resolvers/storage/verify_upload.py",
+            "resolvers/storage/verify_bucket.py",
+            "resolvers/storage/object_references.py",
+            "resolvers/storage/reference_table.py",
             "resolvers/twins/register_output.py",
             "resolvers/sweeps/sweep_loop.py",
             "resolvers/sweeps/uploads.py",
@@ -360,6 +363,10 @@ FURTHER: tuple[tuple[str, str], ...] = (
     ("graph/http/public_origin.py", "graph/http/test_bucket_objects.py"),
     ("resolvers/storage/upload.py", STORED),
     ("resolvers/storage/verify_upload.py", STORED),
+    *(
+        (f"resolvers/storage/{module}.py", "resolvers/storage/test_verify_bucket.py")
+        for module in ("verify_bucket", "object_references", "reference_table")
+    ),
     ("resolvers/twins/register_output.py", f"{STORED} resolvers/twins/test_output.py resolvers/galaxy/test_archive.py"),
     ("resolvers/storage/signed_url.py", f"{STORED} graph/http/test_bucket_objects.py documents/storage/test_bucket.py"),
     ("resolvers/galaxy/receive_report.py", "graph/http/test_galaxy_reports.py graph/http/test_hostile_reports.py"),

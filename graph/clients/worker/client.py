@@ -16,7 +16,7 @@ RESPONSE_TIMEOUT = 40.0
 CONNECT_TIMEOUT = 5.0
 RETRYABLE_STATUSES = frozenset({408, 425, 429})
 """HTTP statuses that mean: not now. So do all 5xx, 507 above all: a bucket that is full."""
-RETRYABLE_CODES = frozenset({"INTERNAL_SERVER_ERROR", "UNAVAILABLE", "OVERLOADED", "TIMEOUT"})
+RETRYABLE_CODES = frozenset({"INTERNAL_SERVER_ERROR", "UNAVAILABLE", "OVERLOADED", "READ_ONLY", "TIMEOUT"})
 """GraphQL error codes that mean the same."""
 IN_PROGRESS, INVALID_STATE, NOT_FOUND = "IN_PROGRESS", "INVALID_STATE", "NOT_FOUND"
 

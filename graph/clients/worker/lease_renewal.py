@@ -77,7 +77,7 @@ class Lease:
         else:
             self._until = requested + self._seconds
         if time.monotonic() >= self._until:
-            self._lose(f"The server could not be reached for {self._seconds} s.")
+            self._lose(f"The lease could not be renewed for {self._seconds} s.")
 
     def _lose(self, why: str) -> None:
         self.why = self.why or why

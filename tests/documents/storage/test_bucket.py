@@ -5,11 +5,14 @@ import hashlib
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
 from itertools import count
 from urllib.parse import urlsplit
 
 import pytest
 
+from documents.base import now
+from documents.storage import folder_bucket, google_bucket
 from documents.storage.bucket import (
     Bucket,
     Download,
@@ -345,3 +348,23 @@ def test_a_file_is_offered_under_a_name_that_misleads_nobody(name: str, shown: s
 )
 def test_clients_that_know_ascii_alone_are_offered_a_name_as_well(name: str, shown: str) -> None:
     assert f'; filename="{shown}"; ' in content_disposition(name)
+
+
+async def test_objects_are_listed_in_pages_with_size_generation_and_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (folder_bucket, google_bucket):
+        monkeypatch.setattr(module, "LIST_PAGE_SIZE", 2)
+    folder, began = f"{place.bucket.prefix}listed_{next(_numbers)}/", now()
+    keys = [f"{folder}{name}" for name in ("a", "a-b", "b/c/d")]
+    written = {key: await place.bucket.write(key, giving([b"x" * size])) for size, key in enumerate(keys)}
+    await place.bucket.write(f"{folder.rstrip('/')}-of-others", giving([b"x"]))
+
+    pages = [page async for page in place.bucket.list_objects(folder)]
+    none = [page async for page in place.bucket.list_objects(f"{folder}none/")]
+
+    assert sorted(len(page) for page in pages) == [1, 2]
+    listed = {stored.key: stored for page in pages for stored in page}
+    assert {key: ObjectInfo(one.size, one.generation) for key, one in listed.items()} == written
+    assert all(began - timedelta(seconds=1) < one.created_at < now() + timedelta(seconds=1) for one in listed.values())
+    assert none == []

@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 import documents
 from documents.catalogue.resource import CodeRepo, MonitorDir
 from documents.embedded_mongod.server import EmbeddedMongo
+from documents.mongo.database import Database
 from graph.app import create_app
 from graph.context import MakeContext
 from graph.engine.deadline import DatabaseTimeoutMiddleware
@@ -135,7 +136,7 @@ async def pushing(issuer: LocalIssuer) -> AsyncIterator[Pushing]:
 
 
 @pytest.fixture
-async def resource() -> documents.Resource:
+async def resource(database: Database) -> documents.Resource:
     """A resource that watches gs://bucket/in."""
     code = CodeRepo(monitor_dirs=[MonitorDir(url="gs://bucket/in", watched_since=WATCHED_SINCE)])
     resource = documents.Resource(organisation_ref="organisation_0", code_repo=code)

@@ -318,7 +318,7 @@ def test_a_worker_that_cannot_reach_the_server_ends_its_command_before_another_m
         with suspended(lab.server.process.pid):
             until(lambda: not alive(int(log[0][2])))
             (held,) = kept_steps.find({"_id": step["id"]})
-        until(lambda: "The server could not be reached for 8 s." in worker.output)
+        until(lambda: "The lease could not be renewed for 8 s." in worker.output)
 
     # The command told when it ran last, so a machine that stands still meanwhile changes nothing.
     assert beat.stat().st_mtime < held["leaseExpiresAt"].timestamp() + within(2)
