@@ -6,7 +6,6 @@ help nor a client of the server should wait.
 
 import asyncio
 import os
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from graph.commands.explain import explain
 from graph.commands.export import export_app
 from graph.commands.import_catalogue import import_app
 from graph.commands.lineage import lineage
+from graph.commands.optional_imports import skip_unused_modules, without_rich
 from graph.commands.token import token_app
 from graph.commands.upload_reports import upload
 from graph.commands.work import EPILOG, work
@@ -43,6 +43,8 @@ app = typer.Typer(
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
+        from importlib.metadata import version
+
         typer.echo(version("provenance-graph"))
         raise typer.Exit
 
@@ -96,6 +98,13 @@ def _explain_error(error: Exception) -> str | None:
     return None
 
 
+def _import_libraries() -> None:
+    """Import the libraries of the server that have optional parts, without these."""
+    skip_unused_modules()
+    with without_rich():
+        import structlog  # noqa: F401
+
+
 def _settings_epilog() -> str:
     """Every environment variable with its allowed values, as a paragraph that keeps its lines."""
     named = sorted((variable_of(name), field.description) for name, field in Settings.model_fields.items())
@@ -112,6 +121,7 @@ def serve(
     """
     settings = load_settings()
     with load_modules():
+        _import_libraries()
         from graph.server.assemble import serve as run
 
     if not run(settings, processes=workers or os.cpu_count() or 1):
@@ -126,6 +136,7 @@ def demo() -> None:
     """
     settings = load_settings()
     with load_modules():
+        _import_libraries()
         from graph.server.assemble import serve_demo as run
 
     if not run(settings):
