@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graph.commands.console import EXIT_FAILURE, EXIT_USAGE, exit_with_error, first_reasons, print_lines
+from graph.commands.console import EXIT_FAILURE, exit_with_error, first_reasons, print_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,9 +61,7 @@ def parquet(
     exported, with 1 when some could not be read, and with 2 for wrong usage.
     """
     if find_spec("pyarrow") is None:
-        exit_with_error(
-            "Writing Parquet needs pyarrow, which comes with: pip install 'provenance-graph[parquet]'", EXIT_USAGE
-        )
+        exit_with_error("Writing Parquet needs pyarrow, which comes with: pip install 'provenance-graph[parquet]'")
     from rich.console import Console
 
     from graph.commands.parquet_export import export, parse_shard

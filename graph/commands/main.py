@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from graph.commands.console import exit_with_error, print_status
+from graph.commands.console import EXIT_USAGE, exit_with_error, print_status
 from graph.commands.explain import explain
 from graph.commands.export import export_app
 from graph.commands.import_catalogue import import_app
@@ -86,7 +86,7 @@ def _explain_error(error: Exception) -> str | None:
     from documents.embedded_mongod.errors import EmbeddedError
     from documents.migrations import SchemaError
     from documents.storage.bucket import FULL_ERRNOS, BucketUnavailable
-    from graph.server.open_database import explain_database_error
+    from graph.server.database_errors import explain_database_error
 
     match error:
         case EmbeddedError() | SchemaError() | BucketUnavailable():
@@ -94,15 +94,19 @@ def _explain_error(error: Exception) -> str | None:
         case OSError() if error.errno in FULL_ERRNOS:
             return f"{error.filename or 'A file'} cannot be written: {error.strerror}."
         case PyMongoError():
-            return explain_database_error(error)
+            return explain_database_error(error, load_settings(warn=_ignore))
     return None
 
 
-def _import_libraries() -> None:
+def import_libraries() -> None:
     """Import the libraries of the server that have optional parts, without these."""
     skip_unused_modules()
     with without_rich():
         import structlog  # noqa: F401
+
+
+def _ignore(warning: str) -> None:
+    pass
 
 
 def _settings_epilog() -> str:
@@ -121,7 +125,7 @@ def serve(
     """
     settings = load_settings()
     with load_modules():
-        _import_libraries()
+        import_libraries()
         from graph.server.assemble import serve as run
 
     if not run(settings, processes=workers or os.cpu_count() or 1):
@@ -136,7 +140,7 @@ def demo() -> None:
     """
     settings = load_settings()
     with load_modules():
-        _import_libraries()
+        import_libraries()
         from graph.server.assemble import serve_demo as run
 
     if not run(settings):
@@ -179,7 +183,7 @@ def check_schema(
     """Find changes that break clients of a schema file.
 
     Compares the file with the schema that the server serves, and exits with 1 when a client that relies on it would
-    break. For intended changes it prints what to do instead.
+    break, with 2 when the file is no schema. For intended changes it prints what to do instead.
     """
     from graphql import GraphQLError, build_schema
     from graphql.utilities import find_breaking_changes, find_dangerous_changes
@@ -190,9 +194,9 @@ def check_schema(
     try:
         relied_on = build_schema(file.read_text(encoding="utf-8"))
     except OSError as error:
-        exit_with_error(f"{file} cannot be read: {error.strerror}.")
+        exit_with_error(f"{file} cannot be read: {error.strerror}.", EXIT_USAGE)
     except (GraphQLError, TypeError, UnicodeDecodeError) as error:
-        exit_with_error(f"{file} is not a GraphQL schema: {str(error).splitlines()[0]}")
+        exit_with_error(f"{file} is not a GraphQL schema: {str(error).splitlines()[0]}", EXIT_USAGE)
     served = build_schema(as_text())
     for danger in find_dangerous_changes(relied_on, served):
         print_status(f"dangerous: {danger.description}")

@@ -55,7 +55,7 @@ def upload(
     # Importing these takes a moment, which other commands should not wait for.
     from rich.console import Console
 
-    from graph.clients.report_uploader.client import UploadClient, UploadError
+    from graph.clients.report_uploader.client import RefusedAccess, UploadClient, UploadError
     from graph.clients.report_uploader.folder import find_reports
 
     console = Console(stderr=True)
@@ -64,7 +64,8 @@ def upload(
         _send(client, find_reports(folder), outcome, console)
     except (UploadError, OSError) as error:
         _print(outcome, console)
-        print_lines([f"{error} Run the same command again to continue."], console)
+        advice = "" if isinstance(error, RefusedAccess) else " Run the same command again to continue."
+        print_lines([f"{error}{advice}"], console)
         raise typer.Exit(EXIT_FAILURE) from None
     finally:
         client.close()

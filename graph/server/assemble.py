@@ -33,7 +33,7 @@ from graph.server.open_database import (
     make_current,
     open_configured_bucket,
 )
-from graph.server.run import run
+from graph.server.run import bind_listener, run
 from graph.settings import Settings, SettingsError
 from resolvers.access.authentication import Authenticator
 from resolvers.access.tokens import new_secret
@@ -68,7 +68,8 @@ def serve(
     configured = settings.admin_token.get_secret_value() if settings.admin_token else None
     fresh = new_secret() if configured is None and (demo or settings.embedded) else None
     interrupt = _Interrupt()
-    with database_url(settings, _print_status) as url:
+    # The address first: a taken one should not cost the start of a database.
+    with bind_listener(settings) as listener, database_url(settings, _print_status) as url:
         asyncio.run(check_database(url))
         asyncio.run(check_bucket(settings))
         asyncio.run(_initialise_database(settings, url, on_database_ready))
@@ -79,7 +80,7 @@ def serve(
 
         with run_ingest_processes(settings, url, quiet=demo) as workers:
             started = partial(_print_addresses, settings, token=fresh)
-            return run(app, settings, processes=processes, on_start=started, on_stop=workers.stop)
+            return run(app, settings, listener, processes=processes, on_start=started, on_stop=workers.stop)
 
 
 class _Interrupt:
