@@ -50,7 +50,7 @@ failover: environment ## Kill, hang and demote the primary of three mongod under
 mutants: environment ## List changes that no test notices; ARGS="resolvers/access/policies.py" or "--sample 150 --seed 7"
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: environment ## Measure beside the peers; ARGS="--quick", "--growth", "--overload", "--against COMMIT" or "--json FILE"
+bench: environment ## Measure beside the peers; ARGS="--quick", "--growth", "--overload", "--start", "--against COMMIT" or "--json FILE"
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 soak: environment ## Ask a server everything at once for half an hour; ARGS="--minutes 3" takes less

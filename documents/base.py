@@ -39,14 +39,14 @@ def kind_of(id: str) -> str:
 class EmbeddedModel(BaseModel):
     """A part of a document, without an identity of its own."""
 
-    model_config = ConfigDict(populate_by_name=True, extra="forbid")
+    model_config = ConfigDict(populate_by_name=True, extra="forbid", defer_build=True)
 
 
 class Document(beanie.Document):
     """A document whose id is a string that begins with its kind."""
 
     kind: ClassVar[str]
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True, defer_build=True)
 
     id: str = Field(default="", alias="_id")  # type: ignore[assignment]
 

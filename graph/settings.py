@@ -7,13 +7,21 @@ import sys
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self, cast
+from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from graph.clients.report_uploader import INSTANCE, KEY
 from graph.clients.worker.options import TOKEN, URL
@@ -60,19 +68,19 @@ class SettingsError(Exception):
     """A variable holds a value that the server cannot use; the message names both."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of one server, all optional on a laptop; made by `load_settings`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(validate_default=True, frozen=True)
 
     env: Environment = Field(Environment.DEVELOPMENT, description="development or production")
     host: str = Field("", validation_alias="HOST", description="an address to listen on")
     port: int = Field(8000, validation_alias="PORT", ge=0, le=65535, description="a number from 0 to 65535")
     log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error")
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_origins: tuple[str, ...] = Field(
         (), description="origins such as https://lab.example, separated by commas, or *"
     )
-    allowed_headers: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_headers: tuple[str, ...] = Field(
         (), description="at most 100 names of header fields such as X-Tenant, separated by commas"
     )
     database_url: SecretStr | None = Field(None, description="a mongodb:// or mongodb+srv:// address")
@@ -231,11 +239,18 @@ def load_settings(warn: Callable[[str], None] | None = None) -> Settings:
     for warning in unknown_variables(os.environ):
         (warn or _to_stderr)(warning)
     try:
-        return Settings()
+        return Settings.model_validate(_values(os.environ))
     except ValidationError as error:
         # The original error holds the values, secrets among them, and would be printed with the traceback.
         message = "\n".join(_sentence(detail) for detail in error.errors(include_url=False))
     raise SettingsError(message)
+
+
+def _values(environ: Mapping[str, str]) -> dict[str, str]:
+    """The values of the variables that are set, by the names that Settings has for them; their case does not matter."""
+    given = {name.upper(): value for name, value in environ.items() if value}
+    fields = {variable_of(name): field.validation_alias or name for name, field in Settings.model_fields.items()}
+    return {str(name): given[variable] for variable, name in fields.items() if variable in given}
 
 
 def variable_of(field: str) -> str:

@@ -1,7 +1,5 @@
 """The viewer, whose credentials a request carries, in the GraphQL schema."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -41,12 +39,12 @@ class Viewer:
     """The user or worker whose credentials the request carries. An anonymous viewer has no user."""
 
     role: Role = stored(description="The viewer's role.")  # type: ignore[valid-type]
-    user: User | None = one(
+    user: "User | None" = one(
         documents.User,
         "user_ref",
         description="The viewer's user account. Null for anonymous viewers and for tokens that belong to no user.",
     )
-    shared_digital_twins: Connection[DigitalTwin] = connection(
+    shared_digital_twins: "Connection[DigitalTwin]" = connection(
         documents.DigitalTwin,
         "reader_refs",
         of="user_ref",
@@ -55,7 +53,7 @@ class Viewer:
         description="Digital twins of other users that are shared with the viewer, oldest first unless orderBy is "
         "given.",
     )
-    shared_outputs: Connection[Output] = connection(
+    shared_outputs: "Connection[Output]" = connection(
         documents.Output,
         "access_control.authorized_users",
         of="user_ref",

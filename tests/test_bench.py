@@ -122,6 +122,18 @@ def test_how_fast_usage_is_told_is_measured(tmp_path: Path, mongod: EmbeddedMong
     assert "tools by month" in said
 
 
+def test_the_cost_of_a_start_is_measured(tmp_path: Path, mongod: EmbeddedMongo) -> None:
+    file = tmp_path / "figures.json"
+
+    said = bench("--start", "--tiny", "--json", str(file), "--database-url", mongod.uri)
+
+    costs = orjson.loads(file.read_bytes())["start"]["now"]
+    assert [cost["started"] for cost in costs] == ["serve until /readyz", "--help", "an unknown option"]
+    assert all(cost[name] > 0 for cost in costs for name in ("cpu_seconds", "wall_seconds"))
+    assert costs[0]["mebibytes"] > 0
+    assert "serve until /readyz" in said
+
+
 def test_how_fast_lineages_are_walked_is_measured_where_there_is_no_postgresql(
     tmp_path: Path, mongod: EmbeddedMongo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,15 +71,15 @@ class Activity(Document):
     """
 
     status: ActivityStatus = ActivityStatus.PENDING
-    code: list[CodeReference] = Field(default_factory=list)
+    code: list[CodeReference] = []
     attempt: int = 0
     handed_back: int = 0
     available_at: Timestamp | None = Field(None, alias="availableAt")
-    left_by: list[Leaver] = Field(default_factory=list)
+    left_by: list[Leaver] = []
     worker: str | None = None
-    earlier_workers: list[str] = Field(default_factory=list)
+    earlier_workers: list[str] = []
     claimed_by: str | None = None
-    claimants: list[str] = Field(default_factory=list)
+    claimants: list[str] = []
     claimed_again: bool = False
     lease_expires_at: Timestamp | None = Field(None, alias="leaseExpiresAt")
     log_base: int = 0

@@ -41,7 +41,7 @@ class Dataset(Document):
     publisher: str | None = None
     issued: Timestamp | None = None
     modified: Timestamp | None = None
-    keywords: list[str] = Field(default_factory=list)
+    keywords: list[str] = []
     latest_ordinal: int = Field(0, alias="latestOrdinal")
     latest_version_ref: str | None = Field(None, alias="latestVersionRef")
     latest_sha256: str | None = Field(None, alias="latestSha256")

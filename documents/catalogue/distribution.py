@@ -35,7 +35,7 @@ class Distribution(Document):
     csvw: JsonText
     sha256: str
     size_bytes: int = Field(alias="sizeBytes")
-    columns: list[CsvwColumn] = Field(default_factory=list)
+    columns: list[CsvwColumn] = []
     table_url: str | None = None
     """The address of the table that the document describes, as `file_url` writes it; None if it is relative."""
     transform_ref: str | None = Field(None, alias="transform_id")

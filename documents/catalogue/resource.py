@@ -51,8 +51,8 @@ class CodeRepo(EmbeddedModel):
     provider: CodeProvider = CodeProvider.GITHUB
     url: str | None = None
     pipeline: str | None = None
-    source: list[SourceFile] = Field(default_factory=list)
-    monitor_dirs: list[MonitorDir] = Field(default_factory=list)
+    source: list[SourceFile] = []
+    monitor_dirs: list[MonitorDir] = []
 
     def directory(self) -> str | None:
         """The folder of the pipeline's first source file, None when no file is named."""

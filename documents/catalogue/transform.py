@@ -35,8 +35,8 @@ class TransformCause(EmbeddedModel):
     """
 
     kind: TransformCauseKind
-    files: list[str] = Field(default_factory=list)
-    states: list[FileState | None] = Field(default_factory=list)
+    files: list[str] = []
+    states: list[FileState | None] = []
     file_count: int = Field(0, alias="fileCount")
     message: str | None = None
 

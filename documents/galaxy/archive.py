@@ -27,7 +27,7 @@ class Archive(Document):
     kind: ClassVar[str] = "archive"
 
     instance_ref: str = Field(alias="instanceRef")
-    owner_refs: list[str] = Field(default_factory=list, alias="ownerRefs")
+    owner_refs: list[str] = Field([], alias="ownerRefs")
     public: bool = False
     identifier: str
     current: bool = True
@@ -41,11 +41,11 @@ class Archive(Document):
     key: str
     generation: int | None = None
     metadata: JsonText
-    declared_jobs: list[StateCount] = Field(default_factory=list)
+    declared_jobs: list[StateCount] = []
     active_users: int | None = None
     total_users: int | None = None
     quarantine: str | None = None
-    ingestion_refs: list[str] = Field(default_factory=list, alias="ingestionRefs")
+    ingestion_refs: list[str] = Field([], alias="ingestionRefs")
 
     class Settings:
         name = "archives"

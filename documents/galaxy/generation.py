@@ -31,7 +31,7 @@ class Generation(Document):
     kind: ClassVar[str] = "generation"
 
     instance_ref: str = Field(alias="instanceRef")
-    owner_refs: list[str] = Field(default_factory=list, alias="ownerRefs")
+    owner_refs: list[str] = Field([], alias="ownerRefs")
     public: bool = False
     parser_version: str
     status: GenerationStatus = GenerationStatus.BUILDING

@@ -25,7 +25,7 @@ class Ingestion(Activity):
     kind: ClassVar[str] = "ingestion"
 
     instance_ref: str = Field(alias="instanceRef")
-    owner_refs: list[str] = Field(default_factory=list, alias="ownerRefs")
+    owner_refs: list[str] = Field([], alias="ownerRefs")
     public: bool = False
     purpose: IngestionKind = Field(IngestionKind.INGEST, alias="kind")
     dry_run: bool = False

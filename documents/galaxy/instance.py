@@ -26,7 +26,7 @@ class Instance(Document):
     public: bool = False
     latitude: float | None = None
     longitude: float | None = None
-    owner_refs: list[str] = Field(default_factory=list, alias="ownerRefs")
+    owner_refs: list[str] = Field([], alias="ownerRefs")
     key_hash: str = Field(alias="keyHash")
     additions: int = 0
     active_generation_ref: str | None = Field(None, alias="activeGenerationRef")

@@ -70,9 +70,9 @@ class Job(Document):
     state: str
     created_at: Timestamp | None = None
     runtime_seconds: float | None = None
-    metrics: list[JobMetric] = Field(default_factory=list)
-    datasets: list[JobDataset] = Field(default_factory=list)
-    parameters: list[JobParameter] = Field(default_factory=list)
+    metrics: list[JobMetric] = []
+    datasets: list[JobDataset] = []
+    parameters: list[JobParameter] = []
     digest: bytes = b""
     over: ReplacedJob | None = None
 

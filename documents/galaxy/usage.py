@@ -43,9 +43,9 @@ class Usage(Document):
     year: str | None = None
     jobs: int = 0
     failed: int = 0
-    months: dict[str, int] = Field(default_factory=dict)
-    failed_months: dict[str, int] = Field(default_factory=dict)
-    days: dict[str, int] = Field(default_factory=dict)
+    months: dict[str, int] = {}
+    failed_months: dict[str, int] = {}
+    days: dict[str, int] = {}
 
     @classmethod
     def id_of(cls, generation_id: str, level: UsageLevel, *key: str | None) -> str:

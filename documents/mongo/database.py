@@ -9,7 +9,7 @@ from beanie import init_beanie
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure
+from pymongo.errors import InvalidURI, OperationFailure
 from pymongo.server_api import ServerApi
 
 import documents
@@ -23,20 +23,24 @@ Database = AsyncDatabase[dict[str, Any]]
 def make_client(url: str, **options: Any) -> Client:
     """A client that waits for a majority, uses Stable API v1, and gives up on a silent server within seconds.
 
-    The URL may set other server timeouts.
+    The URL may set other server timeouts. Raises ConfigurationError for one that is malformed.
     """
-    in_url = {name.lower() for name in parse_qs(urlsplit(url).query)}
-    timeouts = {name: value for name, value in SERVER_TIMEOUTS.items() if name.lower() not in in_url}
-    # Not strict: Beanie asks for buildInfo, which is outside the API, when it starts.
-    return FailFastClient(
-        url,
-        server_api=ServerApi("1", deprecation_errors=True),
-        appname="provenance-graph",
-        w="majority",
-        retryWrites=True,
-        tz_aware=False,
-        **timeouts | options,
-    )
+    try:
+        in_url = {name.lower() for name in parse_qs(urlsplit(url).query)}
+        timeouts = {name: value for name, value in SERVER_TIMEOUTS.items() if name.lower() not in in_url}
+        # Not strict: Beanie asks for buildInfo, which is outside the API, when it starts.
+        return FailFastClient(
+            url,
+            server_api=ServerApi("1", deprecation_errors=True),
+            appname="provenance-graph",
+            w="majority",
+            retryWrites=True,
+            tz_aware=False,
+            **timeouts | options,
+        )
+    except ValueError as error:
+        # The driver, and urlsplit, raise this one for a port or an address that is none.
+        raise InvalidURI(str(error)) from error
 
 
 async def open_database(database: Database, *, indexes: bool = True) -> None:

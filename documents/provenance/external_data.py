@@ -36,11 +36,11 @@ class ExternalData(Document):
     version: str | None = None
     sha256: str | None = None
     public: bool = False
-    owner_refs: list[str] = Field(default_factory=list, alias="ownerRefs")
+    owner_refs: list[str] = Field([], alias="ownerRefs")
     size_bytes: int | None = None
     media_type: str | None = None
     created_at: Timestamp | None = None
-    reports: list[ExternalDataReport] = Field(default_factory=list)
+    reports: list[ExternalDataReport] = []
 
     class Settings:
         name = "external_data"

@@ -33,7 +33,7 @@ class Component(Document):
     type: ComponentType = ComponentType.EPHEMERAL
     status: str = "active"
     description: str | None = None
-    tags: list[str] = Field(default_factory=list)
+    tags: list[str] = []
     latest_version_ref: str | None = Field(None, alias="latestVersionRef")
     deprecations: int = 0
     created_at: Timestamp = Field(default_factory=now)

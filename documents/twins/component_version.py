@@ -41,10 +41,10 @@ class ComponentVersion(Document):
     docker_hub_link: str | None = Field(None, alias="dockerHubLink")
     title: str | None = None
     description: str | None = None
-    tags: list[str] = Field(default_factory=list)
-    parameters: list[ParameterDefinition] = Field(default_factory=list)
-    ports: list[PortDefinition] = Field(default_factory=list)
-    secrets: list[str] = Field(default_factory=list)
+    tags: list[str] = []
+    parameters: list[ParameterDefinition] = []
+    ports: list[PortDefinition] = []
+    secrets: list[str] = []
     metadata: JsonText | None = None
     is_deprecated: bool = Field(False, alias="deprecated")
     created_at: Timestamp = Field(default_factory=now)

@@ -21,7 +21,7 @@ class DigitalTwin(Document):
     name: str
     status: str = "active"
     public: bool = False
-    reader_refs: list[str] = Field(default_factory=list, alias="readerRefs")
+    reader_refs: list[str] = Field([], alias="readerRefs")
     additions: int = 0
     created_at: Timestamp = Field(default_factory=now)
     updated_at: Timestamp = Field(default_factory=now)

@@ -14,7 +14,7 @@ class WorkflowSchema(EmbeddedModel):
 
     workflow_executor: str = Field(alias="workflowExecutor")
     workflow_executor_version: str = Field(alias="workflowExecutorVersion")
-    component_versions: list[str] = Field(default_factory=list)
+    component_versions: list[str] = []
     workflow_executor_schema: JsonText | None = Field(None, alias="workflowExecutorSchema")
 
 
@@ -31,11 +31,11 @@ class Execution(Document):
     digital_twin_ref: str = Field(alias="digitalTwinRef")
     owner_ref: str = Field(alias="ownerRef")
     public: bool = False
-    reader_refs: list[str] = Field(default_factory=list, alias="readerRefs")
-    runners: list[str] = Field(default_factory=list)
+    reader_refs: list[str] = Field([], alias="readerRefs")
+    runners: list[str] = []
     title: str
     description: str | None = None
-    tags: list[str] = Field(default_factory=list)
+    tags: list[str] = []
     status: ActivityStatus = ActivityStatus.PENDING
     workflow_schema: WorkflowSchema = Field(alias="workflowSchema")
     workflow_ref: str | None = Field(None, alias="workflowRef")

@@ -21,7 +21,7 @@ class AccessControl(EmbeddedModel):
     """Access to an output beyond the twin's owner: everybody, or the named users."""
 
     public: bool = False
-    authorized_users: list[str] = Field(default_factory=list)
+    authorized_users: list[str] = []
 
 
 class Output(Document):
@@ -37,9 +37,9 @@ class Output(Document):
 
     step_ref: str = Field(alias="stepRef")
     owner_ref: str = Field(alias="ownerRef")
-    reader_refs: list[str] = Field(default_factory=list, alias="readerRefs")
-    runners: list[str] = Field(default_factory=list)
-    borrowers: list[ReuseGrant] = Field(default_factory=list)
+    reader_refs: list[str] = Field([], alias="readerRefs")
+    runners: list[str] = []
+    borrowers: list[ReuseGrant] = []
     attempt: int = 0
     output_type: OutputType = OutputType.OUTPUT
     file_name: str

@@ -17,11 +17,11 @@ class Result(Document):
     execution_ref: str = Field(alias="executionRef")
     owner_ref: str = Field(alias="ownerRef")
     public: bool = False
-    reader_refs: list[str] = Field(default_factory=list, alias="readerRefs")
+    reader_refs: list[str] = Field([], alias="readerRefs")
     title: str
     description: str | None = None
-    tags: list[str] = Field(default_factory=list)
-    output_refs: list[str] = Field(default_factory=list, alias="output")
+    tags: list[str] = []
+    output_refs: list[str] = Field([], alias="output")
     created_at: Timestamp = Field(default_factory=now)
     updated_at: Timestamp = Field(default_factory=now)
     revision: int = 1

@@ -36,16 +36,16 @@ class Step(Activity):
     component_version_ref: str = Field(alias="component_version")
     owner_ref: str = Field(alias="ownerRef")
     public: bool = False
-    reader_refs: list[str] = Field(default_factory=list, alias="readerRefs")
-    runners: list[str] = Field(default_factory=list)
-    borrowers: list[ReuseGrant] = Field(default_factory=list)
+    reader_refs: list[str] = Field([], alias="readerRefs")
+    runners: list[str] = []
+    borrowers: list[ReuseGrant] = []
     key: str
     ordinal: int
     type: ComponentType = ComponentType.EPHEMERAL
     parameters: JsonText = "{}"
-    ports: list[str] = Field(default_factory=list)
+    ports: list[str] = []
     inputs: JsonText | None = None
-    depends_on: list[str] = Field(default_factory=list, alias="dependsOn")
+    depends_on: list[str] = Field([], alias="dependsOn")
     used: list[Used] | None = None
     used_truncated: bool = False
     reused_from_ref: str | None = Field(None, alias="reusedFrom")

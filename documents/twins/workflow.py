@@ -20,9 +20,9 @@ class WorkflowStep(EmbeddedModel):
     component_version_ref: str = Field(alias="component_version")
     type: ComponentType = ComponentType.EPHEMERAL
     parameters: JsonText = "{}"
-    ports: list[str] = Field(default_factory=list)
+    ports: list[str] = []
     inputs: JsonText | None = None
-    depends_on: list[str] = Field(default_factory=list, alias="dependsOn")
+    depends_on: list[str] = Field([], alias="dependsOn")
 
 
 class Workflow(Document):
@@ -37,9 +37,9 @@ class Workflow(Document):
     public: bool = False
     name: str
     description: str | None = None
-    tags: list[str] = Field(default_factory=list)
-    steps: list[WorkflowStep] = Field(default_factory=list)
-    component_versions: list[str] = Field(default_factory=list)
+    tags: list[str] = []
+    steps: list[WorkflowStep] = []
+    component_versions: list[str] = []
     created_at: Timestamp = Field(default_factory=now)
     updated_at: Timestamp = Field(default_factory=now)
     revision: int = 1

@@ -1,7 +1,5 @@
 """Activities in the GraphQL schema: the interface, and the mutations with which workers run them."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import Enum
 from typing import cast

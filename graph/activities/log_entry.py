@@ -1,7 +1,5 @@
 """Log lines of activities in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import strawberry

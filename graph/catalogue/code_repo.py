@@ -1,7 +1,5 @@
 """The location of a resource's code: GraphQL types and inputs."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import strawberry

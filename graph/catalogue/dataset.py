@@ -1,7 +1,5 @@
 """Datasets in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -51,7 +49,7 @@ DatasetOrder = order_input(
 class Dataset(Traceable):
     """A dataset: a series of published versions under one identifier."""
 
-    resource: Resource = one(
+    resource: "Resource" = one(
         documents.Resource, "resource_ref", description="The resource whose code produces the dataset."
     )
     identifier: str = stored(
@@ -67,21 +65,21 @@ class Dataset(Traceable):
         description="When the publisher last changed the dataset, according to the publisher's document."
     )
     keywords: list[str] = stored(description="Keywords that describe the dataset.")
-    versions: Connection[DatasetVersion] = connection(
+    versions: "Connection[DatasetVersion]" = connection(
         documents.DatasetVersion,
         "dataset_ref",
         sort_key(documents.DatasetVersion, "ordinal"),
         order_by=DatasetVersionOrder,
         description="The dataset's versions in order of their ordinals, so that v10 follows v9.",
     )
-    version: DatasetVersion | None = one_by(
+    version: "DatasetVersion | None" = one_by(
         documents.DatasetVersion,
         "dataset_ref",
         "label",
         argument=argument("label", str, description="The version's label, such as v3."),
         description="The dataset's version with this label. Null when there is none.",
     )
-    latest_version: DatasetVersion | None = one(
+    latest_version: "DatasetVersion | None" = one(
         documents.DatasetVersion,
         "latest_version_ref",
         description="The dataset's newest version. Null before the first is published.",

@@ -1,7 +1,5 @@
 """Versions of datasets in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -24,7 +22,7 @@ DatasetVersionOrder = order_input("DatasetVersion", documents.DatasetVersion, OR
 class DatasetVersion(Traceable):
     """A published version of a dataset, never changed after publication."""
 
-    dataset: Dataset = one(documents.Dataset, "dataset_ref", description="The dataset that the version belongs to.")
+    dataset: "Dataset" = one(documents.Dataset, "dataset_ref", description="The dataset that the version belongs to.")
     label: str = stored(description="The version's label, unique within the dataset, such as v3.")
     ordinal: int = stored(description="The version's position within the dataset, counted from 1.")
     is_latest: bool = computed(

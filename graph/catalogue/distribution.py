@@ -1,7 +1,5 @@
 """Distributions in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -38,10 +36,10 @@ class CsvwColumn:
 class Distribution(Artifact):
     """A distribution: the CSV on the Web (CSVW) document that a dataset version publishes."""
 
-    dataset: Dataset = one(
+    dataset: "Dataset" = one(
         documents.Dataset, "dataset_ref", description="The dataset that the distribution belongs to."
     )
-    version: DatasetVersion = one(
+    version: "DatasetVersion" = one(
         documents.DatasetVersion, "version_ref", description="The dataset version that publishes the distribution."
     )
     csvw: JSON = stored(
@@ -59,7 +57,7 @@ class Distribution(Artifact):
     sha256: str = stored(description="SHA-256 of the CSVW document's exact bytes, in hexadecimal.")
     size_bytes: BigInt = stored(description="Size of the CSVW document in bytes.")
     columns: list[CsvwColumn] = stored(description="The columns of the document's main table.")
-    transform: Transform | None = one(
+    transform: "Transform | None" = one(
         documents.Transform,
         "transform_ref",
         description="The transform that produced the distribution. Null when unknown.",

@@ -1,7 +1,5 @@
 """Organisations in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -47,7 +45,7 @@ class Organisation(Node):
 
     url: str = stored(description="The organisation's URL, its unique key.")
     name: str | None = stored(description="The organisation's name.")
-    resources: Connection[Resource] = connection(
+    resources: "Connection[Resource]" = connection(
         documents.Resource,
         "organisation_ref",
         where=ResourceWhere,

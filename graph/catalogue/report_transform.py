@@ -1,7 +1,5 @@
 """Input and payload of ingestTransform, with which a pipeline reports a run."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,20 +103,20 @@ class VersionConflict(UserError):
     expected_latest_version_id: strawberry.ID | None = strawberry.field(
         description="The newest version that the call expected; null when it expected none."
     )
-    latest_version: Annotated[DatasetVersion, strawberry.lazy("graph.catalogue.dataset_version")] | None = (
+    latest_version: Annotated["DatasetVersion", strawberry.lazy("graph.catalogue.dataset_version")] | None = (
         strawberry.field(description="The dataset's newest version. Null when it has none.")
     )
 
 
 @strawberry.type(description="The run that was recorded, or the reasons why nothing was written.")
 class IngestTransformPayload:
-    resource: Annotated[Resource, strawberry.lazy("graph.catalogue.resource")] | None = strawberry.field(
+    resource: Annotated["Resource", strawberry.lazy("graph.catalogue.resource")] | None = strawberry.field(
         description="The resource whose code ran. Null when the call was refused.", default=None
     )
-    transform: Annotated[Transform, strawberry.lazy("graph.catalogue.transform")] | None = strawberry.field(
+    transform: Annotated["Transform", strawberry.lazy("graph.catalogue.transform")] | None = strawberry.field(
         description="The transform that represents the run. Null when the call was refused.", default=None
     )
-    published: list[Annotated[DatasetVersion, strawberry.lazy("graph.catalogue.dataset_version")]] = strawberry.field(
+    published: list[Annotated["DatasetVersion", strawberry.lazy("graph.catalogue.dataset_version")]] = strawberry.field(
         description="The dataset versions that this call published; unchanged datasets are not among them.",
         default_factory=list,
     )

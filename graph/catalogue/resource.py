@@ -1,7 +1,5 @@
 """Resources in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +71,7 @@ ResourceOrder = order_input(
 class Resource(Node):
     """A resource: a landing page, together with the code that turns its contents into datasets."""
 
-    organisation: Organisation = one(
+    organisation: "Organisation" = one(
         documents.Organisation, "organisation_ref", description="The organisation that publishes the resource."
     )
     title: str | None = stored(description="The resource's human-readable title.")
@@ -82,14 +80,14 @@ class Resource(Node):
         description="The location of the resource's code, and the directories that it monitors."
     )
     info: JSON | None = stored(description="The pipeline's own description (info.json), as it was ingested.")
-    datasets: Connection[Dataset] = connection(
+    datasets: "Connection[Dataset]" = connection(
         documents.Dataset,
         "resource_ref",
         where=DatasetWhere,
         order_by=DatasetOrder,
         description="The datasets that the resource's code produces, in the order in which they were first recorded.",
     )
-    transforms: Connection[Transform] = connection(
+    transforms: "Connection[Transform]" = connection(
         documents.Transform,
         "resource_ref",
         where=TransformWhere,

@@ -1,7 +1,5 @@
 """Transforms in the GraphQL schema."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 import strawberry
@@ -115,14 +113,14 @@ class TransformDetails:
 class Transform(Activity):
     """A transform: one run of a resource's code."""
 
-    resource: Resource = one(
+    resource: "Resource" = one(
         documents.Resource, "resource_ref", description="The resource whose code the transform runs."
     )
     details: TransformDetails = embedded(description="The outcome of the run.")
     cause: TransformCause | None = stored(
         description="The event that made the transform due: changed files or commits, or a request. Null when unknown."
     )
-    distributions: Connection[Distribution] = connection(
+    distributions: "Connection[Distribution]" = connection(
         documents.Distribution,
         "transform_ref",
         description="The distributions that the transform produced, in the order of publication.",

@@ -3,19 +3,14 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+
+# Commands import rich when they print with it: neither help nor the server should wait for that.
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, ProgressColumn, TaskID
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -38,7 +33,7 @@ def exit_with_error(message: str, code: int = EXIT_FAILURE) -> NoReturn:
     sys.exit(code)
 
 
-def print_lines(lines: Sequence[str], console: Console) -> None:
+def print_lines(lines: Sequence[str], console: "Console") -> None:
     """Print lines as they are, without markup, colours or line breaks of the console's own."""
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
@@ -52,7 +47,7 @@ def first_reasons(reasons: Sequence[str]) -> list[str]:
 class ProgressBar:
     """A progress bar that names the current item."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
+    def __init__(self, progress: "Progress", total: int) -> None:
         self._progress = progress
         self._task = progress.add_task("", total=total)
 
@@ -66,16 +61,20 @@ class ProgressBar:
 
 
 @contextmanager
-def progress_bar(console: Console, total: int, *columns: ProgressColumn) -> Iterator[ProgressBar]:
+def progress_bar(console: "Console", total: int, *columns: "ProgressColumn") -> Iterator[ProgressBar]:
     """A progress bar for the block: the name of the current item, the bar, and these columns. Hidden if total is 0."""
+    from rich.progress import BarColumn, Progress, TextColumn
+
     name = TextColumn("{task.description:<20}", markup=False)
     with Progress(name, BarColumn(), *columns, console=console, disable=total == 0) as progress:
         yield ProgressBar(progress, total)
 
 
 @contextmanager
-def progress_bars(console: Console) -> Iterator[ReportProgress]:
+def progress_bars(console: "Console") -> Iterator[ReportProgress]:
     """A function for the block that shows the progress of several tasks, with a bar for each."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     name = TextColumn("{task.description:<14}", markup=False)
     with Progress(name, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console) as bars:
         tasks: dict[str, TaskID] = {}

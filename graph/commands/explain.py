@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from graph.commands.console import EXIT_USAGE, exit_with_error
 from resolvers.access.viewer import ADMIN, ANONYMOUS, Role, Viewer
 
 
@@ -32,6 +33,10 @@ class Unexplained(Exception):
     """A query for which there is no plan; the message says why."""
 
 
+class InvalidArgument(Exception):
+    """An argument that is neither a query nor variables; the message says why."""
+
+
 def explain(
     query: Annotated[str, typer.Argument(help="A file, - for standard input, or the query itself.")],
     variables: Annotated[str, typer.Option(help="The query's variables, as JSON.")] = "{}",
@@ -42,8 +47,9 @@ def explain(
         for line in explanation(_text(query), _variables(variables), VIEWERS[viewer]):
             typer.echo(line)
     except Unexplained as reason:
-        typer.echo(str(reason), err=True)
-        sys.exit(1)
+        exit_with_error(str(reason))
+    except InvalidArgument as reason:
+        exit_with_error(str(reason), EXIT_USAGE)
 
 
 def explanation(text: str, variables: dict[str, Any], viewer: Viewer) -> list[str]:
@@ -86,14 +92,14 @@ def _text(query: str) -> str:
     try:
         return Path(query).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise Unexplained(f"{query} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        raise InvalidArgument(f"{query} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def _variables(text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
     except ValueError as error:
-        raise Unexplained(f"The variables are not JSON: {error}.") from error
+        raise InvalidArgument(f"The variables are not JSON: {error}.") from error
     if not isinstance(values, dict):
-        raise Unexplained("The variables must be a JSON object.")
+        raise InvalidArgument("The variables must be a JSON object.")
     return values

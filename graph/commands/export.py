@@ -7,11 +7,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from graph.commands.console import EXIT_FAILURE, EXIT_USAGE, exit_with_error, first_reasons, print_lines
+from graph.commands.console import EXIT_FAILURE, exit_with_error, first_reasons, print_lines
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from graph.commands.parquet_export import Totals
 
 export_app = typer.Typer(
@@ -60,9 +61,9 @@ def parquet(
     exported, with 1 when some could not be read, and with 2 for wrong usage.
     """
     if find_spec("pyarrow") is None:
-        exit_with_error(
-            "Writing Parquet needs pyarrow, which comes with: pip install 'provenance-graph[parquet]'", EXIT_USAGE
-        )
+        exit_with_error("Writing Parquet needs pyarrow, which comes with: pip install 'provenance-graph[parquet]'")
+    from rich.console import Console
+
     from graph.commands.parquet_export import export, parse_shard
 
     part = parse_shard(shard or f"{os.environ.get(TASK, '0')}/{os.environ.get(TASKS, '1')}")
@@ -82,6 +83,8 @@ def list_(instance: Instances = None) -> None:
 
     For programs that read the archives themselves, such as examples/spark_jobs.py.
     """
+    from rich.console import Console
+
     from graph.commands.parquet_export import list_archives
 
     async def work() -> None:
@@ -91,7 +94,7 @@ def list_(instance: Instances = None) -> None:
     asyncio.run(work())
 
 
-def _print(totals: "Totals", console: Console) -> None:
+def _print(totals: "Totals", console: "Console") -> None:
     counts = {name: totals.statuses[name] for name in ("exported", "there already", "refused", "failed")}
     lines = [f"{', '.join(f'{number:,} {name}' for name, number in counts.items())}; {totals.jobs:,} jobs written."]
     for became, reasons in totals.reasons.items():

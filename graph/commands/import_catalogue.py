@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from graph.commands.console import EXIT_FAILURE, EXIT_USAGE, exit_with_error, progress_bars
 from graph.commands.import_odtp import import_app
@@ -15,6 +14,8 @@ from resolvers.access.viewer import ADMIN
 from resolvers.imports.summary import Summary
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from resolvers.imports.catalogue.importer import CatalogueSummary
 
 __all__ = ["catalogue", "import_app"]
@@ -51,13 +52,15 @@ def catalogue(
         exit_with_error(f"{folder} is not a folder.", EXIT_USAGE)
     if report is not None:
         write_report(Summary(), report)
+    from rich.console import Console
+
     summary = asyncio.run(_import(folder, Console(stderr=True), history=history))
     _print(summary, folder)
     if report is not None:
         write_report(summary, report)
 
 
-async def _import(folder: Path, console: Console, *, history: bool) -> "CatalogueSummary":
+async def _import(folder: Path, console: "Console", *, history: bool) -> "CatalogueSummary":
     from graph.server.open_database import open_database_for_command
     from resolvers.imports.catalogue.importer import import_catalogue
 
@@ -70,6 +73,8 @@ async def _import(folder: Path, console: Console, *, history: bool) -> "Catalogu
 
 
 def _print(summary: "CatalogueSummary", folder: Path) -> None:
+    from rich.console import Console
+
     console = Console()
     if summary.collections():
         print_summary(summary, console)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from graph.commands.import_report import print_summary, write_report
 from resolvers.imports.summary import Summary
@@ -51,6 +50,8 @@ def odtp(
     Importing again updates what changed there since, and keeps what changed here. Exits with 0 when it ran through,
     whatever was refused, or was stopped with --watch; with 1 when the source cannot be read; with 2 for wrong usage.
     """
+    from rich.console import Console
+
     from graph.commands.odtp_source import run_import
 
     def show(summary: Summary) -> None:

@@ -2,17 +2,20 @@
 
 import json
 from pathlib import Path
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from graph.commands.console import EXIT_USAGE, exit_with_error, first_reasons, print_lines
 from resolvers.imports.summary import Summary
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def print_summary(summary: Summary, console: Console) -> None:
+
+def print_summary(summary: Summary, console: "Console") -> None:
     """Print the counts of each collection, then the first reasons for changes, adjustments and refusals."""
+    from rich.markup import escape
+    from rich.table import Table
+
     counts = {"taken": summary.taken, "adjusted": summary.adjusted, "refused": summary.refused}
     counts["already here"] = summary.already
     # Only repeated imports have these.

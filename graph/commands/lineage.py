@@ -71,7 +71,7 @@ def _token(file: Path | None) -> str | None:
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        exit_with_error(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.")
+        exit_with_error(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.", EXIT_USAGE)
 
 
 async def _ask(url: str, token: str | None, variables: dict[str, Any]) -> Any:
@@ -82,7 +82,11 @@ async def _ask(url: str, token: str | None, variables: dict[str, Any]) -> Any:
     from graph.clients.worker.retry import TransientError
 
     try:
-        async with open_client(graphql_address(url), token) as client:
+        address = graphql_address(url)
+    except ConfigurationError as error:
+        exit_with_error(str(error), EXIT_USAGE)
+    try:
+        async with open_client(address, token) as client:
             return (await client.query_once(QUERY, **variables))["node"]
     except (ConfigurationError, TransientError) as error:
         exit_with_error(str(error))

@@ -6,17 +6,17 @@ help nor a client of the server should wait.
 
 import asyncio
 import os
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from graph.commands.console import EXIT_FAILURE, exit_with_error, print_status
+from graph.commands.console import EXIT_FAILURE, EXIT_USAGE, exit_with_error, print_status
 from graph.commands.explain import explain
 from graph.commands.export import export_app
 from graph.commands.import_catalogue import import_app
 from graph.commands.lineage import lineage
+from graph.commands.optional_imports import skip_unused_modules, without_rich
 from graph.commands.token import token_app
 from graph.commands.upload_reports import upload
 from graph.commands.work import EPILOG, work
@@ -43,6 +43,8 @@ app = typer.Typer(
 
 def _print_version(is_asked: bool) -> None:
     if is_asked:
+        from importlib.metadata import version
+
         typer.echo(version("provenance-graph"))
         raise typer.Exit
 
@@ -84,7 +86,7 @@ def _explain_error(error: Exception) -> str | None:
     from documents.embedded_mongod.errors import EmbeddedError
     from documents.migrations import SchemaError
     from documents.storage.bucket import FULL_ERRNOS, BucketUnavailable
-    from graph.server.open_database import explain_database_error
+    from graph.server.database_errors import explain_database_error
 
     match error:
         case EmbeddedError() | SchemaError() | BucketUnavailable():
@@ -92,8 +94,19 @@ def _explain_error(error: Exception) -> str | None:
         case OSError() if error.errno in FULL_ERRNOS:
             return f"{error.filename or 'A file'} cannot be written: {error.strerror}."
         case PyMongoError():
-            return explain_database_error(error)
+            return explain_database_error(error, load_settings(warn=_ignore))
     return None
+
+
+def import_libraries() -> None:
+    """Import the libraries of the server that have optional parts, without these."""
+    skip_unused_modules()
+    with without_rich():
+        import structlog  # noqa: F401
+
+
+def _ignore(warning: str) -> None:
+    pass
 
 
 def _settings_epilog() -> str:
@@ -112,6 +125,7 @@ def serve(
     """
     settings = load_settings()
     with load_modules():
+        import_libraries()
         from graph.server.assemble import serve as run
 
     if not run(settings, processes=workers or os.cpu_count() or 1):
@@ -126,6 +140,7 @@ def demo() -> None:
     """
     settings = load_settings()
     with load_modules():
+        import_libraries()
         from graph.server.assemble import serve_demo as run
 
     if not run(settings):
@@ -199,7 +214,7 @@ def check_schema(
     """Find changes that break clients of a schema file.
 
     Compares the file with the schema that the server serves, and exits with 1 when a client that relies on it would
-    break. For intended changes it prints what to do instead.
+    break, with 2 when the file is no schema. For intended changes it prints what to do instead.
     """
     from graphql import GraphQLError, build_schema
     from graphql.utilities import find_breaking_changes, find_dangerous_changes
@@ -210,9 +225,9 @@ def check_schema(
     try:
         relied_on = build_schema(file.read_text(encoding="utf-8"))
     except OSError as error:
-        exit_with_error(f"{file} cannot be read: {error.strerror}.")
+        exit_with_error(f"{file} cannot be read: {error.strerror}.", EXIT_USAGE)
     except (GraphQLError, TypeError, UnicodeDecodeError) as error:
-        exit_with_error(f"{file} is not a GraphQL schema: {str(error).splitlines()[0]}")
+        exit_with_error(f"{file} is not a GraphQL schema: {str(error).splitlines()[0]}", EXIT_USAGE)
     served = build_schema(as_text())
     for danger in find_dangerous_changes(relied_on, served):
         print_status(f"dangerous: {danger.description}")

@@ -88,7 +88,7 @@ async def _open_source(console: Console) -> AsyncIterator[Bucket]:
         open_configured_bucket(settings) as bucket,
     ):
         if bucket is None:
-            exit_with_error("PROVENANCE_BUCKET is not set, so there are no archives.", EXIT_USAGE)
+            exit_with_error("PROVENANCE_BUCKET is not set, so there are no archives.")
         yield bucket
 
 
@@ -108,7 +108,7 @@ async def _open_destination(to: str) -> AsyncIterator[ExportDestination]:
         bucket = GoogleBucket(named[1])
         await bucket.check()
     except BucketError as error:
-        exit_with_error(str(error), EXIT_USAGE)
+        exit_with_error(str(error))
     prefix = (named[2] or "").rstrip("/")
     yield BucketDestination(bucket, f"{prefix}/" if prefix else "", MEDIA_TYPE)
     await bucket.close()
@@ -118,7 +118,7 @@ async def _uuids(instances: list[str]) -> dict[str, str]:
     try:
         return await uuids_of(instances)
     except NotFound as error:
-        exit_with_error(str(error), EXIT_USAGE)
+        exit_with_error(str(error))
 
 
 def _archive_line(uuid: str, archive: Row, bucket: Bucket) -> dict[str, str]:

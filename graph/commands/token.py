@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from enum import StrEnum
+from textwrap import fill
 from typing import Annotated, TypeVar
 
 import typer
 
-from graph.commands.console import print_status
+from graph.commands.console import exit_with_error, print_status
 from graph.settings import load_settings
 from resolvers.access.viewer import Role
-from resolvers.user_errors import Refusal
+from resolvers.user_errors import NotFound, Refusal
 
 T = TypeVar("T")
+
+LINE_WIDTH = 80
+"""Characters of a line that a terminal of the usual size shows."""
 
 
 class TokenRole(StrEnum):
@@ -53,7 +57,7 @@ def list_() -> None:
     from resolvers.access.tokens import list_tokens
 
     for token in _run(list_tokens, writes=False):
-        typer.echo(f"{token.id}  {token.role}  {token.name}")
+        _print_wrapped(f"{token.id}  {token.role}  {token.name}", first="", others="    ")
         times = {
             "created": token.created_at,
             "expires": token.expires_at,
@@ -62,7 +66,21 @@ def list_() -> None:
         }
         facts = [f"for {token.user_ref}"] if token.user_ref else []
         facts += [f"{does} {at:%Y-%m-%d %H:%M}" for does, at in times.items() if at]
-        typer.echo(f"  {', '.join(facts)}")
+        # Facts are wrapped at their commas, not at their blanks.
+        _print_wrapped(", ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts), first="  ", others="  ")
+
+
+def _print_wrapped(text: str, *, first: str, others: str) -> None:
+    """Print a text in lines of at most LINE_WIDTH characters, the first and the others with these indents."""
+    lines = fill(
+        text,
+        LINE_WIDTH,
+        initial_indent=first,
+        subsequent_indent=others,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    typer.echo(lines.replace("\N{NO-BREAK SPACE}", " "))
 
 
 @token_app.command("revoke")
@@ -75,7 +93,7 @@ def revoke(id: Annotated[str, typer.Argument(help="The token's id, as `token lis
 
 
 def _run(work: Callable[[], Awaitable[T]], *, writes: bool = True) -> T:
-    """The result, with the database open. A refusal ends the command as wrong usage does."""
+    """The result, with the database open. Exits when something is not there, or refused as wrong usage is."""
     from graph.server.open_database import open_database_for_command
 
     async def run() -> T:
@@ -84,5 +102,7 @@ def _run(work: Callable[[], Awaitable[T]], *, writes: bool = True) -> T:
 
     try:
         return asyncio.run(run())
+    except NotFound as refusal:
+        exit_with_error(refusal.message)
     except Refusal as refusal:
         raise typer.BadParameter(refusal.message) from refusal

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from graph.clients.report_uploader import INSTANCE, KEY, URL
 from graph.commands.console import EXIT_FAILURE, first_reasons, print_lines, progress_bar
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from graph.clients.report_uploader.client import UploadClient
     from graph.clients.report_uploader.folder import ReportFiles
 
@@ -52,17 +52,20 @@ def upload(
     has every report, with 1 when it refused one or could not be reached, and with 2 for wrong usage.
     """
     secret = key or typer.prompt("Key", hide_input=True, err=True)
-    console = Console(stderr=True)
-    # Importing the client takes a moment, which other commands should not wait for.
-    from graph.clients.report_uploader.client import UploadClient, UploadError
+    # Importing these takes a moment, which other commands should not wait for.
+    from rich.console import Console
+
+    from graph.clients.report_uploader.client import RefusedAccess, UploadClient, UploadError
     from graph.clients.report_uploader.folder import find_reports
 
+    console = Console(stderr=True)
     client, outcome = UploadClient(url, instance, secret), Outcome()
     try:
         _send(client, find_reports(folder), outcome, console)
     except (UploadError, OSError) as error:
         _print(outcome, console)
-        print_lines([f"{error} Run the same command again to continue."], console)
+        advice = "" if isinstance(error, RefusedAccess) else " Run the same command again to continue."
+        print_lines([f"{error}{advice}"], console)
         raise typer.Exit(EXIT_FAILURE) from None
     finally:
         client.close()
@@ -71,7 +74,9 @@ def upload(
         raise typer.Exit(EXIT_FAILURE)
 
 
-def _send(client: "UploadClient", reports: list["ReportFiles"], outcome: Outcome, console: Console) -> None:
+def _send(client: "UploadClient", reports: list["ReportFiles"], outcome: Outcome, console: "Console") -> None:
+    from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+
     stored = client.reports()
     new = []
     for report in reports:
@@ -92,7 +97,7 @@ def _send(client: "UploadClient", reports: list["ReportFiles"], outcome: Outcome
                 outcome.refused[report.identifier] = answer.message
 
 
-def _print(outcome: Outcome, console: Console) -> None:
+def _print(outcome: Outcome, console: "Console") -> None:
     sent = len(outcome.sent) + len(outcome.quarantined)
     lines = [f"{sent:,} sent, {len(outcome.already):,} there already, {len(outcome.refused):,} refused."]
     for heading, reasons in (("Stored, but not ingested", outcome.quarantined), ("Refused", outcome.refused)):

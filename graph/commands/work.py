@@ -11,7 +11,15 @@ import typer
 
 from graph.clients.worker.environment import ENVIRONMENT_VARIABLES
 from graph.clients.worker.exit_codes import EXIT_CODES, TRY_AGAIN
-from graph.clients.worker.options import KINDS, TOKEN, URL, ConfigurationError, Options, default_name
+from graph.clients.worker.options import (
+    KINDS,
+    TOKEN,
+    URL,
+    ConfigurationError,
+    Options,
+    default_name,
+    graphql_address,
+)
 from graph.clients.worker.pause import MAX_PAUSE_SECONDS
 
 EPILOG = (
@@ -70,6 +78,14 @@ def work(
             help="Seconds during which requests are repeated while the server or bucket answers 5xx, or not at all.",
         ),
     ] = 600.0,
+    connect_within: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            max=3600,
+            help="Seconds within which the server must answer first; the worker exits with 1 otherwise.",
+        ),
+    ] = 60.0,
     pause: Annotated[
         float,
         typer.Option(
@@ -102,6 +118,7 @@ def work(
         return
     if command is None:
         raise typer.BadParameter("Give the command to run for each step or transform.", param_hint="--command")
+    _check_address(url)
     options = Options(
         url=url,
         token=_token(token_file),
@@ -116,6 +133,7 @@ def work(
         keep=keep,
         retry_on=tuple(retry_on or (TRY_AGAIN,)),
         retry_within=retry_within,
+        connect_within=connect_within,
         pause=pause,
         pass_token=pass_token,
         name=default_name() if name is None else name,
@@ -138,6 +156,13 @@ def _ingest(
     if context.obj is None:
         raise typer.BadParameter("Run `provenance-graph work --ingest`.", param_hint="--ingest")
     context.obj(name, once, until_idle, poll)
+
+
+def _check_address(url: str) -> None:
+    try:
+        graphql_address(url)
+    except ConfigurationError as error:
+        raise typer.BadParameter(str(error), param_hint="--url") from error
 
 
 def _token(file: Path | None) -> str:

@@ -1,7 +1,5 @@
 """User errors: refusals as data, which a payload shows instead of an object."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeVar

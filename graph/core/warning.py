@@ -1,7 +1,5 @@
 """Warnings in payloads: input that was accepted but may be a mistake."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

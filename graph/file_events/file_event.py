@@ -1,7 +1,5 @@
 """Reports of new and changed files in the GraphQL schema."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Archives in the GraphQL schema: reports of Galaxy instances as they were uploaded."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -68,7 +66,7 @@ class Archive(Artifact):
     Jobs and usage can be derived from it again at any time.
     """
 
-    instance: Instance = one(
+    instance: "Instance" = one(
         documents.Instance, "instance_ref", description="The instance that the archive reports on."
     )
     identifier: str = stored(
@@ -95,12 +93,12 @@ class Archive(Artifact):
     quarantine: str | None = stored(
         description="The reason why this release cannot ingest the archive. Null when it can."
     )
-    superseded_by: Archive | None = one(
+    superseded_by: "Archive | None" = one(
         documents.Archive,
         "superseded_by_ref",
         description="The archive that replaces this one. Null while this one has not been replaced.",
     )
-    ingestions: Connection[Ingestion] = connection_by_ids(
+    ingestions: "Connection[Ingestion]" = connection_by_ids(
         documents.Ingestion,
         "ingestion_refs",
         description="The latest 1,000 ingestions that included the archive, oldest first.",

@@ -1,7 +1,5 @@
 """Generations in the GraphQL schema: jobs and usage derived from the reports of an instance."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -38,7 +36,7 @@ class Generation(Artifact):
     built beside the active one and replaces it in a single write.
     """
 
-    instance: Instance = one(
+    instance: "Instance" = one(
         documents.Instance, "instance_ref", description="The instance from whose archives the generation was derived."
     )
     parser_version: str = stored(description="Version of the parser that derived the generation.")

@@ -1,7 +1,5 @@
 """Ingestions of archives in the GraphQL schema."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 import strawberry
@@ -62,13 +60,13 @@ class IngestionCounts:
 class Ingestion(Activity):
     """An ingestion: an activity that reads archives into a generation."""
 
-    instance: Instance = one(
+    instance: "Instance" = one(
         documents.Instance, "instance_ref", description="The instance whose archives are ingested."
     )
     kind: IngestionKind = stored("purpose", description="The purpose of the ingestion.")  # type: ignore[valid-type]
     dry_run: bool = stored(description="Whether the archives are only read and counted, without storing jobs.")
     reason: str | None = stored(description="The reason why archives are read again. Null when they are not.")
-    generation: Generation | None = one(
+    generation: "Generation | None" = one(
         documents.Generation,
         "generation_ref",
         description="The generation that the archives become part of. Null for a dry run.",

@@ -1,7 +1,5 @@
 """Galaxy instances in the GraphQL schema: servers that upload reports of their jobs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -104,10 +102,10 @@ class Instance(Node):
     longitude: float | None = stored(
         description="The instance's longitude in degrees east of Greenwich. Null when unknown."
     )
-    owners: list[User] = many_by_ids(
+    owners: "list[User]" = many_by_ids(
         documents.User, "owner_refs", description="Users who may change the instance, and who may always read it."
     )
-    archives: Connection[Archive] = connection(
+    archives: "Connection[Archive]" = connection(
         documents.Archive,
         "instance_ref",
         where=ArchiveWhere,
@@ -115,21 +113,21 @@ class Instance(Node):
         description="The instance's archives, oldest first unless orderBy is given.",
     )
     ingests: bool = stored(description="Whether an archive is ingested as soon as it is uploaded.")
-    ingestions: Connection[Ingestion] = connection(
+    ingestions: "Connection[Ingestion]" = connection(
         documents.Ingestion, "instance_ref", description="The instance's ingestions, oldest first."
     )
-    generations: Connection[Generation] = connection(
+    generations: "Connection[Generation]" = connection(
         documents.Generation,
         "instance_ref",
         description="The generations derived from the instance's archives, oldest first.",
     )
-    active_generation: Generation | None = one(
+    active_generation: "Generation | None" = one(
         documents.Generation,
         "active_generation_ref",
         description="The generation whose jobs and usage readers see unless they ask for another one. Null before the "
         "first is activated.",
     )
-    jobs: Connection[Job] = connection(
+    jobs: "Connection[Job]" = connection(
         documents.Job,
         "generation_ref",
         BY_EXTERNAL_ID,
@@ -140,7 +138,7 @@ class Instance(Node):
         link_for_where=link_to_generation,
         description="Jobs that the instance ran, from its active generation.",
     )
-    tool_usage: list[ToolUsage] = tool_usage(
+    tool_usage: "list[ToolUsage]" = tool_usage(
         description="Counts and runtimes of the instance's jobs, by group. Query.toolUsage gives the same for all "
         "instances."
     )

@@ -1,7 +1,5 @@
 """Jobs of Galaxy instances in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -140,8 +138,8 @@ class JobDataset:
 class Job(Node):
     """A job that a Galaxy instance ran, as described by the latest report that contains it."""
 
-    instance: Instance = one(documents.Instance, "instance_ref", description="The instance that ran the job.")
-    archive: Archive = one(documents.Archive, "archive_ref", description="The archive from which the job was read.")
+    instance: "Instance" = one(documents.Instance, "instance_ref", description="The instance that ran the job.")
+    archive: "Archive" = one(documents.Archive, "archive_ref", description="The archive from which the job was read.")
     external_id: BigInt = stored(
         description="The job's number on its instance, unique only together with the instance."
     )

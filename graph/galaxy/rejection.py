@@ -1,7 +1,5 @@
 """Rejected rows of reports in the GraphQL schema."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 import documents
@@ -34,7 +32,9 @@ RejectionCode = describe_enum(
 class Rejection:
     """A rejected row, archive member or archive, with the information needed to find it in the raw file."""
 
-    archive: Archive = one(documents.Archive, "archive_ref", description="The archive that contains the rejected row.")
+    archive: "Archive" = one(
+        documents.Archive, "archive_ref", description="The archive that contains the rejected row."
+    )
     member: str = stored(
         description="Name of the file within the archive. Empty when the rejection concerns the whole archive."
     )

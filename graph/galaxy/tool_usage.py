@@ -1,7 +1,5 @@
 """Tool usage in the GraphQL schema: counts and runtimes of jobs by group."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -98,7 +96,7 @@ class ToolUsage:
         description="Version of the tool that the jobs ran. Null unless grouped by TOOL_VERSION, and when reports "
         "give no version."
     )
-    instance: Instance | None = one(
+    instance: "Instance | None" = one(
         documents.Instance,
         "instance_ref",
         description="The instance that ran the jobs. Null unless grouped by INSTANCE.",

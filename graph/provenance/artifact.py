@@ -1,7 +1,5 @@
 """Artifacts in the GraphQL schema: data in one exact state."""
 
-from __future__ import annotations
-
 from graph.core.view import computed, interface, page_arguments
 from graph.provenance.connections import ActivityConnection
 from graph.provenance.provenance import Provenance

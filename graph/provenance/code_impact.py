@@ -1,7 +1,5 @@
 """The impact of code, as everything that it made, in the GraphQL schema."""
 
-from __future__ import annotations
-
 from graph.core.view import argument, computed, page_arguments, view
 from graph.provenance.connections import ArtifactConnection
 from resolvers.provenance.code_impact import code_impact

@@ -1,7 +1,5 @@
 """Pages of artifacts and of activities, which may be of several kinds, in the GraphQL schema."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from graph.core.pagination import PageInfo
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 class ArtifactEdge:
     """An artifact in a list, with its cursor."""
 
-    node: Artifact = held_nodes(description="The artifact itself.")
+    node: "Artifact" = held_nodes(description="The artifact itself.")
     cursor: str = stored(description="The artifact's position in the list.")
 
 
@@ -25,7 +23,7 @@ class ArtifactEdge:
 class ArtifactConnection:
     """One page of a list of artifacts."""
 
-    nodes: list[Artifact] = held_nodes(description="The artifacts on the page.")
+    nodes: "list[Artifact]" = held_nodes(description="The artifacts on the page.")
     edges: list[ArtifactEdge] = computed(
         node_pages.edges, "page", description="The artifacts on the page, each with its cursor."
     )
@@ -41,7 +39,7 @@ class ArtifactConnection:
 class ActivityEdge:
     """An activity in a list, with its cursor."""
 
-    node: Activity = held_nodes(description="The activity itself.")
+    node: "Activity" = held_nodes(description="The activity itself.")
     cursor: str = stored(description="The activity's position in the list.")
 
 
@@ -49,7 +47,7 @@ class ActivityEdge:
 class ActivityConnection:
     """One page of a list of activities."""
 
-    nodes: list[Activity] = held_nodes(description="The activities on the page.")
+    nodes: "list[Activity]" = held_nodes(description="The activities on the page.")
     edges: list[ActivityEdge] = computed(
         node_pages.edges, "page", description="The activities on the page, each with its cursor."
     )

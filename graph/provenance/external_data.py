@@ -1,7 +1,5 @@
 """Data that lies elsewhere, in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 
@@ -52,7 +50,7 @@ class ExternalData(Artifact):
         "media_type",
         description="Media type of the data, reported like sizeBytes. Null when unknown.",
     )
-    states: Connection[ExternalData] = connection(
+    states: "Connection[ExternalData]" = connection(
         documents.ExternalData,
         "url",
         sort_key(documents.ExternalData, "created_at"),

@@ -1,7 +1,5 @@
 """Lineages in the GraphQL schema: what an object was made from, and what was made of it."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +44,7 @@ LineageTruncation = describe_enum(
 class LineageNode:
     """An object in a lineage."""
 
-    node: Traceable = held_nodes(description="The object itself.")
+    node: "Traceable" = held_nodes(description="The object itself.")
     distance: int = stored(
         description="Number of edges between the object and the nearest one at which the lineage begins; negative "
         "upstream."

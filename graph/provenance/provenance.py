@@ -1,7 +1,5 @@
 """The provenance of artifacts in the GraphQL schema."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from graph.core.enums import describe_enum
@@ -29,12 +27,12 @@ ProvenanceGap = describe_enum(
 class Provenance:
     """Where an artifact came from: the run that made it, its exact code, and exactly what it had read."""
 
-    generated_by: Activity | None = held_nodes(
+    generated_by: "Activity | None" = held_nodes(
         "run",
         description="The run that made the artifact: the step of an output, the transform of a distribution, the last "
         "ingestion that added to a generation. Null when the artifact came from outside, or you may not see the run.",
     )
-    code: list[CodeReference] = stored(description="The exact code that ran, frozen when the run was created.")
+    code: "list[CodeReference]" = stored(description="The exact code that ran, frozen when the run was created.")
     parameters: JSON | None = stored(
         description="The parameter values with which the step ran, as an object by name, frozen when its execution was "
         "created. Null when there are none, or you may not see the step."

@@ -1,7 +1,5 @@
 """The staleness of artifacts in the GraphQL schema."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 from graph.core.enums import describe_enum
@@ -41,7 +39,7 @@ class StalenessCause:
     """Something that has moved on since an artifact was made."""
 
     kind: StalenessCauseKind = stored(description="The way in which the object has moved on.")  # type: ignore[valid-type]
-    node: Traceable = held_nodes(description="The object that has moved on: one upstream, or the artifact itself.")
+    node: "Traceable" = held_nodes(description="The object that has moved on: one upstream, or the artifact itself.")
     used: str | None = stored(
         description="What the artifact was made with: a commit, a label, a version, or the contentHash of a "
         "generation. Null when it has no name."
@@ -61,7 +59,7 @@ class Staleness:
     )
 
 
-async def _staleness(artifacts: list[Row], viewer: Viewer, *, fields_of: NodeSelection) -> list[Row]:
+async def _staleness(artifacts: "list[Row]", viewer: "Viewer", *, fields_of: "NodeSelection") -> "list[Row]":
     return await staleness.staleness(artifacts, viewer, reader_version=PARSER_VERSION, fields_of=fields_of)
 
 

@@ -1,7 +1,5 @@
 """Objects with a place in the provenance graph, in the GraphQL schema."""
 
-from __future__ import annotations
-
 from graph.core.node import Node
 from graph.core.view import computed, interface
 from graph.provenance.lineage import Lineage, lineage_field

@@ -1,7 +1,5 @@
 """The input with which clients say what an activity used."""
 
-from __future__ import annotations
-
 import strawberry
 
 from graph.core.mutation import optional, without_unset

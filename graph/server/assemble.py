@@ -25,6 +25,7 @@ from graph.http.migration_check import run_migration_check
 from graph.http.storage_events import storage_event_routes
 from graph.logs import configure_logs
 from graph.schema import schema
+from graph.server.database_errors import explain_database_error
 from graph.server.file_descriptors import raise_limit, watch_descriptors
 from graph.server.ingest_supervisor import run_ingest_processes
 from graph.server.open_database import (
@@ -32,11 +33,10 @@ from graph.server.open_database import (
     check_database,
     connect,
     database_url,
-    explain_database_error,
     make_current,
     open_configured_bucket,
 )
-from graph.server.run import run
+from graph.server.run import bind_listener, run
 from graph.settings import Settings, SettingsError
 from resolvers.access.authentication import Authenticator
 from resolvers.access.tokens import new_secret
@@ -71,7 +71,8 @@ def serve(
     configured = settings.admin_token.get_secret_value() if settings.admin_token else None
     fresh = new_secret() if configured is None and (demo or settings.embedded) else None
     interrupt = _Interrupt()
-    with database_url(settings, _print_status) as url:
+    # The address first: a taken one should not cost the start of a database.
+    with bind_listener(settings) as listener, database_url(settings, _print_status) as url:
         asyncio.run(check_database(url))
         asyncio.run(check_bucket(settings))
         asyncio.run(_initialise_database(settings, url, on_database_ready))
@@ -82,7 +83,7 @@ def serve(
 
         with run_ingest_processes(settings, url, quiet=demo) as workers:
             started = partial(_print_addresses, settings, token=fresh)
-            return run(app, settings, processes=processes, on_start=started, on_stop=workers.stop)
+            return run(app, settings, listener, processes=processes, on_start=started, on_stop=workers.stop)
 
 
 class _Interrupt:
@@ -137,7 +138,7 @@ def make_app(
                 await stack.enter_async_context(run_migration_check(client[settings.database_name], set_unready))
                 await stack.enter_async_context(run_sweeper(SWEEP_INTERVAL, when=may_sweep))
             except PyMongoError as error:
-                raise StartError(explain_database_error(error)) from error
+                raise StartError(explain_database_error(error, settings)) from error
             clients.append(client)
             yield
 

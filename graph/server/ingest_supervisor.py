@@ -18,8 +18,8 @@ from pymongo.errors import PyMongoError
 
 from documents.backoff import backoff_delays
 from documents.migrations import SchemaError
-from graph.server.open_database import explain_database_error
-from graph.settings import Settings, SettingsError, variable_of
+from graph.server.database_errors import explain_database_error
+from graph.settings import Settings, SettingsError, load_settings, variable_of
 
 STOP_TIMEOUT = 6.0
 """Seconds that a worker has to release its ingestions, from when the server is told to stop."""
@@ -119,7 +119,7 @@ def main() -> None:
     except (SettingsError, SchemaError) as error:
         sys.exit(str(error))
     except PyMongoError as error:
-        sys.exit(explain_database_error(error))
+        sys.exit(explain_database_error(error, load_settings()))
 
 
 def _end_with_server() -> None:

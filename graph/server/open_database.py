@@ -7,24 +7,14 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pymongo
 import structlog
-from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from documents.embedded_mongod.server import EmbeddedError, EmbeddedMongo
 from documents.migrations import INDEXES, SchemaError, migrate, schema_problem
 from documents.mongo.database import Client, Database, make_client, open_database
 from documents.storage.bucket import Bucket, BucketError, open_bucket
 from documents.storage.folder_bucket import FolderBucket
-from graph.logs import Redactor
+from graph.server.database_errors import NO_REPLICA_SET
 from graph.settings import Settings, SettingsError
-
-AUTHENTICATION_FAILED = (18, 8000)
-"""MongoDB's error code, and that of Atlas."""
-
-NO_TRANSACTIONS = "Transaction numbers are only allowed on a replica set"
-NO_REPLICA_SET = (
-    "PROVENANCE_DATABASE_URL names a MongoDB that is not a replica set, so it has no transactions. "
-    "Start it with --replSet, which works for a single server too, and run rs.initiate() in it once."
-)
 
 WRITES_REFUSED = (
     "PROVENANCE_READ_ONLY is true, and this command writes to the database. Run it again when the read-only mode is "
@@ -137,23 +127,6 @@ async def require_transactions(client: Client) -> None:
     # A router of a sharded cluster has a message in place of a replica set's name.
     if "setName" not in hello and "msg" not in hello:
         raise SettingsError(NO_REPLICA_SET)
-
-
-def explain_database_error(error: PyMongoError) -> str:
-    """Say in a sentence why the database cannot be used, without the credentials."""
-    reason = Redactor()(str(error)).partition(" (configured timeouts")[0].partition(", full error")[0]
-    match error:
-        case OperationFailure() if error.code in AUTHENTICATION_FAILED:
-            return "The database refused the user name or password in PROVENANCE_DATABASE_URL."
-        case OperationFailure() if NO_TRANSACTIONS in reason:
-            return NO_REPLICA_SET
-        case OperationFailure():
-            return f"The database refused: {reason}."
-        case ServerSelectionTimeoutError():
-            return f"The database does not answer: {reason}. Is it running, and is PROVENANCE_DATABASE_URL right?"
-        case ConfigurationError():
-            return f"PROVENANCE_DATABASE_URL cannot be used: {reason}."
-    return f"The database failed: {reason}."
 
 
 @asynccontextmanager

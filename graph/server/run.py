@@ -4,7 +4,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -22,15 +23,49 @@ from resolvers.concurrency.garbage_collection import exempt_current_objects, set
 
 GRACEFUL_SHUTDOWN_TIMEOUT = 6
 """Seconds that running requests get after a signal; the rest is for closing the database."""
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
 FORCED_EXIT_TIMEOUT = 8.3
 """Seconds after which the process exits even if something blocks its end."""
 
 log = structlog.stdlib.get_logger("graph.server")
 
 
+@contextmanager
+def bind_listener(settings: Settings) -> Iterator[socket.socket]:
+    """A socket bound to the server's address for the block, which listens once `run` has it.
+
+    Until then connections are refused, so that nobody takes a server that is still starting for one that is up. Raises
+    SettingsError when the address is taken.
+    """
+    host, port = settings.listen_on, settings.port
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+        # A server that has just stopped leaves connections behind that would keep its address for a minute.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with _named_address(settings):
+            listener.bind((host, port))
+        # Connections inherit the listener's buffer size. By default the system grows it to several megabytes for each.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
+        yield listener
+
+
+@contextmanager
+def _named_address(settings: Settings) -> Iterator[None]:
+    """Raise SettingsError for an address that the block cannot have."""
+    try:
+        yield
+    except OSError as error:
+        # Python adds the address to the system's message, and this message names it already.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        raise SettingsError(
+            f"Cannot listen on {settings.listen_on} port {settings.port}: {reason}. Set HOST or PORT to another."
+        ) from None
+
+
 def run(
     make_app: Callable[[], Application],
     settings: Settings,
+    listener: socket.socket,
     *,
     processes: int = 1,
     on_start: Callable[[str], None] | None = None,
@@ -38,18 +73,20 @@ def run(
 ) -> bool:
     """Serve until SIGTERM or SIGINT, then finish running requests, refuse new ones, and return whether all went well.
 
-    `on_start` is called with the server's address once it answers, and `on_stop`, within a signal handler, when it is
-    told to stop. Raises SettingsError when the address is taken.
+    `listener` is a socket of `bind_listener`. `on_start` is called with the server's address once it answers, and
+    `on_stop`, within a signal handler, when it is told to stop. Raises SettingsError when another process listens on
+    the address by now.
     """
     configure_logs(settings)
-    with _listen(settings.listen_on, settings.port) as listener:
-        if processes == 1:
-            return _serve(make_app(), listener, on_start, on_stop)
+    with _named_address(settings):
+        listener.listen(BACKLOG)
+    if processes == 1:
+        return _serve(make_app(), listener, on_start, on_stop)
 
-        def work(number: int) -> bool:
-            return _serve(make_app(), listener, None if number else on_start)
+    def work(number: int) -> bool:
+        return _serve(make_app(), listener, None if number else on_start)
 
-        return ProcessSupervisor(work, processes, on_stop).run()
+    return ProcessSupervisor(work, processes, on_stop).run()
 
 
 def _serve(
@@ -121,19 +158,6 @@ class _Server(uvicorn.Server):
             self._on_stop()
             _start_exit_watchdog()
         self.should_exit = True
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        # Python adds the address to the system's message, and this message names it already.
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise SettingsError(f"Cannot listen on {host} port {port}: {reason}. Set HOST or PORT to another.") from None
-    # Connections inherit the listener's buffer size. By default the system grows it to several megabytes for each.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
-    return listener
 
 
 def _url(listener: socket.socket) -> str:

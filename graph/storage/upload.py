@@ -1,7 +1,5 @@
 """Uploads in the GraphQL schema: signed URLs to which clients send bytes before they register them."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -33,7 +31,7 @@ class Upload:
     """A reserved place for bytes that a client is going to send. It belongs to the user or worker who created it."""
 
     id: strawberry.ID = stored(description="The upload's id, for registering the uploaded bytes.")
-    target: SignedUrl = computed(
+    target: "SignedUrl" = computed(
         upload_targets,
         "key",
         "size",

@@ -1,7 +1,5 @@
 """Components in the GraphQL schema, and the mutations of the component registry."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Versions of components in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -65,7 +63,7 @@ class ComponentVersion(Traceable):
     The name is unique within the component. Only isDeprecated ever changes.
     """
 
-    component: Component = one(
+    component: "Component" = one(
         documents.Component, "component_ref", description="The component that the version belongs to."
     )
     version: str = stored(description="The version's name, which is its tag in the repository.")
@@ -92,7 +90,7 @@ class ComponentVersion(Traceable):
     )
     metadata: JSON | None = stored(description="The component's odtp.yml as it was ingested, as JSON.")
     is_deprecated: bool = stored(description="Whether the version is deprecated: new executions refuse it.")
-    steps: Connection[Step] = connection(
+    steps: "Connection[Step]" = connection(
         documents.Step,
         "component_version_ref",
         where=StepWhere,

@@ -1,7 +1,5 @@
 """Digital twins in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -58,22 +56,22 @@ class DigitalTwin(Node):
     public: bool = stored(
         description="Whether everybody may read the digital twin. This does not make the outputs of its steps public."
     )
-    owner: User = one(documents.User, "owner_ref", description="The user who owns the digital twin.")
-    readers: list[User] = computed(
+    owner: "User" = one(documents.User, "owner_ref", description="The user who owns the digital twin.")
+    readers: "list[User]" = computed(
         twin_readers,
         "reader_refs",
         "owner_ref",
         description="Users with whom the digital twin is shared, outputs included. Empty for viewers who may not "
         "change the digital twin.",
     )
-    executions: Connection[Execution] = connection(
+    executions: "Connection[Execution]" = connection(
         documents.Execution,
         "digital_twin_ref",
         where=ExecutionWhere,
         order_by=ExecutionOrder,
         description="Executions of workflows for the digital twin, oldest first unless orderBy is given.",
     )
-    results: Connection[Result] = connection(
+    results: "Connection[Result]" = connection(
         documents.Result, "digital_twin_ref", description="The digital twin's results, oldest first."
     )
     created_at: datetime = stored(description="When the digital twin was created.")

@@ -1,7 +1,5 @@
 """Mutations that change a digital twin's owner and readers."""
 
-from __future__ import annotations
-
 import strawberry
 from strawberry.types import Info
 

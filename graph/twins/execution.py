@@ -1,7 +1,5 @@
 """Executions of workflows in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -110,7 +108,7 @@ class WorkflowSchema:
         description="Version of the executor that runs the steps.",
         instead="executorVersion",
     )
-    component_versions: list[ComponentVersion] = many_by_ids(
+    component_versions: "list[ComponentVersion]" = many_by_ids(
         documents.ComponentVersion,
         "workflow_schema.component_versions",
         description="The component versions that the steps run, in the order of the steps.",
@@ -126,7 +124,7 @@ class WorkflowSchema:
 class Execution(Traceable):
     """An execution: one run of a workflow of component versions for a digital twin."""
 
-    digital_twin: DigitalTwin | None = one(
+    digital_twin: "DigitalTwin | None" = one(
         documents.DigitalTwin,
         "digital_twin_ref",
         description="The digital twin for which the execution runs. Null when you may not see it, as is the case for "
@@ -136,7 +134,7 @@ class Execution(Traceable):
     description: str | None = stored(description="A description of the execution's purpose.")
     tags: list[str] = stored(description="Tags that describe the execution.")
     status: ActivityStatus = stored(description="The execution's state, derived from the states of its steps.")  # type: ignore[valid-type]
-    workflow: Workflow | None = one(
+    workflow: "Workflow | None" = one(
         documents.Workflow,
         "workflow_ref",
         description="The workflow from which the execution was created, in its current state. Null when there was "
@@ -149,22 +147,22 @@ class Execution(Traceable):
         description="The workflow as it was when the execution was created. Later changes to the workflow do not "
         "affect it."
     )
-    steps: Connection[Step] = connection(
+    steps: "Connection[Step]" = connection(
         documents.Step,
         "execution_ref",
         BY_ORDINAL,
         where=StepWhere,
         description="The execution's steps, in the order of their ordinals.",
     )
-    results: Connection[Result] = connection(
+    results: "Connection[Result]" = connection(
         documents.Result, "execution_ref", description="Results made from the execution's outputs, oldest first."
     )
-    parent: Execution | None = one(
+    parent: "Execution | None" = one(
         documents.Execution,
         "parent_ref",
         description="The execution that this one re-runs. Null when it is not a re-run.",
     )
-    reruns: Connection[Execution] = connection(
+    reruns: "Connection[Execution]" = connection(
         documents.Execution, "parent_ref", description="Executions that re-run this one, oldest first."
     )
     start_timestamp: datetime | None = stored(description="When the execution's first step started. Null before that.")

@@ -1,7 +1,5 @@
 """Inputs of createExecution and rerunExecution."""
 
-from __future__ import annotations
-
 import strawberry
 
 from graph.core.enums import describe_enum

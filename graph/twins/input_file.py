@@ -1,7 +1,5 @@
 """Input files of steps in the GraphQL schema."""
 
-from __future__ import annotations
-
 import strawberry
 
 from graph.core.pagination import PageInfo

@@ -1,7 +1,5 @@
 """Outputs of steps in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +91,7 @@ class AccessControl:
     """
 
     public: bool = stored("access_control.public", description="Whether everybody may read the output.")
-    authorized_users: list[User] = computed(
+    authorized_users: "list[User]" = computed(
         authorized_users,
         "access_control.authorized_users",
         "owner_ref",
@@ -120,7 +118,7 @@ class Output(Artifact):
     Users with whom the digital twin is shared may read its outputs too.
     """
 
-    step: Step | None = one(
+    step: "Step | None" = one(
         documents.Step,
         "step_ref",
         description="The step that produced the output. Null when only the output is shared with you.",

@@ -1,7 +1,5 @@
 """Results in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -37,16 +35,16 @@ if TYPE_CHECKING:
 class Result(Artifact):
     """A result: outputs of an execution, gathered under a title."""
 
-    digital_twin: DigitalTwin = one(
+    digital_twin: "DigitalTwin" = one(
         documents.DigitalTwin, "digital_twin_ref", description="The digital twin that the result belongs to."
     )
-    execution: Execution = one(
+    execution: "Execution" = one(
         documents.Execution, "execution_ref", description="The execution whose outputs the result gathers."
     )
     title: str = stored(description="The result's title.")
     description: str | None = stored(description="A description of the result.")
     tags: list[str] = stored(description="Tags that describe the result.")
-    outputs: Connection[Output] = connection_by_ids(
+    outputs: "Connection[Output]" = connection_by_ids(
         documents.Output,
         "output_refs",
         where=OutputWhere,

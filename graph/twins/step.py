@@ -1,7 +1,5 @@
 """Steps of executions in the GraphQL schema."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 import strawberry
@@ -72,7 +70,7 @@ class StepParameter:
 class Step(Activity):
     """A step: one component version that runs as part of an execution."""
 
-    execution: Execution | None = one(
+    execution: "Execution | None" = one(
         documents.Execution,
         "execution_ref",
         description="The execution that the step is part of. Null when you may not see it, as is the case for a "
@@ -83,7 +81,7 @@ class Step(Activity):
     )
     ordinal: int = stored(description="The step's position in the execution.")
     type: ComponentType = stored(description="How the step behaves once started.")  # type: ignore[valid-type]
-    component_version: ComponentVersion = one(
+    component_version: "ComponentVersion" = one(
         documents.ComponentVersion, "component_version_ref", description="The component version that the step runs."
     )
     parameters: JSON = stored(
@@ -101,14 +99,16 @@ class Step(Activity):
     inputs: JSON | None = stored(
         description="The outputs of earlier steps that the step reads, in a format defined by its component."
     )
-    depends_on: list[Step] = many_by_ids(documents.Step, "depends_on", description="The steps that the step waits for.")
-    dependents: list[Step] = many_containing(
+    depends_on: "list[Step]" = many_by_ids(
+        documents.Step, "depends_on", description="The steps that the step waits for."
+    )
+    dependents: "list[Step]" = many_containing(
         documents.Step,
         "depends_on",
         BY_ORDINAL,
         description="The steps that depend on the step, in the order of their ordinals.",
     )
-    reused_from: Step | None = one(
+    reused_from: "Step | None" = one(
         documents.Step,
         "reused_from_ref",
         description="The earlier step whose outputs a re-run reuses in place of running this one. Null when the step "
@@ -128,7 +128,7 @@ class Step(Activity):
         "step's owner, and is refused with NOT_FOUND when one of them has been deleted or is no longer shared with "
         "the owner.",
     )
-    outputs: Connection[Output] = connection(
+    outputs: "Connection[Output]" = connection(
         documents.Output,
         "step_ref",
         where=OutputWhere,

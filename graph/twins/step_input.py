@@ -1,7 +1,5 @@
 """Inputs of steps: of workflows, and of the executions that run them."""
 
-from __future__ import annotations
-
 import strawberry
 
 from graph.core.mutation import convert_each, optional, required, without_unset

@@ -1,7 +1,5 @@
 """Users in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -52,14 +50,14 @@ class User(Node):
         description="The user's email address, shown to the user and to administrators only; null for other viewers.",
     )
     github: str | None = stored(description="The user's GitHub name.")
-    digital_twins: Connection[DigitalTwin] = connection(
+    digital_twins: "Connection[DigitalTwin]" = connection(
         documents.DigitalTwin,
         "owner_ref",
         where=DigitalTwinWhere,
         order_by=DigitalTwinOrder,
         description="Digital twins that the user owns, oldest first unless orderBy is given.",
     )
-    workflows: Connection[Workflow] = connection(
+    workflows: "Connection[Workflow]" = connection(
         documents.Workflow,
         "owner_ref",
         where=WorkflowWhere,

@@ -1,7 +1,5 @@
 """Workflows in the GraphQL schema."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -92,19 +90,19 @@ class Workflow(Node):
     description: str | None = stored(description="A description of the workflow's purpose.")
     tags: list[str] = stored(description="Tags that describe the workflow.")
     public: bool = stored(description="Whether everybody may read the workflow and run it for their own digital twins.")
-    owner: User | None = one(
+    owner: "User | None" = one(
         documents.User,
         "owner_ref",
         description="The user who owns the workflow. Null when it was imported without an owner and no administrator "
         "has set one.",
     )
     steps: list[WorkflowStep] = stored(description="The workflow's steps, at most 1,000.")
-    component_versions: list[ComponentVersion] = many_by_ids(
+    component_versions: "list[ComponentVersion]" = many_by_ids(
         documents.ComponentVersion,
         "component_versions",
         description="The component versions that the steps run, in the order of the steps.",
     )
-    executions: Connection[Execution] = connection(
+    executions: "Connection[Execution]" = connection(
         documents.Execution,
         "workflow_ref",
         where=ExecutionWhere,

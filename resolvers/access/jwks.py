@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import jwt
 import structlog
 
 from resolvers.access.viewer import Unauthenticated, invalid_token_error
 
 if TYPE_CHECKING:
     import httpx2
+    import jwt
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Asymmetric ones only: with HS256 anybody who knows the public key could sign."""
@@ -51,7 +51,7 @@ class JwksCache:
         self._next_fetch_at = timer()
         self._fetch: asyncio.Task[None] | None = None
 
-    async def key(self, key_id: str) -> jwt.PyJWK:
+    async def key(self, key_id: str) -> "jwt.PyJWK":
         """The key with this id. Raises Unauthenticated, temporary when the issuer did not answer."""
         if key_id not in self._keys or self._age() >= JWKS_TTL:
             await self._refresh()
@@ -88,8 +88,10 @@ class JwksCache:
             self._fetch = None
 
 
-async def fetch_signing_keys(issuer: str) -> dict[str, jwt.PyJWK]:
+async def fetch_signing_keys(issuer: str) -> dict[str, "jwt.PyJWK"]:
     """The issuer's signing keys by their ids, found as OpenID Connect Discovery 1.0 says. Follows no redirects."""
+    import jwt
+
     async with await asyncio.to_thread(_make_client) as client:
 
         async def get_json(url: str) -> dict[str, Any]:
@@ -136,5 +138,5 @@ def check_issuer_url(url: str) -> None:
         raise ValueError(f"{url} is neither an https:// address nor a local one.")
 
 
-def _is_signing_key(key: jwt.PyJWK) -> bool:
+def _is_signing_key(key: "jwt.PyJWK") -> bool:
     return key.public_key_use in ("sig", None) and key.algorithm_name in ALGORITHMS

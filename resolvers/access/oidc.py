@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import jwt
-
 from resolvers.access.jwks import ALGORITHMS, JwksCache, check_issuer_url
 from resolvers.access.viewer import invalid_token_error
 
@@ -27,6 +25,9 @@ class Issuer:
     async def claims(self, token: str) -> dict[str, Any]:
         """The issuer's claims about the bearer. Raises Unauthenticated, temporary when the issuer did not answer."""
         key = await self._keys.key(_key_id(token))
+        # Servers without an issuer need neither this nor the cryptography that it imports, which takes 10 MB.
+        import jwt
+
         try:
             return jwt.decode(
                 token,
@@ -44,6 +45,8 @@ class Issuer:
 
 def _key_id(token: str) -> str:
     """The id of the key that the token names in its header."""
+    import jwt
+
     try:
         header = jwt.get_unverified_header(token)
     except Exception as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from resolvers.formats.json_text import utf8
+from resolvers.formats.yaml_scalar import Scalar
 from resolvers.user_errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -23,21 +24,6 @@ MAX_ALIASES = 10
 MAX_VALUES = 50_000
 MAX_NUMBER_LENGTH = 100
 """Characters of a number; longer ones are read as texts."""
-
-
-class Scalar(str):
-    """A scalar that YAML 1.1 reads as a number or a truth value: its text as written, with the reading as `value`.
-
-    It is a text so that, at any depth, a version 0.10 is not read as the number 0.1 where a text is expected.
-    """
-
-    value: bool | int | float
-
-    def __new__(cls, text: str, value: bool | int | float) -> "Scalar":
-        """A text that YAML 1.1 reads as `value`."""
-        scalar = super().__new__(cls, text)
-        scalar.value = value
-        return scalar
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 from documents.base import utc_milliseconds
 from documents.galaxy.archive import StateCount
 from resolvers.formats.json_text import read_object
-from resolvers.galaxy.report.read_report import DeclaredCounts
+from resolvers.galaxy.report.declared_counts import DeclaredCounts
 from resolvers.limits import MAX_REPORT_METADATA_BYTES
 from resolvers.user_errors import InvalidInput
 

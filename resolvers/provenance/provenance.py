@@ -51,7 +51,7 @@ class Provenance(BaseModel):
     artifact: Any
     run: Any = None
     is_hidden: bool = False
-    code: list[CodeReference] = Field(default_factory=list)
+    code: list[CodeReference] = []
     parameters: JsonText | None = None
 
 

@@ -29,9 +29,9 @@ class InputFile(BaseModel):
     id: str = Field(alias="_id")
     step_key: str
     owner_ref: str = Field(alias="ownerRef")
-    reader_refs: list[str] = Field(default_factory=list, alias="readerRefs")
-    runners: list[str] = Field(default_factory=list)
-    borrowers: list[ReuseGrant] = Field(default_factory=list)
+    reader_refs: list[str] = Field([], alias="readerRefs")
+    runners: list[str] = []
+    borrowers: list[ReuseGrant] = []
     file_name: str
     file_size: int | None = None
     file_type: str | None = None

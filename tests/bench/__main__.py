@@ -19,6 +19,7 @@ from tests.bench import ingest as ingesting
 from tests.bench import lineage as walking
 from tests.bench import overload as overloading
 from tests.bench import report
+from tests.bench import start as starting
 from tests.bench import usage as using
 from tests.bench.compare import Advance, Comparison, Pace
 from tests.bench.contest import as_json
@@ -61,6 +62,10 @@ def bench(
     overload: Annotated[
         bool, typer.Option("--overload", help="Only what becomes of ten times the load, within what bounds.")
     ] = False,
+    start: Annotated[
+        bool,
+        typer.Option("--start", help="Only what a start takes: CPU, time and memory; beside an earlier commit's, too."),
+    ] = False,
     against: Annotated[
         str | None, typer.Option(help="Only beside the server of an earlier commit, such as HEAD~10.")
     ] = None,
@@ -82,6 +87,8 @@ def bench(
             data = _tell(url, 20_000 if tiny else jobs // 10 if quick else jobs)
         elif lineage:
             data = _walk(url, database, tiny, 1 if tiny else 2 if quick else 5)
+        elif start:
+            data = _start(url, against, 1 if tiny else rounds or (3 if quick else 7))
         elif growth:
             data = _grow(url)
         elif overload:
@@ -121,6 +128,19 @@ def _recall(url: str, commit: str, pace: Pace, peers: Path, tiny: bool) -> dict[
         raise typer.BadParameter(str(error), param_hint="--against") from None
     console.print(recalling.table(found))
     return {"against": {"commit": commit, "cases": [asdict(one) for one in found]}}
+
+
+def _start(url: str, commit: str | None, repeats: int) -> dict[str, Any]:
+    try:
+        with _progress() as advance:
+            found = {"now": _run(starting.measure(url, repeats, advance))}
+            if commit is not None:
+                source = recalling.checked_out(commit)
+                found[commit] = _run(starting.measure(url, repeats, advance, source, recalling.version_of(source)))
+    except recalling.ComparisonError as error:
+        raise typer.BadParameter(str(error), param_hint="--against") from None
+    console.print(starting.table(found))
+    return {"start": {code: [asdict(cost) for cost in costs] for code, costs in found.items()}}
 
 
 def _grow(url: str) -> dict[str, Any]:

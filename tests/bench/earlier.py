@@ -100,7 +100,7 @@ def _teller(advance: Advance, case: str, part: float) -> Callable[[str], None]:
 
 async def _both(servers: Servers, url: str, database: str, source: Path) -> tuple[Server, Server]:
     """Both servers on one database. Each finds its own schema version there when it starts, and looks only then."""
-    await record_version(url, database, int(_run([sys.executable, "-c", NEWEST_VERSION], source)))
+    await record_version(url, database, version_of(source))
     then = servers.ours(EARLIER, database, source=source)
     try:
         await then.until_it_answers()
@@ -110,6 +110,11 @@ async def _both(servers: Servers, url: str, database: str, source: Path) -> tupl
     now = servers.ours(OURS, database)
     await now.until_it_answers()
     return now, then
+
+
+def version_of(source: Path) -> int:
+    """The schema version that the code of a folder reads and writes. Raises ComparisonError."""
+    return int(_run([sys.executable, "-c", NEWEST_VERSION], source))
 
 
 class ComparisonError(Exception):

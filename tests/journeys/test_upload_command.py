@@ -114,7 +114,10 @@ def test_a_wrong_key_is_said_without_showing_it(galaxy: Galaxy, tmp_path: Path) 
     done = typed(galaxy, tmp_path, **{KEY: "pgi_wrong"})
 
     assert done.returncode == 1
-    assert f"{galaxy.server.url} does not accept this instance and key." in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        f"{galaxy.server.url} does not accept this instance and key. Check that {INSTANCE} is the UUID of an instance "
+        f"there, and that {KEY} is this instance's newest key: earlier ones are refused."
+    )
     assert "pgi_wrong" not in done.stderr
 
 

@@ -432,6 +432,7 @@ FURTHER: tuple[tuple[str, str], ...] = (
         "resolvers/formats/yaml_text.py",
         "resolvers/formats/odtp_yml/test_description.py resolvers/twins/test_register_component.py",
     ),
+    ("resolvers/formats/yaml_scalar.py", "resolvers/formats/odtp_yml/test_datatypes.py"),
     ("resolvers/formats/dates.py", "resolvers/formats/test_csvw.py"),
     (
         "resolvers/formats/sources.py",

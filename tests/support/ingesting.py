@@ -16,9 +16,10 @@ from documents.mongo.transaction import in_transaction
 from documents.storage.bucket import current_bucket
 from resolvers.galaxy.ingest.poll_loop import ingest
 from resolvers.galaxy.ingestion_queue import queue_ingest, queue_reprocess
+from resolvers.galaxy.report.declared_counts import DeclaredCounts
 from resolvers.galaxy.report.digest import RowsDigest
 from resolvers.galaxy.report.job_bson import RowPrefix
-from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, read_report
+from resolvers.galaxy.report.read_report import Batch, read_report
 from resolvers.galaxy.report.usage.cells import cell_of
 from resolvers.galaxy.report_metadata import read_metadata
 from resolvers.galaxy.statistics.aggregates import add_usage, delete_usage

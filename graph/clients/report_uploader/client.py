@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
+from graph.clients.report_uploader import INSTANCE, KEY
 from graph.clients.report_uploader.folder import Progress, ReportFiles
 from graph.clients.worker.client import is_retryable_status, retry_after
 
@@ -22,6 +23,10 @@ T = TypeVar("T")
 
 class UploadError(Exception):
     """Nothing more can be sent for now; the message says why."""
+
+
+class RefusedAccess(UploadError):
+    """Nothing can be sent with this address, instance and key; the message says what to check."""
 
 
 class TransientError(Exception):
@@ -68,7 +73,7 @@ class UploadClient:
         answer = _json(self._with_retries(lambda: self._post("/api/whoami")))
         reports = answer.get("reports")
         if not isinstance(reports, dict):
-            raise UploadError(f"{self._url} does not answer as provenance-graph does. Is the address right?")
+            raise RefusedAccess(f"{self._url} does not answer as provenance-graph does. Is the address right?")
         return reports
 
     def send(self, report: ReportFiles, progress: Progress) -> Answer:
@@ -100,7 +105,7 @@ class UploadClient:
         try:
             response = self._client.post(f"{self._url}{path}", **options)
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.LocalProtocolError) as error:
-            raise UploadError(f"{self._url} cannot be used: {error}.") from None
+            raise RefusedAccess(f"{self._url} cannot be used: {error}.") from None
         except httpx2.TransportError as error:
             raise TransientError(f"{self._url} does not answer: {error or type(error).__name__}.") from None
         status = response.status_code
@@ -108,9 +113,12 @@ class UploadClient:
             message = _json(response).get("message", "try again later")
             raise TransientError(f"{self._url} answers {status}: {message}", retry_after(response))
         if status == 401:
-            raise UploadError(f"{self._url} does not accept this instance and key.")
+            raise RefusedAccess(
+                f"{self._url} does not accept this instance and key. Check that {INSTANCE} is the UUID of an instance "
+                f"there, and that {KEY} is this instance's newest key: earlier ones are refused."
+            )
         if status == 404 or 300 <= status < 400:
-            raise UploadError(f"{self._url} answers {status}. Is the address right?")
+            raise RefusedAccess(f"{self._url} answers {status}. Is the address right?")
         return response
 
     def _with_retries(self, request: Callable[[], httpx2.Response]) -> httpx2.Response:

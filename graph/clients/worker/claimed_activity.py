@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from graph.clients.worker.client import Json
-
 
 @dataclass(frozen=True)
 class ClaimedActivity:
@@ -14,10 +12,10 @@ class ClaimedActivity:
     attempt: int
     is_step: bool
     label: str
-    fields: Json
+    fields: dict[str, Any]
 
     @classmethod
-    def of(cls, activity: Json) -> Self:
+    def of(cls, activity: dict[str, Any]) -> Self:
         """The activity in a claim's answer."""
         is_step = activity["__typename"] == "Step"
         name = activity["key"] if is_step else activity["resource"]["title"] or activity["resource"]["id"]

@@ -16,8 +16,6 @@ from graph.clients.worker.stop import RELEASE_TIMEOUT, Stop
 from graph.clients.worker.watchdog import Watchdog
 from graph.clients.worker.workspace import check_space
 
-FIRST_RESPONSE_TIMEOUT = 15.0
-"""Seconds in which the server must answer the first time, so that a wrong address is reported."""
 ROLES = ("WORKER", "ADMIN")
 
 
@@ -29,7 +27,7 @@ def run(options: Options) -> None:
 
 async def _work(options: Options, watchdog: Watchdog) -> None:
     async with open_client(graphql_address(options.url), options.token) as client:
-        await _check_server(client)
+        await _check_server(client, options.connect_within)
         log.info(
             "%s: claims %s at %s",
             options.name,
@@ -39,13 +37,16 @@ async def _work(options: Options, watchdog: Watchdog) -> None:
         await Worker(client, options, watchdog).work()
 
 
-async def _check_server(client: GraphQLClient) -> None:
-    """Check that the server can be reached and that the token's role is sufficient."""
+async def _check_server(client: GraphQLClient, seconds: float) -> None:
+    """Check that the server answers within some seconds, and that the token's role is sufficient."""
     try:
-        async with asyncio.timeout(FIRST_RESPONSE_TIMEOUT):
+        async with asyncio.timeout(seconds):
             role = (await client.query(WHO))["viewer"]["role"]
     except TimeoutError:
-        raise ConfigurationError(f"{client.address} did not answer within {FIRST_RESPONSE_TIMEOUT:.0f} s.") from None
+        raise ConfigurationError(
+            f"No server of provenance-graph answered at {client.address} within {seconds:g} s. "
+            "Is the address right, and is the server up?"
+        ) from None
     if role not in ROLES:
         raise ConfigurationError(f"The token's role is {role}; a worker needs {' or '.join(ROLES)}.")
 

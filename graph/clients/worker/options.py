@@ -43,6 +43,7 @@ class Options:
     keep: bool = False
     retry_on: tuple[int, ...] = (TRY_AGAIN,)
     retry_within: float = 600.0
+    connect_within: float = 60.0
     pause: float = 5.0
     pass_token: bool = False
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resolvers.formats.json_text import storable_text
-from resolvers.formats.yaml_text import Scalar
+from resolvers.formats.yaml_scalar import Scalar
 
 MAX_ADJUSTMENTS = 500
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from resolvers.formats.odtp_yml.adjustments import json_value, number, preview
-from resolvers.formats.yaml_text import Scalar
+from resolvers.formats.yaml_scalar import Scalar
 
 DATATYPES = {
     "string": "string", "str": "string", "text": "string",

@@ -16,7 +16,6 @@ from resolvers.formats.odtp_yml.parameters import Parameter, parameters
 from resolvers.formats.odtp_yml.ports import Port, ports
 from resolvers.formats.odtp_yml.secrets import secret_names, without_secret_values
 from resolvers.formats.slugs import web_address
-from resolvers.formats.yaml_text import read_mapping
 from resolvers.user_errors import InvalidInput
 
 NOUN = "odtp.yml"
@@ -58,6 +57,9 @@ class ComponentDescription:
 
 def read_odtp_yml(text: str) -> ComponentDescription:
     """Parse a component's description. Raises InvalidInput if it is malformed, nameless or larger than 256 kB."""
+    # Only those who register components need the parser.
+    from resolvers.formats.yaml_text import read_mapping
+
     file = read_mapping(text, noun=NOUN, max_bytes=MAX_BYTES)
     notes = Adjustments()
     if file.has_tabs:

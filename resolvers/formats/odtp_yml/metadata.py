@@ -6,7 +6,7 @@ from typing import Any
 
 from resolvers.formats.odtp_yml.adjustments import json_value, number
 from resolvers.formats.odtp_yml.datatypes import DATATYPES, TEXT_DATATYPES
-from resolvers.formats.yaml_text import Scalar
+from resolvers.formats.yaml_scalar import Scalar
 
 TEXT_KEYS = frozenset({
     "build-args", "component-author", "component-authors", "component-description", "component-docker-image",

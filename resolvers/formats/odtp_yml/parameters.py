@@ -14,7 +14,7 @@ from resolvers.formats.odtp_yml.adjustments import (
     preview,
 )
 from resolvers.formats.odtp_yml.datatypes import BOOLEAN_SPELLINGS, DATATYPES, CoercionError, coerce
-from resolvers.formats.yaml_text import Scalar
+from resolvers.formats.yaml_scalar import Scalar
 
 KNOWN_KEYS = frozenset(
     {"name", "datatype", "description", "default-value", "options", "allow-custom-value", "parameter-bounds"}

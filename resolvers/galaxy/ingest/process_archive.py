@@ -18,8 +18,9 @@ from resolvers.galaxy.ingest.merge import WrittenArchive
 from resolvers.galaxy.ingest.part_lease import ClaimedPart
 from resolvers.galaxy.ingest.row_writer import RowWriter
 from resolvers.galaxy.ingest.spool import Spool, UnreadableArchive, copy_to_file
+from resolvers.galaxy.report.declared_counts import DeclaredCounts
 from resolvers.galaxy.report.job_bson import RowPrefix
-from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, Summary
+from resolvers.galaxy.report.read_report import Batch, Summary
 from resolvers.galaxy.report.rejection import Rejection
 from resolvers.galaxy.report.usage.cells import encode_cells
 from resolvers.galaxy.report_metadata import read_metadata

@@ -1,11 +1,12 @@
 """Reading a job report: the bytes of an archive in, rows and rejections out."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from resolvers.concurrency.garbage_collection import disable_collection
 from resolvers.galaxy.report.archive.gzip_reader import Source
+from resolvers.galaxy.report.declared_counts import DeclaredCounts
 from resolvers.galaxy.report.digest import DIGEST_BYTES, RowsDigest, row_digest
 from resolvers.galaxy.report.job_bson import RowPrefix, int32
 from resolvers.galaxy.report.limits import Limits
@@ -20,14 +21,6 @@ from resolvers.galaxy.report.usage.counter import Cells
 DIGEST = b"\x05digest\0" + int32(DIGEST_BYTES) + b"\0"
 """The BSON element before the bytes of a digest."""
 MAX_BATCH_BYTES = 4 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class DeclaredCounts:
-    """The number of jobs of each state in the report's metadata. `partial` when there may be other states as well."""
-
-    states: Mapping[str, int]
-    partial: bool = False
 
 
 @dataclass

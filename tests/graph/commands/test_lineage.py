@@ -69,4 +69,4 @@ def test_what_cannot_be_printed_ends_with_a_sentence(published: Published) -> No
     _, _, no_lineage = lineage(published, published.resource)
     assert no_lineage == f"{published.resource} has no lineage: a Resource has no place in the provenance graph.\n"
     assert lineage(published, unknown, "--json", "--dot") == (2, "", "Give --json or --dot, not both.\n")
-    assert lineage(published, unknown, "--url", "here")[0] == 1
+    assert lineage(published, unknown, "--url", "here")[0] == 2

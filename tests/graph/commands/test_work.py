@@ -68,6 +68,7 @@ def test_a_worker_is_given_what_was_said(ran: list[Options], tmp_path: Path) -> 
         *("--command", "make", "--url", "https://graph.example", "--token-file", token, "--name", "mill"),
         *("--kind", "transforms", "--kind", " Transform", "--lease", 2, "--at-once", 3, "--poll", 0.5),
         *("--directory", tmp_path, "--retry-on", 4, "--retry-on", 5, "--retry-within", 6, "--pause", 7),
+        *("--connect-within", 8),
         *("--once", "--until-idle", "--keep", "--pass-token"),
     ]
 
@@ -78,7 +79,7 @@ def test_a_worker_is_given_what_was_said(ran: list[Options], tmp_path: Path) -> 
         Options(
             url="https://graph.example", token="pgt_2", command="make", kinds=("TRANSFORM",), name="mill", lease=2,
             at_once=3, once=True, until_idle=True, poll=0.5, directory=tmp_path, keep=True, retry_on=(4, 5),
-            retry_within=6.0, pause=7.0, pass_token=True,
+            retry_within=6.0, connect_within=8.0, pause=7.0, pass_token=True,
         )
     ]  # fmt: skip
 
@@ -90,6 +91,25 @@ def test_a_worker_has_defaults_for_all_but_its_command_and_token(ran: list[Optio
 
     assert ended.exit_code == 0
     assert ran == [Options(url="http://127.0.0.1:8000", token="pgt_1", command="make")]
+
+
+def test_an_address_that_is_none_is_wrong_usage(ran: list[Options]) -> None:
+    ended = CliRunner().invoke(app, ["--command", "make", "--url", "ftp://x"], env={"PROVENANCE_TOKEN": "pgt_1"})
+
+    assert (ended.exit_code, ran) == (2, [])
+    assert "PROVENANCE_URL must be an address" in ended.stderr
+
+
+def test_a_worker_whose_server_does_not_answer_ends_within_the_given_time() -> None:
+    words = ["--command", "make", "--url", "http://127.0.0.1:1", "--connect-within", "1"]
+
+    ended = CliRunner().invoke(app, words, env={"PROVENANCE_TOKEN": "pgt_1"})
+
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines()[-1] == (
+        "No server of provenance-graph answered at http://127.0.0.1:1/graphql within 1 s. "
+        "Is the address right, and is the server up?"
+    )
 
 
 def test_what_only_a_person_can_change_ends_the_command_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

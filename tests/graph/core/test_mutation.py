@@ -32,11 +32,7 @@ def _converters() -> Iterator[Any]:
         for function in vars(module).values() if name.startswith("graph.") else ():
             if inspect.isfunction(function) and function.__module__ == name:
                 annotations = [parameter.annotation for parameter in inspect.signature(function).parameters.values()]
-                shown = (
-                    getattr(vars(module).get(annotations[0]), "__strawberry_definition__", None)
-                    if annotations
-                    else None
-                )
+                shown = getattr(annotations[0], "__strawberry_definition__", None) if annotations else None
                 if shown is not None and shown.is_input:
                     yield pytest.param(function, shown, id=function.__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from resolvers.galaxy.report.read_report import DeclaredCounts
+from resolvers.galaxy.report.declared_counts import DeclaredCounts
 from resolvers.galaxy.report_metadata import Metadata, read_metadata
 from resolvers.user_errors import InvalidInput
 

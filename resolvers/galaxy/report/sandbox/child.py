@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 import orjson
 
 from resolvers.concurrency.garbage_collection import disable_collection
+from resolvers.galaxy.report.declared_counts import DeclaredCounts
 from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.limits import Limits
-from resolvers.galaxy.report.read_report import DeclaredCounts, read_report
+from resolvers.galaxy.report.read_report import read_report
 from resolvers.galaxy.report.sandbox.pipe_frames import failure, frames
 
 EXIT_OUT_OF_MEMORY = 70

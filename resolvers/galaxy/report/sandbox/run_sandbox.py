@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import IO
 
+from resolvers.galaxy.report.declared_counts import DeclaredCounts
 from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.limits import MEBIBYTE, Limits
-from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, Summary
+from resolvers.galaxy.report.read_report import Batch, Summary
 from resolvers.galaxy.report.rejection import Rejection, RejectionCode
 from resolvers.galaxy.report.sandbox import pipe_frames
 from resolvers.galaxy.report.sandbox.child import EXIT_OUT_OF_MEMORY, Task

@@ -415,7 +415,7 @@ def test_a_worker_claims_only_the_kinds_it_is_told(lab: Lab) -> None:
         ((), {"PROVENANCE_TOKEN": ""}, 2, "Set PROVENANCE_TOKEN, or give --token-file."),
         ((), {"PROVENANCE_TOKEN": "wrong"}, 1, "does not accept the token: "),
         (("--kind", "jobs"), {}, 2, "--kind is steps or transforms, not 'job'."),
-        ((), {"PROVENANCE_URL": "ftp://files.example"}, 1, "PROVENANCE_URL must be an address such as"),
+        ((), {"PROVENANCE_URL": "ftp://files.example"}, 2, "PROVENANCE_URL must be an address such as"),
         (("--lease", "1"), {}, 2, "--lease"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from resolvers.formats.odtp_yml.datatypes import CoercionError, coerce
-from resolvers.formats.yaml_text import Scalar
+from resolvers.formats.yaml_scalar import Scalar
 
 
 @pytest.mark.parametrize(

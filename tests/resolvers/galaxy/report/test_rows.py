@@ -5,10 +5,10 @@ from datetime import datetime
 import bson
 import pytest
 
+from resolvers.galaxy.report.declared_counts import DeclaredCounts
 from resolvers.galaxy.report.digest import RowsDigest, row_digest
 from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.limits import Limits
-from resolvers.galaxy.report.read_report import DeclaredCounts
 from tests.support.reports import JOB, archive, entry, member, read, report
 
 

@@ -11,9 +11,10 @@ from typing import IO, Any
 
 import pytest
 
+from resolvers.galaxy.report.declared_counts import DeclaredCounts
 from resolvers.galaxy.report.job_bson import RowPrefix
 from resolvers.galaxy.report.limits import MEBIBYTE, Limits
-from resolvers.galaxy.report.read_report import Batch, DeclaredCounts, read_report
+from resolvers.galaxy.report.read_report import Batch, read_report
 from resolvers.galaxy.report.sandbox import pipe_frames
 from resolvers.galaxy.report.sandbox.run_sandbox import ParserFailed, max_cpu_seconds, read_in_subprocess
 from tests.bench.reports import in_disorder, write_report
