@@ -127,6 +127,11 @@ class Settings(BaseSettings):
         return self.env is Environment.PRODUCTION
 
     @property
+    def embedded_dir(self) -> Path:
+        """The directory of the embedded database."""
+        return self.data_dir / "database"
+
+    @property
     def embedded(self) -> bool:
         """Whether the server runs an embedded database."""
         return self.database_url is None
