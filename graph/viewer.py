@@ -15,6 +15,7 @@ from graph.twins.output import OutputWhere
 from resolvers.access import viewer
 
 if TYPE_CHECKING:
+    from graph.access.token import Token
     from graph.twins.digital_twin import DigitalTwin
     from graph.twins.output import Output
     from graph.twins.user import User
@@ -62,6 +63,13 @@ class Viewer:
         where=OutputWhere,
         description="Outputs that are shared with the viewer individually, oldest first. The outputs of shared "
         "digital twins are reached through sharedDigitalTwins.",
+    )
+    tokens: Connection[Token] = connection(
+        documents.Token,
+        "user_ref",
+        of="user_ref",
+        description="API tokens that stand for the viewer, also expired and revoked ones, oldest first. Empty for "
+        "workers, and for viewers that have no user.",
     )
 
 

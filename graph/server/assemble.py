@@ -36,7 +36,7 @@ from graph.server.open_database import (
 from graph.server.run import run
 from graph.settings import Settings, SettingsError
 from resolvers.access.authentication import Authenticator
-from resolvers.access.tokens import new_secret
+from resolvers.access.token_secret import new_secret
 from resolvers.sweeps.sweep_loop import run_sweeper
 
 OPERATION_TIMEOUT = 10.0
