@@ -36,6 +36,7 @@ from graph.server.open_database import (
 from graph.server.run import run
 from graph.settings import Settings, SettingsError
 from resolvers.access.authentication import Authenticator
+from resolvers.access.quota import run_meter
 from resolvers.access.token_secret import new_secret
 from resolvers.sweeps.sweep_loop import run_sweeper
 
@@ -127,6 +128,7 @@ def make_app(
             watch_descriptors(app.metrics.without_descriptors.inc),
             run_migration_check(client[settings.database_name], set_unready),
             run_sweeper(when=lambda: app.unready is None),
+            run_meter(settings.quota_sizes),
         ):
             clients.append(client)
             yield

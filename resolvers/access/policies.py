@@ -120,6 +120,7 @@ POLICIES: dict[type[documents.Document], Policy] = {
     documents.FormerOrganisation: allow_all,
     documents.IdempotencyKey: deny_all,
     documents.ImportedRow: deny_all,
+    documents.QuotaUsage: deny_all,
     documents.SeenFile: deny_all,
     documents.Token: own_tokens,
     documents.Upload: own_uploads,

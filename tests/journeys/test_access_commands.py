@@ -279,6 +279,7 @@ async def test_only_what_has_a_view_is_found_by_its_id(world: World, commands: C
         "imported",
         "log",
         "part",
+        "quota",
         "rejection",
         "reservation",
         "upload",

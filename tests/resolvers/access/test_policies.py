@@ -91,7 +91,7 @@ def _or_run(document: Any, expected: Any, viewer: Viewer) -> Any:
     return {"$or": [expected, *({path: viewer.key} for path in RUN[document])]}
 
 
-@pytest.mark.parametrize("document", [documents.IdempotencyKey, documents.SeenFile])
+@pytest.mark.parametrize("document", [documents.IdempotencyKey, documents.QuotaUsage, documents.SeenFile])
 @pytest.mark.parametrize("viewer", [*PEOPLE, Viewer(Role.ADMIN)])
 def test_secrets_of_the_server_are_for_nobody(document: Any, viewer: Viewer) -> None:
     assert readable(document, viewer) == MATCH_NOTHING
@@ -118,6 +118,7 @@ def test_an_administrator_is_kept_from_nothing_else() -> None:
         documents.ImportedRow,
         documents.IngestionPart,
         documents.IdempotencyKey,
+        documents.QuotaUsage,
         documents.SeenFile,
     ]
     assert kept == [documents.DailyUsage, *server_only, documents.Upload, documents.Usage]
