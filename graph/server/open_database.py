@@ -96,7 +96,7 @@ def database_for_command(settings: Settings, print_status: PrintStatus) -> Itera
 
 def _join_or_start(data_dir: Path, stack: ExitStack, print_status: PrintStatus) -> CommandDatabase:
     """The embedded database for as long as the stack is open. Waits while another process starts or stops it."""
-    deadline = time.monotonic() + START_TIMEOUT
+    deadline, waits = time.monotonic() + START_TIMEOUT, False
     while True:
         with ExitStack() as attempt:
             if shared := attempt.enter_context(join(data_dir)):
@@ -107,6 +107,9 @@ def _join_or_start(data_dir: Path, stack: ExitStack, print_status: PrintStatus) 
         except DirectoryInUse:
             if time.monotonic() > deadline:
                 raise
+        if not waits:
+            print_status("Waiting for another process that starts or stops the embedded database")
+        waits = True
         time.sleep(JOIN_INTERVAL)
 
 

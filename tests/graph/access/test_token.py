@@ -29,6 +29,8 @@ REVOKE = """mutation ($input: RevokeTokenInput!) { revokeToken(input: $input) {
   token { id revokedAt } userErrors { code message path } } }"""
 CLAIM = """mutation ($input: ClaimActivityInput!) { claimActivity(input: $input) {
   activity { id attempt ... on Transform { resource { id } } } userErrors { code message path } } }"""
+NEXT = """mutation ($input: ClaimActivityInput!) { claimActivity(input: $input) {
+  activity { id } nextAvailableAt } }"""
 COMPLETE = """mutation ($input: CompleteActivityInput!) { completeActivity(input: $input) {
   activity { status } userErrors { code } } }"""
 LOG = """mutation ($input: AppendLogsInput!) { appendLogs(input: $input) { nextSequence userErrors { code } } }"""
@@ -317,6 +319,25 @@ async def test_a_bound_worker_completes_and_takes_over_what_it_holds(database: D
 
     assert (claimed["attempt"], claimed["resource"]) == (2, {"id": own["id"]})
     assert ended == {"activity": {"status": "SUCCEEDED"}, "userErrors": []}
+
+
+async def test_a_bound_worker_is_told_of_times_at_its_own_resource_alone(database: Database) -> None:
+    other, own = await a_resource("other"), await a_resource("own")
+    _, secret = await make_token("WORKER", resource_id=own["id"])
+    worker, transforms = await viewer_of(secret), database["transforms"]
+    later = now() + timedelta(hours=1)
+
+    await transforms.update_many({"resourceRef": other["id"]}, {"$set": {"availableAt": later}})
+    await transforms.update_many({"resourceRef": own["id"], "status": "READY"}, {"$set": {"status": "CANCELLED"}})
+    of_others = await do(NEXT, worker, worker="w", leaseSeconds=600, idempotencyKey="k")
+    await transforms.update_many({"status": "READY"}, {"$set": {"availableAt": now() - timedelta(hours=1)}})
+    again = await do(NEXT, worker, worker="w", leaseSeconds=600, idempotencyKey="k")
+    await do(REQUEST, resourceId=own["id"])
+    await transforms.update_many({"resourceRef": own["id"], "status": "READY"}, {"$set": {"availableAt": later}})
+    of_own = await do(NEXT, worker, worker="w", leaseSeconds=600)
+
+    assert of_others == again == {"activity": None, "nextAvailableAt": None}
+    assert of_own == {"activity": None, "nextAvailableAt": f"{later.isoformat(timespec='milliseconds')[:-6]}Z"}
 
 
 async def test_a_bound_worker_writes_nothing_else(database: Database) -> None:
