@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 import documents
+from graph.access.token import TokenOrder, TokenWhere
 from graph.core.enums import describe_enum
 from graph.core.pagination import Connection
 from graph.core.view import computed, connection, one, stored, view
@@ -103,8 +104,10 @@ class Viewer:
         documents.Token,
         "user_ref",
         of="user_ref",
-        description="API tokens that stand for the viewer, also expired and revoked ones, oldest first. Empty for "
-        "workers, and for viewers that have no user.",
+        where=TokenWhere,
+        order_by=TokenOrder,
+        description="API tokens that stand for the viewer, also expired and revoked ones, oldest first unless orderBy "
+        "is given. Empty for workers, and for viewers that have no user.",
     )
 
 

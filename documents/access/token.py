@@ -37,6 +37,7 @@ class Token(Document):
         indexes = [
             IndexModel([("hash", 1)], unique=True),
             IndexModel([("created_at", -1), ("_id", -1)]),
+            IndexModel([("name", 1), ("_id", 1)]),
             IndexModel([("userRef", 1), ("_id", 1)]),
             IndexModel([("organisationRef", 1)]),
             IndexModel([("ancestorRefs", 1)]),

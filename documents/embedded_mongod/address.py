@@ -46,6 +46,6 @@ def read_address(data_dir: Path) -> Address | None:
     """
     try:
         stored = json.loads((data_dir / FILE).read_text())
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     return Address(stored["owner"], stored["port"], stored["process_id"])

@@ -23,7 +23,8 @@ from graph.core.mutation import (
 from graph.core.node import Node
 from graph.core.pagination import Connection
 from graph.core.user_error_types import UserError
-from graph.core.view import one, root_connection, stored, view
+from graph.core.view import argument, lookup, one, root_connection, stored, view
+from graph.core.where import Condition, IDFilter, StringFilter, order_input, where_input
 from resolvers.access import viewer
 from resolvers.access.token import create_token, revoke_token
 from resolvers.access.token_secret import hash_of, new_secret
@@ -41,6 +42,13 @@ TokenRole = describe_enum(
     WORKER="Writes the catalogue and the component registry, and reports activities.",
     ADMIN="Reads and writes everything.",
 )
+TokenWhere = where_input(
+    "Token",
+    documents.Token,
+    name=Condition(StringFilter, "name", "Filter by the token's name."),
+    user_id=Condition(IDFilter, "user_ref", "Filter by the user that the token stands for."),
+)
+TokenOrder = order_input("Token", documents.Token, NAME="name", CREATED_AT="created_at")
 SECRET_NOT_REPEATED = (
     "This call repeats an earlier one. The secret was in the payload of that call and is not kept: if you do not have "
     "it, revoke this token and create another one, with another idempotencyKey."
@@ -78,10 +86,17 @@ class Token(Node):
 
 @view()
 class TokenQuery:
+    token: Token | None = lookup(
+        documents.Token,
+        argument("id", strawberry.ID, description="The token's id."),
+        description="The API token with this id. Null when there is none that you may see.",
+    )
     tokens: Connection[Token] = root_connection(
         documents.Token,
-        description="The API tokens that you may see, also expired and revoked ones, oldest first: those that stand "
-        "for you, and for administrators all.",
+        where=TokenWhere,
+        order_by=TokenOrder,
+        description="The API tokens that you may see, also expired and revoked ones: those that stand for you, and for "
+        "administrators all. Oldest first unless orderBy is given.",
     )
 
 
