@@ -1,6 +1,7 @@
 """The stored documents, one class per collection, and access to them. Knows nothing of GraphQL or HTTP."""
 
 from documents.access.idempotency_key import IdempotencyKey
+from documents.access.quota_usage import QuotaUsage
 from documents.access.token import Token
 from documents.activities.log_entry import LogEntry
 from documents.base import Document, kind_of
@@ -57,6 +58,7 @@ ALL: list[type[Document]] = [
     Output,
     Rejection,
     IdempotencyKey,
+    QuotaUsage,
     Resource,
     Result,
     SeenFile,
@@ -102,6 +104,7 @@ __all__ = [
     "LogEntry",
     "Organisation",
     "Output",
+    "QuotaUsage",
     "Rejection",
     "Resource",
     "Result",

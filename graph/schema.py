@@ -7,6 +7,7 @@ from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
+from graph.access.token import TokenMutation, TokenQuery
 from graph.activities.activity import ActivityMutation
 from graph.activities.log_entry import LogEntryMutation
 from graph.catalogue.dataset import DatasetMutation, DatasetQuery
@@ -57,6 +58,7 @@ class Query(
     DistributionQuery,
     TransformQuery,
     UserQuery,
+    TokenQuery,
     DigitalTwinQuery,
     ExecutionQuery,
     WorkflowQuery,
@@ -89,6 +91,7 @@ class Mutation(
     FileEventMutation,
     ComponentMutation,
     UserMutation,
+    TokenMutation,
     DigitalTwinMutation,
     DigitalTwinAccessMutation,
     ExecutionMutation,

@@ -25,6 +25,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from graph.clients.report_uploader import INSTANCE, KEY
 from graph.clients.worker.options import TOKEN, URL
+from resolvers.access.quota_sizes import QuotaName, QuotaSubject, Sizes
 from resolvers.limits import (
     MAX_ANONYMOUS_ANSWER_BYTES,
     MAX_ANONYMOUS_ANSWER_OBJECTS,
@@ -120,6 +121,24 @@ class Settings(BaseModel):
         le=2_000_000_000,
         description="how many bytes the text of one answer to an anonymous caller may have",
     )
+    user_requests: int = Field(
+        0, ge=0, le=1_000_000_000, description="how many requests a user has a day; 0 for any number"
+    )
+    user_objects: int = Field(
+        0, ge=0, le=1_000_000_000, description="how many objects a user has a day; 0 for any number"
+    )
+    user_uploads: int = Field(
+        0, ge=0, le=1_000_000_000, description="how many uploads a user has a day; 0 for any number"
+    )
+    token_requests: int = Field(
+        0, ge=0, le=1_000_000_000, description="how many requests a token has a day; 0 for any number"
+    )
+    token_objects: int = Field(
+        0, ge=0, le=1_000_000_000, description="how many objects a token has a day; 0 for any number"
+    )
+    token_uploads: int = Field(
+        0, ge=0, le=1_000_000_000, description="how many uploads a token has a day; 0 for any number"
+    )
     answer_memory: int | None = Field(
         None, ge=16, le=1_000_000, description="how many megabytes answers may take while they are made and sent"
     )
@@ -136,6 +155,11 @@ class Settings(BaseModel):
         return self.env is Environment.PRODUCTION
 
     @property
+    def embedded_dir(self) -> Path:
+        """The directory of the embedded database."""
+        return self.data_dir / "database"
+
+    @property
     def embedded(self) -> bool:
         """Whether the server runs an embedded database."""
         return self.database_url is None
@@ -146,6 +170,15 @@ class Settings(BaseModel):
         if self.read_only:
             return 0
         return self.workers_wanted if self.workers_wanted is not None else int(self.embedded)
+
+    @property
+    def quota_sizes(self) -> Sizes:
+        """The sizes of the quotas of a day, 0 for those that there are not."""
+        return {
+            (subject, name): getattr(self, f"{subject.lower()}_{name.lower()}")
+            for subject in QuotaSubject
+            for name in QuotaName
+        }
 
     @property
     def answer_limits(self) -> AnswerLimits:

@@ -1,18 +1,22 @@
 """The viewer, whose credentials a request carries, in the GraphQL schema."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 import documents
+from graph.access.token import TokenOrder, TokenWhere
 from graph.core.enums import describe_enum
 from graph.core.pagination import Connection
 from graph.core.view import computed, connection, one, stored, view
 from graph.twins.digital_twin import DigitalTwinOrder, DigitalTwinWhere
 from graph.twins.output import OutputWhere
-from resolvers.access import viewer
+from resolvers.access import quota_sizes, viewer
+from resolvers.access.quota import QuotaState, quotas
 
 if TYPE_CHECKING:
+    from graph.access.token import Token
     from graph.twins.digital_twin import DigitalTwin
     from graph.twins.output import Output
     from graph.twins.user import User
@@ -25,6 +29,34 @@ Role = describe_enum(
     WORKER="Writes the catalogue and the component registry, and reports activities.",
     ADMIN="Reads and writes everything.",
 )
+
+
+QuotaName = describe_enum(
+    quota_sizes.QuotaName,
+    "What a quota limits.",
+    REQUESTS="Operations that begin, and documents that are fetched.",
+    OBJECTS="Objects in answers, as often as they occur.",
+    UPLOADS="Uploads that begin.",
+)
+QuotaSubject = describe_enum(
+    quota_sizes.QuotaSubject,
+    "Whose use a quota limits.",
+    USER="All that is done on behalf of the user.",
+    TOKEN="All that is done with the API token.",
+)
+
+
+@view(QuotaState)
+class Quota:
+    """How much a user or an API token may use each day, in UTC."""
+
+    name: QuotaName = stored(description="What the quota limits.")  # type: ignore[valid-type]
+    subject: QuotaSubject = stored(description="Whose use the quota limits.")  # type: ignore[valid-type]
+    size: int = stored(description="How many there are each day.")
+    used: int = stored(
+        description="How many were used today. What other processes of the server counted is known within seconds."
+    )
+    renewed_at: datetime = stored(description="When the next day begins, with nothing used.")
 
 
 class Asking(BaseModel):
@@ -60,6 +92,20 @@ class Viewer:
         where=OutputWhere,
         description="Outputs that are shared with the viewer individually, oldest first. The outputs of shared "
         "digital twins are reached through sharedDigitalTwins.",
+    )
+    quotas: list[Quota] = computed(
+        quotas,
+        description="What the viewer may use each day, and has used. Empty for administrators, for anonymous viewers, "
+        "and where the server has no quotas.",
+    )
+    tokens: Connection[Token] = connection(
+        documents.Token,
+        "user_ref",
+        of="user_ref",
+        where=TokenWhere,
+        order_by=TokenOrder,
+        description="API tokens that stand for the viewer, also expired and revoked ones, oldest first unless orderBy "
+        "is given. Empty for workers, and for viewers that have no user.",
     )
 
 

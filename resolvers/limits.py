@@ -39,6 +39,8 @@ MAX_DISTRIBUTIONS = 200
 """Documents in one `ingestTransform`."""
 MAX_REPORTED_FILES = 1_000
 """Files in one `reportFiles`."""
+MAX_TOKEN_DEPTH = 20
+"""Tokens of which each made the next, before one more."""
 MAX_MERGED_ORGANISATIONS = 100
 """Organisations in one `mergeOrganisations`."""
 MAX_MOVED_RESOURCES = 10_000

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from documents.embedded_mongod import errors
-from documents.embedded_mongod.errors import EmbeddedError
+from documents.embedded_mongod.errors import DirectoryInUse, EmbeddedError
 
 MIN_FREE_BYTES = 320 * 1024 * 1024
 """MongoDB takes 20 MB before the first document, and up to 256 MB for its oplog."""
@@ -59,7 +59,7 @@ def _take_lock(data_dir: Path) -> int:
     except BlockingIOError:
         owner = os.read(lock, 20).decode().strip() or "unknown"
         os.close(lock)
-        raise EmbeddedError(
+        raise DirectoryInUse(
             f"The database in {data_dir} is in use by process {owner}. "
             "Stop that server first, or choose another PROVENANCE_DATA_DIR for this one."
         ) from None
@@ -69,13 +69,17 @@ def _take_lock(data_dir: Path) -> int:
 
 
 def _make_secret(path: Path, *, random_bytes: int) -> None:
-    """Write a fresh secret in one step, unless there is one from an earlier start."""
-    if path.exists():
-        return
+    """Write a fresh secret, unless there is one from an earlier start."""
+    if not path.exists():
+        write_private(path, secrets.token_hex(random_bytes))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file in one step that only its owner may read."""
     unfinished = path.with_suffix(".new")
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(random_bytes))
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(path)

@@ -36,6 +36,10 @@ class EmbeddedError(Exception):
     """The embedded database did not start or stop; the message gives the reason and the remedy."""
 
 
+class DirectoryInUse(EmbeddedError):
+    """Another process runs the database of the directory, or starts or stops it."""
+
+
 @dataclass
 class ExitedProcess:
     """A `mongod` that ended before it accepted connections: its exit code and output."""

@@ -1,6 +1,7 @@
 """Turning a fresh or moved `mongod` into a primary with one user."""
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from pymongo import MongoClient
@@ -15,12 +16,50 @@ USER = "provenance"
 NOT_YET_INITIALIZED = 94
 USER_EXISTS = 51003
 PRIMARY_TIMEOUT = 30.0
+HELLO_TIMEOUT_MS = 3000
 
 Admin = MongoClient[dict[str, Any]]
 
 
-def set_up(port: int, key: str, password: str) -> str:
-    """Make the server a primary with one user; returns its version. May be interrupted and repeated."""
+@dataclass(frozen=True)
+class Primary:
+    """A server that takes writes: its version, and the identifier that `mongod` draws each time it starts."""
+
+    version: str
+    process_id: str
+
+
+def uri_of(port: int, password: str) -> str:
+    """The URI with which the one user of the server at the port signs in."""
+    return f"mongodb://{USER}:{password}@127.0.0.1:{port}/?replicaSet={REPLICA_SET}&authSource=admin"
+
+
+def is_primary(port: int, process_id: str) -> bool:
+    """Whether the process with this identifier listens at the port and is the primary of our set. Does not sign in."""
+    stranger: Admin = MongoClient(
+        "127.0.0.1",
+        port,
+        directConnection=True,
+        serverSelectionTimeoutMS=HELLO_TIMEOUT_MS,
+        socketTimeoutMS=HELLO_TIMEOUT_MS,
+    )
+    try:
+        with stranger:
+            hello = stranger.admin.command("hello")
+    except PyMongoError:
+        return False
+    is_ours = hello.get("setName") == REPLICA_SET and _process_id(hello) == process_id
+    return is_ours and bool(hello.get("isWritablePrimary"))
+
+
+def _process_id(hello: dict[str, Any]) -> str | None:
+    """The identifier of the process that replied; other software than MongoDB may give none."""
+    topology_version = hello.get("topologyVersion") or {}
+    return str(topology_version["processId"]) if "processId" in topology_version else None
+
+
+def set_up(port: int, key: str, password: str) -> Primary:
+    """Make the server a primary with one user. May be interrupted and repeated."""
     # The holder of the key file may sign in as the server itself, in any state of the replica set and without a user.
     admin: Admin = MongoClient(
         "127.0.0.1",
@@ -43,8 +82,8 @@ def set_up(port: int, key: str, password: str) -> str:
         ) from error
 
 
-def _set_up_with_retries(admin: Admin, port: int, password: str) -> str:
-    """Set up the server, and return its version. Retries, because the server closes connections when its state changes,
+def _set_up_with_retries(admin: Admin, port: int, password: str) -> Primary:
+    """Set up the server. Retries, because the server closes connections when its state changes,
     as after a crash."""
     deadline = time.monotonic() + PRIMARY_TIMEOUT
     while True:
@@ -52,7 +91,9 @@ def _set_up_with_retries(admin: Admin, port: int, password: str) -> str:
             _configure(admin, f"127.0.0.1:{port}")
             _wait_until_primary(admin)
             _make_user(admin, password)
-            return str(admin.admin.command("buildInfo")["version"])
+            process_id = _process_id(admin.admin.command("hello"))
+            assert process_id is not None, "MongoDB has it since version 4.4"
+            return Primary(str(admin.admin.command("buildInfo")["version"]), process_id)
         except ServerSelectionTimeoutError:
             raise
         except AutoReconnect:

@@ -1,8 +1,9 @@
 """The embedded database: a `mongod` as a replica set of one, which ends with the process that started it.
 
 Layout of its directory: `db/` (MongoDB's files), `keyfile` and `password` (readable by the owner alone), `lock` (held
-while a process owns the directory), `version` (of the server that used it last), the logs `mongod.log` and
-`mongod.log.1`, and the server's output, `mongod.out`.
+while a process owns the directory), `address` (where the database is found while it runs), `shared` (held by other
+processes that use it), `version` (of the server that used it last), the logs `mongod.log` and `mongod.log.1`, and the
+server's output, `mongod.out`.
 """
 
 import os
@@ -15,10 +16,11 @@ from types import TracebackType
 from typing import Self
 
 from documents.embedded_mongod import errors
+from documents.embedded_mongod.address import Address, remove_address, write_address
 from documents.embedded_mongod.directory import prepare, prepare_again, read_secret
 from documents.embedded_mongod.errors import EmbeddedError
 from documents.embedded_mongod.process import Process, find_binary, launch
-from documents.embedded_mongod.replica_set import REPLICA_SET, USER, set_up
+from documents.embedded_mongod.replica_set import REPLICA_SET, set_up, uri_of
 from documents.embedded_mongod.supervisor import EmbeddedSupervisor
 
 __all__ = ["EmbeddedError", "EmbeddedMongo"]
@@ -42,8 +44,7 @@ class EmbeddedMongo:
         self._lock: int | None = lock
         self._supervisor: EmbeddedSupervisor | None = None
         self.port = port
-        password = read_secret(server.data_dir / "password")
-        self.uri = f"mongodb://{USER}:{password}@127.0.0.1:{port}/?replicaSet={REPLICA_SET}&authSource=admin"
+        self.uri = uri_of(port, read_secret(server.data_dir / "password"))
 
     @classmethod
     def start(
@@ -100,6 +101,7 @@ class EmbeddedMongo:
             return
         if self._supervisor:
             self._supervisor.dismiss(SHUTDOWN_TIMEOUT)
+        remove_address(self._server.data_dir)
         self._process.stop(SHUTDOWN_TIMEOUT)
         os.close(self._lock)
         self._lock = None
@@ -124,12 +126,13 @@ class _Server:
         """Start a server; returns it once it takes writes, with its port and its version. Raises EmbeddedError."""
         process, port = self._launch(fixed_port)
         try:
-            version = set_up(port, read_secret(self.data_dir / "keyfile"), read_secret(self.data_dir / "password"))
-            (self.data_dir / "version").write_text(version + "\n")
+            primary = set_up(port, read_secret(self.data_dir / "keyfile"), read_secret(self.data_dir / "password"))
+            (self.data_dir / "version").write_text(primary.version + "\n")
+            write_address(self.data_dir, Address(os.getpid(), port, primary.process_id))
         except BaseException:
             process.stop(SHUTDOWN_TIMEOUT)
             raise
-        return process, port, version
+        return process, port, primary.version
 
     def _launch(self, fixed_port: int | None) -> tuple[Process, int]:
         """Launch a server; returns it once it listens, with its port. Another free port is tried where one was lost."""

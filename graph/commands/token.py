@@ -3,30 +3,24 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from enum import StrEnum
 from textwrap import fill
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from graph.commands.console import exit_with_error, print_status
 from graph.settings import load_settings
-from resolvers.access.viewer import Role
+from resolvers.access.viewer import ADMIN, TokenRole
 from resolvers.user_errors import NotFound, Refusal
+
+if TYPE_CHECKING:
+    from documents.access.token import Token
+    from documents.mongo.transaction import Session
 
 T = TypeVar("T")
 
 LINE_WIDTH = 80
 """Characters of a line that a terminal of the usual size shows."""
-
-
-class TokenRole(StrEnum):
-    """The roles that a token may have: all but that of callers without one."""
-
-    USER = Role.USER
-    WORKER = Role.WORKER
-    ADMIN = Role.ADMIN
-
 
 token_app = typer.Typer(help="Create, list and revoke API tokens.", no_args_is_help=True)
 
@@ -40,13 +34,31 @@ def create(
     user: Annotated[
         str | None, typer.Option(help="Id of the user that the token authenticates; required for a USER token.")
     ] = None,
+    organisation: Annotated[
+        str | None, typer.Option(help="Id of the organisation that a WORKER token is bound to.")
+    ] = None,
+    resource: Annotated[str | None, typer.Option(help="Id of the resource that a WORKER token is bound to.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until the token expires; never by default.")] = None,
 ) -> None:
     """Create a token and print its secret, this once."""
-    from resolvers.access.tokens import create_token
+    from documents.base import now
+    from resolvers.access.token import create_token
+    from resolvers.access.token_secret import new_secret
 
-    lifetime = timedelta(days=days) if days else None
-    token, secret = _run(lambda: create_token(role=Role(role), name=name, user_id=user, lifetime=lifetime))
+    secret = new_secret()
+    token = _run_in_transaction(
+        lambda session: create_token(
+            session,
+            ADMIN,
+            secret=secret,
+            role=role,
+            name=name,
+            user_id=user,
+            organisation_id=organisation,
+            resource_id=resource,
+            expires_at=now() + timedelta(days=days) if days else None,
+        )
+    )
     print_status(f"{token.id}: {token.role} token “{token.name}”. Its secret is shown only now:")
     typer.echo(secret)
 
@@ -54,7 +66,7 @@ def create(
 @token_app.command("list")
 def list_() -> None:
     """List the tokens, without their secrets; times are in UTC."""
-    from resolvers.access.tokens import list_tokens
+    from resolvers.access.token import list_tokens
 
     for token in _run(list_tokens, writes=False):
         _print_wrapped(f"{token.id}  {token.role}  {token.name}", first="", others="    ")
@@ -64,7 +76,9 @@ def list_() -> None:
             "last used": token.last_used_at,
             "revoked": token.revoked_at,
         }
+        bound_to = token.organisation_ref or token.resource_ref
         facts = [f"for {token.user_ref}"] if token.user_ref else []
+        facts += [f"bound to {bound_to}"] if bound_to else []
         facts += [f"{does} {at:%Y-%m-%d %H:%M}" for does, at in times.items() if at]
         # Facts are wrapped at their commas, not at their blanks.
         _print_wrapped(", ".join(fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts), first="  ", others="  ")
@@ -85,11 +99,20 @@ def _print_wrapped(text: str, *, first: str, others: str) -> None:
 
 @token_app.command("revoke")
 def revoke(id: Annotated[str, typer.Argument(help="The token's id, as `token list` shows it.")]) -> None:
-    """Revoke a token: requests with it are refused from now on."""
-    from resolvers.access.tokens import revoke_token
+    """Revoke a token with all that it made: requests with them are refused from now on."""
+    from resolvers.access.token import revoke_token
 
-    _run(lambda: revoke_token(id))
+    _run_in_transaction(lambda session: revoke_token(session, ADMIN, id=id))
     print_status(f"{id} is revoked.")
+
+
+def _run_in_transaction(work: "Callable[[Session], Awaitable[dict[str, Any]]]") -> "Token":
+    """The token that `work` wrote."""
+    from documents.access.token import Token
+    from resolvers.writes.transaction import run_in_transaction
+
+    token: Token = Token.model_validate(_run(lambda: run_in_transaction(work))["token"])
+    return token
 
 
 def _run(work: Callable[[], Awaitable[T]], *, writes: bool = True) -> T:

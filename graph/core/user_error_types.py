@@ -45,6 +45,9 @@ class ErrorCode(Enum):
         "UNSUPPORTED_VERSION", description="This release does not support the given format version."
     )
     LIMIT_EXCEEDED = strawberry.enum_value("LIMIT_EXCEEDED", description="The request exceeds a limit of the server.")
+    QUOTA_EXCEEDED = strawberry.enum_value(
+        "QUOTA_EXCEEDED", description="A quota of yours is used up; the message says when it is renewed."
+    )
 
 
 @strawberry.interface(description="The reason why a mutation was refused.")

@@ -24,6 +24,7 @@ from graph.errors import UNAVAILABLE, HTTPError, Overloaded
 from graph.http.graphql import MakeContext
 from graph.http.media_types import JSON
 from graph.http.operation_executor import is_signed_in
+from graph.http.quotas import count_request
 from graph.http.response import RETRY_SOON, json_response
 from resolvers.access.viewer import Viewer
 from resolvers.catalogue.distribution import (
@@ -71,6 +72,7 @@ class CsvwDocuments:
                 raise HTTPError(503, reason, UNAVAILABLE, RETRY_SOON)
             context = await self.make_context(request.headers.get("authorization"))
             loader = context.loader  # type: ignore[attr-defined]
+            await count_request(loader.viewer)
             read = partial(respond, request, loader.viewer)
             return await (read() if is_signed_in(loader) else self.admission.run_point_read(read))
         except HTTPError as error:

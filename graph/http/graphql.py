@@ -40,7 +40,8 @@ from graph.http.complete_request import CompleteRequest, RawHeaders
 from graph.http.media_types import GRAPHQL_JSON, JSON, accepts_html, accepts_json, negotiate_media_type
 from graph.http.metrics import Metrics
 from graph.http.middleware import request_id
-from graph.http.operation_executor import OperationExecutor, is_signed_in
+from graph.http.operation_executor import OperationExecutor, PlanRunner, is_signed_in
+from graph.http.quotas import count_objects, count_request
 from graph.http.request import SAFE_METHODS, RequestParameters, read_complete, read_request
 from graph.http.response import (
     RETRY_SOON,
@@ -143,15 +144,13 @@ class GraphQLHandler:
             if context is None:
                 context = await self._context(credentials)
             loader: RequestLoader | None = getattr(context, "loader", None)
-            executor = "reference"
-            if run_plan is not None and loader is not None:
-                if (parts := await run_plan(loader, context)) is not None:
-                    return self._plan_response(parts, media)
-                executor = "stepped_aside"
-            self.metrics.executions.add(executor)
-            seconds = max(0.1, until - time.monotonic())
-            result = await self.executor.answer_by_reference(prepared, parameters, context, request.scope, seconds)
-            return self._result_response(result, parameters, context, media, executor)
+            if loader is not None:
+                await count_request(loader.viewer)
+            try:
+                return await self._run(run_plan, prepared, parameters, context, request, media, until)
+            finally:
+                if loader is not None:
+                    await count_objects(loader)
         except InvalidDocument as refusal:
             return self._error_response(refusal.errors, media)
         except RequestError as refusal:
@@ -159,6 +158,28 @@ class GraphQLHandler:
         except AnswerTooLarge as refusal:
             self.metrics.count_refusal(refusal.error_code)
             return json_response(add_cost(too_large_body(refusal), parameters, context), media)
+
+    async def _run(
+        self,
+        run_plan: PlanRunner | None,
+        prepared: PreparedDocument,
+        parameters: RequestParameters,
+        context: object,
+        request: Request,
+        media: str,
+        until: float,
+    ) -> Response:
+        """The response by a plan, or else by the standard executor, which may take until that time."""
+        loader: RequestLoader | None = getattr(context, "loader", None)
+        executor = "reference"
+        if run_plan is not None and loader is not None:
+            if (parts := await run_plan(loader, context)) is not None:
+                return self._plan_response(parts, media)
+            executor = "stepped_aside"
+        self.metrics.executions.add(executor)
+        seconds = max(0.1, until - time.monotonic())
+        result = await self.executor.answer_by_reference(prepared, parameters, context, request.scope, seconds)
+        return self._result_response(result, parameters, context, media, executor)
 
     def _result_response(
         self, result: ResponseBody, parameters: RequestParameters, context: object, media: str, executor: str

@@ -39,7 +39,8 @@ from graph.server.open_database import (
 from graph.server.run import bind_listener, run
 from graph.settings import Settings, SettingsError
 from resolvers.access.authentication import Authenticator
-from resolvers.access.tokens import new_secret
+from resolvers.access.quota import run_meter
+from resolvers.access.token_secret import new_secret
 from resolvers.sweeps.sweep_loop import SWEEP_INTERVAL, run_sweeper
 
 OPERATION_TIMEOUT = 10.0
@@ -137,6 +138,8 @@ def make_app(
                 await stack.enter_async_context(watch_descriptors(app.metrics.without_descriptors.inc))
                 await stack.enter_async_context(run_migration_check(client[settings.database_name], set_unready))
                 await stack.enter_async_context(run_sweeper(SWEEP_INTERVAL, when=may_sweep))
+                if not settings.read_only:
+                    await stack.enter_async_context(run_meter(settings.quota_sizes))
             except PyMongoError as error:
                 raise StartError(explain_database_error(error, settings)) from error
             clients.append(client)

@@ -16,7 +16,13 @@ import typer
 
 from graph.logs import configure_logs
 from graph.server.file_descriptors import raise_limit
-from graph.server.open_database import connect, database_url, make_current, open_configured_bucket
+from graph.server.open_database import (
+    CommandDatabase,
+    connect,
+    database_for_command,
+    make_current,
+    open_configured_bucket,
+)
 from graph.settings import Settings, SettingsError, load_settings
 from resolvers.concurrency.garbage_collection import exempt_current_objects
 from resolvers.galaxy.ingest.poll_loop import POLL_INTERVAL, ingest
@@ -50,8 +56,8 @@ def run(options: IngestOptions) -> None:
     if settings.read_only:
         asyncio.run(_wait_in_read_only_mode(options))
         return
-    with database_url(settings, _print_status) as url:
-        asyncio.run(_work(settings, url, options))
+    with database_for_command(settings, _print_status) as database:
+        asyncio.run(_work(settings, database, options))
 
 
 async def _wait_in_read_only_mode(options: IngestOptions) -> None:
@@ -65,17 +71,20 @@ async def _wait_in_read_only_mode(options: IngestOptions) -> None:
     log.info("stopped", worker=options.name)
 
 
-async def _work(settings: Settings, url: str, options: IngestOptions) -> None:
+async def _work(settings: Settings, database: CommandDatabase, options: IngestOptions) -> None:
     stop = asyncio.Event()
     _set_on_signal(stop)
     async with (
+        database.end_with_owner(),
         open_configured_bucket(settings) as bucket,
-        connect(url, settings.database_name, seconds=OPERATION_TIMEOUT) as client,
+        connect(database.url, settings.database_name, seconds=OPERATION_TIMEOUT) as client,
     ):
         if bucket is None:
             raise SettingsError("PROVENANCE_BUCKET must be set: without it there are no reports to ingest.")
         with pymongo.timeout(None):
-            await make_current(settings, client[settings.database_name], _print_status)
+            await make_current(
+                settings, client[settings.database_name], _print_status, is_shared=database.shared is not None
+            )
         # The driver leaves written rows in reference cycles, a thousand at a time. Full collections free them, and run
         # when the tracked objects have grown by a quarter, which is much while the objects of all modules count.
         exempt_current_objects()

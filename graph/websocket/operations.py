@@ -34,10 +34,11 @@ from graph.engine.plan.json_output import data_of
 from graph.engine.plan.planner import name_of
 from graph.engine.plan.subscription import SubscriptionPlan
 from graph.engine.prepare import InvalidDocument, PreparedDocument
-from graph.errors import BAD_USER_INPUT, HTTPError, Overloaded, ReadOnly, RequestError
+from graph.errors import BAD_USER_INPUT, QUOTA_EXCEEDED, HTTPError, Overloaded, ReadOnly, RequestError
 from graph.http.graphql import GraphQLHandler
 from graph.http.middleware import request_id
 from graph.http.operation_executor import UNPLANNED_WEIGHT, IsAwaitable, is_signed_in
+from graph.http.quotas import count_objects, count_request
 from graph.http.request import RequestParameters
 from graph.http.response import ResponseBody, to_response_body, too_large_body
 from graph.limits import REQUEST_TIMEOUT
@@ -110,6 +111,10 @@ class OperationRunner:
         except AnswerTooLarge as refusal:
             yield ExecutionResult(data=None, errors=as_errors(too_large_body(refusal)["errors"]))
         except HTTPError as error:
+            if error.code == QUOTA_EXCEEDED:
+                self._metrics.count_refusal(error.code)
+                yield _error_result(refusal_errors(error))
+                return
             await session.close(close_code(error), error.message)
         except Exception as error:
             if outage := outage_of(error):
@@ -123,12 +128,17 @@ class OperationRunner:
     ) -> Stream:
         # Each operation reads afresh and has a budget of its own; the token may have been revoked since the last one.
         context = cast(Context, await session.context())
+        await count_request(context.loader.viewer)
         prepared = await self._executor.prepare(query, context.loader)
         operation = prepared.operation(name)
         kind = operation.operation
         prepared.check_variables(operation, variables)
         if kind is not OperationType.SUBSCRIPTION:
-            yield await self._single_result(prepared, operation, variables, session, context)
+            try:
+                result = await self._single_result(prepared, operation, variables, session, context)
+            finally:
+                await count_objects(context.loader)
+            yield result
             return
         subscription = SubscriptionContext(session, self._changes, context.loader)
         with self._metrics.subscriptions.track_inprogress():
@@ -211,6 +221,7 @@ class OperationRunner:
                 body = await _answer_by_plan(planned, loader, event) or await _answer_by_reference(executor, event)
             weight = UNPLANNED_WEIGHT if planned is None else 1
             costs.record(cost_key, Cost(weight * loader.budget.objects, seconds=time.monotonic() - began))
+            await count_objects(loader)
             return delivery(body, loader.budget)
 
     async def _events(

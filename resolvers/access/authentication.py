@@ -14,7 +14,8 @@ from documents.base import now
 from documents.twins.user import User
 from resolvers.access.oidc import Issuer
 from resolvers.access.roles import role_of_claims
-from resolvers.access.tokens import PREFIX, find_token
+from resolvers.access.token import find_token
+from resolvers.access.token_secret import PREFIX
 from resolvers.access.viewer import ADMIN, ANONYMOUS, Role, Unauthenticated, Viewer, invalid_token_error
 
 MAX_NAME_LENGTH = 80
@@ -73,7 +74,8 @@ class Authenticator:
             token = await find_token(secret, self._clock(), read_only=self._read_only)
             if token is None:
                 raise invalid_token_error()
-            return Viewer(Role(token.role), token.user_ref, token.id)
+            bound_to = token.organisation_ref or token.resource_ref
+            return Viewer(Role(token.role), token.user_ref, token.id, bound_to=bound_to)
         if self._issuer:
             claims = await self._issuer.claims(secret)
             user = await (find_user(claims) if self._read_only else find_or_create_user(claims))

@@ -82,6 +82,13 @@ def own_uploads(viewer: Viewer) -> Filter:
     return MATCH_NOTHING if viewer.role is Role.ANONYMOUS else {"viewerKey": viewer.key}
 
 
+def own_tokens(viewer: Viewer) -> Filter:
+    """Tokens that stand for a USER; all for an ADMIN. Workers see none, whomever they stand for."""
+    if viewer.role is Role.ADMIN:
+        return MATCH_ALL
+    return {"userRef": viewer.user_id} if viewer.role is Role.USER and viewer.user_id else MATCH_NOTHING
+
+
 def jobs_of_readable_generations(viewer: Viewer) -> Filter:
     """Jobs by their generation, which is as readable as its instance: jobs are too many to carry access fields
     themselves."""
@@ -113,8 +120,9 @@ POLICIES: dict[type[documents.Document], Policy] = {
     documents.FormerOrganisation: allow_all,
     documents.IdempotencyKey: deny_all,
     documents.ImportedRow: deny_all,
+    documents.QuotaUsage: deny_all,
     documents.SeenFile: deny_all,
-    documents.Token: deny_all,
+    documents.Token: own_tokens,
     documents.Upload: own_uploads,
     # A private activity that reads from a URL tells nobody but its owner of it.
     documents.ExternalData: public_or_owned("ownerRefs"),

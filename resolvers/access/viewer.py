@@ -13,10 +13,19 @@ class Role(StrEnum):
     ADMIN = "ADMIN"
 
 
+class TokenRole(StrEnum):
+    """The role that an API token gives its bearer."""
+
+    USER = Role.USER
+    WORKER = Role.WORKER
+    ADMIN = Role.ADMIN
+
+
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """The caller of a request, with the id of its user, if any, and of its API token.
 
+    `bound_to` is the organisation or resource that a WORKER's token is bound to, None where it is bound to none.
     `reported` are the ids of a step and its execution that the viewer has just reported as ended, and ran until then.
     """
 
@@ -24,6 +33,7 @@ class Viewer:
     user_id: str | None = None
     token_id: str | None = field(default=None, compare=False)
     reported: tuple[str, ...] = ()
+    bound_to: str | None = None
 
     @property
     def key(self) -> str:

@@ -33,6 +33,7 @@ from resolvers.file_events.file_event import clear_pending_files
 from resolvers.provenance.external_data.external_state import PUBLIC, upsert_external_data
 from resolvers.reads.relations import Document
 from resolvers.reads.rows import Row, collection_of
+from resolvers.user_errors import Forbidden
 from resolvers.writes.idempotency import KeyedCall, NothingWritten, StoreOutcome
 from resolvers.writes.transaction import Outcome, RetryTransaction
 
@@ -60,22 +61,37 @@ async def claim_activity(
 
     An empty answer does not use up the idempotency key.
     """
-    require_role(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER, allow_bound=True)
     name, duration = check_worker_name(worker, "worker"), check_lease_seconds(lease_seconds, "leaseSeconds")
     request = ClaimRequest(name, viewer, duration)
-    claimable = tuple(document for kind, document in CLAIMABLE.items() if kinds is None or kind in kinds)
-    active_workers.note(request.holder, {document.kind for document in claimable}, now() + ACTIVE_AFTER_CLAIM)
+    claimable = _claimable(viewer, kinds)
+    if viewer.bound_to is None:
+        active_workers.note(request.holder, {document.kind for document in claimable}, now() + ACTIVE_AFTER_CLAIM)
     if call is None:
         return await _claim_next(claimable, request)
     # Calls with the same key are serialised: the activity that the first is about to take is not offered to the second,
     # which would answer that nothing waits.
-    async with keyed_lock("claim", call.reservation.id), candidates(claimable, request.holder) as choice:
+    async with (
+        keyed_lock("claim", call.reservation.id),
+        candidates(claimable, request.holder, viewer.bound_to) as choice,
+    ):
         # Idle workers ask all the time, which must not cause writes.
         if not choice.rows and not await call.is_known():
             return _empty_outcome(choice)
         return await call.run(
             lambda store: _claim_next_or_nothing_written(claimable, request._replace(store=store), choice)
         )
+
+
+def _claimable(viewer: Viewer, kinds: list[str] | None) -> tuple[Document, ...]:
+    """The documents of these kinds that the viewer may claim. Raises Forbidden where its token is bound and there are
+    none."""
+    claimable = tuple(document for kind, document in CLAIMABLE.items() if kinds is None or kind in kinds)
+    if viewer.bound_to is None:
+        return claimable
+    if documents.Transform not in claimable:
+        raise Forbidden(f"This token is bound to {viewer.bound_to}, so it claims transforms alone.", "kinds")
+    return (documents.Transform,)
 
 
 async def _claim_next_or_nothing_written(kinds: tuple[Document, ...], request: ClaimRequest, choice: Choice) -> Outcome:
@@ -89,7 +105,7 @@ async def _claim_next_or_nothing_written(kinds: tuple[Document, ...], request: C
 
 async def _claim_next(kinds: tuple[Document, ...], request: ClaimRequest) -> Outcome:
     while True:
-        async with candidates(kinds, request.holder) as choice:
+        async with candidates(kinds, request.holder, request.viewer.bound_to) as choice:
             if claimed := await _claim_first_free(choice, request):
                 return {"activity": claimed}
             if not choice.rows:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import documents
 from documents.activities.activity import ActivityStatus
-from documents.base import now
+from documents.base import kind_of, now
 from resolvers.activities.active_workers import Holder
 from resolvers.activities.lease import expired_rows, fail_exhausted
 from resolvers.activities.retry import available_from, not_left_recently_filter, reserved_until
@@ -79,32 +79,36 @@ waited."""
 
 
 @asynccontextmanager
-async def candidates(kinds: tuple[Document, ...], holder: Holder) -> AsyncIterator[Choice]:
+async def candidates(kinds: tuple[Document, ...], holder: Holder, bound_to: str | None = None) -> AsyncIterator[Choice]:
     """Activities for a worker to claim; no other claim of this process tries the first of them within the block.
 
-    A step has its execution as `execution`.
+    A step has its execution as `execution`. `bound_to` is the organisation or resource whose transforms alone are
+    looked at.
     """
     ticket = uuid4().hex
     _claims[ticket] = Claim(holder)
     try:
-        choices = await coalesce((candidates, kinds), "ticket", [ticket], lambda tickets: _query(kinds, tickets))
+        choices = await coalesce(
+            (candidates, kinds, bound_to), "ticket", [ticket], lambda tickets: _query(kinds, tickets, bound_to)
+        )
         yield choices[ticket]["choice"]
     finally:
         del _claims[ticket]
 
 
-async def _query(kinds: tuple[Document, ...], tickets: list[str]) -> list[dict[str, Any]]:
+async def _query(kinds: tuple[Document, ...], tickets: list[str], bound_to: str | None) -> list[dict[str, Any]]:
     """Query the queue once for several claims; returns the choice of each."""
-    at = now()
+    at, within = now(), await _bound_filter(bound_to)
     tried = {claim.trying for claim in _claims.values() if claim.trying is not None}
     holders = {_claims[ticket].holder for ticket in tickets if ticket in _claims}
     _queries.append(tried)
     try:
-        rows = await _claimable_rows(kinds, len(tickets) + len(tried) + EXTRA_CANDIDATES, at, holders)
+        limit = len(tickets) + len(tried) + EXTRA_CANDIDATES
+        rows = await _claimable_rows(kinds, limit, at, holders, within)
     finally:
         _queries[:] = [query for query in _queries if query is not tried]
     choices = _assign([row for row in rows if row["_id"] not in tried], tickets, at)
-    later = [*rows, *await _later_rows(kinds, at)] if len(choices) < len(tickets) else []
+    later = [*rows, *await _later_rows(kinds, at, within)] if len(choices) < len(tickets) else []
     return [{"ticket": ticket, "choice": choices.get(ticket) or _empty_choice(ticket, later, at)} for ticket in tickets]
 
 
@@ -139,12 +143,24 @@ def _claimable_from(row: Row, holder: Holder, at: datetime) -> datetime:
     return reserved_until(row, holder, time) or time
 
 
-async def _claimable_rows(kinds: tuple[Document, ...], limit: int, at: datetime, holders: set[Holder]) -> list[Row]:
+async def _bound_filter(bound_to: str | None) -> Filter:
+    """The transforms that a worker may claim whose token is bound to an organisation or resource."""
+    if bound_to is None:
+        return {}
+    if kind_of(bound_to) == documents.Resource.kind:
+        return {"resourceRef": bound_to}
+    resources = await collection_of(documents.Resource).distinct("_id", {"organisationRef": bound_to})
+    return {"resourceRef": {"$in": resources}}
+
+
+async def _claimable_rows(
+    kinds: tuple[Document, ...], limit: int, at: datetime, holders: set[Holder], within: Filter
+) -> list[Row]:
     """The activities that any of the holders can claim, oldest first; ends those whose last attempt expired."""
-    reads = [_ready_rows(kind, {"availableAt": None}, OLDEST_FIRST, limit) for kind in kinds]
-    reads += [_expired_rows(kind, limit, at) for kind in kinds]
+    reads = [_ready_rows(kind, {"availableAt": None} | within, OLDEST_FIRST, limit) for kind in kinds]
+    reads += [_expired_rows(kind, limit, at, within) for kind in kinds]
     # Otherwise a worker that has handed back many activities would see only these.
-    reads += [_available_again(kind, limit, at, not_left_recently_filter(holders, at)) for kind in kinds]
+    reads += [_available_again(kind, limit, at, not_left_recently_filter(holders, at) | within) for kind in kinds]
     rows = [row for batch in await asyncio.gather(*reads) for row in batch]
     running = [row for row in rows if row["status"] == ActivityStatus.RUNNING]
     exhausted = [row for row in running if counted_attempts(row) >= MAX_ATTEMPTS]
@@ -152,7 +168,7 @@ async def _claimable_rows(kinds: tuple[Document, ...], limit: int, at: datetime,
         await fail_exhausted(row, at)
     if exhausted:
         # The dependents of these do not wait any longer.
-        return await _claimable_rows(kinds, limit, at, holders)
+        return await _claimable_rows(kinds, limit, at, holders, within)
     rows.sort(key=lambda row: (row["created_at"], row["_id"]))
     return await _with_executions(rows[:limit])
 
@@ -167,12 +183,12 @@ async def _ready_rows(kind: Document, match: Filter, sort: list[tuple[str, int]]
     return await _without_busy_resources(rows) if rows and kind is documents.Transform else rows
 
 
-async def _later_rows(kinds: tuple[Document, ...], at: datetime) -> list[Row]:
+async def _later_rows(kinds: tuple[Document, ...], at: datetime, within: Filter) -> list[Row]:
     """The first activities that have a later `availableAt`, or that may be reserved for other workers."""
-    later = {"availableAt": {"$gt": at}}
+    later = {"availableAt": {"$gt": at}} | within
     reads = [_ready_rows(kind, later, [("availableAt", 1)], MAX_LATER) for kind in kinds]
-    reads += [_available_again(kind, MAX_LATER, at, {}) for kind in kinds]
-    reads += [expired_rows(kind, PROJECTION, MAX_LATER, at) for kind in kinds]
+    reads += [_available_again(kind, MAX_LATER, at, within) for kind in kinds]
+    reads += [expired_rows(kind, PROJECTION, MAX_LATER, at, within) for kind in kinds]
     return [row for batch in await asyncio.gather(*reads) for row in batch]
 
 
@@ -184,9 +200,9 @@ async def _without_busy_resources(transforms: list[Row]) -> list[Row]:
     return [row for row in transforms if row["resourceRef"] not in busy]
 
 
-async def _expired_rows(kind: Document, limit: int, at: datetime) -> list[Row]:
+async def _expired_rows(kind: Document, limit: int, at: datetime, within: Filter) -> list[Row]:
     """Expired activities that are claimable at once or have had their last attempt."""
-    rows = await expired_rows(kind, PROJECTION, limit, at)
+    rows = await expired_rows(kind, PROJECTION, limit, at, within)
     return [row for row in rows if counted_attempts(row) >= MAX_ATTEMPTS or (available_from(row) or at) <= at]
 
 

@@ -100,7 +100,7 @@ async def _extend(
 
     Raises NotFound, InvalidInput and InvalidState.
     """
-    require_role(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER, allow_bound=True)
     name, at, kind = check_worker_name(worker, "worker"), now(), kind_of_activity(id, "id")
     duration = check_lease_seconds(lease_seconds, "leaseSeconds")
     match = {"_id": id, "worker": name, "status": ActivityStatus.RUNNING.value}
@@ -117,9 +117,11 @@ async def _extend(
     raise await explain_refusal(id, viewer, session, "id")
 
 
-async def expired_rows(kind: Document, fields: dict[str, Any], limit: int, at: datetime) -> list[Row]:
-    """Running activities whose leases have expired, those that expired first before others."""
-    running = {"status": ActivityStatus.RUNNING.value} | expired_lease_filter(at)
+async def expired_rows(
+    kind: Document, fields: dict[str, Any], limit: int, at: datetime, within: Filter | None = None
+) -> list[Row]:
+    """Running activities whose leases have expired, those that expired first before others; only those `within`."""
+    running = {"status": ActivityStatus.RUNNING.value} | expired_lease_filter(at) | (within or {})
     return await collection_of(kind).find(running, fields, sort=[("leaseExpiresAt", 1)], limit=limit).to_list()
 
 

@@ -85,7 +85,7 @@ async def complete_activity(
     What it `used` is recorded when it ends; the next attempt begins with what it was told to use. Repeating the report
     gives the same answer. Raises Refusals with everything that is wrong with the input, NotFound, and InvalidState.
     """
-    require_role(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER, allow_bound=True)
     kind = kind_of_activity(id, "id")
     name = check_worker_name(worker, "worker")
     changes = _changes(kind, outcome, error, details)
@@ -116,7 +116,7 @@ async def release_activity(
     With a reason it waits for a while, and its log says why. Repeating the report gives the same answer. Raises
     NotFound, InvalidInput and InvalidState.
     """
-    require_role(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER, allow_bound=True)
     kind, name, why = kind_of_activity(id, "id"), check_worker_name(worker, "worker"), check_line(reason, "reason")
     match = {"_id": id, "worker": name, "attempt": attempt} | valid_lease_filter(now()) | reportable_filter(viewer)
     row = await running_attempt(kind, match, session)

@@ -42,7 +42,7 @@ async def append_logs(
     Raises Refusals with everything that is wrong with the input, NotFound, and InvalidState for an attempt that is
     over.
     """
-    require_role(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER, allow_bound=True)
     last = first_sequence + len(entries) - 1
     _check_entries(first_sequence, last, entries)
     kind = kind_of_activity(activity_id, "activityId")

@@ -4,7 +4,7 @@ from pymongo.errors import DuplicateKeyError
 
 import documents
 from documents.mongo.transaction import Session
-from resolvers.access.roles import require_role
+from resolvers.access.roles import check_bound, require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.user_errors import AlreadyExists
 from resolvers.validators import check_line, check_text
@@ -22,8 +22,9 @@ async def create_dataset(
     description: str | None = None,
 ) -> Outcome:
     """Create a dataset without versions. Raises AlreadyExists when the resource has one with this identifier."""
-    require_role(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER, allow_bound=True)
     resource = await get_readable(documents.Resource, resource_id, viewer, session, "resourceId")
+    check_bound(viewer, resource, "resourceId")
     dataset = documents.Dataset(
         resource_ref=resource["_id"],
         identifier=check_line(identifier, "identifier"),

@@ -106,11 +106,14 @@ async def _move_resources(from_ids: list[str], to_id: str, session: Session) -> 
 
 
 async def _retire(duplicates: list[Row], into: str, session: Session) -> None:
-    """Redirect the ids and URLs of these organisations, and all earlier redirects to them, to another one."""
+    """Redirect the ids and URLs of these organisations, all earlier redirects to them, and tokens that are bound to
+    them, to another one."""
     ids = [row["_id"] for row in duplicates]
     await collection_of(documents.Organisation).delete_many({"_id": {"$in": ids}}, session=session)
     leads_there: Filter = {"organisationRef": {"$in": ids}}
+    into_target = {"$set": {"organisationRef": into}}
+    await collection_of(documents.Token).update_many(leads_there, into_target, session=session)
     former = collection_of(documents.FormerOrganisation)
-    await former.update_many(leads_there, {"$set": {"organisationRef": into}}, session=session)
+    await former.update_many(leads_there, into_target, session=session)
     rows = [documents.FormerOrganisation(id=row["_id"], url=row["url"], organisation_ref=into) for row in duplicates]
     await documents.FormerOrganisation.insert_many(rows, session=session)

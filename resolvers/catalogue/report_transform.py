@@ -9,7 +9,7 @@ from documents.base import now
 from documents.catalogue.resource import CodeRepo
 from documents.catalogue.transform import TransformCause, TransformCauseKind, TransformDetails
 from documents.mongo.transaction import Session
-from resolvers.access.roles import require_role
+from resolvers.access.roles import check_bound, require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.activities.attempts import running_attempt
 from resolvers.activities.lease import valid_lease_filter
@@ -69,7 +69,7 @@ async def ingest_transform(
     earlier one. Raises Refusals with everything that is wrong with the documents, or with a VersionConflict for each
     that is not the next version, InvalidInput, NotFound, and InvalidState when the transform is not held.
     """
-    require_role(viewer, Role.WORKER)
+    require_role(viewer, Role.WORKER, allow_bound=True)
     await require_lock(organisation_url, landing_page)
     if attempt is not None and transform_id is None:
         raise InvalidInput("attempt needs transformId: it is the attempt of a claimed transform.", "attempt")
@@ -90,6 +90,7 @@ async def ingest_transform(
     else:
         reported.organisation_ref = (await find_or_create_organisation(url, name, session))["_id"]
         resource = await find_or_create_resource(reported, session)
+    check_bound(viewer, resource)
     run.resource_ref = resource["_id"]
     moment = Moment(resource["_id"], published_at or now(), viewer, session)
     inputs = await run_inputs(used, reported.info or resource["info"], reported_documents, moment)

@@ -9,6 +9,8 @@ from documents.base import new_id, now
 from documents.mongo.transaction import Session
 from documents.storage.bucket import Bucket, current_bucket
 from documents.storage.upload import UploadPurpose, UploadStatus
+from resolvers.access.quota import current_meter
+from resolvers.access.quota_sizes import QuotaName
 from resolvers.access.roles import require_role
 from resolvers.access.viewer import Role, Viewer
 from resolvers.limits import (
@@ -55,6 +57,9 @@ async def create_upload(
     if bucket is None:
         raise InvalidInput("This server stores no files: PROVENANCE_BUCKET is not set.")
     await _check_open_uploads(viewer, session)
+    meter = current_meter()
+    if meter is not None:
+        await meter.check(viewer, QuotaName.UPLOADS)
     id = new_id(documents.Upload.kind)
     upload = documents.Upload(
         id=id,
@@ -68,7 +73,10 @@ async def create_upload(
         key=f"{bucket.prefix}{FOLDERS[purpose]}/{id}",
         expires_at=now() + UPLOAD_LIFETIME,
     )
-    return {"upload": await insert(upload, session)}
+    row = await insert(upload, session)
+    if meter is not None:
+        await meter.add(viewer, QuotaName.UPLOADS)
+    return {"upload": row}
 
 
 async def upload_targets(uploads: list[Row], viewer: Viewer) -> list[Row]:

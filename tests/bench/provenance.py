@@ -9,7 +9,7 @@ from documents import Output, Step, Token, User
 from documents.activities.activity import ActivityStatus
 from documents.base import now
 from documents.provenance.used import Used
-from resolvers.access.tokens import hash_of, new_secret
+from resolvers.access.token_secret import hash_of, new_secret
 from tests.bench.level import BEGAN, Level, Row, at, id_of, made_at
 from tests.bench.postgres import Edge, Node
 from tests.support.builders import a_step, a_twin, a_user, an_execution, an_output

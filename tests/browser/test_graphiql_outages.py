@@ -12,8 +12,6 @@ from documents.activities.activity import ActivityStatus
 from documents.base import now
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.database import Client, Database, open_database
-from resolvers.access.tokens import create_token, revoke_token
-from resolvers.access.viewer import Role
 from tests.browser.chromium import Page
 from tests.browser.graphiql import (
     ANSWER,
@@ -33,6 +31,7 @@ from tests.browser.relay import RETRY_AFTER, Relay, Way, relay
 from tests.graph.websocket.subscriptions.world import World, a_world
 from tests.support.patience import until_awaited
 from tests.support.running import COMMAND, Running, command, environment, on_database, running
+from tests.support.tokens import make_token, revoke
 
 INVALID = "The token is invalid, has expired or was revoked."
 REFUSED = f"Token refused. {INVALID} Paste another token, or forget this one to go on anonymously."
@@ -154,7 +153,7 @@ async def test_the_headers_editor_takes_the_place_of_the_token_on_subscriptions_
 async def test_a_token_that_has_expired_shows_with_the_next_request_and_when_the_page_is_seen_again(
     page: Page, faulty_server: Running
 ) -> None:
-    token, secret = await create_token(role=Role.ADMIN, name="for a while")
+    token, secret = await make_token("ADMIN", name="for a while")
     await ready(page, f"{faulty_server.url}/#token={secret}")
     await page.until(f"{PILL} === 'Token in use'")
     await write(page, "query Hello { hello }", "Hello")
@@ -175,14 +174,14 @@ async def test_a_token_that_has_expired_shows_with_the_next_request_and_when_the
 @pytest.mark.usefixtures("elsewhere")
 async def test_a_token_that_is_revoked_ends_a_running_subscription_in_words(page: Page, faulty_server: Running) -> None:
     world = await a_world(public=False)
-    token, secret = await create_token(role=Role.ADMIN, name="for a while")
+    token, secret = await make_token("ADMIN", name="for a while")
     await ready(page, f"{faulty_server.url}/#token={secret}")
     await write(page, watching(world), "Watch")
     await page.evaluate(RUN)
     await page.until(f"({ANSWER})?.includes('PENDING')")
     waiting = await page.evaluate(STATUS)
 
-    await revoke_token(token.id)
+    await revoke(token.id)
     await world.set_execution(status=ActivityStatus.RUNNING)
     await page.until(f"({ANSWER})?.includes('errors')")
 

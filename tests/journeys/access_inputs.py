@@ -51,6 +51,7 @@ KIND_OF_ID = {
     "duplicateIds": "organisation",
     "resourceId": "resource",
     "ownerId": "user",
+    "userId": "user",
     "transformId": "transform",
     "digitalTwinId": "twin",
     "componentVersionId": "release",
@@ -94,6 +95,7 @@ KIND_OF_INPUT = {
     "CancelIngestionInput": "ingestion",
     "CancelTransformInput": "transform",
     "UpdateUserInput": "user",
+    "RevokeTokenInput": "token",
 }
 """The kind of document that `id` of an input refers to."""
 

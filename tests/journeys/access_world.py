@@ -70,13 +70,16 @@ class World:
                 shared = viewer.user_id in self.by_id[execution.digital_twin_ref].reader_refs
                 runs = self.runs(viewer, execution) or self.borrows(viewer, step)
                 return named or shared or self.owns(viewer, one) or runs
-            case documents.Token() | documents.IdempotencyKey():
-                return False
-        return self.sees_of_a_server(viewer, one)
+        return self.sees_beside_twins(viewer, one)
 
-    def sees_of_a_server(self, viewer: Viewer, one: Any) -> bool:
-        """Whether the viewer sees a document that belongs to an instance; everybody sees other documents."""
+    def sees_beside_twins(self, viewer: Viewer, one: Any) -> bool:
+        """Whether the viewer sees a token, or a document that belongs to an instance; everybody sees other
+        documents."""
         match one:
+            case documents.Token():
+                return viewer.role is Role.USER and one.user_ref == viewer.user_id
+            case documents.IdempotencyKey():
+                return False
             case documents.Archive() | documents.Generation() | documents.Ingestion():
                 return self.sees(viewer, self.by_id[one.instance_ref])
             case documents.IngestionPart() | documents.Rejection():
@@ -91,6 +94,8 @@ class World:
         match one:
             case documents.User():
                 return one.id == viewer.user_id
+            case documents.Token():
+                return viewer.user_id is not None and one.user_ref == viewer.user_id
             case documents.DigitalTwin() | documents.Workflow():
                 return viewer.user_id is not None and one.owner_ref == viewer.user_id
             case documents.Instance() | documents.ExternalData():
@@ -176,7 +181,9 @@ def a_world() -> World:
         *_a_server(stranger, public=False),
     ]
     read = _external_data(owner, stranger)
-    people = [owner, stranger, friend, component, version, *workflows, *_a_catalogue(), *read]
+    catalogue = _a_catalogue()
+    tokens = _tokens(owner, stranger, friend, catalogue)
+    people = [owner, stranger, friend, component, version, *workflows, *catalogue, *tokens, *read]
     return World([*people, *private, *public, *strangers, *gathering, *servers], _viewers(owner, stranger, friend))
 
 
@@ -251,6 +258,22 @@ def _external_data(owner: documents.User, stranger: documents.User) -> list[docu
         new.external_data(owner, url=url, version="owner"),
         new.external_data(stranger, url=url, version="stranger"),
         new.external_data(stranger, owner, url=url, version="both", media_type=None),
+    ]
+
+
+def _tokens(
+    owner: documents.User, stranger: documents.User, friend: documents.User, catalogue: list[documents.Document]
+) -> list[documents.Document]:
+    """Tokens of three users, one of which made another, and two that are bound."""
+    organisation, resource, *_ = catalogue
+    token = new.a_token(owner)
+    return [
+        token,
+        new.a_token(owner, role="WORKER", ancestor_refs=[token.id]),
+        new.a_token(stranger, revoked_at=now()),
+        new.a_token(friend),
+        new.a_token(None, organisation_ref=organisation.id),
+        new.a_token(None, resource_ref=resource.id, expires_at=now()),
     ]
 
 

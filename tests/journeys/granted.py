@@ -31,6 +31,7 @@ LEASE = timedelta(days=1)
 """Longer than any module of tests takes, whose tests may share what runs."""
 FILES = "https://files.example/new"
 READ = [{"url": f"{FILES}/read.csv", "version": "1", "sizeBytes": "1"}]
+UNTIL = {"expiresAt": "2100-01-01T00:00:00Z"}
 LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), "2024-01-01T00:00:00Z"
 
 Names = dict[str, str]
@@ -64,6 +65,11 @@ GRANTED: dict[str, dict[str, Row]] = {
     "ingestComponent": {"": _as_it_is},
     "deprecateComponentVersion": {"": _as_it_is},
     "cancelTransform": {"that runs": lambda ids: {"id": ids["transform"]}},
+    "createToken": {
+        "of a user": lambda ids: {"userId": ids["owner"], "organisationId": None, "resourceId": None, **UNTIL},
+        "bound to a resource": lambda _: {"role": "WORKER", "userId": None, "organisationId": None, **UNTIL},
+    },
+    "revokeToken": {"": _as_it_is},
     "createUser": {"": _as_it_is},
     "updateUser": {"": lambda ids: {"id": ids["owner"]}},
     "createDigitalTwin": {"": lambda ids: {"ownerId": ids["owner"]}},

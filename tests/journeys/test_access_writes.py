@@ -23,6 +23,7 @@ from tests.support.patience import within
 
 REFUSED = {"FORBIDDEN", "NOT_FOUND"}
 OWNED = (
+    documents.Token,
     documents.User,
     documents.DigitalTwin,
     documents.Execution,

@@ -18,6 +18,8 @@ from graph.settings import Settings, variable_of
 from tests.support.running import COMMAND, ROOT, command, environment, on_database, running
 
 PUBLISHED = ROOT / "schema.graphql"
+CREATE_ORGANISATION = """mutation {
+  createOrganisation(input: {url: "https://office.example"}) { organisation { id } userErrors { code } } }"""
 CREATE_USER = 'mutation{createUser(input:{displayName:"ada",email:"ada@people.example"}){user{id} userErrors{message}}}'
 VIEWER = "{viewer{role user{displayName}}}"
 MINUTE = r"\d{4}-\d\d-\d\d \d\d:\d\d"
@@ -168,6 +170,19 @@ def test_a_token_is_good_from_its_making_until_it_is_revoked(mongod: EmbeddedMon
     assert refused.json()["errors"][0]["extensions"] == {"code": "UNAUTHENTICATED"}
 
 
+def test_a_worker_is_bound_to_an_organisation_by_the_command(mongod: EmbeddedMongo, tmp_path: Path) -> None:
+    env = environment(tmp_path, on_database(mongod.uri, "test_bound_by_command"))
+    with running(*COMMAND, "serve", env=env) as server:
+        created = server.ask(CREATE_ORGANISATION)["createOrganisation"]["organisation"]["id"]
+        made = command("token", "create", "theirs", "--role", "worker", "--organisation", created, env=env)
+        listed = command("token", "list", env=env | {"COLUMNS": "80"})
+        refused = server.post(CREATE_ORGANISATION, authorization=f"Bearer {made.stdout.strip()}").json()
+
+    assert made.returncode == 0, made.stderr
+    assert f"  bound to {created}, created " in listed.stdout
+    assert refused["data"]["createOrganisation"]["userErrors"] == [{"code": "FORBIDDEN"}]
+
+
 def seen(response: Any) -> Any:
     return response.json()["data"]["viewer"]
 
@@ -182,6 +197,16 @@ def seen(response: Any) -> Any:
             1,
         ),
         (("create", "x", "--role", "anonymous"), "'anonymous' is not one of 'user', 'worker', 'admin'.", 2),
+        (
+            ("create", "x", "--resource", "resource_x", "--user", "user_x"),
+            "Only WORKER tokens can be bound, not those",
+            2,
+        ),
+        (
+            ("create", "x", "--role", "worker", "--organisation", "organisation_x"),
+            "No Organisation with id",
+            1,
+        ),
         (("revoke", "token_000000000000000000000000"), "No Token with id token_000000000000000000000000.", 1),
     ],
 )

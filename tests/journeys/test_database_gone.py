@@ -12,7 +12,7 @@ import pytest
 
 from documents.embedded_mongod.server import EmbeddedMongo
 from documents.mongo.topology import ELECTION_TIMEOUT
-from resolvers.access.tokens import new_secret
+from resolvers.access.token_secret import new_secret
 from resolvers.outage_log import LOG_INTERVAL
 from tests.graph.websocket.test_endpoint import closed_with, introduced
 from tests.support.patience import until, within

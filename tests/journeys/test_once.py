@@ -352,7 +352,9 @@ def effect(before: Rows, after: Rows) -> dict[str, Counter[str]]:
 
 def told(row: dict[str, Any]) -> dict[str, Any]:
     """A row without what is another each time, or counts repeats as well: numbers of late lines may be left out."""
-    return {name: value for name, value in row.items() if name not in ("reports", "log_late", "holder", "keyHash")}
+    return {
+        name: value for name, value in row.items() if name not in ("reports", "log_late", "holder", "keyHash", "hash")
+    }
 
 
 def unused(row: dict[str, Any]) -> bool:
@@ -371,7 +373,7 @@ def without_new_ids(text: str, known: set[str]) -> str:
 def steady(answer: Answer) -> str:
     """An answer without what differs between two calls."""
     text = re.sub(r'"url": ?"[^"]*signature[^"]*"', "a signed URL", answer.text)
-    text = re.sub(r'"pgi_[^"]+"', "a key", text)
+    text = re.sub(r'"pgi?_[^"]+"', "a key", text)
     text = re.sub(r'"\d{4}-\d\d-\d\dT[^"]*Z"', "a time", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "a minute", text)
     return re.sub(r"[a-z]+_[0-9a-f]{24}", "an id", text)

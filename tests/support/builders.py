@@ -49,6 +49,14 @@ def a_user(**fields: Any) -> documents.User:
     return documents.User(**{"display_name": name, "email": f"{name}@people.example", **fields})
 
 
+def a_token(user: documents.User | None, **fields: Any) -> documents.Token:
+    """A token of the user, or a worker's."""
+    number = next(_numbers)
+    role = "USER" if user else "WORKER"
+    own = {"user_ref": user.id if user else None, "role": role, "name": f"token-{number}", "hash": f"{number:064}"}
+    return documents.Token(**{**own, **fields})
+
+
 def a_twin(owner: documents.User, **fields: Any) -> documents.DigitalTwin:
     """A private twin, unless told otherwise."""
     return documents.DigitalTwin(**{"owner_ref": owner.id, "name": f"twin-{next(_numbers)}", **fields})

@@ -79,10 +79,25 @@ def a_world() -> World:
         "admin": Viewer(Role.ADMIN),
     }
     servers = [*_a_server(owner, stranger, public=False), *_a_server(stranger, public=True), *_a_server(public=True)]
-    rest = [*_a_catalogue(), *servers, *_external_data(owner, stranger)]
+    catalogue = _a_catalogue()
+    rest = [*catalogue, *_tokens(owner, stranger, catalogue), *servers, *_external_data(owner, stranger)]
     world = World([*people, *registry, *(one for twin in twins for one in twin), *rest], viewers)
     _link_families(world)
     return world
+
+
+def _tokens(owner: documents.User, stranger: documents.User, catalogue: list[Any]) -> list[Any]:
+    """Tokens of two users, of which everything is known or nothing, and two that are bound."""
+    organisation = next(one for one in catalogue if isinstance(one, documents.Organisation))
+    resource = next(one for one in catalogue if isinstance(one, documents.Resource))
+    times = {"expires_at": START, "last_used_at": START, "revoked_at": START}
+    return [
+        new.a_token(owner, name="é", **times),
+        new.a_token(owner),
+        new.a_token(stranger, role="ADMIN"),
+        new.a_token(None, organisation_ref=organisation.id),
+        new.a_token(None, resource_ref=resource.id),
+    ]
 
 
 def _external_data(owner: documents.User, stranger: documents.User) -> list[Any]:

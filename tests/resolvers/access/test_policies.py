@@ -91,10 +91,17 @@ def _or_run(document: Any, expected: Any, viewer: Viewer) -> Any:
     return {"$or": [expected, *({path: viewer.key} for path in RUN[document])]}
 
 
-@pytest.mark.parametrize("document", [documents.Token, documents.IdempotencyKey, documents.SeenFile])
+@pytest.mark.parametrize("document", [documents.IdempotencyKey, documents.QuotaUsage, documents.SeenFile])
 @pytest.mark.parametrize("viewer", [*PEOPLE, Viewer(Role.ADMIN)])
 def test_secrets_of_the_server_are_for_nobody(document: Any, viewer: Viewer) -> None:
     assert readable(document, viewer) == MATCH_NOTHING
+
+
+def test_a_token_is_for_the_user_whom_it_stands_for_but_not_for_their_workers() -> None:
+    assert readable(documents.Token, Viewer(Role.USER, ME)) == {"userRef": ME}
+    assert readable(documents.Token, Viewer(Role.WORKER, ME, "token_1")) == MATCH_NOTHING
+    assert readable(documents.Token, Viewer(Role.USER)) == MATCH_NOTHING
+    assert readable(documents.Token, ANONYMOUS) == MATCH_NOTHING
 
 
 def test_an_upload_is_for_the_viewer_who_began_it_and_for_nobody_else() -> None:
@@ -111,8 +118,8 @@ def test_an_administrator_is_kept_from_nothing_else() -> None:
         documents.ImportedRow,
         documents.IngestionPart,
         documents.IdempotencyKey,
+        documents.QuotaUsage,
         documents.SeenFile,
-        documents.Token,
     ]
     assert kept == [documents.DailyUsage, *server_only, documents.Upload, documents.Usage]
 

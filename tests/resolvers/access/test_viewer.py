@@ -1,7 +1,7 @@
 """The viewer of a request: anonymous, the administrator's token, API tokens, and invalid credentials."""
 
 import hashlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +10,11 @@ from documents.access.token import Token
 from documents.mongo.database import Database
 from documents.twins.user import User
 from resolvers.access.authentication import Authenticator
-from resolvers.access.tokens import create_token, is_well_formed, new_secret, revoke_token
+from resolvers.access.token_secret import is_well_formed, new_secret
 from resolvers.access.viewer import ANONYMOUS, Role, Unauthenticated, Viewer
 from resolvers.user_errors import InvalidInput, NotFound
 from tests.support.credentials import ADMIN_TOKEN, REFUSAL, Clock, refusal
+from tests.support.tokens import make_token, revoke
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -53,7 +54,7 @@ async def test_what_is_only_like_the_admin_token_is_refused(authenticator: Authe
 
 
 async def test_without_an_admin_token_or_an_issuer_only_api_tokens_are_accepted() -> None:
-    _, secret = await create_token(role=Role.WORKER, name="pipeline")
+    _, secret = await make_token("WORKER", name="pipeline")
     bare = Authenticator()
 
     assert await bare.viewer(f"Bearer {secret}") == Viewer(Role.WORKER)
@@ -65,14 +66,14 @@ async def test_a_token_stands_for_its_role_and_user(authenticator: Authenticator
     user = await User(display_name="mila").insert()
     viewers = []
     for role in (Role.USER, Role.WORKER, Role.ADMIN):
-        _, secret = await create_token(role=role, name=role.value, user_id=user.id)
+        _, secret = await make_token(role, user_id=user.id)
         viewers.append(await authenticator.viewer(f"Bearer {secret}"))
 
     assert viewers == [Viewer(Role.USER, user.id), Viewer(Role.WORKER, user.id), Viewer(Role.ADMIN, user.id)]
 
 
 async def test_a_token_is_stored_as_a_hash_only(database: Database) -> None:
-    token, secret = await create_token(role=Role.ADMIN, name="set-up")
+    token, secret = await make_token("ADMIN", name="set-up")
     stored = await database["tokens"].find_one({"_id": token.id})
 
     assert stored is not None
@@ -91,7 +92,7 @@ def test_a_secret_has_a_prefix_and_a_checksum() -> None:
 
 
 async def test_a_token_ends_with_its_lifetime(authenticator: Authenticator, clock: Clock) -> None:
-    token, secret = await create_token(role=Role.WORKER, name="pipeline", lifetime=timedelta(hours=1))
+    token, secret = await make_token("WORKER", name="pipeline", lifetime=timedelta(hours=1))
     assert token.expires_at == token.created_at + timedelta(hours=1)
     assert token.expires_at is not None
 
@@ -102,11 +103,11 @@ async def test_a_token_ends_with_its_lifetime(authenticator: Authenticator, cloc
 
 
 async def test_a_revoked_token_is_refused_and_revoking_again_changes_nothing(authenticator: Authenticator) -> None:
-    token, secret = await create_token(role=Role.WORKER, name="pipeline")
-    _, other = await create_token(role=Role.WORKER, name="another pipeline")
+    token, secret = await make_token("WORKER", name="pipeline")
+    _, other = await make_token("WORKER", name="another pipeline")
 
-    revoked = await revoke_token(token.id)
-    again = await revoke_token(token.id)
+    revoked = await revoke(token.id)
+    again = await revoke(token.id)
 
     assert revoked.revoked_at is not None
     assert again == revoked
@@ -116,7 +117,7 @@ async def test_a_revoked_token_is_refused_and_revoking_again_changes_nothing(aut
 
 async def test_revoking_an_unknown_token_says_so() -> None:
     with pytest.raises(NotFound, match="No Token with id token_x"):
-        await revoke_token("token_x")
+        await revoke("token_x")
 
 
 async def test_a_well_formed_secret_that_nobody_made_is_refused(authenticator: Authenticator) -> None:
@@ -125,7 +126,7 @@ async def test_a_well_formed_secret_that_nobody_made_is_refused(authenticator: A
 
 
 async def test_the_last_use_is_noted_to_the_minute(authenticator: Authenticator, clock: Clock) -> None:
-    token, secret = await create_token(role=Role.WORKER, name="pipeline")
+    token, secret = await make_token("WORKER", name="pipeline")
     started, noted = clock.at, []
     for seconds in (0, 59, 1):
         clock.move(seconds=seconds)
@@ -139,16 +140,23 @@ async def test_the_last_use_is_noted_to_the_minute(authenticator: Authenticator,
 @pytest.mark.parametrize(
     ("given", "message", "path"),
     [
-        ({"role": Role.ANONYMOUS}, "USER, WORKER or ADMIN", "role"),
-        ({"name": " "}, "needs a name", "name"),
-        ({"role": Role.USER}, "needs a user", "user"),
-        ({"lifetime": timedelta(0)}, "must be positive", "lifetime"),
-        ({"user_id": "user_x"}, "No User with id user_x", "user"),
+        ({"name": " "}, "name must be one line", "name"),
+        ({"role": Role.USER}, "needs a user", "userId"),
+        (
+            {"expires_at": datetime(2020, 1, 1, tzinfo=UTC)},
+            "must be in the future, not 2020-01-01T00:00:00",
+            "expiresAt",
+        ),
+        ({"user_id": "user_x"}, "No User with id user_x", "userId"),
+        ({"role": Role.WORKER, "resource_id": "resource_x"}, "No Resource with id resource_x", "resourceId"),
+        ({"organisation_id": "organisation_x"}, "Only WORKER tokens can be bound, not .* ADMIN", "organisationId"),
+        ({"role": Role.WORKER, "organisation_id": "a", "resource_id": "b"}, "not to both", "resourceId"),
+        ({"role": Role.WORKER, "resource_id": "b", "user_id": "user_x"}, "stands for no user", "userId"),
     ],
 )
 async def test_a_token_that_makes_no_sense_is_not_made(given: Any, message: str, path: str) -> None:
     with pytest.raises((InvalidInput, NotFound), match=message) as raised:
-        await create_token(**{"role": Role.ADMIN, "name": "a token"} | given)
+        await make_token(**{"role": Role.ADMIN} | given)
 
     assert list(raised.value.path) == [path]
     assert await Token.find({}).count() == 0

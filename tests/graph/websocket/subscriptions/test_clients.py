@@ -15,13 +15,12 @@ from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 
 from documents.activities.activity import ActivityStatus
-from resolvers.access.tokens import create_token
-from resolvers.access.viewer import Role
 from tests.graph.websocket.subscriptions.world import World, expire
 from tests.support.follower import LOGS
 from tests.support.needs import need_npm_packages
 from tests.support.patience import BOUND, within
 from tests.support.running import Running
+from tests.support.tokens import make_token
 
 HERE = Path(__file__).parent / "clients"
 STATUS = "subscription Watch($id: ID!) { execution(id: $id) { status } }"
@@ -90,7 +89,7 @@ async def test_graphql_ws_is_told_of_an_unknown_id_and_the_end(
 async def test_graphql_ws_comes_back_with_a_new_token_when_its_own_has_expired(
     looking: Running, modules: Path, world: World
 ) -> None:
-    token, short = await create_token(role=Role.USER, name="short", user_id=world.owner.id, lifetime=timedelta(days=1))
+    token, short = await make_token("USER", name="short", user_id=world.owner.id, lifetime=timedelta(days=1))
     given = {"query": STATUS, "variables": {"id": world.execution.id}, "tokens": [short, looking.token]}
     async with graphql_ws(modules, looking, **given) as client:
         first = await client.next()

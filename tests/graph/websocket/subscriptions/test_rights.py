@@ -6,20 +6,19 @@ import pytest
 
 from documents.activities.activity import ActivityStatus
 from documents.mongo.database import Database
-from resolvers.access.tokens import create_token, revoke_token
-from resolvers.access.viewer import Role
 from resolvers.activities import subscriptions
 from tests.graph.websocket.subscriptions.world import World, a_world, expire
 from tests.support.builders import an_output, keep
 from tests.support.follower import EXECUTION, LOGS, follower
 from tests.support.running import Running
+from tests.support.tokens import make_token, revoke
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 async def secret_of(world: World, lifetime: timedelta | None = None) -> tuple[str, str]:
     """The id and the secret of a fresh token of the owner."""
-    token, secret = await create_token(role=Role.USER, name="follower", user_id=world.owner.id, lifetime=lifetime)
+    token, secret = await make_token("USER", name="follower", user_id=world.owner.id, lifetime=lifetime)
     return token.id, secret
 
 
@@ -107,7 +106,7 @@ async def test_a_revoked_token_closes_the_socket_at_the_next_delivery(faulty_ser
         await client.follow(LOGS, "b", id=world.steps[0].id)
         await client.next()
 
-        await revoke_token(id)
+        await revoke(id)
         await world.set_step(0, ActivityStatus.RUNNING)
 
         assert await client.wait_for_close() == (4403, "The token is invalid, has expired or was revoked.")
@@ -129,7 +128,7 @@ async def test_a_revoked_token_closes_the_socket_that_asks_another_question(
 ) -> None:
     id, secret = await secret_of(world)
     async with follower(faulty_server, secret) as client:
-        await revoke_token(id)
+        await revoke(id)
 
         await client.follow("query($id:ID!){node(id:$id){id}}", id=world.execution.id)
 
@@ -143,7 +142,7 @@ async def test_the_rest_of_the_world_notices_nothing(faulty_server: Running, wor
             await client.follow(EXECUTION, id=world.execution.id)
             await client.next()
 
-        await revoke_token(id)
+        await revoke(id)
         await world.set_step(1, ActivityStatus.RUNNING)
 
         assert (await one.wait_for_close())[0] == 4403
