@@ -98,7 +98,7 @@ class Viewer:
         description="What the viewer may use each day, and has used. Empty for administrators, for anonymous viewers, "
         "and where the server has no quotas.",
     )
-    tokens: Connection[Token] = connection(
+    tokens: "Connection[Token]" = connection(
         documents.Token,
         "user_ref",
         of="user_ref",

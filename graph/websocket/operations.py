@@ -34,7 +34,7 @@ from graph.engine.plan.json_output import data_of
 from graph.engine.plan.planner import name_of
 from graph.engine.plan.subscription import SubscriptionPlan
 from graph.engine.prepare import InvalidDocument, PreparedDocument
-from graph.errors import BAD_USER_INPUT, QUOTA_EXCEEDED, HTTPError, Overloaded, ReadOnly, RequestError
+from graph.errors import BAD_USER_INPUT, QUOTA_EXCEEDED, READ_ONLY, HTTPError, Overloaded, RequestError
 from graph.http.graphql import GraphQLHandler
 from graph.http.middleware import request_id
 from graph.http.operation_executor import UNPLANNED_WEIGHT, IsAwaitable, is_signed_in
@@ -53,6 +53,9 @@ from resolvers.reads.loaders import RequestLoader
 FORBIDDEN, TRY_AGAIN_LATER = 4403, 1013
 """Close codes: the protocol's own, and one of the registry that RFC 6455 established. Clients reconnect after both, and
 can bring a new token."""
+
+OF_ONE_OPERATION = frozenset({QUOTA_EXCEEDED, READ_ONLY})
+"""Codes of refusals after which the socket stays open, and its subscriptions go on."""
 
 SECONDS_PER_DELIVERY, SECONDS_PER_OBJECT = 0.002, 0.000_006
 """CPU seconds of a delivery, and of each object in it."""
@@ -104,18 +107,14 @@ class OperationRunner:
             self._metrics.count_refusal(error.code)
             await self._admission.delay_refusal()
             yield _error_result(refusal_errors(error))
-        except ReadOnly as error:
-            # The socket stays open: its subscriptions go on.
-            self._metrics.count_refusal(error.code)
-            yield _error_result(refusal_errors(error))
         except AnswerTooLarge as refusal:
             yield ExecutionResult(data=None, errors=as_errors(too_large_body(refusal)["errors"]))
         except HTTPError as error:
-            if error.code == QUOTA_EXCEEDED:
-                self._metrics.count_refusal(error.code)
-                yield _error_result(refusal_errors(error))
+            if error.code not in OF_ONE_OPERATION:
+                await session.close(close_code(error), error.message)
                 return
-            await session.close(close_code(error), error.message)
+            self._metrics.count_refusal(error.code)
+            yield _error_result(refusal_errors(error))
         except Exception as error:
             if outage := outage_of(error):
                 yield _error_result(outage_errors(outage, error))
