@@ -12,6 +12,7 @@ from graph.engine.document_limits import check_document, check_text, check_varia
 from graph.engine.error_masking import MAX_REQUEST_ERRORS, Formatted, refusal_errors, request_errors
 from graph.engine.input_bounds import InputBounds, input_bounds
 from graph.engine.introspection import SchemaAnswers, asks_for_schema
+from graph.engine.operation_identity import OperationIdentity
 from graph.engine.parsing import parse_document
 from graph.engine.plan import Planner, Plans, PointLookup
 from graph.engine.plan.planner import name_of
@@ -44,6 +45,15 @@ class PreparedDocument:
             case [only]:
                 return self.plans.point_lookup(only)
         return None
+
+    @cached_property
+    def identities(self) -> dict[str | None, OperationIdentity]:
+        """The names and kinds of the operations, by the name that a request gives, which may leave out the only one."""
+        named = {
+            name: OperationIdentity(name or "", operation.operation.value)
+            for name, operation in self.operations.items()
+        }
+        return named | ({None: next(iter(named.values()))} if len(named) == 1 else {})
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation of this name, or the only one. Raises RequestError when there is none, or several unnamed."""

@@ -4,7 +4,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -16,6 +17,8 @@ from graph.app import Application
 from graph.http.send_buffers import SOCKET_BUFFER_BYTES
 from graph.limits import MAX_MESSAGE_BYTES
 from graph.logs import access_log, configure_logs
+from graph.metrics.shared_directory import SharedDirectory
+from graph.server.metrics_port import serve_metrics
 from graph.server.web_processes import ProcessSupervisor
 from graph.settings import Settings, SettingsError
 from resolvers.concurrency.garbage_collection import exempt_current_objects, set_server_thresholds
@@ -28,8 +31,12 @@ FORCED_EXIT_TIMEOUT = 8.3
 log = structlog.stdlib.get_logger("graph.server")
 
 
+MakeApp = Callable[[SharedDirectory | None], Application]
+"""From the directory in which processes share their metrics, if there are several, to the application of one."""
+
+
 def run(
-    make_app: Callable[[], Application],
+    make_app: MakeApp,
     settings: Settings,
     *,
     processes: int = 1,
@@ -39,22 +46,51 @@ def run(
     """Serve until SIGTERM or SIGINT, then finish running requests, refuse new ones, and return whether all went well.
 
     `on_start` is called with the server's address once it answers, and `on_stop`, within a signal handler, when it is
-    told to stop. Raises SettingsError when the address is taken.
+    told to stop. Raises SettingsError when an address is taken, or the metrics cannot be shared.
     """
     configure_logs(settings)
-    with _listen(settings.listen_on, settings.port) as listener:
+    with _listen(settings.listen_on, settings.port) as listener, _metrics_listener(settings) as metrics_listener:
         if processes == 1:
-            return _serve(make_app(), listener, on_start, on_stop)
+            return _serve(make_app(None), listener, metrics_listener, on_start, on_stop)
+        with _shared_directory() as directory:
 
-        def work(number: int) -> bool:
-            return _serve(make_app(), listener, None if number else on_start)
+            def work(number: int) -> bool:
+                return _serve(make_app(directory), listener, metrics_listener, None if number else on_start)
 
-        return ProcessSupervisor(work, processes, on_stop).run()
+            return ProcessSupervisor(work, processes, on_stop, directory.retire).run()
+
+
+@contextmanager
+def _metrics_listener(settings: Settings) -> Iterator[socket.socket | None]:
+    """The listener of the metrics' own port, None without one. Raises SettingsError when the address is taken."""
+    if settings.metrics_port is None:
+        yield None
+        return
+    variables = "PROVENANCE_METRICS_HOST or PROVENANCE_METRICS_PORT"
+    with _listen(settings.metrics_host, settings.metrics_port, variables) as listener:
+        yield listener
+
+
+@contextmanager
+def _shared_directory() -> Iterator[SharedDirectory]:
+    """The directory in which processes share their metrics, removed at the end. Raises SettingsError without space."""
+    try:
+        directory = SharedDirectory()
+    except OSError as error:
+        raise SettingsError(
+            f"Several processes share their metrics in a temporary directory, which cannot be made: {error}. "
+            "Set TMPDIR to a folder that can be written."
+        ) from None
+    try:
+        yield directory
+    finally:
+        directory.remove()
 
 
 def _serve(
     app: Application,
     listener: socket.socket,
+    metrics_listener: socket.socket | None,
     on_start: Callable[[str], None] | None,
     on_stop: Callable[[], None] = lambda: None,
 ) -> bool:
@@ -72,7 +108,7 @@ def _serve(
         ws_per_message_deflate=False,
         lifespan="on",
     )
-    server = _Server(config, app, on_start, on_stop)
+    server = _Server(config, app, metrics_listener, on_start, on_stop)
     server.run(sockets=[listener])
     access_log.flush()
     return server.started
@@ -92,16 +128,20 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         app: Application,
+        metrics_listener: socket.socket | None,
         on_start: Callable[[str], None] | None,
         on_stop: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._app = app
+        self._metrics_listener = metrics_listener
         self._on_start = on_start
         self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.started and self._metrics_listener:
+            self.servers.append(await serve_metrics(self._app, self._metrics_listener, self))
         exempt_current_objects()
         set_server_thresholds()
         if self.started and self._on_start and sockets:
@@ -123,14 +163,15 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, variables: str = "HOST or PORT") -> socket.socket:
+    """A listener on an address. Raises SettingsError that names the variables when it cannot be bound."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         # Python adds the address to the system's message, and this message names it already.
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise SettingsError(f"Cannot listen on {host} port {port}: {reason}. Set HOST or PORT to another.") from None
+        raise SettingsError(f"Cannot listen on {host} port {port}: {reason}. Set {variables} to another.") from None
     # Connections inherit the listener's buffer size. By default the system grows it to several megabytes for each.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
     return listener

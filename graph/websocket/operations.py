@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from inspect import isawaitable
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from strawberry.execution import optimized_is_awaitable
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from documents.mongo.replies import counting_replies
+from documents.mongo.round_trips import counting_round_trips
 from documents.outage import outage_of
 from graph.activities.log_entry import LogBatch
 from graph.context import Context
@@ -38,6 +40,7 @@ from graph.errors import BAD_USER_INPUT, HTTPError, Overloaded, RequestError
 from graph.http.graphql import GraphQLHandler
 from graph.http.middleware import request_id
 from graph.http.operation_executor import UNPLANNED_WEIGHT, IsAwaitable, is_signed_in
+from graph.http.operation_recorder import OperationRecord
 from graph.http.request import RequestParameters
 from graph.http.response import ResponseBody, to_response_body, too_large_body
 from graph.limits import REQUEST_TIMEOUT
@@ -66,14 +69,14 @@ Stream = AsyncGenerator[PreExecutionError | ExecutionResult, None]
 class OperationRunner:
     """Runs the operations of WebSockets, in the place of the schema in Strawberry's handler."""
 
-    def __init__(self, graphql: GraphQLHandler) -> None:
-        self._executor = graphql.executor
+    def __init__(self, graphql: GraphQLHandler, changes: ChangeFeed) -> None:
+        self._executor, self._recorder = graphql.executor, graphql.recorder
         self._document_cache, self._metrics, self._admission = (
             graphql.document_cache,
             graphql.metrics,
             graphql.admission,
         )
-        self._changes = ChangeFeed()
+        self._changes = changes
 
     async def stream(
         self,
@@ -101,7 +104,7 @@ class OperationRunner:
             yield _error_result(refusal_errors(refusal))
         except Overloaded as error:
             self._metrics.count_refusal(error.code)
-            await self._admission.delay_refusal()
+            await self._admission.delay_refusal(error.reason)
             yield _error_result(refusal_errors(error))
         except AnswerTooLarge as refusal:
             yield ExecutionResult(data=None, errors=as_errors(too_large_body(refusal)["errors"]))
@@ -119,18 +122,34 @@ class OperationRunner:
     ) -> Stream:
         # Each operation reads afresh and has a budget of its own; the token may have been revoked since the last one.
         context = cast(Context, await session.context())
+        record = OperationRecord(time.monotonic(), loader=context.loader)
         prepared = await self._executor.prepare(query, context.loader)
-        operation = prepared.operation(name)
-        kind = operation.operation
-        prepared.check_variables(operation, variables)
-        if kind is not OperationType.SUBSCRIPTION:
-            yield await self._single_result(prepared, operation, variables, session, context)
+        record.identity = prepared.identities.get(name)
+        with self._recorder.recording_failure(record):
+            operation = prepared.operation(name)
+            prepared.check_variables(operation, variables)
+            subscribes = operation.operation is OperationType.SUBSCRIPTION
+            result = (
+                None
+                if subscribes
+                else await self._single_result(prepared, operation, variables, session, context, record)
+            )
+        if result is not None:
+            self._finish(record, result)
+            yield result
             return
         subscription = SubscriptionContext(session, self._changes, context.loader)
         with self._metrics.subscriptions.track_inprogress():
             async with aclosing(self._subscribe(prepared, variables, name, subscription)) as results:
                 async for result in results:
                     yield result
+
+    def _finish(self, record: OperationRecord, result: ExecutionResult) -> None:
+        """Record a result that is about to be sent."""
+        if result.errors:
+            record.code = (result.errors[0].extensions or {}).get("code", "")
+        data: object = result.data
+        self._recorder.finish(record, len(data) if isinstance(data, bytes) else 0)
 
     async def _single_result(
         self,
@@ -139,8 +158,10 @@ class OperationRunner:
         variables: dict[str, Any],
         session: WebSocketSession,
         context: Context,
+        record: OperationRecord,
     ) -> ExecutionResult:
         """The result of a query or mutation."""
+        record.executor = "planned"
         if prepared.asks_for_schema(operation):
             data = await self._document_cache.schema_answer(prepared, operation, variables)
             if data is not None:
@@ -154,6 +175,9 @@ class OperationRunner:
             )
             if (parts := await read_detached(reading, context.loader)) is not None:
                 return ExecutionResult(data=cast(Any, data_of(parts)), errors=None)
+            record.executor = "stepped_aside"
+        else:
+            record.executor = "reference"
         running = self._executor.answer_by_reference(
             prepared, parameters, context, session.socket.scope, REQUEST_TIMEOUT
         )
@@ -162,7 +186,9 @@ class OperationRunner:
     async def _subscribe(
         self, prepared: PreparedDocument, variables: dict[str, Any], name: str | None, subscription: SubscriptionContext
     ) -> Stream:
-        executor, events = await self._events(prepared, variables, name, subscription)
+        starting = OperationRecord(time.monotonic(), prepared.identities.get(name), subscription.loader)
+        with self._recorder.recording_failure(starting):
+            executor, events = await self._events(prepared, variables, name, subscription)
         planned = (
             None
             if self._executor.use_reference_executor
@@ -172,13 +198,16 @@ class OperationRunner:
         async with aclosing(events) as open_events:
             async for event in open_events:
                 raise_if_cancelled()
-                # A subscription with deliveries waits for room instead of being refused.
-                message = await self._delivery(
-                    prepared, name, planned, executor, event, subscription, patient=bool(sent)
-                )
+                record = replace(starting, began=time.monotonic(), executor="planned" if planned else "reference")
+                with self._recorder.recording_failure(record):
+                    # A subscription with deliveries waits for room instead of being refused.
+                    message = await self._delivery(
+                        prepared, name, planned, executor, event, subscription, patient=bool(sent)
+                    )
                 # An unchanged state tells a client nothing, but identical log lines are separate events.
                 if message.mark != sent or isinstance(event, LogBatch):
                     sent = message.mark
+                    self._finish(record, message.result)
                     yield message.result
 
     async def _delivery(
@@ -203,7 +232,11 @@ class OperationRunner:
             )
         async with self._changes.read_slots, permit:
             began = time.monotonic()
-            with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(loader.budget.add_stored_bytes):
+            with (
+                pymongo.timeout(REQUEST_TIMEOUT),
+                counting_replies(loader.budget.add_stored_bytes),
+                counting_round_trips(loader.budget),
+            ):
                 body = await _answer_by_plan(planned, loader, event) or await _answer_by_reference(executor, event)
             weight = UNPLANNED_WEIGHT if planned is None else 1
             costs.record(cost_key, Cost(weight * loader.budget.objects, seconds=time.monotonic() - began))
