@@ -1,7 +1,10 @@
 """The reference of what `/metrics` tells."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from prometheus_client.metrics import MetricWrapperBase
+
+from graph.clients.worker.metrics import WorkerMetrics
 from graph.engine.admission import Admission, Capacity
 from graph.metrics.backlog import all_families
 from graph.metrics.families import FamilySnapshot
@@ -22,16 +25,31 @@ def server_families() -> list[FamilySnapshot]:
     return [*metrics.snapshots(), *all_families()]
 
 
-def rows(families: Iterable[FamilySnapshot] | None = None) -> str:
-    """Name, kind, labels and meaning of each metric of our own, as Prometheus is told them."""
-    own = (family for family in families or server_families() if family.name.startswith(PREFIX))
+def server_rows() -> str:
+    """Name, kind, labels and meaning of each metric of a server's own, as Prometheus is told them."""
+    return _rows(
+        (family.name, family.kind.value, family.labels, family.description)
+        for family in server_families()
+        if family.name.startswith(PREFIX)
+    )
+
+
+def worker_rows() -> str:
+    """Name, kind, labels and meaning of each metric of a worker's own."""
+    metrics = WorkerMetrics()
+    labels = {
+        metric._name: metric._labelnames for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)
+    }
+    return _rows(
+        (family.name, family.type, labels[family.name], family.documentation)
+        for family in metrics.registry.collect()
+        if family.name.startswith(PREFIX)
+    )
+
+
+def _rows(families: Iterable[tuple[str, str, Sequence[str], str]]) -> str:
     named = (
-        (
-            f"`{family.name}{SUFFIXES.get(family.kind, '')}`",
-            family.kind.value,
-            ", ".join(f"`{label}`" for label in family.labels),
-            family.description,
-        )
-        for family in own
+        (f"`{name}{SUFFIXES.get(kind, '')}`", kind, ", ".join(f"`{label}`" for label in labels), description)
+        for name, kind, labels, description in families
     )
     return table(("metric", "kind", "labels", "what it is"), sorted(named))

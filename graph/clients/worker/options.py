@@ -45,6 +45,8 @@ class Options:
     retry_within: float = 600.0
     pause: float = 5.0
     pass_token: bool = False
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
 
     @property
     def waits(self) -> bool:
