@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import InitVar, dataclass, field
-from typing import cast
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -161,7 +160,8 @@ class GraphQLHandler:
             run_plan = self.executor.plan_runner(prepared, parameters, request)
             if context is None:
                 context = await self._context(credentials)
-            record.loader = loader = cast(RequestLoader | None, getattr(context, "loader", None))
+            loader: RequestLoader | None = getattr(context, "loader", None)
+            record.loader = loader
             if run_plan is not None and loader is not None:
                 record.executor = "planned"
                 if (parts := await run_plan(loader, context)) is not None:

@@ -78,7 +78,10 @@ class Counter(Family):
 
     def add(self, value: str) -> None:
         """Increment the counter for this value of the label."""
-        self._counts[value] = self._counts.get(value, 0) + 1
+        try:
+            self._counts[value] += 1
+        except KeyError:
+            self._counts[value] = 1
 
     def inc(self) -> None:
         """Increment a counter without a label."""

@@ -24,15 +24,6 @@ class OperationSeries:
         self.seconds = empty_histogram(SECONDS)
         self.bytes = empty_histogram(BYTES)
 
-    def add(self, seconds: float, size: int) -> None:
-        """Count an answer of so many bytes."""
-        within = self.seconds
-        within[bisect_left(SECONDS, seconds)] += 1
-        within[-1] += seconds
-        within = self.bytes
-        within[bisect_left(BYTES, size)] += 1
-        within[-1] += size
-
 
 class OperationMetrics:
     """The answers to operations, a bounded number of names apart."""
@@ -47,7 +38,12 @@ class OperationMetrics:
         series = self._series.get((identity, role, code))
         if series is None:
             series = self._series_of(OperationIdentity(self._label(identity.name, role), identity.kind), role, code)
-        series.add(seconds, size)
+        within = series.seconds
+        within[bisect_left(SECONDS, seconds)] += 1
+        within[-1] += seconds
+        within = series.bytes
+        within[bisect_left(BYTES, size)] += 1
+        within[-1] += size
 
     def _series_of(self, identity: OperationIdentity, role: str, code: str) -> OperationSeries:
         return self._series.setdefault((identity, role, code), OperationSeries())

@@ -34,15 +34,18 @@ def server_rows() -> str:
     )
 
 
+def worker_labels() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """The kind and the labels of each metric of a worker's own."""
+    metrics = [metric for metric in vars(WorkerMetrics()).values() if isinstance(metric, MetricWrapperBase)]
+    return {metric._name: (str(metric._type), tuple(metric._labelnames)) for metric in metrics}
+
+
 def worker_rows() -> str:
     """Name, kind, labels and meaning of each metric of a worker's own."""
-    metrics = WorkerMetrics()
-    labels = {
-        metric._name: metric._labelnames for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)
-    }
+    labels = worker_labels()
     return _rows(
-        (family.name, family.type, labels[family.name], family.documentation)
-        for family in metrics.registry.collect()
+        (family.name, family.type, labels[family.name][1], family.documentation)
+        for family in WorkerMetrics().registry.collect()
         if family.name.startswith(PREFIX)
     )
 
