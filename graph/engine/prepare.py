@@ -37,6 +37,8 @@ class PreparedDocument:
     bounds: dict[str | None, InputBounds]
     about_schema: frozenset[str | None]
     """The names of the operations that ask for the schema."""
+    identities: dict[str | None, OperationIdentity]
+    """The names and kinds of the operations, by the name that a request gives, which may leave out the only one."""
 
     @cached_property
     def point_lookup(self) -> PointLookup | None:
@@ -45,15 +47,6 @@ class PreparedDocument:
             case [only]:
                 return self.plans.point_lookup(only)
         return None
-
-    @cached_property
-    def identities(self) -> dict[str | None, OperationIdentity]:
-        """The names and kinds of the operations, by the name that a request gives, which may leave out the only one."""
-        named = {
-            name: OperationIdentity(name or "", operation.operation.value)
-            for name, operation in self.operations.items()
-        }
-        return named | ({None: next(iter(named.values()))} if len(named) == 1 else {})
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation of this name, or the only one. Raises RequestError when there is none, or several unnamed."""
@@ -192,7 +185,14 @@ class DocumentCache:
             )
         except RequestError as refusal:
             raise InvalidDocument(refusal_errors(refusal)) from None
-        return PreparedDocument(text, document, operations, Plans(self.planner, document), bounds, about_schema)
+        return PreparedDocument(
+            text, document, operations, Plans(self.planner, document), bounds, about_schema, _identities(operations)
+        )
+
+
+def _identities(operations: dict[str | None, OperationDefinitionNode]) -> dict[str | None, OperationIdentity]:
+    named = {name: OperationIdentity(name or "", operation.operation.value) for name, operation in operations.items()}
+    return named | ({None: next(iter(named.values()))} if len(named) == 1 else {})
 
 
 def _operations_by_name(document: DocumentNode) -> dict[str | None, OperationDefinitionNode]:

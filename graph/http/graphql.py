@@ -102,7 +102,8 @@ class GraphQLHandler:
         accept = headers.get(b"accept")
         if complete is None and self.page and accepts_html(accept) and _opens_page(request):
             return self.page(request)
-        media, record = negotiate_media_type(accept), OperationRecord(time.monotonic())
+        media, record = negotiate_media_type(accept), OperationRecord()
+        record.began = time.monotonic()
         try:
             if media is None:
                 raise HTTPError(406, f"Responses are {GRAPHQL_JSON} or {JSON}; accept one of them.")
@@ -223,8 +224,8 @@ class GraphQLHandler:
 
     def _plan_response(self, parts: list[bytes], media: str) -> JSONBytesResponse:
         """The response with a plan's answer."""
-        self.metrics.executions.add("planned")
-        self.metrics.operations.add("ok")
+        self.metrics.executions.counts["planned"] += 1
+        self.metrics.operations.counts["ok"] += 1
         return JSONBytesResponse(parts, media, 200, self._executor_header("planned"))
 
     def _executor_header(self, executor: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from documents.outage import outage_of
 from graph.engine.operation_identity import OperationIdentity
 from graph.engine.prepare import InvalidDocument
 from graph.errors import INTERNAL, PublicError
+from graph.metrics.families import BATCH_SIZE
 from graph.metrics.operations import OperationMetrics
 from resolvers.access.viewer import Role
 from resolvers.reads.answer_budget import AnswerTooLarge
@@ -23,9 +24,12 @@ UNANSWERED = "none"
 log = structlog.stdlib.get_logger("graph.slow")
 
 
-@dataclass(slots=True)
 class OperationRecord:
-    """One operation on its way from the request to the answer, as far as is known."""
+    """One operation on its way from the request to the answer, as far as is known.
+
+    Its fields have defaults in the class, because each request makes one, and an __init__ would take three times as
+    long.
+    """
 
     began: float
     """By time.monotonic()."""
@@ -33,8 +37,8 @@ class OperationRecord:
     """None until its document was prepared."""
     loader: RequestLoader | None = None
     """None until its caller is known."""
-    executor: str = UNANSWERED
-    code: str = ""
+    executor = UNANSWERED
+    code = ""
     """The code of the first error, empty without errors."""
 
 
@@ -47,13 +51,21 @@ class OperationRecorder:
 
     def finish(self, record: OperationRecord, size: int) -> None:
         """Record that the operation was answered with so many bytes, if it is known which one it was."""
-        if record.identity is None:
+        identity, loader = record.identity, record.loader
+        if identity is None:
             return
         seconds = time.monotonic() - record.began
-        role = Role.ANONYMOUS if record.loader is None else record.loader.viewer.role
-        self.metrics.add(record.identity, role, record.code, seconds, size)
+        role = Role.ANONYMOUS if loader is None else loader.viewer.role
+        series = self.metrics.series.get((identity, role, record.code))
+        if series is None:
+            series = self.metrics.series_of(identity, role, record.code)
+        # Not `series.add`: this is done for each request, and the call would double its cost.
+        pending = series.pending
+        pending.append((seconds, size))
+        if len(pending) >= BATCH_SIZE:
+            series.count()
         if seconds >= self.slow_seconds:
-            _log_slow(record, record.identity, role, seconds, size)
+            _log_slow(record, identity, role, seconds, size)
 
     @contextmanager
     def recording_failure(self, record: OperationRecord) -> Iterator[None]:

@@ -4,11 +4,14 @@ All counting happens in the event loop's thread, so it does without the locks of
 """
 
 from abc import ABC, abstractmethod
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+
+BATCH_SIZE = 200
+"""Values of a distribution that are counted together."""
 
 Labels = tuple[str, ...]
 Value = float | list[float]
@@ -74,21 +77,19 @@ class Counter(Family):
 
     def __init__(self, name: str, description: str, label: str = "", *expected: str) -> None:
         super().__init__(name, description, [label] if label else [])
-        self._counts: dict[str, int] = dict.fromkeys(expected if label else ("",), 0)
+        self.counts: dict[str, int] = dict.fromkeys(expected if label else ("",), 0)
+        """The number of events by value. The hot path increments `expected` ones here, without a call."""
 
     def add(self, value: str) -> None:
         """Increment the counter for this value of the label."""
-        try:
-            self._counts[value] += 1
-        except KeyError:
-            self._counts[value] = 1
+        self.counts[value] = self.counts.get(value, 0) + 1
 
     def inc(self) -> None:
         """Increment a counter without a label."""
-        self._counts[""] += 1
+        self.counts[""] += 1
 
     def values(self) -> dict[Labels, Value]:
-        return {(value,) if self.labels else (): count for value, count in self._counts.items()}
+        return {(value,) if self.labels else (): count for value, count in self.counts.items()}
 
 
 class CallbackCounter(Family):
@@ -150,6 +151,43 @@ class CallbackGauge(Family):
         return dict(self._read())
 
 
+class Distribution:
+    """Values in buckets: how many are at most each bound, but above the one before, and the sum of all.
+
+    Values are put aside first and counted in batches, sorted, which takes a third of the time of counting each.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_sum", "pending")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+        self.pending: list[float] = []
+        """Values that are not counted yet. Whoever appends to it calls `count` after BATCH_SIZE of them."""
+
+    def count(self) -> None:
+        """Count the values that were put aside."""
+        values, self.pending = sorted(self.pending), []
+        below = 0
+        for bucket, bound in enumerate(self._bounds):
+            until = bisect_right(values, bound)
+            self._counts[bucket] += until - below
+            below = until
+        self._counts[-1] += len(values) - below
+        self._sum += sum(values)
+
+    @property
+    def total(self) -> int:
+        """How many values were counted."""
+        return sum(self._counts)
+
+    def values(self) -> list[float]:
+        """How many values are in each bucket, and at the end the sum."""
+        self.count()
+        return [*self._counts, self._sum]
+
+
 class Histogram(Family):
     """How often values were at most each bound, and their sum."""
 
@@ -158,20 +196,17 @@ class Histogram(Family):
     def __init__(self, name: str, description: str, labels: Sequence[str], bounds: tuple[float, ...]) -> None:
         super().__init__(name, description, labels)
         self.bounds = bounds
-        self._values: dict[tuple[object, ...], list[float]] = {}
+        self._distributions: dict[tuple[object, ...], Distribution] = {}
 
     def add(self, value: float, *labels: object) -> None:
         """Count a value. Labels are made texts when they are exported, because a request should not wait for that."""
-        values = self._values.get(labels)
-        if values is None:
-            values = self._values[labels] = empty_histogram(self.bounds)
-        values[bisect_left(self.bounds, value)] += 1
-        values[-1] += value
+        distribution = self._distributions.get(labels)
+        if distribution is None:
+            distribution = self._distributions[labels] = Distribution(self.bounds)
+        pending = distribution.pending
+        pending.append(value)
+        if len(pending) >= BATCH_SIZE:
+            distribution.count()
 
     def values(self) -> dict[Labels, Value]:
-        return {tuple(map(str, labels)): list(values) for labels, values in self._values.items()}
-
-
-def empty_histogram(bounds: Sequence[float]) -> list[float]:
-    """The value of a histogram that has counted nothing: its buckets, that of infinity, and the sum."""
-    return [0] * (len(bounds) + 1) + [0.0]
+        return {tuple(map(str, labels)): distribution.values() for labels, distribution in self._distributions.items()}

@@ -1,9 +1,7 @@
 """Metrics of GraphQL operations: by name, kind, role of the caller, and the code of the first error."""
 
-from bisect import bisect_left
-
 from graph.engine.operation_identity import OperationIdentity
-from graph.metrics.families import Combine, FamilySnapshot, Kind, Labels, empty_histogram
+from graph.metrics.families import Combine, Distribution, FamilySnapshot, Kind, Labels, Value
 
 MAX_OPERATION_NAMES = 100
 """Names with metrics of their own; operations of all others are counted together."""
@@ -16,37 +14,37 @@ BYTES = (100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0)
 
 
 class OperationSeries:
-    """The number of answers with equal labels, by duration and size."""
+    """The answers with equal labels, by duration and size."""
 
-    __slots__ = ("bytes", "seconds")
+    __slots__ = ("bytes", "pending", "seconds")
 
     def __init__(self) -> None:
-        self.seconds = empty_histogram(SECONDS)
-        self.bytes = empty_histogram(BYTES)
+        self.seconds, self.bytes = Distribution(SECONDS), Distribution(BYTES)
+        self.pending: list[tuple[float, int]] = []
+        """Seconds and bytes of answers that are not counted yet. Whoever appends calls `count` after BATCH_SIZE."""
+
+    def count(self) -> None:
+        """Count the answers that were put aside."""
+        pending, self.pending = self.pending, []
+        self.seconds.pending += [seconds for seconds, _ in pending]
+        self.bytes.pending += [size for _, size in pending]
+        self.seconds.count()
+        self.bytes.count()
 
 
 class OperationMetrics:
     """The answers to operations, a bounded number of names apart."""
 
     def __init__(self) -> None:
-        self._series: dict[tuple[OperationIdentity, str, str], OperationSeries] = {}
+        self.series: dict[tuple[OperationIdentity, str, str], OperationSeries] = {}
+        """The answers by identity, role and code, empty where there was no error."""
         self._names: set[str] = {""}
         self._anonymous_names = 0
 
-    def add(self, identity: OperationIdentity, role: str, code: str, seconds: float, size: int) -> None:
-        """Count an answer of so many bytes that took so long. `code` is empty where there was no error."""
-        series = self._series.get((identity, role, code))
-        if series is None:
-            series = self._series_of(OperationIdentity(self._label(identity.name, role), identity.kind), role, code)
-        within = series.seconds
-        within[bisect_left(SECONDS, seconds)] += 1
-        within[-1] += seconds
-        within = series.bytes
-        within[bisect_left(BYTES, size)] += 1
-        within[-1] += size
-
-    def _series_of(self, identity: OperationIdentity, role: str, code: str) -> OperationSeries:
-        return self._series.setdefault((identity, role, code), OperationSeries())
+    def series_of(self, identity: OperationIdentity, role: str, code: str) -> OperationSeries:
+        """Where answers with this identity, role and code are counted. Look into `series` first."""
+        bounded = OperationIdentity(self._label(identity.name, role), identity.kind)
+        return self.series.setdefault((bounded, role, code), OperationSeries())
 
     def _label(self, name: str, role: str) -> str:
         """The name, if it is known or there is room for one more."""
@@ -61,13 +59,12 @@ class OperationMetrics:
 
     def snapshots(self) -> list[FamilySnapshot]:
         """The metrics with their current values. A subscription counts once for each of its deliveries."""
-        labelled = {
-            (identity.name, identity.kind, role.lower(), code): series
-            for (identity, role, code), series in self._series.items()
-        }
-        answers: dict[Labels, float | list[float]] = {
-            labels: sum(series.seconds[:-1]) for labels, series in labelled.items()
-        }
+        answers, seconds, sizes = dict[Labels, Value](), dict[Labels, Value](), dict[Labels, Value]()
+        for (identity, role, code), series in self.series.items():
+            labels = (identity.name, identity.kind, role.lower(), code)
+            series.count()
+            seconds[labels], sizes[labels] = series.seconds.values(), series.bytes.values()
+            answers[labels] = series.seconds.total
         return [
             FamilySnapshot(
                 "provenance_graphql_operation_answers",
@@ -82,7 +79,7 @@ class OperationMetrics:
                 Kind.HISTOGRAM,
                 "Time to answer a GraphQL operation, from the request to the answer's text.",
                 LABELS,
-                {labels: list(series.seconds) for labels, series in labelled.items()},
+                seconds,
                 Combine.SUM,
                 SECONDS,
             ),
@@ -91,7 +88,7 @@ class OperationMetrics:
                 Kind.HISTOGRAM,
                 "Size of the text of a GraphQL answer.",
                 LABELS,
-                {labels: list(series.bytes) for labels, series in labelled.items()},
+                sizes,
                 Combine.SUM,
                 BYTES,
             ),

@@ -57,7 +57,14 @@ def run(
             def work(number: int) -> bool:
                 return _serve(make_app(directory), listener, metrics_listener, None if number else on_start)
 
-            return ProcessSupervisor(work, processes, on_stop, directory.retire).run()
+            def retire(pid: int) -> None:
+                # The supervisor has to go on, whatever is the matter with the disk.
+                try:
+                    directory.retire(pid)
+                except OSError as error:
+                    log.warning("the metrics of a process that ended are lost", pid=pid, error=str(error))
+
+            return ProcessSupervisor(work, processes, on_stop, retire).run()
 
 
 @contextmanager

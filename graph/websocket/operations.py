@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from inspect import isawaitable
 from typing import Any, cast
 
@@ -122,7 +121,9 @@ class OperationRunner:
     ) -> Stream:
         # Each operation reads afresh and has a budget of its own; the token may have been revoked since the last one.
         context = cast(Context, await session.context())
-        record = OperationRecord(time.monotonic(), loader=context.loader)
+        record = OperationRecord()
+        record.began = time.monotonic()
+        record.loader = context.loader
         prepared = await self._executor.prepare(query, context.loader)
         record.identity = prepared.identities.get(name)
         with self._recorder.recording_failure(record):
@@ -186,8 +187,7 @@ class OperationRunner:
     async def _subscribe(
         self, prepared: PreparedDocument, variables: dict[str, Any], name: str | None, subscription: SubscriptionContext
     ) -> Stream:
-        starting = OperationRecord(time.monotonic(), prepared.identities.get(name), subscription.loader)
-        with self._recorder.recording_failure(starting):
+        with self._recorder.recording_failure(_record(prepared, name, subscription)):
             executor, events = await self._events(prepared, variables, name, subscription)
         planned = (
             None
@@ -198,7 +198,8 @@ class OperationRunner:
         async with aclosing(events) as open_events:
             async for event in open_events:
                 raise_if_cancelled()
-                record = replace(starting, began=time.monotonic(), executor="planned" if planned else "reference")
+                record = _record(prepared, name, subscription)
+                record.executor = "planned" if planned else "reference"
                 with self._recorder.recording_failure(record):
                     # A subscription with deliveries waits for room instead of being refused.
                     message = await self._delivery(
@@ -263,6 +264,14 @@ class OperationRunner:
         if isinstance(events, Executed):
             raise InvalidDocument(field_errors(events.errors or [], request_id()))
         return executor, cast(AsyncGenerator[Any, None], events)
+
+
+def _record(prepared: PreparedDocument, name: str | None, subscription: SubscriptionContext) -> OperationRecord:
+    """The record of the next delivery of a subscription."""
+    record = OperationRecord()
+    record.began = time.monotonic()
+    record.identity, record.loader = prepared.identities.get(name), subscription.loader
+    return record
 
 
 def close_code(error: HTTPError) -> int:

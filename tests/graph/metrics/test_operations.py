@@ -16,8 +16,8 @@ def counted(metrics: OperationMetrics) -> dict[tuple[str, ...], float]:
 def test_an_answer_counts_in_its_buckets_of_time_and_size() -> None:
     metrics = OperationMetrics()
 
-    metrics.add(OperationIdentity("Jobs", "query"), "USER", "", 0.005, 1_001)
-    metrics.add(OperationIdentity("Jobs", "query"), "USER", "", 20, 0)
+    metrics.series_of(OperationIdentity("Jobs", "query"), "USER", "").pending.append((0.005, 1_001))
+    metrics.series_of(OperationIdentity("Jobs", "query"), "USER", "").pending.append((20, 0))
 
     labels = ("Jobs", "query", "user", "")
     answers, seconds, sizes = (family.values[labels] for family in metrics.snapshots())
@@ -30,8 +30,8 @@ def test_operations_beyond_the_bound_of_names_count_as_other() -> None:
     metrics = OperationMetrics()
 
     for number in range(MAX_OPERATION_NAMES + 5):
-        metrics.add(OperationIdentity(f"Q{number}", "query"), "USER", "", 0.1, 10)
-    metrics.add(OperationIdentity("Q0", "query"), "USER", "", 0.1, 10)
+        metrics.series_of(OperationIdentity(f"Q{number}", "query"), "USER", "").pending.append((0.1, 10))
+    metrics.series_of(OperationIdentity("Q0", "query"), "USER", "").pending.append((0.1, 10))
 
     found = counted(metrics)
     assert len(found) == MAX_OPERATION_NAMES + 1
@@ -43,8 +43,8 @@ def test_anonymous_callers_leave_names_for_others() -> None:
     metrics = OperationMetrics()
 
     for number in range(MAX_OPERATION_NAMES):
-        metrics.add(OperationIdentity(f"Q{number}", "query"), "ANONYMOUS", "", 0.1, 10)
-    metrics.add(OperationIdentity("Mine", "mutation"), "WORKER", "", 0.1, 10)
+        metrics.series_of(OperationIdentity(f"Q{number}", "query"), "ANONYMOUS", "").pending.append((0.1, 10))
+    metrics.series_of(OperationIdentity("Mine", "mutation"), "WORKER", "").pending.append((0.1, 10))
 
     found = counted(metrics)
     assert found["other", "query", "anonymous", ""] == MAX_OPERATION_NAMES - MAX_ANONYMOUS_NAMES
