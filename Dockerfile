@@ -20,10 +20,12 @@ FROM python:3.13-slim
 
 RUN useradd --system --no-create-home --home-dir /nonexistent --uid 10001 provenance
 COPY --from=build /app /app
+ARG COMMIT=""
 ENV PATH=/app/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PROVENANCE_ENV=production \
+    PROVENANCE_COMMIT=$COMMIT \
     HOST=0.0.0.0 \
     PORT=8080
 USER 10001

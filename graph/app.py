@@ -28,7 +28,7 @@ from graph.http.csvw_documents import CsvwDocuments
 from graph.http.graphql import GraphQLHandler, MakeContext
 from graph.http.health import Readiness, livez
 from graph.http.media_types import JSON, accepts_html
-from graph.http.metrics import Metrics
+from graph.http.metrics_page import MetricsPage, metrics_app
 from graph.http.middleware import InstrumentationMiddleware, RequestInstrumentation, ResponseState
 from graph.http.migration_check import ReadinessMiddleware
 from graph.http.protocol_errors import ProtocolErrorEndpoint, with_cors
@@ -37,8 +37,11 @@ from graph.http.read_only import ReadOnlyMiddleware
 from graph.http.response import JSONBytesResponse, json_response
 from graph.http.send_buffers import SendBuffers
 from graph.limits import REQUEST_TIMEOUT, Limits
-from graph.settings import Executor, Settings
+from graph.metrics.registry import UNKNOWN, Metrics
+from graph.metrics.shared_directory import SharedDirectory
+from graph.settings import Executor, MetricsAccess, Settings
 from graph.websocket.endpoint import GraphQLWebSocketEndpoint
+from resolvers.activities.change_stream import ChangeFeed
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 Ready = Callable[[], Awaitable[bool]]
@@ -68,21 +71,25 @@ def create_app(
     extra_routes: Sequence[BaseRoute] = (),
     limits: Limits | None = None,
     processes: int = 1,
+    metrics_directory: SharedDirectory | None = None,
 ) -> "Application":
     """The server as an ASGI application.
 
     `make_context` is awaited once for each operation that passed the limits, and each WebSocket; it raises
     HTTPError for credentials that cannot be accepted. `ready` tells whether the database answers.
     `app.draining` is set by the server when it begins to stop, `app.unready` while its database cannot be used. What
-    operations may take is shared with the other `processes` of the server.
+    operations may take is shared with the other `processes` of the server, and so are their metrics, by way of
+    `metrics_directory`.
     """
-    metrics, memory = Metrics(), answer_memory(settings, processes)
+    metrics, memory = Metrics(metrics_directory, settings.commit or UNKNOWN), answer_memory(settings, processes)
     document_cache = DocumentCache(
         schema, limits or Limits(), max_characters=min(MAX_CACHED_CHARACTERS, memory // MEMORY_PER_CHARACTER)
     )
     admission = Admission(Capacity(operation_slots(settings, processes), memory * 2 // 3))
     send_buffers = SendBuffers(memory // 3, metrics.unread.inc)
-    metrics.export_load(admission, send_buffers)
+    changes = ChangeFeed()
+    metrics.export_load(admission, lambda: send_buffers.size)
+    metrics.export_changes(changes)
 
     def is_draining() -> bool:
         return app.draining
@@ -101,16 +108,19 @@ def create_app(
         use_reference_executor=settings.executor is Executor.REFERENCE,
         read_only=settings.read_only,
         expose_executor=not settings.production,
+        slow_seconds=settings.slow_seconds,
     )
+    is_public = settings.metrics_access is MetricsAccess.PUBLIC
     routes_ = [
         Route("/", _root, methods=["GET"]),
         Route("/graphql", graphql.__call__, methods=["GET", "POST"]),
         WebSocketRoute(
-            "/graphql", GraphQLWebSocketEndpoint(graphql, settings.allowed_origins, memory // BYTES_PER_SOCKET)
+            "/graphql",
+            GraphQLWebSocketEndpoint(graphql, settings.allowed_origins, memory // BYTES_PER_SOCKET, changes),
         ),
         Route("/livez", livez, methods=["GET"]),
         Route("/readyz", Readiness(ready, is_draining, lambda: app.unready).__call__, methods=["GET"]),
-        Route("/metrics", metrics.page, methods=["GET"]),
+        Route("/metrics", MetricsPage(metrics, None if is_public else make_context).__call__, methods=["GET"]),
         *routes(),
         *CsvwDocuments(make_context, admission, why_closed).routes(),
         *extra_routes,
@@ -132,7 +142,7 @@ def create_app(
         exception_handlers={HTTPException: _http_exception},
     )
     app.send_buffers = send_buffers
-    app.metrics = metrics
+    app.metrics, app.metrics_app = metrics, metrics_app(metrics)
     app.graphql_endpoint = GraphQLEndpoint(graphql, instrumentation)
     app.graphql_endpoint_with_cors = CORSMiddleware(app.graphql_endpoint, **_cors(settings)) if cors else None
     protocol_errors = ProtocolErrorEndpoint(instrumentation, metrics)
@@ -152,6 +162,8 @@ class Application(Starlette):
     send_buffers: SendBuffers
     """Bytes that clients have yet to read."""
     metrics: Metrics
+    metrics_app: ASGIApp
+    """Serves the metrics alone, for a port of its own."""
     graphql_endpoint: ASGIApp
     graphql_endpoint_with_cors: ASGIApp | None
     """`graphql_endpoint` behind CORS, for pages of other origins, where some are allowed."""

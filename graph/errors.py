@@ -1,6 +1,7 @@
 """Errors that are meant for clients, each with a code."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 INTERNAL = "INTERNAL_SERVER_ERROR"
@@ -60,10 +61,25 @@ class PersistedQueryNotSupported(HTTPError):
         super().__init__(400, "PersistedQueryNotSupported", PERSISTED_QUERY_NOT_SUPPORTED)
 
 
+class OverloadReason(StrEnum):
+    """What there is too much of, when a request is refused; metrics tell it, and answers do not."""
+
+    QUEUE_FULL = "queue_full"
+    WAIT_TIMEOUT = "wait_timeout"
+    OUTGROWN = "outgrown"
+    POINT_READS = "point_reads"
+    NEW_DOCUMENTS = "new_documents"
+    SCHEMA_READS = "schema_reads"
+    BODIES = "bodies"
+    DECOMPRESSION = "decompression"
+    WEBSOCKETS = "websockets"
+
+
 class Overloaded(HTTPError):
     """A request refused because the server is at capacity."""
 
-    def __init__(self) -> None:
+    def __init__(self, reason: OverloadReason) -> None:
+        self.reason = reason
         message = "The server is busy with other requests. Try again in a second or later."
         super().__init__(503, message, OVERLOADED, {"Retry-After": "1"})
 

@@ -65,6 +65,13 @@ class Executor(StrEnum):
     REFERENCE = "reference"
 
 
+class MetricsAccess(StrEnum):
+    """The callers that may read /metrics."""
+
+    PUBLIC = "public"
+    ADMIN = "admin"
+
+
 class SettingsError(Exception):
     """A variable holds a value that the server cannot use; the message names both."""
 
@@ -78,6 +85,13 @@ class Settings(BaseModel):
     host: str = Field("", validation_alias="HOST", description="an address to listen on")
     port: int = Field(8000, validation_alias="PORT", ge=0, le=65535, description="a number from 0 to 65535")
     log_level: LogLevel = Field(LogLevel.INFO, description="debug, info, warning or error")
+    metrics_access_wanted: MetricsAccess | None = Field(
+        None, validation_alias="PROVENANCE_METRICS_ACCESS", description="public or admin"
+    )
+    metrics_port: int | None = Field(None, ge=1, le=65535, description="a number from 1 to 65535")
+    metrics_host: str = Field("127.0.0.1", description="an address to listen on")
+    slow_seconds: float = Field(1.0, ge=0.001, le=3600, description="a number of seconds from 0.001 to 3600")
+    commit: str | None = Field(None, pattern=r"^[0-9a-f]{7,64}$", description="7 to 64 hexadecimal digits")
     allowed_origins: tuple[str, ...] = Field(
         (), description="origins such as https://lab.example, separated by commas, or *"
     )
@@ -181,6 +195,13 @@ class Settings(BaseModel):
         }
 
     @property
+    def metrics_access(self) -> MetricsAccess:
+        """The callers that may read /metrics: everybody unless set, or administrators if metrics have a port."""
+        if self.metrics_access_wanted is not None:
+            return self.metrics_access_wanted
+        return MetricsAccess.PUBLIC if self.metrics_port is None else MetricsAccess.ADMIN
+
+    @property
     def answer_limits(self) -> AnswerLimits:
         """The limits of one answer."""
         return AnswerLimits(self.objects, self.answer_bytes)
@@ -195,7 +216,7 @@ class Settings(BaseModel):
         """The address to bind: the loopback interface unless set, and all interfaces in production."""
         return self.host or ("0.0.0.0" if self.production else "127.0.0.1")
 
-    @field_validator("env", "log_level", "executor", mode="before")
+    @field_validator("env", "log_level", "executor", "metrics_access_wanted", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value

@@ -15,6 +15,7 @@ from pymongo.server_api import ServerApi
 import documents
 from documents.migrations import make_indexes
 from documents.mongo.primary import SERVER_TIMEOUTS, FailFastClient
+from documents.mongo.round_trips import CheckOutListener
 
 Client = AsyncMongoClient[dict[str, Any]]
 Database = AsyncDatabase[dict[str, Any]]
@@ -28,6 +29,7 @@ def make_client(url: str, **options: Any) -> Client:
     try:
         in_url = {name.lower() for name in parse_qs(urlsplit(url).query)}
         timeouts = {name: value for name, value in SERVER_TIMEOUTS.items() if name.lower() not in in_url}
+        listeners = [*options.pop("event_listeners", ()), CheckOutListener()]
         # Not strict: Beanie asks for buildInfo, which is outside the API, when it starts.
         return FailFastClient(
             url,
@@ -36,6 +38,7 @@ def make_client(url: str, **options: Any) -> Client:
             w="majority",
             retryWrites=True,
             tz_aware=False,
+            event_listeners=listeners,
             **timeouts | options,
         )
     except ValueError as error:
@@ -58,6 +61,11 @@ async def is_reachable(client: Client, seconds: float = 1.0) -> bool:
     except pymongo.errors.PyMongoError:
         return False
     return True
+
+
+async def server_version(client: Client) -> str:
+    """The version of MongoDB. Raises PyMongoError."""
+    return str((await client.server_info())["version"])
 
 
 def start_session() -> AsyncClientSession:

@@ -17,6 +17,7 @@ from pymongo.message import _op_msg, _OpMsg
 from pymongo.pool_shared import PoolState
 
 from documents.mongo.replies import Row, count_reply
+from documents.mongo.round_trips import count_round_trip
 
 MAX_TIME_MS_EXPIRED = 50
 """MongoDB's code for MaxTimeMSExpired."""
@@ -56,6 +57,19 @@ def interrupt_replies(pool: Pool) -> None:
         connection.conn.get_conn.close(ReplyInterrupted("gave up waiting for the server's reply"))
 
 
+def connection_counts(client: Any) -> dict[str, int]:
+    """The connections of a client's pools that are `checked_out` and `idle`, and the tasks `waiting` for one."""
+    topology = client._topology
+    addresses = topology.description.server_descriptions() if topology is not None else ()
+    servers = [server for address in addresses if (server := topology.get_server_by_address(address)) is not None]
+    pools = [server.pool for server in servers]
+    return {
+        "checked_out": sum(pool.active_sockets for pool in pools),
+        "idle": sum(len(pool.conns) for pool in pools),
+        "waiting": sum(len(pool.size_cond._waiters) + len(pool._max_connecting_cond._waiters) for pool in pools),
+    }
+
+
 def _pool_of_primary(client: Any) -> Pool | None:
     """The connections to the primary, None while none is known."""
     topology = client._topology
@@ -86,6 +100,7 @@ def _checkout_idle(pool: Pool) -> AsyncConnection | None:
     pool.active_sockets += 1
     pool.active_contexts.add(connection.cancel_context)
     connection.active = True
+    count_round_trip()
     return connection
 
 

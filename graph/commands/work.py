@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from graph.clients.worker.environment import ENVIRONMENT_VARIABLES
 from graph.clients.worker.exit_codes import EXIT_CODES, TRY_AGAIN
+from graph.clients.worker.json_log import JSONFormatter
 from graph.clients.worker.options import (
     KINDS,
     TOKEN,
@@ -21,6 +23,14 @@ from graph.clients.worker.options import (
     graphql_address,
 )
 from graph.clients.worker.pause import MAX_PAUSE_SECONDS
+
+
+class LogFormat(StrEnum):
+    """The form of log lines."""
+
+    TEXT = "text"
+    JSON = "json"
+
 
 EPILOG = (
     "\b\nExit codes of the command and what follows from them:\n"
@@ -97,6 +107,14 @@ def work(
     pass_token: Annotated[
         bool, typer.Option("--pass-token", help=f"Pass {TOKEN} to the command, so that it can use the server itself.")
     ] = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port on which to serve the worker's metrics for Prometheus, at /metrics."),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="Address of that port.")] = "127.0.0.1",
+    log_format: Annotated[
+        LogFormat, typer.Option(help="text for people; json for an object on each line, as the server writes.")
+    ] = LogFormat.TEXT,
 ) -> None:
     """Claim steps and transforms, and run a command for each.
 
@@ -112,7 +130,7 @@ def work(
     With --ingest it runs no command and needs neither address nor token, but the server's own settings. Of the other
     options only --name, --once, --until-idle and --poll apply.
     """
-    client_options = (command, token_file, kind, directory, retry_on)
+    client_options = (command, token_file, kind, directory, retry_on, metrics_port)
     if ingest:
         _ingest(context, name, once, until_idle, poll, any(client_options) or keep or pass_token)
         return
@@ -137,8 +155,10 @@ def work(
         pause=pause,
         pass_token=pass_token,
         name=default_name() if name is None else name,
+        metrics_host=metrics_host,
+        metrics_port=metrics_port,
     )
-    _log_to_stderr()
+    _log_to_stderr(log_format)
     # Importing the client takes a moment, which other commands should not wait for.
     from graph.clients.worker.loop import run
 
@@ -185,8 +205,10 @@ def _kinds(names: list[str] | None) -> tuple[str, ...]:
     return kinds
 
 
-def _log_to_stderr() -> None:
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(message)s", level=logging.WARNING)
+def _log_to_stderr(format: LogFormat) -> None:
+    handler, text = logging.StreamHandler(sys.stderr), logging.Formatter("%(asctime)s %(levelname)-7s %(message)s")
+    handler.setFormatter(JSONFormatter() if format is LogFormat.JSON else text)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("graph.worker").setLevel(logging.INFO)
 
 

@@ -9,7 +9,7 @@ Anonymous callers together never take the whole capacity, and wait while any sig
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 
 from graph.engine.event_loop_share import TimeShare
 from graph.engine.request_bodies import RequestBodies
-from graph.errors import Overloaded
+from graph.errors import Overloaded, OverloadReason
 from resolvers.concurrency import event_loop
 
 T = TypeVar("T")
@@ -121,6 +121,8 @@ class CallerGroup:
     """The total weight that may run."""
     max_waiting: int
     """The total weight that may wait."""
+    running: int = 0
+    """The number of operations that run."""
     running_weight: int = 0
     """The total weight that runs."""
     waiting_weight: int = 0
@@ -131,6 +133,16 @@ class CallerGroup:
     def is_full(self) -> bool:
         """Whether no more operations may wait."""
         return self.waiting_weight >= self.max_waiting
+
+    def start(self, weight: int) -> None:
+        """Count an operation that starts to run."""
+        self.running += 1
+        self.running_weight += weight
+
+    def end(self, weight: int) -> None:
+        """Count an operation that has ended."""
+        self.running -= 1
+        self.running_weight -= weight
 
 
 class Admission:
@@ -154,6 +166,13 @@ class Admission:
         self._anonymous = CallerGroup(ANONYMOUS_WEIGHT, MAX_ANONYMOUS_WAITING)
         self._signed_in = CallerGroup(TOTAL_WEIGHT, MAX_SIGNED_IN_WAITING)
         self._refused_until = 0.0
+        self.refused: Counter[str] = Counter(dict.fromkeys(OverloadReason, 0))
+        """Refusals so far, by reason."""
+
+    @property
+    def groups(self) -> dict[str, CallerGroup]:
+        """The groups of callers, by name."""
+        return {"anonymous": self._anonymous, "signed_in": self._signed_in}
 
     @property
     def running(self) -> int:
@@ -178,7 +197,7 @@ class Admission:
     async def run_point_read(self, read: Callable[[], Awaitable[T]]) -> T:
         """Run a point read for an anonymous caller. Raises Overloaded when there are too many of them."""
         if self.point_reads >= MAX_POINT_READS:
-            raise Overloaded
+            raise Overloaded(OverloadReason.POINT_READS)
         self.point_reads += 1
         try:
             return await read()
@@ -192,7 +211,7 @@ class Admission:
         Room for its operation is reserved meanwhile, so that no document is read only for the operation to be refused.
         """
         if self.is_full or self.document_time.is_used_up:
-            raise Overloaded
+            raise Overloaded(OverloadReason.NEW_DOCUMENTS)
         self._new_documents += 1
         try:
             if not self.document_time.is_rested:
@@ -203,8 +222,9 @@ class Admission:
         finally:
             self._new_documents -= 1
 
-    async def delay_refusal(self) -> None:
-        """Wait until it is time to send a refusal."""
+    async def delay_refusal(self, reason: OverloadReason) -> None:
+        """Count a refusal, and wait until it is time to send it."""
+        self.refused[reason] += 1
         now = asyncio.get_running_loop().time()
         self._refused_until = max(now + REFUSAL_DELAY, self._refused_until + 1 / MAX_REFUSALS_PER_SECOND)
         await asyncio.sleep(self._refused_until - now)
@@ -227,7 +247,7 @@ class Admission:
             if not admitted.done():
                 if not self.fits(group, weight):
                     return
-                group.running_weight += weight
+                group.start(weight)
                 admitted.set_result(None)
             group.waiting.popleft()
 
@@ -245,7 +265,7 @@ class Permit:
 
     async def __aenter__(self) -> "Permit":
         if self._admission.may_start(self._group, self._weight):
-            self._group.running_weight += self._weight
+            self._group.start(self._weight)
         else:
             await self._wait()
         return self
@@ -264,14 +284,14 @@ class Permit:
         group = self._group
         others_run = group.running_weight > self._weight
         if group.max_running < TOTAL_WEIGHT and group.running_weight + growth > group.max_running and others_run:
-            raise Overloaded
+            raise Overloaded(OverloadReason.OUTGROWN)
         self._weight = weight
         group.running_weight += growth
 
     async def _wait(self) -> None:
         group = self._group
         if group.is_full and not self._patient:
-            raise Overloaded
+            raise Overloaded(OverloadReason.QUEUE_FULL)
         admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         group.waiting.append((self._weight, admitted))
         group.waiting_weight += self._weight
@@ -286,11 +306,11 @@ class Permit:
                 admitted.cancel()
                 self._admission.admit()
             if isinstance(error, TimeoutError):
-                raise Overloaded from None
+                raise Overloaded(OverloadReason.WAIT_TIMEOUT) from None
             raise
         finally:
             group.waiting_weight -= self._weight
 
     def _leave(self) -> None:
-        self._group.running_weight -= self._weight
+        self._group.end(self._weight)
         self._admission.admit()

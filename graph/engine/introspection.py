@@ -16,7 +16,7 @@ from strawberry import Schema
 from graph.engine.complexity import INTROSPECTION, ComplexityMeter
 from graph.engine.plan import json_output
 from graph.engine.single_flight import key_of
-from graph.errors import LIMIT_EXCEEDED, Overloaded, RequestError
+from graph.errors import LIMIT_EXCEEDED, Overloaded, OverloadReason, RequestError
 from graph.limits import MAX_INTROSPECTION_FIELDS, MAX_SCHEMA_FIELDS
 
 SCHEMA_FIELD = "__schema"
@@ -81,7 +81,7 @@ class SchemaAnswers:
         if (pending := self._pending.get(key)) is not None:
             return pending
         if len(self._pending) >= MAX_PENDING:
-            raise Overloaded
+            raise Overloaded(OverloadReason.SCHEMA_READS)
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._thread, self._execute, document, name, variables)
         self._pending[key] = future

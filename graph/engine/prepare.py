@@ -12,6 +12,7 @@ from graph.engine.document_limits import check_document, check_text, check_varia
 from graph.engine.error_masking import MAX_REQUEST_ERRORS, Formatted, refusal_errors, request_errors
 from graph.engine.input_bounds import InputBounds, input_bounds
 from graph.engine.introspection import SchemaAnswers, asks_for_schema
+from graph.engine.operation_identity import OperationIdentity
 from graph.engine.parsing import parse_document
 from graph.engine.plan import Planner, Plans, PointLookup
 from graph.engine.plan.planner import name_of
@@ -36,6 +37,8 @@ class PreparedDocument:
     bounds: dict[str | None, InputBounds]
     about_schema: frozenset[str | None]
     """The names of the operations that ask for the schema."""
+    identities: dict[str | None, OperationIdentity]
+    """The names and kinds of the operations, by the name that a request gives, which may leave out the only one."""
 
     @cached_property
     def point_lookup(self) -> PointLookup | None:
@@ -182,7 +185,14 @@ class DocumentCache:
             )
         except RequestError as refusal:
             raise InvalidDocument(refusal_errors(refusal)) from None
-        return PreparedDocument(text, document, operations, Plans(self.planner, document), bounds, about_schema)
+        return PreparedDocument(
+            text, document, operations, Plans(self.planner, document), bounds, about_schema, _identities(operations)
+        )
+
+
+def _identities(operations: dict[str | None, OperationDefinitionNode]) -> dict[str | None, OperationIdentity]:
+    named = {name: OperationIdentity(name or "", operation.operation.value) for name, operation in operations.items()}
+    return named | ({None: next(iter(named.values()))} if len(named) == 1 else {})
 
 
 def _operations_by_name(document: DocumentNode) -> dict[str | None, OperationDefinitionNode]:

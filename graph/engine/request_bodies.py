@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from starlette.types import Message, Receive
 
-from graph.errors import Overloaded
+from graph.errors import Overloaded, OverloadReason
 
 
 @dataclass(eq=False)
@@ -46,7 +46,7 @@ class RequestBodies:
             async with body.timeout:
                 yield receive_and_count
         except TimeoutError:
-            raise Overloaded from None
+            raise Overloaded(OverloadReason.BODIES) from None
         finally:
             self._remove(body)
 

@@ -77,7 +77,7 @@ class CsvwDocuments:
             return await (read() if is_signed_in(loader) else self.admission.run_point_read(read))
         except HTTPError as error:
             if isinstance(error, Overloaded):
-                await self.admission.delay_refusal()
+                await self.admission.delay_refusal(error.reason)
             return json_response({"errors": refusal_errors(error)}, JSON, error.status, error.headers)
 
 

@@ -38,9 +38,15 @@ from graph.errors import (
 )
 from graph.http.complete_request import CompleteRequest, RawHeaders
 from graph.http.media_types import GRAPHQL_JSON, JSON, accepts_html, accepts_json, negotiate_media_type
-from graph.http.metrics import Metrics
 from graph.http.middleware import request_id
 from graph.http.operation_executor import OperationExecutor, PlanRunner, is_signed_in
+from graph.http.operation_recorder import (
+    DEFAULT_SLOW_SECONDS,
+    UNANSWERED,
+    OperationRecord,
+    OperationRecorder,
+    error_code,
+)
 from graph.http.quotas import count_objects, count_request
 from graph.http.request import SAFE_METHODS, RequestParameters, read_complete, read_request
 from graph.http.response import (
@@ -54,6 +60,7 @@ from graph.http.response import (
 )
 from graph.http.send_buffers import has_hung_up
 from graph.limits import REQUEST_TIMEOUT
+from graph.metrics.registry import Metrics
 from resolvers.reads.answer_budget import AnswerTooLarge
 from resolvers.reads.loaders import RequestLoader
 
@@ -83,9 +90,13 @@ class GraphQLHandler:
     """Refuse mutations."""
     expose_executor: bool = False
     """Name the executor in a header of each response."""
+    slow_seconds: InitVar[float] = DEFAULT_SLOW_SECONDS
+    """Seconds from which on an operation is logged as slow."""
+    recorder: OperationRecorder = field(init=False)
     executor: OperationExecutor = field(init=False)
 
-    def __post_init__(self, use_reference_executor: bool, read_only: bool) -> None:
+    def __post_init__(self, use_reference_executor: bool, read_only: bool, slow_seconds: float) -> None:
+        self.recorder = OperationRecorder(self.metrics.operations_by_name, slow_seconds)
         self.executor = OperationExecutor(self.document_cache, self.admission, use_reference_executor, read_only)
 
     async def __call__(self, request: Request, complete: CompleteRequest | None = None) -> Response:
@@ -94,13 +105,15 @@ class GraphQLHandler:
         accept = headers.get(b"accept")
         if complete is None and self.page and accepts_html(accept) and _opens_page(request):
             return self.page(request)
-        media = negotiate_media_type(accept)
+        media, record = negotiate_media_type(accept), OperationRecord()
+        record.began = time.monotonic()
         try:
             if media is None:
                 raise HTTPError(406, f"Responses are {GRAPHQL_JSON} or {JSON}; accept one of them.")
-            return await self._answer(request, complete, headers, media)
+            response = await self._answer(request, complete, headers, media, record)
         except HTTPError as error:
-            return await self._http_error_response(error, accept, media or JSON)
+            record.code = error.code
+            response = await self._http_error_response(error, accept, media or JSON)
         except asyncio.CancelledError:
             if has_hung_up(request.scope):
                 return Response(status_code=400)
@@ -110,14 +123,17 @@ class GraphQLHandler:
         except ClientDisconnect:
             return Response(status_code=400)
         except Exception as error:
-            return self._failure_response(error, media or JSON)
+            record.code = error_code(error)
+            response = self._failure_response(error, media or JSON)
+        self.recorder.finish(record, response.size)
+        return response
 
-    async def _http_error_response(self, error: HTTPError, accept: bytes | None, media: str) -> Response:
+    async def _http_error_response(self, error: HTTPError, accept: bytes | None, media: str) -> JSONBytesResponse:
         """The response to a request that is refused before its operation is looked at."""
         self.metrics.count_refusal(error.code)
         errors, status = refusal_errors(error), error.status
         if isinstance(error, Overloaded):
-            await self.admission.delay_refusal()
+            await self.admission.delay_refusal(error.reason)
         elif isinstance(error, PersistedQueryNotSupported):
             errors.append(SEND_DOCUMENT)
             if accepts_json(accept):
@@ -126,11 +142,15 @@ class GraphQLHandler:
         return json_response({"errors": errors}, media, status, error.headers)
 
     async def _answer(
-        self, request: Request, complete: CompleteRequest | None, headers: RawHeaders, media: str
-    ) -> Response:
+        self,
+        request: Request,
+        complete: CompleteRequest | None,
+        headers: RawHeaders,
+        media: str,
+        record: OperationRecord,
+    ) -> JSONBytesResponse:
         if reason := self.why_closed():
             raise HTTPError(503, reason, UNAVAILABLE, RETRY_SOON)
-        until = time.monotonic() + REQUEST_TIMEOUT
         if complete is None or b"content-encoding" in headers:
             parameters = await read_request(request, complete, headers, self.admission, self._is_signed_in)
         else:
@@ -140,22 +160,27 @@ class GraphQLHandler:
             prepared, context = self.document_cache.valid.get(parameters.query), None
             if prepared is None or self.admission.is_full:
                 prepared, context = await self._prepare_first(parameters, credentials)
+            record.identity = prepared.identities.get(parameters.operation_name)
             run_plan = self.executor.plan_runner(prepared, parameters, request)
             if context is None:
                 context = await self._context(credentials)
             loader: RequestLoader | None = getattr(context, "loader", None)
+            record.loader = loader
             if loader is not None:
                 await count_request(loader.viewer)
             try:
-                return await self._run(run_plan, prepared, parameters, context, request, media, until)
+                return await self._run(run_plan, prepared, parameters, context, request, media, record)
             finally:
                 if loader is not None:
                     await count_objects(loader)
         except InvalidDocument as refusal:
+            record.code = error_code(refusal)
             return self._error_response(refusal.errors, media)
         except RequestError as refusal:
+            record.code = refusal.code
             return self._error_response(refusal_errors(refusal), media)
         except AnswerTooLarge as refusal:
+            record.code = refusal.error_code
             self.metrics.count_refusal(refusal.error_code)
             return json_response(add_cost(too_large_body(refusal), parameters, context), media)
 
@@ -167,33 +192,39 @@ class GraphQLHandler:
         context: object,
         request: Request,
         media: str,
-        until: float,
-    ) -> Response:
-        """The response by a plan, or else by the standard executor, which may take until that time."""
-        loader: RequestLoader | None = getattr(context, "loader", None)
-        executor = "reference"
-        if run_plan is not None and loader is not None:
-            if (parts := await run_plan(loader, context)) is not None:
+        record: OperationRecord,
+    ) -> JSONBytesResponse:
+        """The response by a plan, or else by the standard executor, which gets the rest of the request's time."""
+        if run_plan is not None and record.loader is not None:
+            record.executor = "planned"
+            if (parts := await run_plan(record.loader, context)) is not None:
                 return self._plan_response(parts, media)
-            executor = "stepped_aside"
+        record.executor = executor = "reference" if record.executor == UNANSWERED else "stepped_aside"
         self.metrics.executions.add(executor)
-        seconds = max(0.1, until - time.monotonic())
+        seconds = max(0.1, record.began + REQUEST_TIMEOUT - time.monotonic())
         result = await self.executor.answer_by_reference(prepared, parameters, context, request.scope, seconds)
-        return self._result_response(result, parameters, context, media, executor)
+        return self._result_response(result, parameters, context, media, record)
 
     def _result_response(
-        self, result: ResponseBody, parameters: RequestParameters, context: object, media: str, executor: str
-    ) -> Response:
+        self,
+        result: ResponseBody,
+        parameters: RequestParameters,
+        context: object,
+        media: str,
+        record: OperationRecord,
+    ) -> JSONBytesResponse:
         """The response with the standard executor's result. Raises AnswerTooLarge."""
         body = json_output.dumps(add_measured_cost(result, parameters, context))
-        loader: RequestLoader | None = getattr(context, "loader", None)
-        if loader is not None:
-            loader.budget.check_text(len(body))
+        if record.loader is not None:
+            record.loader.budget.check_text(len(body))
+        headers = self._executor_header(record.executor)
+        if errors := result.get("errors"):
+            record.code = errors[0]["extensions"]["code"]
         if outage := outage_code(result):
             self.metrics.operations.add("unanswered")
-            return json_response(result, media, outage_status(outage), self._executor_header(executor) | RETRY_AFTER)
-        self.metrics.operations.add("errors" if "errors" in result else "ok")
-        return JSONBytesResponse([body], media, 200, self._executor_header(executor))
+            return json_response(result, media, outage_status(outage), headers | RETRY_AFTER)
+        self.metrics.operations.add("errors" if errors else "ok")
+        return JSONBytesResponse([body], media, 200, headers)
 
     async def _context(self, credentials: bytes | None) -> object:
         return await self.make_context(None if credentials is None else credentials.decode("latin-1"))
@@ -213,16 +244,16 @@ class GraphQLHandler:
         context = await self._context(credentials)
         return await self.executor.prepare(parameters.query, getattr(context, "loader", None)), context
 
-    def _plan_response(self, parts: list[bytes], media: str) -> Response:
+    def _plan_response(self, parts: list[bytes], media: str) -> JSONBytesResponse:
         """The response with a plan's answer."""
-        self.metrics.executions.add("planned")
-        self.metrics.operations.add("ok")
+        self.metrics.executions.counts["planned"] += 1
+        self.metrics.operations.counts["ok"] += 1
         return JSONBytesResponse(parts, media, 200, self._executor_header("planned"))
 
     def _executor_header(self, executor: str) -> dict[str, str]:
         return {EXECUTOR_HEADER: executor.replace("_", "-")} if self.expose_executor else {}
 
-    def _failure_response(self, error: Exception, media: str) -> Response:
+    def _failure_response(self, error: Exception, media: str) -> JSONBytesResponse:
         """The response to a request that failed through no fault of its own."""
         if outage := outage_of(error):
             self.metrics.operations.add("unanswered")
@@ -231,13 +262,13 @@ class GraphQLHandler:
         self.metrics.operations.add("failed")
         return json_response({"errors": internal_errors(request_id())}, media, 500)
 
-    def _shutdown_response(self, media: str) -> Response:
+    def _shutdown_response(self, media: str) -> JSONBytesResponse:
         """The response to a request that was still running when the server's time to stop ran out."""
         self.metrics.count_refusal(UNAVAILABLE)
         refusal = PublicError("The server stopped before the request was finished.", UNAVAILABLE)
         return json_response({"errors": refusal_errors(refusal)}, media, 503)
 
-    def _error_response(self, errors: list[Formatted], media: str) -> Response:
+    def _error_response(self, errors: list[Formatted], media: str) -> JSONBytesResponse:
         self.metrics.count_refusal(errors[0]["extensions"]["code"])
         return json_response({"errors": errors}, media, 400 if media == GRAPHQL_JSON else 200)
 

@@ -15,7 +15,7 @@ from documents.outage import Outage, outage_of
 from graph import logs
 from graph.engine.error_masking import RETRY_AFTER, internal_errors, outage_errors, outage_status
 from graph.http.complete_request import CompleteRequest, RawHeaders, serialize_headers, take_complete_request
-from graph.http.metrics import Metrics
+from graph.metrics.registry import Metrics
 
 Header = tuple[bytes, bytes]
 REQUEST_ID_PATTERN = re.compile(rb"[A-Za-z0-9._-]{1,100}")
@@ -96,7 +96,7 @@ class RequestInstrumentation:
     def _record(self, scope: Scope, status: int, seconds: float, own_id: bool) -> None:
         path = scope["path"]
         is_route = path in self.paths
-        self.metrics.durations.add(path if is_route else "other", status, seconds)
+        self.metrics.durations.add(seconds, path if is_route else "other", status)
         level = logging.DEBUG if path in UNLOGGED_PATHS and status < 400 else logging.INFO
         logs.access_log(level, logs.AccessRecord(scope["method"], path, status, seconds, is_route and own_id))
 

@@ -6,7 +6,7 @@ HTTP and WebSockets run their queries and mutations here.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 from functools import partial
 from inspect import isawaitable
@@ -21,12 +21,13 @@ from starlette.types import Scope
 from strawberry.execution import optimized_is_awaitable
 
 from documents.mongo.replies import counting_replies
+from documents.mongo.round_trips import counting_round_trips
 from graph.engine.admission import MEMORY_PER_ANSWER_BYTE, Admission, Cost
 from graph.engine.error_masking import MAX_REQUEST_ERRORS
 from graph.engine.plan import Plan, PointLookup, json_output
 from graph.engine.prepare import DocumentCache, PreparedDocument
 from graph.engine.single_flight import IsWanted, SingleFlight, key_of
-from graph.errors import HTTPError, Overloaded, ReadOnly, RequestError
+from graph.errors import HTTPError, Overloaded, OverloadReason, ReadOnly, RequestError
 from graph.http.request import SAFE_METHODS, RequestParameters
 from graph.http.response import ResponseBody, add_measured_cost, to_response_body
 from graph.http.send_buffers import cancel_on_hang_up, has_hung_up, ignore_hang_up, wait_until_read
@@ -66,7 +67,7 @@ class OperationExecutor:
         if loader is None or is_signed_in(loader) or self.document_cache.is_point_lookup(query):
             return self.document_cache.prepare(query)
         if self.admission.is_full:
-            raise Overloaded
+            raise Overloaded(OverloadReason.QUEUE_FULL)
         if self.document_cache.is_cached(query):
             return self.document_cache.prepare(query)
         async with self.admission.new_document():
@@ -126,7 +127,7 @@ class OperationExecutor:
             return prepared.plans.find(operation, parameters.variables)
         # Each combination of values in @skip and @include may need a plan of its own.
         if self.admission.document_time.is_used_up:
-            raise Overloaded
+            raise Overloaded(OverloadReason.NEW_DOCUMENTS)
         with self.admission.document_time.measure():
             return prepared.plans.find(operation, parameters.variables)
 
@@ -155,7 +156,12 @@ class OperationExecutor:
             try:
                 # Cancelled between two reads and not within one, whose connection would be lost.
                 # All reads together: each by itself may take as long as the request.
-                with ignore_hang_up(scope), pause_collection(), pymongo.timeout(REQUEST_TIMEOUT):
+                with (
+                    ignore_hang_up(scope),
+                    pause_collection(),
+                    pymongo.timeout(REQUEST_TIMEOUT),
+                    counting_round_trips(loader.budget),
+                ):
                     parts = await run()
             finally:
                 # The function refers back to the budget.
@@ -214,11 +220,14 @@ class OperationExecutor:
             await wait_until_read(scope, signed_in=signed_in)
             async with self.admission.permit(expected, signed_in=signed_in) as permit:
                 began = time.monotonic()
-                counting: AbstractContextManager[None] = nullcontext()
                 if loader is not None:
                     loader.budget.on_spend = lambda objects: permit.grow(Cost(UNPLANNED_WEIGHT * objects))
-                    counting = counting_replies(loader.budget.add_stored_bytes)
-                with ignore_hang_up(scope) if writes else nullcontext(), pymongo.timeout(seconds), counting:
+                with (
+                    ignore_hang_up(scope) if writes else nullcontext(),
+                    pymongo.timeout(seconds),
+                    nullcontext() if loader is None else counting_replies(loader.budget.add_stored_bytes),
+                    nullcontext() if loader is None else counting_round_trips(loader.budget),
+                ):
                     result = await self._execute_with_graphql_core(prepared, parameters, context)
                 if loader is not None:
                     spent, took = loader.budget.objects, time.monotonic() - began

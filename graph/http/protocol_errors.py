@@ -10,9 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from graph.engine.error_masking import refusal_errors
 from graph.errors import HTTP_ERROR_KEY, HTTPError
 from graph.http.media_types import JSON
-from graph.http.metrics import Metrics
 from graph.http.middleware import RequestInstrumentation, ResponseState
 from graph.http.response import json_response
+from graph.metrics.registry import Metrics
 
 
 @dataclass

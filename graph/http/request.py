@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive
 
 from graph.engine.admission import Admission
-from graph.errors import LIMIT_EXCEEDED, HTTPError, Overloaded, PersistedQueryNotSupported
+from graph.errors import LIMIT_EXCEEDED, HTTPError, Overloaded, OverloadReason, PersistedQueryNotSupported
 from graph.http.complete_request import CompleteRequest, RawHeaders
 from graph.http.content_encoding import decompress, is_gzip
 from graph.http.media_types import JSON, is_json
@@ -70,7 +70,7 @@ async def read_request(
         return _parameters(_json(body, "The body"))
     # A compressed body of 1 kB may take as long to read as one of 1 MB.
     if admission.decompression_time.is_used_up and not await is_signed_in(headers.get(b"authorization")):
-        raise Overloaded
+        raise Overloaded(OverloadReason.DECOMPRESSION)
     with admission.decompression_time.measure():
         return _parameters(_json(decompress(body, MAX_BODY_BYTES), "The body"))
 

@@ -59,7 +59,7 @@ def add_cost(body: ResponseBody, parameters: RequestParameters, context: object)
 
 def json_response(
     body: ResponseBody, media: str, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
+) -> "JSONBytesResponse":
     """The response with a body. Raises TypeError for a value that no scalar has serialised."""
     return JSONBytesResponse([json_output.dumps(body)], media, status, headers or {})
 
@@ -70,10 +70,11 @@ class JSONBytesResponse(Response):
     def __init__(self, parts: list[bytes], media: str, status: int, headers: Mapping[str, str]) -> None:
         self.status_code = status
         self.parts = parts
+        self.size = sum(map(len, parts))
         self.background = None
         self.raw_headers = [
             (b"cache-control", b"no-store"),
-            (b"content-length", b"%d" % sum(map(len, parts))),
+            (b"content-length", b"%d" % self.size),
             (b"content-type", CONTENT_TYPES[media]),
         ]
         if headers:

@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 
 from documents import private_apis
 from documents.mongo import raw
-from documents.mongo.database import Client, is_reachable
+from documents.mongo.connections import connection_counts
+from documents.mongo.database import Client, is_reachable, server_version
 from graph.app import Application, create_app
 from graph.context import MakeContext
 from graph.errors import StartError
@@ -24,6 +25,8 @@ from graph.http.galaxy_reports import report_routes
 from graph.http.migration_check import run_migration_check
 from graph.http.storage_events import storage_event_routes
 from graph.logs import configure_logs
+from graph.metrics.event_loop import measure_lag
+from graph.metrics.shared_directory import SharedDirectory, share_metrics
 from graph.schema import schema
 from graph.server.database_errors import explain_database_error
 from graph.server.file_descriptors import raise_limit, watch_descriptors
@@ -79,8 +82,8 @@ def serve(
         asyncio.run(_initialise_database(settings, url, on_database_ready))
         interrupt.check()
 
-        def app() -> Application:
-            return make_app(settings, url, configured or fresh, schema, processes)
+        def app(metrics_directory: SharedDirectory | None) -> Application:
+            return make_app(settings, url, configured or fresh, schema, processes, metrics_directory)
 
         with run_ingest_processes(settings, url, quiet=demo) as workers:
             started = partial(_print_addresses, settings, token=fresh)
@@ -116,7 +119,12 @@ async def _initialise_database(settings: Settings, url: str, on_database_ready: 
 
 
 def make_app(
-    settings: Settings, url: str, admin_token: str | None, schema: strawberry.Schema = schema, processes: int = 1
+    settings: Settings,
+    url: str,
+    admin_token: str | None,
+    schema: strawberry.Schema = schema,
+    processes: int = 1,
+    metrics_directory: SharedDirectory | None = None,
 ) -> Application:
     """The application on the database at `url`, which it opens when it starts and closes when it stops."""
     clients: list[Client] = []
@@ -136,10 +144,13 @@ def make_app(
                     connect(url, settings.database_name, seconds=OPERATION_TIMEOUT)
                 )
                 await stack.enter_async_context(watch_descriptors(app.metrics.without_descriptors.inc))
+                await stack.enter_async_context(measure_lag(app.metrics.event_loop_lag))
+                await stack.enter_async_context(share_metrics(metrics_directory, app.metrics.snapshots))
                 await stack.enter_async_context(run_migration_check(client[settings.database_name], set_unready))
                 await stack.enter_async_context(run_sweeper(SWEEP_INTERVAL, when=may_sweep))
                 if not settings.read_only:
                     await stack.enter_async_context(run_meter(settings.quota_sizes))
+                app.metrics.mongodb_version = await server_version(client)
             except PyMongoError as error:
                 raise StartError(explain_database_error(error, settings)) from error
             clients.append(client)
@@ -162,8 +173,10 @@ def make_app(
         ready=ready,
         lifespan=lifespan,
         processes=processes,
+        metrics_directory=metrics_directory,
         extra_routes=[*storage_event_routes(settings), *object_routes(), *report_routes()],
     )
+    app.metrics.export_database(lambda: connection_counts(clients[-1]) if clients else {})
     return app
 
 

@@ -17,6 +17,8 @@ from graph.app import Application
 from graph.http.send_buffers import SOCKET_BUFFER_BYTES
 from graph.limits import MAX_MESSAGE_BYTES
 from graph.logs import access_log, configure_logs
+from graph.metrics.shared_directory import SharedDirectory
+from graph.server.metrics_port import serve_metrics
 from graph.server.web_processes import ProcessSupervisor
 from graph.settings import Settings, SettingsError
 from resolvers.concurrency.garbage_collection import exempt_current_objects, set_server_thresholds
@@ -31,6 +33,10 @@ FORCED_EXIT_TIMEOUT = 8.3
 log = structlog.stdlib.get_logger("graph.server")
 
 
+MakeApp = Callable[[SharedDirectory | None], Application]
+"""From the directory in which processes share their metrics, if there are several, to the application of one."""
+
+
 @contextmanager
 def bind_listener(settings: Settings) -> Iterator[socket.socket]:
     """A socket bound to the server's address for the block, which listens once `run` has it.
@@ -38,11 +44,17 @@ def bind_listener(settings: Settings) -> Iterator[socket.socket]:
     Until then connections are refused, so that nobody takes a server that is still starting for one that is up. Raises
     SettingsError when the address is taken.
     """
-    host, port = settings.listen_on, settings.port
+    with _bind(settings.listen_on, settings.port, "HOST or PORT") as listener:
+        yield listener
+
+
+@contextmanager
+def _bind(host: str, port: int, variables: str) -> Iterator[socket.socket]:
+    """A socket bound to an address for the block. Raises SettingsError that names the variables when it is taken."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         # A server that has just stopped leaves connections behind that would keep its address for a minute.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with _named_address(settings):
+        with _named_address(host, port, variables):
             listener.bind((host, port))
         # Connections inherit the listener's buffer size. By default the system grows it to several megabytes for each.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
@@ -50,20 +62,18 @@ def bind_listener(settings: Settings) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _named_address(settings: Settings) -> Iterator[None]:
+def _named_address(host: str, port: int, variables: str) -> Iterator[None]:
     """Raise SettingsError for an address that the block cannot have."""
     try:
         yield
     except OSError as error:
         # Python adds the address to the system's message, and this message names it already.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-        raise SettingsError(
-            f"Cannot listen on {settings.listen_on} port {settings.port}: {reason}. Set HOST or PORT to another."
-        ) from None
+        raise SettingsError(f"Cannot listen on {host} port {port}: {reason}. Set {variables} to another.") from None
 
 
 def run(
-    make_app: Callable[[], Application],
+    make_app: MakeApp,
     settings: Settings,
     listener: socket.socket,
     *,
@@ -75,23 +85,62 @@ def run(
 
     `listener` is a socket of `bind_listener`. `on_start` is called with the server's address once it answers, and
     `on_stop`, within a signal handler, when it is told to stop. Raises SettingsError when another process listens on
-    the address by now.
+    the address by now, when that of the metrics is taken, or when the metrics cannot be shared.
     """
     configure_logs(settings)
-    with _named_address(settings):
+    with _named_address(settings.listen_on, settings.port, "HOST or PORT"):
         listener.listen(BACKLOG)
-    if processes == 1:
-        return _serve(make_app(), listener, on_start, on_stop)
+    with _metrics_listener(settings) as metrics_listener:
+        if processes == 1:
+            return _serve(make_app(None), listener, metrics_listener, on_start, on_stop)
+        with _shared_directory() as directory:
 
-    def work(number: int) -> bool:
-        return _serve(make_app(), listener, None if number else on_start)
+            def work(number: int) -> bool:
+                return _serve(make_app(directory), listener, metrics_listener, None if number else on_start)
 
-    return ProcessSupervisor(work, processes, on_stop).run()
+            def retire(pid: int) -> None:
+                # The supervisor has to go on, whatever is the matter with the disk.
+                try:
+                    directory.retire(pid)
+                except OSError as error:
+                    log.warning("the metrics of a process that ended are lost", pid=pid, error=str(error))
+
+            return ProcessSupervisor(work, processes, on_stop, retire).run()
+
+
+@contextmanager
+def _metrics_listener(settings: Settings) -> Iterator[socket.socket | None]:
+    """The listener of the metrics' own port, None without one. Raises SettingsError when the address is taken."""
+    if settings.metrics_port is None:
+        yield None
+        return
+    variables = "PROVENANCE_METRICS_HOST or PROVENANCE_METRICS_PORT"
+    with _bind(settings.metrics_host, settings.metrics_port, variables) as listener:
+        with _named_address(settings.metrics_host, settings.metrics_port, variables):
+            listener.listen(BACKLOG)
+        yield listener
+
+
+@contextmanager
+def _shared_directory() -> Iterator[SharedDirectory]:
+    """The directory in which processes share their metrics, removed at the end. Raises SettingsError without space."""
+    try:
+        directory = SharedDirectory()
+    except OSError as error:
+        raise SettingsError(
+            f"Several processes share their metrics in a temporary directory, which cannot be made: {error}. "
+            "Set TMPDIR to a folder that can be written."
+        ) from None
+    try:
+        yield directory
+    finally:
+        directory.remove()
 
 
 def _serve(
     app: Application,
     listener: socket.socket,
+    metrics_listener: socket.socket | None,
     on_start: Callable[[str], None] | None,
     on_stop: Callable[[], None] = lambda: None,
 ) -> bool:
@@ -109,7 +158,7 @@ def _serve(
         ws_per_message_deflate=False,
         lifespan="on",
     )
-    server = _Server(config, app, on_start, on_stop)
+    server = _Server(config, app, metrics_listener, on_start, on_stop)
     server.run(sockets=[listener])
     access_log.flush()
     return server.started
@@ -129,16 +178,20 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         app: Application,
+        metrics_listener: socket.socket | None,
         on_start: Callable[[str], None] | None,
         on_stop: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._app = app
+        self._metrics_listener = metrics_listener
         self._on_start = on_start
         self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.started and self._metrics_listener:
+            self.servers.append(await serve_metrics(self._app, self._metrics_listener, self))
         exempt_current_objects()
         set_server_thresholds()
         if self.started and self._on_start and sockets:

@@ -22,14 +22,21 @@ MIN_LIFETIME = 1.0
 
 
 class ProcessSupervisor:
-    """Runs `work(number)` in several processes until told to stop, upon which it first calls `on_stop`."""
+    """Runs `work(number)` in several processes until told to stop, upon which it first calls `on_stop`.
+
+    `on_death` is called with the id of each process that has ended by itself.
+    """
 
     def __init__(
-        self, work: Callable[[int], object], processes: int, on_stop: Callable[[], None] = lambda: None
+        self,
+        work: Callable[[int], object],
+        processes: int,
+        on_stop: Callable[[], None] = lambda: None,
+        on_death: Callable[[int], None] = lambda pid: None,
     ) -> None:
         self._work = work
         self._processes = processes
-        self._on_stop = on_stop
+        self._on_stop, self._on_death = on_stop, on_death
         self._started: dict[int, tuple[int, float]] = {}
         self._stopping = False
         self._watched_pipe, self._held_pipe = os.pipe()
@@ -48,6 +55,7 @@ class ProcessSupervisor:
             if self._stopping:
                 continue
             log.error("a process ended", pid=pid, code=os.waitstatus_to_exitcode(status))
+            self._on_death(pid)
             if time.monotonic() - started < MIN_LIFETIME:
                 was_told = False
                 self._stop(signal.SIGTERM, None)

@@ -25,7 +25,7 @@ from documents.outage import outage_of
 from graph.context import Context
 from graph.engine.error_masking import outage_errors, refusal_errors
 from graph.engine.plan.json_output import dumps
-from graph.errors import HTTPError, Overloaded
+from graph.errors import HTTPError, Overloaded, OverloadReason
 from graph.http.graphql import GraphQLHandler
 from graph.http.media_types import JSON
 from graph.http.operation_executor import is_signed_in
@@ -33,6 +33,7 @@ from graph.http.send_buffers import SendBuffer, send_buffer_of
 from graph.limits import MAX_SOCKET_OPERATIONS, MAX_SOCKETS, SEND_TIMEOUT
 from graph.websocket.operations import TRY_AGAIN_LATER, OperationRunner, close_code
 from graph.websocket.session import WebSocketSession
+from resolvers.activities.change_stream import ChangeFeed
 
 INIT_TIMEOUT = timedelta(seconds=10)
 ANONYMOUS_SHARE, UNAUTHENTICATED_SHARE = 0.5, 0.25
@@ -90,9 +91,11 @@ class GraphQLWebSocketEndpoint(GraphQL[WebSocketSession, None]):
 
     websocket_adapter_class = BackpressureAdapter  # type: ignore[assignment]
 
-    def __init__(self, graphql: GraphQLHandler, allowed_origins: Sequence[str], max_sockets: int) -> None:
+    def __init__(
+        self, graphql: GraphQLHandler, allowed_origins: Sequence[str], max_sockets: int, changes: ChangeFeed
+    ) -> None:
         super().__init__(
-            cast(BaseSchema, OperationRunner(graphql)),
+            cast(BaseSchema, OperationRunner(graphql, changes)),
             graphql_ide=None,
             subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             connection_init_wait_timeout=INIT_TIMEOUT,
@@ -100,6 +103,7 @@ class GraphQLWebSocketEndpoint(GraphQL[WebSocketSession, None]):
             allowed_origins=allowed_origins,
         )
         self._make_context, self._metrics = graphql.make_context, graphql.metrics
+        self._admission = graphql.admission
         self._max_sockets = min(MAX_SOCKETS, max_sockets)
         self._open = 0
         self._anonymous: set[int] = set()
@@ -142,8 +146,9 @@ class GraphQLWebSocketEndpoint(GraphQL[WebSocketSession, None]):
 
     async def _refuse(self, socket: WebSocket) -> None:
         """Refuse the WebSocket, because the maximum number is open."""
-        error = Overloaded()
+        error = Overloaded(OverloadReason.WEBSOCKETS)
         self._metrics.count_refusal(error.code)
+        self._admission.refused[error.reason] += 1
         body = dumps({"errors": refusal_errors(error)})
         await socket.send_denial_response(Response(body, error.status, error.headers, JSON))
 
@@ -170,7 +175,7 @@ class GraphQLWebSocketEndpoint(GraphQL[WebSocketSession, None]):
             if buffer:
                 buffer.signed_in = True
         elif len(self._anonymous) >= ANONYMOUS_SHARE * self._max_sockets:
-            raise Overloaded
+            raise Overloaded(OverloadReason.WEBSOCKETS)
         else:
             self._anonymous.add(key)
         self._unauthenticated.pop(key, None)

@@ -16,6 +16,7 @@ from strawberry.execution import optimized_is_awaitable
 from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from documents.mongo.replies import counting_replies
+from documents.mongo.round_trips import counting_round_trips
 from documents.outage import outage_of
 from graph.activities.log_entry import LogBatch
 from graph.context import Context
@@ -38,6 +39,7 @@ from graph.errors import BAD_USER_INPUT, QUOTA_EXCEEDED, READ_ONLY, HTTPError, O
 from graph.http.graphql import GraphQLHandler
 from graph.http.middleware import request_id
 from graph.http.operation_executor import UNPLANNED_WEIGHT, IsAwaitable, is_signed_in
+from graph.http.operation_recorder import OperationRecord
 from graph.http.quotas import count_objects, count_request
 from graph.http.request import RequestParameters
 from graph.http.response import ResponseBody, to_response_body, too_large_body
@@ -70,14 +72,14 @@ Stream = AsyncGenerator[PreExecutionError | ExecutionResult, None]
 class OperationRunner:
     """Runs the operations of WebSockets, in the place of the schema in Strawberry's handler."""
 
-    def __init__(self, graphql: GraphQLHandler) -> None:
-        self._executor = graphql.executor
+    def __init__(self, graphql: GraphQLHandler, changes: ChangeFeed) -> None:
+        self._executor, self._recorder = graphql.executor, graphql.recorder
         self._document_cache, self._metrics, self._admission = (
             graphql.document_cache,
             graphql.metrics,
             graphql.admission,
         )
-        self._changes = ChangeFeed()
+        self._changes = changes
 
     async def stream(
         self,
@@ -105,7 +107,7 @@ class OperationRunner:
             yield _error_result(refusal_errors(refusal))
         except Overloaded as error:
             self._metrics.count_refusal(error.code)
-            await self._admission.delay_refusal()
+            await self._admission.delay_refusal(error.reason)
             yield _error_result(refusal_errors(error))
         except AnswerTooLarge as refusal:
             yield ExecutionResult(data=None, errors=as_errors(too_large_body(refusal)["errors"]))
@@ -128,15 +130,23 @@ class OperationRunner:
         # Each operation reads afresh and has a budget of its own; the token may have been revoked since the last one.
         context = cast(Context, await session.context())
         await count_request(context.loader.viewer)
+        record = OperationRecord()
+        record.began = time.monotonic()
+        record.loader = context.loader
         prepared = await self._executor.prepare(query, context.loader)
-        operation = prepared.operation(name)
-        kind = operation.operation
-        prepared.check_variables(operation, variables)
-        if kind is not OperationType.SUBSCRIPTION:
-            try:
-                result = await self._single_result(prepared, operation, variables, session, context)
-            finally:
-                await count_objects(context.loader)
+        record.identity = prepared.identities.get(name)
+        with self._recorder.recording_failure(record):
+            operation = prepared.operation(name)
+            prepared.check_variables(operation, variables)
+            subscribes = operation.operation is OperationType.SUBSCRIPTION
+            result = None
+            if not subscribes:
+                try:
+                    result = await self._single_result(prepared, operation, variables, session, context, record)
+                finally:
+                    await count_objects(context.loader)
+        if result is not None:
+            self._finish(record, result)
             yield result
             return
         subscription = SubscriptionContext(session, self._changes, context.loader)
@@ -145,6 +155,13 @@ class OperationRunner:
                 async for result in results:
                     yield result
 
+    def _finish(self, record: OperationRecord, result: ExecutionResult) -> None:
+        """Record a result that is about to be sent."""
+        if result.errors:
+            record.code = (result.errors[0].extensions or {}).get("code", "")
+        data: object = result.data
+        self._recorder.finish(record, len(data) if isinstance(data, bytes) else 0)
+
     async def _single_result(
         self,
         prepared: PreparedDocument,
@@ -152,8 +169,10 @@ class OperationRunner:
         variables: dict[str, Any],
         session: WebSocketSession,
         context: Context,
+        record: OperationRecord,
     ) -> ExecutionResult:
         """The result of a query or mutation."""
+        record.executor = "planned"
         if prepared.asks_for_schema(operation):
             data = await self._document_cache.schema_answer(prepared, operation, variables)
             if data is not None:
@@ -167,6 +186,9 @@ class OperationRunner:
             )
             if (parts := await read_detached(reading, context.loader)) is not None:
                 return ExecutionResult(data=cast(Any, data_of(parts)), errors=None)
+            record.executor = "stepped_aside"
+        else:
+            record.executor = "reference"
         running = self._executor.answer_by_reference(
             prepared, parameters, context, session.socket.scope, REQUEST_TIMEOUT
         )
@@ -175,7 +197,8 @@ class OperationRunner:
     async def _subscribe(
         self, prepared: PreparedDocument, variables: dict[str, Any], name: str | None, subscription: SubscriptionContext
     ) -> Stream:
-        executor, events = await self._events(prepared, variables, name, subscription)
+        with self._recorder.recording_failure(_record(prepared, name, subscription)):
+            executor, events = await self._events(prepared, variables, name, subscription)
         planned = (
             None
             if self._executor.use_reference_executor
@@ -185,13 +208,17 @@ class OperationRunner:
         async with aclosing(events) as open_events:
             async for event in open_events:
                 raise_if_cancelled()
-                # A subscription with deliveries waits for room instead of being refused.
-                message = await self._delivery(
-                    prepared, name, planned, executor, event, subscription, patient=bool(sent)
-                )
+                record = _record(prepared, name, subscription)
+                record.executor = "planned" if planned else "reference"
+                with self._recorder.recording_failure(record):
+                    # A subscription with deliveries waits for room instead of being refused.
+                    message = await self._delivery(
+                        prepared, name, planned, executor, event, subscription, patient=bool(sent)
+                    )
                 # An unchanged state tells a client nothing, but identical log lines are separate events.
                 if message.mark != sent or isinstance(event, LogBatch):
                     sent = message.mark
+                    self._finish(record, message.result)
                     yield message.result
 
     async def _delivery(
@@ -216,7 +243,11 @@ class OperationRunner:
             )
         async with self._changes.read_slots, permit:
             began = time.monotonic()
-            with pymongo.timeout(REQUEST_TIMEOUT), counting_replies(loader.budget.add_stored_bytes):
+            with (
+                pymongo.timeout(REQUEST_TIMEOUT),
+                counting_replies(loader.budget.add_stored_bytes),
+                counting_round_trips(loader.budget),
+            ):
                 body = await _answer_by_plan(planned, loader, event) or await _answer_by_reference(executor, event)
             weight = UNPLANNED_WEIGHT if planned is None else 1
             costs.record(cost_key, Cost(weight * loader.budget.objects, seconds=time.monotonic() - began))
@@ -244,6 +275,14 @@ class OperationRunner:
         if isinstance(events, Executed):
             raise InvalidDocument(field_errors(events.errors or [], request_id()))
         return executor, cast(AsyncGenerator[Any, None], events)
+
+
+def _record(prepared: PreparedDocument, name: str | None, subscription: SubscriptionContext) -> OperationRecord:
+    """The record of the next delivery of a subscription."""
+    record = OperationRecord()
+    record.began = time.monotonic()
+    record.identity, record.loader = prepared.identities.get(name), subscription.loader
+    return record
 
 
 def close_code(error: HTTPError) -> int:

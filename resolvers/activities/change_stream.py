@@ -7,9 +7,10 @@ so the lines themselves need not be watched.
 
 import asyncio
 import random
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import Context
 from typing import Any
 
@@ -86,6 +87,17 @@ class ChangeFeed:
         self._listeners: defaultdict[str, set[Listener]] = defaultdict(set)
         self._opened = asyncio.Event()
         self._stream_task: asyncio.Task[None] | None = None
+        self._open_since: float | None = None
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anything listens, so that the change stream should be open."""
+        return self._stream_task is not None
+
+    @property
+    def open_seconds(self) -> float | None:
+        """Seconds for which the change stream has been open; None while it is closed."""
+        return None if self._open_since is None else time.monotonic() - self._open_since
 
     @asynccontextmanager
     async def listen(self, id: str) -> AsyncIterator[Listener]:
@@ -141,11 +153,12 @@ class ChangeFeed:
                     if token is None and opened.is_set():
                         self._wake_all()
                     opened.set()
-                    while stream.alive and not is_cancelled():
-                        change = await stream.try_next()
-                        token = stream.resume_token
-                        if change is not None:
-                            self._wake_listeners(change)
+                    with self._noting_open():
+                        while stream.alive and not is_cancelled():
+                            change = await stream.try_next()
+                            token = stream.resume_token
+                            if change is not None:
+                                self._wake_listeners(change)
                 # The watched database was dropped, so the stream cannot be resumed.
                 token = None
             except PyMongoError as error:
@@ -157,6 +170,17 @@ class ChangeFeed:
                     # The resume point is lost, so every listener has to read the state again.
                     token = None
             await asyncio.sleep(REOPEN_INTERVAL)
+
+    @contextmanager
+    def _noting_open(self) -> Iterator[None]:
+        """Note that the change stream is open for as long as the block lasts."""
+        self._open_since = opened_at = time.monotonic()
+        try:
+            yield
+        finally:
+            # The next stream may be open before this one is closed.
+            if self._open_since == opened_at:
+                self._open_since = None
 
     def _wake_listeners(self, change: Change) -> None:
         ids = {change["documentKey"]["_id"]}

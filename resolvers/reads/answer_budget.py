@@ -47,6 +47,8 @@ class AnswerBudget:
         """Bytes of text that will certainly be in the answer."""
         self.stored_bytes = 0
         """Bytes that were read for the answer."""
+        self.round_trips = 0
+        """Commands sent to the database for this answer alone; point reads are shared, and not counted."""
         self.on_spend: Callable[[int], object] | None = None
         """Called with the number of objects so far; ends the answer by raising an error."""
 

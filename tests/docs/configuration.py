@@ -3,6 +3,8 @@
 from graph.settings import Settings, variable_of
 from tests.docs.tables import table
 
+PORTS = ("port", "metrics_port")
+"""Numbers whose bounds everybody knows."""
 DEFAULTS = {
     "host": "`127.0.0.1`, in production `0.0.0.0`",
     "database_url": "none: the embedded database",
@@ -10,6 +12,8 @@ DEFAULTS = {
     "bucket": "none: a folder; in production nowhere",
     "answer_memory": "a fourth of the memory, 32 to 1,000",
     "concurrency": "two a core, 4 to 16",
+    "metrics_access_wanted": "`public`; `admin` where metrics have a port of their own",
+    "metrics_port": "none: `/metrics` on the server's own port",
     "workers_wanted": "`1` on the embedded database, else `0`",
 }
 """Defaults that follow from the machine or from other settings."""
@@ -33,6 +37,13 @@ MEANINGS = {
     "those of tracing (`traceparent`, `tracestate`, `baggage`, `sentry-trace`) and of Apollo Client "
     "(`apollographql-client-name`, `apollographql-client-version`), separated by commas",
     "log_level": "`debug`, `info`, `warning` or `error`",
+    "slow_seconds": "seconds from which on an operation is "
+    "[logged as slow](../operations/monitoring.md#slow-operations)",
+    "metrics_access_wanted": "`admin` answers `/metrics` to administrators alone, `public` to everybody",
+    "metrics_port": "port that serves [metrics](../operations/monitoring.md) and nothing else, to everybody who can "
+    "reach it",
+    "metrics_host": "address of that port",
+    "commit": "commit that the code was built from, for the metric `provenance_build_info`",
     "objects": "objects that one answer may hold",
     "anonymous_objects": "the same for anonymous callers",
     "answer_bytes": "bytes that the text of one answer may have",
@@ -72,7 +83,7 @@ def _default(name: str) -> str:
 def _bounds(name: str) -> str:
     """The least and the greatest value of a number."""
     bounds = [bound for one in Settings.model_fields[name].metadata for bound in _values(one)]
-    return f" ({bounds[0]:,} to {bounds[1]:,})" if len(bounds) == 2 and name != "port" else ""
+    return f" ({bounds[0]:,} to {bounds[1]:,})" if len(bounds) == 2 and name not in PORTS else ""
 
 
 def _values(constraint: object) -> list[int]:

@@ -16,6 +16,8 @@ BESIDE = (
     "CITATION.cff",
     "LICENSE",
     "SECURITY.md",
+    "deploy/alerts.yaml",
+    "deploy/grafana-dashboard.json",
     "examples/spark_jobs.py",
     "examples/worker.sh",
     "schema.graphql",

@@ -16,9 +16,9 @@ from graph.engine.admission import Admission, Capacity
 from graph.engine.plan import Plans
 from graph.engine.prepare import DocumentCache, PreparedDocument
 from graph.http.graphql import EXECUTOR_HEADER, GraphQLHandler
-from graph.http.metrics import Metrics
 from graph.http.response import JSONBytesResponse
 from graph.limits import Limits
+from graph.metrics.registry import Metrics
 from graph.schema import schema
 from resolvers.access.viewer import ANONYMOUS, Viewer
 from resolvers.reads.answer_budget import AnswerBudget, AnswerLimits

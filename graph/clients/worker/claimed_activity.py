@@ -24,6 +24,11 @@ class ClaimedActivity:
         return cls(activity["id"], activity["attempt"], is_step, label, fields)
 
     @property
+    def kind(self) -> str:
+        """The kind of activity, step or transform."""
+        return "step" if self.is_step else "transform"
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """The step's parameters; a transform has none."""
         parameters = self.fields.get("parameters")

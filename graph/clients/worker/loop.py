@@ -8,6 +8,7 @@ import signal
 from graph.clients.worker import log
 from graph.clients.worker.claim import Claim
 from graph.clients.worker.client import GraphQLClient, open_client
+from graph.clients.worker.metrics import metrics, serve_metrics
 from graph.clients.worker.options import ConfigurationError, Options, graphql_address
 from graph.clients.worker.pause import Pause
 from graph.clients.worker.queries import WHO
@@ -22,7 +23,8 @@ ROLES = ("WORKER", "ADMIN")
 def run(options: Options) -> None:
     """Work until told to stop by SIGTERM or SIGINT, or for as long as the options say. Raises ConfigurationError."""
     watchdog = Watchdog()
-    asyncio.run(_work(options, watchdog))
+    with serve_metrics(options.metrics_host, options.metrics_port):
+        asyncio.run(_work(options, watchdog))
 
 
 async def _work(options: Options, watchdog: Watchdog) -> None:
@@ -57,6 +59,7 @@ class Worker:
     def __init__(self, client: GraphQLClient, options: Options, watchdog: Watchdog) -> None:
         self._client, self._options, self._watchdog = client, options, watchdog
         self._stop, self._pause = Stop(), Pause(options.pause)
+        metrics.export_pause(lambda: self._pause.forbids)
         self._running: set[asyncio.Task[None]] = set()
         self._configuration_error: ConfigurationError | None = None
         self._nothing_waits = False
@@ -116,6 +119,7 @@ class Worker:
         if claimed is None or lease is None:
             return False
         log.info("%s: claimed, %s", claimed.label, claimed.id)
+        metrics.claims.labels(claimed.kind).inc()
         self._pause.note_claim()
         running = ActivityRun(self._client, claimed, lease, self._options, self._watchdog, self._stop, self._pause)
         self._running.add(asyncio.create_task(self._run(running), name=claimed.id))

@@ -46,6 +46,8 @@ class Options:
     connect_within: float = 60.0
     pause: float = 5.0
     pass_token: bool = False
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
 
     @property
     def waits(self) -> bool:

@@ -14,6 +14,7 @@ from graph.clients.worker import log
 from graph.clients.worker.claimed_activity import ClaimedActivity
 from graph.clients.worker.client import GraphQLClient, Json
 from graph.clients.worker.file_names import ABOUT_NAMES, FileNames, InvalidFileName
+from graph.clients.worker.metrics import metrics
 from graph.clients.worker.queries import REGISTER, UPLOAD
 from graph.clients.worker.transfer import (
     MAX_TRANSFERS,
@@ -119,6 +120,7 @@ async def _upload(client: GraphQLClient, claimed: ClaimedActivity, file: OutputF
             "sha256": sha256,
         }
         upload = await _store_upload(client, declared, file, size)
+        metrics.uploaded_bytes.inc(size)
         registered: Json = {
             "idempotencyKey": key,
             "stepId": claimed.id,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from graph.clients.worker import log
+from graph.clients.worker.metrics import metrics
 
 MIN_RETRY_DELAY, MAX_RETRY_DELAY = 0.2, 10.0
 """Seconds between attempts, doubled with each."""
@@ -46,6 +47,7 @@ class Retry:
             try:
                 return await request()
             except TransientError as error:
+                metrics.transport_failures.inc()
                 waited = time.monotonic() - began
                 # With jitter, so that clients do not return together, and never before the time that the server named.
                 pause = max(wait * random.uniform(0.5, 1.5), min(error.after, MAX_RETRY_DELAY) * random.uniform(1, 1.5))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from graph.clients.worker.file_names import InvalidFileName
 from graph.clients.worker.inputs import FetchedInput, fetch_inputs
 from graph.clients.worker.lease_renewal import Lease, LeaseLost
 from graph.clients.worker.log_shipper import INFO, WARNING, LogShipper
+from graph.clients.worker.metrics import Ending, metrics
 from graph.clients.worker.options import ConfigurationError, IncompatibleServer, Options
 from graph.clients.worker.outputs import upload_outputs
 from graph.clients.worker.pause import Pause
@@ -69,9 +71,18 @@ class ActivityRun:
         self._moving = client.with_retry(Retry(options.retry_within, self._log.note))
         self._command_ended = False
         self._used: list[Json] | None = None
+        self._ending = Ending.LOST
 
     async def run(self) -> None:
         """Run the activity and report its end; or, told to stop, hand it back. Raises ConfigurationError."""
+        began = time.monotonic()
+        with metrics.running.track_inprogress():
+            try:
+                await self._run()
+            finally:
+                metrics.count_end(self._claimed.kind, self._ending, time.monotonic() - began)
+
+    async def _run(self) -> None:
         renewing, work = asyncio.create_task(self._lease.renew_until_lost()), asyncio.create_task(self._work())
         lost, stop = asyncio.create_task(self._lease.lost.wait()), asyncio.create_task(self._stop.requested.wait())
         try:
@@ -117,6 +128,7 @@ class ActivityRun:
         try:
             async with asyncio.timeout(timeout):
                 await self._client.mutate(RELEASE, **self._identifying_arguments(), reason=line)
+            self._ending = Ending.HANDED_BACK
             log.info("%s: handed back.", label)
         except (TimeoutError, RetryTimeout, MutationError, ConfigurationError) as error:
             why = str(error) or "The server did not answer in time."
@@ -135,11 +147,13 @@ class ActivityRun:
                 self._pause.begin(str(failure))
             await self._finish_log(sending)
             await self._complete("FAILED", failure.error)
+            self._ending = Ending.RETRYABLE if failure.error["retryable"] else Ending.FAILED
             how = "failed, and may be tried again" if failure.error["retryable"] else "failed"
             log.error("%s: %s. %s", label, how, str(failure).replace("\n", " | "))
         else:
             await self._finish_log(sending)
             await self._complete("SUCCEEDED", None)
+            self._ending = Ending.SUCCEEDED
             log.info("%s: succeeded. Log lines: %d, files: %d.", label, self._log.lines, files)
         finally:
             sending.cancel()

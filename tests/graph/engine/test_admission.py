@@ -24,7 +24,7 @@ from graph.engine.admission import (
     Cost,
     Permit,
 )
-from graph.errors import Overloaded
+from graph.errors import Overloaded, OverloadReason
 from tests.support.connections import Connection, a_post, open_connection
 from tests.support.follower import gauge
 from tests.support.patience import until, within
@@ -155,13 +155,26 @@ async def test_an_operation_waits_for_room_for_two_seconds(monkeypatch: pytest.M
         now += 1.9
         await _let_run()
         before = admission.waiting
+        groups = {name: (group.running, len(group.waiting)) for name, group in admission.groups.items()}
         now += 0.2
         await _let_run()
 
         assert (before, admission.waiting) == (1, 0)
-        with pytest.raises(Overloaded):
+        with pytest.raises(Overloaded) as refused:
             waiting_one.result()
     assert admission.running == 0
+    assert groups == {"anonymous": (1, 1), "signed_in": (0, 0)}
+    assert [group.running for group in admission.groups.values()] == [0, 0]
+    assert refused.value.reason is OverloadReason.WAIT_TIMEOUT
+
+
+async def test_refusals_are_counted_by_what_there_was_too_much_of() -> None:
+    admission = Admission(Capacity(slots=1, memory=1_000_000_000))
+
+    await admission.delay_refusal(OverloadReason.BODIES)
+    await admission.delay_refusal(OverloadReason.BODIES)
+
+    assert {reason: count for reason, count in admission.refused.items() if count} == {"bodies": 2}
 
 
 @pytest.mark.parametrize(("signed_in", "most"), [(False, 1_500), (True, 6_000)])

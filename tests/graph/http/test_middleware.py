@@ -5,8 +5,8 @@ import pytest
 from pymongo.errors import ExecutionTimeout, ServerSelectionTimeoutError
 from starlette.types import Receive, Scope, Send
 
-from graph.http.metrics import Metrics
 from graph.http.middleware import InstrumentationMiddleware, RequestInstrumentation
+from graph.metrics.registry import Metrics
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,26 @@ def test_a_message_may_come_in_many_frames_of_which_some_are_empty(faulty_server
         assert json.loads(socket.recv(within(30))) == {"type": "connection_ack"}
 
 
+def test_answers_and_deliveries_are_counted_by_operation(faulty_server: Running) -> None:
+    asked(faulty_server, "query OfSocket{hello}")
+    asked(faulty_server, "query OfSocket{missing}")
+    asked(faulty_server, "query OfSocket($n:Int!){number(value:$n)}")
+    asked(faulty_server, "subscription OfRole{role}", {"Authorization": f"Bearer {faulty_server.token}"})
+
+    lines = faulty_server.get("/metrics").text.splitlines()
+    counted = sorted(
+        line.partition("{")[2]
+        for line in lines
+        if line.startswith("provenance_graphql_operation_answers_total{") and 'operation="Of' in line
+    )
+    assert counted == [
+        'code="",kind="query",operation="OfSocket",role="anonymous"} 1.0',
+        'code="",kind="subscription",operation="OfRole",role="admin"} 1.0',
+        'code="BAD_USER_INPUT",kind="query",operation="OfSocket",role="anonymous"} 1.0',
+        'code="NOT_FOUND",kind="query",operation="OfSocket",role="anonymous"} 1.0',
+    ]
+
+
 def test_pages_of_other_origins_are_refused(faulty_server: Running) -> None:
     with opened(faulty_server, origin="https://lab.example"):
         pass

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,25 @@ async def test_who_is_woken_by_what(database: Database) -> None:
 
     # Log lines are no change of an execution; whoever follows them is told by the activity.
     assert told == [(True, False), (True, True), (False, True), (True, True), (True, True), (False, False)]
+
+
+async def test_whether_the_stream_is_needed_and_since_when_it_is_open_is_told(database: Database) -> None:
+    execution, _ = await a_run()
+    changes = ChangeFeed()
+
+    before = changes.is_needed, changes.open_seconds
+    async with changes.listen(execution.id):
+        during = changes.is_needed, changes.open_seconds
+    await until_awaited(partial(_is_closed, changes))
+
+    assert before == (False, None)
+    assert during[0]
+    assert during[1] is not None
+    assert not changes.is_needed
+
+
+async def _is_closed(changes: ChangeFeed) -> bool:
+    return changes.open_seconds is None
 
 
 async def test_all_share_one_change_stream_which_ends_with_the_last_of_them(
