@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from graphql import OperationType
 from graph.clients.worker.metrics import Ending
 from resolvers.access.viewer import Role
 from tests.docs.metrics import server_families, worker_labels
+from tests.support.needs import need
 from tests.support.promql import question_of
 from tests.support.running import ROOT
 
@@ -123,9 +123,7 @@ def test_panels_have_numbers_of_their_own_and_do_not_overlap() -> None:
 
 
 def test_prometheus_accepts_the_alerts_and_the_expressions_of_the_dashboard(tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed")
+    promtool = need("promtool")
     panels_as_rules = [
         {"record": f"panel:{number}", "expr": expression.replace("$__rate_interval", "1m").replace("$instance", ".*")}
         for number, expression in enumerate(expressions())

@@ -14,7 +14,9 @@ from platformdirs import user_cache_path
 from documents.mongo import raw
 from tests.support.patience import within
 
-PROVIDED_IN_CI = frozenset({"bash", "chromium", "curl", "docker-compose", "git", "java", "jq", "make", "node", "npm"})
+PROVIDED_IN_CI = frozenset(
+    {"bash", "chromium", "curl", "docker-compose", "git", "java", "jq", "make", "node", "npm", "promtool"}
+)
 """Programs that `.ci/run` installs or finds before it runs the tests."""
 
 INSTALLED = "installed"

@@ -18,7 +18,7 @@ app.command()(work)
 @pytest.fixture(autouse=True)
 def unchanged_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the logs of this process as they are."""
-    monkeypatch.setattr("graph.commands.work._log_to_stderr", lambda: None)
+    monkeypatch.setattr("graph.commands.work._log_to_stderr", lambda form: None)
 
 
 def refusal_of(*words: str, token: str = "pgt_1") -> tuple[str, Sequence[str] | None]:

