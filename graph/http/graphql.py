@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import InitVar, dataclass, field
+from functools import partial
 
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -47,7 +48,7 @@ from graph.http.operation_recorder import (
     OperationRecorder,
     error_code,
 )
-from graph.http.quotas import count_objects, count_request
+from graph.http.quotas import count_use, is_metered
 from graph.http.request import SAFE_METHODS, RequestParameters, read_complete, read_request
 from graph.http.response import (
     RETRY_SOON,
@@ -166,13 +167,8 @@ class GraphQLHandler:
                 context = await self._context(credentials)
             loader: RequestLoader | None = getattr(context, "loader", None)
             record.loader = loader
-            if loader is not None:
-                await count_request(loader.viewer)
-            try:
-                return await self._run(run_plan, prepared, parameters, context, request, media, record)
-            finally:
-                if loader is not None:
-                    await count_objects(loader)
+            run = partial(self._run, run_plan, prepared, parameters, context, request, media, record)
+            return await (run() if loader is None or not is_metered() else count_use(loader, run))
         except InvalidDocument as refusal:
             record.code = error_code(refusal)
             return self._error_response(refusal.errors, media)
