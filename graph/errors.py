@@ -62,7 +62,7 @@ class PersistedQueryNotSupported(HTTPError):
 
 
 class OverloadReason(StrEnum):
-    """What there is too much of, when a request is refused; metrics tell it, and answers do not."""
+    """The reason why a request is refused for overload; metrics tell it, and answers do not."""
 
     QUEUE_FULL = "queue_full"
     WAIT_TIMEOUT = "wait_timeout"

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(*words: str, folder: Path) -> str:
-    """What a command says that must succeed."""
+    """The output of a command that must succeed."""
     # Compiled code that nobody measures need not be fast.
     env = os.environ | {"CFLAGS": "-O0"}
     done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=within(500), check=False)

@@ -1,4 +1,4 @@
-"""What a user or a token has used of its quotas on a day."""
+"""The use of quotas by a user or a token on a day."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ TTL_SECONDS = 7 * 24 * 3600
 
 
 class QuotaUsage(Document):
-    """What a user or a token, the subject, has used on a day in UTC, from all processes together.
+    """The use of quotas by a user or a token, the subject, on a day in UTC, from all processes together.
 
     The id is made from subject and day. `day` is the time at which the day begins.
     """

@@ -49,15 +49,15 @@ class SharedMongo:
             if not _is_finished(watch):
                 raise
             task.uncancel()
-            raise self._stopped() from error
+            raise self._stop_error() from error
         except PyMongoError as error:
             if await asyncio.to_thread(self.is_running):
                 raise
-            raise self._stopped() from error
+            raise self._stop_error() from error
         else:
             # The block may have taken its cancellation for that of a signal.
             if _is_finished(watch):
-                raise self._stopped()
+                raise self._stop_error()
         finally:
             watch.cancel()
             await asyncio.gather(watch, return_exceptions=True)
@@ -69,7 +69,7 @@ class SharedMongo:
                 task.cancel()
                 return
 
-    def _stopped(self) -> EmbeddedError:
+    def _stop_error(self) -> EmbeddedError:
         return EmbeddedError(
             f"The database in {self.data_dir} stopped, which process {self.owner} ran, so this command ended early: "
             "run it again to do the rest."

@@ -92,7 +92,7 @@ class FolderBucket(Bucket):
             return await asyncio.to_thread(_stat, self._directory(key))
 
     async def list_objects(self, folder: str) -> AsyncIterator[list[ListedObject]]:
-        objects = _listed(self._directory(folder.rstrip("/")), folder.rstrip("/"))
+        objects = _objects_at(self._directory(folder.rstrip("/")), folder.rstrip("/"))
         while page := await asyncio.to_thread(lambda: list(islice(objects, LIST_PAGE_SIZE))):
             yield page
 
@@ -237,13 +237,13 @@ def _stat(directory: Path) -> ObjectInfo | None:
         return None
 
 
-def _listed(directory: Path, key: str) -> Iterator[ListedObject]:
+def _objects_at(directory: Path, key: str) -> Iterator[ListedObject]:
     """The object with this key, or those below it. Directories that are removed meanwhile are left out, and files that
     the server did not write."""
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir():
-                yield from _listed(directory / entry.name, f"{key}/{entry.name}")
+                yield from _objects_at(directory / entry.name, f"{key}/{entry.name}")
             elif entry.name.isdecimal():
                 stat = entry.stat()
                 written_at = datetime.fromtimestamp(stat.st_mtime, UTC)

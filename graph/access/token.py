@@ -1,7 +1,5 @@
 """API tokens in the GraphQL schema."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -61,16 +59,16 @@ class Token(Node):
 
     name: str = stored(description="The token's purpose, as it was named when it was created.")
     role: TokenRole = stored(description="The role of the token's bearer.")  # type: ignore[valid-type]
-    user: User | None = one(
+    user: "User | None" = one(
         documents.User, "user_ref", description="The user that the token stands for. Null when it stands for none."
     )
-    organisation: Organisation | None = one(
+    organisation: "Organisation | None" = one(
         documents.Organisation,
         "organisation_ref",
         description="The organisation that a WORKER's token is bound to: it works for resources of that one alone. "
         "Null when it is bound to none.",
     )
-    resource: Resource | None = one(
+    resource: "Resource | None" = one(
         documents.Resource,
         "resource_ref",
         description="The resource that a WORKER's token is bound to: it works for that one alone. Null when it is "

@@ -1,4 +1,4 @@
-"""What is recorded of each operation that was answered: its metrics, and a log line when it was slow."""
+"""Records of operations that were answered: the metrics of each, and a log line when it was slow."""
 
 import time
 from collections.abc import Iterator

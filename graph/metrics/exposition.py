@@ -1,6 +1,7 @@
 """Prometheus' text format of metrics, of one process or combined from several."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import accumulate
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -24,27 +25,15 @@ def combine(processes: Iterable[Iterable[FamilySnapshot]]) -> list[FamilySnapsho
         for family in families:
             known = combined.get(family.name)
             if known is None:
-                combined[family.name] = _copy(family)
+                combined[family.name] = replace(family, values=dict(family.values))
                 continue
             for labels, value in family.values.items():
                 before = known.values.get(labels)
-                known.values[labels] = value if before is None else _combined(before, value, family.combine)
+                known.values[labels] = value if before is None else _combination(before, value, family.combine)
     return list(combined.values())
 
 
-def _copy(family: FamilySnapshot) -> FamilySnapshot:
-    return FamilySnapshot(
-        family.name,
-        family.kind,
-        family.description,
-        family.labels,
-        dict(family.values),
-        family.combine,
-        family.bounds,
-    )
-
-
-def _combined(one: Value, other: Value, rule: Combine) -> Value:
+def _combination(one: Value, other: Value, rule: Combine) -> Value:
     if isinstance(one, list) and isinstance(other, list):
         return [a + b for a, b in zip(one, other, strict=True)]
     assert not isinstance(one, list)

@@ -66,7 +66,7 @@ class SharedDirectory:
     def _replace(self, file: Path, families: Snapshots) -> None:
         """Replace the file as a whole, so that a reader never sees half of it, and a killed writer leaves the old."""
         unfinished = file.with_suffix(".new")
-        unfinished.write_bytes(orjson.dumps([_encoded(family) for family in families]))
+        unfinished.write_bytes(orjson.dumps([_encoding(family) for family in families]))
         unfinished.replace(file)
 
     @contextmanager
@@ -105,7 +105,7 @@ async def _write(directory: SharedDirectory, families: Snapshots) -> None:
         log.warning("the metrics of this process could not be written", error=str(error))
 
 
-def _encoded(family: FamilySnapshot) -> list[object]:
+def _encoding(family: FamilySnapshot) -> list[object]:
     values = [[labels, value] for labels, value in family.values.items()]
     return [family.name, family.kind, family.description, family.labels, values, family.combine, family.bounds]
 

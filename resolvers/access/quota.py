@@ -67,7 +67,7 @@ class QuotaExceeded(Refusal):
 
 @dataclass
 class _Use:
-    """What a subject has used on a day: as it was stored at the last flush, and counted since."""
+    """A subject's use on a day: as it was stored at the last flush, and counted since."""
 
     subject: str
     day: datetime
@@ -139,7 +139,7 @@ class QuotaMeter:
                 yield Quota(subject, id, name, size)
 
     async def _use(self, subject: str) -> _Use:
-        """What the subject has used today, read from the database where it is not remembered."""
+        """The subject's use today, read from the database where it is not remembered."""
         use = _Use(subject, self._day(), self._clock())
         if use.id not in self._uses:
             row = await QuotaUsage.get_pymongo_collection().find_one({"_id": use.id})

@@ -1,10 +1,10 @@
-"""What quotas limit, and their sizes."""
+"""The names, subjects and sizes of quotas."""
 
 from enum import StrEnum
 
 
 class QuotaName(StrEnum):
-    """What a quota limits."""
+    """Counts that a quota limits."""
 
     REQUESTS = "REQUESTS"
     OBJECTS = "OBJECTS"
@@ -17,7 +17,7 @@ class QuotaName(StrEnum):
 
 
 class QuotaSubject(StrEnum):
-    """Whose use a quota limits."""
+    """Kinds of callers whose use a quota limits."""
 
     USER = "USER"
     TOKEN = "TOKEN"

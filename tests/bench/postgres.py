@@ -57,7 +57,7 @@ SELECT edges.parent, edges.child, parents.distance, children.distance, nodes.cap
 FROM shown AS parents JOIN all_edges AS edges ON edges.parent = parents.id
 JOIN shown AS children ON children.id = edges.child JOIN nodes ON nodes.id = children.id
 """
-"""The same with the rights to each node, and with the caption of each edge's end."""
+"""The edges below a root, with the rights to each node and the caption of each edge's end."""
 
 
 class Postgres:

@@ -31,7 +31,7 @@ COMMANDS = {"--help": ("--help",), "an unknown option": ("--no-such-option",)}
 
 @dataclass(frozen=True)
 class Cost:
-    """What a start takes: medians of several."""
+    """The cost of a start: medians of several."""
 
     started: str
     cpu_seconds: float
@@ -55,18 +55,18 @@ async def measure(
         await record_newest_version(client[DATABASE])
         await record_version(url, DATABASE, newest_version(STEPS) if version is None else version)
         # The first of each fills the caches: of bytecode, and the system's of files.
-        served = [await _served(url, source, advance, number) for number in range(repeats + 1)][1:]
-        ended = {
-            name: [await asyncio.to_thread(_ended, arguments, source) for _ in range(repeats + 1)][1:]
+        starts = [await _start_cost(url, source, advance, number) for number in range(repeats + 1)][1:]
+        commands = {
+            name: [await asyncio.to_thread(_command_cost, arguments, source) for _ in range(repeats + 1)][1:]
             for name, arguments in COMMANDS.items()
         }
     finally:
         await client.drop_database(DATABASE)
         await client.close()
-    return [_medians(name, costs) for name, costs in {"serve until /readyz": served, **ended}.items()]
+    return [_medians(name, costs) for name, costs in {"serve until /readyz": starts, **commands}.items()]
 
 
-async def _served(url: str, source: Path | None, advance: Advance, number: int) -> Cost:
+async def _start_cost(url: str, source: Path | None, advance: Advance, number: int) -> Cost:
     """A server's start, until it says that it is ready. Raises ServerStartError."""
     advance(f"start {number}", 0)
     with Servers(url, None) as servers:
@@ -96,7 +96,7 @@ async def _is_ready(address: Address) -> bool:
     return status.startswith(b"HTTP/1.1 200")
 
 
-def _ended(arguments: Sequence[str], source: Path | None) -> Cost:
+def _command_cost(arguments: Sequence[str], source: Path | None) -> Cost:
     """The cost of a command that ends by itself."""
     program = [sys.executable, "-c", SERVE] if source else [COMMAND]
     with tempfile.TemporaryDirectory(prefix="provenance-bench-") as directory:

@@ -1,4 +1,4 @@
-"""What an expression in PromQL asks for: metrics, the labels by which it tells them apart, and their values."""
+"""The names in an expression in PromQL: metrics, the labels by which it tells them apart, and their values."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ GROUPINGS = frozenset({"by", "without", "on", "ignoring", "group_left", "group_r
 OPERATORS = frozenset({"and", "or", "unless", "bool", "offset"}) | GROUPINGS
 
 AFTER_FUNCTIONS = frozenset({"(", "by", "without"})
-"""What follows upon the name of a function, as in `sum by (label) (…)`."""
+"""Words that follow upon the name of a function, as in `sum by (label) (…)`."""
 
 
 @dataclass

@@ -14,7 +14,14 @@ from typing import Any, ClassVar, cast
 from documents.mongo import raw
 from graph.core.fields import Compute, LookupField, node_document
 from graph.engine.plan import json_output
-from graph.engine.plan.occurrences import Occurrences, distinct_rows, member_times, slice_times, total_occurrences
+from graph.engine.plan.occurrences import (
+    Occurrences,
+    distinct_rows,
+    member_times,
+    present_rows,
+    slice_times,
+    total_occurrences,
+)
 from graph.engine.plan.row_codegen import FallbackToReference, Row, RowTemplate
 from resolvers.concurrency import event_loop
 from resolvers.reads import lookups
@@ -240,10 +247,7 @@ class NestedToOne(NestedField):
         else:
             value = self.arguments(run)[self.argument or ""]
             linked = await lookups.one_by(self.link, value, rows, fields, viewer, raw_bson=raw_bson)
-        present = [row for row in linked if row is not None]
-        if times is not None:
-            times = [count for row, count in zip(linked, times, strict=True) if row is not None]
-        texts = await render_distinct(run, self.template, present, times)
+        texts = await render_distinct(run, self.template, *present_rows(linked, times))
         if self.required and None in linked:
             raise FallbackToReference("a link that may not be null leads nowhere")
         return [None if row is None else texts[row["_id"]] for row in linked]
@@ -377,10 +381,7 @@ class HeldNodes(NestedField):
         if self.is_list:
             texts = iter(await self._render(run, list(chain.from_iterable(held)), member_times(held, times)))
             return render_lists(run, [[next(texts) for _ in members] for members in held], times)
-        present = [row for row in held if row is not None]
-        if times is not None:
-            times = [count for row, count in zip(held, times, strict=True) if row is not None]
-        texts = iter(await self._render(run, present, times))
+        texts = iter(await self._render(run, *present_rows(held, times)))
         return [None if row is None else next(texts) for row in held]
 
     async def _render(self, run: PlanRun, rows: list[Row], times: Occurrences) -> list[bytes]:

@@ -35,6 +35,14 @@ def member_times(lists: Iterable[list[Any]], times: Occurrences) -> Occurrences:
     return None if times is None else [count for members, count in zip(lists, times, strict=True) for _ in members]
 
 
+def present_rows(rows: list[Row | None], times: Occurrences) -> tuple[list[Row], Occurrences]:
+    """The rows that there are, and how often each occurs."""
+    present = [row for row in rows if row is not None]
+    if times is None:
+        return present, None
+    return present, [count for row, count in zip(rows, times, strict=True) if row is not None]
+
+
 def distinct_rows(ids: list[str], rows: list[Row], times: Occurrences) -> tuple[dict[str, Row], Occurrences]:
     """Distinct rows by their ids, and how often each occurs."""
     by_id = dict(zip(ids, rows, strict=True))

@@ -57,7 +57,7 @@ async def referred_edges(walk: Walk) -> Edges:
     async for ids in event_loop.batches(list(walk.distances), BATCH_NODES):
         for document, of_kind in by_document(ids).items():
             for reference in references_on(document):
-                _add_referred(edges, walk, reference, of_kind, shown)
+                _add_edges_of_reference(edges, walk, reference, of_kind, shown)
         walk.request.selection.expect_objects(len(walk.distances) + len(edges))
     return edges
 
@@ -66,11 +66,13 @@ async def add_joined_edges(edges: Edges, walk: Walk) -> None:
     """Add the edges between the nodes of a walk that are rows of their own, once all of them were read."""
     if any(walk.graph.joined.values()):
         async for ids in event_loop.batches(list(walk.distances), BATCH_NODES):
-            _add_joined(edges, walk, ids)
+            _add_edges_of_joins(edges, walk, ids)
             walk.request.selection.expect_objects(len(walk.distances) + len(edges))
 
 
-def _add_referred(edges: Edges, walk: Walk, reference: Reference, ids: list[str], shown: dict[str, str]) -> None:
+def _add_edges_of_reference(
+    edges: Edges, walk: Walk, reference: Reference, ids: list[str], shown: dict[str, str]
+) -> None:
     """Add the edges that rows of these nodes store in a reference."""
     rows = [walk.graph.rows[id] for id in ids]
     lists = reference.ids(rows, shown)
@@ -84,7 +86,7 @@ def _add_referred(edges: Edges, walk: Walk, reference: Reference, ids: list[str]
         edges.assume(pairs if reference.direction is UPSTREAM else ((id, other) for other, id in pairs))
 
 
-def _add_joined(edges: Edges, walk: Walk, ids: list[str]) -> None:
+def _add_edges_of_joins(edges: Edges, walk: Walk, ids: list[str]) -> None:
     """Add the edges that joins make downstream of these nodes, and those upstream of them known from no other."""
     shown, (upstream, downstream) = walk.distances, (walk.graph.joined[UPSTREAM], walk.graph.joined[DOWNSTREAM])
     found = [(id, other, kind) for id in ids for other, kind in downstream.get(id, {}).items()]

@@ -26,11 +26,11 @@ async def grown_generation_causes(generations: list[Row], users: list[Row]) -> C
     weights = (event_loop.weight_of_ids(user.get("used") or ()) for user in users)
     async for some in event_loop.weighted_batches(users if now else [], weights if now else ()):
         for user in some:
-            causes.add(user["_id"], _grown(user.get("used") or (), now))
+            causes.add(user["_id"], _growth_causes(user.get("used") or (), now))
     return causes
 
 
-def _grown(used: Iterable[Row], now: Mapping[str, str | None]) -> Iterable[Cause]:
+def _growth_causes(used: Iterable[Row], now: Mapping[str, str | None]) -> Iterable[Cause]:
     for one in used:
         id, used_hash = one["ref"], one.get("contentHash")
         if id in now and used_hash is not None and now[id] != used_hash:

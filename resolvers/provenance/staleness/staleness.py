@@ -104,7 +104,7 @@ def _causes_at(nodes: list[Row], found: Causes) -> Iterator[Row]:
     for node in nodes:
         id = node["node"]["_id"]
         for cause in found.by_id.get(id, ()):
-            # What a node used may be out of bounds.
+            # Data that a node used may be out of bounds.
             row = rows.get(cause.node_id or id)
             # An artifact stays what it is when it has a later version: that matters to what was made of it.
             if row is not None and (node["distance"] or cause.kind is not StalenessCauseKind.NEWER_DATA):
